@@ -1,0 +1,239 @@
+"""The words that a model is sent: one pure function of method, culture, exemplars and question.
+
+Source: Choenni & Shutova, arXiv 2408.16482 (exemplars); Xu et al., arXiv 2410.12971 (prompts P1
+to P3). The structure is theirs, the wording is Milieu's own. Text that all requests of a culture
+share comes first, so that a server's prefix cache can keep it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from retrieval.exemplar import Exemplar
+from survey_data.cultures import Culture
+
+
+class Method(StrEnum):
+    """How a culture is made visible to the model; `plain` does not show it at all."""
+
+    PLAIN = "plain"
+    PERSONA = "persona"
+    CROSS_CULTURE = "cross-culture"
+    ICL = "icl"
+    PERSONA_ICL = "persona+icl"
+    CROSS_CULTURE_ICL = "cross-culture+icl"
+
+    @property
+    def shows_exemplars(self) -> bool:
+        """Whether the prompt shows how the culture answered other questions."""
+        return self.value.endswith("icl")
+
+    @property
+    def names_culture(self) -> bool:
+        """Whether the system message names the culture."""
+        return self.value.startswith(("persona", "cross-culture"))
+
+    @property
+    def compares_cultures(self) -> bool:
+        """Whether the system message names similar and different cultures."""
+        return self.value.startswith("cross-culture")
+
+
+class ExemplarStyle(StrEnum):
+    """What an exemplar shows: the modal answer, every option's share, or one seeded draw."""
+
+    MODE = "mode"
+    SHARES = "shares"
+    DRAW = "draw"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class CultureComparison:
+    """The cultures most and least like one culture, the extreme first in both."""
+
+    most_similar: tuple[Culture, ...]
+    least_similar: tuple[Culture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """Everything that makes a prompt speak for a culture.
+
+    `culture` is needed by the methods that name it, `comparison` by those that compare, and
+    `exemplars`, most similar first, by those that show them. `seed` decides the draws of the
+    `draw` style, together with culture and question, so a question's draw is always the same.
+    """
+
+    method: Method
+    culture: Culture | None = None
+    comparison: CultureComparison | None = None
+    exemplars: tuple[Exemplar, ...] = ()
+    style: ExemplarStyle = ExemplarStyle.MODE
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """The question to be answered; without options it is an open one."""
+
+    text: str
+    options: tuple[str, ...] = ()
+    first_number: int = 1
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the model answers with: the number of each option, in option order."""
+        return tuple(str(self.first_number + i) for i in range(len(self.options)))
+
+
+SURVEY_ROLE = "You are a real person with values of your own, taking part in a survey."
+SURVEY_ROLE_OF = (
+    "You are a real person with {article} {adjective} cultural background and values of your own, "
+    "taking part in a survey."
+)
+CHAT_ROLE_OF = "Speak as a person with {article} {adjective} cultural background."
+COMPARE = (
+    "Your culture is much like that of {similar}, the most similar first. It is unlike that of "
+    "{different}, the most different first. Think of both before you answer."
+)
+ANSWER_BY_NUMBER = "Answer each question with the number of the option you choose."
+ANSWER_FREELY = "Answer in one or two sentences."
+EXEMPLARS_FOLLOW = "These are answers that people like you gave to other questions."
+SHARES_FOLLOW = (
+    "These are answers that people like you gave to other questions, with the percentage who "
+    "chose each option."
+)
+QUESTION_FOLLOWS = "Now answer this question."
+
+
+def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, ...]:
+    """Return the system and user message that put a survey question to a model.
+
+    Raises:
+        ValueError: the method needs a culture or a comparison that `steering` does not have.
+    """
+    how = ANSWER_BY_NUMBER if asked.options else ANSWER_FREELY
+    system = " ".join([*_role(steering, unnamed=SURVEY_ROLE, named=SURVEY_ROLE_OF), how])
+    parts = []
+    if _exemplars(steering):
+        parts = [exemplar_text(steering), QUESTION_FOLLOWS]
+    parts.append(question_text(asked))
+    return (Message("system", system), Message("user", "\n\n".join(parts)))
+
+
+def chat_system_message(steering: Steering, *, callers: str = "") -> str:
+    """Return the system message that steers a chat, with the caller's own system text after it.
+
+    Empty when there is nothing to say: `plain`, and no text of the caller's.
+
+    Raises:
+        ValueError: the method needs a culture or a comparison that `steering` does not have.
+    """
+    parts = [" ".join(_role(steering, unnamed="", named=CHAT_ROLE_OF))]
+    if _exemplars(steering):
+        parts.append(exemplar_text(steering))
+        parts.append("Speak as people who answered so would speak.")
+    parts.append(callers)
+    return "\n\n".join(part for part in parts if part)
+
+
+def exemplar_text(steering: Steering) -> str:
+    """Return the exemplars as the model sees them, introduced by one sentence."""
+    shares = steering.style is ExemplarStyle.SHARES
+    blocks = [
+        exemplar_block(exemplar, style=steering.style, seed=steering.seed)
+        for exemplar in steering.exemplars
+    ]
+    return "\n\n".join([SHARES_FOLLOW if shares else EXEMPLARS_FOLLOW, *blocks])
+
+
+def exemplar_block(exemplar: Exemplar, *, style: ExemplarStyle, seed: int = 0) -> str:
+    """Return one exemplar: question, numbered options, and the answer as number and label.
+
+    In the `shares` style each option carries its share in whole percent, and the answer is the
+    modal one.
+    """
+    question, shares = exemplar.question, exemplar.distribution.shares
+    percents = whole_percents(shares) if style is ExemplarStyle.SHARES else None
+    answer = exemplar.distribution.mode
+    if style is ExemplarStyle.DRAW:
+        answer = draw(shares, key=f"{seed}|{exemplar.distribution.culture}|{question.key}")
+    asked = AskedQuestion(question.text, question.options, question.first_number)
+    return f"{question_text(asked, percents=percents)}\n{answer_line(asked, answer)}"
+
+
+def question_text(asked: AskedQuestion, *, percents: Sequence[int] | None = None) -> str:
+    """Return a question with its numbered options, each with its percentage where given."""
+    lines = [f"Question: {asked.text}"]
+    if asked.options:
+        lines.append("Options:")
+    for i, (label, option) in enumerate(zip(asked.labels, asked.options, strict=True)):
+        # A point of a numbered scale has no text but its number, which the label already says.
+        line = f"{label}." if option == label else f"{label}. {option}"
+        lines.append(line if percents is None else f"{line} {percents[i]}%")
+    return "\n".join(lines)
+
+
+def answer_line(asked: AskedQuestion, option: int) -> str:
+    """Return the line under an exemplar that gives its answer as number and label."""
+    label, text = asked.labels[option], asked.options[option]
+    return f"Answer: {label}" if text == label else f"Answer: {label} ({text})"
+
+
+def whole_percents(shares: Sequence[float]) -> tuple[int, ...]:
+    """Return `shares` in whole percent that sum to 100 (largest remainder, ties to the first)."""
+    exact = [100.0 * share for share in shares]
+    floors = [int(value) for value in exact]
+    missing = 100 - sum(floors)
+    order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
+    for i in order[:missing]:
+        floors[i] += 1
+    return tuple(floors)
+
+
+def draw(shares: Sequence[float], *, key: str) -> int:
+    """Return an option index drawn with probability `shares`, the same for the same `key`."""
+    digest = hashlib.sha256(key.encode()).digest()
+    point = int.from_bytes(digest[:8], "big") / 2**64
+    total = 0.0
+    for index, share in enumerate(shares):
+        total += share
+        if point < total:
+            return index
+    return max(range(len(shares)), key=shares.__getitem__)
+
+
+def _exemplars(steering: Steering) -> bool:
+    return steering.method.shows_exemplars and bool(steering.exemplars)
+
+
+def _role(steering: Steering, *, unnamed: str, named: str) -> list[str]:
+    if not steering.method.names_culture:
+        return [unnamed] if unnamed else []
+    if steering.culture is None:
+        raise ValueError(f"method '{steering.method}' names the culture, but none was given")
+    culture = steering.culture
+    sentences = [named.format(article=culture.article, adjective=culture.adjective)]
+    if steering.method.compares_cultures:
+        if steering.comparison is None:
+            raise ValueError(f"method '{steering.method}' compares cultures, but none were given")
+        similar = [other.name for other in steering.comparison.most_similar]
+        different = [other.name for other in steering.comparison.least_similar]
+        sentences.append(COMPARE.format(similar=_listed(similar), different=_listed(different)))
+    return sentences
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,1 @@
+"""What people answered: data packs, their schema and terms, and the culture catalogue."""

@@ -1,0 +1,149 @@
+"""The culture catalogue: every ISO 3166-1 country, resolved from code, name or language tag."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import NamedTuple
+
+from survey_data.errors import CultureUnknown
+
+_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?[-_](?P<region>[A-Za-z]{2})")
+N_SUGGESTIONS = 3
+
+
+class MapPosition(NamedTuple):
+    """A place on the Inglehart-Welzel map, in standard deviations over countries.
+
+    Attributes:
+        traditional_secular: higher is more secular-rational.
+        survival_expression: higher is more towards self-expression.
+        year: year of the survey that it was computed from.
+    """
+
+    traditional_secular: float
+    survival_expression: float
+    year: int
+
+
+@dataclass(frozen=True, slots=True)
+class Culture:
+    """A population that surveys speak of: the people of one country.
+
+    `code` is ISO 3166-1 alpha-3; `article` goes before `adjective` ("an", "Ethiopian");
+    `languages` are ISO 639 codes, most spoken first; `region` is a UN M49 sub-region.
+    """
+
+    code: str
+    alpha2: str
+    name: str
+    native_name: str
+    adjective: str
+    article: str
+    languages: tuple[str, ...]
+    region: str
+    position: MapPosition | None = None
+    aliases: tuple[str, ...] = ()
+
+
+class CultureCatalogue:
+    """Every known culture, found by any of its names."""
+
+    def __init__(self, cultures: Iterable[Culture]) -> None:
+        self._by_code = {culture.code: culture for culture in cultures}
+        self._by_name: dict[str, Culture] = {}
+        for culture in self._by_code.values():
+            for name in _names(culture):
+                self._by_name.setdefault(_folded(name), culture)
+
+    def __iter__(self) -> Iterator[Culture]:
+        return iter(self._by_code.values())
+
+    def __len__(self) -> int:
+        return len(self._by_code)
+
+    def __getitem__(self, code: str) -> Culture:
+        """Return the culture with this alpha-3 code; KeyError where there is none."""
+        return self._by_code[code]
+
+    def resolve(self, text: str) -> Culture:
+        """Return the culture that `text` names: alpha-2, alpha-3, name, or tag such as 'de-DE'.
+
+        Case, accents and surrounding blanks do not matter. A language without a region ('de')
+        is read as the country code it also is, or refused; nothing is guessed.
+
+        Raises:
+            CultureUnknown: nothing has that name; the nearest names are suggested.
+        """
+        folded = _folded(text)
+        if folded in self._by_name:
+            return self._by_name[folded]
+        tag = _LANGUAGE_TAG.fullmatch(text.strip())
+        if tag and (culture := self._by_name.get(_folded(tag["region"]))):
+            return culture
+        near = difflib.get_close_matches(folded, self._by_name, n=2 * N_SUGGESTIONS, cutoff=0.6)
+        names = dict.fromkeys(self._by_name[name].name for name in near)
+        raise CultureUnknown(text[:80], tuple(names)[:N_SUGGESTIONS])
+
+    def nearest_on_map(self, culture: Culture, among: Iterable[str]) -> Culture | None:
+        """Return the culture of `among` (alpha-3 codes) nearest on the Inglehart-Welzel map.
+
+        None where `culture` or all of `among` have no known position.
+        """
+        here = culture.position
+        if here is None:
+            return None
+        placed = [other for code in among if (other := self._by_code[code]).position is not None]
+        placed = [other for other in placed if other.code != culture.code]
+        return min(placed, key=lambda other: (_distance(here, other.position), other.code), default=None)
+
+
+def read_catalogue() -> CultureCatalogue:
+    """Return the catalogue that Milieu ships (`survey_data/cultures.csv`)."""
+    with files("survey_data").joinpath("cultures.csv").open(encoding="utf-8") as file:
+        return CultureCatalogue([_culture(row) for row in csv.DictReader(file)])
+
+
+def _culture(row: dict[str, str]) -> Culture:
+    position = None
+    if row["map_year"]:
+        # The source counts survival as positive; the published map shows self-expression so.
+        position = MapPosition(
+            float(row["tradagg"]), -float(row["survsagg"]), int(row["map_year"])
+        )
+    return Culture(
+        code=row["alpha3"],
+        alpha2=row["alpha2"],
+        name=row["name"],
+        native_name=row["native_name"],
+        adjective=row["adjective"],
+        article=row["article"],
+        languages=tuple(row["languages"].split()),
+        region=row["region"],
+        position=position,
+        aliases=tuple(alias for alias in row["aliases"].split("|") if alias),
+    )
+
+
+def _names(culture: Culture) -> tuple[str, ...]:
+    return (culture.code, culture.alpha2, culture.name, culture.native_name, *culture.aliases)
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
+    kept = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return " ".join(kept.split())
+
+
+def _distance(a: MapPosition, b: MapPosition | None) -> float:
+    if b is None:
+        return math.inf
+    return math.hypot(
+        a.traditional_secular - b.traditional_secular, a.survival_expression - b.survival_expression
+    )

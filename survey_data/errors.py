@@ -1,0 +1,58 @@
+"""Errors of `survey_data`. Every one says what was found, what is expected and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class SurveyDataError(Exception):
+    """Root of every error that `survey_data` raises on purpose."""
+
+
+class PackInvalid(SurveyDataError):
+    """A pack folder breaks the format; names file, row (1-based, header is row 1) and column."""
+
+    def __init__(
+        self, message: str, *, file: Path, row: int | None = None, column: str | None = None
+    ) -> None:
+        place = str(file)
+        if row is not None:
+            place += f", row {row}"
+        if column is not None:
+            place += f", column '{column}'"
+        super().__init__(f"{place}: {message}")
+        self.file = file
+        self.row = row
+        self.column = column
+
+
+class PackTermsRefused(SurveyDataError):
+    """A pack's terms do not allow the use that the settings declare."""
+
+
+class PackMissing(SurveyDataError):
+    """A pack was named that is in no pack folder."""
+
+
+class CultureUnknown(SurveyDataError):
+    """No culture of the catalogue answers to the given code, name or language tag."""
+
+    def __init__(self, asked: str, nearest: tuple[str, ...]) -> None:
+        hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(
+            f"'{asked}' is no ISO 3166-1 code, country name or language tag with a region.{hint}"
+        )
+        self.asked = asked
+        self.nearest = nearest
+
+
+class CultureNotCovered(SurveyDataError):
+    """The culture is known, but no loaded pack surveyed its people."""
+
+    def __init__(self, culture: str, *, packs: tuple[str, ...], nearest: str | None) -> None:
+        where = ", ".join(packs) or "none"
+        hint = f" The nearest covered culture on the cultural map is {nearest}." if nearest else ""
+        super().__init__(f"No loaded survey asked people of {culture}; loaded packs: {where}.{hint}")
+        self.culture = culture
+        self.packs = packs
+        self.nearest = nearest

@@ -1,0 +1,1 @@
+"""Importers: from the form in which a survey is published to a pack."""

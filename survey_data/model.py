@@ -1,0 +1,109 @@
+"""The nouns of a survey: question, response distribution, pack."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+
+class Scale(StrEnum):
+    """How the options of a question relate: in order, without order, or just two."""
+
+    ORDINAL = "ordinal"
+    NOMINAL = "nominal"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One closed survey question in the wording that is shown to a model.
+
+    `key` is unique over all packs (``"wvs7:Q6"``). Options are in scale order; the i-th is shown
+    under the number `first_number + i` (0 for scales that really start at zero, else 1).
+    """
+
+    key: str
+    topic: str
+    text: str
+    options: tuple[str, ...]
+    scale: Scale
+    language: str = "en"
+    source_item: str = ""
+    first_number: int = 1
+
+    @property
+    def pack(self) -> str:
+        """The id of the pack that the question belongs to, empty for a question from outside."""
+        return self.key.rpartition(":")[0]
+
+    @property
+    def numbers(self) -> range:
+        """The numbers that the options are shown under, in option order."""
+        return range(self.first_number, self.first_number + len(self.options))
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseDistribution:
+    """How the people of one culture answered one question.
+
+    Attributes:
+        question: key of the question.
+        culture: ISO 3166-1 alpha-3 code of the surveyed population.
+        shares: one share per option, in option order, each in [0, 1], together 1.
+        n_respondents: people who were interviewed, or None where the source does not say.
+        non_response: share of them, in [0, 1], who gave no option (don't know, refused, not
+            asked), or None where the source does not say.
+    """
+
+    question: str
+    culture: str
+    shares: tuple[float, ...]
+    n_respondents: int | None = None
+    non_response: float | None = None
+
+    @property
+    def mode(self) -> int:
+        """Index of the option with the largest share; of equal ones the first."""
+        return max(range(len(self.shares)), key=lambda i: (self.shares[i], -i))
+
+
+@dataclass(frozen=True, slots=True)
+class PackManifest:
+    """What `pack.toml` says of a pack: where it comes from and what may be done with it.
+
+    `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
+    ``"*"`` for every culture without an entry of its own.
+    """
+
+    id: str
+    title: str
+    source: str
+    citation: str
+    weighted: bool
+    wording: str
+    licence: str
+    commercial_use: bool
+    fieldwork: dict[str, str]
+    questions_sha256: str
+    shares_sha256: str
+    schema_version: int = 1
+    notes: str = ""
+
+    def year(self, culture: str) -> str:
+        """The fieldwork year or years of `culture`, empty where the pack does not say."""
+        return self.fieldwork.get(culture, self.fieldwork.get("*", ""))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A validated pack: every distribution belongs to one of its questions."""
+
+    manifest: PackManifest
+    questions: tuple[Question, ...]
+    distributions: tuple[ResponseDistribution, ...] = field(repr=False)
+
+    @cached_property
+    def cultures(self) -> tuple[str, ...]:
+        """Alpha-3 codes of the surveyed populations, sorted."""
+        return tuple(sorted({d.culture for d in self.distributions}))
