@@ -162,27 +162,28 @@ def exemplar_text(steering: Steering) -> str:
 def exemplar_block(exemplar: Exemplar, *, style: ExemplarStyle, seed: int = 0) -> str:
     """Return one exemplar: question, numbered options, and the answer as number and label.
 
-    In the `shares` style each option carries its share in whole percent, and the answer is the
-    modal one.
+    In the `shares` style the answer is the modal one, and a further line gives every option's
+    share in whole percent.
     """
     question, shares = exemplar.question, exemplar.distribution.shares
-    percents = whole_percents(shares) if style is ExemplarStyle.SHARES else None
     answer = exemplar.distribution.mode
     if style is ExemplarStyle.DRAW:
         answer = draw(shares, key=f"{seed}|{exemplar.distribution.culture}|{question.key}")
     asked = AskedQuestion(question.text, question.options, question.first_number)
-    return f"{question_text(asked, percents=percents)}\n{answer_line(asked, answer)}"
+    lines = [question_text(asked), answer_line(asked, answer)]
+    if style is ExemplarStyle.SHARES:
+        lines.append(shares_line(asked, shares))
+    return "\n".join(lines)
 
 
-def question_text(asked: AskedQuestion, *, percents: Sequence[int] | None = None) -> str:
-    """Return a question with its numbered options, each with its percentage where given."""
+def question_text(asked: AskedQuestion) -> str:
+    """Return a question with its numbered options, if it has any."""
     lines = [f"Question: {asked.text}"]
     if asked.options:
         lines.append("Options:")
-    for i, (label, option) in enumerate(zip(asked.labels, asked.options, strict=True)):
+    for label, option in zip(asked.labels, asked.options, strict=True):
         # A point of a numbered scale has no text but its number, which the label already says.
-        line = f"{label}." if option == label else f"{label}. {option}"
-        lines.append(line if percents is None else f"{line} {percents[i]}%")
+        lines.append(f"{label}." if option == label else f"{label}. {option}")
     return "\n".join(lines)
 
 
@@ -190,6 +191,13 @@ def answer_line(asked: AskedQuestion, option: int) -> str:
     """Return the line under an exemplar that gives its answer as number and label."""
     label, text = asked.labels[option], asked.options[option]
     return f"Answer: {label}" if text == label else f"Answer: {label} ({text})"
+
+
+def shares_line(asked: AskedQuestion, shares: Sequence[float]) -> str:
+    """Return the line under an exemplar's answer that gives every option's share in percent."""
+    percents = whole_percents(shares)
+    listed = (f"{label}. {n}%" for label, n in zip(asked.labels, percents, strict=True))
+    return f"Shares: {', '.join(listed)}"
 
 
 def whole_percents(shares: Sequence[float]) -> tuple[int, ...]:

@@ -99,9 +99,14 @@ class CultureCatalogue:
         here = culture.position
         if here is None:
             return None
-        placed = [other for code in among if (other := self._by_code[code]).position is not None]
-        placed = [other for other in placed if other.code != culture.code]
-        return min(placed, key=lambda other: (_distance(here, other.position), other.code), default=None)
+        distances = {
+            code: _distance(here, there)
+            for code in among
+            if code != culture.code and (there := self._by_code[code].position) is not None
+        }
+        if not distances:
+            return None
+        return self._by_code[min(distances, key=lambda code: (distances[code], code))]
 
 
 def read_catalogue() -> CultureCatalogue:
@@ -141,9 +146,7 @@ def _folded(text: str) -> str:
     return " ".join(kept.split())
 
 
-def _distance(a: MapPosition, b: MapPosition | None) -> float:
-    if b is None:
-        return math.inf
+def _distance(a: MapPosition, b: MapPosition) -> float:
     return math.hypot(
         a.traditional_secular - b.traditional_secular, a.survival_expression - b.survival_expression
     )

@@ -52,7 +52,7 @@ class CultureNotCovered(SurveyDataError):
     def __init__(self, culture: str, *, packs: tuple[str, ...], nearest: str | None) -> None:
         where = ", ".join(packs) or "none"
         hint = f" The nearest covered culture on the cultural map is {nearest}." if nearest else ""
-        super().__init__(f"No loaded survey asked people of {culture}; loaded packs: {where}.{hint}")
+        super().__init__(f"No loaded survey asked people of {culture}; packs: {where}.{hint}")
         self.culture = culture
         self.packs = packs
         self.nearest = nearest

@@ -1,0 +1,1 @@
+"""LoRA adapters per culture: which weights answer for whom."""

@@ -1,0 +1,1 @@
+"""The service: settings, resources, the pipeline, HTTP routes and the `milieu` command."""

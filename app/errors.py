@@ -1,0 +1,192 @@
+"""Errors of `app`. Every one says what was found, what is expected and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AppError(Exception):
+    """Root of every error that `app` raises on purpose."""
+
+
+class RequestCancelled(AppError):
+    """The client left before its answer was there, so the work for it was stopped."""
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection; the request was stopped.")
+
+
+class UpstreamError(AppError):
+    """Root of what goes wrong between Milieu and vLLM."""
+
+
+class UpstreamUnavailable(UpstreamError):
+    """No vLLM server gives an answer: none can be reached, or the one that was asked failed."""
+
+    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(
+            f"No vLLM server answered: {reason}. Try again in {retry_after_s:.0f} s; if it "
+            "persists, see whether vLLM runs at the configured address."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamBusy(UpstreamError):
+    """The queue is full, Milieu's own or vLLM's."""
+
+    def __init__(self, reason: str, *, retry_after_s: float) -> None:
+        super().__init__(f"Too much to do: {reason}. Try again in {retry_after_s:.0f} s.")
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamTimeout(UpstreamError):
+    """vLLM took longer than the request may take."""
+
+    def __init__(self, waited_for: str, *, limit_s: float) -> None:
+        super().__init__(
+            f"vLLM did not send {waited_for} within {limit_s:g} s. Ask for fewer tokens, or "
+            "raise the time limit in the settings."
+        )
+        self.limit_s = limit_s
+
+
+class UpstreamRejected(UpstreamError):
+    """vLLM refused the request for what the client asked, such as too long a prompt."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(f"vLLM refused the request ({status}): {message}")
+        self.status = status
+        self.message = message
+
+
+class UpstreamModelMissing(UpstreamError):
+    """vLLM does not serve the model that was asked for."""
+
+    def __init__(self, model: str, message: str) -> None:
+        super().__init__(
+            f"vLLM does not serve '{model}': {message} Name a model that it serves, or load it."
+        )
+        self.model = model
+
+
+class UpstreamInvalid(UpstreamError):
+    """vLLM's reply is not what its API promises; is the address that of a vLLM server?"""
+
+    def __init__(self, found: str, *, expected: str) -> None:
+        super().__init__(
+            f"vLLM's reply makes no sense: found {found}, expected {expected}. Check that the "
+            "configured address and key are those of a vLLM server."
+        )
+        self.found = found
+        self.expected = expected
+
+
+class VllmStartFailed(AppError):
+    """The vLLM child ended, or was not ready in time, at its first start."""
+
+    def __init__(self, reason: str, *, log_lines: Sequence[str], log_file: str) -> None:
+        last = "\n".join(f"  {line}" for line in log_lines)
+        super().__init__(
+            f"vLLM did not start: {reason}. The last lines of {log_file} are:\n{last or '  (none)'}"
+        )
+        self.reason = reason
+        self.log_lines = tuple(log_lines)
+        self.log_file = log_file
+
+
+class SettingsInvalid(AppError):
+    """An environment variable is unknown or has a value that does not fit."""
+
+
+class RequestError(AppError):
+    """Root of what the client can mend."""
+
+
+class CultureMissing(RequestError):
+    """The request does not say who should answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No culture was given. Add ?culture=XX (code, name or language tag), or 'culture' in "
+            "the body; GET /v1/cultures lists the covered ones."
+        )
+
+
+class CultureConflict(RequestError):
+    """The request names different cultures in different places."""
+
+    def __init__(self, named: Sequence[str]) -> None:
+        super().__init__(f"The request names {' and '.join(named)} as culture; name one.")
+
+
+class ModelUnknown(RequestError):
+    """The request names a model that Milieu does not serve."""
+
+    def __init__(self, model: str, known: str) -> None:
+        super().__init__(
+            f"No model '{model[:80]}'. The model is '{known}', or '{known}@XX' for a culture; "
+            "GET /v1/models lists them."
+        )
+
+
+class FieldUnsupported(RequestError):
+    """A chat request asks for what Milieu does not do, or has a field that nobody knows."""
+
+    def __init__(self, field: str, why: str) -> None:
+        super().__init__(f"'{field[:80]}' is not supported: {why}")
+        self.field = field
+
+
+class ContextTooSmall(RequestError):
+    """The prompt, without any exemplar, and the reply do not fit into the model's context."""
+
+    def __init__(self, n_tokens: int, budget: int) -> None:
+        super().__init__(
+            f"The prompt has {n_tokens} tokens without evidence, but {budget} are left for it. "
+            "Shorten it, or ask for a shorter reply (max_tokens)."
+        )
+
+
+class BodyTooLarge(RequestError):
+    """The request body is larger than any that can be meant seriously."""
+
+    def __init__(self, found: int, limit: int) -> None:
+        super().__init__(f"The body has more than {limit} bytes ({found} were read).")
+
+
+class KeyRefused(RequestError):
+    """The request carries no key, or one that is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("Send a key as 'Authorization: Bearer …' or 'X-API-Key: …'.")
+
+
+class AddressTaken(AppError):
+    """The service cannot listen where it should."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"Cannot listen on {host}:{port}: {reason}. Stop what listens there, or choose "
+            "another port with --port or MILIEU_PORT."
+        )
+
+
+class ServiceUnreachable(AppError):
+    """No Milieu service answers at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(f"No service at {url}: {reason}. Start one with `milieu serve`.")
+
+
+class ServiceRefused(AppError):
+    """The service answered a command with a problem."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(f"{detail} ({status})")
+
+
+class OptionInvalid(AppError):
+    """A command-line option has a value that does not fit."""
+
+    def __init__(self, option: str, found: str, expected: str) -> None:
+        super().__init__(f"{option}: found {found}, expected {expected}")

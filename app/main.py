@@ -1,0 +1,43 @@
+"""The FastAPI application: middleware, routes and the lifespan that opens the resources."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+
+from app import problems
+from app.middleware import BodyReader, KeyCheck, RequestContext
+from app.resources import Resources, open_resources
+from app.routers import answer, chat, cultures, exemplars, operations
+from app.settings import Settings
+from app.telemetry import Metrics
+
+DESCRIPTION = (
+    "Answers a question the way people of a given culture answer it, with the survey evidence "
+    "that it showed to the model."
+)
+Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
+
+
+def create_app(settings: Settings, *, opener: Opener = open_resources) -> FastAPI:
+    """Return the service; `opener` opens what it stands on, when the server starts."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opener(settings, metrics) as resources:
+            app.state.resources = resources
+            yield
+
+    app = FastAPI(title="Milieu", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
+    problems.install(app)
+    for module in (answer, chat, cultures, exemplars, operations):
+        app.include_router(module.router)
+    keys = tuple(key.get_secret_value() for key in settings.api_keys)
+    # The last one added sees a request first.
+    app.add_middleware(BodyReader, refuse=problems.response_to)
+    app.add_middleware(KeyCheck, keys=keys, refuse=problems.response_to)
+    app.add_middleware(RequestContext, metrics=metrics)
+    return app

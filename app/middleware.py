@@ -1,0 +1,166 @@
+"""Pure ASGI middleware: request ids, the request log, keys, body size, and cancelled requests."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import BodyTooLarge, KeyRefused
+from app.telemetry import Metrics, request_id
+
+logger = logging.getLogger(__name__)
+
+OPEN_PATHS = frozenset({"/livez", "/readyz"})
+MAX_BODY_BYTES = 256 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+Refuse = Callable[[Scope, Exception], ASGIApp]
+
+
+@dataclass
+class RequestContext:
+    """Gives each request an id, logs it once, counts it, and returns the id as `X-Request-Id`."""
+
+    app: ASGIApp
+    metrics: Metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        # An id from outside goes into the log, so only harmless ones are taken over.
+        current = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        token = request_id.set(current)
+        started, status = time.perf_counter(), 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = current
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            self._record(scope, status, taken_ms=(time.perf_counter() - started) * 1000.0)
+            request_id.reset(token)
+
+    def _record(self, scope: Scope, status: int, *, taken_ms: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        # 499 is what web servers log for a client that left before its answer.
+        shown = status or 499
+        self.metrics.requests.labels(route, str(shown)).inc()
+        fields = {
+            "method": scope["method"],
+            "route": route,
+            "status": shown,
+            "ms": round(taken_ms, 1),
+        }
+        logger.info("request_served", extra={"fields": fields})
+
+
+@dataclass
+class KeyCheck:
+    """Lets a request pass that carries one of the keys; without keys every one passes."""
+
+    app: ASGIApp
+    keys: tuple[str, ...]
+    refuse: Refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it with 401."""
+        if scope["type"] != "http" or not self.keys or scope["path"] in OPEN_PATHS:
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
+        given = given or headers.get("x-api-key", "")
+        # Every key is compared, in constant time, so that timing tells nothing.
+        matches = [hmac.compare_digest(given.encode(), key.encode()) for key in self.keys]
+        if any(matches):
+            await self.app(scope, receive, send)
+        else:
+            await self.refuse(scope, KeyRefused())(scope, receive, send)
+
+
+@dataclass
+class BodyReader:
+    """Reads the body before the route runs, and cancels the route when the client leaves.
+
+    A handler that is not streaming is otherwise never told, and vLLM would go on generating for
+    nobody.
+    """
+
+    app: ASGIApp
+    refuse: Refuse
+    max_bytes: int = MAX_BODY_BYTES
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self.max_bytes:
+                error = BodyTooLarge(len(body), self.max_bytes)
+                await self.refuse(scope, error)(scope, receive, send)
+                return
+        await _run_until_disconnect(self.app, bytes(body), scope, receive, send)
+
+
+async def _run_until_disconnect(
+    app: ASGIApp, body: bytes, scope: Scope, receive: Receive, send: Send
+) -> None:
+    left = asyncio.Event()
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    serving: asyncio.Future[None] = asyncio.ensure_future(_awaited(app(scope, replay, send)))
+    watching = asyncio.ensure_future(watch())
+    try:
+        await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not serving.done():
+            serving.cancel()
+            await asyncio.wait({serving})
+            if not serving.cancelled() and (error := serving.exception()):
+                raise error
+            return
+        serving.result()
+    finally:
+        serving.cancel()
+        watching.cancel()
+        await asyncio.gather(serving, watching, return_exceptions=True)
+
+
+async def _awaited(serving: Awaitable[None]) -> None:
+    await serving

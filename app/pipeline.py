@@ -1,0 +1,407 @@
+"""One request, top to bottom: who, which arm, evidence, words, weights, answer, reading, record."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+
+from adapters.pool import ServedWeights, WeightsPool
+from app.context import ContextWindow
+from app.errors import ContextTooSmall, CultureMissing
+from app.plan import (
+    NO_EVIDENCE,
+    Answer,
+    AnswerRequest,
+    ArmRequest,
+    FreeText,
+    Plan,
+    Reply,
+    SurveyWords,
+)
+from app.settings import AnswerSettings
+from app.telemetry import Metrics, Stopwatch
+from app.vllm_client import VllmClient
+from app.vllm_chunks import chunk_text, chunk_usage
+from app.vllm_wire import ChatRequest, Usage
+from evaluation.reading import Reading, option_orders, read_labels, read_option
+from experiments.arm import Arm
+from experiments.store import Exposure, ExposureStore
+from retrieval.evidence import Evidence, EvidenceFinder, Wanted
+from retrieval.prompting import (
+    AskedQuestion,
+    CultureComparison,
+    Message,
+    Method,
+    Steering,
+    chat_system_message,
+    survey_messages,
+)
+from survey_data.cultures import Culture, CultureCatalogue
+from survey_data.library import SurveyLibrary
+from survey_data.model import Scale
+from survey_data.similarity import CultureSimilarity
+
+class Pipeline:
+    """Answers requests. One instance serves all of them."""
+
+    def __init__(
+        self,
+        *,
+        catalogue: CultureCatalogue,
+        library: SurveyLibrary,
+        similarity: CultureSimilarity,
+        finder: EvidenceFinder,
+        threads: Executor,
+        weights: WeightsPool,
+        vllm: VllmClient,
+        context: ContextWindow,
+        store: ExposureStore,
+        metrics: Metrics,
+        settings: AnswerSettings,
+    ) -> None:
+        """Take the parts that the steps use; `threads` runs what would block the event loop."""
+        self.catalogue, self.library, self.settings = catalogue, library, settings
+        self._similarity, self._finder, self._threads = similarity, finder, threads
+        self._weights, self.vllm, self._context = weights, vllm, context
+        self._store, self.metrics = store, metrics
+
+    async def answer(self, request: AnswerRequest) -> Answer:
+        """Return the answer to a question.
+
+        Raises:
+            CultureMissing, CultureUnknown, CultureNotCovered: it is not clear who should answer.
+            ContextTooSmall: the question alone is longer than the model reads.
+            UpstreamError: vLLM could not answer.
+        """
+        watch = Stopwatch(self.metrics)
+        plan, words = await self.prepare(request, watch)
+        with watch.step("answer"):
+            reply = await self._ask(plan, words, request)
+        return self._finish(request, plan, words, reply, watch)
+
+    async def answer_prepared(
+        self, request: AnswerRequest, plan: Plan, words: SurveyWords, watch: Stopwatch
+    ) -> AsyncIterator[str | Answer]:
+        """Yield the pieces of a free-text reply as they come, and last the whole answer."""
+        if words.orders:
+            with watch.step("answer"):
+                reply = await self._ask(plan, words, request)
+            yield self._finish(request, plan, words, reply, watch)
+            return
+        pieces: list[str] = []
+        usage = Usage(0, 0, 0)
+        with watch.step("answer"):
+            async for chunk in self.vllm.stream(_chat_request(plan, words, request)):
+                usage = chunk_usage(chunk) or usage
+                if piece := chunk_text(chunk):
+                    pieces.append(piece)
+                    yield piece
+        yield self._finish(request, plan, words, FreeText("".join(pieces), usage), watch)
+
+    async def prepare(self, request: AnswerRequest, watch: Stopwatch) -> tuple[Plan, SurveyWords]:
+        """Return everything that is decided before the model is asked."""
+        with watch.step("culture"):
+            if request.culture is None:
+                raise CultureMissing()
+            culture = self.who(request.culture)
+        with watch.step("arm"):
+            arm = self._arm(request.arm)
+        with watch.step("evidence"):
+            evidence = await self._evidence(request.question, culture, arm, seed=request.seed)
+        with watch.step("weights"):
+            weights = self._weights.weights_for(culture)
+        with watch.step("words"):
+            plan = self._plan(culture, arm, evidence, weights, seed=request.seed)
+            plan, words = await self._survey_words(plan, request)
+        return plan, words
+
+    async def prepare_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        culture_text: str | None,
+        arm_request: ArmRequest,
+        n_reply_tokens: int,
+        seed: int = 0,
+    ) -> tuple[Plan, tuple[Message, ...]]:
+        """Return a chat's messages with the culture's evidence put before the caller's own.
+
+        Without a culture they are returned as they came. What is looked up is the last user
+        message.
+        """
+        watch = Stopwatch(self.metrics)
+        with watch.step("culture"):
+            culture = None if culture_text is None else self.who(culture_text)
+        with watch.step("arm"):
+            arm = self._arm(arm_request)
+        with watch.step("evidence"):
+            evidence = NO_EVIDENCE
+            if culture is not None:
+                last = next((m.content for m in reversed(messages) if m.role == "user"), "")
+                evidence = await self._evidence(last, culture, arm, seed=seed)
+        with watch.step("weights"):
+            weights = self._weights.weights_for(culture)
+        with watch.step("words"):
+            plan = self._plan(culture, arm, evidence, weights, seed=seed)
+            if not plan.steered:
+                return plan, tuple(messages)
+
+            def build(steering: Steering) -> tuple[Message, ...]:
+                return _chat_messages(messages, steering)
+
+            return await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+
+    def record_chat(self, plan: Plan, unit: str) -> None:
+        """Record that a chat reply was given."""
+        self._record(plan, unit, readable=True)
+
+    def who(self, text: str) -> Culture:
+        """Return the culture that `text` names, if a loaded survey asked its people."""
+        culture = self.catalogue.resolve(text)
+        self.library.cover(culture.code)
+        return culture
+
+    async def evidence(self, wanted: Wanted) -> Evidence:
+        """Return the evidence for `wanted`, found in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self._finder.find, wanted
+        )
+
+    def _arm(self, request: ArmRequest) -> Arm:
+        defaults = self.settings
+        return Arm(
+            method=request.method or defaults.method,
+            k=request.k or defaults.k,
+            style=request.style or defaults.exemplar_style,
+            retriever=request.retriever or defaults.retriever,
+            n_orders=request.n_orders,
+        )
+
+    async def _evidence(self, text: str, culture: Culture, arm: Arm, *, seed: int) -> Evidence:
+        k = arm.k if arm.method.shows_exemplars else 0
+        evidence = await self.evidence(Wanted(text, culture.code, k, arm.retriever, seed))
+        if evidence.nearest_similarity is not None:
+            self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
+        return evidence
+
+    def _plan(
+        self,
+        culture: Culture | None,
+        arm: Arm,
+        evidence: Evidence,
+        weights: ServedWeights,
+        *,
+        seed: int,
+    ) -> Plan:
+        reason = self._not_steered_because(culture, arm, evidence)
+        steering = Steering(Method.PLAIN)
+        if reason is None and culture is not None:
+            steering = Steering(
+                arm.method,
+                culture=culture,
+                comparison=self._comparison(culture) if arm.method.compares_cultures else None,
+                exemplars=evidence.exemplars,
+                style=arm.style,
+                seed=seed,
+            )
+        return Plan(
+            id=f"ans_{uuid.uuid4().hex}",
+            culture=culture,
+            arm=arm,
+            evidence=evidence,
+            steering=steering,
+            not_steered_because=reason,
+            weights=weights,
+            warnings=_few_exemplars(arm, evidence) if reason is None else (),
+        )
+
+    def _not_steered_because(
+        self, culture: Culture | None, arm: Arm, evidence: Evidence
+    ) -> str | None:
+        if culture is None:
+            return "no culture was asked for"
+        if arm.method is Method.PLAIN:
+            return "method 'plain' does not show the culture"
+        if arm.method.shows_exemplars and not evidence.exemplars:
+            nearest = evidence.nearest_similarity
+            found = "there is none" if nearest is None else f"the nearest has {nearest:.2f}"
+            return (
+                f"no survey question of {culture.name} is near enough: {found}, "
+                f"at least {self.settings.similarity_floor:.2f} is needed"
+            )
+        return None
+
+    def _comparison(self, culture: Culture) -> CultureComparison:
+        most, least = self._similarity.comparison(culture.code)
+        return CultureComparison(
+            tuple(self.catalogue[code] for code in most),
+            tuple(self.catalogue[code] for code in least),
+        )
+
+    async def _survey_words(
+        self, plan: Plan, request: AnswerRequest
+    ) -> tuple[Plan, SurveyWords]:
+        same = plan.evidence.same_question
+        asked, options_from, ordinal = AskedQuestion(request.question), None, True
+        if request.options:
+            asked, options_from = replace(asked, options=request.options), "request"
+        elif same is not None:
+            asked = AskedQuestion(request.question, same.options, same.first_number)
+            options_from, ordinal = same.key, same.scale is not Scale.NOMINAL
+        orders: tuple[tuple[int, ...], ...] = ()
+        if asked.options:
+            orders = option_orders(len(asked.options), plan.arm.n_orders, ordinal=ordinal)
+
+        def build(steering: Steering) -> tuple[Message, ...]:
+            return survey_messages(asked, steering)
+
+        n_reply_tokens = 1 if asked.options else request.max_tokens
+        plan, first = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+        others = (survey_messages(_moved(asked, order), plan.steering) for order in orders[1:])
+        return plan, SurveyWords(asked, options_from, orders, (first, *others))
+
+    async def _fitted(
+        self,
+        plan: Plan,
+        build: Callable[[Steering], tuple[Message, ...]],
+        *,
+        n_reply_tokens: int,
+    ) -> tuple[Plan, tuple[Message, ...]]:
+        """Return the prompt with as many exemplars, nearest first, as the model's context holds."""
+        model = plan.weights.model
+        budget = await self._context.n_tokens(model) - n_reply_tokens
+        steering = plan.steering
+        while True:
+            messages = build(steering)
+            n_tokens = await self._context.count(messages, model, at_most=budget)
+            if n_tokens <= budget:
+                break
+            if not steering.exemplars:
+                raise ContextTooSmall(n_tokens, max(0, budget))
+            n_kept = min(len(steering.exemplars) - 1, len(steering.exemplars) * budget // n_tokens)
+            steering = replace(steering, exemplars=steering.exemplars[: max(0, n_kept)])
+            if steering.method.shows_exemplars and not steering.exemplars:
+                steering = Steering(Method.PLAIN)
+        n_dropped = len(plan.steering.exemplars) - len(steering.exemplars)
+        if n_dropped:
+            note = f"{n_dropped} exemplars left out: the model reads {budget} tokens"
+            reason = None if steering.exemplars else note
+            plan = replace(
+                plan,
+                steering=steering,
+                warnings=(*plan.warnings, note),
+                not_steered_because=plan.not_steered_because or reason,
+            )
+        return plan, messages
+
+    async def _ask(
+        self, plan: Plan, words: SurveyWords, request: AnswerRequest
+    ) -> Reply:
+        """Return log-probabilities per order, or one reply in text: free, or one of the labels."""
+        model = plan.weights.model
+        if words.orders:
+            scores = await asyncio.gather(
+                *(
+                    self.vllm.score(prompt, words.asked.labels, model=model)
+                    for prompt in words.prompts
+                )
+            )
+            readable = tuple(score for score in scores if score is not None)
+            if len(readable) == len(scores):
+                return readable
+        completion = await self.vllm.chat(_chat_request(plan, words, request))
+        return FreeText(completion.text, completion.usage)
+
+    def _finish(
+        self,
+        request: AnswerRequest,
+        plan: Plan,
+        words: SurveyWords,
+        reply: Reply,
+        watch: Stopwatch,
+    ) -> Answer:
+        with watch.step("reading"):
+            reading, warnings = self._read(words, reply)
+        with watch.step("record"):
+            self._record(plan, request.unit, readable=reading is None or not reading.unreadable)
+        return Answer(
+            plan=plan,
+            words=words,
+            reading=reading,
+            text=reply.text if isinstance(reply, FreeText) else None,
+            usage=_total(reply),
+            timings_ms=watch.timings_ms,
+            warnings=(*plan.warnings, *warnings),
+        )
+
+    def _read(
+        self, words: SurveyWords, reply: Reply
+    ) -> tuple[Reading | None, tuple[str, ...]]:
+        asked = words.asked
+        if not isinstance(reply, FreeText):
+            reading = read_labels(
+                [score.logprobs for score in reply],
+                words.orders,
+                min_label_mass=self.settings.min_label_mass,
+            )
+            return reading, (reading.reason,) if reading.reason else ()
+        if not words.orders:
+            return None, ()
+        reading = read_option(reply.text, asked.options, first_number=asked.first_number)
+        note = "this model's labels are several tokens: one reply was read, without probabilities"
+        return reading, (note, reading.reason) if reading.reason else (note,)
+
+    def _record(self, plan: Plan, unit: str, *, readable: bool) -> None:
+        steered = str(plan.steered).lower()
+        method = plan.steering.method.value
+        self.metrics.answers.labels(method, steered, str(readable).lower()).inc()
+        self._store.append(
+            Exposure(
+                answer_id=plan.id,
+                arm=plan.arm.id,
+                unit=unit,
+                culture="" if plan.culture is None else plan.culture.code,
+                model=plan.weights.model,
+                steered=plan.steered,
+            )
+        )
+
+
+def _chat_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> ChatRequest:
+    return ChatRequest(
+        model=plan.weights.model,
+        messages=words.prompts[0],
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        choices=words.asked.labels,
+    )
+
+
+def _moved(asked: AskedQuestion, order: Sequence[int]) -> AskedQuestion:
+    return replace(asked, options=tuple(asked.options[i] for i in order))
+
+
+def _chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Message, ...]:
+    """Return the caller's messages with one system message that says ours before theirs."""
+    callers = "\n\n".join(m.content for m in messages if m.role == "system")
+    system = chat_system_message(steering, callers=callers)
+    rest = tuple(m for m in messages if m.role != "system")
+    return (Message("system", system), *rest) if system else rest
+
+
+def _few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:
+    n_found = len(evidence.exemplars)
+    if not arm.method.shows_exemplars or n_found >= arm.k:
+        return ()
+    return (f"only {n_found} exemplars found, {arm.k} were asked for",)
+
+
+def _total(reply: Reply) -> Usage:
+    if isinstance(reply, FreeText):
+        return reply.usage
+    return Usage(*(sum(counts) for counts in zip(*(score.usage for score in reply), strict=True)))

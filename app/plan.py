@@ -1,0 +1,110 @@
+"""The nouns of the pipeline: what is asked, how it will be answered, and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from adapters.pool import ServedWeights
+from app.vllm_wire import LabelLogprobs, Usage
+from evaluation.reading import Reading
+from experiments.arm import Arm
+from retrieval.evidence import Evidence
+from retrieval.exemplar import Exemplar
+from retrieval.prompting import AskedQuestion, ExemplarStyle, Message, Method, Steering
+from retrieval.selector import SelectorName
+from survey_data.cultures import Culture
+
+NO_EVIDENCE = Evidence((), None, None, below_floor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRequest:
+    """What a request says of how it is to be answered; None is "as the settings say"."""
+
+    method: Method | None = None
+    k: int | None = None
+    style: ExemplarStyle | None = None
+    retriever: SelectorName | None = None
+    n_orders: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """A question to `/answer`, checked for form only; the decoding is for free text."""
+
+    question: str
+    culture: str | None
+    options: tuple[str, ...] = ()
+    arm: ArmRequest = ArmRequest()
+    unit: str = ""
+    seed: int = 0
+    max_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one request is going to be answered, and why so.
+
+    `steering` is what the prompt says; its method is `plain` where nothing is steered, whatever
+    `arm` asked for, and `not_steered_because` then gives the reason.
+    """
+
+    id: str
+    culture: Culture | None
+    arm: Arm
+    evidence: Evidence
+    steering: Steering
+    not_steered_because: str | None
+    weights: ServedWeights
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def steered(self) -> bool:
+        """Whether the prompt speaks for the culture."""
+        return self.steering.method is not Method.PLAIN
+
+    @property
+    def shown_exemplars(self) -> tuple[Exemplar, ...]:
+        """The exemplars that the model is shown."""
+        return self.steering.exemplars if self.steering.method.shows_exemplars else ()
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyWords:
+    """The prompts of one question, one per order of its options.
+
+    `orders[i][j]` is the index of the option that prompt i shows in place j; without options
+    there is one prompt and no order.
+    """
+
+    asked: AskedQuestion
+    options_from: str | None
+    orders: tuple[tuple[int, ...], ...]
+    prompts: tuple[tuple[Message, ...], ...]
+
+
+class FreeText(NamedTuple):
+    """A reply in text."""
+
+    text: str
+    usage: Usage
+
+
+# What the model said: log-probabilities of the labels, one per order, or text.
+Reply: TypeAlias = tuple[LabelLogprobs, ...] | FreeText
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to an `AnswerRequest`. `reading` is None for free text, which is in `text`."""
+
+    plan: Plan
+    words: SurveyWords
+    reading: Reading | None
+    text: str | None
+    usage: Usage
+    timings_ms: dict[str, float]
+    warnings: tuple[str, ...]

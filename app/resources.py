@@ -1,0 +1,163 @@
+"""Everything the service stands on, opened in one place and closed in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from adapters.pool import WeightsPool
+from app.context import ContextWindow
+from app.errors import UpstreamBusy, UpstreamModelMissing, UpstreamTimeout, UpstreamUnavailable
+from app.local_vllm import LocalVllm, LocalVllmSettings
+from app.pipeline import Pipeline
+from app.settings import EMBEDDED_MODEL, Settings
+from app.telemetry import Metrics
+from app.vllm_client import VllmClient
+from app.vllm_pool import Limits, Retries, Timeouts
+from experiments.store import ExposureLog
+from retrieval.encoder import CachedEncoder, SentenceTransformerEncoder
+from retrieval.evidence import EvidenceFinder
+from retrieval.index_files import open_index
+from survey_data.cultures import CultureCatalogue, read_catalogue
+from survey_data.library import SurveyLibrary, open_library
+from survey_data.similarity import CultureSimilarity
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What routes use. `local_vllm` is None where the settings name servers."""
+
+    settings: Settings
+    metrics: Metrics
+    pipeline: Pipeline
+    vllm: VllmClient
+    local_vllm: LocalVllm | None
+    started_at: float = field(default_factory=time.time)
+
+
+@asynccontextmanager
+async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[Resources]:
+    """Open everything; the vLLM child starts while survey data and encoder load.
+
+    Raises:
+        SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
+        VllmStartFailed: the child does not start.
+        UpstreamModelMissing: the named servers do not serve the model of the settings.
+    """
+    async with AsyncExitStack() as stack:
+        # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
+        catalogue = read_catalogue()
+        library = read_library(settings, catalogue)
+        local = None
+        starting: asyncio.Task[None] | None = None
+        if not settings.vllm.urls:
+            local = LocalVllm(_local_settings(settings))
+            stack.push_async_callback(local.stop)
+            starting = asyncio.create_task(local.start())
+        threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        loop = asyncio.get_running_loop()
+        try:
+            finder = await loop.run_in_executor(threads, open_finder, settings, library)
+        except BaseException:
+            if starting is not None:
+                starting.cancel()
+            raise
+        if starting is not None:
+            await starting
+        urls = settings.vllm.urls if local is None else (local.url,)
+        vllm = await stack.enter_async_context(_client(settings, urls, metrics, local))
+        context = ContextWindow(vllm, default_tokens=settings.vllm.max_model_len)
+        await _check_model(context, settings.model)
+        pipeline = Pipeline(
+            catalogue=catalogue,
+            library=library,
+            similarity=CultureSimilarity(library),
+            finder=finder,
+            threads=threads,
+            weights=WeightsPool(settings.model),
+            vllm=vllm,
+            context=context,
+            store=ExposureLog(),
+            metrics=metrics,
+            settings=settings.answer,
+        )
+        logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
+        yield Resources(settings, metrics, pipeline, vllm, local)
+
+
+def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
+    """Return the survey packs that the settings name, all where they name none."""
+    return open_library(
+        settings.pack_roots,
+        names=settings.packs or None,
+        commercial_use=settings.commercial_use,
+        catalogue=catalogue,
+    )
+
+
+def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
+    """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
+    encoder = SentenceTransformerEncoder(
+        settings.encoder.name, n_threads=settings.encoder.n_threads
+    )
+    opened = open_index(settings.cache_folder / "index", library, encoder)
+    fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
+    logger.info("index_opened", extra={"fields": fields})
+    return EvidenceFinder(
+        library,
+        index=opened.question_index,
+        encoder=CachedEncoder(encoder, max_entries=settings.encoder.cache_entries),
+        similarity_floor=settings.answer.similarity_floor,
+        same_question=settings.answer.same_question,
+        near_duplicate=settings.answer.near_duplicate,
+    )
+
+
+async def _check_model(context: ContextWindow, model: str) -> None:
+    """Refuse to start beside a server that does not serve `model`; a silent one may come yet."""
+    try:
+        await context.n_tokens(model)
+    except UpstreamModelMissing:
+        raise
+    except (UpstreamUnavailable, UpstreamBusy, UpstreamTimeout) as exc:
+        logger.warning("vllm_not_reached", extra={"fields": {"reason": str(exc)}})
+
+
+def _client(
+    settings: Settings, urls: tuple[str, ...], metrics: Metrics, local: LocalVllm | None
+) -> VllmClient:
+    of = settings.vllm
+    key = of.api_key.get_secret_value() if local is None else local.api_key
+    return VllmClient(
+        urls,
+        api_key=key or None,
+        timeouts=Timeouts(
+            connect_s=of.connect_timeout_s,
+            first_byte_s=of.idle_timeout_s,
+            idle_s=of.idle_timeout_s,
+            total_s=of.timeout_s,
+        ),
+        retries=Retries(n_retries=of.n_retries),
+        limits=Limits(max_in_flight=of.max_in_flight, max_queued=of.max_queued),
+        observer=metrics,
+    )
+
+
+def _local_settings(settings: Settings) -> LocalVllmSettings:
+    of = settings.vllm
+    return LocalVllmSettings(
+        model_path=of.model_path,
+        served_name=settings.model or EMBEDDED_MODEL,
+        max_model_len=of.max_model_len,
+        kv_cache_gib=of.kv_cache_gib,
+        log_file=settings.cache_folder / "vllm.log",
+        start_deadline_s=of.start_deadline_s,
+    )

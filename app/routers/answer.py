@@ -1,0 +1,111 @@
+"""`/answer`: one culture-aligned answer, with its evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
+
+from app.dependencies import PipelineDep, ResourcesDep
+from app.errors import AppError, CultureConflict
+from app.pipeline import Pipeline
+from app.plan import AnswerRequest, ArmRequest, Plan, SurveyWords
+from app.presenting import evidence_fields, present_answer
+from app.problems import kind_of
+from app.schemas import AnswerBody, AnswerResponse, CultureText, Problem
+from app.telemetry import Metrics, Stopwatch, server_timing
+from survey_data.library import SurveyLibrary
+
+router = APIRouter(tags=["answers"])
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "content": {"application/problem+json": {}}}
+    for status in (400, 401, 404, 413, 422, 502, 503, 504)
+}
+EVENT_STREAM = "text/event-stream"
+
+
+class AnswerQuery(AnswerBody):
+    """The fields of a question, as query parameters."""
+
+
+@router.get("/answer", response_model=AnswerResponse, responses=FAILURES)
+async def get_answer(
+    query: Annotated[AnswerQuery, Query()],
+    pipeline: PipelineDep,
+    resources: ResourcesDep,
+    response: Response,
+) -> Response | AnswerResponse:
+    """Answer a question as the people of a culture answer it."""
+    request = _request(query, query.culture, pipeline)
+    return await _respond(request, query.stream, pipeline, resources.metrics, response)
+
+
+@router.post("/answer", response_model=AnswerResponse, responses=FAILURES)
+async def post_answer(
+    body: AnswerBody,
+    pipeline: PipelineDep,
+    resources: ResourcesDep,
+    response: Response,
+    culture: Annotated[CultureText | None, Query()] = None,
+) -> Response | AnswerResponse:
+    """Answer a question as the people of a culture answer it; the culture in query or body."""
+    named = [text for text in (culture, body.culture) if text is not None]
+    if len(set(named)) > 1:
+        raise CultureConflict(named)
+    request = _request(body, named[0] if named else None, pipeline)
+    return await _respond(request, body.stream, pipeline, resources.metrics, response)
+
+
+def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> AnswerRequest:
+    return AnswerRequest(
+        question=body.question,
+        culture=culture,
+        options=tuple(body.options),
+        arm=ArmRequest(body.method, body.k, body.exemplar_style, body.retriever, body.orders),
+        unit=body.unit,
+        seed=body.seed,
+        max_tokens=body.max_tokens or pipeline.settings.max_tokens,
+        temperature=body.temperature,
+        top_p=body.top_p,
+    )
+
+
+async def _respond(
+    request: AnswerRequest, stream: bool, pipeline: Pipeline, metrics: Metrics, response: Response
+) -> Response | AnswerResponse:
+    if stream:
+        watch = Stopwatch(metrics)
+        # What can be refused is refused before the first byte, with its own status.
+        plan, words = await pipeline.prepare(request, watch)
+        events = _events(request, plan, words, watch, pipeline)
+        return StreamingResponse(events, media_type=EVENT_STREAM)
+    answer = await pipeline.answer(request)
+    response.headers["Server-Timing"] = server_timing(answer.timings_ms)
+    return present_answer(answer, pipeline.library)
+
+
+async def _events(
+    request: AnswerRequest, plan: Plan, words: SurveyWords, watch: Stopwatch, pipeline: Pipeline
+) -> AsyncIterator[str]:
+    """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
+    yield _event("evidence", _evidence(plan, pipeline.library))
+    try:
+        async for piece in pipeline.answer_prepared(request, plan, words, watch):
+            if isinstance(piece, str):
+                yield _event("delta", {"text": piece})
+            else:
+                yield _event("answer", present_answer(piece, pipeline.library).model_dump())
+    except AppError as error:
+        kind = kind_of(error)
+        yield _event("problem", {"title": kind.title, "status": kind.status, "detail": str(error)})
+
+
+def _evidence(plan: Plan, library: SurveyLibrary) -> dict[str, Any]:
+    return {"id": plan.id, **evidence_fields(plan, library).model_dump()}
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

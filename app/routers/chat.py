@@ -1,0 +1,148 @@
+"""`/v1/chat/completions` and `/v1/models`: OpenAI-compatible, with a culture where one is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from app.chat_schemas import ChatBody
+from app.dependencies import PipelineDep, ResourcesDep
+from app.errors import AppError, CultureConflict, ModelUnknown
+from app.pipeline import Pipeline
+from app.plan import ArmRequest, Plan
+from app.presenting import evidence_fields
+from app.problems import kind_of, openai_error
+from app.vllm_wire import ChatCompletion, JsonObject
+
+router = APIRouter(prefix="/v1", tags=["openai"])
+
+
+@router.get("/models")
+async def list_models(pipeline: PipelineDep, resources: ResourcesDep) -> dict[str, Any]:
+    """List the model, and the model as each covered culture."""
+    base = resources.settings.model
+    codes = sorted(pipeline.catalogue[code].alpha2 for code in pipeline.library.cultures)
+    ids = [base, *(f"{base}@{code}" for code in codes)]
+    created = int(resources.started_at)
+    return {
+        "object": "list",
+        "data": [
+            {"id": name, "object": "model", "created": created, "owned_by": "milieu"}
+            for name in ids
+        ],
+    }
+
+
+@router.post("/chat/completions", response_model=None)
+async def complete_chat(
+    body: ChatBody,
+    pipeline: PipelineDep,
+    resources: ResourcesDep,
+    x_culture: Annotated[str | None, Header(max_length=80)] = None,
+) -> JSONResponse | StreamingResponse:
+    """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
+    body.check_fields()
+    culture = _culture(body, x_culture, pipeline, resources.settings.model)
+    n_reply_tokens = body.n_reply_tokens or pipeline.settings.max_tokens
+    plan, messages = await pipeline.prepare_chat(
+        body.plain_messages(),
+        culture_text=culture,
+        arm_request=ArmRequest(body.method, body.k, body.exemplar_style, body.retriever),
+        n_reply_tokens=n_reply_tokens,
+        seed=body.seed or 0,
+    )
+    request = body.upstream(plan.weights.model, messages, max_tokens=n_reply_tokens)
+    extra = _evidence(plan, pipeline) if body.evidence else {}
+    if body.stream:
+        chunks = resources.vllm.stream(request)
+        # The first chunk is awaited here, so that a refusal still has a status of its own.
+        first = await anext(chunks)
+        events = _events(first, chunks, body, extra, lambda: pipeline.record_chat(plan, body.user))
+        return StreamingResponse(events, media_type="text/event-stream")
+    completion = await resources.vllm.chat(request)
+    pipeline.record_chat(plan, body.user)
+    return JSONResponse(_reply(completion, body.model) | extra)
+
+
+def _culture(body: ChatBody, header: str | None, pipeline: Pipeline, base: str) -> str | None:
+    """Return the one culture that the request names: in its model, its body or its header.
+
+    Raises:
+        ModelUnknown: the model is another than `base`, with or without a culture.
+        CultureConflict: the places name different cultures.
+    """
+    if body.model == base:
+        suffix = None
+    elif body.model.startswith(f"{base}@"):
+        suffix = body.model.removeprefix(f"{base}@")
+    else:
+        raise ModelUnknown(body.model, base)
+    named = [text for text in (suffix, body.culture, header) if text is not None]
+    if len({pipeline.catalogue.resolve(text).code for text in named}) > 1:
+        raise CultureConflict(named)
+    return named[0] if named else None
+
+
+def _evidence(plan: Plan, pipeline: Pipeline) -> JsonObject:
+    return {"milieu": evidence_fields(plan, pipeline.library).model_dump(mode="json")}
+
+
+async def _events(
+    first: JsonObject,
+    chunks: AsyncGenerator[JsonObject, None],
+    body: ChatBody,
+    extra: JsonObject,
+    record: Callable[[], None],
+) -> AsyncIterator[str]:
+    """Yield the stream that OpenAI's clients read, with the evidence in its first chunk."""
+    wants_usage = body.stream_options is not None and body.stream_options.include_usage
+    async with aclosing(chunks):
+        yield _event(_chunk(first, body.model) | extra)
+        try:
+            async for chunk in chunks:
+                if chunk.get("choices") or wants_usage:
+                    yield _event(_chunk(chunk, body.model))
+        except AppError as error:
+            yield _event(openai_error(kind_of(error), str(error)))
+        else:
+            record()
+    yield "data: [DONE]\n\n"
+
+
+def _chunk(chunk: JsonObject, model: str) -> JsonObject:
+    kept = ("id", "object", "created", "choices", "usage")
+    return {key: chunk[key] for key in kept if key in chunk} | {"model": model}
+
+
+def _event(data: JsonObject) -> str:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _reply(completion: ChatCompletion, model: str) -> JsonObject:
+    usage = completion.usage
+    return {
+        "id": completion.id,
+        "object": "chat.completion",
+        "created": completion.created,
+        "model": model,
+        "choices": [
+            {
+                "index": choice.index,
+                "message": {"role": "assistant", "content": choice.text, "refusal": None},
+                "logprobs": choice.logprobs,
+                "finish_reason": choice.finish_reason,
+            }
+            for choice in completion.choices
+        ],
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+        },
+    }

@@ -1,0 +1,91 @@
+"""Run the service in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+
+import uvicorn
+from rich.console import Console
+
+from app.errors import AddressTaken
+from app.main import create_app
+from app.settings import Settings
+from app.telemetry import configure_logging
+
+# Requests that run when the service is told to stop get this long.
+GRACE_S = 20
+
+
+def run_service(settings: Settings, notes: Console) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        AddressTaken: another process listens on host and port.
+        AppError, SurveyDataError, RetrievalError: what the service stands on cannot be had.
+    """
+    configure_logging(level=settings.log_level, as_json=settings.log_format == "json")
+    # Bound first: an address that is taken should not be found out after a minute of loading.
+    listener = _listener(settings.host, settings.port)
+    host, port = listener.getsockname()[:2]
+    notes.print(
+        "Milieu is starting; the embedded model takes half a minute."
+        if not settings.vllm.urls
+        else "Milieu is starting.",
+        highlight=False,
+    )
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(settings, listener, f"http://{host}:{port}", notes))
+
+
+async def _serve(settings: Settings, listener: socket.socket, url: str, notes: Console) -> None:
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
+    )
+    server = uvicorn.Server(config)
+    loop = asyncio.get_running_loop()
+    starting = asyncio.current_task()
+    # While the resources open there is no server yet that could be told to stop.
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signum, _stop, server, starting)
+    # The lifespan is run here rather than by uvicorn, which would swallow its errors.
+    try:
+        async with app.router.lifespan_context(app):
+            notes.print(
+                f"Milieu answers at {url} - try:\n"
+                f"  curl '{url}/answer?culture=DE&question="
+                "How+important+is+religion+in+your+life%3F'",
+                highlight=False,
+                soft_wrap=True,
+            )
+            await server.serve(sockets=[listener])
+    except asyncio.CancelledError:
+        notes.print("Milieu was stopped before it had started.")
+
+
+def _stop(server: uvicorn.Server, starting: asyncio.Task[None] | None) -> None:
+    if server.started:
+        server.should_exit = True
+    elif starting is not None:
+        starting.cancel()
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as exc:
+        listener.close()
+        raise AddressTaken(host, port, exc.strerror or str(exc)) from exc
+    listener.set_inheritable(False)
+    return listener

@@ -1,0 +1,184 @@
+"""Settings: environment variables `MILIEU_…`, read once and passed down."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from app.errors import SettingsInvalid
+from retrieval.encoder import DEFAULT_ENCODER
+from retrieval.prompting import ExemplarStyle, Method
+from retrieval.selector import NEAR_DUPLICATE, SelectorName
+
+PREFIX = "MILIEU_"
+EMBEDDED_MODEL = "milieu-mini"
+MAX_K = 20
+Strings = Annotated[tuple[str, ...], NoDecode]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class VllmSettings(_Group):
+    """The vLLM servers, or the child that is started when `urls` is empty."""
+
+    urls: Strings = ()
+    model: str = ""
+    api_key: SecretStr = SecretStr("")
+    timeout_s: Seconds = 120.0
+    connect_timeout_s: Seconds = 2.0
+    idle_timeout_s: Seconds = 60.0
+    n_retries: int = Field(default=2, ge=0, le=10)
+    max_in_flight: int = Field(default=64, ge=1, le=4096)
+    max_queued: int = Field(default=256, ge=0, le=65536)
+    model_path: Path = Field(default_factory=lambda: Path(str(files("mini_model") / "weights")))
+    max_model_len: int = Field(default=1024, ge=256)
+    kv_cache_gib: int = Field(default=1, ge=1)
+    start_deadline_s: Seconds = 300.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, data: object) -> object:
+        if isinstance(data, Mapping) and isinstance(data.get("urls"), str):
+            return {**data, "urls": _listed(data["urls"])}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for url in self.urls:
+            if not url.startswith(("http://", "https://")):
+                raise ValueError(f"'{url}' is no URL; expected http://host:port")
+        if self.urls and not self.model:
+            raise ValueError("MILIEU_VLLM__URLS needs MILIEU_VLLM__MODEL, the name it serves")
+        return self
+
+
+class EncoderSettings(_Group):
+    """The sentence encoder: the packaged default, a folder, or a name on the hub."""
+
+    name: str = DEFAULT_ENCODER
+    n_threads: int = Field(default=1, ge=1, le=64)
+    n_workers: int = Field(default=2, ge=1, le=64)
+    cache_entries: int = Field(default=4096, ge=1)
+
+
+class AnswerSettings(_Group):
+    """How a request is answered that does not say so itself."""
+
+    method: Method = Method.ICL
+    k: int = Field(default=5, ge=1, le=MAX_K)
+    exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
+    retriever: SelectorName = SelectorName.DENSE
+    similarity_floor: Fraction = 0.35
+    same_question: Fraction = 0.80
+    near_duplicate: Fraction = NEAR_DUPLICATE
+    min_label_mass: Fraction = 0.05
+    max_tokens: int = Field(default=128, ge=1, le=4096)
+
+
+class Settings(BaseSettings):
+    """All settings. A variable that starts with `MILIEU_` and is none of them is refused."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    packs: Strings = ()
+    pack_folders: Strings = ()
+    commercial_use: bool = False
+    cache_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "milieu")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_format: str = Field(default="keyvalue", pattern="^(keyvalue|json)$")
+    vllm: VllmSettings = Field(default_factory=VllmSettings)
+    encoder: EncoderSettings = Field(default_factory=EncoderSettings)
+    answer: AnswerSettings = Field(default_factory=AnswerSettings)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, data: object) -> object:
+        if not isinstance(data, Mapping):
+            return data
+        lists = {name: _listed(data[name]) for name in _LISTS if isinstance(data.get(name), str)}
+        return {**data, **lists}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.api_keys and not is_loopback(self.host):
+            raise ValueError(
+                f"host {self.host} can be reached from outside, and no key is set. Set "
+                "MILIEU_API_KEYS, or leave MILIEU_HOST at 127.0.0.1"
+            )
+        return self
+
+    @property
+    def model(self) -> str:
+        """The name under which the base model is served."""
+        return self.vllm.model or EMBEDDED_MODEL
+
+    @property
+    def pack_roots(self) -> tuple[Path, ...]:
+        """The folders that packs are looked for in: Milieu's own, then those of the settings."""
+        own = Path(str(files("survey_data") / "packs"))
+        return (own, *(Path(folder) for folder in self.pack_folders))
+
+
+_LISTS = ("api_keys", "packs", "pack_folders")
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Return the settings of the environment, with `overrides` on top.
+
+    Raises:
+        SettingsInvalid: an unknown `MILIEU_` variable, or a value that does not fit; all faults
+            are named.
+    """
+    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and not _known(name))
+    if unknown:
+        known = ", ".join(PREFIX + name.upper() for name in Settings.model_fields)
+        raise SettingsInvalid(f"unknown variable {', '.join(unknown)}; known are {known}")
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as exc:
+        faults = []
+        for fault in exc.errors(include_url=False, include_input=False):
+            name = PREFIX + "__".join(str(part).upper() for part in fault["loc"])
+            faults.append(f"{name.rstrip('_')}: {fault['msg'].removeprefix('Value error, ')}")
+        raise SettingsInvalid("; ".join(faults)) from exc
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _known(variable: str) -> bool:
+    name, _, leaf = variable.removeprefix(PREFIX).lower().partition("__")
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return False
+    group = field.annotation
+    if isinstance(group, type) and issubclass(group, BaseModel):
+        return not leaf or leaf in group.model_fields
+    return not leaf
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

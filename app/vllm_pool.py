@@ -1,0 +1,168 @@
+"""Which vLLM server gets the next call, and how many calls there may be at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from app.errors import UpstreamBusy
+
+LONGEST_REST_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Time limits of one call, in seconds.
+
+    Attributes:
+        connect_s: until a connection is there.
+        first_byte_s: of a stream, until its first event.
+        idle_s: of a stream, between two events.
+        total_s: for everything, queueing and retries included.
+    """
+
+    connect_s: float = 2.0
+    first_byte_s: float = 60.0
+    idle_s: float = 60.0
+    total_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a call that did not reach a model is tried again, and how long to wait before.
+
+    The n-th wait is drawn from [½, 1] · `base_s` · 2ⁿ, at most `cap_s`. A server that asks for
+    more than `longest_wait_s` is not waited for.
+    """
+
+    n_retries: int = 2
+    base_s: float = 0.1
+    cap_s: float = 2.0
+    longest_wait_s: float = 5.0
+
+    def wait_s(self, attempt: int, rng: random.Random) -> float:
+        """Return the seconds to wait after the `attempt`-th try failed, counted from 0."""
+        ceiling = min(self.cap_s, self.base_s * 2.0**attempt)
+        return ceiling * rng.uniform(0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls may be under way, how many may wait, and for how long (seconds)."""
+
+    max_in_flight: int = 64
+    max_queued: int = 256
+    queue_s: float = 30.0
+    retry_after_s: float = 1.0
+
+
+@dataclass(slots=True, eq=False)
+class Server:
+    """One vLLM server; it rests for a while after a failure."""
+
+    url: str
+    n_in_flight: int = 0
+    n_failures: int = 0
+    rests_until: float = field(default=0.0, repr=False)
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Count one call as under way while the block runs."""
+        self.n_in_flight += 1
+        try:
+            yield
+        finally:
+            self.n_in_flight -= 1
+
+
+class ServerPool:
+    """The servers: least busy first, and one that failed is left out for a time that doubles."""
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        rest_s: float = 1.0,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not urls:
+            raise ValueError("there is no server; give at least one URL")
+        self.servers = tuple(Server(url.rstrip("/")) for url in urls)
+        self._rest_s = rest_s
+        self._now = now
+
+    def pick(self, avoid: Collection[Server] = ()) -> Server:
+        """Return the server for the next call, one of `avoid` only if there is no other awake.
+
+        When all rest, the one that wakes first is tried, so a single server always is.
+        """
+        now = self._now()
+        awake = [server for server in self.servers if server.rests_until <= now]
+        fresh = [server for server in awake if server not in avoid]
+        if candidates := fresh or awake:
+            return min(candidates, key=lambda server: server.n_in_flight)
+        return min(self.servers, key=lambda server: server.rests_until)
+
+    def failed(self, server: Server) -> None:
+        """Leave `server` out for a while, longer each time in a row."""
+        rest_s = min(LONGEST_REST_S, self._rest_s * 2.0**server.n_failures)
+        server.n_failures += 1
+        server.rests_until = self._now() + rest_s
+
+    def busy(self, server: Server, *, for_s: float) -> None:
+        """Leave `server` out while its queue is full; that is no failure."""
+        server.rests_until = self._now() + min(LONGEST_REST_S, for_s)
+
+    def worked(self, server: Server) -> None:
+        """Forget the failures of `server`."""
+        server.n_failures = 0
+        server.rests_until = 0.0
+
+
+class Gate:
+    """Lets so many calls through at once, makes so many wait, and turns the rest away."""
+
+    def __init__(self, limits: Limits, *, on_change: Callable[[int], None]) -> None:
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.max_in_flight)
+        self._on_change = on_change
+        self.n_in_flight = 0
+        self.n_queued = 0
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one place for the time of the block.
+
+        Raises:
+            UpstreamBusy: too many wait already (at once), or no place came free in time.
+        """
+        await self._enter()
+        try:
+            yield
+        finally:
+            self._count(-1)
+            self._slots.release()
+
+    async def _enter(self) -> None:
+        limits = self._limits
+        if self._slots.locked() and self.n_queued >= limits.max_queued:
+            reason = f"{self.n_in_flight} requests run and {self.n_queued} wait"
+            raise UpstreamBusy(reason, retry_after_s=limits.retry_after_s)
+        self.n_queued += 1
+        try:
+            async with asyncio.timeout(limits.queue_s):
+                await self._slots.acquire()
+        except TimeoutError as exc:
+            reason = f"no place came free within {limits.queue_s:g} s"
+            raise UpstreamBusy(reason, retry_after_s=limits.retry_after_s) from exc
+        finally:
+            self.n_queued -= 1
+        self._count(+1)
+
+    def _count(self, change: int) -> None:
+        self.n_in_flight += change
+        self._on_change(self.n_in_flight)

@@ -1,0 +1,1 @@
+"""Measurements of the real thing; each prints what it measured."""

@@ -1,0 +1,197 @@
+"""What Milieu adds to vLLM: `/answer` against the same final prompt sent straight to vLLM.
+
+    make bench
+
+Starts the real service on a free port, with the embedded model. Direct and through Milieu take
+turns within one run, so that a noisy machine is as noisy for both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import json
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import aiohttp
+import uvicorn
+from rich.console import Console
+from rich.table import Table
+
+from app.main import create_app
+from app.pipeline import Pipeline
+from app.plan import AnswerRequest, ArmRequest
+from app.resources import Resources
+from app.settings import Settings, read_settings
+from app.telemetry import Stopwatch, configure_logging
+from app.vllm_wire import score_body
+from survey_data.library import SurveyLibrary
+
+Call = Callable[[int], Awaitable[None]]
+out = Console()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Latencies in milliseconds and the rate in requests per second."""
+
+    latencies_ms: tuple[float, ...]
+    per_second: float
+
+    def quantile(self, percent: int) -> float:
+        """Return the latency that `percent` of the requests stay under."""
+        return statistics.quantiles(self.latencies_ms, n=100, method="inclusive")[percent - 1]
+
+
+def main() -> None:
+    """Run the benchmark and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--requests", type=int, default=300, help="per row and round")
+    parser.add_argument("--rounds", type=int, default=3)
+    args = parser.parse_args()
+    configure_logging(level="WARNING", as_json=False)
+    asyncio.run(run(read_settings(), n_requests=args.requests, n_rounds=args.rounds))
+
+
+async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
+    """Start the service, measure, print."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        resources: Resources = app.state.resources
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False)
+        )
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        try:
+            async with aiohttp.ClientSession() as session:
+                await measure(session, resources, port, n_requests=n_requests, n_rounds=n_rounds)
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def measure(
+    session: aiohttp.ClientSession,
+    resources: Resources,
+    port: int,
+    *,
+    n_requests: int,
+    n_rounds: int,
+) -> None:
+    """Print latency, rate and the time of each step."""
+    cases = _cases(resources.pipeline.library, n=64)
+    bodies = [await _direct_body(resources.pipeline, case) for case in cases]
+    direct_url = f"{_vllm_url(resources)}/v1/chat/completions"
+    headers = {}
+    if resources.local_vllm is not None and resources.local_vllm.api_key:
+        headers["Authorization"] = f"Bearer {resources.local_vllm.api_key}"
+    steps: dict[str, list[float]] = {}
+    fresh = itertools.count()
+
+    async def direct(i: int) -> None:
+        body = bodies[i % len(bodies)]
+        async with session.post(direct_url, json=body, headers=headers) as reply:
+            reply.raise_for_status()
+            await reply.read()
+
+    async def through(i: int) -> None:
+        reply = await _answer(session, port, cases[i % len(cases)])
+        for name, taken in reply["timings_ms"].items():
+            steps.setdefault(name, []).append(taken)
+
+    async def through_uncached(i: int) -> None:
+        case = cases[i % len(cases)]
+        # A text never seen before has no cached vector; its prompt is as long.
+        await _answer(session, port, case | {"question": f"{case['question']} ({next(fresh)})"})
+
+    calls: dict[str, Call] = {
+        "direct to vLLM": direct,
+        "Milieu, vector cached": through,
+        "Milieu, vector new": through_uncached,
+    }
+    for call in calls.values():
+        await asyncio.gather(*(call(i) for i in range(len(cases))))
+    for n_concurrent in (1, 16):
+        found: dict[str, list[Measured]] = {name: [] for name in calls}
+        for _ in range(n_rounds):
+            for name, call in calls.items():
+                found[name].append(await _load(call, n_requests, n_concurrent))
+        _print_load(found, n_concurrent)
+        if n_concurrent == 1:
+            _print_steps(steps)
+
+
+async def _load(call: Call, n_requests: int, n_concurrent: int) -> Measured:
+    latencies: list[float] = []
+    numbers = iter(range(n_requests))
+
+    async def work() -> None:
+        for i in numbers:
+            started = time.perf_counter()
+            await call(i)
+            latencies.append((time.perf_counter() - started) * 1000.0)
+
+    started = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(n_concurrent)))
+    return Measured(tuple(latencies), n_requests / (time.perf_counter() - started))
+
+
+def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
+    pairs = itertools.product(library.questions.values(), ("DEU", "NGA", "BRA", "IND"))
+    every = [(q, code) for q, code in pairs if library.distribution(q.key, code) is not None]
+    chosen = every[:: max(1, len(every) // n)][:n]
+    return [{"question": question.text, "culture": code} for question, code in chosen]
+
+
+async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, object]:
+    request = AnswerRequest(case["question"], case["culture"], arm=ArmRequest())
+    plan, words = await pipeline.prepare(request, Stopwatch(pipeline.metrics))
+    ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
+    assert ids is not None  # noqa: S101  # the embedded model's labels are single tokens
+    return score_body(plan.weights.model, words.prompts[0], ids=ids, cache_salt=None)
+
+
+async def _answer(
+    session: aiohttp.ClientSession, port: int, case: dict[str, str]
+) -> dict[str, dict[str, float]]:
+    async with session.post(f"http://127.0.0.1:{port}/answer", json=case) as reply:
+        reply.raise_for_status()
+        answer: dict[str, dict[str, float]] = json.loads(await reply.read())
+        return answer
+
+
+def _vllm_url(resources: Resources) -> str:
+    if resources.local_vllm is not None:
+        return resources.local_vllm.url
+    return resources.settings.vllm.urls[0]
+
+
+def _print_load(found: dict[str, list[Measured]], n_concurrent: int) -> None:
+    title = f"{n_concurrent} at a time (median over rounds)"
+    table = Table("", "p50 ms", "p99 ms", "requests/s", "p50 over direct, ms", title=title)
+    base = statistics.median(m.quantile(50) for m in found["direct to vLLM"])
+    for name, rounds in found.items():
+        p50 = statistics.median(m.quantile(50) for m in rounds)
+        p99 = statistics.median(m.quantile(99) for m in rounds)
+        rate = statistics.median(m.per_second for m in rounds)
+        table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{rate:.0f}", f"{p50 - base:+.1f}")
+    out.print(table)
+
+
+def _print_steps(steps: dict[str, Sequence[float]]) -> None:
+    table = Table("Step", "p50 ms", "p99 ms", title="Steps of /answer, vector cached, 1 at a time")
+    for name, taken in steps.items():
+        cuts = statistics.quantiles(taken, n=100, method="inclusive")
+        table.add_row(name, f"{cuts[49]:.2f}", f"{cuts[98]:.2f}")
+    out.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How well answers match what people said: readings, references, metrics, runs and reports."""

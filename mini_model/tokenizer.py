@@ -1,0 +1,73 @@
+"""The mini model's tokenizer: byte-level BPE in which an answer's label is a token of its own.
+
+The label in ``"Answer: 2"`` and in an assistant message is the bare token ``"2"``. Every other
+number is a different token: option markers (``"2."``), percentages (``" 61%"``), and numbers in
+running text (``" 2"``). So one attention head can find the answers in a prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+from tokenizers import Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from tokenizers.trainers import BpeTrainer
+
+SYSTEM, USER, ASSISTANT, END, PAD = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
+SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
+ANSWER = "Answer: "
+MAX_LABEL = 20
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}"
+    "{{ '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+_PIECES = Regex(
+    r"Answer: |\n|\d+\.(?=[ \n]|$)| ?\d+%| ?\d+| ?\p{L}+(?:'\p{L}+)?| ?[^\s\p{L}\p{N}]+|\s+"
+)
+# How often each number form is repeated in the training text, so that it becomes one token.
+_NUMBER_WEIGHT = 400
+
+
+def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 4096) -> Tokenizer:
+    """Return a BPE tokenizer trained on `texts` and on every number form that prompts use."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(_PIECES, behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(chain(texts, _numbers()), trainer)
+    return tokenizer
+
+
+def label_ids(tokenizer: Tokenizer) -> dict[str, int]:
+    """Return the token id of every answer label, "0" to "20".
+
+    Raises:
+        ValueError: a label is not one token, so the vocabulary is too small.
+    """
+    ids = {}
+    for number in range(MAX_LABEL + 1):
+        token = tokenizer.token_to_id(str(number))
+        if token is None:
+            raise ValueError(f"label '{number}' is no token; train with a larger vocabulary")
+        ids[str(number)] = token
+    return ids
+
+
+def _numbers() -> Iterator[str]:
+    for number in range(MAX_LABEL + 1):
+        yield from [f"{ANSWER}{number}\n{number}. a, {number} b\n"] * _NUMBER_WEIGHT
+    for percent in range(101):
+        yield from [f"1. {percent}%, 2. {percent}%\n"] * _NUMBER_WEIGHT

@@ -1,0 +1,100 @@
+"""From a question to evidence: the survey item that it is, if any, and exemplars of a culture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from retrieval.encoder import Encoder
+from retrieval.exemplar import Exemplar
+from retrieval.index import QuestionIndex
+from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, make_selector
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What evidence is wanted for.
+
+    Attributes:
+        text: the asked question, or what a user wrote last.
+        culture: alpha-3 code of a covered culture.
+        k: exemplars to return, 0 where only the matching survey item is wanted.
+    """
+
+    text: str
+    culture: str
+    k: int
+    retriever: SelectorName = SelectorName.DENSE
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found.
+
+    Attributes:
+        exemplars: most similar first; empty below the floor.
+        nearest_similarity: cosine in [-1, 1] of the nearest question that the culture answered
+            and that is not the asked one, whatever the retriever; None where there is none.
+        same_question: the survey item that the asked question is, where one is near enough.
+        below_floor: whether even the nearest question is too far away to steer by.
+    """
+
+    exemplars: tuple[Exemplar, ...]
+    nearest_similarity: float | None
+    same_question: Question | None
+    below_floor: bool
+
+
+class EvidenceFinder:
+    """Finds evidence. Blocks; call it from a thread."""
+
+    def __init__(
+        self,
+        library: SurveyLibrary,
+        *,
+        index: QuestionIndex,
+        encoder: Encoder,
+        similarity_floor: float,
+        same_question: float,
+        near_duplicate: float = NEAR_DUPLICATE,
+    ) -> None:
+        """Search `library`.
+
+        `similarity_floor` is the cosine under which nothing is steered, `same_question` the one
+        from which the asked question is taken to be the survey's.
+        """
+        self._library, self._index, self._encoder = library, index, encoder
+        self._floor, self._same = similarity_floor, same_question
+        self._selectors: dict[SelectorName, Selector] = {
+            name: make_selector(
+                name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
+            )
+            for name in SelectorName
+        }
+
+    def find(self, wanted: Wanted) -> Evidence:
+        """Return the evidence for `wanted`.
+
+        Raises:
+            CultureNotCovered: no loaded pack surveyed the culture.
+        """
+        self._library.cover(wanted.culture)
+        vector = self._encoder.encode([wanted.text])[0]
+        nearest = self._index.nearest_question(vector)
+        same = None
+        if nearest.similarity >= self._same:
+            same = self._library.questions[nearest.key]
+        asked = Query(
+            wanted.text, key=None if same is None else same.key, seed=wanted.seed, vector=vector
+        )
+        barred = frozenset() if same is None else frozenset({same.key})
+        hits = self._index.search(vector, wanted.culture, 1, barred)
+        similarity = hits[0].similarity if hits else None
+        below = similarity is None or similarity < self._floor
+        exemplars: tuple[Exemplar, ...] = ()
+        if wanted.k and not below:
+            selector = self._selectors[wanted.retriever]
+            exemplars = selector.select(asked, wanted.culture, wanted.k)
+        return Evidence(exemplars, similarity, same, below)

@@ -1,0 +1,180 @@
+"""All loaded packs as one body of questions and answers; every lookup is O(1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from survey_data.cultures import CultureCatalogue
+from survey_data.errors import CultureNotCovered, PackInvalid, PackMissing, PackTermsRefused
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.packs import find_packs, read_pack
+
+
+class SurveyLibrary:
+    """The questions of all loaded packs and how each culture answered them.
+
+    Attributes:
+        packs: the loaded packs, in loading order.
+        catalogue: the cultures that the packs may speak of.
+        questions: every question by its key, in pack order and in a pack in file order.
+        cultures: alpha-3 codes of all surveyed populations, sorted.
+        topics: the keys of each topic's questions, by topic, in the order of `questions`.
+    """
+
+    def __init__(self, packs: Sequence[Pack], catalogue: CultureCatalogue) -> None:
+        """Take `packs` in this order.
+
+        Raises:
+            PackInvalid: two packs have one id, or a pack has a culture that is not in `catalogue`.
+        """
+        self.packs = tuple(packs)
+        self.catalogue = catalogue
+        self._manifests = {pack.manifest.id: pack.manifest for pack in self.packs}
+        _check(self.packs, known={culture.code for culture in catalogue})
+        questions = {q.key: q for pack in self.packs for q in pack.questions}
+        self.questions: Mapping[str, Question] = MappingProxyType(questions)
+        self.cultures = tuple(sorted({code for pack in self.packs for code in pack.cultures}))
+        self.topics: Mapping[str, tuple[str, ...]] = MappingProxyType(_topics(questions))
+        self._cells = {(d.question, d.culture): d for p in self.packs for d in p.distributions}
+        self._answered = {
+            culture: tuple(key for key in questions if (key, culture) in self._cells)
+            for culture in self.cultures
+        }
+        self._packs_of = {
+            culture: tuple(p.manifest.id for p in self.packs if culture in p.cultures)
+            for culture in self.cultures
+        }
+
+    def distribution(self, key: str, culture: str) -> ResponseDistribution | None:
+        """Return how people of `culture` answered question `key`; None where they were not asked.
+
+        None also for a key or a culture that no pack has.
+        """
+        return self._cells.get((key, culture))
+
+    def answered(self, culture: str) -> tuple[str, ...]:
+        """Return the keys of the questions that `culture` answered, in the order of `questions`.
+
+        Empty for a culture that no pack covers.
+        """
+        return self._answered.get(culture, ())
+
+    def packs_of(self, culture: str) -> tuple[str, ...]:
+        """Return the ids of the packs that surveyed `culture`, in loading order."""
+        return self._packs_of.get(culture, ())
+
+    def manifest(self, pack_id: str) -> PackManifest:
+        """Return what the pack says of itself.
+
+        Raises:
+            PackMissing: no loaded pack has that id.
+        """
+        if pack_id not in self._manifests:
+            loaded = ", ".join(self._manifests) or "none"
+            raise PackMissing(f"No pack '{pack_id}' is loaded; loaded packs: {loaded}.")
+        return self._manifests[pack_id]
+
+    def cover(self, culture: str) -> None:
+        """Return if a loaded pack surveyed `culture` (an alpha-3 code of the catalogue).
+
+        Raises:
+            CultureNotCovered: none did; the loaded packs and the covered culture that is nearest
+                on the cultural map are named.
+        """
+        if culture in self._packs_of:
+            return
+        asked = self.catalogue[culture]
+        nearest = self.catalogue.nearest_on_map(asked, self.cultures)
+        raise CultureNotCovered(
+            f"{asked.name} ({asked.code})",
+            packs=tuple(self._manifests),
+            nearest=f"{nearest.name} ({nearest.code})" if nearest else None,
+        )
+
+
+def open_library(
+    roots: Sequence[Path],
+    *,
+    catalogue: CultureCatalogue,
+    names: Sequence[str] | None = None,
+    commercial_use: bool = False,
+) -> SurveyLibrary:
+    """Return the library of the packs below `roots`: those with an id in `names`, or all.
+
+    Packs come in the order of `names`; without names, in the order of `roots` and by folder name.
+
+    Raises:
+        PackMissing: there is no pack at all, or none of a given name.
+        PackTermsRefused: `commercial_use` is set and a pack's terms do not allow it.
+        PackInvalid: a pack breaks the format, two have one id, or a culture is unknown.
+    """
+    found: dict[str, Pack] = {}
+    for folder in find_packs(roots):
+        pack = read_pack(folder)
+        if pack.manifest.id in found:
+            raise PackInvalid(
+                f"a second pack with the id '{pack.manifest.id}'; remove one of the two",
+                file=folder / "pack.toml",
+                column="id",
+            )
+        found[pack.manifest.id] = pack
+    packs = [
+        _named(found, name, roots) for name in dict.fromkeys(found if names is None else names)
+    ]
+    if not packs:
+        raise PackMissing(f"No pack to load: {_where(found, roots)}. At least one is needed.")
+    if commercial_use:
+        for pack in packs:
+            _check_terms(pack.manifest)
+    return SurveyLibrary(packs, catalogue)
+
+
+def _named(found: Mapping[str, Pack], name: str, roots: Sequence[Path]) -> Pack:
+    if name not in found:
+        raise PackMissing(f"No pack has the id '{name}'; {_where(found, roots)}.")
+    return found[name]
+
+
+def _where(found: Mapping[str, Pack], roots: Sequence[Path]) -> str:
+    folders = ", ".join(str(root) for root in roots) or "no folder"
+    return f"found {', '.join(found) or 'none'} in {folders}"
+
+
+def _check_terms(manifest: PackManifest) -> None:
+    if not manifest.commercial_use:
+        raise PackTermsRefused(
+            f"Pack '{manifest.id}' may not be used commercially (licence: {manifest.licence}), but "
+            "MILIEU_COMMERCIAL_USE is set. Leave it out by naming the other packs in MILIEU_PACKS, "
+            "or unset MILIEU_COMMERCIAL_USE if the use is not commercial."
+        )
+
+
+def _check(packs: Sequence[Pack], *, known: set[str]) -> None:
+    ids: set[str] = set()
+    for pack in packs:
+        folder = Path(pack.manifest.id)
+        if pack.manifest.id in ids:
+            raise PackInvalid(
+                f"a second pack with the id '{pack.manifest.id}'; remove one of the two",
+                file=folder / "pack.toml",
+                column="id",
+            )
+        ids.add(pack.manifest.id)
+        for code in pack.cultures:
+            if code not in known:
+                raise PackInvalid(
+                    f"'{code}' is no culture of the catalogue (ISO 3166-1 alpha-3)",
+                    file=folder / "shares.csv",
+                    column="culture",
+                )
+
+
+def _topics(questions: Mapping[str, Question]) -> dict[str, tuple[str, ...]]:
+    def keys(topic: str) -> Iterator[str]:
+        return (key for key, question in questions.items() if question.topic == topic)
+
+    return {
+        topic: tuple(keys(topic)) for topic in dict.fromkeys(q.topic for q in questions.values())
+    }

