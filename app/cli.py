@@ -52,7 +52,9 @@ def serve(
     """
     given = {"host": host, "port": port}
     with _explained():
-        settings = read_settings(**{key: value for key, value in given.items() if value is not None})
+        settings = read_settings(
+            **{key: value for key, value in given.items() if value is not None}
+        )
         # Here, not above: the service's imports take seconds, and the other commands need none.
         from app.serving import run_service
 

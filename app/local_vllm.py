@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 import socket
 import sys
@@ -21,10 +22,13 @@ from retrieval.prompting import Message
 
 logger = logging.getLogger(__name__)
 
-N_LOG_LINES = 30
+N_LOG_LINES = 12
 N_LOGS_KEPT = 3
 START_POLL_S = 0.1
-_TAIL_BYTES = 32 * 1024
+_TAIL_BYTES = 64 * 1024
+# What vLLM puts before each line of its processes, and a traceback's frames, which are indented.
+_LINE_HEAD = re.compile(r"\(\w+ pid=\d+\) (?:[A-Z]+ [\d-]+ [\d:]+ \[[^]]*\] ?)?")
+_NOISE = re.compile(r"\s|$")
 _WARM_UP = (Message("user", "?"),)
 _WARM_UP_LABELS = ("1", "2")
 
@@ -80,6 +84,9 @@ class LocalVllm:
         Raises:
             VllmStartFailed: it died, or was not ready in time; the last log lines are shown.
         """
+        if not (self.options.model_dir / "config.json").is_file():
+            # vLLM would take seconds to say that this is no name on the hub.
+            raise self._failed(f"there is no model (config.json) in {self.options.model_dir}")
         self._port = _free_port()
         await self._launch()
         self._watching = asyncio.create_task(self._watch(), name="watch-vllm")
@@ -215,6 +222,11 @@ def _rotate(log: Path) -> None:
 
 
 def _last_lines(log: Path) -> list[str]:
+    """Return the last lines that say something: tracebacks without their frames."""
+    if not log.exists():
+        return []
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        return file.read().decode("utf-8", "replace").splitlines()[-N_LOG_LINES:]
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    said = [line for line in lines if not _NOISE.match(_LINE_HEAD.sub("", line))]
+    return said[-N_LOG_LINES:]

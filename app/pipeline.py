@@ -23,8 +23,8 @@ from app.plan import (
 )
 from app.settings import AnswerSettings
 from app.telemetry import Metrics, Stopwatch
-from app.vllm_client import VllmClient
 from app.vllm_chunks import chunk_text, chunk_usage
+from app.vllm_client import VllmClient
 from app.vllm_wire import ChatRequest, Usage
 from evaluation.reading import Reading, option_orders, read_labels, read_option
 from experiments.arm import Arm
@@ -43,6 +43,7 @@ from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
 from survey_data.similarity import CultureSimilarity
+
 
 class Pipeline:
     """Answers requests. One instance serves all of them."""
@@ -241,9 +242,7 @@ class Pipeline:
             tuple(self.catalogue[code] for code in least),
         )
 
-    async def _survey_words(
-        self, plan: Plan, request: AnswerRequest
-    ) -> tuple[Plan, SurveyWords]:
+    async def _survey_words(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, SurveyWords]:
         same = plan.evidence.same_question
         asked, options_from, ordinal = AskedQuestion(request.question), None, True
         if request.options:
@@ -297,9 +296,7 @@ class Pipeline:
             )
         return plan, messages
 
-    async def _ask(
-        self, plan: Plan, words: SurveyWords, request: AnswerRequest
-    ) -> Reply:
+    async def _ask(self, plan: Plan, words: SurveyWords, request: AnswerRequest) -> Reply:
         """Return log-probabilities per order, or one reply in text: free, or one of the labels."""
         model = plan.weights.model
         if words.orders:
@@ -337,9 +334,7 @@ class Pipeline:
             warnings=(*plan.warnings, *warnings),
         )
 
-    def _read(
-        self, words: SurveyWords, reply: Reply
-    ) -> tuple[Reading | None, tuple[str, ...]]:
+    def _read(self, words: SurveyWords, reply: Reply) -> tuple[Reading | None, tuple[str, ...]]:
         asked = words.asked
         if not isinstance(reply, FreeText):
             reading = read_labels(

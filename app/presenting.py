@@ -81,9 +81,7 @@ def present_exemplar(exemplar: Exemplar, library: SurveyLibrary) -> ExemplarEvid
         question_key=question.key,
         topic=question.topic,
         question=question.text,
-        answer=ChosenOption(
-            number=question.numbers[cell.mode], label=question.options[cell.mode]
-        ),
+        answer=ChosenOption(number=question.numbers[cell.mode], label=question.options[cell.mode]),
         shares=option_shares(question.options, question.first_number, cell.shares),
         similarity=None if similarity is None else round(similarity, DIGITS),
         survey=manifest.title,

@@ -92,10 +92,7 @@ def kind_of(error: Exception) -> ProblemKind:
 def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
-    if kind is FAULT:
-        detail = "It is in the log under this request id."
-    else:
-        detail = str(error)
+    detail = "It is in the log under this request id." if kind is FAULT else str(error)
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
@@ -135,7 +132,7 @@ async def _on_error(request: Request, error: Exception) -> Any:
 
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for it alone
+    assert isinstance(error, RequestValidationError)  # registered for it alone
     faults = [
         {
             "where": ".".join(str(part) for part in fault["loc"]),
@@ -154,7 +151,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)  # noqa: S101  # registered for it alone
+    assert isinstance(error, HTTPException)  # registered for it alone
     phrase = http.HTTPStatus(error.status_code).phrase
     kind = ProblemKind(error.status_code, phrase.lower().replace(" ", "-"), phrase)
     detail = f"{request.method} {request.url.path[:200]}: {error.detail}"

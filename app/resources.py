@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from adapters.pool import WeightsPool
 from app.context import ContextWindow
 from app.errors import UpstreamBusy, UpstreamModelMissing, UpstreamTimeout, UpstreamUnavailable
-from app.local_vllm import LocalVllm, LocalVllmSettings
+from app.local_vllm import LocalVllm
 from app.pipeline import Pipeline
-from app.settings import EMBEDDED_MODEL, Settings
+from app.settings import Settings
 from app.telemetry import Metrics
 from app.vllm_client import VllmClient
+from app.vllm_command import LocalVllmOptions
 from app.vllm_pool import Limits, Retries, Timeouts
 from experiments.store import ExposureLog
 from retrieval.encoder import CachedEncoder, SentenceTransformerEncoder
@@ -58,7 +59,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         local = None
         starting: asyncio.Task[None] | None = None
         if not settings.vllm.urls:
-            local = LocalVllm(_local_settings(settings))
+            local = LocalVllm(_local_options(settings))
             stack.push_async_callback(local.stop)
             starting = asyncio.create_task(local.start())
         threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
@@ -151,11 +152,11 @@ def _client(
     )
 
 
-def _local_settings(settings: Settings) -> LocalVllmSettings:
+def _local_options(settings: Settings) -> LocalVllmOptions:
     of = settings.vllm
-    return LocalVllmSettings(
-        model_path=of.model_path,
-        served_name=settings.model or EMBEDDED_MODEL,
+    return LocalVllmOptions(
+        model_dir=of.model_path,
+        served_name=settings.model,
         max_model_len=of.max_model_len,
         kv_cache_gib=of.kv_cache_gib,
         log_file=settings.cache_folder / "vllm.log",

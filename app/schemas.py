@@ -163,11 +163,11 @@ class EvidenceFields(ResponseModel):
     warnings: list[str]
 
 
-class AnswerResponse(EvidenceFields):
-    """An answer, with the model's probability of each option and the evidence it was shown."""
+class AnswerHead(ResponseModel):
+    """The answer itself, with the model's probability of each option."""
 
     id: str
-    culture: CultureName
+    culture: CultureName | None
     question: str
     options_from: str | None = Field(
         description="'request', the key of the survey question that gave them, or null."
@@ -178,6 +178,12 @@ class AnswerResponse(EvidenceFields):
     label_mass: float | None = Field(
         description="Probability that the model gave to the options together, before normalising."
     )
+
+
+class AnswerResponse(EvidenceFields, AnswerHead):
+    """An answer, and the evidence that the model was shown."""
+
+    culture: CultureName
     model: str
     usage: UsageCounts
     timings_ms: dict[str, float]

@@ -65,7 +65,7 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     command += ["--model", str(options.model_dir), "--served-model-name", options.served_name]
     command += ["--max-model-len", str(options.max_model_len), "--dtype", options.dtype]
     command += ["--max-num-seqs", str(options.max_num_seqs), "--enable-prompt-tokens-details"]
-    command += ["--disable-log-stats", "--disable-uvicorn-access-log"]
+    command.append("--disable-uvicorn-access-log")
     if options.enforce_eager:
         command.append("--enforce-eager")
     if lora := options.lora:
@@ -84,6 +84,8 @@ def vllm_environment(
     environment |= {
         "VLLM_API_KEY": api_key,
         "VLLM_CPU_KVCACHE_SPACE": str(options.kv_cache_gib),
+        # Log statistics are what /metrics is made of; in the log itself they are only noise.
+        "VLLM_LOG_STATS_INTERVAL": "3600",
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "HF_HUB_OFFLINE": "1",

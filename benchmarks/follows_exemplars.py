@@ -67,7 +67,7 @@ async def run(*, k: int) -> None:
         found["plain"] = await _asked(resources, cells, lambda _: Steering(Method.PLAIN))
         for style in ExemplarStyle:
             name = f"icl, {style}"
-            found[name] = await _asked(resources, cells, lambda c, s=style: _icl(c.exemplars, s))
+            found[name] = await _asked(resources, cells, _own(style))
         shares = ExemplarStyle.SHARES
         found["icl, shares, answers reversed"] = await _asked(
             resources, cells, lambda c: _icl(tuple(map(_reversed, c.exemplars)), shares)
@@ -104,9 +104,7 @@ async def _asked(resources: Resources, cells: Sequence[Cell], steer: Steer) -> l
         asked = AskedQuestion(cell.question.text, cell.question.options, cell.question.first_number)
         prompt = survey_messages(asked, steer(cell))
         async with slots:
-            score = await resources.vllm.score(
-                prompt, asked.labels, model=resources.settings.model
-            )
+            score = await resources.vllm.score(prompt, asked.labels, model=resources.settings.model)
         if score is None:
             raise SystemExit("the model's labels are several tokens; nothing to compare")
         reading = read_labels([score.logprobs], [tuple(range(len(asked.options)))])
@@ -115,6 +113,10 @@ async def _asked(resources: Resources, cells: Sequence[Cell], steer: Steer) -> l
         return np.array(reading.shares)
 
     return list(await asyncio.gather(*(ask(cell) for cell in cells)))
+
+
+def _own(style: ExemplarStyle) -> Steer:
+    return lambda cell: _icl(cell.exemplars, style)
 
 
 def _icl(exemplars: tuple[Exemplar, ...], style: ExemplarStyle) -> Steering:
@@ -169,7 +171,9 @@ def _print(cells: Sequence[Cell], found: dict[str, list[Floats]], *, k: int) -> 
     scores = {name: _by_question(cells, shares, rows) for name, shares in found.items()}
     for name, (similar, exact) in scores.items():
         gain = similar - scores["plain"][0]
-        table.add_row(name, _interval(similar, draws), _interval(exact, draws), _interval(gain, draws))
+        table.add_row(
+            name, _interval(similar, draws), _interval(exact, draws), _interval(gain, draws)
+        )
     out.print(table)
 
 

@@ -14,7 +14,7 @@ import itertools
 import json
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -66,7 +66,7 @@ async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
             uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False)
         )
         serving = asyncio.create_task(server.serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         try:
@@ -154,7 +154,7 @@ async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, ob
     request = AnswerRequest(case["question"], case["culture"], arm=ArmRequest())
     plan, words = await pipeline.prepare(request, Stopwatch(pipeline.metrics))
     ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
-    assert ids is not None  # noqa: S101  # the embedded model's labels are single tokens
+    assert ids is not None  # the embedded model's labels are single tokens
     return score_body(plan.weights.model, words.prompts[0], ids=ids, cache_salt=None)
 
 
@@ -185,7 +185,7 @@ def _print_load(found: dict[str, list[Measured]], n_concurrent: int) -> None:
     out.print(table)
 
 
-def _print_steps(steps: dict[str, Sequence[float]]) -> None:
+def _print_steps(steps: Mapping[str, Sequence[float]]) -> None:
     table = Table("Step", "p50 ms", "p99 ms", title="Steps of /answer, vector cached, 1 at a time")
     for name, taken in steps.items():
         cuts = statistics.quantiles(taken, n=100, method="inclusive")

@@ -111,13 +111,14 @@ def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
             ordered = len(options) > 2 and rng.random() < 0.8
             scale = Scale.ORDINAL if ordered else Scale.NOMINAL
             questions.setdefault(
-                text.casefold(), Question(f"generated:{number}", item["class"], text, options, scale)
+                text.casefold(),
+                Question(f"generated:{number}", item["class"], text, options, scale),
             )
     return tuple(questions.values())
 
 
 def _options(raw: Sequence[object]) -> tuple[str, ...]:
-    """Return the distinct options without their numbering, and without "don't know" and the like."""
+    """Return the distinct options without numbering, and without "don't know" and the like."""
     texts = (_NUMBERING.sub("", str(option).strip()) or str(option).strip() for option in raw)
     kept = (text for text in texts if not text.casefold().startswith(_NO_OPINION))
     return tuple(dict.fromkeys(kept))
@@ -173,7 +174,7 @@ class Corpus:
         self._labels = label_ids(tokenizer)
         self._label_of = {token: int(label) for label, token in self._labels.items()}
         (answer,) = tokenizer.encode(ANSWER).ids
-        self._assistant = tokenizer.token_to_id(ASSISTANT)
+        (self._assistant,) = tokenizer.encode(ASSISTANT).ids
         self._before_label = {answer, self._assistant}
 
     def long(self, rng: np.random.Generator, *, mixture: Mixture, length: int) -> TrainingSequence:
@@ -303,7 +304,9 @@ class Corpus:
         text = "".join(f"<|{message.role}|>{message.content}<|end|>" for message in messages)
         return list(self._tokenizer.encode(text).ids)
 
-    def _laid_out(self, ids: list[int], answers: Sequence[Exemplar], *, length: int) -> TrainingSequence:
+    def _laid_out(
+        self, ids: list[int], answers: Sequence[Exemplar], *, length: int
+    ) -> TrainingSequence:
         """Return `ids` padded to `length`, with the shares of `answers` where they are given."""
         tokens = np.zeros(length, dtype=np.int64)
         tokens[: len(ids)] = ids

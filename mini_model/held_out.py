@@ -35,7 +35,10 @@ class Exam:
     def load(cls, words: Tokenizer, *, n_questions: int = 50) -> Self:
         """Return the exam on the held-out cultures and questions, with dense exemplars, k = 5."""
         split, pack = read_split(), read_pack(WVS7)
-        encoder, labels = SentenceTransformerEncoder(n_threads=torch.get_num_threads()), tokenizer.label_ids(words)
+        encoder, labels = (
+            SentenceTransformerEncoder(n_threads=torch.get_num_threads()),
+            tokenizer.label_ids(words),
+        )
         vectors = encoder.encode([question.text for question in pack.questions])
         cells = {(cell.question, cell.culture): cell for cell in pack.distributions}
         prompts = []

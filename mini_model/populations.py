@@ -58,7 +58,11 @@ class StylePopulation:
     culture = ""
 
     def __init__(
-        self, pool: QuestionPool, rng: np.random.Generator, *, groups: Sequence[npt.NDArray[np.intp]]
+        self,
+        pool: QuestionPool,
+        rng: np.random.Generator,
+        *,
+        groups: Sequence[npt.NDArray[np.intp]],
     ) -> None:
         self.indexes = groups[int(rng.integers(len(groups)))]
         n_options = len(pool.questions[int(self.indexes[0])].options)
@@ -113,9 +117,7 @@ class SmoothPopulation:
 class SurveyPopulation:
     """The people of one country, as a survey found them."""
 
-    def __init__(
-        self, culture: str, cells: dict[int, ResponseDistribution]
-    ) -> None:
+    def __init__(self, culture: str, cells: dict[int, ResponseDistribution]) -> None:
         self.culture = culture
         self.indexes = np.array(sorted(cells), dtype=np.intp)
         self._cells = cells

@@ -32,7 +32,7 @@ from survey_data.packs import find_packs, read_pack
 
 PACKS = Path(__file__).parent.parent / "survey_data" / "packs"
 # Two shapes and no more: each new one costs a compilation of the kernels.
-LONG_ROWS, LONG_TOKENS = 8, 1024
+LONG_ROWS, LONG_TOKENS = 6, 1024
 SHORT_ROWS, SHORT_TOKENS = 8, 512
 LANGUAGE_WEIGHT, REPLY_WEIGHT = 0.03, 0.2
 # The language-model loss reads every fourth token: its logits cost as much as two layers.
@@ -57,7 +57,9 @@ class Settings:
 
 def main() -> None:
     """Train with the settings of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--shared", type=Path, required=True, help="folder with culturespa/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--work", type=Path, default=Path(".cache/mini_model"), help="checkpoints")
@@ -75,7 +77,7 @@ def main() -> None:
 
 
 def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
-    """Train a model, resuming from the checkpoint in `work` if there is one, and save it in `out`."""
+    """Train a model, from the checkpoint in `work` if there is one, and save it in `out`."""
     torch.manual_seed(settings.seed)
     data, words = _data(settings, shared=shared, work=work)
     model = _new_model(settings, words)
@@ -96,7 +98,7 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         rows = list(_batch(data, step=step, seed=settings.seed))
         losses = _losses(model, rows, label_tokens, device=device)
         optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
@@ -245,9 +247,7 @@ def _losses(
     parts = {"answer": (weight * divergence).sum() / weight.sum(), "language": language_loss}
     total = parts["answer"] + LANGUAGE_WEIGHT * language_loss
     if len(replies):
-        parts["reply"] = functional.cross_entropy(
-            replies.float(), tokens[:, 1:][is_reply[:, :-1]]
-        )
+        parts["reply"] = functional.cross_entropy(replies.float(), tokens[:, 1:][is_reply[:, :-1]])
         total = total + REPLY_WEIGHT * parts["reply"]
     counts = n_before[answers]
     for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_4_7", 4, 7), ("kl_10", 10, 99)):
@@ -257,9 +257,7 @@ def _losses(
     return {"total": total, **parts}
 
 
-def _resume(
-    path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer
-) -> int:
+def _resume(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)

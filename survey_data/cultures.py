@@ -119,9 +119,7 @@ def _culture(row: dict[str, str]) -> Culture:
     position = None
     if row["map_year"]:
         # The source counts survival as positive; the published map shows self-expression so.
-        position = MapPosition(
-            float(row["tradagg"]), -float(row["survsagg"]), int(row["map_year"])
-        )
+        position = MapPosition(float(row["tradagg"]), -float(row["survsagg"]), int(row["map_year"]))
     return Culture(
         code=row["alpha3"],
         alpha2=row["alpha2"],

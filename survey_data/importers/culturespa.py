@@ -33,9 +33,7 @@ FIELDWORK = {
 # nationality". Those who gave them count as non-response.
 OFF_SCALE = {"Q119": 0, "Q221": 4, "Q222": 4, "Q254": 5}
 
-ZERO_BASED = frozenset(
-    f"Q{n}" for n in (*range(94, 106), 119, *range(122, 130), *range(241, 250))
-)
+ZERO_BASED = frozenset(f"Q{n}" for n in (*range(94, 106), 119, *range(122, 130), *range(241, 250)))
 
 
 def read_distributions(

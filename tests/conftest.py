@@ -1,0 +1,78 @@
+"""Fixtures for all tests: the shared folder, and the real vLLM, started once."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from app.local_vllm import LocalVllm
+from app.vllm_command import LocalVllmOptions
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+WEIGHTS = REPOSITORY / "mini_model" / "weights"
+START_DEADLINE_S = 280.0
+
+
+class ServedVllm(NamedTuple):
+    """A vLLM that answers, real or fake."""
+
+    url: str
+    api_key: str
+    model: str
+    max_model_len: int
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder beside the repository that holds the data, which is not part of it."""
+    folder = REPOSITORY.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip(f"needs the data in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vllm_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model that the real vLLM serves in tests: the embedded one, or a random one."""
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("needs vLLM; `make test` installs it")
+    if (WEIGHTS / "config.json").is_file():
+        return WEIGHTS
+    folder = tmp_path_factory.mktemp("tiny-model")
+    command = [sys.executable, "-m", "tests.fakes.tiny_model", str(folder)]
+    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=120)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_vllm(
+    vllm_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServedVllm]:
+    """The real vLLM with the embedded model, started once for all tests.
+
+    It is supervised from a thread with a loop of its own: each test has another loop.
+    """
+    log_file = tmp_path_factory.mktemp("vllm") / "vllm.log"
+    options = LocalVllmOptions(
+        vllm_model_dir, "milieu-mini", log_file, start_deadline_s=START_DEADLINE_S
+    )
+    vllm = LocalVllm(options)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="real-vllm", daemon=True)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(vllm.start(), loop).result(START_DEADLINE_S + 20.0)
+        yield ServedVllm(vllm.url, vllm.api_key, options.served_name, options.max_model_len)
+    finally:
+        asyncio.run_coroutine_threadsafe(vllm.stop(), loop).result(60.0)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
