@@ -13,6 +13,7 @@ from rich.console import Console
 from app import cli_tables
 from app.errors import AppError
 from app.settings import read_settings
+from mini_model.weights import WeightsInvalid
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
 
@@ -143,6 +144,6 @@ def _explained() -> Iterator[None]:
     """Turn an error that Milieu knows into one message and exit status 2."""
     try:
         yield
-    except (AppError, SurveyDataError, RetrievalError) as exc:
+    except (AppError, SurveyDataError, RetrievalError, WeightsInvalid) as exc:
         notes.print(f"milieu: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

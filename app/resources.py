@@ -21,6 +21,7 @@ from app.vllm_client import VllmClient
 from app.vllm_command import LocalVllmOptions
 from app.vllm_pool import Limits, Retries, Timeouts
 from experiments.store import ExposureLog
+from mini_model.weights import WEIGHTS, check_weights
 from retrieval.encoder import CachedEncoder, SentenceTransformerEncoder
 from retrieval.evidence import EvidenceFinder
 from retrieval.index_files import open_index
@@ -49,6 +50,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
 
     Raises:
         SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
+        WeightsInvalid: the embedded model's files were altered.
         VllmStartFailed: the child does not start.
         UpstreamModelMissing: the named servers do not serve the model of the settings.
     """
@@ -59,6 +61,8 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         local = None
         starting: asyncio.Task[None] | None = None
         if not settings.vllm.urls:
+            if settings.vllm.model_path == WEIGHTS:
+                check_weights(WEIGHTS)
             local = LocalVllm(_local_options(settings))
             stack.push_async_callback(local.stop)
             starting = asyncio.create_task(local.start())

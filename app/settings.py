@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, m
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.errors import SettingsInvalid
+from mini_model.weights import WEIGHTS
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.prompting import ExemplarStyle, Method
 from retrieval.selector import NEAR_DUPLICATE, SelectorName
@@ -41,7 +42,7 @@ class VllmSettings(_Group):
     n_retries: int = Field(default=2, ge=0, le=10)
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     max_queued: int = Field(default=256, ge=0, le=65536)
-    model_path: Path = Field(default_factory=lambda: Path(str(files("mini_model") / "weights")))
+    model_path: Path = WEIGHTS
     max_model_len: int = Field(default=1024, ge=256)
     kv_cache_gib: int = Field(default=1, ge=1)
     start_deadline_s: Seconds = 300.0

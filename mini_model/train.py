@@ -25,6 +25,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from mini_model import corpus, held_out, tokenizer
 from mini_model.corpus import IGNORE, Corpus, TrainingSequence, stage
 from mini_model.split import read_split
+from mini_model.weights import write_manifest
 from retrieval import prompting
 from retrieval.encoder import SentenceTransformerEncoder
 from survey_data.cultures import read_catalogue
@@ -139,8 +140,7 @@ def save(
     )
     fast.chat_template = tokenizer.CHAT_TEMPLATE
     fast.save_pretrained(out)
-    record = {"settings": asdict(settings), "step": step}
-    (out / "training.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_manifest(out, {"settings": asdict(settings), "step": step})
 
 
 def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Tokenizer]:
