@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -20,7 +21,7 @@ def ask_service(settings: Settings, body: dict[str, Any], *, url: str | None) ->
         ServiceUnreachable: nothing listens there.
         ServiceRefused: it answered with a problem.
     """
-    base = (url or f"http://{settings.host}:{settings.port}").rstrip("/")
+    base = (url or settings.url).rstrip("/")
     headers = {"Content-Type": "application/json"}
     if settings.api_keys:
         headers["Authorization"] = f"Bearer {settings.api_keys[0].get_secret_value()}"
@@ -38,6 +39,6 @@ def ask_service(settings: Settings, body: dict[str, Any], *, url: str | None) ->
         except (ValueError, KeyError, TypeError):
             detail = problem[:300]
         raise ServiceRefused(exc.code, detail) from exc
-    except (urllib.error.URLError, OSError, ValueError) as exc:
+    except (OSError, ValueError, http.client.HTTPException) as exc:
         raise ServiceUnreachable(base, str(getattr(exc, "reason", exc))) from exc
     return reply

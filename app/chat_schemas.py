@@ -37,6 +37,21 @@ UNSUPPORTED = {
 }
 
 
+class OpenAIFault(BaseModel):
+    """What went wrong, as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIProblem(BaseModel):
+    """The body of every error under OpenAI's paths."""
+
+    error: OpenAIFault
+
+
 class TextPart(BaseModel):
     """A part of a message; text is the only kind."""
 
@@ -91,7 +106,7 @@ class ChatBody(BaseModel):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     n: int | None = Field(1, ge=1, le=MAX_CHOICES)
     response_format: dict[str, Any] | None = None
-    user: str = Field("", max_length=200)
+    user: str | None = Field(None, max_length=200)
 
     culture: CultureText | None = None
     method: Method | None = None
@@ -127,6 +142,11 @@ class ChatBody(BaseModel):
     def n_reply_tokens(self) -> int | None:
         """How long the reply may be, under the newer or the older name."""
         return self.max_completion_tokens or self.max_tokens
+
+    @property
+    def unit(self) -> str:
+        """Who is replied to, for experiments; empty where the request does not say."""
+        return self.user or ""
 
     def plain_messages(self) -> tuple[Message, ...]:
         """Return the messages as the pipeline has them; a developer's is a system message."""

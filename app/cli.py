@@ -82,7 +82,7 @@ def ask(
         settings = read_settings()
         body: dict[str, object] = {"question": question, "culture": culture}
         body |= {"options": option or []}
-        body |= {name: value for name, value in (("method", method), ("k", k)) if value}
+        body |= {name: value for name, value in (("method", method), ("k", k)) if value is not None}
         reply = ask_service(settings, body, url=url)
         cli_tables.print_answer(reply, as_json=as_json)
 

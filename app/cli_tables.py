@@ -9,10 +9,12 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
 
-out = Console()
+# Questions and options may hold what rich would take for its markup.
+out = Console(markup=False)
 BAR_CELLS = 24
 
 
@@ -21,7 +23,7 @@ def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         _json(reply)
         return
-    out.print(f"[bold]{reply['culture']['name']}[/]: {reply['answer'] or '(unreadable)'}")
+    _headline(reply["culture"]["name"], reply["answer"] or "(unreadable)")
     if reply["shares"]:
         table = Table("", "Option", "Share", "", box=None)
         for share in reply["shares"]:
@@ -47,7 +49,7 @@ def print_exemplars(found: ExemplarsResponse, *, as_json: bool) -> None:
         nearest = found.nearest_similarity
         out.print(f"Nothing is near enough (nearest: {nearest}); the answer would not be steered.")
         return
-    out.print(f"[bold]{found.culture.name}[/]: {found.question}")
+    _headline(found.culture.name, found.question)
     out.print(_exemplar_table([e.model_dump(mode="json") for e in found.exemplars]))
 
 
@@ -75,6 +77,10 @@ def print_packs(found: Sequence[PackSummary], *, as_json: bool) -> None:
         n_questions = str(pack.n_questions)
         table.add_row(pack.id, pack.title, pack.years, n_questions, commercial, pack.licence)
     out.print(table)
+
+
+def _headline(culture: str, text: str) -> None:
+    out.print(Text.assemble((culture, "bold"), f": {text}"))
 
 
 def _exemplar_table(exemplars: Sequence[dict[str, Any]]) -> Table:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
 
 from app.errors import UpstreamModelMissing
 from app.vllm_client import VllmClient
@@ -15,10 +18,21 @@ TEMPLATE_TOKENS = 16
 class ContextWindow:
     """Counts tokens as the served model does."""
 
-    def __init__(self, vllm: VllmClient, *, default_tokens: int) -> None:
-        """Ask `vllm`; a server that does not tell its limit is taken to read `default_tokens`."""
+    def __init__(
+        self,
+        vllm: VllmClient,
+        *,
+        default_tokens: int,
+        count_text: Callable[[str], int] | None = None,
+    ) -> None:
+        """Ask `vllm`; a server that does not tell its limit is taken to read `default_tokens`.
+
+        `count_text` counts the tokens of a text as the model does, where its tokenizer is at hand;
+        that saves a call to the server.
+        """
         self._vllm = vllm
         self._default = default_tokens
+        self._count_text = count_text or _n_bytes
         self._known: dict[str, int] = {}
 
     async def n_tokens(self, model: str) -> int:
@@ -41,7 +55,21 @@ class ContextWindow:
 
         A token is at least one byte of text, so most prompts need no call to be known to fit.
         """
-        bound = sum(len(message.content.encode()) + TEMPLATE_TOKENS for message in messages)
+        bound = sum(self._count_text(message.content) + TEMPLATE_TOKENS for message in messages)
         if bound <= at_most:
             return bound
         return len(await self._vllm.tokenize(messages, model=model))
+
+
+def file_counter(tokenizer_file: Path) -> Callable[[str], int]:
+    """Return a function that counts tokens as the tokenizer in `tokenizer_file` does."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
+    return count
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode())

@@ -9,13 +9,6 @@ class AppError(Exception):
     """Root of every error that `app` raises on purpose."""
 
 
-class RequestCancelled(AppError):
-    """The client left before its answer was there, so the work for it was stopped."""
-
-    def __init__(self) -> None:
-        super().__init__("The client closed the connection; the request was stopped.")
-
-
 class UpstreamError(AppError):
     """Root of what goes wrong between Milieu and vLLM."""
 

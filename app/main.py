@@ -39,5 +39,5 @@ def create_app(settings: Settings, *, opener: Opener = open_resources) -> FastAP
     # The last one added sees a request first.
     app.add_middleware(BodyReader, refuse=problems.response_to)
     app.add_middleware(KeyCheck, keys=keys, refuse=problems.response_to)
-    app.add_middleware(RequestContext, metrics=metrics)
+    app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to)
     return app

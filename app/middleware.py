@@ -27,10 +27,14 @@ Refuse = Callable[[Scope, Exception], ASGIApp]
 
 @dataclass
 class RequestContext:
-    """Gives each request an id, logs it once, counts it, and returns the id as `X-Request-Id`."""
+    """Gives each request an id, logs it once, counts it, and returns the id as `X-Request-Id`.
+
+    A fault, an error that no handler knows, is answered here, where the request still has its id.
+    """
 
     app: ASGIApp
     metrics: Metrics
+    refuse: Refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -52,6 +56,12 @@ class RequestContext:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except Exception as error:
+            logger.exception("request_failed")
+            if status:
+                # The response is under way: all that is left is to break it off.
+                raise
+            await self.refuse(scope, error)(scope, receive, send_with_id)
         finally:
             self._record(scope, status, taken_ms=(time.perf_counter() - started) * 1000.0)
             request_id.reset(token)
@@ -84,10 +94,14 @@ class KeyCheck:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        given = headers.get("authorization", "").removeprefix("Bearer ").strip()
-        given = given or headers.get("x-api-key", "")
+        scheme, _, bearer = headers.get("authorization", "").partition(" ")
+        given = [headers.get("x-api-key", "")]
+        if scheme.lower() == "bearer":
+            given.append(bearer.strip())
         # Every key is compared, in constant time, so that timing tells nothing.
-        matches = [hmac.compare_digest(given.encode(), key.encode()) for key in self.keys]
+        matches = [
+            hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in self.keys
+        ]
         if any(matches):
             await self.app(scope, receive, send)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,6 +95,6 @@ def build_index(settings: Settings) -> BuiltIndex:
     return BuiltIndex(folder, len(open_index(folder, library, encoder).question_index))
 
 
-def _years(periods: object) -> str:
-    years = sorted(year for period in periods for year in str(period).split("-"))  # type: ignore[attr-defined]
+def _years(periods: Iterable[str]) -> str:
+    years = sorted(year for period in periods for year in period.split("-"))
     return years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from adapters.pool import ServedWeights, WeightsPool
 from app.context import ContextWindow
-from app.errors import ContextTooSmall, CultureMissing
+from app.errors import ContextTooSmall, CultureConflict, CultureMissing
 from app.plan import (
     NO_EVIDENCE,
     Answer,
@@ -43,6 +43,9 @@ from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
 from survey_data.similarity import CultureSimilarity
+
+# Room for a label in a tokenizer that has no token of its own for it.
+LABEL_TOKENS = 4
 
 
 class Pipeline:
@@ -159,6 +162,18 @@ class Pipeline:
         """Record that a chat reply was given."""
         self._record(plan, unit, readable=True)
 
+    def named_once(self, named: Sequence[str | None]) -> str | None:
+        """Return the one culture that a request names in these places, None where it names none.
+
+        Raises:
+            CultureUnknown: one of several is no culture.
+            CultureConflict: they are different cultures.
+        """
+        given = [text for text in named if text is not None]
+        if len(given) > 1 and len({self.catalogue.resolve(text).code for text in given}) > 1:
+            raise CultureConflict(given)
+        return given[0] if given else None
+
     def who(self, text: str) -> Culture:
         """Return the culture that `text` names, if a loaded survey asked its people."""
         culture = self.catalogue.resolve(text)
@@ -257,7 +272,7 @@ class Pipeline:
         def build(steering: Steering) -> tuple[Message, ...]:
             return survey_messages(asked, steering)
 
-        n_reply_tokens = 1 if asked.options else request.max_tokens
+        n_reply_tokens = LABEL_TOKENS if asked.options else request.max_tokens
         plan, first = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
         others = (survey_messages(_moved(asked, order), plan.steering) for order in orders[1:])
         return plan, SurveyWords(asked, options_from, orders, (first, *others))
@@ -369,7 +384,7 @@ def _chat_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> Cha
     return ChatRequest(
         model=plan.weights.model,
         messages=words.prompts[0],
-        max_tokens=request.max_tokens,
+        max_tokens=LABEL_TOKENS if words.orders else request.max_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
         seed=request.seed,

@@ -11,11 +11,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
 from app import errors as app_errors
 from app.telemetry import request_id
-from evaluation.errors import EvaluationError
+from evaluation.errors import LabelLogprobsInvalid
 from retrieval.errors import RetrievalError
 from survey_data import errors as survey_errors
 from survey_data.similarity import ComparisonUnavailable
@@ -26,8 +27,13 @@ PROBLEM_JSON = "application/problem+json"
 TYPE_ROOT = "urn:milieu:problem:"
 # Clients of these routes expect OpenAI's error body.
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
+MAX_FAULTS = 10
+MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
 INTERNAL = (
+    survey_errors.PackInvalid,
+    survey_errors.PackTermsRefused,
+    survey_errors.PackMissing,
     app_errors.SettingsInvalid,
     app_errors.VllmStartFailed,
     app_errors.AddressTaken,
@@ -60,7 +66,6 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),
     app_errors.BodyTooLarge: ProblemKind(413, "body-too-large", "Body too large"),
     app_errors.KeyRefused: ProblemKind(401, "key-refused", "Key missing or unknown"),
-    app_errors.RequestCancelled: ProblemKind(499, "request-cancelled", "Client left"),
     app_errors.UpstreamUnavailable: ProblemKind(503, "vllm-unavailable", "vLLM is not reachable"),
     app_errors.UpstreamBusy: ProblemKind(503, "vllm-busy", "Too many requests under way"),
     app_errors.UpstreamTimeout: ProblemKind(504, "vllm-timeout", "vLLM took too long"),
@@ -69,18 +74,20 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
         503, "model-missing", "vLLM does not serve the configured model"
     ),
     app_errors.UpstreamInvalid: ProblemKind(502, "vllm-invalid", "vLLM's reply makes no sense"),
+    LabelLogprobsInvalid: ProblemKind(502, "vllm-invalid", "vLLM's reply makes no sense"),
     RetrievalError: ProblemKind(500, "retrieval-failed", "Evidence could not be looked up"),
-    EvaluationError: ProblemKind(500, "reading-failed", "The answer could not be read"),
 }
 INVALID = ProblemKind(422, "request-invalid", "The request does not fit")
+JSON_INVALID = ProblemKind(400, "json-invalid", "The body is no JSON")
+NO_JSON = ProblemKind(415, "content-type-unsupported", "Unsupported content type")
 FAULT = ProblemKind(500, "fault", "A fault in Milieu")
 
 
 def install(app: FastAPI) -> None:
-    """Let `app` answer every error with a problem."""
+    """Let `app` answer with a problem to every error but faults; `RequestContext` does to those."""
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
-    for kind in (*PROBLEMS, Exception):
+    for kind in PROBLEMS:
         app.add_exception_handler(kind, _on_error)
 
 
@@ -111,8 +118,12 @@ def openai_error(kind: ProblemKind, detail: str) -> dict[str, Any]:
 def _response(
     path: str, kind: ProblemKind, detail: str, *, faults: list[dict[str, Any]] | None = None
 ) -> JSONResponse:
+    # Half a surrogate pair, which JSON can hold, cannot be sent.
+    detail = detail.encode("utf-8", "replace").decode()
     if path.startswith(OPENAI_PATHS):
-        return JSONResponse(openai_error(kind, detail), status_code=kind.status)
+        # OpenAI has no 422: to what does not fit it answers 400.
+        status = 400 if kind.status == 422 else kind.status
+        return JSONResponse(openai_error(kind, detail), status_code=status)
     body: dict[str, Any] = {
         "type": TYPE_ROOT + kind.code,
         "title": kind.title,
@@ -133,33 +144,58 @@ async def _on_error(request: Request, error: Exception) -> Any:
 
 async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # registered for it alone
-    faults = [
-        {
-            "where": ".".join(str(part) for part in fault["loc"]),
-            "found": _shown(fault.get("input")),
-            "expected": fault["msg"].removeprefix("Value error, "),
-        }
-        for fault in error.errors()
-    ]
-    detail = "; ".join(f"{fault['where']}: {fault['expected']}" for fault in faults)
-    kind = INVALID
-    if any(fault["type"] == "json_invalid" for fault in error.errors()):
-        kind = ProblemKind(400, "json-invalid", "The body is no JSON")
-    elif request.url.path.startswith(OPENAI_PATHS):
-        kind = INVALID._replace(status=400)
-    return _response(request.url.path, kind, detail, faults=faults)
+    # FastAPI leaves a body as bytes where its content type is not JSON.
+    if isinstance(error.body, bytes):
+        found = _clipped(request.headers.get("content-type", "none"))
+        detail = f"found content type {found}, expected application/json"
+        return _response(request.url.path, NO_JSON, detail)
+    found_faults = error.errors()
+    faults = [_fault(fault) for fault in found_faults[:MAX_FAULTS]]
+    parts = [f"{fault['where']}: {fault['expected']} (found {fault['found']})" for fault in faults]
+    if n_more := len(found_faults) - len(faults):
+        parts.append(f"and {n_more} more")
+    is_json = all(fault["type"] != "json_invalid" for fault in found_faults)
+    kind = INVALID if is_json else JSON_INVALID
+    return _response(request.url.path, kind, "; ".join(parts), faults=faults)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # registered for it alone
     phrase = http.HTTPStatus(error.status_code).phrase
     kind = ProblemKind(error.status_code, phrase.lower().replace(" ", "-"), phrase)
-    detail = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+    detail = f"{request.method} {request.url.path[:200]}: {error.detail}{cause}"
     response = _response(request.url.path, kind, detail)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        # Starlette names the methods of the first route on the path only.
+        response.headers["Allow"] = ", ".join(sorted(_methods(request)))
     return response
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}…"
+def _methods(request: Request) -> set[str]:
+    matching = (
+        route.methods or set()
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    )
+    return set().union(*matching)
+
+
+def _fault(fault: dict[str, Any]) -> dict[str, str]:
+    """Return what was found where and expected instead, each of bounded length."""
+    where = _clipped(".".join(str(part) for part in fault["loc"]))
+    match fault["type"]:
+        case "missing":
+            return {"where": where, "found": "nothing", "expected": "Field required"}
+        case "json_invalid":
+            found, expected = fault["ctx"]["error"], "Input should be JSON"
+        case "model_attributes_type":
+            found, expected = repr(fault.get("input")), "Input should be a JSON object"
+        case _:
+            found, expected = repr(fault.get("input")), fault["msg"].removeprefix("Value error, ")
+    return {"where": where, "found": _clipped(found), "expected": expected}
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 1]}…"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from adapters.pool import WeightsPool
-from app.context import ContextWindow
+from app.context import ContextWindow, file_counter
 from app.errors import UpstreamBusy, UpstreamModelMissing, UpstreamTimeout, UpstreamUnavailable
 from app.local_vllm import LocalVllm
 from app.pipeline import Pipeline
@@ -79,7 +80,11 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             await starting
         urls = settings.vllm.urls if local is None else (local.url,)
         vllm = await stack.enter_async_context(_client(settings, urls, metrics, local))
-        context = ContextWindow(vllm, default_tokens=settings.vllm.max_model_len)
+        context = ContextWindow(
+            vllm,
+            default_tokens=settings.vllm.max_model_len,
+            count_text=_counter(settings.vllm.model_path) if local is not None else None,
+        )
         await _check_model(context, settings.model)
         pipeline = Pipeline(
             catalogue=catalogue,
@@ -124,6 +129,12 @@ def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
     )
+
+
+def _counter(model_folder: Path) -> Callable[[str], int] | None:
+    """Return the token counter of a model on disk, None where its tokenizer has another form."""
+    file = model_folder / "tokenizer.json"
+    return file_counter(file) if file.is_file() else None
 
 
 async def _check_model(context: ContextWindow, model: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
 from mini_model.weights import WEIGHTS
@@ -125,6 +125,12 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def url(self) -> str:
+        """Where the service is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
     def model(self) -> str:
         """The name under which the base model is served."""
         return self.vllm.model or EMBEDDED_MODEL
@@ -158,6 +164,8 @@ def read_settings(**overrides: object) -> Settings:
             name = PREFIX + "__".join(str(part).upper() for part in fault["loc"])
             faults.append(f"{name.rstrip('_')}: {fault['msg'].removeprefix('Value error, ')}")
         raise SettingsInvalid("; ".join(faults)) from exc
+    except SettingsError as exc:
+        raise SettingsInvalid(f"{exc}: {exc.__cause__}") from exc
 
 
 def is_loopback(host: str) -> bool:

@@ -213,7 +213,7 @@ def read_completion(reply: JsonObject, *, model: str) -> ChatCompletion:
             choices=tuple(sorted(choices, key=lambda choice: choice.index)),
             usage=read_usage(reply["usage"]),
         )
-    except (KeyError, TypeError, ValueError) as exc:
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         raise UpstreamInvalid(f"{exc!r} in a reply", expected="a chat completion") from exc
 
 
@@ -239,10 +239,15 @@ def read_usage(usage: JsonObject) -> Usage:
     """Return the token counts in `usage`; no count of cached tokens is read as 0.
 
     Raises:
-        KeyError, TypeError, ValueError: `usage` has not the form of OpenAI's.
+        UpstreamInvalid: `usage` has not the form of OpenAI's.
     """
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    return Usage(int(usage["prompt_tokens"]), int(usage["completion_tokens"] or 0), int(cached))
+    try:
+        cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        # A reply of nothing but a prompt has no completion tokens, or null of them.
+        completion = usage.get("completion_tokens") or 0
+        return Usage(int(usage["prompt_tokens"]), int(completion), int(cached))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        raise UpstreamInvalid(f"{exc!r} in a reply", expected="token counts") from exc
 
 
 def read_models(reply: JsonObject) -> tuple[ServedModel, ...]:

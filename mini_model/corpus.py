@@ -40,7 +40,7 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.model import Pack, Question, ResponseDistribution, Scale
 
 IGNORE = -1
-FIRST_STAGE_STEPS = 300
+FIRST_STAGE_STEPS = 500
 # Questions and answers in a long sequence, before it is cut to its length.
 N_BLOCKS = 32
 # Question and options of a response-style population: short, so that many fit.

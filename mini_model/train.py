@@ -46,7 +46,7 @@ class Settings:
 
     steps: int = 2400
     seed: int = 7
-    learning_rate: float = 1e-3
+    learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up_steps: int = 40
     decay_share: float = 0.35

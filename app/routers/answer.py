@@ -10,28 +10,36 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.dependencies import PipelineDep, ResourcesDep
-from app.errors import AppError, CultureConflict
+from app.errors import AppError
 from app.pipeline import Pipeline
 from app.plan import AnswerRequest, ArmRequest, Plan, SurveyWords
 from app.presenting import evidence_fields, present_answer
 from app.problems import kind_of
-from app.schemas import AnswerBody, AnswerResponse, CultureText, Problem
+from app.schemas import AnswerBody, AnswerResponse, Body, CultureText, Problem
 from app.telemetry import Metrics, Stopwatch, server_timing
+from evaluation.errors import EvaluationError
 from survey_data.library import SurveyLibrary
 
 router = APIRouter(tags=["answers"])
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 404, 413, 422, 502, 503, 504)
+    for status in (400, 401, 404, 413, 415, 422, 502, 503, 504)
 }
 EVENT_STREAM = "text/event-stream"
+REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
 
 class AnswerQuery(AnswerBody):
     """The fields of a question, as query parameters."""
 
 
-@router.get("/answer", response_model=AnswerResponse, responses=FAILURES)
+class CultureQuery(Body):
+    """The culture as query parameter, beside a question in the body."""
+
+    culture: CultureText | None = None
+
+
+@router.get("/answer", response_model=AnswerResponse, responses=REPLIES)
 async def get_answer(
     query: Annotated[AnswerQuery, Query()],
     pipeline: PipelineDep,
@@ -43,19 +51,17 @@ async def get_answer(
     return await _respond(request, query.stream, pipeline, resources.metrics, response)
 
 
-@router.post("/answer", response_model=AnswerResponse, responses=FAILURES)
+@router.post("/answer", response_model=AnswerResponse, responses=REPLIES)
 async def post_answer(
     body: AnswerBody,
     pipeline: PipelineDep,
     resources: ResourcesDep,
     response: Response,
-    culture: Annotated[CultureText | None, Query()] = None,
+    query: Annotated[CultureQuery, Query()],
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
-    named = [text for text in (culture, body.culture) if text is not None]
-    if len(set(named)) > 1:
-        raise CultureConflict(named)
-    request = _request(body, named[0] if named else None, pipeline)
+    culture = pipeline.named_once((query.culture, body.culture))
+    request = _request(body, culture, pipeline)
     return await _respond(request, body.stream, pipeline, resources.metrics, response)
 
 
@@ -98,7 +104,7 @@ async def _events(
                 yield _event("delta", {"text": piece})
             else:
                 yield _event("answer", present_answer(piece, pipeline.library).model_dump())
-    except AppError as error:
+    except (AppError, EvaluationError) as error:
         kind = kind_of(error)
         yield _event("problem", {"title": kind.title, "status": kind.status, "detail": str(error)})
 

@@ -10,19 +10,23 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from app.chat_schemas import ChatBody
+from app.chat_schemas import ChatBody, OpenAIProblem
 from app.dependencies import PipelineDep, ResourcesDep
-from app.errors import AppError, CultureConflict, ModelUnknown
+from app.errors import AppError, ModelUnknown, UpstreamInvalid
 from app.pipeline import Pipeline
 from app.plan import ArmRequest, Plan
 from app.presenting import evidence_fields
 from app.problems import kind_of, openai_error
+from app.routers.answer import EVENT_STREAM
 from app.vllm_wire import ChatCompletion, JsonObject
 
 router = APIRouter(prefix="/v1", tags=["openai"])
+FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {"model": OpenAIProblem} for status in (400, 401, 404, 413, 415, 502, 503, 504)
+}
 
 
-@router.get("/models")
+@router.get("/models", responses={401: FAILURES[401]})
 async def list_models(pipeline: PipelineDep, resources: ResourcesDep) -> dict[str, Any]:
     """List the model, and the model as each covered culture."""
     base = resources.settings.model
@@ -38,7 +42,11 @@ async def list_models(pipeline: PipelineDep, resources: ResourcesDep) -> dict[st
     }
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post(
+    "/chat/completions",
+    response_model=None,
+    responses={200: {"content": {EVENT_STREAM: {}}}, **FAILURES},
+)
 async def complete_chat(
     body: ChatBody,
     pipeline: PipelineDep,
@@ -61,11 +69,13 @@ async def complete_chat(
     if body.stream:
         chunks = resources.vllm.stream(request)
         # The first chunk is awaited here, so that a refusal still has a status of its own.
-        first = await anext(chunks)
-        events = _events(first, chunks, body, extra, lambda: pipeline.record_chat(plan, body.user))
-        return StreamingResponse(events, media_type="text/event-stream")
+        first = await anext(chunks, None)
+        if first is None:
+            raise UpstreamInvalid("an empty stream", expected="chunks of an answer")
+        events = _events(first, chunks, body, extra, lambda: pipeline.record_chat(plan, body.unit))
+        return StreamingResponse(events, media_type=EVENT_STREAM)
     completion = await resources.vllm.chat(request)
-    pipeline.record_chat(plan, body.user)
+    pipeline.record_chat(plan, body.unit)
     return JSONResponse(_reply(completion, body.model) | extra)
 
 
@@ -82,10 +92,7 @@ def _culture(body: ChatBody, header: str | None, pipeline: Pipeline, base: str) 
         suffix = body.model.removeprefix(f"{base}@")
     else:
         raise ModelUnknown(body.model, base)
-    named = [text for text in (suffix, body.culture, header) if text is not None]
-    if len({pipeline.catalogue.resolve(text).code for text in named}) > 1:
-        raise CultureConflict(named)
-    return named[0] if named else None
+    return pipeline.named_once((suffix, body.culture, header))
 
 
 def _evidence(plan: Plan, pipeline: Pipeline) -> JsonObject:

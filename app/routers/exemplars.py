@@ -14,7 +14,7 @@ router = APIRouter(prefix="/v1", tags=["evidence"])
 
 
 @router.post(
-    "/exemplars", responses={status: FAILURES[status] for status in (400, 401, 404, 413, 422)}
+    "/exemplars", responses={status: FAILURES[status] for status in (400, 401, 404, 413, 415, 422)}
 )
 async def find_exemplars(body: ExemplarsBody, pipeline: PipelineDep) -> ExemplarsResponse:
     """Return the survey questions nearest to a question, as the people of a culture answered."""

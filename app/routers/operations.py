@@ -6,17 +6,20 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from app.dependencies import ResourcesDep
+from app.routers.answer import FAILURES
 from app.schemas import Health
 
 router = APIRouter(tags=["operations"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> Health:
     """Say that the process serves requests."""
     return Health(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"model": Health}})
 async def readyz(resources: ResourcesDep, response: Response) -> Health:
     """Say whether an answer can be given: at least one vLLM server is healthy."""
@@ -27,7 +30,7 @@ async def readyz(resources: ResourcesDep, response: Response) -> Health:
     return Health(status="unavailable", vllm="starting" if restarting else "unavailable")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses={401: FAILURES[401]})
 async def metrics(resources: ResourcesDep) -> Response:
     """Give the metrics in Prometheus's text format."""
     if resources.local_vllm is not None:

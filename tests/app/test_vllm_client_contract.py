@@ -6,7 +6,7 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 
 import aiohttp
@@ -177,7 +177,7 @@ async def test_a_text_is_tokenized(client: VllmClient, served: ServedVllm) -> No
 async def test_a_prefix_seen_before_is_cached_unless_salted(
     client: VllmClient, served: ServedVllm
 ) -> None:
-    # 16 × 45 characters: more than one block of 128 tokens even if tokens are words.
+    # 16 times 45 characters: more than one block of 128 tokens even if tokens are words.
     async def cached_tokens(salt: str) -> int:
         scores = await client.score(LONG, ("1", "2"), model=served.model, cache_salt=salt)
         assert scores is not None
@@ -188,20 +188,23 @@ async def test_a_prefix_seen_before_is_cached_unless_salted(
     assert await cached_tokens("b") == 0
 
 
-@pytest.mark.parametrize("ask", ["chat", "stream", "tokenize", "score", "context_tokens"])
-async def test_an_unknown_model_is_missing(client: VllmClient, ask: str) -> None:
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda client: client.chat(ChatRequest("nobody", ASKED)),
+        lambda client: anext(client.stream(ChatRequest("nobody", ASKED))),
+        lambda client: client.score(ASKED, ("1", "2"), model="nobody"),
+        lambda client: client.tokenize("bird", model="nobody"),
+        lambda client: client.context_tokens("nobody"),
+    ],
+    ids=["chat", "stream", "score", "tokenize", "context_tokens"],
+)
+async def test_an_unknown_model_is_missing(
+    client: VllmClient, ask: Callable[[VllmClient], Awaitable[object]]
+) -> None:
     with pytest.raises(UpstreamModelMissing, match="nobody") as caught:
-        match ask:
-            case "chat":
-                await client.chat(ChatRequest("nobody", ASKED))
-            case "stream":
-                await anext(client.stream(ChatRequest("nobody", ASKED)))
-            case "tokenize":
-                await client.tokenize("bird", model="nobody")
-            case "score":
-                await client.score(ASKED, ("1", "2"), model="nobody")
-            case _:
-                await client.context_tokens("nobody")
+        await ask(client)
+
     assert caught.value.model == "nobody"
 
 
@@ -243,8 +246,6 @@ async def test_a_stream_that_is_left_stops_generating(
 
 
 async def test_a_cancelled_chat_stops_generating(served: ServedVllm) -> None:
-    if served.model == FakeVllm().model:
-        pytest.skip("its chats take no time; test_vllm_client.py slows them down")
     request = ChatRequest(served.model, ASKED, max_tokens=500, choices=NEVER_ENDING)
     async with VllmClient([served.url], api_key=served.api_key) as client:
         chat = asyncio.create_task(client.chat(request))
@@ -255,8 +256,8 @@ async def test_a_cancelled_chat_stops_generating(served: ServedVllm) -> None:
         chat.cancel()
         await _until_idle(served)
 
-        # 500 tokens take several seconds.
-        assert time.monotonic() - cancelled < 1.5
+        # All of it would take longer.
+        assert time.monotonic() - cancelled < 1.0
         with pytest.raises(asyncio.CancelledError):
             await chat
 
@@ -275,5 +276,5 @@ async def _n_running(served: ServedVllm) -> int:
 
 async def _until_idle(served: ServedVllm) -> None:
     async with asyncio.timeout(5.0):
-        while await _n_running(served):
+        while await _n_running(served):  # noqa: ASYNC110  # it happens in another process
             await asyncio.sleep(0.02)

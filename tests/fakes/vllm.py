@@ -33,6 +33,7 @@ BLOCK_TOKENS = 128
 _ROLES = ("<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 _NUMBERS = tuple(str(number) for number in range(21))
 _PIECES = re.compile(r"<\|\w+\|>|\d+|.", re.DOTALL)
+_WORDS = re.compile(r"\S+\s*|\s+")
 _FULL = "The engine is currently busy and cannot accept new requests. Please try again later."
 
 
@@ -66,8 +67,9 @@ class FakeVllm:
 
     Attributes:
         received: every request, in order of arrival.
+        adapters: name and path of the adapters that are loaded.
         delay_s: time before an answer begins.
-        chunk_delay_s: time between two chunks of a stream.
+        chunk_delay_s: time that each word takes.
         n_running: chats that are being answered now.
         n_left: chats whose client left before the end.
     """
@@ -83,7 +85,7 @@ class FakeVllm:
         self.n_running = 0
         self.n_left = 0
         self._script: deque[Scripted] = deque()
-        self._adapters: dict[str, str] = {}
+        self.adapters: dict[str, str] = {}
         self._cached: set[str] = set()
         routes = [
             Route("/health", self._health),
@@ -118,18 +120,18 @@ class FakeVllm:
         self._keep(request, {})
         base = _card(self.model, root=self.model, max_model_len=self.max_model_len)
         adapters = [
-            _card(name, root=path, parent=self.model) for name, path in self._adapters.items()
+            _card(name, root=path, parent=self.model) for name, path in self.adapters.items()
         ]
         return JSONResponse({"object": "list", "data": [base, *adapters]})
 
     async def _load(self, request: Request) -> Response:
         body = self._keep(request, await request.json())
-        self._adapters[body["lora_name"]] = body["lora_path"]
+        self.adapters[body["lora_name"]] = body["lora_path"]
         return PlainTextResponse(f"Success: LoRA adapter '{body['lora_name']}' added successfully.")
 
     async def _unload(self, request: Request) -> Response:
         body = self._keep(request, await request.json())
-        if self._adapters.pop(body["lora_name"], None) is None:
+        if self.adapters.pop(body["lora_name"], None) is None:
             message = f"The lora adapter '{body['lora_name']}' cannot be found."
             return _error(404, message, kind="NotFoundError")
         return PlainTextResponse(f"Success: LoRA adapter '{body['lora_name']}' removed.")
@@ -165,7 +167,8 @@ class FakeVllm:
         if body.get("stream"):
             return _Streamed(self, answer, step)
         try:
-            if await self._client_leaves(request):
+            takes_s = self.delay_s + answer.n_words * self.chunk_delay_s
+            if await self._client_leaves(request, takes_s):
                 return Response(status_code=499)
             if step.raw is not None:
                 return Response(step.raw, media_type="application/json")
@@ -173,8 +176,8 @@ class FakeVllm:
         finally:
             self.n_running -= 1
 
-    async def _client_leaves(self, request: Request) -> bool:
-        until = time.monotonic() + self.delay_s
+    async def _client_leaves(self, request: Request, within_s: float) -> bool:
+        until = time.monotonic() + within_s
         while time.monotonic() < until:
             if await request.is_disconnected():
                 self.n_left += 1
@@ -187,7 +190,7 @@ class FakeVllm:
         return body
 
     def _check_model(self, body: JsonObject) -> Response | None:
-        if body.get("model") in (self.model, *self._adapters):
+        if body.get("model") in (self.model, *self.adapters):
             return None
         message = f"The model `{body.get('model')}` does not exist. Valid aliases: {self.model}."
         return _error(404, message, kind="NotFoundError")
@@ -237,6 +240,10 @@ class _Answer:
         self._body, self._prompt = body, prompt
         self._n_prompt, self._n_cached = n_prompt, n_cached
 
+    @property
+    def n_words(self) -> int:
+        return len(self._words(0)[0])
+
     def completion(self) -> JsonObject:
         n = self._body.get("n") or 1
         choices = []
@@ -252,7 +259,7 @@ class _Answer:
                 }
             )
         head = self._head("chat.completion")
-        return {**head, "choices": choices, "usage": self._usage(n * len(self._words(0)[0]))}
+        return {**head, "choices": choices, "usage": self._usage(n * self.n_words)}
 
     def chunks(self) -> Iterator[JsonObject]:
         words, reason = self._words(0)
@@ -284,7 +291,7 @@ class _Answer:
         seed = f"{self._prompt}|{self._body.get('seed')}|{index}"
         choice = (self._body.get("structured_outputs") or {}).get("choice")
         if choice:
-            return [choice[_hash(seed) % len(choice)]], "stop"
+            return _WORDS.findall(choice[_hash(seed) % len(choice)]), "stop"
         n_words = self._body.get("max_tokens") or 16
         words = [f" w{_hash(f'{seed}|{i}') % 100}" for i in range(n_words)]
         return words, "length"
