@@ -107,6 +107,7 @@ class Pipeline:
 
     async def prepare(self, request: AnswerRequest, watch: Stopwatch) -> tuple[Plan, SurveyWords]:
         """Return everything that is decided before the model is asked."""
+        self.vllm.check_room()
         with watch.step("culture"):
             if request.culture is None:
                 raise CultureMissing()
@@ -136,6 +137,7 @@ class Pipeline:
         Without a culture they are returned as they came. What is looked up is the last user
         message.
         """
+        self.vllm.check_room()
         watch = Stopwatch(self.metrics)
         with watch.step("culture"):
             culture = None if culture_text is None else self.who(culture_text)

@@ -31,6 +31,7 @@ from survey_data.library import SurveyLibrary, open_library
 from survey_data.similarity import CultureSimilarity
 
 logger = logging.getLogger(__name__)
+SEE_NOTICE = {"fields": {"see": "NOTICE", "remedy": "set MILIEU_VLLM__URLS"}}
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         if not settings.vllm.urls:
             if settings.vllm.model_path == WEIGHTS:
                 check_weights(WEIGHTS)
+                if settings.commercial_use:
+                    logger.warning("embedded_model_is_non_commercial", extra=SEE_NOTICE)
             local = LocalVllm(_local_options(settings))
             stack.push_async_callback(local.stop)
             starting = asyncio.create_task(local.start())

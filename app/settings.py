@@ -152,17 +152,22 @@ def read_settings(**overrides: object) -> Settings:
         SettingsInvalid: an unknown `MILIEU_` variable, or a value that does not fit; all faults
             are named.
     """
-    unknown = sorted(name for name in os.environ if name.startswith(PREFIX) and not _known(name))
-    if unknown:
-        known = ", ".join(PREFIX + name.upper() for name in Settings.model_fields)
-        raise SettingsInvalid(f"unknown variable {', '.join(unknown)}; known are {known}")
+    known = _variables()
+    given = (name for name in os.environ if name.upper().startswith(PREFIX))
+    if unknown := sorted(name for name in given if name.upper() not in known):
+        raise SettingsInvalid(
+            f"unknown variable {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+        )
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as exc:
         faults = []
-        for fault in exc.errors(include_url=False, include_input=False):
-            name = PREFIX + "__".join(str(part).upper() for part in fault["loc"])
-            faults.append(f"{name.rstrip('_')}: {fault['msg'].removeprefix('Value error, ')}")
+        for fault in exc.errors(include_url=False):
+            name = (PREFIX + "__".join(str(part).upper() for part in fault["loc"])).rstrip("_")
+            # Groups and lists may hold a key, and a key is not shown.
+            is_shown = isinstance(fault["input"], str) and "KEY" not in name
+            found = f", found '{fault['input'][:80]}'" if is_shown else ""
+            faults.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{found}")
         raise SettingsInvalid("; ".join(faults)) from exc
     except SettingsError as exc:
         raise SettingsInvalid(f"{exc}: {exc.__cause__}") from exc
@@ -178,15 +183,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _known(variable: str) -> bool:
-    name, _, leaf = variable.removeprefix(PREFIX).lower().partition("__")
-    field = Settings.model_fields.get(name)
-    if field is None:
-        return False
-    group = field.annotation
-    if isinstance(group, type) and issubclass(group, BaseModel):
-        return not leaf or leaf in group.model_fields
-    return not leaf
+def _variables() -> set[str]:
+    """Return the name of every variable: of each setting, and of each group as JSON."""
+    names = set()
+    for name, field in Settings.model_fields.items():
+        variable = PREFIX + name.upper()
+        names.add(variable)
+        group = field.annotation
+        if isinstance(group, type) and issubclass(group, BaseModel):
+            names |= {f"{variable}__{leaf.upper()}" for leaf in group.model_fields}
+    return names
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -111,6 +111,10 @@ class VllmClient:
         """How many chats and scores wait for a place."""
         return self._gate.n_queued
 
+    def check_room(self) -> None:
+        """Raise UpstreamBusy where a chat would be turned away at once, before work is put in."""
+        self._gate.check_room()
+
     async def chat(self, request: ChatRequest, request_id: str | None = None) -> ChatCompletion:
         """Return the whole answer to `request`; `request_id` becomes part of vLLM's own."""
         call = Call("POST", _CHAT, request.model, request.body(), request_id)

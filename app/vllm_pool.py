@@ -147,11 +147,15 @@ class Gate:
             self._count(-1)
             self._slots.release()
 
+    def check_room(self) -> None:
+        """Raise UpstreamBusy where a call would be turned away at once."""
+        if self._slots.locked() and self.n_queued >= self._limits.max_queued:
+            reason = f"{self.n_in_flight} requests run and {self.n_queued} wait"
+            raise UpstreamBusy(reason, retry_after_s=self._limits.retry_after_s)
+
     async def _enter(self) -> None:
         limits = self._limits
-        if self._slots.locked() and self.n_queued >= limits.max_queued:
-            reason = f"{self.n_in_flight} requests run and {self.n_queued} wait"
-            raise UpstreamBusy(reason, retry_after_s=limits.retry_after_s)
+        self.check_room()
         self.n_queued += 1
         try:
             async with asyncio.timeout(limits.queue_s):

@@ -53,15 +53,16 @@ def main() -> None:
     """Run it and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--k", type=int, default=5)
+    parser.add_argument("--questions", type=int, default=0, help="only the first so many")
     args = parser.parse_args()
     configure_logging(level="WARNING", as_json=False)
-    asyncio.run(run(k=args.k))
+    asyncio.run(run(k=args.k, n_questions=args.questions or None))
 
 
-async def run(*, k: int) -> None:
+async def run(*, k: int, n_questions: int | None = None) -> None:
     """Start the model, ask, print."""
     async with open_resources(read_settings(), Metrics()) as resources:
-        cells = await _cells(resources, k=k)
+        cells = await _cells(resources, k=k, n_questions=n_questions)
         found = {"uniform": [_uniform(cell) for cell in cells]}
         found["mean of same-length exemplars"] = [_averaged(cell) for cell in cells]
         found["plain"] = await _asked(resources, cells, lambda _: Steering(Method.PLAIN))
@@ -81,11 +82,11 @@ async def run(*, k: int) -> None:
 Steer = Callable[[Cell], Steering]
 
 
-async def _cells(resources: Resources, *, k: int) -> list[Cell]:
+async def _cells(resources: Resources, *, k: int, n_questions: int | None) -> list[Cell]:
     library, split = resources.pipeline.library, read_split()
     cultures = sorted(split.cultures)
     cells = []
-    for key in sorted(split.questions):
+    for key in sorted(split.questions)[:n_questions]:
         question = library.questions[key]
         for number, culture in enumerate(cultures):
             wanted = library.distribution(key, culture)

@@ -90,8 +90,11 @@ async def measure(
     bodies = [await _direct_body(resources.pipeline, case) for case in cases]
     direct_url = f"{_vllm_url(resources)}/v1/chat/completions"
     headers = {}
-    if resources.local_vllm is not None and resources.local_vllm.api_key:
-        headers["Authorization"] = f"Bearer {resources.local_vllm.api_key}"
+    key = resources.settings.vllm.api_key.get_secret_value()
+    if resources.local_vllm is not None:
+        key = resources.local_vllm.api_key
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
     steps: dict[str, list[float]] = {}
     fresh = itertools.count()
 

@@ -21,6 +21,7 @@ from mini_model.populations import (
     SmoothPopulation,
     StylePopulation,
     SurveyPopulation,
+    TiltedPopulation,
 )
 from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids
 from retrieval.encoder import Encoder
@@ -86,11 +87,9 @@ def stage(step: int) -> Mixture:
     """Return the mixture at `step`: the simplest populations first, real ones last."""
     if step < FIRST_STAGE_STEPS:
         return Mixture(1.0, 0.0, 0.0)
-    if step < FIRST_STAGE_STEPS + 300:
+    if step < FIRST_STAGE_STEPS + 100:
         return Mixture(0.4, 0.6, 0.0)
-    if step < FIRST_STAGE_STEPS + 500:
-        return Mixture(0.15, 0.6, 0.25)
-    return Mixture(0.1, 0.4, 0.5)
+    return Mixture(0.3, 0.2, 0.5)
 
 
 def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
@@ -202,8 +201,9 @@ class Corpus:
         if kind < mixture.style:
             return self._generated, StylePopulation(self._generated, rng, groups=self._style_groups)
         if kind < mixture.style + mixture.survey:
-            choice = self._populations[int(rng.integers(len(self._populations)))]
-            return self._surveyed, choice
+            people = self._populations[int(rng.integers(len(self._populations)))]
+            tilted = rng.random() < 0.6
+            return self._surveyed, TiltedPopulation(people, rng) if tilted else people
         pool = self._surveyed if rng.random() < 0.15 else self._generated
         return pool, SmoothPopulation(pool, rng)
 

@@ -91,7 +91,7 @@ class SmoothPopulation:
         self._taste = rng.normal(0, 1.0, dim)
         self._attitude = rng.normal(0, 1.0, (3, dim))
         self._pole = rng.normal(0, 1.0, (3, dim))
-        self._content = rng.uniform(0.5, 2.5)
+        self._content = rng.uniform(0.0, 1.0)
         self._sharpness = rng.uniform(0.6, 1.6)
 
     def shares(self, index: int) -> npt.NDArray[np.float64]:
@@ -125,3 +125,27 @@ class SurveyPopulation:
     def shares(self, index: int) -> npt.NDArray[np.float64]:
         """Return the surveyed shares of question `index`."""
         return np.array(self._cells[index].shares)
+
+
+class TiltedPopulation:
+    """A surveyed people with a response style of its own on top, drawn once.
+
+    What it answers to a question can be learnt by heart only in part; how it leans has to be read
+    from its other answers.
+    """
+
+    culture = ""
+
+    def __init__(self, people: SurveyPopulation, rng: np.random.Generator) -> None:
+        self.indexes = people.indexes
+        self._people = people
+        self._slope, self._extremity = rng.normal(0.0, 1.2), rng.normal(0.0, 1.2)
+        self._sharpness = rng.uniform(0.6, 1.4)
+
+    def shares(self, index: int) -> npt.NDArray[np.float64]:
+        """Return the surveyed shares of question `index`, tilted."""
+        shares = self._people.shares(index)
+        position = np.linspace(-1.0, 1.0, len(shares))
+        tilt = self._slope * position + self._extremity * (np.abs(position) - 0.5)
+        weights = np.maximum(shares, 1e-3) ** self._sharpness * np.exp(tilt)
+        return np.asarray(weights / weights.sum())

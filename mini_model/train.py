@@ -105,8 +105,8 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
         last = step == settings.steps - 1
-        if step % 500 == 499 or last:
-            line |= exam.scores(model, stride=1 if last else 5)
+        if step % 300 == 299 or last:
+            line |= exam.scores(model, stride=1 if last else 6)
         if step % 100 == 99 or last:
             _save_checkpoint(work / "checkpoint.pt", model, optimizer, step=step + 1)
             save(model, words, out, settings=settings, step=step + 1)

@@ -68,33 +68,6 @@ class Selector(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Exemplars, and whether they are near enough to the question to steer an answer.
-
-    `floor` is the smallest similarity that is near enough, in the selector's measure; None is any.
-    """
-
-    exemplars: tuple[Exemplar, ...]
-    floor: float | None = None
-
-    @property
-    def nearest_similarity(self) -> float | None:
-        """The largest similarity; None without exemplars or from a selector that does not rank."""
-        return max((e.similarity for e in self.exemplars if e.similarity is not None), default=None)
-
-    @property
-    def below_floor(self) -> bool:
-        """Whether even the nearest exemplar is farther away than the floor allows."""
-        nearest = self.nearest_similarity
-        return self.floor is not None and nearest is not None and nearest < self.floor
-
-
-def steerable(exemplars: tuple[Exemplar, ...], floor: float | None) -> bool:
-    """Return whether there are exemplars and the nearest is not below `floor` (None: no floor)."""
-    return bool(exemplars) and not Selection(exemplars, floor).below_floor
-
-
 class ExemplarPool:
     """All questions with their answers, and the rules that every selection keeps."""
 

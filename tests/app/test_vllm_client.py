@@ -8,13 +8,8 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from itertools import pairwise
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -29,10 +24,8 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from app.event_stream import event_data
 from app.vllm_client import VllmClient
-from app.vllm_pool import Limits, Retries, ServerPool, Timeouts
-from app.vllm_refusals import refusal, retry_after
+from app.vllm_pool import Limits, Retries, Timeouts
 from app.vllm_wire import ChatRequest
 from retrieval.prompting import Message
 from tests.fakes.vllm import FakeVllm, Scripted, serve
@@ -115,49 +108,6 @@ async def test_only_the_fields_of_the_request_are_sent(
     }
 
 
-def test_every_field_has_its_place_in_the_body() -> None:
-    request = ChatRequest(
-        "fake",
-        ASKED,
-        max_tokens=2,
-        temperature=0.0,
-        top_p=0.9,
-        top_k=20,
-        min_p=0.01,
-        seed=0,
-        stop=("a",),
-        presence_penalty=0.1,
-        frequency_penalty=0.2,
-        logprobs=True,
-        n=2,
-        choices=("x", "y"),
-        response_format={"type": "json_object"},
-        cache_salt="salt",
-    )
-
-    assert request.body(stream=True) == {
-        "model": "fake",
-        "messages": [{"role": "user", "content": "1 or 2?"}],
-        "max_tokens": 2,
-        "temperature": 0.0,
-        "top_p": 0.9,
-        "top_k": 20,
-        "min_p": 0.01,
-        "seed": 0,
-        "stop": ["a"],
-        "presence_penalty": 0.1,
-        "frequency_penalty": 0.2,
-        "logprobs": True,
-        "top_logprobs": 0,
-        "n": 2,
-        "structured_outputs": {"choice": ["x", "y"]},
-        "response_format": {"type": "json_object"},
-        "cache_salt": "salt",
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-
-
 async def test_a_score_asks_for_one_token_and_the_labels_alone(
     fake: FakeVllm, url: str, open_client: OpenClient
 ) -> None:
@@ -187,17 +137,6 @@ async def test_key_and_request_id_go_into_headers(serving: Serve, open_client: O
 
     assert fake.chats[0].headers["authorization"] == "Bearer secret"
     assert fake.chats[0].headers["x-request-id"] == "id-1"
-
-
-@pytest.mark.parametrize("n", [0, 9])
-def test_a_number_of_answers_out_of_range_is_refused(n: int) -> None:
-    with pytest.raises(ValueError, match="1 to 8"):
-        ChatRequest("fake", ASKED, n=n)
-
-
-def test_a_chat_without_messages_is_refused() -> None:
-    with pytest.raises(ValueError, match="message"):
-        ChatRequest("fake", ())
 
 
 @pytest.mark.parametrize("labels", [(), ("1", "1")])
@@ -354,29 +293,6 @@ async def test_a_long_retry_after_is_passed_on_instead(
     assert len(fake.chats) == 1
 
 
-def test_retry_after_may_be_seconds_or_a_date() -> None:
-    in_a_minute = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
-
-    assert retry_after("2") == 2.0
-    assert retry_after("-2") == 0.0
-    assert retry_after(in_a_minute) == pytest.approx(60.0, abs=2.0)
-    assert retry_after("soon") is None
-    assert retry_after("nan") is None
-    assert retry_after("inf") is None
-    assert retry_after(None) is None
-
-
-def test_waits_double_up_to_a_cap_and_depend_on_the_seed() -> None:
-    retries = Retries(base_s=0.1, cap_s=0.3)
-
-    waits = [retries.wait_s(attempt, random.Random(7)) for attempt in range(4)]
-
-    # The same draw u in [½, 1] each time: 0.1u, 0.2u, then 0.3u for good.
-    assert waits[1] == pytest.approx(2 * waits[0])
-    assert waits[2] == waits[3] == pytest.approx(3 * waits[0])
-    assert 0.05 <= waits[0] <= 0.1
-
-
 # Several servers
 
 
@@ -439,52 +355,6 @@ async def test_a_single_server_is_tried_even_when_it_failed_just_now(
         await client.chat(REQUEST)
 
     await client.chat(REQUEST)
-
-
-def test_a_failing_server_rests_twice_as_long_each_time() -> None:
-    now = 0.0
-    pool = ServerPool(["http://a/", "http://b"], rest_s=1.0, now=lambda: now)
-    a, b = pool.servers
-    assert a.url == "http://a"
-
-    pool.failed(a)
-    assert pool.pick() is b
-    now = 1.0
-    assert pool.pick() is a
-    pool.failed(a)
-    now = 2.9
-    assert pool.pick() is b
-    now = 3.0
-    assert pool.pick() is a
-    pool.worked(a)
-    pool.failed(a)
-    now = 4.0
-    assert pool.pick() is a
-
-
-def test_when_all_rest_the_first_to_wake_is_tried() -> None:
-    pool = ServerPool(["http://a", "http://b"], now=lambda: 0.0)
-    a, b = pool.servers
-    pool.busy(a, for_s=5.0)
-    pool.busy(b, for_s=2.0)
-
-    assert pool.pick() is b
-    assert pool.pick(avoid=[b]) is b
-
-
-def test_a_server_that_was_tried_is_taken_only_for_want_of_another() -> None:
-    pool = ServerPool(["http://a", "http://b"], now=lambda: 0.0)
-    a, b = pool.servers
-
-    with b.occupied():
-        assert pool.pick() is a
-        assert pool.pick(avoid=[a]) is b
-    assert pool.pick(avoid=[a, b]) is a
-
-
-def test_no_server_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one"):
-        ServerPool([])
 
 
 # Leaving early
@@ -768,47 +638,6 @@ async def test_a_stream_that_breaks_off_or_makes_no_sense_is_invalid(
 
         with pytest.raises(UpstreamInvalid):
             _ = [chunk async for chunk in client.stream(REQUEST)]
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b'{"error":{"message":"too long","type":"BadRequestError","code":400}}', "too long"),
-        (b'{"error":"Unauthorized"}', "Unauthorized"),
-        (b'{"detail":"Not Found"}', "Not Found"),
-        (b'["odd"]', "odd"),
-        (b"Bad Gateway", "Bad Gateway"),
-        (b"", "no reason given"),
-        (b"\xff\xfe", "\ufffd"),
-    ],
-)
-def test_the_reason_is_found_in_any_body(data: bytes, message: str) -> None:
-    error = refusal(400, data, model="fake", retry_after_s=1.0)
-
-    assert isinstance(error, UpstreamRejected)
-    assert message in error.message
-
-
-@given(st.lists(st.integers(0, 60), max_size=6), st.sampled_from(["\n", "\r\n"]))
-async def test_events_are_read_however_they_are_cut(cuts: list[int], end: str) -> None:
-    lines = ["data: {ä}", "", ": ping", "data:b", "data: c", "id: 1", "", "", "data: [DONE]", ""]
-    whole = "".join(line + end for line in lines).encode()
-
-    async def parts() -> AsyncIterator[bytes]:
-        edges = sorted({0, len(whole), *(min(cut, len(whole)) for cut in cuts)})
-        for start, stop in pairwise(edges):
-            yield whole[start:stop]
-
-    assert [data async for data in event_data(parts())] == ["{ä}", "b\nc", "[DONE]"]
-
-
-async def test_an_endless_event_is_invalid() -> None:
-    async def parts() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 2**20
-
-    with pytest.raises(UpstreamInvalid, match="endless"):
-        await anext(event_data(parts()))
 
 
 async def test_a_client_that_is_not_open_says_so() -> None:

@@ -71,15 +71,6 @@ def shipped_index(shipped: SurveyLibrary, minilm: Encoder) -> QuestionIndex:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of source data beside the checkout; tests that need it skip without it."""
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"source data is not there: {folder}")
-    return folder
-
-
-@pytest.fixture(scope="session")
 def make_library(catalogue: CultureCatalogue) -> Callable[..., SurveyLibrary]:
     """Return a function that makes a library of one pack from texts and who answered them."""
 

@@ -17,11 +17,9 @@ from retrieval.selector import (
     ChrfSelector,
     ExemplarPool,
     Query,
-    Selection,
     Selector,
     SelectorName,
     make_selector,
-    steerable,
 )
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureNotCovered
@@ -309,37 +307,3 @@ def test_a_draw_has_no_similarity(
     selector = selector_of(name, make_library(TEXTS), hash_encoder())
     found = selector.select(Query("Why?", topic="Life"), "DEU", 2)
     assert [exemplar.similarity for exemplar in found] == [None, None]
-
-
-@pytest.fixture
-def exemplar(make_library: MakeLibrary) -> Callable[[float | None], Exemplar]:
-    library = make_library(["Why?"])
-    distribution = library.distribution("p:Q0", "DEU")
-    assert distribution is not None
-    return lambda similarity: Exemplar(library.questions["p:Q0"], distribution, similarity)
-
-
-@pytest.mark.parametrize(
-    ("similarities", "floor", "nearest", "below", "steers"),
-    [
-        ([0.5, 0.2], 0.4, 0.5, False, True),
-        ([0.4], 0.4, 0.4, False, True),
-        ([0.3, 0.2], 0.4, 0.3, True, False),
-        ([0.3], None, 0.3, False, True),
-        ([None, None], 0.4, None, False, True),
-        ([], 0.4, None, False, False),
-        ([], None, None, False, False),
-    ],
-)
-def test_the_floor_is_held_against_the_nearest(
-    exemplar: Callable[[float | None], Exemplar],
-    similarities: list[float | None],
-    floor: float | None,
-    nearest: float | None,
-    below: bool,
-    steers: bool,
-) -> None:
-    exemplars = tuple(exemplar(similarity) for similarity in similarities)
-    selection = Selection(exemplars, floor)
-    assert (selection.nearest_similarity, selection.below_floor) == (nearest, below)
-    assert steerable(exemplars, floor) is steers

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +15,6 @@ MakePack = Callable[..., Pack]
 @pytest.fixture(scope="session")
 def catalogue() -> CultureCatalogue:
     return read_catalogue()
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder of source data beside the checkout; tests that need it skip without it."""
-    folder = Path(__file__).parents[2].parent / "shared"
-    if not folder.is_dir():
-        pytest.skip(f"source data is not there: {folder}")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,107 @@
+"""Milieu with the real retrieval on a fake vLLM: opened in the test's loop, or served."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from tests.fakes.vllm import MODEL
+
+# A question of the World Values Survey, in words near enough to be known for it.
+RELIGION = "How important is religion in your life?"
+RELIGION_KEY = "wvs7:Q6"
+# Not a question of any survey, but near enough to some to be steered by them.
+NEIGHBOURS = "Would you lend money to your neighbours?"
+# Near to no question of any survey.
+FAR = "Does a semicolon end a line of Pascal?"
+
+
+def settings_for(url: str, cache_folder: Path, **overrides: Any) -> Settings:
+    """Return settings for the vLLM at `url`; `overrides` are fields, those of groups merged."""
+    fields: dict[str, Any] = {
+        "cache_folder": cache_folder,
+        "vllm": {"urls": (url,), "model": MODEL},
+        # The fake gives little probability to labels.
+        "answer": {"min_label_mass": 0.0},
+    }
+    for name, value in overrides.items():
+        fields[name] = {**fields.get(name, {}), **value} if isinstance(value, dict) else value
+    return Settings(**fields)
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Open the service in this loop; yields a client of it."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://milieu") as client:
+            yield client
+
+
+@contextmanager
+def served(settings: Settings) -> Iterator[str]:
+    """Serve on a free loopback port, in a thread; yields the URL."""
+    config = uvicorn.Config(
+        create_app(settings),
+        host="127.0.0.1",
+        port=0,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, name="milieu", daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            if not thread.is_alive():
+                raise RuntimeError("the service did not start")
+            time.sleep(0.005)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(timeout=10)
+
+
+class Event(NamedTuple):
+    """A server-sent event."""
+
+    name: str
+    data: dict[str, Any]
+
+
+def events(text: str) -> list[Event]:
+    """Return the named events of a whole stream."""
+    found = []
+    for block in filter(None, text.split("\n\n")):
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        found.append(Event(fields["event"], json.loads(fields["data"])))
+    return found
+
+
+def counted(metrics: str, name: str, **labels: str) -> float:
+    """Return the sum of the samples of `name` that have these labels."""
+    wanted = [f'{label}="{value}"' for label, value in labels.items()]
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in metrics.splitlines()
+        if line.startswith((f"{name}{{", f"{name} ")) and all(part in line for part in wanted)
+    )
+
+
+def keys(exemplars: Iterable[dict[str, Any]]) -> list[str]:
+    """Return the keys of the exemplars' questions."""
+    return [exemplar["question_key"] for exemplar in exemplars]

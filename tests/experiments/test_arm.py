@@ -1,0 +1,62 @@
+"""Arms are told apart by everything that decides an answer; exposures hold no text."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from experiments.arm import Arm
+from experiments.store import Exposure, ExposureLog, ExposureStore
+from retrieval.prompting import ExemplarStyle, Method
+from retrieval.selector import SelectorName
+
+ARM = Arm(Method.ICL, 5, ExemplarStyle.SHARES, SelectorName.DENSE)
+
+
+def test_equal_arms_have_one_id() -> None:
+    assert ARM.id == replace(ARM).id
+    assert len(ARM.id) == 10
+    assert int(ARM.id, 16) >= 0
+
+
+def test_the_id_is_the_same_in_every_process() -> None:
+    # sha256 of {"k": 5, "method": "icl", "n_orders": 1, "retriever": "dense", "style": "shares"}
+    assert ARM.id == "692a026c06"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"method": Method.PERSONA},
+        {"k": 4},
+        {"style": ExemplarStyle.MODE},
+        {"retriever": SelectorName.CHRF},
+        {"n_orders": 2},
+    ],
+)
+def test_every_part_changes_the_id(change: dict[str, Any]) -> None:
+    assert replace(ARM, **change).id != ARM.id
+
+
+def test_an_arm_does_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ARM.k = 3  # type: ignore[misc]  # that is what is tested
+
+
+def test_an_exposure_is_logged_without_its_unit(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    store: ExposureStore = ExposureLog()
+    store.append(Exposure("ans_1", ARM.id, "someone", "DEU", "mini", steered=True))
+
+    [record] = caplog.records
+    assert record.getMessage() == "exposure_recorded"
+    assert vars(record)["fields"] == {
+        "answer_id": "ans_1",
+        "arm": ARM.id,
+        "culture": "DEU",
+        "model": "mini",
+        "steered": True,
+    }

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+
+from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.evidence import EvidenceFinder, Wanted
+from retrieval.index import QuestionIndex
+from retrieval.selector import SelectorName
+from survey_data.errors import CultureNotCovered
+from survey_data.library import SurveyLibrary
+
+RELIGION = "How important is religion in your life?"
+FLOOR, SAME = 0.35, 0.80
+
+
+@pytest.fixture(scope="module")
+def finder(
+    shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: SentenceTransformerEncoder
+) -> EvidenceFinder:
+    return EvidenceFinder(
+        shipped,
+        index=shipped_index,
+        encoder=minilm,
+        similarity_floor=FLOOR,
+        same_question=SAME,
+    )
+
+
+def test_a_reworded_survey_question_is_recognised(finder: EvidenceFinder) -> None:
+    found = finder.find(Wanted(RELIGION, "DEU", 5))
+
+    assert found.same_question is not None
+    assert found.same_question.key == "wvs7:Q6"
+
+
+@pytest.mark.parametrize("retriever", SelectorName)
+def test_the_question_that_is_asked_is_no_exemplar_of_its_own(
+    finder: EvidenceFinder, retriever: SelectorName
+) -> None:
+    found = finder.find(Wanted(RELIGION, "DEU", 20, retriever))
+
+    keys = [exemplar.question.key for exemplar in found.exemplars]
+    assert keys
+    assert "wvs7:Q6" not in keys
+
+
+def test_the_nearest_similarity_is_that_of_the_best_dense_exemplar(finder: EvidenceFinder) -> None:
+    found = finder.find(Wanted(RELIGION, "DEU", 3))
+
+    assert found.nearest_similarity == found.exemplars[0].similarity
+    assert found.nearest_similarity > FLOOR
+    assert not found.below_floor
+
+
+@pytest.mark.parametrize("retriever", SelectorName)
+def test_nothing_is_shown_below_the_floor(finder: EvidenceFinder, retriever: SelectorName) -> None:
+    found = finder.find(Wanted("Write a function that sorts a list", "DEU", 5, retriever))
+
+    assert found.below_floor
+    assert found.exemplars == ()
+    assert found.same_question is None
+    assert found.nearest_similarity is not None
+    assert found.nearest_similarity < FLOOR
+
+
+def test_without_k_only_the_survey_question_is_looked_up(finder: EvidenceFinder) -> None:
+    found = finder.find(Wanted(RELIGION, "DEU", 0))
+
+    assert found.same_question is not None
+    assert found.exemplars == ()
+
+
+def test_a_country_that_nobody_surveyed_is_refused(finder: EvidenceFinder) -> None:
+    with pytest.raises(CultureNotCovered):
+        finder.find(Wanted(RELIGION, "FRA", 5))

@@ -1,0 +1,186 @@
+"""Every command of the README, run as it stands against the real service and the real vLLM.
+
+What starts containers and what names somebody else's servers stands in `text` blocks, which are
+not run; so do the settings, which are checked against the program's own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings
+from tests.conftest import ServedVllm
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BIN = Path(sys.executable).parent
+ADDRESS = "127.0.0.1:8000"
+START_DEADLINE_S = 240.0
+# They would start this very test run, or are run by .ci/run before it.
+ONLY_PLANNED = ("make test", "make check")
+# Each has a vLLM already; a smaller dose shows that the command works.
+DOSED = {"make bench": "--requests 8 --rounds 1", "make evaluate": "--k 2 --questions 3"}
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def commands() -> list[str]:
+    """The commands of all sh blocks; one that goes on over lines is one command."""
+    found = []
+    for block in blocks("sh"):
+        pending = ""
+        for line in block.splitlines():
+            pending += line.split("  #")[0].rstrip() + "\n"
+            if pending.strip() and pending.count("'") % 2 == 0 and not line.endswith("\\"):
+                found.append(pending.strip())
+                pending = ""
+        assert not pending.strip(), f"a command without an end: {pending}"
+    return found
+
+
+def make(target: str, *arguments: str) -> list[str]:
+    # The environment that runs the tests is complete, whether make set it up or not.
+    stamps = [f"--assume-old={sys.prefix}/.stamp-{name}" for name in ("run", "dev")]
+    return ["make", *stamps, target, f"VENV={sys.prefix}", *arguments]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MILIEU_", "MAKE", "MFLAGS"))}
+    return {**kept, "PATH": f"{BIN}:{kept['PATH']}", **extra}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`make serve`, on a free port; its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path_factory.mktemp("readme") / "serve.log"
+    extra = {"MILIEU_CACHE_FOLDER": str(log.parent / "cache"), "MILIEU_PORT": str(port)}
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            make("serve"),
+            cwd=REPOSITORY,
+            env=environment(**extra),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not answers(f"http://127.0.0.1:{port}/readyz"):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+        yield f"127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def run(command: list[str], **extra: str) -> str:
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=environment(**extra), capture_output=True, text=True,
+        timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def test_the_readme_has_commands_of_every_kind() -> None:
+    firsts = {command.split()[0] for command in commands()}
+
+    assert firsts == {"make", "curl", "milieu"}
+    assert len(blocks("python")) == 1
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(("curl", "milieu"))])
+def test_curl_and_milieu(command: str, service: str, tmp_path: Path) -> None:
+    words = shlex.split(command.replace(ADDRESS, service).replace("\\\n", " "))
+    if words[0] == "curl":
+        words[1:1] = ["--silent", "--show-error", "--fail-with-body", "--max-time", "60"]
+    port = service.rpartition(":")[2]
+
+    shown = run(words, MILIEU_PORT=port, MILIEU_CACHE_FOLDER=str(tmp_path))
+
+    assert shown.strip()
+    if words[0] == "curl" and "/answer" in command:
+        answer = json.loads(shown)
+        assert answer["answer"]
+        assert answer["exemplars"]
+        assert sum(share["share"] for share in answer["shares"]) == pytest.approx(1.0, abs=0.001)
+    elif words[0] == "curl":
+        assert shown.rstrip().endswith("data: [DONE]")
+
+
+def test_the_chat_client(service: str) -> None:
+    (script,) = blocks("python")
+
+    shown = run([sys.executable, "-c", script.replace(ADDRESS, service)])
+
+    reply, questions = shown.strip().rsplit("\n", 1)
+    assert reply
+    assert "police" in questions
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make")])
+def test_make(command: str, service: str, real_vllm: ServedVllm, tmp_path: Path) -> None:
+    target = command.split()[1]
+    if command in ONLY_PLANNED:
+        assert str(BIN) in run(make(target, "--dry-run"))
+    elif command in DOSED:
+        shown = run(
+            make(target, f"ARGS={DOSED[command]}"),
+            MILIEU_VLLM__URLS=real_vllm.url,
+            MILIEU_VLLM__MODEL=real_vllm.model,
+            MILIEU_VLLM__API_KEY=real_vllm.api_key,
+            MILIEU_CACHE_FOLDER=str(tmp_path),
+        )
+        assert "│" in shown
+    else:
+        # The fixture has run it, and it answers.
+        assert target == "serve"
+        assert answers(f"http://{service}/livez")
+
+
+@pytest.mark.parametrize("variable", sorted(set(re.findall(r"\bMILIEU_[A-Z_]+", README))))
+def test_settings(variable: str) -> None:
+    name, _, leaf = variable.removeprefix("MILIEU_").lower().partition("__")
+    field = Settings.model_fields.get(name)
+
+    assert field is not None or variable == "MILIEU_"
+    if leaf:
+        assert leaf in field.annotation.model_fields
+
+
+def test_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", README)
+
+    missing = [link for link in links if "://" not in link and not (REPOSITORY / link).exists()]
+    assert not missing
