@@ -28,8 +28,8 @@ def ask_service(settings: Settings, body: dict[str, Any], *, url: str | None) ->
     if not base.startswith(("http://", "https://")):
         raise ServiceUnreachable(base, "no http URL")
     data = json.dumps(body).encode()
-    request = urllib.request.Request(f"{base}/answer", data=data, headers=headers)  # noqa: S310
     try:
+        request = urllib.request.Request(f"{base}/answer", data=data, headers=headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310
             reply: dict[str, Any] = json.loads(response.read())
     except urllib.error.HTTPError as exc:

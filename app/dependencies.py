@@ -10,13 +10,14 @@ from app.pipeline import Pipeline
 from app.resources import Resources
 
 
-def _resources(request: Request) -> Resources:
+# Async, though they await nothing: FastAPI would run them in a thread of its own each.
+async def _resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
-def _pipeline(request: Request) -> Pipeline:
-    return _resources(request).pipeline
+async def _pipeline(request: Request) -> Pipeline:
+    return (await _resources(request)).pipeline
 
 
 ResourcesDep = Annotated[Resources, Depends(_resources)]

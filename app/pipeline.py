@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import aclosing
 from dataclasses import replace
 
 from adapters.pool import ServedWeights, WeightsPool
@@ -88,7 +89,7 @@ class Pipeline:
 
     async def answer_prepared(
         self, request: AnswerRequest, plan: Plan, words: SurveyWords, watch: Stopwatch
-    ) -> AsyncIterator[str | Answer]:
+    ) -> AsyncGenerator[str | Answer, None]:
         """Yield the pieces of a free-text reply as they come, and last the whole answer."""
         if words.orders:
             with watch.step("answer"):
@@ -98,11 +99,12 @@ class Pipeline:
         pieces: list[str] = []
         usage = Usage(0, 0, 0)
         with watch.step("answer"):
-            async for chunk in self.vllm.stream(_chat_request(plan, words, request)):
-                usage = chunk_usage(chunk) or usage
-                if piece := chunk_text(chunk):
-                    pieces.append(piece)
-                    yield piece
+            async with aclosing(self.vllm.stream(_chat_request(plan, words, request))) as chunks:
+                async for chunk in chunks:
+                    usage = chunk_usage(chunk) or usage
+                    if piece := chunk_text(chunk):
+                        pieces.append(piece)
+                        yield piece
         yield self._finish(request, plan, words, FreeText("".join(pieces), usage), watch)
 
     async def prepare(self, request: AnswerRequest, watch: Stopwatch) -> tuple[Plan, SurveyWords]:

@@ -177,6 +177,6 @@ def _local_options(settings: Settings) -> LocalVllmOptions:
         served_name=settings.model,
         max_model_len=of.max_model_len,
         kv_cache_gib=of.kv_cache_gib,
-        log_file=settings.cache_folder / "vllm.log",
+        log_file=settings.cache_folder / f"vllm-{settings.port}.log",
         start_deadline_s=of.start_deadline_s,
     )

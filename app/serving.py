@@ -8,6 +8,7 @@ import socket
 from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 from rich.console import Console
 
 from app.errors import AddressTaken
@@ -17,6 +18,8 @@ from app.telemetry import configure_logging
 
 # Requests that run when the service is told to stop get this long.
 GRACE_S = 20
+# Longer than clients and proxies keep an idle connection, so that none sends into a closed one.
+KEEP_ALIVE_S = 75
 
 
 def run_service(settings: Settings, notes: Console) -> None:
@@ -29,7 +32,7 @@ def run_service(settings: Settings, notes: Console) -> None:
     configure_logging(level=settings.log_level, as_json=settings.log_format == "json")
     # Bound first: an address that is taken should not be found out after a minute of loading.
     listener = _listener(settings.host, settings.port)
-    host, port = listener.getsockname()[:2]
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     notes.print(
         "Milieu is starting; the embedded model takes half a minute."
         if not settings.vllm.urls
@@ -37,20 +40,12 @@ def run_service(settings: Settings, notes: Console) -> None:
         highlight=False,
     )
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(settings, listener, f"http://{host}:{port}", notes))
+        asyncio.run(_serve(settings, listener, notes))
 
 
-async def _serve(settings: Settings, listener: socket.socket, url: str, notes: Console) -> None:
+async def _serve(settings: Settings, listener: socket.socket, notes: Console) -> None:
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=GRACE_S,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
+    server = make_server(app)
     loop = asyncio.get_running_loop()
     starting = asyncio.current_task()
     # While the resources open there is no server yet that could be told to stop.
@@ -59,9 +54,11 @@ async def _serve(settings: Settings, listener: socket.socket, url: str, notes: C
     # The lifespan is run here rather than by uvicorn, which would swallow its errors.
     try:
         async with app.router.lifespan_context(app):
+            # Who reads the next line may ask at once; uvicorn takes a moment to listen.
+            listener.listen()
             notes.print(
-                f"Milieu answers at {url} - try:\n"
-                f"  curl '{url}/answer?culture=DE&question="
+                f"Milieu answers at {settings.url} - try:\n"
+                f"  curl '{settings.url}/answer?culture=DE&question="
                 "How+important+is+religion+in+your+life%3F'",
                 highlight=False,
                 soft_wrap=True,
@@ -69,6 +66,20 @@ async def _serve(settings: Settings, listener: socket.socket, url: str, notes: C
             await server.serve(sockets=[listener])
     except asyncio.CancelledError:
         notes.print("Milieu was stopped before it had started.")
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """Return a server of `app` whose lifespan the caller runs."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    return uvicorn.Server(config)
 
 
 def _stop(server: uvicorn.Server, starting: asyncio.Task[None] | None) -> None:

@@ -69,7 +69,7 @@ class EncoderSettings(_Group):
 
     name: str = DEFAULT_ENCODER
     n_threads: int = Field(default=1, ge=1, le=64)
-    n_workers: int = Field(default=2, ge=1, le=64)
+    n_workers: int = Field(default=8, ge=1, le=64)
     cache_entries: int = Field(default=4096, ge=1)
 
 

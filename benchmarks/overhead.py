@@ -12,13 +12,13 @@ import argparse
 import asyncio
 import itertools
 import json
+import socket
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
-import uvicorn
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +26,7 @@ from app.main import create_app
 from app.pipeline import Pipeline
 from app.plan import AnswerRequest, ArmRequest
 from app.resources import Resources
+from app.serving import make_server
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
 from app.vllm_wire import score_body
@@ -62,13 +63,12 @@ async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         resources: Resources = app.state.resources
-        server = uvicorn.Server(
-            uvicorn.Config(app, port=0, lifespan="off", log_config=None, access_log=False)
-        )
-        serving = asyncio.create_task(server.serve())
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = make_server(app)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
+        port = listener.getsockname()[1]
         try:
             async with aiohttp.ClientSession() as session:
                 await measure(session, resources, port, n_requests=n_requests, n_rounds=n_rounds)

@@ -8,6 +8,8 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +39,14 @@ class Encoder(Protocol):
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return float32[n, dim], one unit vector per text."""
+
+
+class _Call:
+    """Texts that a thread wants encoded, and where it gets their vectors."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.texts = texts
+        self.result: Future[Vectors] = Future()
 
 
 class SentenceTransformerEncoder:
@@ -83,21 +93,51 @@ class SentenceTransformerEncoder:
         self.model_id = f"{label}@{weights.hexdigest()[:8]}"
         self.dim = int(self._model.encode(["a"], show_progress_bar=False).shape[1])
         self._show_progress = show_progress
+        self._set_num_threads = partial(torch.set_num_threads, n_threads)
         # The tokenizer's truncation state is shared: two threads at once raise "Already borrowed".
-        self._lock = threading.Lock()
+        self._model_lock = threading.Lock()
+        self._waiting_lock = threading.Lock()
+        self._waiting: list[_Call] = []
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """Return float32[n, dim], one unit vector per text; overlong texts are cut."""
+        """Return float32[n, dim], one unit vector per text; overlong texts are cut.
+
+        Calls that come while another one is encoding are encoded together, as one batch.
+        """
+        call = _Call(list(texts))
+        with self._waiting_lock:
+            self._waiting.append(call)
+        with self._model_lock:
+            if not call.result.done():
+                with self._waiting_lock:
+                    batch, self._waiting = self._waiting, []
+                self._encode(batch)
+        return call.result.result()
+
+    def _encode(self, batch: list[_Call]) -> None:
+        texts = [text for call in batch for text in call.texts]
+        try:
+            vectors = self._vectors(texts)
+        except BaseException as exc:
+            for call in batch:
+                call.result.set_exception(exc)
+            raise
+        for call in batch:
+            call.result.set_result(vectors[: len(call.texts)])
+            vectors = vectors[len(call.texts) :]
+
+    def _vectors(self, texts: list[str]) -> Vectors:
         if not texts:
             return np.zeros((0, self.dim), dtype=np.float32)
-        with self._lock:
-            vectors = self._model.encode(
-                list(texts),
-                batch_size=BATCH_SIZE,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-                show_progress_bar=self._show_progress,
-            )
+        # OpenMP keeps the number of threads per calling thread, so it is set where it is used.
+        self._set_num_threads()
+        vectors = self._model.encode(
+            texts,
+            batch_size=BATCH_SIZE,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=self._show_progress,
+        )
         return np.ascontiguousarray(vectors, dtype=np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -99,11 +100,12 @@ async def _events(
     """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
     yield _event("evidence", _evidence(plan, pipeline.library))
     try:
-        async for piece in pipeline.answer_prepared(request, plan, words, watch):
-            if isinstance(piece, str):
-                yield _event("delta", {"text": piece})
-            else:
-                yield _event("answer", present_answer(piece, pipeline.library).model_dump())
+        async with aclosing(pipeline.answer_prepared(request, plan, words, watch)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, str):
+                    yield _event("delta", {"text": piece})
+                else:
+                    yield _event("answer", present_answer(piece, pipeline.library).model_dump())
     except (AppError, EvaluationError) as error:
         kind = kind_of(error)
         yield _event("problem", {"title": kind.title, "status": kind.status, "detail": str(error)})

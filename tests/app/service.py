@@ -26,7 +26,7 @@ NEIGHBOURS = "Would you lend money to your neighbours?"
 FAR = "Does a semicolon end a line of Pascal?"
 
 
-def settings_for(url: str, cache_folder: Path, **overrides: Any) -> Settings:
+def settings_for(url: str, cache_folder: Path, /, **overrides: Any) -> Settings:
     """Return settings for the vLLM at `url`; `overrides` are fields, those of groups merged."""
     fields: dict[str, Any] = {
         "cache_folder": cache_folder,

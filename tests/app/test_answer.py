@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def prompts(fake: FakeVllm) -> list[str]:
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 def test_an_answer_has_every_field(client: httpx.Client, verb: str) -> None:
     fields = {"culture": "DE", "question": RELIGION}
-    reply = client.request(verb, "/answer", **{"params" if verb == "GET" else "json": fields})
+    sent: dict[str, Any] = {"params" if verb == "GET" else "json": fields}
+    reply = client.request(verb, "/answer", **sent)
 
     assert reply.status_code == 200
     answer = reply.json()
@@ -65,7 +67,8 @@ def test_an_answer_has_every_field(client: httpx.Client, verb: str) -> None:
 
 
 def test_get_and_post_answer_alike(client: httpx.Client) -> None:
-    fields = {"options": ["yes", "no", "perhaps"], "k": 3, "method": "persona+icl"}
+    options = ["yes", "no", "perhaps"]
+    fields: dict[str, Any] = {"options": options, "k": 3, "method": "persona+icl"}
     got = client.get("/answer", params={"culture": "DE", "question": RELIGION, **fields}).json()
     posted = ask(client, **fields)
 
@@ -345,6 +348,31 @@ def test_what_goes_wrong_in_vllm_is_a_problem(
     assert reply.status_code == status
     assert reply.json()["type"] == f"urn:milieu:problem:{code}"
     assert ("Retry-After" in reply.headers) == (status == 503)
+
+
+def completion(*, logprob: float) -> bytes:
+    """Return a score of four labels, which are tokens 11 to 14 of the fake."""
+    tops = [{"token": f"token_id:{n}", "logprob": logprob} for n in range(11, 15)]
+    choice = {
+        "index": 0,
+        "message": {"content": "1"},
+        "logprobs": {"content": [{"token": "1", "top_logprobs": tops}]},
+    }
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    head = {"id": "x", "created": 1, "model": "fake"}
+    return json.dumps({**head, "choices": [choice], "usage": usage}).encode()
+
+
+def test_probabilities_that_are_none_are_vllms_fault(client: httpx.Client, fake: FakeVllm) -> None:
+    body = {"culture": "DE", "question": RELIGION}
+    fake.script(Scripted(raw=completion(logprob=-2.0)), Scripted(raw=completion(logprob=0.5)))
+
+    assert client.post("/answer", json=body).json()["shares"][0]["share"] == 0.25
+    assert client.post("/answer", json=body).status_code == 502
+    fake.script(Scripted(raw=completion(logprob=0.5)))
+    found = events(client.post("/answer", json=body | {"stream": True}).text)
+    assert [event.name for event in found] == ["evidence", "problem"]
+    assert found[-1].data["status"] == 502
 
 
 async def test_a_slow_vllm_is_a_timeout(make_settings: MakeSettings, fake: FakeVllm) -> None:

@@ -110,9 +110,7 @@ async def test_a_server_that_does_not_answer_yet_is_waited_for(
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
         reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
-        exemplars = await client.post(
-            "/v1/exemplars", json={"culture": "DE", "question": RELIGION}
-        )
+        exemplars = await client.post("/v1/exemplars", json={"culture": "DE", "question": RELIGION})
 
     assert reply.status_code == 503
     assert reply.json()["type"] == "urn:milieu:problem:vllm-unavailable"
@@ -120,9 +118,7 @@ async def test_a_server_that_does_not_answer_yet_is_waited_for(
     assert exemplars.status_code == 200
 
 
-async def test_one_of_two_servers_is_enough(
-    make_settings: MakeSettings, fake: FakeVllm
-) -> None:
+async def test_one_of_two_servers_is_enough(make_settings: MakeSettings, fake: FakeVllm) -> None:
     urls = (NOWHERE, *make_settings().vllm.urls)
     async with opened(make_settings(vllm={"urls": urls})) as client:
         assert (await client.get("/readyz")).status_code == 200

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from mini_model.tokenizer import ANSWER, ASSISTANT, label_ids
 from mini_model.weights import WEIGHTS
 from retrieval.encoder import Vectors
 from survey_data.cultures import read_catalogue
-from survey_data.model import Question, Scale
+from survey_data.model import Scale
 from survey_data.packs import read_pack
 
 WVS7 = WEIGHTS.parent.parent / "survey_data" / "packs" / "wvs7"
@@ -35,10 +36,11 @@ class HashEncoder:
     model_id = "hash"
     dim = 16
 
-    def encode(self, texts: list[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> Vectors:
         rows = [np.random.default_rng(list(text.encode())).normal(size=self.dim) for text in texts]
         vectors = np.array(rows, dtype=np.float32)
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,7 @@ def test_generated_questions_lose_numbering_and_dont_knows(shared: Path) -> None
     )
 
     assert len(questions) > 10_000
-    assert all(isinstance(q, Question) and 2 <= len(q.options) <= 11 for q in questions)
+    assert all(2 <= len(question.options) <= 11 for question in questions)
     options = [option.casefold() for question in questions for option in question.options]
     assert not any(option.startswith(("don't know", "refused")) for option in options)
     assert not any(option.startswith(("1.", "1 - ", "(1)")) for option in options)

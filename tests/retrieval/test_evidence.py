@@ -47,6 +47,7 @@ def test_the_question_that_is_asked_is_no_exemplar_of_its_own(
 def test_the_nearest_similarity_is_that_of_the_best_dense_exemplar(finder: EvidenceFinder) -> None:
     found = finder.find(Wanted(RELIGION, "DEU", 3))
 
+    assert found.nearest_similarity is not None
     assert found.nearest_similarity == found.exemplars[0].similarity
     assert found.nearest_similarity > FLOOR
     assert not found.below_floor

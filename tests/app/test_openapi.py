@@ -1,0 +1,37 @@
+"""What OpenAPI says holds: made-up requests, good and bad, find no reply that it does not tell."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from hypothesis import settings
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from app.main import create_app
+from app.settings import Settings
+from tests.fakes.vllm import MODEL
+
+SCHEMA = schemathesis.openapi.from_dict(create_app(Settings()).openapi())
+ASKING = ("/answer", "/v1/exemplars", "/v1/chat/completions")
+KNOWN = {"culture": "DE", "model": MODEL}
+
+
+@SCHEMA.parametrize()
+@settings(max_examples=50, derandomize=True, deadline=None)
+def test_every_reply_is_one_that_the_schema_tells(case: Case[Any], milieu_url: str) -> None:
+    # The schema cannot say that two options must differ, or who may speak last.
+    case.call_and_validate(base_url=milieu_url, excluded_checks=[positive_data_acceptance])
+
+
+@SCHEMA.include(path=list(ASKING)).parametrize()
+@settings(max_examples=50, derandomize=True, deadline=None)
+def test_what_reaches_the_pipeline_finds_no_fault(case: Case[Any], milieu_url: str) -> None:
+    # A made-up culture is hardly ever one.
+    for fields in (case.query, case.body):
+        if isinstance(fields, dict):
+            fields |= {name: value for name, value in KNOWN.items() if name in fields}
+    case.headers.pop("x-culture", None)
+    case.call_and_validate(base_url=milieu_url, checks=[not_a_server_error])
