@@ -86,7 +86,7 @@ async def _cells(resources: Resources, *, k: int, n_questions: int | None) -> li
     library, split = resources.pipeline.library, read_split()
     cultures = sorted(split.cultures)
     cells = []
-    for key in sorted(split.questions)[:n_questions]:
+    for key in split.of_pack(PACK)[:n_questions]:
         question = library.questions[key]
         for number, culture in enumerate(cultures):
             wanted = library.distribution(key, culture)

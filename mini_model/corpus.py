@@ -23,6 +23,7 @@ from mini_model.populations import (
     SurveyPopulation,
     TiltedPopulation,
 )
+from mini_model.split import Split
 from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
@@ -38,6 +39,7 @@ from retrieval.prompting import (
     survey_messages,
 )
 from survey_data.cultures import CultureCatalogue
+from survey_data.errors import CultureUnknown
 from survey_data.model import Pack, Question, ResponseDistribution, Scale
 
 IGNORE = -1
@@ -46,6 +48,10 @@ FIRST_STAGE_STEPS = 500
 N_BLOCKS = 32
 # Question and options of a response-style population: short, so that many fit.
 SHORT_CHARS = 180
+# Share of the surveyed peoples that get a response style of their own on top.
+TILTED = 0.5
+# Of GlobalOpinionQA: the answered share of a cell, and the questions of a country, at least.
+MIN_ANSWERED, MIN_QUESTIONS = 0.3, 25
 _NO_OPINION = (
     "don't know", "refuse", "no answer", "not sure", "prefer not", "unsure", "not applicable",
     "no opinion",
@@ -89,7 +95,7 @@ def stage(step: int) -> Mixture:
         return Mixture(1.0, 0.0, 0.0)
     if step < FIRST_STAGE_STEPS + 100:
         return Mixture(0.4, 0.6, 0.0)
-    return Mixture(0.3, 0.2, 0.5)
+    return Mixture(0.2, 0.25, 0.55)
 
 
 def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
@@ -150,6 +156,67 @@ def survey_populations(
     return tuple(SurveyPopulation(culture, of) for (_, culture), of in sorted(cells.items()))
 
 
+class Survey(NamedTuple):
+    """Questions, and the peoples who were asked them."""
+
+    pool: QuestionPool
+    populations: tuple[SurveyPopulation, ...]
+
+
+def read_opinions(
+    path: Path, *, held_out: Split, catalogue: CultureCatalogue, seed: int
+) -> tuple[tuple[Question, ...], dict[str, dict[str, ResponseDistribution]]]:
+    """Return GlobalOpinionQA's Pew questions, and by country the shares of each question's key.
+
+    Left out are held-out questions and cultures, its WVS items (the `wvs7` pack has them), and
+    options of non-response. A country that the catalogue does not know by that name stays
+    nameless: its key is the name, and no prompt says it.
+    """
+    rng = np.random.default_rng(seed)
+    questions: list[Question] = []
+    cells: dict[str, dict[str, ResponseDistribution]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        item = json.loads(line)
+        key = f"globalopinionqa:{item['id']}"
+        kept = [i for i in range(len(item["options"])) if i not in item["nonresponse"]]
+        options = tuple(str(item["options"][i]).strip() for i in kept)
+        fits = 2 <= len(set(options)) == len(options) <= 11 and len(item["question"]) <= 400
+        if not item["survey"].startswith("Pew") or key in held_out.questions or not fits:
+            continue
+        ordered = len(options) > 2 and rng.random() < 0.8
+        scale = Scale.ORDINAL if ordered else Scale.NOMINAL
+        questions.append(Question(key, "opinion", item["question"], options, scale))
+        for name, shares in item["shares"].items():
+            counted = [shares[i] for i in kept]
+            country = _country(name, catalogue)
+            if sum(counted) < MIN_ANSWERED or country in held_out.cultures:
+                continue
+            values = tuple(share / sum(counted) for share in counted)
+            cell = ResponseDistribution(key, country, values)
+            cells.setdefault(name, {})[key] = cell
+    return tuple(questions), cells
+
+
+def opinion_populations(
+    cells: Mapping[str, Mapping[str, ResponseDistribution]], pool: QuestionPool
+) -> tuple[SurveyPopulation, ...]:
+    """Return the countries that answered at least `MIN_QUESTIONS` questions of `pool`."""
+    index = {question.key: i for i, question in enumerate(pool.questions)}
+    found = []
+    for _, of in sorted(cells.items()):
+        if len(of) >= MIN_QUESTIONS:
+            country = next(iter(of.values())).culture
+            found.append(SurveyPopulation(country, {index[key]: cell for key, cell in of.items()}))
+    return tuple(found)
+
+
+def _country(name: str, catalogue: CultureCatalogue) -> str:
+    try:
+        return catalogue.resolve(name.partition(" (")[0]).code
+    except CultureUnknown:
+        return ""
+
+
 class Corpus:
     """Draws training sequences; the same seed gives the same ones."""
 
@@ -157,13 +224,13 @@ class Corpus:
         self,
         *,
         generated: QuestionPool,
-        surveyed: QuestionPool,
-        populations: Sequence[SurveyPopulation],
+        surveys: Sequence[Survey],
         catalogue: CultureCatalogue,
         tokenizer: Tokenizer,
     ) -> None:
-        self._generated, self._surveyed = generated, surveyed
-        self._populations, self._catalogue = populations, catalogue
+        self._generated, self._surveys, self._catalogue = generated, surveys, catalogue
+        everyone = (people for survey in surveys for people in survey.populations)
+        self._cultures = sorted({people.culture for people in everyone} - {""})
         self._style_groups = [
             group
             for n in range(2, 12)
@@ -201,11 +268,11 @@ class Corpus:
         if kind < mixture.style:
             return self._generated, StylePopulation(self._generated, rng, groups=self._style_groups)
         if kind < mixture.style + mixture.survey:
-            people = self._populations[int(rng.integers(len(self._populations)))]
-            tilted = rng.random() < 0.6
-            return self._surveyed, TiltedPopulation(people, rng) if tilted else people
-        pool = self._surveyed if rng.random() < 0.15 else self._generated
-        return pool, SmoothPopulation(pool, rng)
+            survey = self._surveys[int(rng.integers(len(self._surveys)))]
+            people = survey.populations[int(rng.integers(len(survey.populations)))]
+            tilted = rng.random() < TILTED
+            return survey.pool, TiltedPopulation(people, rng) if tilted else people
+        return self._generated, SmoothPopulation(self._generated, rng)
 
     def _blocks(
         self,
@@ -289,7 +356,7 @@ class Corpus:
         if not population.culture:
             method = Method.ICL if exemplars else Method.PLAIN
             return Steering(method, exemplars=tuple(exemplars), style=style, seed=seed)
-        others = sorted({p.culture for p in self._populations} - {population.culture})
+        others = [code for code in self._cultures if code != population.culture]
         names = [self._catalogue[code] for code in rng.permutation(others)[:6]]
         return Steering(
             method,
@@ -335,10 +402,10 @@ class Corpus:
 def _block(
     rng: np.random.Generator, question: Question, shares: npt.NDArray[np.float64], culture: str
 ) -> Exemplar:
-    """Return the answered question, one ordered scale in five reversed, unordered ones shuffled."""
+    """Return the answered question: ordered scales at times reversed, unordered ones shuffled."""
     order = np.arange(len(shares))
     if question.scale is Scale.ORDINAL:
-        if rng.random() < 0.2 and question.first_number == 1:
+        if rng.random() < 0.3 and question.first_number == 1:
             order = order[::-1]
     elif rng.random() < 0.5:
         order = rng.permutation(order)

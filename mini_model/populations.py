@@ -139,8 +139,8 @@ class TiltedPopulation:
     def __init__(self, people: SurveyPopulation, rng: np.random.Generator) -> None:
         self.indexes = people.indexes
         self._people = people
-        self._slope, self._extremity = rng.normal(0.0, 1.2), rng.normal(0.0, 1.2)
-        self._sharpness = rng.uniform(0.6, 1.4)
+        self._slope, self._extremity = rng.normal(0.0, 0.7), rng.normal(0.0, 0.7)
+        self._sharpness = rng.uniform(0.7, 1.2)
 
     def shares(self, index: int) -> npt.NDArray[np.float64]:
         """Return the surveyed shares of question `index`, tilted."""

@@ -11,12 +11,16 @@ from importlib.resources import files
 class Split:
     """Cultures (alpha-3 codes) and questions (keys) that are held out of all training.
 
-    Four cultures of the `wvs7` pack, from four regions, and fifty of its questions: every fifth
-    in file order from the third.
+    Four cultures of the `wvs7` pack, from four regions, fifty of its questions (every fifth in
+    file order from the third), and 300 of GlobalOpinionQA's (every fourth from the second).
     """
 
     cultures: frozenset[str]
     questions: frozenset[str]
+
+    def of_pack(self, pack: str) -> tuple[str, ...]:
+        """Return the held-out questions of one pack, sorted."""
+        return tuple(sorted(key for key in self.questions if key.startswith(f"{pack}:")))
 
 
 def read_split() -> Split:

@@ -23,7 +23,7 @@ from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mini_model import corpus, held_out, tokenizer
-from mini_model.corpus import IGNORE, Corpus, TrainingSequence, stage
+from mini_model.corpus import IGNORE, Corpus, Survey, TrainingSequence, stage
 from mini_model.split import read_split
 from mini_model.weights import write_manifest
 from retrieval import prompting
@@ -49,7 +49,7 @@ class Settings:
     learning_rate: float = 1.5e-3
     weight_decay: float = 0.05
     warm_up_steps: int = 40
-    decay_share: float = 0.35
+    decay_share: float = 0.45
     hidden_size: int = 256
     n_layers: int = 6
     head_size: int = 64
@@ -105,8 +105,8 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
         last = step == settings.steps - 1
-        if step % 300 == 299 or last:
-            line |= exam.scores(model, stride=1 if last else 6)
+        if step % 200 == 199 or last:
+            line |= exam.scores(model, stride=1 if last else 3)
         if step % 100 == 99 or last:
             _save_checkpoint(work / "checkpoint.pt", model, optimizer, step=step + 1)
             save(model, words, out, settings=settings, step=step + 1)
@@ -172,11 +172,21 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
     populations = corpus.survey_populations(
         packs, surveyed, cultures=lambda code: code not in split.cultures
     )
+    catalogue = read_catalogue()
+    asked, cells = corpus.read_opinions(
+        shared / "globalopinionqa" / "questions.jsonl",
+        held_out=split,
+        catalogue=catalogue,
+        seed=settings.seed,
+    )
+    opinions = corpus.make_pool(asked, encoder, cache=work)
     data = Corpus(
         generated=generated,
-        surveyed=surveyed,
-        populations=populations,
-        catalogue=read_catalogue(),
+        surveys=(
+            Survey(surveyed, populations),
+            Survey(opinions, corpus.opinion_populations(cells, opinions)),
+        ),
+        catalogue=catalogue,
         tokenizer=words,
     )
     return data, words

@@ -12,6 +12,7 @@ from mini_model.corpus import (
     IGNORE,
     Corpus,
     Mixture,
+    Survey,
     make_pool,
     read_generated,
     stage,
@@ -63,8 +64,7 @@ def corpus(pool: QuestionPool, words: Tokenizer) -> Corpus:
     )
     return Corpus(
         generated=pool,
-        surveyed=pool,
-        populations=populations,
+        surveys=(Survey(pool, populations),),
         catalogue=read_catalogue(),
         tokenizer=words,
     )

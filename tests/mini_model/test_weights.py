@@ -60,8 +60,9 @@ def test_the_split_holds_out_cultures_and_questions_of_the_pack() -> None:
 
     assert len(split.cultures) >= 4
     assert split.cultures <= set(pack.cultures)
-    assert len(split.questions) >= 50
-    assert split.questions <= {question.key for question in pack.questions}
+    assert len(split.of_pack("wvs7")) >= 50
+    assert set(split.of_pack("wvs7")) <= {question.key for question in pack.questions}
+    assert len(split.of_pack("globalopinionqa")) == 300
 
 
 def test_the_manifest_says_how_the_weights_were_trained() -> None:
