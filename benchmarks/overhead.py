@@ -29,6 +29,7 @@ from app.resources import Resources
 from app.serving import make_server
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
+from app.vllm_transport import KEEP_ALIVE_S
 from app.vllm_wire import score_body
 from survey_data.library import SurveyLibrary
 
@@ -70,7 +71,9 @@ async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
             await asyncio.sleep(0.01)
         port = listener.getsockname()[1]
         try:
-            async with aiohttp.ClientSession() as session:
+            # vLLM closes connections that were idle for 5 s.
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+            async with aiohttp.ClientSession(connector=connector) as session:
                 await measure(session, resources, port, n_requests=n_requests, n_rounds=n_rounds)
         finally:
             server.should_exit = True
