@@ -1,67 +1,80 @@
-"""How many tokens the served model reads, and how many a prompt has."""
+"""Fits a prompt into the context of the served model, by leaving exemplars out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from tokenizers import Tokenizer
 
-from app.errors import UpstreamModelMissing
+from app.errors import ContextTooSmall
 from app.vllm_client import VllmClient
-from retrieval.prompting import Message
+from retrieval.prompting import Message, Method, Steering
 
 # What a chat template adds to a message, generously; for the quick bound only.
 TEMPLATE_TOKENS = 16
 
+Build: TypeAlias = Callable[[Steering], tuple[Message, ...]]
+CountText: TypeAlias = Callable[[str], int]
+
+
+class Fitted(NamedTuple):
+    """A prompt that fits, what it says, and the `budget` of tokens that it fits into."""
+
+    messages: tuple[Message, ...]
+    steering: Steering
+    budget: int
+
 
 class ContextWindow:
-    """Counts tokens as the served model does."""
+    """Knows how many tokens the served model reads, and how many a prompt has."""
 
-    def __init__(
-        self,
-        vllm: VllmClient,
-        *,
-        default_tokens: int,
-        count_text: Callable[[str], int] | None = None,
-    ) -> None:
-        """Ask `vllm`; a server that does not tell its limit is taken to read `default_tokens`.
+    def __init__(self, vllm: VllmClient, *, count_text: CountText | None = None) -> None:
+        """Ask `vllm`.
 
         `count_text` counts the tokens of a text as the model does, where its tokenizer is at hand;
         that saves a call to the server.
         """
         self._vllm = vllm
-        self._default = default_tokens
         self._count_text = count_text or _n_bytes
-        self._known: dict[str, int] = {}
 
-    async def n_tokens(self, model: str) -> int:
-        """Return how many tokens `model` reads and writes together. Asked once per model.
+    async def fit(
+        self, steering: Steering, build: Build, *, model: str, n_reply_tokens: int
+    ) -> Fitted:
+        """Return the prompt with as many exemplars, nearest first, as there is room for.
+
+        Where a method that shows exemplars is left with none, nothing is steered (`plain`).
 
         Raises:
-            UpstreamModelMissing: no server serves `model`.
-            UpstreamError: no server answers.
+            ContextTooSmall: the prompt does not fit even without exemplars.
+            UpstreamError: vLLM does not tell.
         """
-        if model not in self._known:
-            served = {found.id: found.max_model_len for found in await self._vllm.models()}
-            if model not in served:
-                listed = ", ".join(sorted(served)) or "nothing"
-                raise UpstreamModelMissing(model, f"it serves {listed}.")
-            self._known[model] = served[model] or self._default
-        return self._known[model]
+        budget = await self._vllm.context_tokens(model) - n_reply_tokens
+        while True:
+            messages = build(steering)
+            n_tokens = await self._count(messages, model, at_most=budget)
+            if n_tokens <= budget:
+                return Fitted(messages, steering, budget)
+            n_shown = len(steering.exemplars)
+            if not n_shown:
+                raise ContextTooSmall(n_tokens, max(0, budget))
+            n_kept = max(0, min(n_shown - 1, n_shown * budget // n_tokens))
+            steering = replace(steering, exemplars=steering.exemplars[:n_kept])
+            if not n_kept:
+                steering = Steering(Method.PLAIN)
 
-    async def count(self, messages: Sequence[Message], model: str, *, at_most: int) -> int:
+    async def _count(self, messages: Sequence[Message], model: str, *, at_most: int) -> int:
         """Return the number of tokens of a prompt, or a bound on it that is within `at_most`.
 
         A token is at least one byte of text, so most prompts need no call to be known to fit.
         """
         bound = sum(self._count_text(message.content) + TEMPLATE_TOKENS for message in messages)
-        if bound <= at_most:
-            return bound
-        return len(await self._vllm.tokenize(messages, model=model))
+        return bound if bound <= at_most else await self._vllm.count_tokens(messages, model=model)
 
 
-def file_counter(tokenizer_file: Path) -> Callable[[str], int]:
+def file_counter(tokenizer_file: Path) -> CountText:
     """Return a function that counts tokens as the tokenizer in `tokenizer_file` does."""
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import replace
 
 from adapters.pool import ServedWeights, WeightsPool
-from app.context import ContextWindow
-from app.errors import ContextTooSmall, CultureConflict, CultureMissing
+from app.context import Build, ContextWindow
+from app.errors import CultureConflict, CultureMissing
 from app.plan import (
     NO_EVIDENCE,
     Answer,
@@ -37,7 +37,7 @@ from retrieval.prompting import (
     Message,
     Method,
     Steering,
-    chat_system_message,
+    chat_messages,
     survey_messages,
 )
 from survey_data.cultures import Culture, CultureCatalogue
@@ -158,7 +158,7 @@ class Pipeline:
                 return plan, tuple(messages)
 
             def build(steering: Steering) -> tuple[Message, ...]:
-                return _chat_messages(messages, steering)
+                return chat_messages(messages, steering)
 
             return await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
 
@@ -284,36 +284,24 @@ class Pipeline:
     async def _fitted(
         self,
         plan: Plan,
-        build: Callable[[Steering], tuple[Message, ...]],
+        build: Build,
         *,
         n_reply_tokens: int,
     ) -> tuple[Plan, tuple[Message, ...]]:
         """Return the prompt with as many exemplars, nearest first, as the model's context holds."""
-        model = plan.weights.model
-        budget = await self._context.n_tokens(model) - n_reply_tokens
-        steering = plan.steering
-        while True:
-            messages = build(steering)
-            n_tokens = await self._context.count(messages, model, at_most=budget)
-            if n_tokens <= budget:
-                break
-            if not steering.exemplars:
-                raise ContextTooSmall(n_tokens, max(0, budget))
-            n_kept = min(len(steering.exemplars) - 1, len(steering.exemplars) * budget // n_tokens)
-            steering = replace(steering, exemplars=steering.exemplars[: max(0, n_kept)])
-            if steering.method.shows_exemplars and not steering.exemplars:
-                steering = Steering(Method.PLAIN)
-        n_dropped = len(plan.steering.exemplars) - len(steering.exemplars)
+        fitted = await self._context.fit(
+            plan.steering, build, model=plan.weights.model, n_reply_tokens=n_reply_tokens
+        )
+        n_dropped = len(plan.steering.exemplars) - len(fitted.steering.exemplars)
         if n_dropped:
-            note = f"{n_dropped} exemplars left out: the model reads {budget} tokens"
-            reason = None if steering.exemplars else note
+            note = f"{n_dropped} exemplars left out: the model reads {fitted.budget} tokens"
             plan = replace(
                 plan,
-                steering=steering,
+                steering=fitted.steering,
                 warnings=(*plan.warnings, note),
-                not_steered_because=plan.not_steered_because or reason,
+                not_steered_because=None if fitted.steering.exemplars else note,
             )
-        return plan, messages
+        return plan, fitted.messages
 
     async def _ask(self, plan: Plan, words: SurveyWords, request: AnswerRequest) -> Reply:
         """Return log-probabilities per order, or one reply in text: free, or one of the labels."""
@@ -398,14 +386,6 @@ def _chat_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> Cha
 
 def _moved(asked: AskedQuestion, order: Sequence[int]) -> AskedQuestion:
     return replace(asked, options=tuple(asked.options[i] for i in order))
-
-
-def _chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Message, ...]:
-    """Return the caller's messages with one system message that says ours before theirs."""
-    callers = "\n\n".join(m.content for m in messages if m.role == "system")
-    system = chat_system_message(steering, callers=callers)
-    rest = tuple(m for m in messages if m.role != "system")
-    return (Message("system", system), *rest) if system else rest
 
 
 def _few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from adapters.pool import WeightsPool
 from app.context import ContextWindow, file_counter
-from app.errors import UpstreamBusy, UpstreamModelMissing, UpstreamTimeout, UpstreamUnavailable
+from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.local_vllm import LocalVllm
 from app.pipeline import Pipeline
 from app.settings import Settings
@@ -85,10 +85,9 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         vllm = await stack.enter_async_context(_client(settings, urls, metrics, local))
         context = ContextWindow(
             vllm,
-            default_tokens=settings.vllm.max_model_len,
             count_text=_counter(settings.vllm.model_path) if local is not None else None,
         )
-        await _check_model(context, settings.model)
+        await _check_model(vllm, settings.model)
         pipeline = Pipeline(
             catalogue=catalogue,
             library=library,
@@ -140,12 +139,10 @@ def _counter(model_folder: Path) -> Callable[[str], int] | None:
     return file_counter(file) if file.is_file() else None
 
 
-async def _check_model(context: ContextWindow, model: str) -> None:
+async def _check_model(vllm: VllmClient, model: str) -> None:
     """Refuse to start beside a server that does not serve `model`; a silent one may come yet."""
     try:
-        await context.n_tokens(model)
-    except UpstreamModelMissing:
-        raise
+        await vllm.context_tokens(model)
     except (UpstreamUnavailable, UpstreamBusy, UpstreamTimeout) as exc:
         logger.warning("vllm_not_reached", extra={"fields": {"reason": str(exc)}})
 

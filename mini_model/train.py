@@ -22,8 +22,9 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from mini_model import corpus, held_out, tokenizer
-from mini_model.corpus import IGNORE, Corpus, Survey, TrainingSequence, stage
+from mini_model import corpus, held_out, questions, tokenizer
+from mini_model.corpus import IGNORE, Corpus, TrainingSequence, stage
+from mini_model.questions import Survey
 from mini_model.split import read_split
 from mini_model.weights import write_manifest
 from retrieval import prompting
@@ -147,14 +148,14 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
     encoder = SentenceTransformerEncoder(n_threads=torch.get_num_threads())
     split = read_split()
     packs = [read_pack(folder) for folder in find_packs([PACKS])]
-    generated = corpus.make_pool(
-        corpus.read_generated(
+    generated = questions.make_pool(
+        questions.read_generated(
             shared / "culturespa" / "generated_questions.jsonl.gz", seed=settings.seed
         ),
         encoder,
         cache=work,
     )
-    surveyed = corpus.make_pool(
+    surveyed = questions.make_pool(
         [q for pack in packs for q in pack.questions if q.key not in split.questions],
         encoder,
         cache=work,
@@ -169,22 +170,22 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
         texts = corpus.tokenizer_texts([generated, surveyed], prompts)
         tokenizer.train_tokenizer(texts, vocab_size=settings.vocab_size).save(str(path))
     words = Tokenizer.from_file(str(path))
-    populations = corpus.survey_populations(
+    populations = questions.survey_populations(
         packs, surveyed, cultures=lambda code: code not in split.cultures
     )
     catalogue = read_catalogue()
-    asked, cells = corpus.read_opinions(
+    asked, cells = questions.read_opinions(
         shared / "globalopinionqa" / "questions.jsonl",
         held_out=split,
         catalogue=catalogue,
         seed=settings.seed,
     )
-    opinions = corpus.make_pool(asked, encoder, cache=work)
+    opinions = questions.make_pool(asked, encoder, cache=work)
     data = Corpus(
         generated=generated,
         surveys=(
             Survey(surveyed, populations),
-            Survey(opinions, corpus.opinion_populations(cells, opinions)),
+            Survey(opinions, questions.opinion_populations(cells, opinions)),
         ),
         catalogue=catalogue,
         tokenizer=words,

@@ -149,6 +149,18 @@ def chat_system_message(steering: Steering, *, callers: str = "") -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Message, ...]:
+    """Return a caller's chat with one system message at its start, ours before theirs.
+
+    Raises:
+        ValueError: the method needs a culture or a comparison that `steering` does not have.
+    """
+    callers = "\n\n".join(message.content for message in messages if message.role == "system")
+    system = chat_system_message(steering, callers=callers)
+    rest = tuple(message for message in messages if message.role != "system")
+    return (Message("system", system), *rest) if system else rest
+
+
 def exemplar_text(steering: Steering) -> str:
     """Return the exemplars as the model sees them, introduced by one sentence."""
     shares = steering.style is ExemplarStyle.SHARES

@@ -7,18 +7,9 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from mini_model.corpus import (
-    FIRST_STAGE_STEPS,
-    IGNORE,
-    Corpus,
-    Mixture,
-    Survey,
-    make_pool,
-    read_generated,
-    stage,
-    survey_populations,
-)
+from mini_model.corpus import FIRST_STAGE_STEPS, IGNORE, Corpus, Mixture, stage
 from mini_model.populations import QuestionPool, SmoothPopulation, StylePopulation
+from mini_model.questions import Survey, make_pool, read_generated, survey_populations
 from mini_model.split import read_split
 from mini_model.tokenizer import ANSWER, ASSISTANT, label_ids
 from mini_model.weights import WEIGHTS
