@@ -23,7 +23,8 @@ def ask_service(settings: Settings, body: dict[str, Any], *, url: str | None) ->
     """
     base = (url or settings.url).rstrip("/")
     headers = {"Content-Type": "application/json"}
-    if settings.api_keys:
+    # A key goes to the service of the settings only, not to whatever address was typed.
+    if settings.api_keys and base == settings.url:
         headers["Authorization"] = f"Bearer {settings.api_keys[0].get_secret_value()}"
     if not base.startswith(("http://", "https://")):
         raise ServiceUnreachable(base, "no http URL")

@@ -155,15 +155,13 @@ class ChatBody(BaseModel):
             for message in self.messages
         )
 
-    def upstream(
-        self, model: str, messages: tuple[Message, ...], *, max_tokens: int
-    ) -> ChatRequest:
+    def upstream(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
         """Return the request to vLLM: `messages`, and the fields that may go there."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         return ChatRequest(
             model=model,
             messages=messages,
-            max_tokens=max_tokens,
+            max_tokens=self.n_reply_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
             seed=self.seed,

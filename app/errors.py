@@ -183,3 +183,12 @@ class OptionInvalid(AppError):
 
     def __init__(self, option: str, found: str, expected: str) -> None:
         super().__init__(f"{option}: found {found}, expected {expected}")
+
+
+class RetrievalBusy(AppError):
+    """More requests look for evidence than are worth letting wait."""
+
+    retry_after_s = 1.0
+
+    def __init__(self, n_waiting: int) -> None:
+        super().__init__(f"{n_waiting} requests are looking for evidence already. Try again soon.")

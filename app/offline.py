@@ -13,7 +13,7 @@ from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
 from app.settings import MAX_K, Settings
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.evidence import Wanted
-from retrieval.index_files import open_index
+from retrieval.index_files import library_index, origin_of, save_index
 from retrieval.selector import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.packs import find_packs, read_pack
@@ -86,13 +86,15 @@ def loaded_packs(settings: Settings) -> list[PackSummary]:
 
 
 def build_index(settings: Settings) -> BuiltIndex:
-    """Build the index of the settings' packs, unless it is there already."""
+    """Build the index of the settings' packs anew, whatever is there."""
     library = read_library(settings, read_catalogue())
     encoder = SentenceTransformerEncoder(
         settings.encoder.name, n_threads=settings.encoder.n_threads
     )
     folder = settings.cache_folder / "index"
-    return BuiltIndex(folder, len(open_index(folder, library, encoder).question_index))
+    index = library_index(library, encoder)
+    save_index(folder, index, origin=origin_of(library, encoder))
+    return BuiltIndex(folder, len(index))
 
 
 def _years(periods: Iterable[str]) -> str:

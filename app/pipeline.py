@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from adapters.pool import ServedWeights, WeightsPool
 from app.context import Build, ContextWindow
-from app.errors import CultureConflict, CultureMissing
+from app.errors import CultureConflict, CultureMissing, RetrievalBusy, UpstreamError
 from app.plan import (
     NO_EVIDENCE,
     Answer,
@@ -49,6 +49,10 @@ from survey_data.similarity import CultureSimilarity
 LABEL_TOKENS = 4
 
 
+# Of a chat, the user's last messages that are looked up together.
+N_LOOKED_UP = 3
+
+
 class Pipeline:
     """Answers requests. One instance serves all of them."""
 
@@ -66,12 +70,18 @@ class Pipeline:
         store: ExposureStore,
         metrics: Metrics,
         settings: AnswerSettings,
+        max_looking: int,
     ) -> None:
-        """Take the parts that the steps use; `threads` runs what would block the event loop."""
+        """Take the parts that the steps use.
+
+        `threads` runs what would block the event loop; at most `max_looking` requests may look
+        for evidence there or wait to.
+        """
         self.catalogue, self.library, self.settings = catalogue, library, settings
         self._similarity, self._finder, self._threads = similarity, finder, threads
         self._weights, self.vllm, self._context = weights, vllm, context
         self._store, self.metrics = store, metrics
+        self._max_looking, self._n_looking = max_looking, 0
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """Return the answer to a question.
@@ -132,15 +142,15 @@ class Pipeline:
         culture_text: str | None,
         arm_request: ArmRequest,
         n_reply_tokens: int,
+        watch: Stopwatch,
         seed: int = 0,
     ) -> tuple[Plan, tuple[Message, ...]]:
         """Return a chat's messages with the culture's evidence put before the caller's own.
 
         Without a culture they are returned as they came. What is looked up is the last user
-        message.
+        message; where nothing is near to it ("Why?"), it and the ones before it together.
         """
         self.vllm.check_room()
-        watch = Stopwatch(self.metrics)
         with watch.step("culture"):
             culture = None if culture_text is None else self.who(culture_text)
         with watch.step("arm"):
@@ -148,8 +158,11 @@ class Pipeline:
         with watch.step("evidence"):
             evidence = NO_EVIDENCE
             if culture is not None:
-                last = next((m.content for m in reversed(messages) if m.role == "user"), "")
-                evidence = await self._evidence(last, culture, arm, seed=seed)
+                said = [m.content for m in messages if m.role == "user"] or [""]
+                evidence = await self._evidence(said[-1], culture, arm, seed=seed)
+                if evidence.below_floor and len(said) > 1:
+                    together = "\n".join(said[-N_LOOKED_UP:])
+                    evidence = await self._evidence(together, culture, arm, seed=seed)
         with watch.step("weights"):
             weights = self._weights.weights_for(culture)
         with watch.step("words"):
@@ -185,10 +198,21 @@ class Pipeline:
         return culture
 
     async def evidence(self, wanted: Wanted) -> Evidence:
-        """Return the evidence for `wanted`, found in a thread."""
-        return await asyncio.get_running_loop().run_in_executor(
-            self._threads, self._finder.find, wanted
-        )
+        """Return the evidence for `wanted`, found in a thread.
+
+        Raises:
+            RetrievalBusy: too many requests wait for theirs already.
+        """
+        if self._n_looking >= self._max_looking:
+            raise RetrievalBusy(self._n_looking)
+        self._n_looking += 1
+        found = asyncio.get_running_loop().run_in_executor(self._threads, self._finder.find, wanted)
+        # Counted until the thread is done, which a cancelled request does not stop.
+        found.add_done_callback(self._looked)
+        return await found
+
+    def _looked(self, found: asyncio.Future[Evidence]) -> None:
+        self._n_looking -= 1
 
     def _arm(self, request: ArmRequest) -> Arm:
         defaults = self.settings
@@ -272,6 +296,9 @@ class Pipeline:
         orders: tuple[tuple[int, ...], ...] = ()
         if asked.options:
             orders = option_orders(len(asked.options), plan.arm.n_orders, ordinal=ordinal)
+            if len(orders) < plan.arm.n_orders:
+                note = f"{len(orders)} orders used: these options have no more that keep the scale"
+                plan = replace(plan, warnings=(*plan.warnings, note))
 
         def build(steering: Steering) -> tuple[Message, ...]:
             return survey_messages(asked, steering)
@@ -307,14 +334,17 @@ class Pipeline:
         """Return log-probabilities per order, or one reply in text: free, or one of the labels."""
         model = plan.weights.model
         if words.orders:
-            scores = await asyncio.gather(
-                *(
-                    self.vllm.score(prompt, words.asked.labels, model=model)
-                    for prompt in words.prompts
-                )
-            )
-            readable = tuple(score for score in scores if score is not None)
-            if len(readable) == len(scores):
+            try:
+                # One that fails ends the others: nobody would read them.
+                async with asyncio.TaskGroup() as group:
+                    tasks = [
+                        group.create_task(self.vllm.score(prompt, words.asked.labels, model=model))
+                        for prompt in words.prompts
+                    ]
+            except* UpstreamError as failed:
+                raise failed.exceptions[0] from failed
+            readable = tuple(score for task in tasks if (score := task.result()) is not None)
+            if len(readable) == len(tasks):
                 return readable
         completion = await self.vllm.chat(_chat_request(plan, words, request))
         return FreeText(completion.text, completion.usage)

@@ -68,6 +68,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.KeyRefused: ProblemKind(401, "key-refused", "Key missing or unknown"),
     app_errors.UpstreamUnavailable: ProblemKind(503, "vllm-unavailable", "vLLM is not reachable"),
     app_errors.UpstreamBusy: ProblemKind(503, "vllm-busy", "Too many requests under way"),
+    app_errors.RetrievalBusy: ProblemKind(503, "retrieval-busy", "Too many requests under way"),
     app_errors.UpstreamTimeout: ProblemKind(504, "vllm-timeout", "vLLM took too long"),
     app_errors.UpstreamRejected: ProblemKind(422, "vllm-rejected", "vLLM refused the request"),
     app_errors.UpstreamModelMissing: ProblemKind(

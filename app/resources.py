@@ -100,6 +100,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             store=ExposureLog(),
             metrics=metrics,
             settings=settings.answer,
+            max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
         yield Resources(settings, metrics, pipeline, vllm, local)

@@ -14,7 +14,7 @@ from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 MAX_QUESTION_CHARS = 2000
 MAX_OPTION_CHARS = 300
 MAX_ORDERS = 8
-MAX_NEW_TOKENS = 4096
+MAX_NEW_TOKENS = 131_072
 
 
 def _not_blank(text: str) -> str:

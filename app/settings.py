@@ -59,8 +59,15 @@ class VllmSettings(_Group):
         for url in self.urls:
             if not url.startswith(("http://", "https://")):
                 raise ValueError(f"'{url}' is no URL; expected http://host:port")
+            if "@" in url:
+                raise ValueError("a URL holds a user or password; use MILIEU_VLLM__API_KEY")
         if self.urls and not self.model:
             raise ValueError("MILIEU_VLLM__URLS needs MILIEU_VLLM__MODEL, the name it serves")
+        if self.model and not self.urls and self.model_path == WEIGHTS:
+            raise ValueError(
+                f"the embedded model would be served as '{self.model}'. Set MILIEU_VLLM__URLS to "
+                "servers of that model, or MILIEU_VLLM__MODEL_PATH to its folder"
+            )
         return self
 
 
@@ -71,6 +78,8 @@ class EncoderSettings(_Group):
     n_threads: int = Field(default=1, ge=1, le=64)
     n_workers: int = Field(default=8, ge=1, le=64)
     cache_entries: int = Field(default=4096, ge=1)
+    # At 10 ms each, the last one waits for a second or two.
+    max_waiting: int = Field(default=256, ge=0)
 
 
 class AnswerSettings(_Group):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -16,6 +17,8 @@ from app.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
 from app.vllm_pool import Retries, Server, ServerPool, Timeouts
 from app.vllm_refusals import refusal, retry_after
 from app.vllm_wire import JsonObject, read_json
+
+logger = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 5.0
 # vLLM closes a connection that was idle for 5 s; a request must not be sent into that moment.
@@ -190,8 +193,10 @@ class Transport:
         return _Failed(error, asked_s=asked_s) if status in RETRYABLE else error
 
     def _unavailable(self, server: Server, exc: Exception) -> UpstreamUnavailable:
-        reason = f"{server.url}: {str(exc) or type(exc).__name__}"
-        return UpstreamUnavailable(reason, retry_after_s=self._retry_after_s)
+        # Where the servers are is for the log, not for whoever asked.
+        fields = {"url": server.url, "reason": str(exc) or type(exc).__name__}
+        logger.warning("vllm_unreachable", extra={"fields": fields})
+        return UpstreamUnavailable(type(exc).__name__, retry_after_s=self._retry_after_s)
 
     @property
     def _open_session(self) -> aiohttp.ClientSession:

@@ -110,6 +110,12 @@ def open_library(
         PackTermsRefused: `commercial_use` is set and a pack's terms do not allow it.
         PackInvalid: a pack breaks the format, two have one id, or a culture is unknown.
     """
+    for root in roots:
+        if not any(find_packs([root])):
+            raise PackMissing(
+                f"{root} holds no pack: no folder with a pack.toml directly below it. Name the "
+                "folder that packs lie in (MILIEU_PACK_FOLDERS)."
+            )
     found: dict[str, Pack] = {}
     for folder in find_packs(roots):
         pack = read_pack(folder)

@@ -37,7 +37,7 @@ class _ManifestFile(BaseModel):
     licence: str = Field(min_length=1)
     commercial_use: bool
     notes: str = ""
-    fieldwork: dict[str, str]
+    fieldwork: dict[str, str] = Field(min_length=1)
     sha256: dict[str, str]
 
 
@@ -175,27 +175,36 @@ def _read_questions(path: Path, *, pack: str) -> Iterator[Question]:
 def _read_shares(
     path: Path, *, pack: str, questions: dict[str, Question]
 ) -> Iterator[ResponseDistribution]:
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, None)
-        if tuple(header or ()) != _SHARE_COLUMNS:
-            raise PackInvalid(
-                f"found header {header}, expected {list(_SHARE_COLUMNS)}", file=path, row=1
-            )
-        cell: list[tuple[int, list[str]]] = []
-        done: set[tuple[str, str]] = set()
-        for row, values in enumerate(reader, start=2):
-            if len(values) != len(_SHARE_COLUMNS):
+    cell: list[tuple[int, list[str]]] = []
+    done: set[tuple[str, str]] = set()
+    for row, values in _share_rows(path):
+        if cell and cell[0][1][:2] != values[:2]:
+            yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
+            cell = []
+        cell.append((row, values))
+    if not cell:
+        raise PackInvalid("no share in the file", file=path)
+    yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
+
+
+def _share_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield each row of `shares.csv` with its number; the header is row 1 and checked."""
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, None)
+            if tuple(header or ()) != _SHARE_COLUMNS:
                 raise PackInvalid(
-                    f"{len(values)} values, expected {len(_SHARE_COLUMNS)}", file=path, row=row
+                    f"found header {header}, expected {list(_SHARE_COLUMNS)}", file=path, row=1
                 )
-            if cell and cell[0][1][:2] != values[:2]:
-                yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
-                cell = []
-            cell.append((row, values))
-        if not cell:
-            raise PackInvalid("no share in the file", file=path)
-        yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
+            for row, values in enumerate(reader, start=2):
+                if len(values) != len(_SHARE_COLUMNS):
+                    raise PackInvalid(
+                        f"{len(values)} values, expected {len(_SHARE_COLUMNS)}", file=path, row=row
+                    )
+                yield row, values
+    except (UnicodeDecodeError, csv.Error) as exc:
+        raise PackInvalid(f"not UTF-8 or no CSV: {exc}", file=path) from exc
 
 
 def _cell(

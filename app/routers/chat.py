@@ -18,6 +18,7 @@ from app.plan import ArmRequest, Plan
 from app.presenting import evidence_fields
 from app.problems import kind_of, openai_error
 from app.routers.answer import EVENT_STREAM
+from app.telemetry import Stopwatch
 from app.vllm_wire import ChatCompletion, JsonObject
 
 router = APIRouter(prefix="/v1", tags=["openai"])
@@ -56,15 +57,17 @@ async def complete_chat(
     """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
     body.check_fields()
     culture = _culture(body, x_culture, pipeline, resources.settings.model)
-    n_reply_tokens = body.n_reply_tokens or pipeline.settings.max_tokens
+    watch = Stopwatch(pipeline.metrics)
     plan, messages = await pipeline.prepare_chat(
         body.plain_messages(),
         culture_text=culture,
         arm_request=ArmRequest(body.method, body.k, body.exemplar_style, body.retriever),
-        n_reply_tokens=n_reply_tokens,
+        # Room is kept for a reply; how long it gets is the client's or vLLM's to say.
+        n_reply_tokens=body.n_reply_tokens or pipeline.settings.max_tokens,
         seed=body.seed or 0,
+        watch=watch,
     )
-    request = body.upstream(plan.weights.model, messages, max_tokens=n_reply_tokens)
+    request = body.upstream(plan.weights.model, messages)
     extra = _evidence(plan, pipeline) if body.evidence else {}
     if body.stream:
         chunks = resources.vllm.stream(request)
@@ -74,7 +77,8 @@ async def complete_chat(
             raise UpstreamInvalid("an empty stream", expected="chunks of an answer")
         events = _events(first, chunks, body, extra, lambda: pipeline.record_chat(plan, body.unit))
         return StreamingResponse(events, media_type=EVENT_STREAM)
-    completion = await resources.vllm.chat(request)
+    with watch.step("answer"):
+        completion = await resources.vllm.chat(request)
     pipeline.record_chat(plan, body.unit)
     return JSONResponse(_reply(completion, body.model) | extra)
 
@@ -96,7 +100,8 @@ def _culture(body: ChatBody, header: str | None, pipeline: Pipeline, base: str) 
 
 
 def _evidence(plan: Plan, pipeline: Pipeline) -> JsonObject:
-    return {"milieu": evidence_fields(plan, pipeline.library).model_dump(mode="json")}
+    fields = evidence_fields(plan, pipeline.library).model_dump(mode="json")
+    return {"milieu": {"id": plan.id, **fields}}
 
 
 async def _events(

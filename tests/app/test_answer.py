@@ -485,3 +485,20 @@ async def test_a_question_longer_than_the_context_is_refused(cache_folder: Path)
     assert reply.json()["type"] == "urn:milieu:problem:prompt-too-long"
     assert re.search(r"has \d+ tokens without evidence", reply.json()["detail"])
     assert fake.chats == []
+
+
+def test_fewer_orders_than_asked_for_are_said(client: httpx.Client) -> None:
+    answer = ask(client, options=["a", "b", "c"], orders=8)
+
+    assert "2 orders used: these options have no more that keep the scale" in answer["warnings"]
+
+
+async def test_more_requests_than_can_wait_are_turned_away(
+    make_settings: MakeSettings, fake: FakeVllm
+) -> None:
+    async with opened(make_settings(encoder={"max_waiting": 0})) as milieu:
+        reply = await milieu.get("/answer", params={"culture": "DE", "question": RELIGION})
+
+    assert reply.status_code == 503
+    assert reply.headers["Retry-After"] == "1"
+    assert not fake.chats

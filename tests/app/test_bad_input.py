@@ -87,7 +87,7 @@ def check_problem(reply: httpx.Response, status: int, *said: str) -> dict[str, A
         ({"temperature": 2.1}, 422, ["body.temperature"]),
         ({"temperature": float("nan")}, 422, ["body.temperature", "found nan"]),
         ({"top_p": 0.0}, 422, ["body.top_p", "greater than 0"]),
-        ({"max_tokens": 5000}, 422, ["body.max_tokens", "less than or equal to 4096"]),
+        ({"max_tokens": 200_000}, 422, ["body.max_tokens", "less than or equal to 131072"]),
         ({"max_tokens": 10**50}, 422, ["body.max_tokens"]),
         ({"cultur": "DE"}, 422, ["body.cultur", "not permitted"]),
         ({"x" * 100_000: 1}, 422, ["not permitted"]),

@@ -14,7 +14,7 @@ from openai import OpenAI
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.app.service import FAR, NEIGHBOURS, RELIGION, keys, opened, settings_for
+from tests.app.service import FAR, NEIGHBOURS, RELIGION, counted, keys, opened, settings_for
 from tests.fakes.vllm import FakeVllm, Scripted, serve
 
 PATH = "/v1/chat/completions"
@@ -158,7 +158,7 @@ def test_the_culture_comes_from_model_field_or_header(
     assert reply["milieu"]["culture"]["code"] == "DEU"
     assert reply["milieu"]["steered"]
     assert len(reply["milieu"]["exemplars"]) == 5
-    assert set(reply["milieu"]) == EVIDENCE
+    assert set(reply["milieu"]) == EVIDENCE | {"id"}
 
 
 @pytest.mark.parametrize(
@@ -328,7 +328,7 @@ def test_a_bare_request_sends_no_more_than_it_must(client: httpx.Client, fake: F
     client.post(PATH, json={"model": "fake", "messages": ASKED, "stop": "###"})
 
     sent = fake.chats[-1].body
-    assert set(sent) == {"model", "messages", "max_tokens", "n", "stop", "stream"}
+    assert set(sent) == {"model", "messages", "n", "stop", "stream"}
     assert sent["stop"] == ["###"]
     assert "authorization" not in fake.chats[-1].headers
 
@@ -420,3 +420,28 @@ def test_a_steered_prompt_that_cannot_fit_is_a_bad_request(client: httpx.Client)
 
     assert reply.status_code == 400
     assert reply.json()["error"]["code"] == "prompt-too-long"
+
+
+def test_a_follow_up_is_looked_up_with_what_was_said_before(client: httpx.Client) -> None:
+    messages = [
+        {"role": "user", "content": "How much do you trust the police?"},
+        {"role": "assistant", "content": "Quite a lot."},
+        {"role": "user", "content": "Why?"},
+    ]
+
+    alone = client.post(PATH, json=body_of(culture="DE", messages=messages[-1:])).json()["milieu"]
+    after = client.post(PATH, json=body_of(culture="DE", messages=messages)).json()["milieu"]
+
+    assert not alone["steered"]
+    assert after["steered"]
+    assert "police" in after["exemplars"][0]["question"]
+
+
+def test_a_chat_is_timed_step_by_step(client: httpx.Client) -> None:
+    def n_timed(step: str) -> float:
+        return counted(client.get("/metrics").text, "milieu_step_seconds_count", step=step)
+
+    before = n_timed("evidence"), n_timed("answer")
+    client.post(PATH, json=body_of(culture="DE"))
+
+    assert (n_timed("evidence"), n_timed("answer")) == (before[0] + 1, before[1] + 1)

@@ -331,3 +331,17 @@ def test_serve_beside_a_vllm_without_the_model_says_so(
     assert process.returncode == 2
     assert "milieu: vLLM does not serve 'llama': it serves fake." in said
     assert "Traceback" not in said
+
+
+def test_a_damaged_index_is_mended_by_building_it_anew(run: Run, tmp_path: Path) -> None:
+    run("index", MILIEU_CACHE_FOLDER=str(tmp_path))
+    (vectors,) = (file for file in (tmp_path / "index").iterdir() if file.name != "manifest.json")
+    vectors.write_bytes(vectors.read_bytes() + b"x")
+
+    arguments = ("exemplars", RELIGION, "--culture", "DE")
+    damaged = run(*arguments, MILIEU_CACHE_FOLDER=str(tmp_path))
+    assert damaged.exit_code == 2
+    assert "milieu index" in " ".join(damaged.stderr.split())
+
+    assert run("index", MILIEU_CACHE_FOLDER=str(tmp_path)).exit_code == 0
+    assert run(*arguments, MILIEU_CACHE_FOLDER=str(tmp_path)).exit_code == 0

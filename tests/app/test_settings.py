@@ -164,3 +164,27 @@ def test_settings_are_frozen() -> None:
         settings.port = 1  # type: ignore[misc]  # that is what is tested
     with pytest.raises(ValidationError, match="frozen"):
         settings.answer.k = 1  # type: ignore[misc]  # that is what is tested
+
+
+def test_the_embedded_model_is_not_served_under_another_name(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setenv("MILIEU_VLLM__MODEL", "Qwen/Qwen2.5-7B-Instruct")
+
+    with pytest.raises(SettingsInvalid, match="the embedded model would be served as 'Qwen"):
+        read_settings()
+
+
+def test_a_model_folder_may_have_a_name_of_its_own(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MILIEU_VLLM__MODEL", "mine")
+    environment.setenv("MILIEU_VLLM__MODEL_PATH", "/models/mine")
+
+    assert read_settings().model == "mine"
+
+
+def test_a_password_in_a_url_is_refused_unshown(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MILIEU_VLLM__URLS", "http://me:hush@a:1")
+    environment.setenv("MILIEU_VLLM__MODEL", "m")
+
+    with pytest.raises(SettingsInvalid, match="MILIEU_VLLM__API_KEY"):
+        read_settings()

@@ -125,11 +125,19 @@ def test_a_name_without_a_pack_is_refused(root: Path, catalogue: CultureCatalogu
 
 
 @pytest.mark.parametrize("names", [None, []])
-def test_no_pack_at_all_is_refused(
-    tmp_path: Path, catalogue: CultureCatalogue, names: list[str] | None
+@pytest.mark.parametrize("place", ["", "gone"])
+def test_a_folder_without_packs_is_refused(
+    root: Path, tmp_path: Path, catalogue: CultureCatalogue, names: list[str] | None, place: str
 ) -> None:
+    empty = tmp_path / "empty" / place
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PackMissing, match=f"{empty} holds no pack"):
+        open_library([root, empty], catalogue=catalogue, names=names)
+
+
+def test_no_pack_at_all_is_refused(root: Path, catalogue: CultureCatalogue) -> None:
     with pytest.raises(PackMissing, match="At least one is needed"):
-        open_library([tmp_path], catalogue=catalogue, names=names)
+        open_library([root], catalogue=catalogue, names=[])
 
 
 def test_commercial_use_refuses_a_non_commercial_pack(

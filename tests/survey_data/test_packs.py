@@ -226,3 +226,20 @@ def test_the_shipped_packs_are_valid() -> None:
         "wvs7": False,
     }
     assert [len(pack.cultures) for pack in packs] == [21, 19]
+
+
+@pytest.mark.parametrize("content", [b"question,culture\xff", HEADER.encode() + b'\n"Q0,DEU'])
+def test_shares_that_are_no_text_or_no_csv_are_named(folder: Path, content: bytes) -> None:
+    rewrite(folder, SHARES, content)
+
+    with pytest.raises(PackInvalid, match=r"shares\.csv.*no CSV"):
+        read_pack(folder)
+
+
+def test_a_pack_must_say_when_it_was_asked(folder: Path) -> None:
+    manifest = (folder / MANIFEST).read_text()
+    head, _, rest = manifest.partition("[fieldwork]")
+    (folder / MANIFEST).write_text(f"{head}[fieldwork]\n[sha256]{rest.partition('[sha256]')[2]}")
+
+    with pytest.raises(PackInvalid, match="'fieldwork'"):
+        read_pack(folder)
