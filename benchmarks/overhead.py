@@ -12,7 +12,6 @@ import argparse
 import asyncio
 import itertools
 import json
-import socket
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from app.main import create_app
 from app.pipeline import Pipeline
 from app.plan import AnswerRequest, ArmRequest
 from app.resources import Resources
-from app.serving import make_server
+from app.serving import make_server, open_listener
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
 from app.vllm_transport import KEEP_ALIVE_S
@@ -64,7 +63,7 @@ async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
     app = create_app(settings)
     async with app.router.lifespan_context(app):
         resources: Resources = app.state.resources
-        listener = socket.create_server(("127.0.0.1", 0))
+        listener = open_listener("127.0.0.1", 0)
         server = make_server(app)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
