@@ -13,6 +13,7 @@ from adapters.pool import ServedWeights, WeightsPool
 from app.context import Build, ContextWindow
 from app.errors import CultureConflict, CultureMissing, RetrievalBusy, UpstreamError
 from app.plan import (
+    LABEL_TOKENS,
     NO_EVIDENCE,
     Answer,
     AnswerRequest,
@@ -21,12 +22,15 @@ from app.plan import (
     Plan,
     Reply,
     SurveyWords,
+    few_exemplars,
+    text_request,
+    total_usage,
 )
 from app.settings import AnswerSettings
 from app.telemetry import Metrics, Stopwatch
 from app.vllm_chunks import chunk_text, chunk_usage
 from app.vllm_client import VllmClient
-from app.vllm_wire import ChatRequest, Usage
+from app.vllm_wire import Usage
 from evaluation.reading import Reading, option_orders, read_labels, read_option
 from experiments.arm import Arm
 from experiments.store import Exposure, ExposureStore
@@ -44,10 +48,6 @@ from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
 from survey_data.similarity import CultureSimilarity
-
-# Room for a label in a tokenizer that has no token of its own for it.
-LABEL_TOKENS = 4
-
 
 # Of a chat, the user's last messages that are looked up together.
 N_LOOKED_UP = 3
@@ -109,7 +109,7 @@ class Pipeline:
         pieces: list[str] = []
         usage = Usage(0, 0, 0)
         with watch.step("answer"):
-            async with aclosing(self.vllm.stream(_chat_request(plan, words, request))) as chunks:
+            async with aclosing(self.vllm.stream(text_request(plan, words, request))) as chunks:
                 async for chunk in chunks:
                     usage = chunk_usage(chunk) or usage
                     if piece := chunk_text(chunk):
@@ -259,7 +259,7 @@ class Pipeline:
             steering=steering,
             not_steered_because=reason,
             weights=weights,
-            warnings=_few_exemplars(arm, evidence) if reason is None else (),
+            warnings=few_exemplars(arm, evidence) if reason is None else (),
         )
 
     def _not_steered_because(
@@ -305,7 +305,7 @@ class Pipeline:
 
         n_reply_tokens = LABEL_TOKENS if asked.options else request.max_tokens
         plan, first = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
-        others = (survey_messages(_moved(asked, order), plan.steering) for order in orders[1:])
+        others = (survey_messages(asked.reordered(order), plan.steering) for order in orders[1:])
         return plan, SurveyWords(asked, options_from, orders, (first, *others))
 
     async def _fitted(
@@ -346,7 +346,7 @@ class Pipeline:
             readable = tuple(score for task in tasks if (score := task.result()) is not None)
             if len(readable) == len(tasks):
                 return readable
-        completion = await self.vllm.chat(_chat_request(plan, words, request))
+        completion = await self.vllm.chat(text_request(plan, words, request))
         return FreeText(completion.text, completion.usage)
 
     def _finish(
@@ -366,7 +366,7 @@ class Pipeline:
             words=words,
             reading=reading,
             text=reply.text if isinstance(reply, FreeText) else None,
-            usage=_total(reply),
+            usage=total_usage(reply),
             timings_ms=watch.timings_ms,
             warnings=(*plan.warnings, *warnings),
         )
@@ -400,32 +400,3 @@ class Pipeline:
                 steered=plan.steered,
             )
         )
-
-
-def _chat_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> ChatRequest:
-    return ChatRequest(
-        model=plan.weights.model,
-        messages=words.prompts[0],
-        max_tokens=LABEL_TOKENS if words.orders else request.max_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
-        seed=request.seed,
-        choices=words.asked.labels,
-    )
-
-
-def _moved(asked: AskedQuestion, order: Sequence[int]) -> AskedQuestion:
-    return replace(asked, options=tuple(asked.options[i] for i in order))
-
-
-def _few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:
-    n_found = len(evidence.exemplars)
-    if not arm.method.shows_exemplars or n_found >= arm.k:
-        return ()
-    return (f"only {n_found} exemplars found, {arm.k} were asked for",)
-
-
-def _total(reply: Reply) -> Usage:
-    if isinstance(reply, FreeText):
-        return reply.usage
-    return Usage(*(sum(counts) for counts in zip(*(score.usage for score in reply), strict=True)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from adapters.pool import ServedWeights
-from app.vllm_wire import LabelLogprobs, Usage
+from app.vllm_wire import ChatRequest, LabelLogprobs, Usage
 from evaluation.reading import Reading
 from experiments.arm import Arm
 from retrieval.evidence import Evidence
@@ -15,6 +15,8 @@ from retrieval.prompting import AskedQuestion, ExemplarStyle, Message, Method, S
 from retrieval.selector import SelectorName
 from survey_data.cultures import Culture
 
+# Room for a label in a tokenizer that has no token of its own for it.
+LABEL_TOKENS = 4
 NO_EVIDENCE = Evidence((), None, None, below_floor=False)
 
 
@@ -108,3 +110,31 @@ class Answer:
     usage: Usage
     timings_ms: dict[str, float]
     warnings: tuple[str, ...]
+
+
+def text_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> ChatRequest:
+    """Return the request for a reply in text: free, or one of the labels where there are any."""
+    return ChatRequest(
+        model=plan.weights.model,
+        messages=words.prompts[0],
+        max_tokens=LABEL_TOKENS if words.orders else request.max_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        seed=request.seed,
+        choices=words.asked.labels,
+    )
+
+
+def few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:
+    """Return a warning where fewer exemplars were found than the arm shows."""
+    n_found = len(evidence.exemplars)
+    if not arm.method.shows_exemplars or n_found >= arm.k:
+        return ()
+    return (f"only {n_found} exemplars found, {arm.k} were asked for",)
+
+
+def total_usage(reply: Reply) -> Usage:
+    """Return the tokens of all calls that a reply took."""
+    if isinstance(reply, FreeText):
+        return reply.usage
+    return Usage(*(sum(counts) for counts in zip(*(score.usage for score in reply), strict=True)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -96,6 +96,10 @@ class AskedQuestion:
     def labels(self) -> tuple[str, ...]:
         """What the model answers with: the number of each option, in option order."""
         return tuple(str(self.first_number + i) for i in range(len(self.options)))
+
+    def reordered(self, order: Sequence[int]) -> AskedQuestion:
+        """Return the question with option `order[i]` in place i."""
+        return replace(self, options=tuple(self.options[i] for i in order))
 
 
 SURVEY_ROLE = "You are a real person with values of your own, taking part in a survey."
