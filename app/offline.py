@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 from app.errors import OptionInvalid
 from app.presenting import DIGITS, culture_name, present_culture, present_exemplar
-from app.resources import open_finder, read_library
+from app.resources import load_encoder, open_finder, read_library
 from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
 from app.settings import MAX_K, Settings
-from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.evidence import Wanted
 from retrieval.index_files import library_index, origin_of, save_index
 from retrieval.selector import SelectorName
@@ -88,13 +87,10 @@ def loaded_packs(settings: Settings) -> list[PackSummary]:
 def build_index(settings: Settings) -> BuiltIndex:
     """Build the index of the settings' packs anew, whatever is there."""
     library = read_library(settings, read_catalogue())
-    encoder = SentenceTransformerEncoder(
-        settings.encoder.name, n_threads=settings.encoder.n_threads
-    )
-    folder = settings.cache_folder / "index"
+    encoder = load_encoder(settings)
     index = library_index(library, encoder)
-    save_index(folder, index, origin=origin_of(library, encoder))
-    return BuiltIndex(folder, len(index))
+    save_index(settings.index_folder, index, origin=origin_of(library, encoder))
+    return BuiltIndex(settings.index_folder, len(index))
 
 
 def _years(periods: Iterable[str]) -> str:

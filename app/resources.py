@@ -116,12 +116,15 @@ def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibra
     )
 
 
+def load_encoder(settings: Settings) -> SentenceTransformerEncoder:
+    """Return the encoder that the settings name. Blocks for seconds."""
+    return SentenceTransformerEncoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
+
+
 def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
     """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
-    encoder = SentenceTransformerEncoder(
-        settings.encoder.name, n_threads=settings.encoder.n_threads
-    )
-    opened = open_index(settings.cache_folder / "index", library, encoder)
+    encoder = load_encoder(settings)
+    opened = open_index(settings.index_folder, library, encoder)
     fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
     logger.info("index_opened", extra={"fields": fields})
     return EvidenceFinder(

@@ -140,6 +140,11 @@ class Settings(BaseSettings):
         return f"http://{host}:{self.port}"
 
     @property
+    def index_folder(self) -> Path:
+        """Where the question index is kept."""
+        return self.cache_folder / "index"
+
+    @property
     def model(self) -> str:
         """The name under which the base model is served."""
         return self.vllm.model or EMBEDDED_MODEL

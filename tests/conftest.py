@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,16 +38,11 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def vllm_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model that the real vLLM serves in tests: the embedded one, or a random one."""
+def vllm_model_dir() -> Path:
+    """The model that the real vLLM serves in tests: the embedded one."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("needs vLLM; `make test` installs it")
-    if (WEIGHTS / "config.json").is_file():
-        return WEIGHTS
-    folder = tmp_path_factory.mktemp("tiny-model")
-    command = [sys.executable, "-m", "tests.fakes.tiny_model", str(folder)]
-    subprocess.run(command, cwd=REPOSITORY, check=True, timeout=120)
-    return folder
+    return WEIGHTS
 
 
 @pytest.fixture(scope="session")

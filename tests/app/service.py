@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
-import uvicorn
 
 from app.main import create_app
 from app.settings import Settings
-from tests.fakes.vllm import MODEL
+from tests.fakes.vllm import MODEL, serve
 
 # A question of the World Values Survey, in words near enough to be known for it.
 RELIGION = "How important is religion in your life?"
@@ -49,31 +46,9 @@ async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
             yield client
 
 
-@contextmanager
-def served(settings: Settings) -> Iterator[str]:
-    """Serve on a free loopback port, in a thread; yields the URL."""
-    config = uvicorn.Config(
-        create_app(settings),
-        host="127.0.0.1",
-        port=0,
-        ws="none",
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=1,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="milieu", daemon=True)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the service did not start")
-            time.sleep(0.005)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(timeout=10)
+def served(settings: Settings) -> AbstractContextManager[str]:
+    """Serve the service on a free loopback port, in a thread; gives its URL."""
+    return serve(create_app(settings), lifespan="on")
 
 
 class Event(NamedTuple):

@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import uvicorn
 from starlette.applications import Starlette
@@ -412,24 +412,25 @@ def _hash(text: str) -> int:
 
 
 @contextlib.contextmanager
-def serve(app: ASGIApp) -> Iterator[str]:
+def serve(app: ASGIApp, *, lifespan: Literal["on", "off"] = "off") -> Iterator[str]:
     """Serve `app` on a free loopback port, in a thread; yields its URL."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
         port=0,
-        lifespan="off",
+        lifespan=lifespan,
         ws="none",
         log_config=None,
+        access_log=False,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="fake-vllm", daemon=True)
+    thread = threading.Thread(target=server.run, name="served-app", daemon=True)
     thread.start()
     try:
         while not server.started:
             if not thread.is_alive():
-                raise RuntimeError("the fake vLLM did not start")
+                raise RuntimeError("the application did not start")
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
