@@ -83,6 +83,7 @@ def test_the_gateway_lock_holds_no_vllm() -> None:
         ("cpu", ["cpu"]),
         ("train", ["cpu"]),
         ("adapters", ["cpu"]),
+        ("evaluate", ["cpu"]),
         ("dev", ["cpu", "dev"]),
     ],
 )

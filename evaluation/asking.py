@@ -1,0 +1,128 @@
+"""What a run asks, and who answers: recipes, asks, requests, responses and respondents."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+
+from retrieval.prompting import ExemplarStyle, Method
+from retrieval.selector import SelectorName
+from survey_data.model import Question
+
+ConditionKind: TypeAlias = Literal["method", "control", "recorded", "reference"]
+
+
+class Control(StrEnum):
+    """What is done to the exemplars to see whether answers follow them; it should do harm."""
+
+    NONE = "none"
+    REVERSED = "reversed"
+    FOREIGN = "foreign"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a prompt speaks for a culture.
+
+    Attributes:
+        method: the prompt method.
+        style: what an exemplar shows; of no account where the method shows none, like `k`,
+            `retriever` and `control`.
+        k: exemplars to show.
+        control: `reversed` shows each exemplar's shares in reverse, `foreign` those of another
+            culture.
+    """
+
+    method: Method
+    style: ExemplarStyle = ExemplarStyle.SHARES
+    k: int = 5
+    retriever: SelectorName = SelectorName.DENSE
+    control: Control = Control.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One question put to one respondent as the people of one culture.
+
+    Attributes:
+        recipe: how the prompt is made; None for a respondent that is sent no prompt.
+        culture: alpha-3 code of the people who are to be met.
+        order: `order[place]` is the index of the option that is shown there.
+        seed: decides draws and random exemplars, and is the seed of a sampled answer.
+    """
+
+    recipe: Recipe | None
+    culture: str
+    question: Question
+    order: tuple[int, ...]
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent for an ask. Two asks with one `digest` are one request, sent once.
+
+    Attributes:
+        digest: sha256 over everything that decides the answer, in hex.
+        content: what the respondent that made it needs to send it; nobody else looks inside.
+        shown: keys of the exemplars in the prompt, first to last.
+        steered: whether the prompt speaks for the culture, which it does not where every exemplar
+            had to be left out.
+    """
+
+    digest: str
+    content: Any
+    shown: tuple[str, ...] = ()
+    steered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back: label log-probabilities, text, or an option with shares.
+
+    Attributes:
+        logprobs: natural log-probability of the label at each place, in the order shown.
+        text: the reply in words.
+        option: index of the option, where the respondent itself says which it chose.
+        shares: one share per option, in option order, from a respondent that gives shares itself.
+        prompt_tokens, completion_tokens: what it cost, 0 without a model.
+    """
+
+    logprobs: tuple[float, ...] | None = None
+    text: str | None = None
+    option: int | None = None
+    shares: tuple[float, ...] | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class Respondent(Protocol):
+    """Answers survey questions."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in results."""
+
+    async def request(self, ask: Ask) -> Request:
+        """Return what would be sent for `ask`, without sending it."""
+
+    async def respond(self, request: Request) -> Response:
+        """Return the response to one of its own requests."""
+
+
+class Condition(NamedTuple):
+    """A row of the results: a respondent, and how it is asked."""
+
+    name: str
+    kind: ConditionKind
+    respondent: Respondent
+    recipe: Recipe | None = None
+
+
+def digest_of(*parts: object) -> str:
+    """Return the sha256, in hex, of `parts` as canonical JSON."""
+    text = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
