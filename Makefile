@@ -33,15 +33,11 @@ check: $(DEV) ## format, lint, types, who imports whom
 	@echo "mypy" && $(BIN)/mypy --no-error-summary
 	@echo "lint-imports" && $(BIN)/lint-imports --no-logo
 
-evaluate: $(RUN) ## measure how well answers follow the evidence
-	@if $(BIN)/milieu evaluate --help >/dev/null 2>&1; then \
-		exec $(BIN)/milieu evaluate $(ARGS); \
-	else \
-		exec $(BIN)/python -m benchmarks.follows_exemplars $(ARGS); \
-	fi
+evaluate: $(RUN) ## measure how near the model's answers come to people's, with a report
+	@$(BIN)/milieu evaluate $(ARGS)
 
 bench: $(RUN) ## measure what Milieu adds to the latency of vLLM
-	@$(BIN)/python benchmarks/overhead.py $(ARGS)
+	@$(BIN)/python -m benchmarks.overhead $(ARGS)
 
 clean: ## remove the virtual environment and every cache and build output
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

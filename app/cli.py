@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from app import cli_tables
-from app.errors import AppError
+from app.cli_errors import explained, notes
+from app.cli_evaluate import evaluate
+from app.cli_packs import packs
 from app.settings import read_settings
-from mini_model.weights import WeightsInvalid
-from retrieval.errors import RetrievalError
-from survey_data.errors import SurveyDataError
 
 EXAMPLES = """
 Examples:
@@ -27,6 +22,8 @@ Examples:
   milieu exemplars "Should women work?" --culture Nigeria --k 3
 
   milieu cultures --json
+
+  milieu evaluate --held-out
 """
 
 cli = typer.Typer(
@@ -36,7 +33,6 @@ cli = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-notes = Console(stderr=True)
 
 Culture = Annotated[str, typer.Option("--culture", "-c", help="Code, name or language tag.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -52,7 +48,7 @@ def serve(
     Example: milieu serve --port 9000
     """
     given = {"host": host, "port": port}
-    with _explained():
+    with explained():
         settings = read_settings(
             **{key: value for key, value in given.items() if value is not None}
         )
@@ -76,7 +72,7 @@ def ask(
 
     Example: milieu ask "Is it ever right to lie?" -c Japan -o Yes -o No
     """
-    with _explained():
+    with explained():
         from app.asking import ask_service
 
         settings = read_settings()
@@ -99,7 +95,7 @@ def exemplars(
 
     Example: milieu exemplars "How much do you trust the police?" -c BR
     """
-    with _explained(), notes.status("Loading the encoder and the index …"):
+    with explained(), notes.status("Loading the encoder and the index …"):
         from app.offline import find_exemplars
 
         found = find_exemplars(read_settings(), question, culture, k=k, retriever=retriever)
@@ -109,41 +105,26 @@ def exemplars(
 @cli.command()
 def cultures(as_json: AsJson = False) -> None:
     """List the cultures that the loaded surveys cover."""
-    with _explained():
+    with explained():
         from app.offline import covered_cultures
 
         cli_tables.print_cultures(covered_cultures(read_settings()), as_json=as_json)
 
 
 @cli.command()
-def packs(as_json: AsJson = False) -> None:
-    """List the survey packs with their terms, after validating each whole."""
-    with _explained():
-        from app.offline import loaded_packs
-
-        cli_tables.print_packs(loaded_packs(read_settings()), as_json=as_json)
-
-
-@cli.command()
 def index() -> None:
     """Build the question index now, rather than when the service starts."""
-    with _explained(), notes.status("Encoding the survey questions …"):
+    with explained(), notes.status("Encoding the survey questions …"):
         from app.offline import build_index
 
         built = build_index(read_settings())
     notes.print(f"Index of {built.n_questions} questions in {built.folder}")
 
 
+cli.add_typer(packs, name="packs")
+cli.command()(evaluate)
+
+
 def main() -> None:
     """Run the `milieu` command."""
     cli()
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn an error that Milieu knows into one message and exit status 2."""
-    try:
-        yield
-    except (AppError, SurveyDataError, RetrievalError, WeightsInvalid) as exc:
-        notes.print(f"milieu: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)

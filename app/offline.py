@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.errors import OptionInvalid
 from app.presenting import DIGITS, culture_name, present_culture, present_exemplar
-from app.resources import load_encoder, open_finder, read_library
+from app.resources import load_encoder, open_retrieval, read_library
 from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
 from app.settings import MAX_K, Settings
 from retrieval.evidence import Wanted
@@ -44,7 +44,7 @@ def find_exemplars(
     who = catalogue.resolve(culture)
     library.cover(who.code)
     chosen = settings.answer.retriever if retriever is None else SelectorName(retriever)
-    finder = open_finder(settings, library)
+    finder = open_retrieval(settings, library).finder
     found = finder.find(Wanted(question, who.code, k or settings.answer.k, chosen))
     nearest = found.nearest_similarity
     return ExemplarsResponse(

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Scope
 
 from app import errors as app_errors
 from app.telemetry import request_id
+from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
 from retrieval.errors import RetrievalError
 from survey_data import errors as survey_errors
@@ -34,12 +35,21 @@ INTERNAL = (
     survey_errors.PackInvalid,
     survey_errors.PackTermsRefused,
     survey_errors.PackMissing,
+    survey_errors.ConditionInvalid,
+    survey_errors.FolderTaken,
+    survey_errors.ImporterUnavailable,
     app_errors.SettingsInvalid,
     app_errors.VllmStartFailed,
     app_errors.AddressTaken,
     app_errors.ServiceUnreachable,
     app_errors.ServiceRefused,
     app_errors.OptionInvalid,
+    evaluation_errors.RecordingInvalid,
+    evaluation_errors.AnswerNotRecorded,
+    evaluation_errors.RunFolderInvalid,
+    evaluation_errors.RespondentFailed,
+    evaluation_errors.TooFewAnswers,
+    evaluation_errors.BaselineInvalid,
 )
 
 

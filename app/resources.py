@@ -23,8 +23,9 @@ from app.vllm_command import LocalVllmOptions
 from app.vllm_pool import Limits, Retries, Timeouts
 from experiments.store import ExposureLog
 from mini_model.weights import WEIGHTS, check_weights
-from retrieval.encoder import CachedEncoder, SentenceTransformerEncoder
+from retrieval.encoder import CachedEncoder, Encoder, SentenceTransformerEncoder
 from retrieval.evidence import EvidenceFinder
+from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary, open_library
@@ -35,13 +36,24 @@ SEE_NOTICE = {"fields": {"see": "NOTICE", "remedy": "set MILIEU_VLLM__URLS"}}
 
 
 @dataclass(frozen=True)
+class Retrieval:
+    """The survey questions as vectors, the encoder that made them, and what finds evidence."""
+
+    index: QuestionIndex
+    encoder: Encoder
+    finder: EvidenceFinder
+
+
+@dataclass(frozen=True)
 class Resources:
-    """What routes use. `local_vllm` is None where the settings name servers."""
+    """What routes and runs use. `local_vllm` is None where the settings name servers."""
 
     settings: Settings
     metrics: Metrics
     pipeline: Pipeline
+    retrieval: Retrieval
     vllm: VllmClient
+    context: ContextWindow
     local_vllm: LocalVllm | None
     started_at: float = field(default_factory=time.time)
 
@@ -74,7 +86,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         loop = asyncio.get_running_loop()
         try:
-            finder = await loop.run_in_executor(threads, open_finder, settings, library)
+            retrieval = await loop.run_in_executor(threads, open_retrieval, settings, library)
         except BaseException:
             if starting is not None:
                 starting.cancel()
@@ -92,7 +104,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             catalogue=catalogue,
             library=library,
             similarity=CultureSimilarity(library),
-            finder=finder,
+            finder=retrieval.finder,
             threads=threads,
             weights=WeightsPool(settings.model),
             vllm=vllm,
@@ -103,7 +115,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
-        yield Resources(settings, metrics, pipeline, vllm, local)
+        yield Resources(settings, metrics, pipeline, retrieval, vllm, context, local)
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -121,20 +133,22 @@ def load_encoder(settings: Settings) -> SentenceTransformerEncoder:
     return SentenceTransformerEncoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
 
 
-def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
+def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
     """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
     encoder = load_encoder(settings)
     opened = open_index(settings.index_folder, library, encoder)
     fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
     logger.info("index_opened", extra={"fields": fields})
-    return EvidenceFinder(
+    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    finder = EvidenceFinder(
         library,
         index=opened.question_index,
-        encoder=CachedEncoder(encoder, max_entries=settings.encoder.cache_entries),
+        encoder=cached,
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
     )
+    return Retrieval(opened.question_index, cached, finder)
 
 
 def _counter(model_folder: Path) -> Callable[[str], int] | None:

@@ -114,12 +114,16 @@ class Respondent(Protocol):
 
 
 class Condition(NamedTuple):
-    """A row of the results: a respondent, and how it is asked."""
+    """A row of the results: a respondent, and how it is asked.
+
+    `cultures` are those that it answers as, None for all of a run's.
+    """
 
     name: str
     kind: ConditionKind
     respondent: Respondent
     recipe: Recipe | None = None
+    cultures: tuple[str, ...] | None = None
 
 
 def digest_of(*parts: object) -> str:

@@ -30,7 +30,7 @@ class _Figures(BaseModel):
 class CultureFigures(_Figures):
     """How near one condition's answers came to one culture's people."""
 
-    alignment: Interval
+    alignment: Interval | None
     similarity: Interval
 
 

@@ -56,3 +56,15 @@ class CultureNotCovered(SurveyDataError):
         self.culture = culture
         self.packs = packs
         self.nearest = nearest
+
+
+class ConditionInvalid(SurveyDataError):
+    """A condition on respondents cannot be read, or names a column that the file lacks."""
+
+
+class FolderTaken(SurveyDataError):
+    """A pack would be written over a folder that already holds something."""
+
+
+class ImporterUnavailable(SurveyDataError):
+    """An importer needs an optional package that is not installed."""

@@ -38,6 +38,11 @@ class Question:
         return self.key.rpartition(":")[0]
 
     @property
+    def id(self) -> str:
+        """The id of the question within its pack."""
+        return self.key.rpartition(":")[2]
+
+    @property
     def numbers(self) -> range:
         """The numbers that the options are shown under, in option order."""
         return range(self.first_number, self.first_number + len(self.options))
@@ -53,7 +58,9 @@ class ResponseDistribution:
         shares: one share per option, in option order, each in [0, 1], together 1.
         n_respondents: people who were interviewed, or None where the source does not say.
         non_response: share of them, in [0, 1], who gave no option (don't know, refused, not
-            asked), or None where the source does not say.
+            asked), or None where the source does not say. Weighted where the pack is.
+        n_effective: effective number of those who gave an option, (sum w)^2 / sum w^2 over their
+            weights (Kish); None where the weights are not known. At most their number.
     """
 
     question: str
@@ -61,6 +68,7 @@ class ResponseDistribution:
     shares: tuple[float, ...]
     n_respondents: int | None = None
     non_response: float | None = None
+    n_effective: float | None = None
 
     @property
     def mode(self) -> int:
@@ -73,7 +81,8 @@ class PackManifest:
     """What `pack.toml` says of a pack: where it comes from and what may be done with it.
 
     `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
-    ``"*"`` for every culture without an entry of its own.
+    ``"*"`` for every culture without an entry of its own. `population` says which people of a
+    culture the pack speaks of (``"Q262 >= 50"``), empty where it is everyone.
     """
 
     id: str
@@ -89,6 +98,7 @@ class PackManifest:
     shares_sha256: str
     schema_version: int = 1
     notes: str = ""
+    population: str = ""
 
     def year(self, culture: str) -> str:
         """The fieldwork year or years of `culture`, empty where the pack does not say."""

@@ -26,8 +26,8 @@ def test_the_shipped_shares_are_derived_again(pack_id: str, shared: Path, tmp_pa
         source = shared / "data" / "undp_ai_2025" / "undp_tidy.json"
         cells = undp_ai.read_distributions(source, pack.questions)
     write_pack(tmp_path, dataclasses.replace(pack, distributions=tuple(cells)))
-    again = (tmp_path / "shares.csv").read_bytes()
-    assert again == (PACKS / pack_id / "shares.csv").read_bytes()
+    for name in ("shares.csv", "questions.jsonl", "pack.toml"):
+        assert (tmp_path / name).read_bytes() == (PACKS / pack_id / name).read_bytes()
 
 
 def item(source_item: str, n_options: int) -> Question:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -80,6 +81,37 @@ def test_empty_counts_mean_that_the_source_does_not_say(folder: Path) -> None:
 def test_of_equal_shares_the_first_is_the_mode(make_pack: Callable[..., Pack]) -> None:
     cell = make_pack({"DEU": [9]}).distributions[0]  # no option 9, so all four have one share
     assert cell.mode == 0
+
+
+def with_effective(pack: Pack, *numbers: float | None) -> Pack:
+    cells = zip(pack.distributions, numbers, strict=True)
+    changed = (dataclasses.replace(cell, n_effective=number) for cell, number in cells)
+    return dataclasses.replace(pack, distributions=tuple(changed))
+
+
+def test_effective_numbers_are_a_column_where_a_cell_has_one(folder: Path, pack: Pack) -> None:
+    assert (folder / SHARES).read_text().startswith(HEADER + "\n")
+    again = write_pack(folder, with_effective(pack, 81.25, None, None))
+    assert (folder / SHARES).read_text().startswith(HEADER + ",n_effective\n")
+    assert [cell.n_effective for cell in again.distributions] == [81.25, None, None]
+
+
+def test_a_bad_effective_number_names_its_place(folder: Path, pack: Pack) -> None:
+    write_pack(folder, with_effective(pack, 81.25, None, None))
+    text = (folder / SHARES).read_text().replace("81.25", "-1")
+    rewrite(folder, SHARES, text.encode())
+    with pytest.raises(PackInvalid, match="not in") as caught:
+        read_pack(folder)
+    assert (caught.value.row, caught.value.column) == (2, "n_effective")
+
+
+def test_the_population_is_in_the_manifest_where_it_is_not_everyone(
+    folder: Path, pack: Pack
+) -> None:
+    assert "population" not in (folder / MANIFEST).read_text()
+    manifest = dataclasses.replace(pack.manifest, population="Q262 >= 50")
+    again = write_pack(folder, dataclasses.replace(pack, manifest=manifest))
+    assert again.manifest.population == "Q262 >= 50"
 
 
 def test_packs_are_found_by_folder_name(tmp_path: Path, pack: Pack) -> None:

@@ -1,0 +1,28 @@
+"""How the `milieu` command says what went wrong: one message and exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from app.errors import AppError
+from evaluation.errors import EvaluationError
+from mini_model.weights import WeightsInvalid
+from retrieval.errors import RetrievalError
+from survey_data.errors import SurveyDataError
+
+KNOWN = (AppError, SurveyDataError, RetrievalError, EvaluationError, WeightsInvalid)
+notes = Console(stderr=True)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn an error that Milieu knows into one message and exit status 2."""
+    try:
+        yield
+    except KNOWN as exc:
+        notes.print(f"milieu: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)

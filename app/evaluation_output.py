@@ -1,0 +1,127 @@
+"""What `milieu evaluate` shows: a live bar, the figures, what fell, and where the report is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Column, Table
+
+from evaluation.figures import ConditionFigures, Figures, Interval, Section
+from evaluation.gate import Fall
+
+# Fits into 80 columns; the report has the rest, with every interval.
+COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
+out = Console(markup=False)
+# Where no one watches, a line now and then tells a log how far it is.
+LINE_EVERY_S = 30.0
+
+
+class LiveProgress:
+    """Shows how far a run is, how fast it goes and how long it will take."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=None, rate="")
+        self._total, self._started, self._told = 0, 0.0, 0.0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def on_planned(self, n_asks: int, *, n_kept: int) -> None:
+        """See `app.evaluating.RunProgress`."""
+        self._total, self._started = n_asks, time.monotonic()
+        self._told = self._started
+        kept = f", {n_kept} kept from before" if n_kept else ""
+        self._console.print(f"{n_asks} answers to have{kept}", highlight=False)
+        self._bar.update(self._task, description="asking", total=n_asks)
+
+    def on_asked(self, n: int, *, n_sent: int) -> None:
+        """See `evaluation.runner.Progress`."""
+        now = time.monotonic()
+        rate = f"{n_sent / max(now - self._started, 1e-9):.0f} requests/s"
+        self._bar.update(self._task, completed=n, rate=rate)
+        if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
+            self._told = now
+            left_s = (now - self._started) / n * (self._total - n)
+            line = f"{n} of {self._total} answers, {rate}, about {left_s / 60:.0f} min left"
+            self._console.print(line, highlight=False)
+
+
+def print_figures(figures: Figures, folder: Path) -> None:
+    """Print a table per section, and where the report is."""
+    for section in figures.sections:
+        out.print(_table(section))
+        for of in section.conditions:
+            if of.unreadable > 0.0:
+                out.print(f"{of.name}: {of.unreadable:.2%} of the answers could not be read")
+        if section.note:
+            out.print(section.note, style="dim")
+    out.print(f"Report: {folder / 'report.html'}")
+
+
+def print_falls(falls: Sequence[Fall]) -> None:
+    """Print what fell below a baseline, or that nothing did."""
+    if not falls:
+        out.print("Gate: no culture fell below its interval.", style="green")
+        return
+    table = Table("Method", "Culture", "Metric", "Now", "Baseline", title="Gate: fallen")
+    for fall in falls:
+        found = "not measured" if fall.found is None else f"{fall.found:.3f}"
+        row = (fall.condition, fall.culture, fall.metric, found, _interval(fall.baseline))
+        table.add_row(*row)
+    out.print(table, style="red")
+
+
+def _table(section: Section) -> Table:
+    n_cultures = len(section.cultures)
+    title = (
+        f"{section.title}: {section.n_questions} questions, {n_cultures} cultures, "
+        f"{section.n_cells} cells"
+    )
+    columns = (Column(name, no_wrap=True) for name in COLUMNS)
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for of in section.conditions:
+        table.add_row(*_row(of))
+    return table
+
+
+def _row(of: ConditionFigures) -> tuple[str, ...]:
+    alignment = "" if of.alignment is None else f"{of.alignment.value:.3f}"
+    return (of.name, _interval(of.similarity), _interval(of.over_plain), alignment)
+
+
+def _interval(of: Interval | None) -> str:
+    return "" if of is None else f"{of.value:.3f} [{of.low:.3f}, {of.high:.3f}]"

@@ -1,0 +1,176 @@
+"""Who can be asked in a run: the model behind vLLM, and a running Milieu service."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+import aiohttp
+
+from app.context import Build, ContextWindow
+from app.errors import ContextTooSmall, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
+from app.vllm_client import VllmClient
+from app.vllm_wire import ChatRequest
+from evaluation.asking import Ask, Request, Response, digest_of
+from evaluation.errors import RespondentFailed
+from evaluation.prompted import Decoding, Fit
+from retrieval.prompting import Message, Steering
+
+# A restarted server is back within this: 1 + 2 + 4 + 8 + 16 + 32 seconds.
+N_TRIES = 7
+TIMEOUT_S = 120.0
+T = TypeVar("T")
+
+
+class VllmModel:
+    """A model behind vLLM; `evaluation.prompted.LanguageModel`."""
+
+    def __init__(self, vllm: VllmClient, context: ContextWindow, *, model: str) -> None:
+        self._vllm, self._context, self._model = vllm, context, model
+
+    @property
+    def name(self) -> str:
+        return self._model
+
+    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
+        async def fitted() -> Fit | None:
+            try:
+                found = await self._context.fit(
+                    steering, build, model=self._model, n_reply_tokens=n_reply_tokens
+                )
+            except ContextTooSmall:
+                return None
+            return Fit(found.messages, found.steering)
+
+        return await self._patiently(fitted)
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
+        scored = await self._patiently(
+            lambda: self._vllm.score(messages, labels, model=self._model)
+        )
+        if scored is None:
+            return None
+        return Response(
+            logprobs=scored.logprobs,
+            prompt_tokens=scored.usage.prompt_tokens,
+            completion_tokens=scored.usage.completion_tokens,
+        )
+
+    async def write(
+        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+    ) -> Response:
+        request = ChatRequest(
+            model=self._model,
+            messages=tuple(messages),
+            max_tokens=decoding.max_tokens,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            seed=seed,
+        )
+        completion = await self._patiently(lambda: self._vllm.chat(request))
+        return Response(
+            text=completion.text,
+            prompt_tokens=completion.usage.prompt_tokens,
+            completion_tokens=completion.usage.completion_tokens,
+        )
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(
+            call, self.name, (UpstreamUnavailable, UpstreamBusy, UpstreamTimeout)
+        )
+
+
+class MilieuService:
+    """A running Milieu service, asked by `/answer`; it retrieves and writes prompts itself.
+
+    It never shows the asked question's own answers, if it loads the pack; paraphrases it may.
+    """
+
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, *, n_orders: int, api_key: str = ""
+    ) -> None:
+        """Ask the service at `url`, which averages over `n_orders` option orders itself."""
+        self._url, self._session, self._n_orders = url.rstrip("/"), session, n_orders
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    @property
+    def name(self) -> str:
+        return self._url
+
+    async def request(self, ask: Ask) -> Request:
+        if ask.recipe is None:
+            raise ValueError("a service is asked by a recipe")
+        body = {
+            "question": ask.question.text,
+            "options": list(ask.question.options),
+            "culture": ask.culture,
+            "method": ask.recipe.method,
+            "k": ask.recipe.k,
+            "exemplar_style": ask.recipe.style,
+            "retriever": ask.recipe.retriever,
+            "orders": self._n_orders,
+            "seed": ask.seed,
+        }
+        return Request(digest_of(self._url, body), body)
+
+    async def respond(self, request: Request) -> Response:
+        async def ask() -> Response:
+            async with self._session.post(
+                f"{self._url}/answer",
+                json=request.content,
+                headers=self._headers,
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
+            ) as reply:
+                text = await reply.text()
+                if reply.status in (429, 502, 503, 504):
+                    raise _Later(f"status {reply.status}")
+                if reply.status != 200:
+                    raise RespondentFailed(self.name, f"status {reply.status}: {text[:300]}.")
+                return _response(self.name, text)
+
+        return await patiently(ask, self.name, (aiohttp.ClientError, TimeoutError, _Later))
+
+
+class _Later(Exception):
+    """The service asks for patience."""
+
+
+async def patiently(
+    call: Callable[[], Awaitable[T]],
+    name: str,
+    transient: tuple[type[Exception], ...],
+    *,
+    pause_s: float = 1.0,
+) -> T:
+    """Return what `call` does, made again where an error may pass, after pauses that double.
+
+    Raises:
+        RespondentFailed: it failed `N_TRIES` times.
+    """
+    for attempt in range(N_TRIES):
+        try:
+            return await call()
+        except transient as exc:
+            if attempt == N_TRIES - 1:
+                raise RespondentFailed(name, f"{exc}.") from exc
+            await asyncio.sleep(pause_s * 2.0**attempt)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _response(name: str, text: str) -> Response:
+    try:
+        reply: dict[str, Any] = json.loads(text)
+        shares, option, usage = reply["shares"], reply["option"], reply["usage"]
+        if option is None:
+            return Response(text=reply["answer"] or "", prompt_tokens=usage["prompt_tokens"])
+        return Response(
+            # Options that a client sends are numbered from 1.
+            option=option["number"] - 1,
+            shares=None if shares is None else tuple(share["share"] for share in shares),
+            prompt_tokens=usage["prompt_tokens"],
+            completion_tokens=usage["completion_tokens"],
+        )
+    except (ValueError, KeyError, TypeError) as exc:
+        raise RespondentFailed(name, f"its reply is none of /answer ({exc!r}).") from exc

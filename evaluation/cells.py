@@ -1,0 +1,244 @@
+"""From raw answers to one table of scores per condition: a row per culture and seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation import metrics
+from evaluation.asking import Condition, Response
+from evaluation.prompted import ReadBy
+from evaluation.reading import (
+    MIN_LABEL_MASS,
+    Reading,
+    read_labels,
+    read_number_as_published,
+    read_option,
+)
+from evaluation.run_folder import Asked, AskKey
+from evaluation.runner import RunPlan
+from survey_data.model import Question, ResponseDistribution, Scale
+
+Floats: TypeAlias = NDArray[np.float64]
+
+
+class Row(NamedTuple):
+    """Whose answers a row holds: those given as `culture` with `seed`."""
+
+    culture: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Scores of one condition, float64[r, q] each: a row per `rows`, a column per question.
+
+    NaN stands where the culture was not asked the question, and where a score is not defined. An
+    answer that could not be read counts as the worst in `similarity`, `wasserstein`, `exact` and
+    `soft`; in `missed` and `position` it is NaN, as the alignment score is over read answers.
+
+    Attributes:
+        shares: float64[r, q, n], the model's share of each option, 0 beyond the last; NaN where
+            there are none.
+        missed, widest: (a - g)² and (n - 1)², the parts of the alignment score.
+        position: index / (n - 1) of the chosen option.
+        unreadable, refused, not_steered: 1.0 where so, else 0.0.
+        order_shift, order_flips: how far the answer depends on the option order.
+    """
+
+    rows: tuple[Row, ...]
+    shares: Floats
+    similarity: Floats
+    wasserstein: Floats
+    exact: Floats
+    soft: Floats
+    missed: Floats
+    widest: Floats
+    position: Floats
+    unreadable: Floats
+    refused: Floats
+    not_steered: Floats
+    order_shift: Floats
+    order_flips: Floats
+
+    def part(self, rows: Sequence[int], columns: Sequence[int]) -> Cells:
+        """Return the cells of some rows and columns."""
+        arrays = {
+            name: value[np.ix_(rows, columns)]
+            for name, value in vars(self).items()
+            if name != "rows"
+        }
+        return Cells(rows=tuple(self.rows[i] for i in rows), **arrays)
+
+
+class _Answer(NamedTuple):
+    """What one cell came to: the reading over all orders, and that of each order alone."""
+
+    reading: Reading
+    by_order: tuple[Reading, ...]
+    refused: bool
+    steered: bool
+
+
+def read_cells(
+    plan: RunPlan,
+    condition: Condition,
+    *,
+    asked: Mapping[AskKey, Asked],
+    answers: Mapping[str, Response],
+    read_by: ReadBy = ReadBy.LOGPROBS,
+    min_label_mass: float = MIN_LABEL_MASS,
+) -> Cells:
+    """Return the scores of `condition`, from the answers of a finished run.
+
+    `read_by` decides which parser reads answers in text.
+    """
+    cultures, seeds = plan.cultures_of(condition), plan.seeds_of(condition)
+    rows = tuple(Row(culture, seed) for culture in cultures for seed in seeds)
+    n_options = max(len(question.options) for question in plan.questions)
+    shape = (len(rows), len(plan.questions))
+    names = [name for name in Cells.__annotations__ if name not in ("rows", "shares")]
+    arrays = {name: np.full(shape, np.nan) for name in names}
+    shares = np.full((*shape, n_options), np.nan)
+    for j, question in enumerate(plan.questions):
+        orders = plan.orders(condition, question)
+        for i, row in enumerate(rows):
+            people = plan.library.distribution(question.key, row.culture)
+            if people is None:
+                continue
+            keys = [AskKey(condition.name, row.culture, question.key, o, row.seed) for o in orders]
+            given = [answers[asked[key].digest] for key in keys]
+            answer = _answer(question, given, orders, read_by, min_label_mass)
+            answer = answer._replace(steered=all(asked[key].steered for key in keys))
+            for name, value in _scores(question, people, answer).items():
+                arrays[name][i, j] = value
+            if answer.reading.shares is not None:
+                shares[i, j] = 0.0
+                shares[i, j, : len(question.options)] = answer.reading.shares
+    return Cells(rows=rows, shares=shares, **arrays)
+
+
+def people_shares(plan: RunPlan) -> Floats:
+    """Return float64[c, q, n], what people answered, as `Cells.shares`, a row per culture."""
+    n_options = max(len(question.options) for question in plan.questions)
+    shares = np.full((len(plan.cultures), len(plan.questions), n_options), np.nan)
+    for i, culture in enumerate(plan.cultures):
+        for j, question in enumerate(plan.questions):
+            cell = plan.library.distribution(question.key, culture)
+            if cell is not None:
+                shares[i, j] = 0.0
+                shares[i, j, : len(question.options)] = cell.shares
+    return shares
+
+
+def people_positions(plan: RunPlan) -> Floats:
+    """Return float64[c, q], index / (n - 1) of the modal option, NaN where not asked."""
+    found = np.full((len(plan.cultures), len(plan.questions)), np.nan)
+    for i, culture in enumerate(plan.cultures):
+        for j, question in enumerate(plan.questions):
+            cell = plan.library.distribution(question.key, culture)
+            if cell is not None:
+                found[i, j] = cell.mode / (len(question.options) - 1)
+    return found
+
+
+def _answer(
+    question: Question,
+    given: Sequence[Response],
+    orders: Sequence[tuple[int, ...]],
+    read_by: ReadBy,
+    min_label_mass: float,
+) -> _Answer:
+    pairs = list(zip(given, orders, strict=True))
+    by_order = tuple(_read(question, r, order, read_by, min_label_mass) for r, order in pairs)
+    logprobs = [response.logprobs for response in given if response.logprobs is not None]
+    if len(logprobs) == len(given):
+        reading = read_labels(logprobs, orders, min_label_mass=min_label_mass)
+    else:
+        reading = _together(by_order)
+    refused = any(
+        one.unreadable and response.text is not None and metrics.is_refusal(response.text)
+        for one, response in zip(by_order, given, strict=True)
+    )
+    return _Answer(reading, by_order, refused, steered=True)
+
+
+def _read(
+    question: Question,
+    response: Response,
+    order: tuple[int, ...],
+    read_by: ReadBy,
+    min_label_mass: float,
+) -> Reading:
+    """Return what one response says, with options in the question's own order."""
+    if response.logprobs is not None:
+        return read_labels([response.logprobs], [order], min_label_mass=min_label_mass)
+    if response.option is not None or response.shares is not None:
+        return Reading(response.option, response.shares)
+    if response.text is None:
+        return Reading(None, reason="there is no answer")
+    place = _place(question, response.text, order, read_by)
+    if isinstance(place, Reading):
+        return place
+    return Reading(order[place], _one_hot(order[place], len(order)))
+
+
+def _place(question: Question, text: str, order: tuple[int, ...], read_by: ReadBy) -> int | Reading:
+    if read_by is ReadBy.PUBLISHED:
+        number = read_number_as_published(text)
+        if number is None or number not in question.numbers:
+            return Reading(None, reason="the published parser finds no option")
+        return number - question.first_number
+    shown = [question.options[i] for i in order]
+    reading = read_option(text, shown, first_number=question.first_number)
+    return reading if reading.option is None else reading.option
+
+
+def _together(by_order: Sequence[Reading]) -> Reading:
+    """Return one reading for several: their mean shares, and the option with the largest."""
+    read = [one for one in by_order if one.option is not None]
+    if not read:
+        return by_order[0]
+    shares = [one.shares for one in read if one.shares is not None]
+    if len(read) == 1 or len(shares) < len(read):
+        return read[0]
+    mean = np.mean(shares, axis=0)
+    return Reading(int(np.argmax(mean)), tuple(mean.tolist()))
+
+
+def _one_hot(option: int, n_options: int) -> tuple[float, ...]:
+    return tuple(float(i == option) for i in range(n_options))
+
+
+def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -> dict[str, float]:
+    n_options = len(question.options)
+    reading, gold = answer.reading, people.mode
+    ordered = question.scale is not Scale.NOMINAL
+    found = {
+        "unreadable": float(reading.unreadable),
+        "refused": float(answer.refused),
+        "not_steered": float(not answer.steered),
+        "widest": float((n_options - 1) ** 2),
+        "order_flips": metrics.order_flips([one.option for one in answer.by_order]),
+        "order_shift": metrics.order_shift(
+            [one.shares for one in answer.by_order if one.shares is not None]
+        ),
+    }
+    if reading.option is None:
+        worst = {"similarity": 0.0, "exact": 0.0, "soft": 0.0}
+        return found | worst | {"wasserstein": 1.0 if ordered else math.nan}
+    chosen = reading.option
+    shares = reading.shares or _one_hot(chosen, n_options)
+    return found | {
+        "similarity": metrics.distribution_similarity(shares, people.shares),
+        "wasserstein": metrics.wasserstein(shares, people.shares) if ordered else math.nan,
+        "exact": metrics.exact_match(chosen, gold),
+        "soft": metrics.soft_accuracy(chosen, gold, n_options=n_options, scale=question.scale),
+        "missed": float((chosen - gold) ** 2),
+        "position": chosen / (n_options - 1),
+    }

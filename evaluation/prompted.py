@@ -1,0 +1,218 @@
+"""A respondent that is a language model: the service's prompts, sent to whatever answers them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from evaluation.asking import Ask, Control, Recipe, Request, Response, digest_of
+from retrieval.encoder import Encoder
+from retrieval.exemplar import Exemplar
+from retrieval.index import QuestionIndex
+from retrieval.prompting import (
+    AskedQuestion,
+    CultureComparison,
+    Message,
+    Method,
+    Steering,
+    survey_messages,
+)
+from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, make_selector
+from survey_data.library import SurveyLibrary
+from survey_data.similarity import CultureSimilarity
+
+Build = Callable[[Steering], tuple[Message, ...]]
+
+
+class ReadBy(StrEnum):
+    """How an answer is had: log-probabilities of the labels, or text in one of two parsers."""
+
+    LOGPROBS = "logprobs"
+    TEXT = "text"
+    PUBLISHED = "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How an answer in text is sampled; of no account for log-probabilities.
+
+    The papers sampled with temperature 0.6, top_p 0.9 and 256 new tokens.
+    """
+
+    read_by: ReadBy = ReadBy.LOGPROBS
+    temperature: float = 0.6
+    top_p: float = 0.9
+    max_tokens: int = 256
+
+
+class Fit(NamedTuple):
+    """A prompt that the model's context holds, and what of the steering it kept."""
+
+    messages: tuple[Message, ...]
+    steering: Steering
+
+
+class LanguageModel(Protocol):
+    """What a run needs of a model; the application gives one over vLLM."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, part of every digest."""
+
+    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
+        """Return the prompt with as many exemplars as fit; None where not even none do."""
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
+        """Return the labels' log-probabilities, None where a label is not one token."""
+
+    async def write(
+        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+    ) -> Response:
+        """Return the answer in text."""
+
+
+class Prompt(NamedTuple):
+    """What a request of `PromptedModel` holds; no messages where the question alone is too long."""
+
+    messages: tuple[Message, ...]
+    labels: tuple[str, ...]
+    seed: int
+
+
+class PromptedModel:
+    """Asks a language model through the prompts of `retrieval.prompting`, as the service does."""
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        *,
+        library: SurveyLibrary,
+        index: QuestionIndex,
+        encoder: Encoder,
+        cultures: Sequence[str],
+        barred: Mapping[str, frozenset[str]],
+        decoding: Decoding | None = None,
+        near_duplicate: float = NEAR_DUPLICATE,
+    ) -> None:
+        """Take the parts of a prompt.
+
+        `cultures` are those asked as, for the `foreign` control: it shows the answers of the one
+        before. `barred[key]` are the questions never shown with question `key`.
+        """
+        self._model, self._library, self._index = model, library, index
+        self._cultures, self._barred = tuple(cultures), barred
+        self._decoding = decoding or Decoding()
+        self._similarity = CultureSimilarity(library)
+        self._selectors: dict[SelectorName, Selector] = {
+            name: make_selector(
+                name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
+            )
+            for name in SelectorName
+        }
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    async def request(self, ask: Ask) -> Request:
+        """Return the prompt for `ask`. See `Respondent.request`.
+
+        Raises:
+            ValueError: the ask has no recipe.
+            ComparisonUnavailable: the method compares cultures, and there are too few.
+        """
+        # Off the event loop: ranking may take milliseconds, with `chrf` many.
+        steering = await asyncio.to_thread(self._steering, ask)
+        question = ask.question
+        asked = AskedQuestion(question.text, question.options, question.first_number)
+        shown = asked.reordered(ask.order)
+        fit = await self._model.fit(
+            steering, lambda some: survey_messages(shown, some), n_reply_tokens=self._reply_tokens
+        )
+        messages, kept = fit if fit is not None else ((), Steering(Method.PLAIN))
+        reads_text = self._decoding.read_by is not ReadBy.LOGPROBS
+        seed = ask.seed if reads_text else 0
+        digest = digest_of(
+            self._model.name,
+            [[message.role, message.content] for message in messages] or question.key,
+            asked.labels,
+            [asdict(self._decoding), seed] if reads_text else "logprobs",
+        )
+        return Request(
+            digest,
+            Prompt(messages, asked.labels, seed),
+            shown=tuple(exemplar.question.key for exemplar in kept.exemplars),
+            steered=kept.method is steering.method,
+        )
+
+    async def respond(self, request: Request) -> Response:
+        """Return what the model answers; nothing where the question alone is too long for it."""
+        prompt: Prompt = request.content
+        if not prompt.messages:
+            return Response()
+        if self._decoding.read_by is ReadBy.LOGPROBS:
+            scored = await self._model.score(prompt.messages, prompt.labels)
+            if scored is not None:
+                return scored
+        return await self._model.write(prompt.messages, decoding=self._decoding, seed=prompt.seed)
+
+    @property
+    def _reply_tokens(self) -> int:
+        return 4 if self._decoding.read_by is ReadBy.LOGPROBS else self._decoding.max_tokens
+
+    def _steering(self, ask: Ask) -> Steering:
+        recipe = ask.recipe
+        if recipe is None:
+            raise ValueError("a prompt needs a recipe")
+        if recipe.method is Method.PLAIN:
+            return Steering(Method.PLAIN)
+        catalogue = self._library.catalogue
+        comparison = None
+        if recipe.method.compares_cultures:
+            most, least = self._similarity.comparison(ask.culture)
+            comparison = CultureComparison(
+                tuple(catalogue[code] for code in most), tuple(catalogue[code] for code in least)
+            )
+        return Steering(
+            recipe.method,
+            culture=catalogue[ask.culture],
+            comparison=comparison,
+            exemplars=self._exemplars(ask, recipe) if recipe.method.shows_exemplars else (),
+            style=recipe.style,
+            seed=ask.seed,
+        )
+
+    def _exemplars(self, ask: Ask, recipe: Recipe) -> tuple[Exemplar, ...]:
+        question = ask.question
+        asked = Query(
+            question.text,
+            key=question.key,
+            topic=question.topic,
+            seed=ask.seed,
+            vector=self._index.vector(question.key),
+        )
+        found = self._selectors[recipe.retriever].select(
+            asked, ask.culture, recipe.k, self._barred[question.key]
+        )
+        match recipe.control:
+            case Control.NONE:
+                return found
+            case Control.REVERSED:
+                return tuple(_reversed(exemplar) for exemplar in found)
+            case Control.FOREIGN:
+                before = self._cultures[self._cultures.index(ask.culture) - 1]
+                return self._answered_by(before, found)
+
+    def _answered_by(self, culture: str, exemplars: Sequence[Exemplar]) -> tuple[Exemplar, ...]:
+        cells = (self._library.distribution(e.question.key, culture) for e in exemplars)
+        pairs = zip(exemplars, cells, strict=True)
+        return tuple(replace(e, distribution=cell) for e, cell in pairs if cell is not None)
+
+
+def _reversed(exemplar: Exemplar) -> Exemplar:
+    shares = exemplar.distribution.shares[::-1]
+    return replace(exemplar, distribution=replace(exemplar.distribution, shares=shares))

@@ -1,0 +1,254 @@
+"""Respondents without an LLM: what can be had for nothing, for every method to be compared with.
+
+None of them uses the asked culture's own answer to the asked question for its answer, nor answers
+to a barred question, with one exception: which country is the most similar one is decided over
+all questions, the asked one among them, as in the published table. That flatters this reference.
+
+Source: METHODS, metric 7; the published table is that of Xu et al., arXiv 2410.12971.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.asking import Ask, Condition, Request, Response, digest_of
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question, ResponseDistribution
+from survey_data.similarity import alignment_score
+
+K_NEAREST = 5
+
+Floats: TypeAlias = NDArray[np.float64]
+Rule: TypeAlias = Callable[[Question, str], Response]
+
+
+@dataclass(frozen=True)
+class References:
+    """The rules that references answer by, each from a question and a culture to a response.
+
+    A response has shares that sum to 1 and the option that the rule chooses, which is not always
+    the one with the largest share.
+
+    Attributes:
+        library: what people answered.
+        pack: id of the pack whose questions are compared.
+        cultures: alpha-3 codes of the cultures that may be looked at.
+        barred: gives the keys of the questions that may not be used for one of a given key, such
+            as its paraphrases; the question itself never is.
+        nearest: gives the keys of questions for one of a given key, nearest first.
+        k: how many of the nearest are averaged.
+    """
+
+    library: SurveyLibrary
+    pack: str
+    cultures: Sequence[str]
+    barred: Callable[[str], frozenset[str]]
+    nearest: Callable[[str], Sequence[str]]
+    k: int = K_NEAREST
+
+    def __post_init__(self) -> None:
+        """Check what can be.
+
+        Raises:
+            PackMissing: no loaded pack has that id.
+            ValueError: `k` is below 1.
+        """
+        self.library.manifest(self.pack)
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}, expected 1 or more")
+
+    def uniform(self, question: Question, culture: str) -> Response:
+        """Return the same share for each option, and the lower middle option."""
+        n_options = len(question.options)
+        return Response(option=(n_options - 1) // 2, shares=(1.0 / n_options,) * n_options)
+
+    def prior(self, question: Question, culture: str) -> Response:
+        """Return the mean shares of all other questions with as many options, and their mode.
+
+        The mean is over all cells of the other cultures. Uniform where there is none.
+        """
+        if len(question.options) not in self._by_n_options:
+            return self.uniform(question, culture)
+        keys, shares = self._by_n_options[len(question.options)]
+        barred = self._barred(question)
+        rows = [i for i, key in enumerate(keys) if key not in barred]
+        columns = [i for i, other in enumerate(self.cultures) if other != culture]
+        cells = shares[np.ix_(rows, columns)].reshape(-1, len(question.options))
+        return _averaged(cells[~np.isnan(cells).any(axis=1)]) or self.uniform(question, culture)
+
+    def world_mean(self, question: Question, culture: str) -> Response:
+        """Return the mean shares of the other cultures on this question.
+
+        The option is the mean of their modal numbers, a half rounded to the even number; it
+        depends on the number that the options are counted from, and on a nominal question it has
+        no meaning but the alignment score's. Uniform where no other culture was asked.
+        """
+        asked = (self.library.distribution(question.key, c) for c in self.cultures if c != culture)
+        cells = [cell for cell in asked if cell is not None]
+        averaged = _averaged(_rows(cells))
+        if averaged is None:
+            return self.uniform(question, culture)
+        numbers = [question.first_number + cell.mode for cell in cells]
+        option = round(sum(numbers) / len(numbers)) - question.first_number
+        return Response(option=option, shares=averaged.shares)
+
+    def most_similar(self, question: Question, culture: str) -> Response:
+        """Return the shares of the most similar culture that was asked, and their mode.
+
+        Cultures are compared by the alignment score between their modal answers to the questions
+        of the pack that both answered; equal ones come in the order of codes. Uniform where no
+        comparable culture was asked.
+        """
+        for other in self._similar.get(culture, ()):
+            cell = self.library.distribution(question.key, other)
+            if cell is not None:
+                return Response(option=cell.mode, shares=cell.shares)
+        return self.uniform(question, culture)
+
+    def nearest_exemplars(self, question: Question, culture: str) -> Response:
+        """Return the mean of the culture's own shares on the k nearest questions, and their mode.
+
+        Questions with another number of options, barred ones and those it was not asked are passed
+        over. The mean of fewer where there are fewer than k, the prior where there is none.
+        """
+        barred = self._barred(question)
+        found = (self.library.distribution(key, culture) for key in self.nearest(question.key))
+        usable = (
+            cell
+            for cell in found
+            if cell is not None
+            and cell.question not in barred
+            and len(cell.shares) == len(question.options)
+        )
+        return _averaged(_rows(islice(usable, self.k))) or self.prior(question, culture)
+
+    def _barred(self, question: Question) -> frozenset[str]:
+        return self.barred(question.key) | {question.key}
+
+    @cached_property
+    def _questions(self) -> tuple[Question, ...]:
+        packs = self.library.packs
+        return next(pack.questions for pack in packs if pack.manifest.id == self.pack)
+
+    @cached_property
+    def _by_n_options(self) -> Mapping[int, tuple[tuple[str, ...], Floats]]:
+        """Keys and float64[q, c, n] shares, NaN where not asked, by the number of options n."""
+        found = {}
+        for n_options in {len(question.options) for question in self._questions}:
+            keys = tuple(q.key for q in self._questions if len(q.options) == n_options)
+            shares = np.full((len(keys), len(self.cultures), n_options), np.nan)
+            for i, key in enumerate(keys):
+                for j, culture in enumerate(self.cultures):
+                    cell = self.library.distribution(key, culture)
+                    if cell is not None:
+                        shares[i, j] = cell.shares
+            found[n_options] = keys, shares
+        return found
+
+    @cached_property
+    def _similar(self) -> Mapping[str, tuple[str, ...]]:
+        """The cultures that can be compared with each culture of the pack, most similar first."""
+        modes = {
+            culture: {
+                question.key: cell.mode
+                for question in self._questions
+                if (cell := self.library.distribution(question.key, culture)) is not None
+            }
+            for culture in self.library.cultures
+        }
+        n_options = {question.key: len(question.options) for question in self._questions}
+        allowed = {culture: modes.get(culture, {}) for culture in self.cultures}
+        return {
+            culture: _ranked(culture, own, allowed, n_options) for culture, own in modes.items()
+        }
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A respondent that answers by a rule; it shows nothing, so option orders are of no account."""
+
+    name: str
+    library: SurveyLibrary
+    rule: Rule
+
+    async def request(self, ask: Ask) -> Request:
+        """Return the asked question's key and the culture."""
+        key = ask.question.key
+        digest = digest_of("reference", self.name, ask.culture, key)
+        return Request(digest, content=(key, ask.culture))
+
+    async def respond(self, request: Request) -> Response:
+        """Return what the rule gives.
+
+        Raises:
+            KeyError: the question is of no loaded pack.
+        """
+        key, culture = request.content
+        return self.rule(self.library.questions[key], culture)
+
+
+def make_references(
+    library: SurveyLibrary,
+    pack: str,
+    cultures: Sequence[str],
+    *,
+    barred: Callable[[str], frozenset[str]],
+    nearest: Callable[[str], Sequence[str]],
+    k: int = K_NEAREST,
+) -> tuple[Condition, ...]:
+    """Return the five references as rows of the results; the arguments are those of `References`.
+
+    Raises:
+        PackMissing: no loaded pack has the id `pack`.
+        ValueError: `k` is below 1.
+    """
+    rules = References(library, pack, cultures, barred, nearest, k)
+    named: dict[str, Rule] = {
+        "uniform": rules.uniform,
+        "prior by option count": rules.prior,
+        "world mean": rules.world_mean,
+        "most similar country": rules.most_similar,
+        "nearest exemplars": rules.nearest_exemplars,
+    }
+    return tuple(
+        Condition(name, "reference", Reference(name, library, rule)) for name, rule in named.items()
+    )
+
+
+def _ranked(
+    culture: str,
+    own: Mapping[str, int],
+    modes: Mapping[str, Mapping[str, int]],
+    n_options: Mapping[str, int],
+) -> tuple[str, ...]:
+    """Return the codes of `modes` but `culture`, the most similar first."""
+    scores = {}
+    for other, answers in modes.items():
+        shared = [key for key in own if key in answers]
+        if other != culture and shared:
+            scores[other] = alignment_score(
+                [answers[key] for key in shared],
+                [own[key] for key in shared],
+                [n_options[key] for key in shared],
+            )
+    return tuple(sorted(scores, key=lambda code: (-scores[code], code)))
+
+
+def _rows(cells: Iterable[ResponseDistribution]) -> Floats:
+    """Return float64[m, n], the shares of each cell."""
+    return np.array([cell.shares for cell in cells], dtype=np.float64)
+
+
+def _averaged(rows: Floats) -> Response | None:
+    """Return the mean row as shares, and the first option of the largest; None without a row."""
+    if not len(rows):
+        return None
+    shares = rows.mean(axis=0)
+    return Response(option=int(shares.argmax()), shares=tuple(shares.tolist()))

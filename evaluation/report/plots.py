@@ -1,0 +1,252 @@
+"""Plots of the conditions: with their intervals, by culture, and as whom against whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from evaluation.figures import ConditionFigures, Interval, Section, Steering
+from evaluation.report.document import KIND_TITLES, PLAIN, Plot, in_order
+from evaluation.report.drawing import (
+    FAINT,
+    INK,
+    KIND_COLOURS,
+    KIND_MARKERS,
+    PIXELS_PER_INCH,
+    drawn,
+    legible,
+    wrapped,
+)
+
+_SHADES = ["#f5f8fb", "#c3d9ea", "#7fb0d3", "#3480b5", "#0f4c81"]
+_PALE_TO_DARK = LinearSegmentedColormap.from_list("pale-to-dark", _SHADES)
+_STEERING_CAPTION = (
+    "Rows: answers given as the culture. Columns: its people. The own culture is outlined; a dot "
+    "marks the people who are nearest. Where answers follow the culture, dots lie on the diagonal; "
+    "a column that is dark throughout is a people all answers resemble."
+)
+# Dark numbers stand out on every shade of it.
+_PALE = LinearSegmentedColormap.from_list("pale", _SHADES[:3])
+
+
+def conditions_plot(section: Section, *, name: str) -> Plot | None:
+    """Return the dot plot of similarity and alignment; None without conditions."""
+    conditions = in_order(section.conditions)
+    if not conditions:
+        return None
+    panels: dict[str, dict[str, Interval]] = {
+        "Distribution similarity": {c.name: c.similarity for c in conditions},
+        "Alignment score": {c.name: c.alignment for c in conditions if c.alignment},
+    }
+    panels = {title: values for title, values in panels.items() if values}
+
+    def draw(figure: Figure) -> None:
+        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, values) in zip(row, panels.items(), strict=True):
+            _dots(axes, conditions, values)
+            axes.set_title(title)
+        _kind_legend(figure, conditions)
+
+    width, height = 8.8, 1.2 + 0.27 * len(conditions)
+    return Plot(
+        name=name,
+        title="Conditions compared",
+        svg=drawn(draw, name=name, width=width, height=height),
+        alt="Dot plot of every condition's " + " and ".join(panels).lower() + " with 95 % "
+        "intervals. The same numbers stand in the table of results.",
+        caption="Right is nearer to people. Lines are 95 % intervals; the dashed line "
+        "is plain. In the alignment score central answers are rewarded, and ten- and "
+        "eleven-point items weigh most.",
+        width=round(width * PIXELS_PER_INCH),
+    )
+
+
+def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> Plot | None:
+    """Return the heat map of similarity, cultures by conditions; None where there is none."""
+    conditions = [c for c in in_order(section.conditions) if c.by_culture]
+    present = {culture for c in conditions for culture in c.by_culture}
+    cultures = sorted(present, key=lambda code: names.get(code, code))
+    if not cultures:
+        return None
+    values = np.full((len(cultures), len(conditions)), np.nan)
+    for column, condition in enumerate(conditions):
+        for row, code in enumerate(cultures):
+            if code in condition.by_culture:
+                values[row, column] = condition.by_culture[code].similarity.value
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _heat(axes, values, _norm(values), colours=_PALE)
+        _write_cells(axes, values)
+        axes.set_yticks(range(len(cultures)), [_named(names, code) for code in cultures])
+        axes.set_xticks(
+            range(len(conditions)),
+            [wrapped(legible(c.name, f"condition {i}"), 30) for i, c in enumerate(conditions, 1)],
+            rotation=40,
+            ha="left",
+            rotation_mode="anchor",
+        )
+        axes.xaxis.tick_top()
+        for tick, condition in zip(axes.get_xticklabels(), conditions, strict=True):
+            tick.set_color(KIND_COLOURS[condition.kind])
+
+    width, height = 3.0 + 0.5 * len(conditions), 2.4 + 0.25 * len(cultures)
+    return Plot(
+        name=name,
+        title="Distribution similarity by culture",
+        svg=drawn(draw, name=name, width=width, height=height),
+        alt=f"Heat map of distribution similarity for {len(cultures)} cultures and "
+        f"{len(conditions)} conditions. The same numbers stand in the table by culture.",
+        caption="Distribution similarity of each condition to the people of each culture.",
+        width=round(width * PIXELS_PER_INCH),
+    )
+
+
+def steering_plot(section: Section, *, name: str) -> Plot | None:
+    """Return a matrix per method: answers given as, against people of; None without any."""
+    told = [
+        (c.name, c.steering)
+        for c in in_order(section.conditions)
+        if c.kind != "control" and c.steering and c.steering.cultures
+    ]
+    if not told:
+        return None
+    n_columns = min(len(told), 3)
+    n_rows = -(-len(told) // n_columns)
+    largest = max(len(steering.cultures) for _, steering in told)
+    norm = _norm(np.concatenate([np.ravel(steering.matrix) for _, steering in told]))
+
+    def draw(figure: Figure) -> None:
+        grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+        for axes in grid[len(told) :]:
+            axes.set_visible(False)
+        for axes, (title, steering) in zip(grid, told, strict=False):
+            _matrix(axes, steering, norm)
+            axes.set_title(wrapped(legible(title, ""), 34), fontsize=8.5)
+        mesh = grid[0].collections[0]
+        bar = figure.colorbar(mesh, ax=list(grid), location="bottom", aspect=50, shrink=0.6)
+        bar.set_label("Distribution similarity")
+        bar.outline.set_visible(False)
+
+    side = 0.14 * max(largest, 8)
+    width = n_columns * max(side + 0.85, 2.6)
+    height = n_rows * (side + 1.0) + 0.7
+    return Plot(
+        name=name,
+        title="Answers given as a culture, against the people of every culture",
+        svg=drawn(draw, name=name, width=width, height=height),
+        alt="Matrices of distribution similarity, one for each of "
+        + ", ".join(title for title, _ in told)
+        + ": rows are answers given as a culture, columns the people of a culture. How often a "
+        "culture's own people are nearest stands in the table below.",
+        caption=_STEERING_CAPTION,
+        width=round(width * PIXELS_PER_INCH),
+    )
+
+
+def _dots(
+    axes: Axes, conditions: Sequence[ConditionFigures], values: Mapping[str, Interval]
+) -> None:
+    if PLAIN in values:
+        axes.axvline(values[PLAIN].value, color=KIND_COLOURS["method"], ls=(0, (4, 3)), lw=0.9)
+    for place, condition in enumerate(conditions):
+        if condition.name not in values:
+            continue
+        value, low, high = values[condition.name]
+        colour = KIND_COLOURS[condition.kind]
+        axes.plot((low, high), (place, place), color=colour, lw=1.8, solid_capstyle="butt")
+        axes.plot(value, place, KIND_MARKERS[condition.kind], color=colour, ms=6, mec="white")
+    labels = [wrapped(legible(c.name, f"condition {i}"), 46) for i, c in enumerate(conditions, 1)]
+    axes.set_yticks(range(len(conditions)), labels)
+    axes.set_ylim(len(conditions) - 0.4, -0.6)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+
+
+def _kind_legend(figure: Figure, conditions: Sequence[ConditionFigures]) -> None:
+    kinds = [kind for kind in KIND_TITLES if any(c.kind == kind for c in conditions)]
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=KIND_COLOURS[kind],
+            marker=KIND_MARKERS[kind],
+            ms=6,
+            ls="",
+            label=KIND_TITLES[kind],
+        )
+        for kind in kinds
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), frameon=False)
+
+
+def _matrix(axes: Axes, steering: Steering, norm: Normalize) -> None:
+    values = np.array(steering.matrix, dtype=np.float64)
+    _heat(axes, values, norm, colours=_PALE_TO_DARK)
+    places = range(len(steering.cultures))
+    for place in places:
+        axes.add_patch(
+            Rectangle((place - 0.5, place - 0.5), 1, 1, fill=False, ec="#d55e00", lw=1.3)
+        )
+        if np.isfinite(values[place]).any():
+            nearest = int(np.nanargmax(values[place]))
+            axes.plot(nearest, place, "o", color=_ink_on(norm(values[place, nearest])), ms=2.2)
+    axes.set_xticks(places, steering.cultures, rotation=90, fontsize=6.5)
+    axes.set_yticks(places, steering.cultures, fontsize=6.5)
+    axes.set_xlabel("people of", fontsize=8)
+    axes.set_ylabel("answers given as", fontsize=8)
+    axes.set_aspect("equal")
+
+
+def _heat(axes: Axes, values: NDArray[np.float64], norm: Normalize, *, colours: Colormap) -> None:
+    n_rows, n_columns = values.shape
+    axes.pcolormesh(
+        np.arange(n_columns + 1) - 0.5,
+        np.arange(n_rows + 1) - 0.5,
+        values,
+        cmap=colours,
+        norm=norm,
+        edgecolors="white",
+        linewidth=0.6,
+    )
+    axes.set_ylim(n_rows - 0.5, -0.5)
+    axes.set_facecolor(FAINT)
+    axes.spines[:].set_visible(False)
+
+
+def _write_cells(axes: Axes, values: NDArray[np.float64]) -> None:
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            axes.text(
+                column,
+                row,
+                f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=INK,
+            )
+
+
+def _norm(values: NDArray[np.float64]) -> Normalize:
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    # One value alone would have no scale.
+    return Normalize(low, high) if high > low else Normalize(low - 0.5, high + 0.5)
+
+
+def _ink_on(depth: float) -> str:
+    """Return the colour of a mark that is seen on a cell `depth` deep in the colour map."""
+    return "white" if depth > 0.72 else INK
+
+
+def _named(names: Mapping[str, str], code: str) -> str:
+    return wrapped(legible(names.get(code, code), code), 24, n_lines=1)

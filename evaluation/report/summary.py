@@ -1,0 +1,242 @@
+"""What the figures say, in plain words and only as far as their intervals carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from evaluation.figures import ConditionFigures, Figures, Interval, Section
+from evaluation.report.document import PLAIN, Block, Points, Text, in_order
+from evaluation.report.numbers import counted, decimal, interval, listed, percent, span
+
+SIMILARITY_MEANING = (
+    "It is 1 less the Jensen-Shannon distance between the shares of people who chose each option "
+    "and the shares the answers give to each: 1 where they are the same, 0 where they have nothing "
+    "in common."
+)
+ALIGNMENT_CAVEAT = (
+    "The alignment score is shown because the literature reports it; read it with care. In the "
+    "CultureSPA set 51 ten- and eleven-point items carry 73 % of it, answers near the middle of a "
+    "scale are rewarded whatever they say, and unreadable answers drop out. There, for 18 "
+    "countries, random answers score 0.465, always the lower middle option 0.581, and the rounded "
+    "mean of the other countries' most frequent answers 0.711."
+)
+_VERDICTS = ("beats", "does not differ from", "is worse than")
+_COUNTED = {
+    "beats": "beat it",
+    "does not differ from": "do not differ from it",
+    "is worse than": "are worse",
+}
+# Gains of equal answers, which float arithmetic may leave beside zero.
+_ROUNDING = 1e-9
+
+
+def summary(figures: Figures) -> tuple[Block, ...]:
+    """Return what `figures` say: their first section in full, of the others the comparison."""
+    if not figures.sections:
+        return (Text("The run has no figures."),)
+    first, *others = figures.sections
+    blocks: list[Block] = [Text(_asked(figures, first)), Text(_best(first), lead="The result.")]
+    statements = comparisons(first)
+    if statements:
+        blocks += [Text(_how_compared(), lead="Compared one by one."), Points(statements)]
+    for section in others:
+        blocks.append(Text(_best(section), lead=f"{section.title}."))
+    blocks.append(Text(SIMILARITY_MEANING, lead="Distribution similarity."))
+    if any(c.alignment for section in figures.sections for c in section.conditions):
+        blocks.append(Text(ALIGNMENT_CAVEAT, lead="Alignment score."))
+    for lead, text in (
+        ("Unreadable answers.", _unreadable(first)),
+        ("Not steered.", _not_steered(first)),
+        ("Order of the options.", _order(first)),
+        ("Differences between cultures.", _diversity(first)),
+        ("Own culture.", _steering(first)),
+    ):
+        if text:
+            blocks.append(Text(text, lead=lead))
+    return tuple(blocks)
+
+
+def verdict(gain: Interval) -> str:
+    """Return 'beats', 'is worse than' or 'does not differ from', by whether the interval holds 0.
+
+    An interval that ends at 0 holds it.
+    """
+    if gain.low > _ROUNDING:
+        return "beats"
+    return "is worse than" if gain.high < -_ROUNDING else "does not differ from"
+
+
+def comparisons(section: Section) -> tuple[str, ...]:
+    """Return a statement for each condition but references: against `plain` and each reference.
+
+    A control is compared with `plain` only. A condition that was compared with nothing has none.
+    """
+    statements = []
+    for condition in in_order(section.conditions):
+        if condition.kind == "reference":
+            continue
+        against = _against(condition)
+        if not against:
+            continue
+        told = {name: f"“{name}” ({interval(gain)})" for name, gain in against.items()}
+        clauses = _by_verdict(against, told)
+        kind = "The control " if condition.kind == "control" else ""
+        statements.append(f"{kind}“{condition.name}” {'; '.join(clauses)}.")
+    return tuple(statements)
+
+
+def _by_verdict(gains: Mapping[str, Interval], told: Mapping[str, str]) -> list[str]:
+    """Return 'beats a and b', 'is worse than c', with what `told` says of each name."""
+    names = {word: [told[n] for n, g in gains.items() if verdict(g) == word] for word in _VERDICTS}
+    return [f"{word} {listed(names[word])}" for word in _VERDICTS if names[word]]
+
+
+def _against(condition: ConditionFigures) -> dict[str, Interval]:
+    over_plain = {PLAIN: condition.over_plain} if condition.over_plain else {}
+    # A control is there to be worse than a method, not to be a rival of the references.
+    return over_plain if condition.kind == "control" else over_plain | condition.over_reference
+
+
+def _asked(figures: Figures, section: Section) -> str:
+    asked = counted(section.n_questions, "question")
+    cultures = counted(len(section.cultures), "culture")
+    cells = counted(section.n_cells, "pair")
+    return (
+        f"{figures.respondent} answered {asked} of “{figures.pack_title}” for the people of "
+        f"{cultures}: {cells} of question and culture. Its answers are compared with what those "
+        "people said."
+    )
+
+
+def _how_compared() -> str:
+    return (
+        "Gains are in distribution similarity, over the same questions, with 95 % intervals. "
+        "“Beats” and “is worse than” mean that the interval lies wholly on one side of zero; "
+        "“does not differ from” that it holds zero, so that this run shows no difference."
+    )
+
+
+def _best(section: Section) -> str:
+    methods = _methods(section)
+    if not methods:
+        return "No method was asked."
+    best = max(methods, key=lambda c: c.similarity.value)
+    similarity = f"a distribution similarity of {interval(best.similarity)}"
+    first = (
+        f"Of {len(methods)} methods “{best.name}” comes nearest to people, with {similarity}."
+        if len(methods) > 1
+        else f"“{best.name}”, the only method, has {similarity}."
+    )
+    return " ".join([first, *_best_compared(section, best)])
+
+
+def _best_compared(section: Section, best: ConditionFigures) -> list[str]:
+    sentences = []
+    if best.over_plain:
+        sentences.append(f"It {verdict(best.over_plain)} “{PLAIN}” ({interval(best.over_plain)}).")
+    elif best.name != PLAIN:
+        sentences.append("It was not compared with “plain”.")
+    else:
+        sentences.append(_none_beats_plain(section))
+    if not best.over_reference:
+        return [*sentences, "It was not compared with any reference."]
+    clauses = _by_verdict(best.over_reference, {name: f"“{name}”" for name in best.over_reference})
+    return [*sentences, f"Of the references, which need no model, it {listed(clauses)}."]
+
+
+def _none_beats_plain(section: Section) -> str:
+    others = [c for c in _methods(section) if c.over_plain]
+    if not others:
+        return "That is the model without any word of the culture."
+    verdicts = [verdict(c.over_plain) for c in others if c.over_plain]
+    counts = [f"{verdicts.count(word)} {clause}" for word, clause in _COUNTED.items()]
+    return (
+        "That is the model without any word of the culture. Of "
+        f"{counted(len(others), 'other method')} {listed(counts)}."
+    )
+
+
+def _unreadable(section: Section) -> str:
+    asked = _asked_of(section)
+    unreadable = [c for c in asked if c.unreadable > 0.0]
+    if not asked:
+        return ""
+    if not unreadable:
+        return "Every answer could be read."
+    parts = [
+        f"“{c.name}” {percent(c.unreadable)}"
+        + (f" ({percent(c.refused)} refused)" if c.refused > 0.0 else "")
+        for c in unreadable
+    ]
+    return (
+        f"Some answers named no option: {listed(parts)} of its answers. They count as the "
+        "worst answer by every measure but the alignment score, which leaves them out."
+    )
+
+
+def _not_steered(section: Section) -> str:
+    parts = [f"“{c.name}” {percent(c.not_steered)}" for c in section.conditions if c.not_steered]
+    if not parts:
+        return ""
+    return (
+        "In some prompts no exemplar had room, so that they do not speak for the culture: "
+        f"{listed(parts)}."
+    )
+
+
+def _order(section: Section) -> str:
+    methods = _methods(section)
+    shifts = sorted(c.order_shift for c in methods if c.order_shift is not None)
+    flips = sorted(c.order_flips for c in methods if c.order_flips is not None)
+    clauses = []
+    if shifts:
+        span_of = span(decimal(shifts[0]), decimal(shifts[-1]))
+        clauses.append(f"moves a method's shares by {span_of} (total variation distance, 0 to 1)")
+    if flips:
+        span_of = span(percent(flips[0]), percent(flips[-1]))
+        clauses.append(f"changes the option it chooses in {span_of} of questions")
+    if not clauses:
+        return ""
+    return f"Showing the same options in another order {listed(clauses)}."
+
+
+def _diversity(section: Section) -> str:
+    told = [c for c in _methods(section) if c.diversity is not None]
+    people = section.people_diversity
+    sentences = []
+    if people is not None:
+        sentences.append(
+            f"What the people of two cultures chose lies {percent(people)} of the scale apart."
+        )
+    if told:
+        parts = [f"{percent(c.diversity)} with “{c.name}”" for c in told]
+        sentences.append(f"Answers given as two cultures lie apart {listed(parts)}.")
+    if people is not None and told:
+        sentences.append(
+            "Less than people's means that cultures are made more alike than they are."
+        )
+    return " ".join(sentences)
+
+
+def _steering(section: Section) -> str:
+    parts = []
+    for c in _methods(section):
+        if c.steering is None or not c.steering.cultures:
+            continue
+        n_cultures = len(c.steering.cultures)
+        n_best = round(c.steering.own_best_share * n_cultures)
+        parts.append(f"“{c.name}” {n_best} of {n_cultures}")
+    if not parts:
+        return ""
+    return (
+        "For how many cultures are the answers given as that culture nearest to its own people, "
+        f"rather than to another's? By chance one: {listed(parts)}."
+    )
+
+
+def _methods(section: Section) -> Sequence[ConditionFigures]:
+    return [c for c in section.conditions if c.kind == "method"]
+
+
+def _asked_of(section: Section) -> Sequence[ConditionFigures]:
+    return [c for c in in_order(section.conditions) if c.kind != "reference"]

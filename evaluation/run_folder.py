@@ -1,0 +1,241 @@
+"""The folder of a run: what was asked, every raw answer, and nothing twice.
+
+    run.json         settings and versions; a folder holds one run
+    answers.jsonl    a line per request, appended as it is answered
+    asks.jsonl       a line per ask: which request answered it; written when all are answered
+    figures.json, report.html, report.md, plots/
+
+A line that a kill left unfinished is cut off when the folder is opened again, so a run goes on
+where it stopped and every figure can be computed again without the model.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from evaluation.asking import Ask, Request, Response
+from evaluation.errors import RunFolderInvalid
+
+SCHEMA_VERSION = 1
+RUN, ANSWERS, ASKS = "run.json", "answers.jsonl", "asks.jsonl"
+
+
+class AskKey(NamedTuple):
+    """Which ask of a run: as `Ask`, with names for values."""
+
+    condition: str
+    culture: str
+    question: str
+    order: tuple[int, ...]
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an ask became: the digest of its request, the exemplars shown, and whether steered."""
+
+    digest: str
+    shown: tuple[str, ...]
+    steered: bool
+
+
+class _AnswerLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    digest: str
+    logprobs: tuple[float, ...] | None = None
+    text: str | None = None
+    option: int | None = None
+    shares: tuple[float, ...] | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _AskLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    condition: str
+    culture: str
+    question: str
+    order: tuple[int, ...]
+    seed: int
+    digest: str
+    shown: tuple[str, ...]
+    steered: bool
+
+
+class RunFolder:
+    """Opens, fills and reads the folder of one run. Use it in a `with` statement.
+
+    Attributes:
+        path: the folder.
+        settings: what the run is, as given.
+        created: when the run was first started.
+        answers: every answer so far, by the digest of its request.
+    """
+
+    def __init__(self, folder: Path, *, settings: Mapping[str, Any], created: str) -> None:
+        """Open `folder` for the run that `settings` describe, or go on with it.
+
+        `created` is written down for a new run; a run that goes on keeps its own.
+
+        Raises:
+            RunFolderInvalid: the folder holds another run, or a file is not as it was written.
+        """
+        self.path = folder
+        self.settings = dict(settings)
+        self.created = self._claim(created)
+        self.answers = self._read_answers()
+        self._file = os.open(folder / ANSWERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Self:
+        """Open the folder of a run that was started before.
+
+        Raises:
+            RunFolderInvalid: there is none, or a file is not as it was written.
+        """
+        found = _description(folder / RUN)
+        return cls(folder, settings=found["settings"], created=str(found["created"]))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+
+    def add(self, digest: str, response: Response) -> None:
+        """Keep the answer to a request, on disk at once."""
+        line: dict[str, Any] = {"digest": digest}
+        for name in ("logprobs", "text", "option", "shares"):
+            value = getattr(response, name)
+            if value is not None:
+                line[name] = value
+        if response.prompt_tokens or response.completion_tokens:
+            line["prompt_tokens"] = response.prompt_tokens
+            line["completion_tokens"] = response.completion_tokens
+        # One write, unbuffered: a kill leaves whole lines, and at worst a part of the last one.
+        os.write(self._file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+        self.answers[digest] = response
+
+    def write_asks(self, asked: Iterable[tuple[AskKey, Asked]]) -> None:
+        """Write which request answered each ask."""
+
+        def lines() -> Iterator[str]:
+            for key, of in asked:
+                line = {**key._asdict(), "digest": of.digest, "shown": of.shown}
+                yield json.dumps({**line, "steered": of.steered}, ensure_ascii=False) + "\n"
+
+        _replace(self.path / ASKS, lines())
+
+    def read_asks(self) -> dict[AskKey, Asked]:
+        """Return what `write_asks` wrote.
+
+        Raises:
+            RunFolderInvalid: the file is missing or not as it was written.
+        """
+        found = {}
+        for line in _lines(self.path / ASKS, _AskLine):
+            key = AskKey(line.condition, line.culture, line.question, line.order, line.seed)
+            found[key] = Asked(line.digest, line.shown, line.steered)
+        return found
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write the file `name` whole or not at all."""
+        _replace(self.path / name, [text])
+
+    def _claim(self, created: str) -> str:
+        file = self.path / RUN
+        own = {"schema_version": SCHEMA_VERSION, "settings": json.loads(json.dumps(self.settings))}
+        if not file.exists():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise RunFolderInvalid(
+                    self.path, "files, but no run.json", "a new or empty folder, or that of a run"
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({**own, "created": created}, indent=2, ensure_ascii=False)
+            _replace(file, [text + "\n"])
+            return created
+        found = _description(file)
+        there = {name: found[name] for name in own}
+        if there != own:
+            raise RunFolderInvalid(
+                self.path, f"a run with other {_difference(there, own)}", "the run that is started"
+            )
+        return str(found["created"])
+
+    def _read_answers(self) -> dict[str, Response]:
+        file = self.path / ANSWERS
+        if not file.exists():
+            return {}
+        data = file.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(file, whole)
+        found = {}
+        for line in _lines(file, _AnswerLine):
+            fields = line.model_dump(exclude={"digest"})
+            found[line.digest] = Response(**fields)
+        return found
+
+
+def ask_key(condition: str, ask: Ask) -> AskKey:
+    """Return the key of `ask` under a condition."""
+    return AskKey(condition, ask.culture, ask.question.key, ask.order, ask.seed)
+
+
+def asked_as(request: Request) -> Asked:
+    """Return what is kept of a request."""
+    return Asked(request.digest, request.shown, request.steered)
+
+
+def _description(file: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(file.read_bytes())
+        if not {"schema_version", "settings", "created"} <= found.keys():
+            raise RunFolderInvalid(file, "no description of a run", "that of a run")
+    except FileNotFoundError as exc:
+        raise RunFolderInvalid(file, "no file", "the folder of a run") from exc
+    except (ValueError, AttributeError) as exc:
+        raise RunFolderInvalid(file, f"no JSON ({exc})", "the description of a run") from exc
+    return found
+
+
+def _lines(file: Path, form: type[Any]) -> Iterator[Any]:
+    if not file.exists():
+        raise RunFolderInvalid(file, "no file", "the file of a run that was finished")
+    with file.open("rb") as lines:
+        for row, line in enumerate(lines, start=1):
+            try:
+                yield form.model_validate_json(line)
+            except ValidationError as exc:
+                fault = exc.errors(include_url=False)[0]["msg"]
+                raise RunFolderInvalid(file, f"row {row}: {fault}", "as it was written") from exc
+
+
+def _replace(file: Path, parts: Iterable[str]) -> None:
+    part = file.with_name(f".{file.name}.part")
+    with part.open("w", encoding="utf-8", newline="\n") as out:
+        out.writelines(parts)
+    part.replace(file)
+
+
+def _difference(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return the names of the settings that two runs do not share."""
+    a, b = there.get("settings", {}), own["settings"]
+    if not isinstance(a, dict):
+        return "settings"
+    return ", ".join(sorted(name for name in {*a, *b} if a.get(name) != b.get(name))) or "schema"

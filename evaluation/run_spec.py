@@ -1,0 +1,179 @@
+"""What a run is, as `run.json` keeps it: enough to ask again, or to score without asking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from pydantic import BaseModel, ConfigDict
+
+from evaluation.asking import (
+    Ask,
+    Condition,
+    ConditionKind,
+    Control,
+    Recipe,
+    Request,
+    Respondent,
+    Response,
+)
+from evaluation.errors import RespondentFailed
+from evaluation.prompted import Decoding, ReadBy
+from evaluation.runner import RunPlan
+from evaluation.sections import SectionPlan
+from retrieval.prompting import ExemplarStyle, Method
+from retrieval.selector import SelectorName
+from survey_data.library import SurveyLibrary
+
+CONTROL_NAMES = {
+    Control.REVERSED: "answers reversed",
+    Control.FOREIGN: "another culture",
+}
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConditionSpec(_Spec):
+    """A condition without its respondent."""
+
+    name: str
+    kind: ConditionKind
+    recipe: Recipe | None = None
+    cultures: tuple[str, ...] | None = None
+
+
+class SectionSpec(_Spec):
+    """A section of the report; see `SectionPlan`."""
+
+    title: str
+    note: str
+    cultures: tuple[str, ...]
+    questions: tuple[str, ...]
+
+
+class RunSpec(_Spec):
+    """Everything that decides a run's answers and figures.
+
+    Attributes:
+        respondent: name of the model or of what else answers.
+        packs: sha256 of the shares of every loaded pack, by pack id; exemplars come from all.
+        barred: how questions are kept from being shown with their like, in words.
+        asked_once: names of the conditions that average over option orders themselves.
+        decoding: how answers are had; None where no model is asked by prompts.
+        versions: of what answers and what measures.
+    """
+
+    respondent: str
+    pack: str
+    packs: dict[str, str]
+    cultures: tuple[str, ...]
+    questions: tuple[str, ...]
+    conditions: tuple[ConditionSpec, ...]
+    sections: tuple[SectionSpec, ...]
+    barred: str
+    encoder: str
+    n_orders: int
+    seeds: tuple[int, ...]
+    asked_once: tuple[str, ...]
+    decoding: Decoding
+    min_label_mass: float
+    versions: dict[str, str]
+
+    def plan(self, library: SurveyLibrary, respondents: dict[str, Respondent]) -> RunPlan:
+        """Return the plan of the run; a condition without a respondent here can't be asked."""
+        return RunPlan(
+            conditions=tuple(
+                Condition(
+                    of.name,
+                    of.kind,
+                    respondents.get(of.name, _Absent(of.name)),
+                    of.recipe,
+                    of.cultures,
+                )
+                for of in self.conditions
+            ),
+            cultures=self.cultures,
+            questions=tuple(library.questions[key] for key in self.questions),
+            library=library,
+            n_orders=self.n_orders,
+            seeds=self.seeds,
+            asked_once=frozenset(self.asked_once),
+        )
+
+    def section_plans(self) -> tuple[SectionPlan, ...]:
+        """Return the sections of the report."""
+        return tuple(
+            SectionPlan(of.title, of.note, frozenset(of.cultures), frozenset(of.questions))
+            for of in self.sections
+        )
+
+    def described(self) -> dict[str, str]:
+        """Return the settings as a report lists them."""
+        read_by = self.decoding.read_by
+        how = "log-probabilities of the option labels"
+        if read_by is not ReadBy.LOGPROBS:
+            how = (
+                f"text ({read_by} parser), temperature {self.decoding.temperature:g}, top_p "
+                f"{self.decoding.top_p:g}, at most {self.decoding.max_tokens} tokens"
+            )
+        styles = {of.recipe.style for of in self.conditions if of.recipe and _shows(of.recipe)}
+        ks = {of.recipe.k for of in self.conditions if of.recipe and _shows(of.recipe)}
+        lines = {
+            "answers read from": how,
+            "option orders": str(self.n_orders),
+            "seeds": ", ".join(map(str, self.seeds)),
+            "exemplar style": ", ".join(sorted(styles)),
+            "exemplars per prompt": ", ".join(map(str, sorted(ks))),
+            "exemplars from packs": ", ".join(sorted(self.packs)),
+            "never shown with a question": self.barred,
+            "encoder": self.encoder,
+        }
+        lines |= {f"version of {name}": version for name, version in self.versions.items()}
+        return {name: value for name, value in lines.items() if value}
+
+
+def recipes(
+    methods: Sequence[Method],
+    *,
+    styles: Sequence[ExemplarStyle],
+    ks: Sequence[int],
+    retrievers: Sequence[SelectorName],
+    controls: bool,
+) -> tuple[ConditionSpec, ...]:
+    """Return a condition per method, and per style, k and retriever where it shows exemplars.
+
+    With `controls`, `icl` is also asked with its exemplars' answers reversed and with those of
+    another culture. A name says what differs between the conditions.
+    """
+    found = []
+    for method, style, k, retriever in product(methods, styles, ks, retrievers):
+        told = [name for name, all_ in ((style, styles), (f"k={k}", ks), (retriever, retrievers))
+                if len(all_) > 1]  # fmt: skip
+        recipe = Recipe(method, style, k, retriever) if method.shows_exemplars else Recipe(method)
+        name = ", ".join([method, *(told if method.shows_exemplars else [])])
+        found.append(ConditionSpec(name=name, kind="method", recipe=recipe))
+        if controls and method is Method.ICL:
+            for control, words in CONTROL_NAMES.items():
+                changed = Recipe(method, style, k, retriever, control)
+                found.append(ConditionSpec(name=f"{name}, {words}", kind="control", recipe=changed))
+    unique = {of.name: of for of in found}
+    return tuple(sorted(unique.values(), key=lambda of: of.kind != "method"))
+
+
+def _shows(recipe: Recipe) -> bool:
+    return recipe.method.shows_exemplars
+
+
+class _Absent:
+    """Stands for a respondent of a finished run."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def request(self, ask: Ask) -> Request:
+        raise RespondentFailed(self.name, "it is only known from a finished run.")
+
+    async def respond(self, request: Request) -> Response:
+        raise RespondentFailed(self.name, "it is only known from a finished run.")

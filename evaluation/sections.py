@@ -1,0 +1,222 @@
+"""The figures of every condition over one set of cells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+
+from evaluation import bootstrap, metrics
+from evaluation.asking import Condition, Response
+from evaluation.bootstrap import Floats
+from evaluation.cells import Cells, people_positions, people_shares
+from evaluation.errors import TooFewAnswers
+from evaluation.figures import ConditionFigures, CultureFigures, Interval, Section, Steering
+from evaluation.run_folder import Asked, AskKey
+from evaluation.runner import RunPlan
+from evaluation.steering import steering
+from retrieval.prompting import Method
+
+PLAIN = Method.PLAIN.value
+Group = TypeVar("Group", str, int)
+
+
+class SectionPlan(NamedTuple):
+    """Which cells a section is over, and what it says of itself."""
+
+    title: str
+    note: str
+    cultures: frozenset[str]
+    questions: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """All that was answered in a run: a table of cells per condition, and what they cost."""
+
+    plan: RunPlan
+    cells: Mapping[str, Cells]
+    asked: Mapping[AskKey, Asked]
+    answers: Mapping[str, Response]
+
+
+def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Section:
+    """Return the figures over the cells of one section.
+
+    Raises:
+        TooFewAnswers: it has fewer than two questions, so that no interval can be had.
+    """
+    plan = tables.plan
+    cultures = [i for i, code in enumerate(plan.cultures) if code in of.cultures]
+    columns = [j for j, question in enumerate(plan.questions) if question.key in of.questions]
+    if len(columns) < 2 or not cultures:
+        raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
+    part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)
+    people = metrics.diversity(people_positions(plan)[np.ix_(cultures, columns)])
+    return Section(
+        title=of.title,
+        note=of.note,
+        cultures=tuple(plan.cultures[i] for i in cultures),
+        n_questions=len(columns),
+        n_cells=int((~np.isnan(people_shares(plan)[np.ix_(cultures, columns)][..., 0])).sum()),
+        people_diversity=_or_none(people),
+        conditions=tuple(part.figures(condition) for condition in plan.conditions),
+    )
+
+
+class _Part:
+    """The cells of one section, every condition's with the same draws of questions."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        of: SectionPlan,
+        cultures: Sequence[int],
+        columns: Sequence[int],
+        *,
+        n_draws: int,
+        seed: int,
+    ) -> None:
+        self._tables, self._of = tables, of
+        plan = tables.plan
+        self._questions = [plan.questions[j] for j in columns]
+        self._codes = [plan.cultures[i] for i in cultures]
+        self._people = people_shares(plan)[np.ix_(cultures, columns)]
+        self._weights = bootstrap.question_weights(len(columns), n_draws=n_draws, seed=seed)
+        self._cells = {
+            name: cells.part(
+                [i for i, row in enumerate(cells.rows) if row.culture in of.cultures], columns
+            )
+            for name, cells in tables.cells.items()
+        }
+        self._references = [c.name for c in plan.conditions if c.kind == "reference"]
+
+    def figures(self, condition: Condition) -> ConditionFigures:
+        """Return all figures of one condition."""
+        cells = self._cells[condition.name]
+        n_requests, prompt_tokens, completion_tokens = self._cost(condition)
+        over = {name: self._gain(cells, name) for name in self._references}
+        is_plain = condition.name == PLAIN
+        is_steered = condition.kind in ("method", "control") and not is_plain
+        return ConditionFigures(
+            name=condition.name,
+            kind=condition.kind,
+            alignment=bootstrap.alignment_interval(cells.missed, cells.widest, self._weights),
+            similarity=self._sure(cells.similarity),
+            wasserstein=bootstrap.mean_interval(cells.wasserstein, self._weights),
+            exact=self._sure(cells.exact),
+            soft=self._sure(cells.soft),
+            over_plain=None if is_plain else self._gain(cells, PLAIN),
+            over_reference={
+                name: gain
+                for name, gain in over.items()
+                if gain is not None and name != condition.name
+            },
+            unreadable=float(np.nanmean(cells.unreadable)),
+            refused=float(np.nanmean(cells.refused)),
+            order_shift=_mean_or_none(cells.order_shift),
+            order_flips=_mean_or_none(cells.order_flips),
+            diversity=self._diversity(cells),
+            steering=self._steering(cells) if is_steered else None,
+            by_culture=dict(self._by_culture(cells)),
+            by_topic=self._grouped(cells, [question.topic for question in self._questions]),
+            by_n_options=self._grouped(cells, [len(q.options) for q in self._questions]),
+            n_cells=int((~np.isnan(cells.similarity)).sum()),
+            n_requests=n_requests,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
+            not_steered=float(np.nanmean(cells.not_steered)),
+        )
+
+    def _sure(self, values: Floats) -> Interval:
+        found = bootstrap.mean_interval(values, self._weights)
+        if found is None:
+            n_questions = int((~np.isnan(values)).any(axis=0).sum())
+            raise TooFewAnswers(f"answers to {n_questions} questions", self._of.title)
+        return found
+
+    def _gain(self, cells: Cells, baseline: str) -> Interval | None:
+        """Return the gain over another condition; None where that one was not asked."""
+        if baseline not in self._cells:
+            return None
+        other = self._cells[baseline]
+        # One with fewer seeds is compared with every seed of the one with more.
+        rows = [_row_of(other, row.culture, row.seed) for row in cells.rows]
+        both = [i for i, row in enumerate(rows) if row is not None]
+        return bootstrap.gain_interval(
+            cells.similarity[both],
+            other.similarity[[row for row in rows if row is not None]],
+            self._weights,
+        )
+
+    def _by_culture(self, cells: Cells) -> Iterable[tuple[str, CultureFigures]]:
+        for code in self._codes:
+            rows = [i for i, row in enumerate(cells.rows) if row.culture == code]
+            similarity = bootstrap.mean_interval(cells.similarity[rows], self._weights)
+            alignment = bootstrap.alignment_interval(
+                cells.missed[rows], cells.widest[rows], self._weights
+            )
+            if similarity is not None:
+                yield code, CultureFigures(alignment=alignment, similarity=similarity)
+
+    def _grouped(self, cells: Cells, groups: Sequence[Group]) -> dict[Group, Interval]:
+        """Return the similarity per group of questions; a group of one has no interval."""
+        found = {}
+        for group in dict.fromkeys(groups):
+            columns = [j for j, of in enumerate(groups) if of == group]
+            weights = bootstrap.question_weights(
+                len(columns), n_draws=len(self._weights), seed=len(columns)
+            )
+            values = bootstrap.mean_interval(cells.similarity[:, columns], weights)
+            if values is not None:
+                found[group] = values
+        return found
+
+    def _first_seed(self, cells: Cells) -> list[int]:
+        rows = (_row_of(cells, code, cells.rows[0].seed) for code in self._codes)
+        return [row for row in rows if row is not None]
+
+    def _diversity(self, cells: Cells) -> float | None:
+        return _or_none(metrics.diversity(cells.position[self._first_seed(cells)]))
+
+    def _steering(self, cells: Cells) -> Steering | None:
+        rows = self._first_seed(cells)
+        codes = [cells.rows[row].culture for row in rows]
+        if codes != self._codes:
+            return None
+        return steering(codes, cells.shares[rows], self._people)
+
+    def _cost(self, condition: Condition) -> tuple[int, int, int]:
+        """Return requests, prompt tokens and completion tokens of this section's answers."""
+        keys = {question.key for question in self._questions}
+        digests = {
+            asked.digest
+            for key, asked in self._tables.asked.items()
+            if key.condition == condition.name
+            and key.question in keys
+            and key.culture in self._of.cultures
+        }
+        given = [self._tables.answers[digest] for digest in digests]
+        return (
+            len(digests),
+            sum(response.prompt_tokens for response in given),
+            sum(response.completion_tokens for response in given),
+        )
+
+
+def _row_of(cells: Cells, culture: str, seed: int) -> int | None:
+    """Return the row of a culture and seed, or of its first seed; None without the culture."""
+    rows = [i for i, row in enumerate(cells.rows) if row.culture == culture]
+    return next((i for i in rows if cells.rows[i].seed == seed), rows[0] if rows else None)
+
+
+def _mean_or_none(values: Floats) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else None
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value

@@ -1,0 +1,277 @@
+"""GlobalOpinionQA: questions of Pew Global Attitudes and WVS/EVS with shares per country.
+
+Two forms are read: the published CSV (`question`, `selections`, `options`, `source`, the lists as
+Python literals) and JSON lines (`id`, `survey`, `question`, `options`, `nonresponse`, `shares`).
+Literals are read as literals and never run.
+
+What is made of the release:
+
+- A country is what the culture catalogue resolves its name to, or one of `SPELLINGS`. A sample
+  that is not simply a country's ("India (Non-national sample)") is left out and counted.
+- Options that give no answer ("DK/Refused", "No answer", "Missing; …") become non-response; JSON
+  lines also name them by index in `nonresponse`. Without such an option non-response is unknown.
+  A table's total that stands among the options is no answer of anyone and is left out.
+- Two options make a binary scale. Three or more are ordinal unless they are clearly nominal:
+  `scale_of` has the rule.
+- Questions of the same text and options are one: a country's first figures are kept, and what
+  comes later for the same country is counted as standing twice.
+
+Source: Durmus et al., arXiv 2306.16388.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from survey_data.cultures import CultureCatalogue
+from survey_data.errors import CultureUnknown, PackInvalid
+from survey_data.importers.globalopinionqa_file import Released, Unusable, read_release
+from survey_data.importers.option_order import is_no_answer, is_total, scale_of
+from survey_data.importers.report import (
+    Faults,
+    Imported,
+    ImportReport,
+    PopulationRefused,
+    QuestionDropped,
+)
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
+
+PACK_ID = "globalopinionqa"
+# How the release writes countries that the catalogue knows under another name.
+SPELLINGS = {"S. Africa": "ZAF", "Czech Rep.": "CZE", "Palest. ter.": "PSE"}
+_SURVEYS = {
+    "GAS": "Pew Global Attitudes Survey",
+    "Pew GAS": "Pew Global Attitudes Survey",
+    "WVS": "World and European Values Survey",
+    "WVS/EVS": "World and European Values Survey",
+}
+# Rounding may add a little; what "don't know" is not listed for may lack much.
+MIN_SUM, MAX_SUM = 0.5, 1.05
+MAX_TEXT_CHARS = 2000
+
+
+@dataclass
+class _Kept:
+    """A question on its way into the pack, with its figures by culture."""
+
+    question: Question
+    cells: dict[str, ResponseDistribution] = field(default_factory=dict)
+
+
+def import_survey(
+    file: Path, catalogue: CultureCatalogue, *, pack_id: str = PACK_ID, strict: bool = False
+) -> Imported:
+    """Return the pack of GlobalOpinionQA in `file`, not written yet.
+
+    Raises:
+        PackInvalid: the file is missing, empty, not UTF-8 or lacks a column, or nothing of it can
+            be used; or, with `strict`, a question or a cell cannot be used.
+    """
+    reading = _Reading(file, catalogue, pack_id=pack_id, strict=strict)
+    for released in read_release(file):
+        reading.n_read += 1
+        if isinstance(released, Unusable):
+            reading.drop(released.row, f"row {released.row}", released)
+        else:
+            reading.take(released)
+    kept = [each for each in reading.kept.values() if each.cells]
+    if not kept:
+        raise PackInvalid(
+            f"none of {reading.n_read} questions can be used: "
+            + ("; ".join(f"{t.reason}: {t.n}" for t in reading.faults.tallies) or "no rows"),
+            file=file,
+        )
+    questions = tuple(each.question for each in kept)
+    cells = tuple(cell for each in kept for _, cell in sorted(each.cells.items()))
+    pack = Pack(_manifest(file, pack_id), questions, cells)
+    return Imported(pack, _report(reading, len(cells)))
+
+
+def _report(reading: _Reading, n_cells: int) -> ImportReport:
+    without = [
+        QuestionDropped(each.question.id, "no country is left")
+        for each in reading.kept.values()
+        if not each.cells
+    ]
+    return ImportReport(
+        n_rows_read=reading.n_read,
+        n_rows_used=reading.n_read - reading.n_dropped,
+        n_rows_dropped=reading.n_dropped,
+        n_cells_written=n_cells,
+        n_cells_empty=reading.n_empty,
+        faults=reading.faults.tallies,
+        examples=reading.faults.examples,
+        populations_refused=tuple(
+            PopulationRefused(name, reason, n_cells=n)
+            for (name, reason), n in reading.refused.most_common()
+        ),
+        questions_dropped=(*reading.dropped, *without),
+        checks=(
+            "questions that repeat another's text and options, made one with it: "
+            f"{reading.n_repeated}",
+        ),
+    )
+
+
+class _Reading:
+    """What is kept and counted while the questions go by."""
+
+    def __init__(
+        self, file: Path, catalogue: CultureCatalogue, *, pack_id: str, strict: bool
+    ) -> None:
+        self.catalogue, self.pack_id = catalogue, pack_id
+        self.faults = Faults(file, strict=strict)
+        self.kept: dict[tuple[str, tuple[str, ...]], _Kept] = {}
+        self.refused: Counter[tuple[str, str]] = Counter()
+        self.dropped: list[QuestionDropped] = []
+        # The search for a name that is none takes long, and names come in every question.
+        self._codes: dict[str, str | None] = {}
+        self.n_read = self.n_dropped = self.n_empty = self.n_repeated = 0
+
+    def drop(self, row: int, name: str, fault: Unusable) -> None:
+        """Count one question that cannot be used."""
+        message = str(fault)
+        reason = f"question dropped: {fault.column}"
+        self.faults.add(reason, row=row, column=fault.column, message=message)
+        self.n_dropped += 1
+        self.dropped.append(QuestionDropped(name, message))
+
+    def take(self, released: Released) -> None:
+        """Keep `released`, less what cannot be used of it."""
+        left_out, missing = _sorted_out(released)
+        shown = [i for i in range(len(released.options)) if i not in left_out and i not in missing]
+        options = tuple(released.options[i] for i in shown)
+        try:
+            question = self._question(released, options)
+        except Unusable as fault:
+            self.drop(released.row, released.id, fault)
+            return
+        same = (question.text, options)
+        if same in self.kept:
+            self.n_repeated += 1
+        kept = self.kept.setdefault(same, _Kept(question))
+        for name, shares in released.shares.items():
+            culture = self._culture(name)
+            if culture is None:
+                continue
+            try:
+                cell = _cell(
+                    kept.question.key, culture, shares, released, shown=shown, missing=missing
+                )
+            except Unusable as fault:
+                self.faults.add(
+                    "cell dropped: shares",
+                    row=released.row,
+                    column=fault.column,
+                    message=f"{name}: {fault}",
+                )
+                continue
+            if cell is None:
+                self.n_empty += 1
+            elif culture in kept.cells:
+                self.faults.count("cell dropped: its country stands twice")
+            else:
+                kept.cells[culture] = cell
+
+    def _question(self, released: Released, options: tuple[str, ...]) -> Question:
+        if not released.text or len(released.text) > MAX_TEXT_CHARS:
+            raise Unusable("question", f"{len(released.text)} characters, expected 1 to 2000")
+        if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
+            raise Unusable(
+                "options",
+                f"{len(options)} options that are answers, expected {MIN_OPTIONS} to {MAX_OPTIONS}",
+            )
+        if len(set(options)) != len(options) or not all(options):
+            raise Unusable("options", "options must differ and none may be blank")
+        return Question(
+            key=f"{self.pack_id}:{released.id}",
+            topic=_SURVEYS.get(released.survey, released.survey or "Other"),
+            text=released.text,
+            options=options,
+            scale=scale_of(options),
+            source_item=released.id,
+        )
+
+    def _culture(self, name: str) -> str | None:
+        """Return the alpha-3 code of `name`, or None, counting it, where it is no country."""
+        if name not in self._codes:
+            try:
+                self._codes[name] = self.catalogue.resolve(SPELLINGS.get(name, name)).code
+            except CultureUnknown:
+                self._codes[name] = None
+        code = self._codes[name]
+        if code is None:
+            whole = "(" not in name
+            reason = "no country of the catalogue" if whole else "not simply a country's sample"
+            self.refused[name, reason] += 1
+        return code
+
+
+def _sorted_out(released: Released) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the indexes of totals and of non-response among the options."""
+    totals = frozenset(i for i, option in enumerate(released.options) if is_total(option))
+    missing = {i for i, option in enumerate(released.options) if is_no_answer(option)}
+    return totals, (released.nonresponse | missing) - totals
+
+
+def _cell(
+    key: str,
+    culture: str,
+    shares: Sequence[float],
+    released: Released,
+    *,
+    shown: Sequence[int],
+    missing: frozenset[int],
+) -> ResponseDistribution | None:
+    """Return the cell of one country, or None where nobody gave an option."""
+    if len(shares) != len(released.options):
+        raise Unusable("shares", f"{len(shares)} shares for {len(released.options)} options")
+    if not all(math.isfinite(share) and 0.0 <= share <= 1.0 for share in shares):
+        raise Unusable("shares", "a share is not in [0, 1]")
+    if not MIN_SUM <= sum(shares) <= MAX_SUM:
+        raise Unusable("shares", f"sum {sum(shares):.3f}, expected {MIN_SUM:g} to {MAX_SUM:g}")
+    given = [shares[i] for i in shown]
+    no_answer = sum(shares[i] for i in missing)
+    answered = sum(given)
+    if answered <= 0.0:
+        return None
+    return ResponseDistribution(
+        question=key,
+        culture=culture,
+        shares=tuple(share / answered for share in given),
+        non_response=no_answer / (answered + no_answer) if missing else None,
+    )
+
+
+def _manifest(file: Path, pack_id: str) -> PackManifest:
+    return PackManifest(
+        id=pack_id,
+        title="GlobalOpinionQA: Pew Global Attitudes and World and European Values Survey",
+        source=f"GlobalOpinionQA (arXiv 2306.16388); file {file.name}",
+        citation=(
+            "Durmus, E. et al. (2023). Towards Measuring the Representation of Subjective Global "
+            "Opinions in Language Models. arXiv 2306.16388; figures of the Pew Research Center "
+            "and of the World and European Values Surveys"
+        ),
+        weighted=False,
+        wording="official",
+        licence="CC BY-NC-SA 4.0",
+        commercial_use=False,
+        fieldwork={"*": "2002-2022"},
+        questions_sha256="",
+        shares_sha256="",
+        notes=(
+            "The release says neither when nor whether weighted; the years are those of its "
+            "surveys. Samples that are not simply a country's are left out. Options that give no "
+            "answer are non-response; a table's total among the options is left out. Two options "
+            "are a binary scale; more are ordinal unless an option is volunteered or stands "
+            "outside the order, a middle answer stands last, numbers are out of order, or fewer "
+            "than half of the options hold a word of degree; then they are nominal. Questions of "
+            "the same text and options are one, a country's first figures being kept."
+        ),
+    )

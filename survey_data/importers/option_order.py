@@ -1,0 +1,77 @@
+"""What the wording of answer options tells: which are no answer, and whether they have an order."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from survey_data.model import Scale
+
+_NO_ANSWER = re.compile(
+    r"(dk|don[\u2019']t know|do not know|no answer|refused|no opinion)"
+    r"(\s*/\s*(refused|no answer|don[\u2019']t know))?"
+    r"|(other )?missing(;.*)?|inap\b.*|not applicable|not asked.*",
+    re.IGNORECASE,
+)
+_TOTAL = re.compile(r"total\s*\(?n\s*=?\)?", re.IGNORECASE)
+# Said without being offered, or beside the scale: with one of these the options have no one order.
+_OUTSIDE = re.compile(
+    r"\(vol|\(do not read|\(spontaneous|\bdepends\b|never heard|^both\b|^others?\b|^hard to say"
+    r"|^none of (the|these)|^neither(?! agree| approve| satisfied| good,? nor| positive)"
+    r"|not allowed|no apology",
+    re.IGNORECASE,
+)
+_MIDDLE = re.compile(
+    r"\bsame\b|about right|right amount|no change|not change|no impact|no difference|^enough$"
+    r"|not much difference|make a difference|matter$|^no influence$|^average$|^neither\b"
+    r"|^as \w+ as",
+    re.IGNORECASE,
+)
+_DEGREE = re.compile(
+    r"\b(very|somewhat|fairly|mostly|quite|rather|too|not|no|none|nothing|never|always|often"
+    r"|seldom|rarely|sometimes|usually|frequently|lot|deal|some|little|few|several|many|much|most"
+    r"|all|completely|strongly|totally|definitely|probably|absolutely|major|minor|moderate"
+    r"|moderately|slightly|small|big|large|great|high|low|more|less|better|worse|good|bad|best"
+    r"|worst|average|important|top|lower|agree|disagree|might|would|inactive|active|daily|weekly"
+    r"|monthly|once|times?)\b|^\d+$",
+    re.IGNORECASE,
+)
+# Options longer than this on average are statements to choose from rather than steps.
+MAX_STEP_WORDS = 8
+
+
+def is_no_answer(option: str) -> bool:
+    """Return whether `option` says that no answer was given, or that none was asked for."""
+    return _NO_ANSWER.fullmatch(option.strip()) is not None
+
+
+def is_total(option: str) -> bool:
+    """Return whether `option` is the total of the table that the figures were taken from."""
+    return _TOTAL.fullmatch(option.strip()) is not None
+
+
+def scale_of(options: Sequence[str]) -> Scale:
+    """Return the scale of `options`: binary for two, else ordinal unless clearly nominal.
+
+    Nominal are options of which one was volunteered or stands outside the order ("Other",
+    "Depends", "Never heard of"), of which a middle answer ("about the same") stands last, whose
+    numbers are out of order, that are whole statements, or of which fewer than half hold a word of
+    degree ("very", "not", "a lot", "agree") or are a number.
+    """
+    if len(options) == 2:
+        return Scale.BINARY
+    numbers = [int(option) if option.isdecimal() else None for option in options]
+    known = [(i, number) for i, number in enumerate(numbers) if number is not None]
+    steps = {(b - a) * (j - i) for (i, a), (j, b) in pairwise(known)}
+    gaps = any(j != i + 1 for (i, _), (j, _) in pairwise(known))
+    n_degrees = sum(1 for option in options if _DEGREE.search(option))
+    n_words = sum(len(option.split()) for option in options)
+    nominal = (
+        any(_OUTSIDE.search(option) for option in options)
+        or bool(_MIDDLE.search(options[-1]))
+        or (gaps or not (steps <= {1} or steps <= {-1}))
+        or n_words > MAX_STEP_WORDS * len(options)
+        or 2 * n_degrees < len(options)
+    )
+    return Scale.NOMINAL if nominal else Scale.ORDINAL

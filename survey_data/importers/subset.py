@@ -1,0 +1,151 @@
+"""Conditions that choose some respondents of a survey: ``Q260 == 2``, ``Q262 >= 50``.
+
+The grammar is `COLUMN OP VALUE` with `==`, `!=`, `<`, `<=`, `>`, `>=` and a number or a text, or
+`COLUMN in [VALUE, …]`. Texts may be quoted and need it where they are no single word. All
+conditions of a subset must hold.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from survey_data.errors import ConditionInvalid
+
+_CONDITION = re.compile(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|in\b)\s*(.*?)\s*", re.ASCII)
+_VALUE = re.compile(
+    r"""\s*(?:(?P<number>[-+]?\d+(?:\.\d+)?)|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|"""
+    r"(?P<word>[A-Za-z][\w-]*))\s*",
+    re.ASCII,
+)
+_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_WORDS = {"==": "eq", "!=": "ne", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
+EXPECTED = 'expected COLUMN OP VALUE, such as "Q260 == 2" or "Q275 in [6, 7, 8]"'
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition on a column; `values` are one value, or those of `in`."""
+
+    column: str
+    op: str
+    values: tuple[float, ...] | tuple[str, ...]
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the column is compared with numbers."""
+        return isinstance(self.values[0], float)
+
+    def __str__(self) -> str:
+        values = ", ".join(_shown(value) for value in self.values)
+        return f"{self.column} {self.op} " + (f"[{values}]" if self.op == "in" else values)
+
+    def mask(self, numbers: NDArray[np.float64], texts: NDArray[np.object_]) -> NDArray[np.bool_]:
+        """Return for each person whether the condition holds.
+
+        Args:
+            numbers: float64[n], the column as numbers, NaN where it is none.
+            texts: object[n], the column as text without surrounding blanks.
+
+        A missing value, that is a negative number or a blank, never matches.
+        """
+        present: NDArray[np.bool_] = ~(numbers < 0)
+        if self.numeric:
+            cells: NDArray[Any] = numbers
+            present &= np.isfinite(numbers)
+        else:
+            cells = texts
+            present &= texts != ""
+        if self.op == "in":
+            matched = np.isin(cells, np.array(self.values, dtype=cells.dtype))
+        else:
+            matched = _COMPARE[self.op](cells, self.values[0])
+        return present & matched
+
+
+def read_condition(text: str) -> Condition:
+    """Return the condition that `text` says.
+
+    Raises:
+        ConditionInvalid: it does not fit the grammar, asks for a missing (negative) value, or
+            compares a text by size.
+    """
+    found = _CONDITION.fullmatch(text)
+    if found is None:
+        raise ConditionInvalid(f"found the condition '{text}', {EXPECTED}")
+    column, op, right = found.groups()
+    if op == "in":
+        if not (right.startswith("[") and right.endswith("]")):
+            raise ConditionInvalid(f"'{text}': found '{right}' after in, expected [VALUE, …]")
+        values = _values(right[1:-1], text)
+    else:
+        values = _values(right, text)
+        if len(values) != 1:
+            raise ConditionInvalid(f"'{text}': found {len(values)} values, {EXPECTED}")
+    numbers = [value for value in values if isinstance(value, float)]
+    if any(value < 0 for value in numbers):
+        raise ConditionInvalid(
+            f"'{text}': negative codes are missing values, which never match; compare with a "
+            "number from 0"
+        )
+    if len(numbers) == len(values):
+        return Condition(column, op, tuple(numbers))
+    if numbers:
+        raise ConditionInvalid(f"'{text}': found numbers and texts, expected one of the two")
+    if op not in ("==", "!=", "in"):
+        raise ConditionInvalid(f"'{text}': texts have no size; {op} needs a number")
+    return Condition(column, op, tuple(str(value) for value in values))
+
+
+def population_of(conditions: Iterable[Condition]) -> str:
+    """Return what a manifest says of the people for whom all `conditions` hold.
+
+    Empty without conditions, which means everyone.
+    """
+    return " and ".join(str(condition) for condition in conditions)
+
+
+def id_part(conditions: Iterable[Condition]) -> str:
+    """Return `conditions` in the letters of a pack id: ``q260-eq-2-and-q262-ge-50``."""
+    text = population_of(conditions)
+    for op, word in _WORDS.items():
+        text = text.replace(f" {op} ", f" {word} ")
+    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _values(right: str, text: str) -> list[float | str]:
+    values: list[float | str] = []
+    position = 0
+    while True:
+        found = _VALUE.match(right, position)
+        if found is None:
+            raise ConditionInvalid(f"'{text}': '{right[position:]}' is no value, {EXPECTED}")
+        if found["number"] is not None:
+            values.append(float(found["number"]))
+        else:
+            values.append(next(v for v in found.group("single", "double", "word") if v is not None))
+        position = found.end()
+        if position == len(right):
+            return values
+        if right[position] != ",":
+            raise ConditionInvalid(f"'{text}': found '{right[position:]}', {EXPECTED}")
+        position += 1
+
+
+def _shown(value: float | str) -> str:
+    if isinstance(value, str):
+        return f"'{value}'" if "'" not in value else f'"{value}"'
+    return str(int(value)) if value.is_integer() else repr(value)

@@ -1,0 +1,193 @@
+"""The official respondent-level CSV of the World Values Survey, wave 7.
+
+One row per respondent, one column per item; negative codes are missing. The file is read twice as
+a stream: once for rows of a wrong length, once for the columns that are needed.
+
+A value that is no number, or a code that its question has no option for, is dropped: that
+respondent counts as non-response for that item. A row without a sound weight or a known country
+is dropped whole. Both are counted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+from survey_data.cultures import CultureCatalogue
+from survey_data.errors import PackInvalid
+from survey_data.importers.report import (
+    Imported,
+    ImportReport,
+    PopulationRefused,
+    QuestionDropped,
+)
+from survey_data.importers.subset import Condition, id_part, population_of
+from survey_data.importers.wvs7_respondents import Choice, Respondents
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.packs import read_pack
+
+PACK_ID = "wvs7-official"
+MAX_ID_CHARS = 64
+# Where the rows of a country give no year.
+WAVE_YEARS = "2017-2022"
+
+
+def shipped_questions() -> tuple[Question, ...]:
+    """Return the questions of the pack `wvs7` that Milieu ships."""
+    return read_pack(Path(str(files("survey_data") / "packs" / "wvs7"))).questions
+
+
+def import_survey(
+    file: Path,
+    catalogue: CultureCatalogue,
+    *,
+    choice: Choice | None = None,
+    questions: Sequence[Question] | None = None,
+    pack_id: str | None = None,
+) -> Imported:
+    """Return the pack of the respondents in `file` that `choice` takes, not written yet.
+
+    Args:
+        file: the official CSV, separated by comma or semicolon.
+        catalogue: the known countries.
+        choice: whom to count; everyone, weighted, by default.
+        questions: what to show for each item, named by `source_item`; by default the questions of
+            the shipped pack `wvs7`.
+        pack_id: by default `wvs7-official`, with the conditions behind it where there are any.
+
+    Raises:
+        PackInvalid: the file lacks a column, is no CSV or has no usable row, no population is
+            large enough, or a value is bad and `choice.strict` is set.
+        ConditionInvalid: a condition names a column that the file lacks.
+    """
+    choice = choice or Choice()
+    pack_id = pack_id or _default_id(choice.where)
+    asked = [
+        replace(question, key=f"{pack_id}:{question.id}")
+        for question in (shipped_questions() if questions is None else questions)
+    ]
+    people = Respondents(file, catalogue, choice, asked)
+    people.count()
+    return _imported(people, pack_id)
+
+
+def _imported(people: Respondents, pack_id: str) -> Imported:
+    counts, choice = people.counts, people.choice
+    sizes = {
+        index: counts.n_effective(index)
+        for index in range(len(people.cultures))
+        if counts.n_people(index)
+    }
+    kept = [index for index, size in sizes.items() if size >= choice.min_size]
+    refused = _refused(people, sizes)
+    if not kept:
+        raise PackInvalid(_nobody_left(people, refused), file=people.file)
+    questions, cells, dropped = [], [], list(people.dropped)
+    for item, (question, _) in enumerate(people.items):
+        own = list(_cells(people, item, kept))
+        if own:
+            questions.append(question)
+            cells += own
+        else:
+            dropped.append(QuestionDropped(question.source_item, "nobody answered it"))
+    report = ImportReport(
+        n_rows_read=people.n_read,
+        n_rows_used=people.n_used,
+        n_rows_left_out=people.n_left_out,
+        n_rows_dropped=people.n_read - people.n_used - people.n_left_out,
+        n_cells_written=len(cells),
+        n_cells_empty=len(people.items) * len(kept) - len(cells),
+        faults=people.faults.tallies,
+        examples=people.faults.examples,
+        populations_refused=refused,
+        questions_dropped=tuple(dropped),
+    )
+    manifest = _manifest(people, pack_id, kept)
+    return Imported(Pack(manifest, tuple(questions), tuple(cells)), report)
+
+
+def _refused(people: Respondents, sizes: Mapping[int, float]) -> tuple[PopulationRefused, ...]:
+    least = people.choice.min_size
+    return tuple(
+        PopulationRefused(
+            people.cultures[index], f"effective size under {least:g}", n_effective=size
+        )
+        for index, size in sorted(sizes.items(), key=lambda pair: -pair[1])
+        if size < least
+    )
+
+
+def _cells(people: Respondents, item: int, kept: list[int]) -> Iterator[ResponseDistribution]:
+    for index in kept:
+        answered = people.counts.answered(item, index)
+        if answered is not None:
+            yield ResponseDistribution(
+                question=people.items[item].question.key,
+                culture=people.cultures[index],
+                shares=answered.shares,
+                n_respondents=people.counts.n_people(index),
+                non_response=answered.non_response,
+                n_effective=answered.n_effective,
+            )
+
+
+def _nobody_left(people: Respondents, refused: tuple[PopulationRefused, ...]) -> str:
+    if not people.n_used:
+        faults = "; ".join(f"{tally.reason}: {tally.n}" for tally in people.faults.tallies)
+        return (
+            f"none of {people.n_read} rows can be used ({people.n_left_out} do not meet the "
+            f"conditions{'; ' + faults if faults else ''}); see that file and conditions fit"
+        )
+    sizes = ", ".join(f"{each.name} {each.n_effective:.0f}" for each in refused[:5])
+    return (
+        f"no population has an effective size of {people.choice.min_size:g} (largest: {sizes}); "
+        "widen the conditions or lower the minimum size"
+    )
+
+
+def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifest:
+    choice, file = people.choice, people.file
+    population = population_of(choice.where)
+    with file.open("rb") as opened:
+        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    how = "weighted by W_WEIGHT" if choice.weighted else "unweighted"
+    title = f"World Values Survey, wave 7: {len(kept)} countries, {how}"
+    shipped = "World Values Survey terms: non-profit use, with citation, no redistribution of the "
+    return PackManifest(
+        id=pack_id,
+        title=f"{title}, people with {population}" if population else title,
+        source=(
+            "World Values Survey wave 7, https://www.worldvaluessurvey.org; respondent-level file "
+            f"{file.name}, sha256 {digest}"
+        ),
+        citation=(
+            "Haerpfer, C., Inglehart, R., Moreno, A., Welzel, C., Kizilova, K., Diez-Medrano, J., "
+            "Lagos, M., Norris, P., Ponarin, E. & Puranen, B. (eds.) (2022). World Values Survey: "
+            "Round Seven - Country-Pooled Datafile. JD Systems Institute & WVSA Secretariat. "
+            "doi:10.14281/18241.20"
+        ),
+        weighted=choice.weighted,
+        wording="own",
+        licence=f"{shipped}data files. This pack holds aggregated figures and wording of its own.",
+        commercial_use=False,
+        fieldwork={people.cultures[index]: people.years(index) or WAVE_YEARS for index in kept},
+        questions_sha256="",
+        shares_sha256="",
+        notes=(
+            f"Shares are {how}, over those who gave an option; non_response is the rest, "
+            "n_effective is Kish's. Codes off the scale count as non-response. Left out: "
+            f"countries with an effective size under {choice.min_size:g}."
+        ),
+        population=population,
+    )
+
+
+def _default_id(where: tuple[Condition, ...]) -> str:
+    full = "-".join(filter(None, (PACK_ID, id_part(where))))
+    if len(full) <= MAX_ID_CHARS:
+        return full
+    digest = hashlib.sha256(full.encode()).hexdigest()[:8]
+    return f"{full[: MAX_ID_CHARS - 9].rstrip('-')}-{digest}"

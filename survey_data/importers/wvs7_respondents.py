@@ -1,0 +1,296 @@
+"""The respondents of an official World Values Survey file, counted in one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from survey_data.cultures import CultureCatalogue
+from survey_data.errors import ConditionInvalid, PackInvalid
+from survey_data.importers.culturespa import OFF_SCALE, option_codes
+from survey_data.importers.delimited import (
+    Layout,
+    misshapen_rows,
+    missing_column,
+    near_columns,
+    read_layout,
+    wrong_length,
+)
+from survey_data.importers.report import N_EXAMPLES, Faults, QuestionDropped
+from survey_data.importers.subset import Condition
+from survey_data.importers.weighted_counts import WeightedCounts
+from survey_data.model import Question
+
+COUNTRY, WEIGHT, YEAR = "B_COUNTRY_ALPHA", "W_WEIGHT", "A_YEAR"
+MIN_SIZE = 100
+# Codes of the file that are not ISO 3166-1.
+_COUNTRY_CODES = {"MOR": "MAR"}
+_BATCH_ROWS = 10_000
+_ROW = "row number"
+_NO_OPTION, _OFF_SCALE = -1, -2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Whom to count and how.
+
+    Attributes:
+        weighted: by `W_WEIGHT`; otherwise everyone counts alike.
+        where: conditions that all must hold.
+        min_size: effective respondents that a population needs; smaller ones are left out.
+        strict: whether the first bad value ends the import.
+    """
+
+    weighted: bool = True
+    where: tuple[Condition, ...] = ()
+    min_size: float = MIN_SIZE
+    strict: bool = False
+
+
+class _Numbers(NamedTuple):
+    """A column: float64[n] with NaN where there is no number, and its text without blanks."""
+
+    values: NDArray[np.float64]
+    texts: pl.Series
+
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """bool[n], where there is text that is no number."""
+        is_text: NDArray[np.bool_] = (self.texts != "").to_numpy()
+        no_number: NDArray[np.bool_] = ~np.isfinite(self.values)
+        return is_text & no_number
+
+
+class Item(NamedTuple):
+    """A question of the file and the index of the option for each code from 0."""
+
+    question: Question
+    index_of: NDArray[np.int64]
+
+
+class _Bad(NamedTuple):
+    row: int
+    column: str
+    reason: str
+    message: str
+
+
+class Respondents:
+    """The people of `file` whom `choice` takes, and what was left out and dropped on the way.
+
+    Attributes:
+        items: the questions that the file has, in their order.
+        dropped: those that it lacks.
+        cultures: alpha-3 codes, by index the populations of `counts`.
+        counts: what was answered.
+        faults: what was dropped.
+    """
+
+    def __init__(
+        self, file: Path, catalogue: CultureCatalogue, choice: Choice, questions: list[Question]
+    ) -> None:
+        """Read the header of `file`; `questions` name their items in `source_item`.
+
+        Raises:
+            PackInvalid: the file has no header, or lacks a column that is needed.
+            ConditionInvalid: a condition names a column that the file lacks.
+        """
+        self.file, self.choice = file, choice
+        raw = read_layout(file)
+        # Files of single countries say "Q1: Important in life: Family".
+        names = tuple(name.partition(":")[0].strip() for name in raw.columns)
+        self.layout = Layout(names, raw.separator)
+        for column in (COUNTRY, YEAR, *((WEIGHT,) if choice.weighted else ())):
+            if column not in names:
+                raise missing_column(column, names, file=file)
+        for condition in choice.where:
+            if condition.column not in names:
+                near = near_columns(condition.column, names)
+                raise ConditionInvalid(f"'{condition}': {file} has no such column;{near}.")
+        self.items = [_item(q) for q in questions if q.source_item in names]
+        self.dropped = [
+            QuestionDropped(q.source_item, "no such column in the file")
+            for q in questions
+            if q.source_item not in names
+        ]
+        if not self.items:
+            near = questions[0].source_item if questions else "Q1"
+            raise missing_column(near, names, file=file)
+        self.cultures = sorted(culture.code for culture in catalogue)
+        n_options = [len(item.question.options) for item in self.items]
+        self.counts = WeightedCounts(n_options, len(self.cultures))
+        self._first_year = np.full(len(self.cultures), np.inf)
+        self._last_year = np.full(len(self.cultures), -np.inf)
+        self.faults = Faults(file, strict=choice.strict)
+        self.n_read = self.n_used = self.n_left_out = 0
+
+    def count(self) -> None:
+        """Count every row of the file.
+
+        Raises:
+            PackInvalid: it has no rows or is no CSV, or a value is bad and the choice is strict.
+        """
+        misshapen = misshapen_rows(self.file, self.layout)
+        for batch in self._batches():
+            rows = batch.filter(~pl.col(_ROW).is_in(misshapen.blank))
+            bad = self._counted(rows, n_values=misshapen.n_values)
+            for fault in sorted(bad):
+                self.faults.add(
+                    fault.reason, row=fault.row, column=fault.column, message=fault.message
+                )
+        if not self.n_read:
+            raise PackInvalid("found no row below the header", file=self.file, row=1)
+        if self.n_read != misshapen.n_rows:
+            raise PackInvalid(
+                f"{self.n_read} rows were read, but the file has {misshapen.n_rows}; save it "
+                "without line breaks inside values",
+                file=self.file,
+            )
+
+    def years(self, population: int) -> str:
+        """Return the year or years of interviews (``"2017-2018"``), empty where no row says."""
+        first, last = self._first_year[population], self._last_year[population]
+        if not np.isfinite(first):
+            return ""
+        return f"{first:.0f}" if first == last else f"{first:.0f}-{last:.0f}"
+
+    def _batches(self) -> Iterator[pl.DataFrame]:
+        names = self.layout.columns
+        wanted = {COUNTRY, YEAR, *(condition.column for condition in self.choice.where)}
+        wanted |= {item.question.source_item for item in self.items}
+        if self.choice.weighted:
+            wanted.add(WEIGHT)
+        try:
+            yield from (
+                pl.scan_csv(
+                    self.file,
+                    separator=self.layout.separator,
+                    has_header=False,
+                    skip_lines=1,
+                    schema=dict.fromkeys(names, pl.String),
+                    # Short and long rows are found, and left out, by their length.
+                    missing_columns="insert",
+                    extra_columns="ignore",
+                    truncate_ragged_lines=True,
+                    # A byte that is not UTF-8 makes its own value unreadable and no other.
+                    encoding="utf8-lossy",
+                    row_index_name=_ROW,
+                    row_index_offset=2,
+                )
+                .select(_ROW, *(name for name in names if name in wanted))
+                .collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True)
+            )
+        except pl.exceptions.PolarsError as exc:
+            reason = str(exc).splitlines()[0]
+            raise PackInvalid(f"cannot be read as CSV: {reason}", file=self.file) from exc
+
+    def _counted(self, batch: pl.DataFrame, *, n_values: dict[int, int]) -> list[_Bad]:
+        """Add `batch` to the counts and return what of it was dropped."""
+        self.n_read += len(batch)
+        bad: list[_Bad] = []
+        whole = ~np.isin(batch[_ROW].to_numpy(), list(n_values))
+        for row in batch[_ROW].filter(~pl.Series(whole)):
+            message = wrong_length(n_values[row], self.layout)
+            bad.append(_Bad(row, COUNTRY, "row of a wrong length", message))
+        batch = batch.filter(whole)
+
+        batch, cultures = self._with_culture(batch, bad)
+        batch, cultures, weights = self._with_weight(batch, cultures, bad)
+        holds = np.ones(len(batch), dtype=bool)
+        for condition in self.choice.where:
+            column = _numbers(batch[condition.column])
+            if condition.numeric:
+                self._note(batch, condition.column, column.bad, "no number", bad)
+            holds &= condition.mask(column.values, column.texts.to_numpy())
+        self.n_left_out += int((~holds).sum())
+        batch, cultures, weights = batch.filter(holds), cultures[holds], weights[holds]
+
+        self.n_used += len(batch)
+        self.counts.add_people(cultures, weights)
+        self._count_years(batch, cultures, bad)
+        for index, item in enumerate(self.items):
+            options = self._options(batch, item, bad)
+            gave = options >= 0
+            self.counts.add_answers(index, cultures[gave], weights[gave], options=options[gave])
+        return bad
+
+    def _with_culture(
+        self, batch: pl.DataFrame, bad: list[_Bad]
+    ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+        codes = batch[COUNTRY].str.strip_chars().replace(_COUNTRY_CODES)
+        known = codes.cast(pl.Enum(self.cultures), strict=False).to_physical().cast(pl.Int64)
+        unknown = known.is_null().to_numpy()
+        self._note(batch, COUNTRY, unknown, "unknown country code", bad)
+        return batch.filter(~unknown), known.drop_nulls().to_numpy()
+
+    def _with_weight(
+        self, batch: pl.DataFrame, cultures: NDArray[np.int64], bad: list[_Bad]
+    ) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float64]]:
+        if not self.choice.weighted:
+            return batch, cultures, np.ones(len(batch))
+        texts = batch[WEIGHT]
+        if self.layout.separator == ";":
+            texts = texts.str.replace(",", ".", literal=True)
+        weights = _numbers(texts).values
+        unsound = ~(np.isfinite(weights) & (weights >= 0.0))
+        self._note(batch, WEIGHT, unsound, "weight missing, negative or no number", bad)
+        return batch.filter(~unsound), cultures[~unsound], weights[~unsound]
+
+    def _count_years(
+        self, batch: pl.DataFrame, cultures: NDArray[np.int64], bad: list[_Bad]
+    ) -> None:
+        column = _numbers(batch[YEAR])
+        self._note(batch, YEAR, column.bad, "no number", bad)
+        given = column.values > 0
+        np.minimum.at(self._first_year, cultures[given], column.values[given])
+        np.maximum.at(self._last_year, cultures[given], column.values[given])
+
+    def _options(self, batch: pl.DataFrame, item: Item, bad: list[_Bad]) -> NDArray[np.int64]:
+        """Return int64[n], the index of the option that each person gave, negative for none."""
+        name = item.question.source_item
+        column = _numbers(batch[name])
+        self._note(batch, name, column.bad, "no number", bad)
+        values = np.where(np.isfinite(column.values), column.values, -1.0)
+        inside = (values >= 0) & (values < len(item.index_of)) & (values == np.floor(values))
+        options = np.full(len(values), _NO_OPTION, dtype=np.int64)
+        options[inside] = item.index_of[values[inside].astype(np.int64)]
+        no_option = (values >= 0) & (options == _NO_OPTION)
+        self._note(batch, name, no_option, "code that the question has no option for", bad)
+        return options
+
+    def _note(
+        self,
+        batch: pl.DataFrame,
+        column: str,
+        at: NDArray[np.bool_],
+        reason: str,
+        bad: list[_Bad],
+    ) -> None:
+        """Remember the first rows `at` which `column` is bad and count the others at once."""
+        where = np.flatnonzero(at)
+        for index in where[:N_EXAMPLES]:
+            text = batch[column][int(index)] or ""
+            bad.append(_Bad(batch[_ROW][int(index)], column, reason, f"{reason} (found '{text}')"))
+        self.faults.count(reason, max(0, len(where) - N_EXAMPLES))
+
+
+def _item(question: Question) -> Item:
+    codes = option_codes(question)
+    off_scale = OFF_SCALE.get(question.source_item)
+    index_of = np.full(max(*codes, off_scale or 0) + 1, _NO_OPTION, dtype=np.int64)
+    index_of[codes] = np.arange(len(codes))
+    if off_scale is not None:
+        index_of[off_scale] = _OFF_SCALE
+    return Item(question, index_of)
+
+
+def _numbers(column: pl.Series) -> _Numbers:
+    texts = column.str.strip_chars().fill_null("")
+    values = texts.cast(pl.Float64, strict=False).fill_null(np.nan)
+    return _Numbers(values.to_numpy(), texts)

@@ -1,0 +1,204 @@
+"""A small survey with known vectors, and models of paper, for tests of runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from evaluation.asking import Condition, Response
+from evaluation.prompted import Build, Decoding, Fit, PromptedModel
+from evaluation.references import make_references
+from evaluation.run_spec import recipes
+from evaluation.runner import RunPlan
+from evaluation.splits import leave_one_out
+from retrieval.encoder import Vectors
+from retrieval.index import QuestionIndex
+from retrieval.prompting import ExemplarStyle, Message, Method, Steering
+from retrieval.selector import SelectorName
+from survey_data.cultures import read_catalogue
+from survey_data.library import SurveyLibrary
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+
+CULTURES = ("DEU", "KEN", "MEX", "THA", "USA")
+N_QUESTIONS = 6
+KEYS = tuple(f"tiny:Q{i}" for i in range(N_QUESTIONS))
+
+
+def vectors_of(angles: Sequence[float]) -> Vectors:
+    """Unit vectors in a plane; the cosine of two is that of the angle between them, in degrees."""
+    radians = np.radians(np.array(angles))
+    return np.ascontiguousarray(np.stack([np.cos(radians), np.sin(radians)], 1), dtype=np.float32)
+
+
+def tiny_library(*, not_asked: Mapping[str, Sequence[int]] | None = None) -> SurveyLibrary:
+    """Six four-option questions; culture c says to question i: mostly option (c + i) mod 4."""
+    questions = tuple(
+        Question(
+            key=key,
+            topic="Life" if i % 2 else "Work",
+            text=f"Tiny question number {i}?",
+            options=("always", "often", "seldom", "never"),
+            scale=Scale.ORDINAL,
+            source_item=f"Q{i}",
+        )
+        for i, key in enumerate(KEYS)
+    )
+    cells = tuple(
+        ResponseDistribution(
+            question=key,
+            culture=culture,
+            shares=tuple(0.7 if option == (c + i) % 4 else 0.1 for option in range(4)),
+        )
+        for c, culture in enumerate(CULTURES)
+        for i, key in enumerate(KEYS)
+        if i not in (not_asked or {}).get(culture, ())
+    )
+    manifest = PackManifest(
+        id="tiny",
+        title="Tiny",
+        source="made up",
+        citation="none",
+        weighted=False,
+        wording="own",
+        licence="CC0",
+        commercial_use=True,
+        fieldwork={"*": "2020"},
+        questions_sha256="q",
+        shares_sha256="s",
+    )
+    return SurveyLibrary([Pack(manifest, questions, cells)], read_catalogue())
+
+
+def tiny_index(library: SurveyLibrary) -> QuestionIndex:
+    """The questions at 0, 15, 30, … degrees, so none counts as another."""
+    answered = {culture: set(library.answered(culture)) for culture in library.cultures}
+    return QuestionIndex(
+        KEYS,
+        vectors_of([40.0 * i for i in range(N_QUESTIONS)]),
+        answered=answered,
+        model_id="angles",
+    )
+
+
+class NoEncoder:
+    """Is never needed: a survey's questions have their vectors."""
+
+    model_id = "angles"
+    dim = 2
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        raise AssertionError(f"encoded {texts}")
+
+
+class PaperModel:
+    """A language model whose answer is a hash of the prompt; it counts what it is asked.
+
+    `room` is the number of exemplars that its context holds, `dies_after` the number of answers
+    after which it breaks down.
+    """
+
+    name = "paper"
+
+    def __init__(
+        self, *, room: int = 99, dies_after: int | None = None, text: str | None = None
+    ) -> None:
+        self.asked: list[tuple[Message, ...]] = []
+        self.n_under_way = self.most_under_way = 0
+        self._room, self._dies_after, self._text = room, dies_after, text
+
+    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
+        if self._room < 0:
+            return None
+        kept = replace(steering, exemplars=steering.exemplars[: self._room])
+        if steering.exemplars and not kept.exemplars:
+            kept = Steering(Method.PLAIN)
+        return Fit(build(kept), kept)
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
+        if self._text is not None:
+            return None
+        await self._busy(messages)
+        text = "|".join(message.content for message in messages)
+        weights = [self._weight(f"{text}|{label}") for label in labels]
+        total = sum(weights)
+        return Response(
+            logprobs=tuple(math.log(weight / total) for weight in weights),
+            prompt_tokens=len(text) // 4,
+            completion_tokens=1,
+        )
+
+    async def write(
+        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+    ) -> Response:
+        await self._busy(messages)
+        return Response(text=self._text, prompt_tokens=10, completion_tokens=3)
+
+    async def _busy(self, messages: Sequence[Message]) -> None:
+        if self._dies_after is not None and len(self.asked) >= self._dies_after:
+            raise ConnectionError("the model is gone")
+        self.asked.append(tuple(messages))
+        self.n_under_way += 1
+        self.most_under_way = max(self.most_under_way, self.n_under_way)
+        await asyncio.sleep(0)
+        self.n_under_way -= 1
+
+    @staticmethod
+    def _weight(text: str) -> float:
+        return 1 + hashlib.sha256(text.encode()).digest()[0] / 8
+
+
+def prompted(library: SurveyLibrary, model: PaperModel, **options: object) -> PromptedModel:
+    """A respondent over `model`."""
+    index = tiny_index(library)
+    split = leave_one_out(KEYS, questions=library.questions, index=index)
+    return PromptedModel(
+        model,
+        library=library,
+        index=index,
+        encoder=NoEncoder(),
+        cultures=CULTURES,
+        barred=split.barred,
+        **options,  # type: ignore[arg-type]  # a test passes what the class takes
+    )
+
+
+def tiny_plan(
+    library: SurveyLibrary,
+    model: PaperModel,
+    *,
+    methods: Sequence[Method] = (Method.PLAIN, Method.PERSONA, Method.ICL),
+    n_orders: int = 1,
+    seeds: tuple[int, ...] = (0,),
+    controls: bool = False,
+    decoding: Decoding | None = None,
+) -> RunPlan:
+    """A run of `methods` on `model`, with the references."""
+    respondent = prompted(library, model, decoding=decoding)
+    specs = recipes(
+        methods,
+        styles=(ExemplarStyle.SHARES,),
+        ks=(2,),
+        retrievers=(SelectorName.DENSE,),
+        controls=controls,
+    )
+    references = make_references(
+        library,
+        "tiny",
+        CULTURES,
+        barred=lambda key: frozenset({key}),
+        nearest=lambda key: KEYS,
+        k=2,
+    )
+    return RunPlan(
+        conditions=(*(Condition(s.name, s.kind, respondent, s.recipe) for s in specs), *references),
+        cultures=CULTURES,
+        questions=tuple(library.questions.values()),
+        library=library,
+        n_orders=n_orders,
+        seeds=seeds,
+    )

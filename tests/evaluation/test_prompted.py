@@ -1,0 +1,141 @@
+import pytest
+
+from evaluation.asking import Ask, Control, Recipe
+from evaluation.prompted import Decoding, PromptedModel, ReadBy
+from retrieval.prompting import ExemplarStyle, Message, Method
+from survey_data.library import SurveyLibrary
+from tests.evaluation.surveys import KEYS, PaperModel, prompted, tiny_library
+
+OWN_ORDER = (0, 1, 2, 3)
+
+
+@pytest.fixture
+def library() -> SurveyLibrary:
+    return tiny_library()
+
+
+@pytest.fixture
+def respondent(library: SurveyLibrary) -> PromptedModel:
+    return prompted(library, PaperModel())
+
+
+def ask(
+    library: SurveyLibrary,
+    method: Method,
+    *,
+    culture: str = "DEU",
+    control: Control = Control.NONE,
+    order: tuple[int, ...] = OWN_ORDER,
+    style: ExemplarStyle = ExemplarStyle.SHARES,
+    seed: int = 0,
+) -> Ask:
+    recipe = Recipe(method, style, 2, control=control)
+    return Ask(recipe, culture, library.questions["tiny:Q2"], order, seed)
+
+
+async def words(respondent: PromptedModel, asked: Ask) -> str:
+    messages: tuple[Message, ...] = (await respondent.request(asked)).content.messages
+    return "\n".join(message.content for message in messages)
+
+
+async def test_an_unsteered_prompt_is_one_request_for_all_cultures(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    digests = {
+        (await respondent.request(ask(library, Method.PLAIN, culture=culture))).digest
+        for culture in ("DEU", "KEN")
+    }
+
+    assert len(digests) == 1
+
+
+async def test_what_decides_the_answer_decides_the_digest(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    asks = [
+        ask(library, Method.PLAIN),
+        ask(library, Method.PERSONA),
+        ask(library, Method.PERSONA, culture="KEN"),
+        ask(library, Method.ICL),
+        ask(library, Method.ICL, control=Control.REVERSED),
+        ask(library, Method.PLAIN, order=OWN_ORDER[::-1]),
+    ]
+
+    assert len({(await respondent.request(one)).digest for one in asks}) == len(asks)
+
+
+async def test_the_exemplars_are_the_nearest_that_are_not_barred(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    # At 40 degrees from each other: Q1 and Q3 are the nearest to Q2.
+    request = await respondent.request(ask(library, Method.ICL))
+
+    assert set(request.shown) == {"tiny:Q1", "tiny:Q3"}
+    assert "tiny:Q2" not in request.shown
+
+
+async def test_reversed_exemplars_show_the_shares_from_the_other_end(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    # DEU, the first culture, says 'often' to Q1 most: 10, 70, 10, 10 percent.
+    assert "1. 10%, 2. 70%, 3. 10%, 4. 10%" in await words(respondent, ask(library, Method.ICL))
+    control = ask(library, Method.ICL, control=Control.REVERSED)
+    assert "1. 10%, 2. 10%, 3. 70%, 4. 10%" in await words(respondent, control)
+
+
+async def test_foreign_exemplars_are_those_of_the_culture_before(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    # Before KEN comes DEU.
+    foreign = ask(library, Method.ICL, culture="KEN", control=Control.FOREIGN)
+
+    assert await words(respondent, foreign) == await words(respondent, ask(library, Method.ICL))
+
+
+async def test_options_stand_in_the_order_asked_for(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    backwards = await words(respondent, ask(library, Method.PLAIN, order=OWN_ORDER[::-1]))
+
+    assert "1. never\n2. seldom\n3. often\n4. always" in backwards
+
+
+async def test_exemplars_without_room_are_not_claimed_to_be_shown(library: SurveyLibrary) -> None:
+    one = await prompted(library, PaperModel(room=1)).request(ask(library, Method.ICL))
+    none = await prompted(library, PaperModel(room=0)).request(ask(library, Method.ICL))
+
+    assert (len(one.shown), one.steered) == (1, True)
+    assert (len(none.shown), none.steered) == (0, False)
+
+
+async def test_a_question_too_long_for_the_model_has_no_answer(library: SurveyLibrary) -> None:
+    model = PaperModel(room=-1)
+    respondent = prompted(library, model)
+
+    response = await respondent.respond(await respondent.request(ask(library, Method.PLAIN)))
+
+    assert (response.logprobs, response.text, model.asked) == (None, None, [])
+
+
+async def test_a_seed_matters_where_an_answer_is_sampled(library: SurveyLibrary) -> None:
+    asks = [ask(library, Method.PLAIN, seed=seed) for seed in (0, 1)]
+    scored = prompted(library, PaperModel())
+    sampled = prompted(library, PaperModel(), decoding=Decoding(ReadBy.TEXT))
+
+    assert len({(await scored.request(one)).digest for one in asks}) == 1
+    assert len({(await sampled.request(one)).digest for one in asks}) == 2
+
+
+async def test_labels_of_several_tokens_are_asked_for_in_text(library: SurveyLibrary) -> None:
+    respondent = prompted(library, PaperModel(text="2"))
+
+    response = await respondent.respond(await respondent.request(ask(library, Method.PLAIN)))
+
+    assert response.text == "2"
+
+
+async def test_a_prompt_without_recipe_is_a_mistake(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    with pytest.raises(ValueError, match="recipe"):
+        await respondent.request(Ask(None, "DEU", library.questions[KEYS[0]], OWN_ORDER))
