@@ -121,7 +121,7 @@ async def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
     assert len(dying.asked) + len(second.asked) == len(unbroken.asked)
 
 
-@pytest.mark.parametrize("n_bytes", (0, 1, 2, 40, 150, 151, 400))
+@pytest.mark.parametrize("n_bytes", [0, 1, 2, 40, 150, 151, 400])
 async def test_a_kill_at_any_byte_costs_nothing_but_the_unfinished_line(
     tmp_path: Path, n_bytes: int
 ) -> None:
