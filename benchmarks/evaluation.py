@@ -50,8 +50,8 @@ class Timed:
     n_tokens: int = 0
 
     @property
-    def ms_per_request(self) -> float:
-        return 1000.0 * self.seconds / self.n_requests
+    def ms_per_answer(self) -> float:
+        return 1000.0 * self.seconds / self.n_answers
 
 
 @dataclass
@@ -165,18 +165,23 @@ class Generator:
 def _print(timed: dict[str, Timed]) -> None:
     ours = timed["milieu evaluate"]
     title = "Time per answer, embedded model, six methods"
-    table = Table("", "requests", "tokens each", "ms each", "times ours", title=title)
+    columns = ("", "answers", "requests", "tokens each", "ms per answer", "times ours")
+    table = Table(*columns, title=title)
     for name, of in timed.items():
         table.add_row(
             name,
+            str(of.n_answers),
             str(of.n_requests),
             f"{of.n_tokens / of.n_requests:.1f}",
-            f"{of.ms_per_request:.1f}",
-            f"{of.ms_per_request / ours.ms_per_request:.1f}",
+            f"{of.ms_per_answer:.1f}",
+            f"{of.ms_per_answer / ours.ms_per_answer:.1f}",
         )
     out.print(table)
-    per_answer = 1000.0 * ours.seconds / ours.n_answers
-    out.print(f"milieu evaluate, an unsteered request shared: {per_answer:.1f} ms per answer")
+    per_request = 1000.0 * ours.seconds / ours.n_requests
+    out.print(
+        "An answer without a culture is one request for all cultures; "
+        f"milieu evaluate takes {per_request:.1f} ms per request."
+    )
 
 
 if __name__ == "__main__":

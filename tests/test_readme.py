@@ -33,7 +33,10 @@ START_DEADLINE_S = 240.0
 # They would start this very test run, or are run by .ci/run before it.
 ONLY_PLANNED = ("make test", "make check")
 # Each has a vLLM already; a smaller dose shows that the command works.
-DOSED = {"make bench": "--requests 8 --rounds 1", "make evaluate": "--k 2 --questions 3"}
+DOSED = {
+    "make bench": "--requests 8 --rounds 1",
+    "make evaluate": "--questions 3 -c DE --out {out}",
+}
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 
@@ -120,9 +123,43 @@ def test_the_readme_has_commands_of_every_kind() -> None:
     assert len(blocks("python")) == 1
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith(("curl", "milieu"))])
+def words_of(command: str) -> list[str]:
+    return shlex.split(command.replace("\\\n", " "))
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("milieu evaluate")])
+def test_an_evaluation(command: str, real_vllm: ServedVllm, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    shown = run(
+        [*words_of(command), "--questions", "2", "--out", str(out)],
+        MILIEU_VLLM__URLS=real_vllm.url,
+        MILIEU_VLLM__MODEL=real_vllm.model,
+        MILIEU_VLLM__API_KEY=real_vllm.api_key,
+        MILIEU_CACHE_FOLDER=str(tmp_path),
+    )
+
+    assert "over plain" in shown
+    assert (out / "report.html").is_file()
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("milieu packs import")])
+def test_an_import(command: str, tmp_path: Path) -> None:
+    words = words_of(command)
+    place = words.index("--out") + 1
+    words[place] = str(tmp_path / words[place])
+
+    assert "MILIEU_PACK_FOLDERS" in run(words)
+    assert run(["milieu", "packs"], MILIEU_PACK_FOLDERS=str(tmp_path / "my-packs"))
+
+
+def is_asked_of_a_service(command: str) -> bool:
+    own = ("milieu evaluate", "milieu packs")
+    return command.startswith(("curl", "milieu")) and not command.startswith(own)
+
+
+@pytest.mark.parametrize("command", [c for c in commands() if is_asked_of_a_service(c)])
 def test_curl_and_milieu(command: str, service: str, tmp_path: Path) -> None:
-    words = shlex.split(command.replace(ADDRESS, service).replace("\\\n", " "))
+    words = words_of(command.replace(ADDRESS, service))
     if words[0] == "curl":
         words[1:1] = ["--silent", "--show-error", "--fail-with-body", "--max-time", "60"]
     port = service.rpartition(":")[2]
@@ -156,13 +193,13 @@ def test_make(command: str, service: str, real_vllm: ServedVllm, tmp_path: Path)
         assert str(BIN) in run(make(target, "--dry-run"))
     elif command in DOSED:
         shown = run(
-            make(target, f"ARGS={DOSED[command]}"),
+            make(target, "ARGS=" + DOSED[command].format(out=tmp_path / "run")),
             MILIEU_VLLM__URLS=real_vllm.url,
             MILIEU_VLLM__MODEL=real_vllm.model,
             MILIEU_VLLM__API_KEY=real_vllm.api_key,
             MILIEU_CACHE_FOLDER=str(tmp_path),
         )
-        assert "│" in shown
+        assert "│" in shown or "over plain" in shown
     else:
         # The fixture has run it, and it answers.
         assert target == "serve"

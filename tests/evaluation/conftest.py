@@ -11,7 +11,8 @@ import pytest
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.importers.culturespa import ZERO_BASED
 from survey_data.library import SurveyLibrary
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from tests.packs import made_manifest
 
 Shares = Sequence[float] | None
 MakeLibrary = Callable[..., SurveyLibrary]
@@ -50,7 +51,7 @@ def make_library(catalogue: CultureCatalogue) -> MakeLibrary:
             for question, shares in zip(questions, row, strict=True)
             if shares
         )
-        return SurveyLibrary([Pack(_manifest("tiny"), questions, cells)], catalogue)
+        return SurveyLibrary([Pack(made_manifest("tiny"), questions, cells)], catalogue)
 
     return made
 
@@ -81,7 +82,7 @@ def released(shared: Path, catalogue: CultureCatalogue) -> SurveyLibrary:
         for question in questions
         if countries[country][question.source_item]
     )
-    return SurveyLibrary([Pack(_manifest("released"), questions, cells)], catalogue)
+    return SurveyLibrary([Pack(made_manifest("released"), questions, cells)], catalogue)
 
 
 def _released_cell(
@@ -95,19 +96,3 @@ def _released_cell(
     ]
     shares = tuple(share / sum(counted) for share in counted)
     return ResponseDistribution(question.key, country, shares)
-
-
-def _manifest(pack_id: str) -> PackManifest:
-    return PackManifest(
-        id=pack_id,
-        title=pack_id,
-        source="made for tests",
-        citation="none",
-        weighted=False,
-        wording="own",
-        licence="CC0",
-        commercial_use=False,
-        fieldwork={"*": "2020"},
-        questions_sha256="",
-        shares_sha256="",
-    )

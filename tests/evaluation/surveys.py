@@ -22,7 +22,8 @@ from retrieval.prompting import ExemplarStyle, Message, Method, Steering
 from retrieval.selector import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from tests.packs import made_manifest
 
 CULTURES = ("DEU", "KEN", "MEX", "THA", "USA")
 N_QUESTIONS = 6
@@ -58,19 +59,7 @@ def tiny_library(*, not_asked: Mapping[str, Sequence[int]] | None = None) -> Sur
         for i, key in enumerate(KEYS)
         if i not in (not_asked or {}).get(culture, ())
     )
-    manifest = PackManifest(
-        id="tiny",
-        title="Tiny",
-        source="made up",
-        citation="none",
-        weighted=False,
-        wording="own",
-        licence="CC0",
-        commercial_use=True,
-        fieldwork={"*": "2020"},
-        questions_sha256="q",
-        shares_sha256="s",
-    )
+    manifest = made_manifest("tiny", questions_sha256="q", shares_sha256="s")
     return SurveyLibrary([Pack(manifest, questions, cells)], read_catalogue())
 
 

@@ -14,7 +14,8 @@ from retrieval.index import QuestionIndex
 from retrieval.index_files import library_index
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary, open_library
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from tests.packs import made_manifest
 
 
 class HashEncoder:
@@ -92,19 +93,7 @@ def make_library(catalogue: CultureCatalogue) -> Callable[..., SurveyLibrary]:
             )
             for i, text in enumerate(texts)
         )
-        manifest = PackManifest(
-            id="p",
-            title="Pack",
-            source="made up",
-            citation="none",
-            weighted=False,
-            wording="own",
-            licence="CC0",
-            commercial_use=True,
-            fieldwork={"*": "2020"},
-            questions_sha256=questions_sha256,
-            shares_sha256="",
-        )
+        manifest = made_manifest("p", questions_sha256=questions_sha256)
         cells = tuple(
             ResponseDistribution(question=question.key, culture=culture, shares=(0.75, 0.25))
             for culture, skips in skipped.items()

@@ -24,7 +24,8 @@ from retrieval.selector import (
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureNotCovered
 from survey_data.library import SurveyLibrary
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from tests.packs import made_manifest
 
 MakeLibrary = Callable[..., SurveyLibrary]
 MakeEncoder = Callable[..., Any]
@@ -234,19 +235,7 @@ def _one_country(items: Sequence[Mapping[str, Any]], catalogue: CultureCatalogue
         )
         for item in items
     )
-    manifest = PackManifest(
-        id="wvs",
-        title="WVS",
-        source="shared data",
-        citation="none",
-        weighted=False,
-        wording="official",
-        licence="none",
-        commercial_use=False,
-        fieldwork={},
-        questions_sha256="",
-        shares_sha256="",
-    )
+    manifest = made_manifest("wvs")
     answers = tuple(ResponseDistribution(question.key, "DEU", (1.0,)) for question in questions)
     return SurveyLibrary([Pack(manifest, questions, answers)], catalogue)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from survey_data.cultures import CultureCatalogue, read_catalogue
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
+from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from tests.packs import made_manifest
 
 MakePack = Callable[..., Pack]
 
@@ -40,19 +41,7 @@ def make_pack() -> MakePack:
             for i in range(n_questions)
         )
         return Pack(
-            manifest=PackManifest(
-                id=pack_id,
-                title="Tiny",
-                source="made up",
-                citation="none",
-                weighted=False,
-                wording="own",
-                licence="CC0",
-                commercial_use=commercial_use,
-                fieldwork={"*": "2020"},
-                questions_sha256="",
-                shares_sha256="",
-            ),
+            manifest=made_manifest(pack_id, commercial_use=commercial_use),
             questions=questions,
             distributions=tuple(
                 ResponseDistribution(

@@ -11,7 +11,7 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers import table
 from survey_data.importers.report import Imported
-from survey_data.model import PackManifest
+from tests.packs import made_manifest
 
 QUESTIONS = """id,topic,text,options,scale
 tea,Taste,Do you drink tea?,Yes|No,binary
@@ -36,19 +36,7 @@ class Tables:
         self.shares.write_text(SHARES)
 
     def read(self) -> Imported:
-        manifest = PackManifest(
-            id="own",
-            title="Own",
-            source="us",
-            citation="us",
-            weighted=False,
-            wording="own",
-            licence="CC0",
-            commercial_use=True,
-            fieldwork={"*": "2024"},
-            questions_sha256="",
-            shares_sha256="",
-        )
+        manifest = made_manifest("own", title="Own", fieldwork={"*": "2024"})
         return table.import_survey(self.questions, self.shares, self._catalogue, manifest=manifest)
 
 
