@@ -14,7 +14,15 @@ from mini_model.weights import WeightsInvalid
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
 
-KNOWN = (AppError, SurveyDataError, RetrievalError, EvaluationError, WeightsInvalid)
+KNOWN = (
+    AppError,
+    SurveyDataError,
+    RetrievalError,
+    EvaluationError,
+    WeightsInvalid,
+    # A file or folder that a command was given; the message names it.
+    OSError,
+)
 notes = Console(stderr=True)
 
 

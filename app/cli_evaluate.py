@@ -41,6 +41,12 @@ def evaluate(
         bool, typer.Option("--controls", help="icl with reversed and foreign answers as well.")
     ] = False,
     references: Annotated[bool, typer.Option(help="What needs no model, to compare with.")] = True,
+    reference_culture: Annotated[
+        list[str] | None, typer.Option(help="Whom references see; default: all of the pack.")
+    ] = None,
+    any_pack: Annotated[
+        bool, typer.Option("--any-pack", help="Exemplars from every loaded pack, not this one.")
+    ] = False,
     service: Annotated[
         str | None, typer.Option(help="Ask a running Milieu at this URL instead of vLLM.")
     ] = None,
@@ -88,8 +94,8 @@ def evaluate(
       milieu evaluate --gate baseline/figures.json
     """
     with explained():
-        if recorded and service:
-            raise OptionInvalid("--service", service, "not together with --recorded")
+        if service is not None:
+            _check_service(service, recorded, controls=controls, read_by=read_by)
         # Here, not above: its imports take seconds, and the other commands need none.
         from app.evaluating import evaluated, read_figures, rescored
         from app.evaluation_plan import EvaluateOptions
@@ -103,7 +109,9 @@ def evaluate(
             ks=tuple(k or ()),
             retrievers=tuple(retriever or ()),
             controls=controls,
+            any_pack=any_pack,
             references=references,
+            reference_cultures=tuple(reference_culture or ()),
             recorded=tuple(recorded or ()),
             service=service,
             n_questions=questions,
@@ -123,9 +131,24 @@ def evaluate(
             found = rescored(settings, rescore)
         else:
             with LiveProgress(notes) as progress:
-                found = asyncio.run(evaluated(settings, options, progress=progress))
+                doing = evaluated(settings, options, progress=progress, baseline=baseline)
+                found = asyncio.run(doing)
         print_figures(found.figures, found.folder)
         fallen = () if baseline is None else falls(found.figures, baseline)
         if baseline is not None:
             print_falls(fallen)
     sys.exit(FELL if fallen else 0)
+
+
+def _check_service(
+    url: str, recorded: list[str] | None, *, controls: bool, read_by: ReadBy
+) -> None:
+    """Refuse what a service does not do: it makes its prompts and reads its answers itself."""
+    if not url.startswith(("http://", "https://")):
+        raise OptionInvalid("--service", url, "http://host:port")
+    if recorded:
+        raise OptionInvalid("--service", url, "not together with --recorded")
+    if controls:
+        raise OptionInvalid("--controls", "with --service", "a model behind vLLM")
+    if read_by is not ReadBy.LOGPROBS:
+        raise OptionInvalid("--read-by", f"{read_by} with --service", "a model behind vLLM")

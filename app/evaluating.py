@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,14 +15,16 @@ from typing import Protocol
 import aiohttp
 from pydantic import ValidationError
 
-from app.evaluation_plan import EvaluateOptions, Planned, planned
+from app.evaluation_plan import Asker, EvaluateOptions, Planned, hash_of, planned
 from app.resources import open_resources, open_retrieval, read_library
 from app.respondents import MilieuService, VllmModel
 from app.settings import Settings
 from app.telemetry import Metrics
+from app.vllm_client import VllmClient
 from evaluation.asking import digest_of
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
+from evaluation.gate import check_baseline
 from evaluation.report.write import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
@@ -50,9 +53,16 @@ class Evaluation:
 
 
 async def evaluated(
-    settings: Settings, options: EvaluateOptions, *, progress: RunProgress | None = None
+    settings: Settings,
+    options: EvaluateOptions,
+    *,
+    progress: RunProgress | None = None,
+    baseline: Figures | None = None,
 ) -> Evaluation:
     """Ask everything, or what is left to ask, and write figures and report.
+
+    With a `baseline` to be held to, nothing is asked where it is of no use, and a run that was
+    finished before is no answer: what is served now has to be asked.
 
     Raises:
         OptionInvalid: an option names something that is not there.
@@ -60,11 +70,18 @@ async def evaluated(
     """
     async with _opened(settings, options) as opened:
         spec, respondents = opened.spec, opened.respondents
+        if baseline is not None:
+            check_baseline(baseline, pack=spec.pack, compared=spec.compared)
         described = spec.model_dump(mode="json")
-        # Named after the run, so that the same command goes on with what it began.
-        folder = options.out or RESULTS / f"{spec.pack}-{digest_of(described)[:8]}"
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        with RunFolder(folder, settings=described, created=now) as results:
+        now = datetime.now(UTC)
+        folder = options.out or RESULTS / _folder_name(spec, now, gated=baseline is not None)
+        with RunFolder(
+            folder, settings=described, created=now.isoformat(" ", "seconds")
+        ) as results:
+            if baseline is not None and results.is_finished:
+                raise RunFolderInvalid(
+                    folder, "a finished run", "a new folder, as a gate asks anew"
+                )
             plan = spec.plan(opened.library, respondents)
             if progress is not None:
                 progress.on_planned(plan.n_asks(), n_kept=len(results.answers))
@@ -76,29 +93,54 @@ def scored(folder: Path, library: SurveyLibrary) -> Evaluation:
     """Compute figures and report of a finished run from its answers, without a model.
 
     Raises:
-        RunFolderInvalid: the folder holds no finished run.
+        RunFolderInvalid: the folder holds no run, or the loaded pack is another than was asked.
+        AnswersMissing: the run was not finished.
     """
     with RunFolder.reopen(folder) as results:
-        try:
-            spec = RunSpec.model_validate_json(json.dumps(results.settings))
-        except ValidationError as exc:
+        spec = _read_spec(results)
+        library.manifest(spec.pack)
+        pack = next(each for each in library.packs if each.manifest.id == spec.pack)
+        if hash_of(pack) != spec.packs[spec.pack]:
             raise RunFolderInvalid(
                 folder,
-                f"another form of run.json ({exc.errors()[0]['msg']})",
-                "one of this version",
-            ) from exc
-        title = library.manifest(spec.pack).title
+                f"a run on another version of the pack '{spec.pack}'",
+                "the questions and figures that were asked",
+            )
+        about = About(
+            respondent=spec.respondent,
+            pack=spec.pack,
+            compared=spec.compared,
+            pack_title=pack.manifest.title,
+            created=results.created,
+            settings=spec.described(),
+        )
         figures = score_run(
             spec.plan(library, {}),
             asked=results.read_asks(),
             answers=results.answers,
             sections=spec.section_plans(),
-            about=About(spec.respondent, spec.pack, title, results.created, spec.described()),
+            about=about,
             scoring=Scoring(spec.decoding.read_by, spec.min_label_mass),
         )
         results.write_text(FIGURES, figures.model_dump_json(indent=2) + "\n")
-    write_report(figures, folder)
+        write_report(figures, folder)
     return Evaluation(folder, figures)
+
+
+def _read_spec(results: RunFolder) -> RunSpec:
+    try:
+        return RunSpec.model_validate_json(json.dumps(results.settings))
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False)[0]["msg"]
+        found, expected = f"another form of run.json ({fault})", "that of this version"
+        raise RunFolderInvalid(results.path, found, expected) from exc
+
+
+def _folder_name(spec: RunSpec, now: datetime, *, gated: bool) -> str:
+    """Return a name after the run, so that the same command goes on with what it began."""
+    if gated:
+        return f"{spec.pack}-gate-{now:%Y%m%d-%H%M%S}"
+    return f"{spec.pack}-{digest_of(spec.model_dump(mode='json'))[:8]}"
 
 
 def rescored(settings: Settings, folder: Path) -> Evaluation:
@@ -118,8 +160,8 @@ def read_figures(file: Path) -> Figures:
     """
     try:
         return Figures.model_validate_json(file.read_bytes())
-    except FileNotFoundError as exc:
-        raise BaselineInvalid(f"{file} is missing") from exc
+    except OSError as exc:
+        raise BaselineInvalid(f"{file} cannot be read ({exc.strerror})") from exc
     except ValidationError as exc:
         fault = exc.errors(include_url=False)[0]
         where = ".".join(map(str, fault["loc"]))
@@ -131,16 +173,36 @@ async def _opened(settings: Settings, options: EvaluateOptions) -> AsyncIterator
     """Open whoever is asked: vLLM only where prompts are sent to it."""
     if options.methods and options.service is None:
         async with open_resources(settings, Metrics()) as resources:
-            model = VllmModel(resources.vllm, resources.context, model=settings.model)
             library = resources.pipeline.library
-            yield planned(settings, options, library, retrieval=resources.retrieval, model=model)
+            model = VllmModel(resources.vllm, resources.context, model=settings.model)
+            asker = Asker(model=model, identity=await _identity(settings, resources.vllm))
+            yield planned(settings, options, library, retrieval=resources.retrieval, asker=asker)
         return
     library = read_library(settings, read_catalogue())
     retrieval = await asyncio.to_thread(open_retrieval, settings, library)
     if options.service is None:
-        yield planned(settings, options, library, retrieval=retrieval)
+        yield planned(settings, options, library, retrieval=retrieval, asker=Asker())
         return
     key = settings.api_keys[0].get_secret_value() if settings.api_keys else ""
     async with aiohttp.ClientSession() as session:
         service = MilieuService(options.service, session, n_orders=options.n_orders, api_key=key)
-        yield planned(settings, options, library, retrieval=retrieval, service=service)
+        asker = Asker(service=service, identity=await service.identity())
+        yield planned(settings, options, library, retrieval=retrieval, asker=asker)
+
+
+async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:
+    """Return what the served model is: the hash of its files, or where it is and what it is of."""
+    if not settings.vllm.urls:
+        return {"model files": await asyncio.to_thread(_hash_of_files, settings.vllm.model_path)}
+    cards = {card.id: card for card in await vllm.models()}
+    root = cards[settings.model].root if settings.model in cards else "unknown"
+    return {"model root": root, "vLLM servers": ", ".join(settings.vllm.urls)}
+
+
+def _hash_of_files(folder: Path) -> str:
+    hashes = {}
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            with file.open("rb") as data:
+                hashes[file.name] = hashlib.file_digest(data, "sha256").hexdigest()
+    return digest_of(hashes)

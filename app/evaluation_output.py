@@ -60,6 +60,8 @@ class LiveProgress:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
+        if kind is not None and self._total:
+            self._console.print("What was answered is kept; the same command goes on from there.")
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
         """See `app.evaluating.RunProgress`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,7 +15,7 @@ from app.errors import OptionInvalid
 from app.resources import Retrieval
 from app.respondents import MilieuService, VllmModel
 from app.settings import Settings
-from evaluation.asking import Condition, Respondent
+from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.prompted import Decoding, PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import make_references
@@ -47,7 +48,9 @@ class EvaluateOptions:
     ks: tuple[int, ...] = ()
     retrievers: tuple[SelectorName, ...] = ()
     controls: bool = False
+    any_pack: bool = False
     references: bool = True
+    reference_cultures: tuple[str, ...] = ()
     recorded: tuple[str, ...] = ()
     service: str | None = None
     n_questions: int | None = None
@@ -58,6 +61,18 @@ class EvaluateOptions:
     decoding: Decoding = field(default_factory=Decoding)
     n_concurrent: int = 64
     out: Path | None = None
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who is put the methods: a model by prompts, a service, or nobody (recorded answers alone).
+
+    `identity` is what it is, as far as it can be told from outside.
+    """
+
+    model: VllmModel | None = None
+    service: MilieuService | None = None
+    identity: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,10 +90,9 @@ def planned(
     library: SurveyLibrary,
     *,
     retrieval: Retrieval,
-    model: VllmModel | None = None,
-    service: MilieuService | None = None,
+    asker: Asker,
 ) -> Planned:
-    """Return the run that `options` ask for, with the methods put to `model` or to `service`.
+    """Return the run that `options` ask for, with the methods put to `asker`.
 
     Raises:
         OptionInvalid: an option names something that is not there, or nothing is left to ask.
@@ -87,62 +101,88 @@ def planned(
     """
     pack = _pack(library, options.pack)
     cultures = _cultures(library, pack, options)
-    split = _split(settings, options, library, pack, retrieval.index)
-    barred = split.barred
+    seen_by_references = _reference_cultures(library, pack, options)
+    split = _split(settings, options, library, pack=pack, index=retrieval.index)
     references: tuple[Condition, ...] = ()
     if options.references:
         references = make_references(
             library,
             pack.manifest.id,
-            cultures,
-            barred=lambda key: barred.get(key, frozenset()),
+            seen_by_references,
+            barred=lambda key: split.barred.get(key, frozenset()),
             nearest=lambda key: _nearest(retrieval.index, key),
             k=settings.answer.k,
         )
-    methods = _methods(settings, options)
-    asker: Respondent | None = service
-    if model is not None:
-        asker = PromptedModel(
-            model,
-            library=library,
-            index=retrieval.index,
-            encoder=retrieval.encoder,
-            cultures=cultures,
-            barred=barred,
-            decoding=options.decoding,
-            near_duplicate=settings.answer.near_duplicate,
-        )
-    recorded = _recorded(library, options)
-    conditions = (
-        *(c for c in methods if c.kind == "method"),
-        *(c for c in methods if c.kind == "control"),
-        *recorded,
-        *(ConditionSpec(name=c.name, kind=c.kind) for c in references),
-    )
-    if not conditions:
-        raise OptionInvalid("--method", "none", "a method, --recorded or --references")
-    names = [condition.name for condition in methods]
-    respondents = {} if asker is None else dict.fromkeys(names, asker)
-    respondents |= {c.name: c.respondent for c in references}
-    respondents |= {spec.name: answers for spec, answers in recorded.items()}
+    methods = _methods(settings, options, pack)
+    recorded = _recorded(library, options, cultures)
+    respondents: dict[str, Respondent] = {c.name: c.respondent for c in references}
+    respondents |= {condition.name: answers for condition, answers in recorded.items()}
+    respondent = _respondent(settings, options, library, pack, split, retrieval, asker)
+    if respondent is not None:
+        respondents |= {condition.name: respondent for condition in methods}
     spec = RunSpec(
-        respondent=_called(asker, recorded),
+        respondent=_called(respondent, recorded),
+        identity=asker.identity,
         pack=pack.manifest.id,
-        packs={p.manifest.id: p.manifest.shares_sha256 for p in library.packs},
+        packs={each.manifest.id: hash_of(each) for each in _exemplar_packs(library, pack, options)},
         cultures=cultures,
+        reference_cultures=seen_by_references,
+        n_nearest=settings.answer.k,
         questions=split.asked,
-        conditions=conditions,
-        sections=_sections(settings, cultures, split.asked, is_vllm=model is not None),
-        barred=_barred_in_words(settings, options),
+        conditions=_conditions(methods, recorded, references),
+        sections=_sections(settings, cultures, split.asked, is_vllm=asker.model is not None),
+        barred=_barred_in_words(settings, options, asker),
         encoder=retrieval.index.model_id,
         n_orders=options.n_orders,
         seeds=tuple(range(options.n_seeds)),
-        asked_once=tuple(names) if service is not None else (),
+        asked_once=tuple(c.name for c in methods) if asker.service is not None else (),
         decoding=options.decoding,
         min_label_mass=settings.answer.min_label_mass,
         versions=_versions(),
     )
     return Planned(spec, library, respondents)
+
+
+def hash_of(pack: Pack) -> str:
+    """Return the hash of a pack's questions and figures."""
+    return digest_of(pack.manifest.questions_sha256, pack.manifest.shares_sha256)
+
+
+def _respondent(
+    settings: Settings,
+    options: EvaluateOptions,
+    library: SurveyLibrary,
+    pack: Pack,
+    split: QuestionSplit,
+    retrieval: Retrieval,
+    asker: Asker,
+) -> Respondent | None:
+    if asker.model is None:
+        return asker.service
+    return PromptedModel(
+        asker.model,
+        library=library,
+        index=retrieval.index,
+        encoder=retrieval.encoder,
+        cultures=pack.cultures,
+        barred=split.barred,
+        decoding=options.decoding,
+        near_duplicate=settings.answer.near_duplicate,
+    )
+
+
+def _conditions(
+    methods: Sequence[ConditionSpec],
+    recorded: Iterable[ConditionSpec],
+    references: Iterable[Condition],
+) -> tuple[ConditionSpec, ...]:
+    found = (*methods, *recorded, *(ConditionSpec(name=c.name, kind=c.kind) for c in references))
+    if not found:
+        raise OptionInvalid("--method", "none", "a method, --recorded or --references")
+    for name, n_times in Counter(condition.name for condition in found).items():
+        if n_times > 1:
+            raise OptionInvalid("--recorded", name, "a file of another name, as that one is taken")
+    return found
 
 
 def _pack(library: SurveyLibrary, name: str) -> Pack:
@@ -154,24 +194,51 @@ def _cultures(library: SurveyLibrary, pack: Pack, options: EvaluateOptions) -> t
     if not options.cultures:
         apart = read_split().cultures
         return tuple(c for c in pack.cultures if c in apart or not options.held_out_only)
-    codes = [library.catalogue.resolve(text).code for text in options.cultures]
-    for text, code in zip(options.cultures, codes, strict=True):
+    return _codes(library, pack, options.cultures, option="--culture")
+
+
+def _reference_cultures(
+    library: SurveyLibrary, pack: Pack, options: EvaluateOptions
+) -> tuple[str, ...]:
+    given = options.reference_cultures
+    if not given:
+        return pack.cultures
+    return _codes(library, pack, given, option="--reference-culture")
+
+
+def _codes(
+    library: SurveyLibrary, pack: Pack, given: Sequence[str], *, option: str
+) -> tuple[str, ...]:
+    codes = [library.catalogue.resolve(text).code for text in given]
+    for text, code in zip(given, codes, strict=True):
         if code not in pack.cultures:
-            raise OptionInvalid("--culture", text, f"one of {', '.join(pack.cultures)}")
+            raise OptionInvalid(option, text, f"one of {', '.join(pack.cultures)}")
     return tuple(sorted(set(codes)))
+
+
+def _exemplar_packs(
+    library: SurveyLibrary, pack: Pack, options: EvaluateOptions
+) -> tuple[Pack, ...]:
+    if not options.any_pack:
+        return (pack,)
+    return (pack, *(other for other in library.packs if other is not pack))
 
 
 def _split(
     settings: Settings,
     options: EvaluateOptions,
     library: SurveyLibrary,
+    *,
     pack: Pack,
     index: QuestionIndex,
 ) -> QuestionSplit:
+    """Return what is asked; of other packs nothing is shown, unless exemplars are from any."""
     keys = [question.key for question in pack.questions]
     if options.held_out_only:
         apart = read_split().questions
         keys = [key for key in keys if key in apart]
+        if not keys:
+            raise OptionInvalid("--held-out", pack.manifest.id, "a pack with held-out questions")
     keys = keys[: options.n_questions]
     if len(keys) < 2:
         raise OptionInvalid("--questions", str(len(keys)), "2 or more, so that there are intervals")
@@ -180,24 +247,35 @@ def _split(
         raise OptionInvalid("--test-share", found, "a share within 0 and 1, both excluded")
     threshold = settings.answer.same_question
     if options.test_share is None:
-        return leave_one_out(keys, questions=library.questions, index=index, threshold=threshold)
-    return held_out(
-        keys,
-        questions=library.questions,
-        index=index,
-        share=options.test_share,
-        threshold=threshold,
+        split = leave_one_out(keys, questions=library.questions, index=index, threshold=threshold)
+    else:
+        split = held_out(
+            keys,
+            questions=library.questions,
+            index=index,
+            share=options.test_share,
+            threshold=threshold,
+        )
+    usable = {q.key for each in _exemplar_packs(library, pack, options) for q in each.questions}
+    others = library.questions.keys() - usable
+    return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})
+
+
+def _barred_in_words(settings: Settings, options: EvaluateOptions, asker: Asker) -> str:
+    if asker.service is not None:
+        return "what the service takes for the question itself"
+    like = (
+        "itself, the same item or words in another pack, every question with a cosine of "
+        f"{settings.answer.same_question:g} or more"
     )
-
-
-def _barred_in_words(settings: Settings, options: EvaluateOptions) -> str:
-    like = f"itself and every question with a cosine of {settings.answer.same_question:g} or more"
     if options.test_share is None:
         return like
-    return f"every asked question ({options.test_share:.0%} of the pack), and each one's like"
+    return f"every asked question ({options.test_share:.0%} of the pack), and of each: {like}"
 
 
-def _methods(settings: Settings, options: EvaluateOptions) -> tuple[ConditionSpec, ...]:
+def _methods(settings: Settings, options: EvaluateOptions, pack: Pack) -> tuple[ConditionSpec, ...]:
+    if options.controls and len(pack.cultures) < 2:
+        raise OptionInvalid("--controls", "one culture", "a pack with another to show answers of")
     defaults = settings.answer
     return recipes(
         options.methods,
@@ -209,7 +287,7 @@ def _methods(settings: Settings, options: EvaluateOptions) -> tuple[ConditionSpe
 
 
 def _recorded(
-    library: SurveyLibrary, options: EvaluateOptions
+    library: SurveyLibrary, options: EvaluateOptions, asked_as: Sequence[str]
 ) -> dict[ConditionSpec, RecordedAnswers]:
     found = {}
     for text in options.recorded:
@@ -218,6 +296,8 @@ def _recorded(
             file, culture = text, ""
         answers = RecordedAnswers(Path(file))
         cultures = (library.catalogue.resolve(culture).code,) if culture else None
+        if cultures is not None and cultures[0] not in asked_as:
+            raise OptionInvalid("--recorded", text, f"one of the cultures {', '.join(asked_as)}")
         name = answers.name if cultures is None else f"{answers.name}, {cultures[0]}"
         spec = ConditionSpec(name=name, kind="recorded", cultures=cultures)
         if spec in found:

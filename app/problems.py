@@ -50,6 +50,7 @@ INTERNAL = (
     evaluation_errors.RespondentFailed,
     evaluation_errors.TooFewAnswers,
     evaluation_errors.BaselineInvalid,
+    evaluation_errors.AnswersMissing,
 )
 
 

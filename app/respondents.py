@@ -16,7 +16,7 @@ from app.vllm_wire import ChatRequest
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Decoding, Fit
-from retrieval.prompting import Message, Steering
+from retrieval.prompting import Message, Method, Steering
 
 # A restarted server is back within this: 1 + 2 + 4 + 8 + 16 + 32 seconds.
 N_TRIES = 7
@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 
 class VllmModel:
-    """A model behind vLLM; `evaluation.prompted.LanguageModel`."""
+    """A model behind vLLM; see `evaluation.prompted.LanguageModel` for what its methods promise.
+
+    Every one is patient: a server that is starting anew is waited for, up to a minute.
+    """
 
     def __init__(self, vllm: VllmClient, context: ContextWindow, *, model: str) -> None:
         self._vllm, self._context, self._model = vllm, context, model
@@ -46,12 +49,16 @@ class VllmModel:
 
         return await self._patiently(fitted)
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
+    async def scores(self, labels: Sequence[str]) -> bool:
+        ids = await self._patiently(lambda: self._vllm.label_token_ids(self._model, labels))
+        return ids is not None
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
         scored = await self._patiently(
             lambda: self._vllm.score(messages, labels, model=self._model)
         )
         if scored is None:
-            return None
+            raise ValueError(f"labels {', '.join(labels)} are not one token each")
         return Response(
             logprobs=scored.logprobs,
             prompt_tokens=scored.usage.prompt_tokens,
@@ -85,27 +92,51 @@ class VllmModel:
 class MilieuService:
     """A running Milieu service, asked by `/answer`; it retrieves and writes prompts itself.
 
-    It never shows the asked question's own answers, if it loads the pack; paraphrases it may.
+    It never shows the asked question's own answers, if it loads the pack; its like it may.
     """
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, *, n_orders: int, api_key: str = ""
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        *,
+        n_orders: int,
+        api_key: str = "",
     ) -> None:
         """Ask the service at `url`, which averages over `n_orders` option orders itself."""
         self._url, self._session, self._n_orders = url.rstrip("/"), session, n_orders
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._unsteered_as: dict[str, str] = {}
 
     @property
     def name(self) -> str:
         return self._url
 
+    async def identity(self) -> dict[str, str]:
+        """Return what the service says of itself: its models, the cultures that it covers.
+
+        Raises:
+            RespondentFailed: it does not answer, or is no Milieu service.
+        """
+        models = await self._get("/v1/models")
+        cultures = await self._get("/v1/cultures")
+        try:
+            named = ", ".join(sorted(model["id"] for model in json.loads(models)["data"]))
+        except (ValueError, KeyError, TypeError) as exc:
+            raise RespondentFailed(self.name, f"its models make no sense ({exc!r}).") from exc
+        return {"service's models": named, "service's surveys": digest_of(cultures)[:16]}
+
     async def request(self, ask: Ask) -> Request:
         if ask.recipe is None:
             raise ValueError("a service is asked by a recipe")
+        culture, question = ask.culture, ask.question
+        if ask.recipe.method is Method.PLAIN:
+            # The route wants a culture, but the answer is everybody's: one request for all.
+            culture = self._unsteered_as.setdefault(question.key, culture)
         body = {
-            "question": ask.question.text,
-            "options": list(ask.question.options),
-            "culture": ask.culture,
+            "question": question.text,
+            "options": list(question.options),
+            "culture": culture,
             "method": ask.recipe.method,
             "k": ask.recipe.k,
             "exemplar_style": ask.recipe.style,
@@ -116,21 +147,36 @@ class MilieuService:
         return Request(digest_of(self._url, body), body)
 
     async def respond(self, request: Request) -> Response:
+        body: dict[str, Any] = request.content
+
         async def ask() -> Response:
-            async with self._session.post(
-                f"{self._url}/answer",
-                json=request.content,
+            return _response(self.name, await self._send("POST", "/answer", body), body)
+
+        return await self._patiently(ask)
+
+    async def _get(self, path: str) -> str:
+        return await self._patiently(lambda: self._send("GET", path))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(call, self.name, (aiohttp.ClientError, TimeoutError, _Later))
+
+    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
+        try:
+            async with self._session.request(
+                method,
+                self._url + path,
+                json=body,
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
             ) as reply:
-                text = await reply.text()
-                if reply.status in (429, 502, 503, 504):
-                    raise _Later(f"status {reply.status}")
-                if reply.status != 200:
-                    raise RespondentFailed(self.name, f"status {reply.status}: {text[:300]}.")
-                return _response(self.name, text)
-
-        return await patiently(ask, self.name, (aiohttp.ClientError, TimeoutError, _Later))
+                text = (await reply.read()).decode("utf-8", "replace")
+        except aiohttp.InvalidURL as exc:
+            raise RespondentFailed(self.name, "that is no address.") from exc
+        if reply.status in (429, 502, 503, 504):
+            raise _Later(f"status {reply.status}")
+        if reply.status != 200:
+            raise RespondentFailed(self.name, f"status {reply.status}: {text[:300]}.")
+        return text
 
 
 class _Later(Exception):
@@ -159,18 +205,25 @@ async def patiently(
     raise AssertionError("the last attempt returns or raises")
 
 
-def _response(name: str, text: str) -> Response:
+def _response(name: str, text: str, body: dict[str, Any]) -> Response:
+    n_options, is_plain = len(body["options"]), body["method"] == Method.PLAIN
     try:
         reply: dict[str, Any] = json.loads(text)
-        shares, option, usage = reply["shares"], reply["option"], reply["usage"]
-        if option is None:
-            return Response(text=reply["answer"] or "", prompt_tokens=usage["prompt_tokens"])
+        usage, option = reply["usage"], reply["option"]
+        shares = None
+        if reply["shares"] is not None:
+            shares = tuple(float(share["share"]) for share in reply["shares"])
+        # Options that a client sends are numbered from 1.
+        index = None if option is None else int(option["number"]) - 1
+        if index not in (None, *range(n_options)) or len(shares or body["options"]) != n_options:
+            raise ValueError(f"an option or shares that {n_options} options do not have")
         return Response(
-            # Options that a client sends are numbered from 1.
-            option=option["number"] - 1,
-            shares=None if shares is None else tuple(share["share"] for share in shares),
-            prompt_tokens=usage["prompt_tokens"],
-            completion_tokens=usage["completion_tokens"],
+            text=str(reply["answer"] or "") if index is None else None,
+            option=index,
+            shares=None if index is None else shares,
+            prompt_tokens=int(usage["prompt_tokens"]),
+            completion_tokens=int(usage["completion_tokens"]),
+            steered=is_plain or bool(reply["steered"]),
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise RespondentFailed(name, f"its reply is none of /answer ({exc!r}).") from exc

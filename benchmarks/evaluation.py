@@ -15,7 +15,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.evaluation_plan import EvaluateOptions, planned
+from app.evaluation_plan import Asker, EvaluateOptions, planned
 from app.resources import open_resources
 from app.respondents import VllmModel
 from app.settings import read_settings
@@ -69,6 +69,11 @@ class Watching:
         request: Request = await self.inner.request(ask)
         return request
 
+    def taken(self) -> list[tuple[Message, ...]]:
+        """Return the prompts since the last time."""
+        taken, self.prompts = self.prompts, []
+        return taken
+
     async def respond(self, request: Request) -> Response:
         prompt: Prompt = request.content
         self.prompts.append(prompt.messages)
@@ -94,19 +99,22 @@ async def measured(*, n_questions: int, n_generated: int, n_rounds: int) -> dict
     """Return what each way took."""
     ours, short, long = Timed(), Timed(), Timed()
     settings = read_settings()
-    options = EvaluateOptions(references=False, n_questions=n_questions)
+    options = EvaluateOptions(references=False, n_questions=n_questions * n_rounds)
     async with open_resources(settings, Metrics()) as resources:
         model = VllmModel(resources.vllm, resources.context, model=settings.model)
         library = resources.pipeline.library
-        prepared = planned(settings, options, library, retrieval=resources.retrieval, model=model)
+        asker = Asker(model=model)
+        prepared = planned(settings, options, library, retrieval=resources.retrieval, asker=asker)
         watching = {name: Watching(respondent) for name, respondent in prepared.respondents.items()}
         plan = prepared.spec.plan(library, dict(watching))
         generate = Generator(WEIGHTS)
         for number in range(n_rounds):
-            await _timed_run(plan, ours, n_concurrent=options.n_concurrent)
-            prompts = [prompt for each in watching.values() for prompt in each.prompts]
-            step = max(1, len(prompts) // n_generated)
-            some = prompts[number % step :: step][:n_generated]
+            # Other questions each time, so that no server has seen a prompt before.
+            questions = plan.questions[number * n_questions : (number + 1) * n_questions]
+            part = replace(plan, questions=questions)
+            await _timed_run(part, ours, n_concurrent=options.n_concurrent)
+            prompts = [prompt for each in watching.values() for prompt in each.taken()]
+            some = prompts[:: max(1, len(prompts) // n_generated)][:n_generated]
             await asyncio.to_thread(generate.timed, some, short, at_least=1)
             await asyncio.to_thread(generate.timed, some, long, at_least=N_NEW_TOKENS)
     return {

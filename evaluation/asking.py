@@ -89,6 +89,7 @@ class Response:
         option: index of the option, where the respondent itself says which it chose.
         shares: one share per option, in option order, from a respondent that gives shares itself.
         prompt_tokens, completion_tokens: what it cost, 0 without a model.
+        steered: False where the respondent says itself that it did not speak for the culture.
     """
 
     logprobs: tuple[float, ...] | None = None
@@ -97,6 +98,7 @@ class Response:
     shares: tuple[float, ...] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    steered: bool = True
 
 
 class Respondent(Protocol):

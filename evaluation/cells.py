@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from evaluation import metrics
 from evaluation.asking import Condition, Response
+from evaluation.errors import AnswersMissing
 from evaluation.prompted import ReadBy
 from evaluation.reading import (
     MIN_LABEL_MASS,
@@ -47,7 +48,8 @@ class Cells:
             there are none.
         missed, widest: (a - g)² and (n - 1)², the parts of the alignment score.
         position: index / (n - 1) of the chosen option.
-        unreadable, refused, not_steered: 1.0 where so, else 0.0.
+        unreadable, refused, not_steered: 1.0 where so, else 0.0; of several option orders the
+            part where it was so.
         order_shift, order_flips: how far the answer depends on the option order.
     """
 
@@ -77,11 +79,16 @@ class Cells:
 
 
 class _Answer(NamedTuple):
-    """What one cell came to: the reading over all orders, and that of each order alone."""
+    """What one cell came to: the reading over all orders, and that of each order alone.
+
+    `unreadable` and `refused` are the shares of orders in which it could not be read, or was
+    refused; log-probabilities are averaged over the orders first, and then read or not.
+    """
 
     reading: Reading
     by_order: tuple[Reading, ...]
-    refused: bool
+    unreadable: float
+    refused: float
     steered: bool
 
 
@@ -112,15 +119,23 @@ def read_cells(
             if people is None:
                 continue
             keys = [AskKey(condition.name, row.culture, question.key, o, row.seed) for o in orders]
-            given = [answers[asked[key].digest] for key in keys]
+            given = [_given(answers, asked, key) for key in keys]
             answer = _answer(question, given, orders, read_by, min_label_mass)
-            answer = answer._replace(steered=all(asked[key].steered for key in keys))
+            if not all(asked[key].steered for key in keys):
+                answer = answer._replace(steered=False)
             for name, value in _scores(question, people, answer).items():
                 arrays[name][i, j] = value
             if answer.reading.shares is not None:
                 shares[i, j] = 0.0
                 shares[i, j, : len(question.options)] = answer.reading.shares
     return Cells(rows=rows, shares=shares, **arrays)
+
+
+def _given(answers: Mapping[str, Response], asked: Mapping[AskKey, Asked], key: AskKey) -> Response:
+    if key not in asked or asked[key].digest not in answers:
+        found = f"no answer to {key.question} as {key.culture} under '{key.condition}'"
+        raise AnswersMissing(found)
+    return answers[asked[key].digest]
 
 
 def people_shares(plan: RunPlan) -> Floats:
@@ -157,15 +172,16 @@ def _answer(
     pairs = list(zip(given, orders, strict=True))
     by_order = tuple(_read(question, r, order, read_by, min_label_mass) for r, order in pairs)
     logprobs = [response.logprobs for response in given if response.logprobs is not None]
+    steered = all(response.steered for response in given)
     if len(logprobs) == len(given):
         reading = read_labels(logprobs, orders, min_label_mass=min_label_mass)
-    else:
-        reading = _together(by_order)
-    refused = any(
+        return _Answer(reading, by_order, float(reading.unreadable), 0.0, steered)
+    refused = [
         one.unreadable and response.text is not None and metrics.is_refusal(response.text)
         for one, response in zip(by_order, given, strict=True)
-    )
-    return _Answer(reading, by_order, refused, steered=True)
+    ]
+    unreadable = sum(one.unreadable for one in by_order) / len(by_order)
+    return _Answer(_together(by_order), by_order, unreadable, sum(refused) / len(refused), steered)
 
 
 def _read(
@@ -220,8 +236,8 @@ def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -
     reading, gold = answer.reading, people.mode
     ordered = question.scale is not Scale.NOMINAL
     found = {
-        "unreadable": float(reading.unreadable),
-        "refused": float(answer.refused),
+        "unreadable": answer.unreadable,
+        "refused": answer.refused,
         "not_steered": float(not answer.steered),
         "widest": float((n_options - 1) ** 2),
         "order_flips": metrics.order_flips([one.option for one in answer.by_order]),
@@ -234,11 +250,14 @@ def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -
         return found | worst | {"wasserstein": 1.0 if ordered else math.nan}
     chosen = reading.option
     shares = reading.shares or _one_hot(chosen, n_options)
+    moved = metrics.wasserstein(shares, people.shares) if ordered else math.nan
+    soft = metrics.soft_accuracy(chosen, gold, n_options=n_options, scale=question.scale)
+    read = 1.0 - answer.unreadable
     return found | {
-        "similarity": metrics.distribution_similarity(shares, people.shares),
-        "wasserstein": metrics.wasserstein(shares, people.shares) if ordered else math.nan,
-        "exact": metrics.exact_match(chosen, gold),
-        "soft": metrics.soft_accuracy(chosen, gold, n_options=n_options, scale=question.scale),
+        "similarity": read * metrics.distribution_similarity(shares, people.shares),
+        "wasserstein": read * moved + answer.unreadable,
+        "exact": read * metrics.exact_match(chosen, gold),
+        "soft": read * soft,
         "missed": float((chosen - gold) ** 2),
         "position": chosen / (n_options - 1),
     }

@@ -79,6 +79,16 @@ class AnswerNotRecorded(EvaluationError):
         self.file = file
 
 
+class AnswersMissing(EvaluationError):
+    """A run is scored that has not been finished."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"The run is not finished: found {found}. Start it again to its end; what was answered "
+            "is kept."
+        )
+
+
 class BaselineInvalid(EvaluationError):
     """A gate has nothing to compare with."""
 

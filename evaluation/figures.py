@@ -136,13 +136,15 @@ class CulturalMap(_Figures):
 class Figures(_Figures):
     """Everything that a report says.
 
-    `culture_names` gives the English name of each code. `settings` are the run's, for the reader:
-    label to value. The first section is over all cells.
+    `compared` is a hash over what was asked: two runs with the same one can be compared, culture by
+    culture. `culture_names` gives the English name of each code. `settings` are the run's, for the
+    reader: label to value. The first section is over all cells.
     """
 
     schema_version: int = SCHEMA_VERSION
     respondent: str
     pack: str
+    compared: str
     pack_title: str
     created: str
     settings: dict[str, str]

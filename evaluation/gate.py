@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from evaluation.errors import BaselineInvalid
-from evaluation.figures import Figures, Interval
+from evaluation.figures import SCHEMA_VERSION, ConditionFigures, Figures, Interval
 
 
 class Fall(NamedTuple):
@@ -18,6 +18,28 @@ class Fall(NamedTuple):
     baseline: Interval
 
 
+def check_baseline(baseline: Figures, *, pack: str, compared: str) -> None:
+    """Return where a run that asks `compared` can be held against `baseline`.
+
+    Raises:
+        BaselineInvalid: the baseline is of another pack, of other questions or figures of it, of
+            another form, or of no method, so that nothing could fall.
+    """
+    if baseline.schema_version != SCHEMA_VERSION:
+        raise BaselineInvalid(
+            f"its schema_version is {baseline.schema_version}, this version's {SCHEMA_VERSION}"
+        )
+    if baseline.pack != pack:
+        raise BaselineInvalid(f"the baseline is of pack '{baseline.pack}', this run of '{pack}'")
+    if baseline.compared != compared:
+        raise BaselineInvalid(
+            "the baseline asked other questions of the pack, in other option orders, with other "
+            "seeds, or the pack had other figures"
+        )
+    if not any(of.by_culture for of in _methods(baseline)):
+        raise BaselineInvalid("the baseline has figures of no method")
+
+
 def falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
     """Return every culture of `baseline` that is now below its interval there.
 
@@ -26,19 +48,12 @@ def falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
     baseline measured and the new run did not is a fall too.
 
     Raises:
-        BaselineInvalid: the baseline is of another pack or of no method, so that nothing could
-            fall.
+        BaselineInvalid: as for `check_baseline`.
     """
-    if baseline.pack != figures.pack:
-        raise BaselineInvalid(
-            f"the baseline is of pack '{baseline.pack}', this run of '{figures.pack}'"
-        )
-    now = {of.name: of for of in figures.sections[0].conditions}
+    check_baseline(baseline, pack=figures.pack, compared=figures.compared)
+    now = {of.name: of for of in _methods(figures)}
     found: list[Fall] = []
-    methods = [of for of in baseline.sections[0].conditions if of.kind == "method"]
-    if not any(of.by_culture for of in methods):
-        raise BaselineInvalid("the baseline has figures of no method")
-    for then in methods:
+    for then in _methods(baseline):
         for culture, wanted in then.by_culture.items():
             own = now[then.name].by_culture.get(culture) if then.name in now else None
             for metric in ("similarity", "alignment"):
@@ -46,7 +61,13 @@ def falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
                 value: Interval | None = getattr(own, metric, None)
                 if interval is None:
                     continue
-                if value is None or value.value < interval.low:
+                # Not below, but not above either, is a value that is no number.
+                if value is None or not value.value >= interval.low:
                     is_value = None if value is None else value.value
                     found.append(Fall(then.name, culture, metric, is_value, interval))
     return tuple(found)
+
+
+def _methods(figures: Figures) -> list[ConditionFigures]:
+    first = figures.sections[0].conditions if figures.sections else ()
+    return [of for of in first if of.kind == "method"]

@@ -24,6 +24,9 @@ from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, ma
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
 
+# As much room as the service leaves for a label.
+LABEL_TOKENS = 4
+
 Build = Callable[[Steering], tuple[Message, ...]]
 
 
@@ -65,8 +68,11 @@ class LanguageModel(Protocol):
     async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
         """Return the prompt with as many exemplars as fit; None where not even none do."""
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
-        """Return the labels' log-probabilities, None where a label is not one token."""
+    async def scores(self, labels: Sequence[str]) -> bool:
+        """Return whether each label is one token, so that its log-probability can be had."""
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
+        """Return the labels' log-probabilities."""
 
     async def write(
         self, messages: Sequence[Message], *, decoding: Decoding, seed: int
@@ -75,10 +81,14 @@ class LanguageModel(Protocol):
 
 
 class Prompt(NamedTuple):
-    """What a request of `PromptedModel` holds; no messages where the question alone is too long."""
+    """What a request of `PromptedModel` holds; no messages where the question alone is too long.
+
+    `read_text` is whether the answer is had in text, and `seed` is then what it is sampled with.
+    """
 
     messages: tuple[Message, ...]
     labels: tuple[str, ...]
+    read_text: bool
     seed: int
 
 
@@ -99,8 +109,11 @@ class PromptedModel:
     ) -> None:
         """Take the parts of a prompt.
 
-        `cultures` are those asked as, for the `foreign` control: it shows the answers of the one
+        `cultures` are all of the pack, for the `foreign` control: it shows the answers of the one
         before. `barred[key]` are the questions never shown with question `key`.
+
+        Where log-probabilities are wanted, but the model has no token of its own for a label, the
+        question is answered in text by `decoding`.
         """
         self._model, self._library, self._index = model, library, index
         self._cultures, self._barred = tuple(cultures), barred
@@ -130,23 +143,26 @@ class PromptedModel:
         question = ask.question
         asked = AskedQuestion(question.text, question.options, question.first_number)
         shown = asked.reordered(ask.order)
+        by_text = self._decoding.read_by is not ReadBy.LOGPROBS
+        read_text = by_text or not await self._model.scores(asked.labels)
         fit = await self._model.fit(
-            steering, lambda some: survey_messages(shown, some), n_reply_tokens=self._reply_tokens
+            steering,
+            lambda some: survey_messages(shown, some),
+            n_reply_tokens=self._decoding.max_tokens if read_text else LABEL_TOKENS,
         )
         messages, kept = fit if fit is not None else ((), Steering(Method.PLAIN))
-        reads_text = self._decoding.read_by is not ReadBy.LOGPROBS
-        seed = ask.seed if reads_text else 0
+        seed = ask.seed if read_text else 0
         digest = digest_of(
             self._model.name,
             [[message.role, message.content] for message in messages] or question.key,
             asked.labels,
-            [asdict(self._decoding), seed] if reads_text else "logprobs",
+            [asdict(self._decoding), seed] if read_text else "logprobs",
         )
         return Request(
             digest,
-            Prompt(messages, asked.labels, seed),
+            Prompt(messages, asked.labels, read_text, seed),
             shown=tuple(exemplar.question.key for exemplar in kept.exemplars),
-            steered=kept.method is steering.method,
+            steered=_speaks(kept, steering),
         )
 
     async def respond(self, request: Request) -> Response:
@@ -154,15 +170,9 @@ class PromptedModel:
         prompt: Prompt = request.content
         if not prompt.messages:
             return Response()
-        if self._decoding.read_by is ReadBy.LOGPROBS:
-            scored = await self._model.score(prompt.messages, prompt.labels)
-            if scored is not None:
-                return scored
+        if not prompt.read_text:
+            return await self._model.score(prompt.messages, prompt.labels)
         return await self._model.write(prompt.messages, decoding=self._decoding, seed=prompt.seed)
-
-    @property
-    def _reply_tokens(self) -> int:
-        return 4 if self._decoding.read_by is ReadBy.LOGPROBS else self._decoding.max_tokens
 
     def _steering(self, ask: Ask) -> Steering:
         recipe = ask.recipe
@@ -211,6 +221,12 @@ class PromptedModel:
         cells = (self._library.distribution(e.question.key, culture) for e in exemplars)
         pairs = zip(exemplars, cells, strict=True)
         return tuple(replace(e, distribution=cell) for e, cell in pairs if cell is not None)
+
+
+def _speaks(kept: Steering, wanted: Steering) -> bool:
+    """Return whether a prompt does what was wanted: names the culture, shows some exemplar."""
+    shows = bool(kept.exemplars) or not wanted.method.shows_exemplars
+    return kept.method is wanted.method and shows
 
 
 def _reversed(exemplar: Exemplar) -> Exemplar:

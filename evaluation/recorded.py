@@ -129,5 +129,5 @@ def _objects(file: Path) -> Iterator[tuple[int, Any]]:
 def _parsed(text: str, file: Path, *, row: int | None = None) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as exc:
+    except (json.JSONDecodeError, RecursionError) as exc:
         raise RecordingInvalid(f"is no JSON: {exc}", file=file, row=row) from exc

@@ -175,23 +175,18 @@ class Reference:
     """A respondent that answers by a rule; it shows nothing, so option orders are of no account."""
 
     name: str
-    library: SurveyLibrary
     rule: Rule
 
     async def request(self, ask: Ask) -> Request:
-        """Return the asked question's key and the culture."""
-        key = ask.question.key
-        digest = digest_of("reference", self.name, ask.culture, key)
-        return Request(digest, content=(key, ask.culture))
+        """Return what the rule gives; its digest is that of the answer itself."""
+        response = self.rule(ask.question, ask.culture)
+        answer = (response.option, response.shares)
+        return Request(digest_of("reference", self.name, *answer), content=response)
 
     async def respond(self, request: Request) -> Response:
-        """Return what the rule gives.
-
-        Raises:
-            KeyError: the question is of no loaded pack.
-        """
-        key, culture = request.content
-        return self.rule(self.library.questions[key], culture)
+        """Return what the rule gave."""
+        response: Response = request.content
+        return response
 
 
 def make_references(
@@ -205,6 +200,8 @@ def make_references(
 ) -> tuple[Condition, ...]:
     """Return the five references as rows of the results; the arguments are those of `References`.
 
+    With one culture the two that look at others, world mean and most similar country, are left out.
+
     Raises:
         PackMissing: no loaded pack has the id `pack`.
         ValueError: `k` is below 1.
@@ -213,12 +210,12 @@ def make_references(
     named: dict[str, Rule] = {
         "uniform": rules.uniform,
         "prior by option count": rules.prior,
-        "world mean": rules.world_mean,
-        "most similar country": rules.most_similar,
-        "nearest exemplars": rules.nearest_exemplars,
     }
+    if len(cultures) > 1:
+        named |= {"world mean": rules.world_mean, "most similar country": rules.most_similar}
+    named["nearest exemplars"] = rules.nearest_exemplars
     return tuple(
-        Condition(name, "reference", Reference(name, library, rule)) for name, rule in named.items()
+        Condition(name, "reference", Reference(name, rule)) for name, rule in named.items()
     )
 
 

@@ -11,6 +11,7 @@ where it stopped and every figure can be computed again without the model.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.asking import Ask, Request, Response
-from evaluation.errors import RunFolderInvalid
+from evaluation.errors import AnswersMissing, RunFolderInvalid
 
 SCHEMA_VERSION = 1
 RUN, ANSWERS, ASKS = "run.json", "answers.jsonl", "asks.jsonl"
@@ -57,6 +58,7 @@ class _AnswerLine(BaseModel):
     shares: tuple[float, ...] | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    steered: bool = True
 
 
 class _AskLine(BaseModel):
@@ -92,9 +94,17 @@ class RunFolder:
         """
         self.path = folder
         self.settings = dict(settings)
-        self.created = self._claim(created)
-        self.answers = self._read_answers()
-        self._file = os.open(folder / ANSWERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            self.created = self._claim(created)
+            self._file = os.open(folder / ANSWERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except OSError as exc:
+            raise RunFolderInvalid(folder, str(exc), "a folder that can be written") from exc
+        try:
+            _lock(self._file, folder)
+            self.answers = self._read_answers()
+        except BaseException:
+            os.close(self._file)
+            raise
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
@@ -104,6 +114,8 @@ class RunFolder:
             RunFolderInvalid: there is none, or a file is not as it was written.
         """
         found = _description(folder / RUN)
+        if not (folder / ASKS).exists():
+            raise AnswersMissing(f"no {ASKS} in {folder}")
         return cls(folder, settings=found["settings"], created=str(found["created"]))
 
     def __enter__(self) -> Self:
@@ -117,6 +129,11 @@ class RunFolder:
     ) -> None:
         os.close(self._file)
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether everything that the run asks was answered, once."""
+        return (self.path / ASKS).exists()
+
     def add(self, digest: str, response: Response) -> None:
         """Keep the answer to a request, on disk at once."""
         line: dict[str, Any] = {"digest": digest}
@@ -124,11 +141,15 @@ class RunFolder:
             value = getattr(response, name)
             if value is not None:
                 line[name] = value
+        if not response.steered:
+            line["steered"] = False
         if response.prompt_tokens or response.completion_tokens:
             line["prompt_tokens"] = response.prompt_tokens
             line["completion_tokens"] = response.completion_tokens
-        # One write, unbuffered: a kill leaves whole lines, and at worst a part of the last one.
-        os.write(self._file, (json.dumps(line, ensure_ascii=False) + "\n").encode())
+        # Unbuffered: a kill leaves whole lines, and at worst a part of the last one.
+        data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
+        while data:
+            data = data[os.write(self._file, data) :]
         self.answers[digest] = response
 
     def write_asks(self, asked: Iterable[tuple[AskKey, Asked]]) -> None:
@@ -161,7 +182,7 @@ class RunFolder:
         file = self.path / RUN
         own = {"schema_version": SCHEMA_VERSION, "settings": json.loads(json.dumps(self.settings))}
         if not file.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and not all(map(_is_part, self.path.iterdir())):
                 raise RunFolderInvalid(
                     self.path, "files, but no run.json", "a new or empty folder, or that of a run"
                 )
@@ -224,6 +245,19 @@ def _lines(file: Path, form: type[Any]) -> Iterator[Any]:
             except ValidationError as exc:
                 fault = exc.errors(include_url=False)[0]["msg"]
                 raise RunFolderInvalid(file, f"row {row}: {fault}", "as it was written") from exc
+
+
+def _lock(file: int, folder: Path) -> None:
+    """Hold the folder for this process; the lock goes with it, however it ends."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise RunFolderInvalid(folder, "a run at work in it", "one run at a time") from exc
+
+
+def _is_part(file: Path) -> bool:
+    """Return whether a kill left `file` half written by `_replace`."""
+    return file.name.startswith(".") and file.name.endswith(".part")
 
 
 def _replace(file: Path, parts: Iterable[str]) -> None:

@@ -16,6 +16,7 @@ from evaluation.asking import (
     Request,
     Respondent,
     Response,
+    digest_of,
 )
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Decoding, ReadBy
@@ -58,7 +59,12 @@ class RunSpec(_Spec):
 
     Attributes:
         respondent: name of the model or of what else answers.
-        packs: sha256 of the shares of every loaded pack, by pack id; exemplars come from all.
+        identity: what the respondent is, as far as it can be told from outside: hash of its weights
+            where they are here, address, version. Another identity is another run.
+        packs: sha256 of questions and shares, by the id of each pack that exemplars come from, the
+            asked one first.
+        reference_cultures: whom the references may look at.
+        n_nearest: how many questions the reference `nearest exemplars` averages.
         barred: how questions are kept from being shown with their like, in words.
         asked_once: names of the conditions that average over option orders themselves.
         decoding: how answers are had; None where no model is asked by prompts.
@@ -66,9 +72,12 @@ class RunSpec(_Spec):
     """
 
     respondent: str
+    identity: dict[str, str]
     pack: str
     packs: dict[str, str]
     cultures: tuple[str, ...]
+    reference_cultures: tuple[str, ...]
+    n_nearest: int
     questions: tuple[str, ...]
     conditions: tuple[ConditionSpec, ...]
     sections: tuple[SectionSpec, ...]
@@ -80,6 +89,11 @@ class RunSpec(_Spec):
     decoding: Decoding
     min_label_mass: float
     versions: dict[str, str]
+
+    @property
+    def compared(self) -> str:
+        """A hash over what is asked, whoever answers: of runs that can be held to one another."""
+        return digest_of(self.packs[self.pack], self.questions, self.n_orders, self.seeds)
 
     def plan(self, library: SurveyLibrary, respondents: dict[str, Respondent]) -> RunPlan:
         """Return the plan of the run; a condition without a respondent here can't be asked."""
@@ -129,7 +143,9 @@ class RunSpec(_Spec):
             "exemplars from packs": ", ".join(sorted(self.packs)),
             "never shown with a question": self.barred,
             "encoder": self.encoder,
+            "references look at": f"{len(self.reference_cultures)} cultures of the pack",
         }
+        lines |= self.identity
         lines |= {f"version of {name}": version for name, version in self.versions.items()}
         return {name: value for name, value in lines.items() if value}
 

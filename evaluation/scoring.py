@@ -45,6 +45,7 @@ class About(NamedTuple):
 
     respondent: str
     pack: str
+    compared: str
     pack_title: str
     created: str
     settings: dict[str, str]

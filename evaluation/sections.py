@@ -63,7 +63,8 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
         n_questions=len(columns),
         n_cells=int((~np.isnan(people_shares(plan)[np.ix_(cultures, columns)][..., 0])).sum()),
         people_diversity=_or_none(people),
-        conditions=tuple(part.figures(condition) for condition in plan.conditions),
+        # Recorded answers may be of a culture that the section does not have.
+        conditions=tuple(part.figures(c) for c in plan.conditions if part.answers(c)),
     )
 
 
@@ -92,7 +93,14 @@ class _Part:
             )
             for name, cells in tables.cells.items()
         }
-        self._references = [c.name for c in plan.conditions if c.kind == "reference"]
+        self._references = [
+            c.name for c in plan.conditions if c.kind == "reference" and self.answers(c)
+        ]
+
+    def answers(self, condition: Condition) -> bool:
+        """Return whether the condition has an answer to two questions, so that it has figures."""
+        known = ~np.isnan(self._cells[condition.name].similarity)
+        return int(known.any(axis=0).sum()) > 1
 
     def figures(self, condition: Condition) -> ConditionFigures:
         """Return all figures of one condition."""

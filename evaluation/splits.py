@@ -36,7 +36,7 @@ def leave_one_out(
     """Return the split of the papers: every question is asked, all others may be exemplars.
 
     All but the question's paraphrases and near-duplicates, in whatever pack: those with a cosine
-    of at least `threshold`, and those of the same words.
+    of at least `threshold`, those of the same words, and those of the same item of the source.
     """
     alike = _alike(questions, index, threshold)
     return QuestionSplit(tuple(asked), {key: alike[key] for key in asked})
@@ -62,13 +62,13 @@ def held_out(
     if not 0.0 < share < 1.0:
         raise ValueError(f"the share of questions to ask is {share:g}; it has to be within 0 and 1")
     alike = _alike(questions, index, threshold)
-    groups = _groups(asked, alike)
+    groups = [group for group in _groups(index.keys, alike) if not group.isdisjoint(asked)]
     wanted = max(1, round(share * len(asked)))
     drawn: set[str] = set()
     for number in np.random.default_rng(seed).permutation(len(groups)):
         if len(drawn) >= wanted:
             break
-        drawn |= groups[number]
+        drawn |= groups[number].intersection(asked)
     barred = frozenset().union(*(alike[key] for key in drawn))
     kept = tuple(key for key in asked if key in drawn)
     return QuestionSplit(kept, dict.fromkeys(kept, barred))
@@ -80,20 +80,28 @@ def _alike(
     """Return for each question the keys of those that count as the same, its own among them."""
     keys = index.keys
     near = index.vectors @ index.vectors.T >= threshold
-    words: dict[str, set[str]] = {}
+    same: dict[tuple[str, str], set[str]] = {}
     for key in keys:
-        words.setdefault(_folded(questions[key].text), set()).add(key)
+        for mark in _marks(questions[key]):
+            same.setdefault(mark, set()).add(key)
     return {
-        key: frozenset({key, *words[_folded(questions[key].text)]}.union(
-            keys[j] for j in np.flatnonzero(near[i])
-        ))
+        key: frozenset({key}).union(
+            (keys[j] for j in np.flatnonzero(near[i])),
+            *(same[mark] for mark in _marks(questions[key])),
+        )
         for i, key in enumerate(keys)
-    }  # fmt: skip
+    }
 
 
-def _groups(asked: Collection[str], alike: Mapping[str, frozenset[str]]) -> list[set[str]]:
-    """Return the asked questions in groups that nothing links, in the order asked."""
-    left = dict.fromkeys(asked)
+def _marks(question: Question) -> list[tuple[str, str]]:
+    """Return what a question shares with its like in another pack: its words, its source item."""
+    marks = [("words", " ".join(question.text.casefold().split()))]
+    return [*marks, ("item", question.source_item)] if question.source_item else marks
+
+
+def _groups(keys: Collection[str], alike: Mapping[str, frozenset[str]]) -> list[set[str]]:
+    """Return the questions in groups that nothing links, in the order given."""
+    left = dict.fromkeys(keys)
     groups = []
     while left:
         group: set[str] = set()
@@ -106,7 +114,3 @@ def _groups(asked: Collection[str], alike: Mapping[str, frozenset[str]]) -> list
                 fresh.extend(other for other in alike[key] if other in left)
         groups.append(group)
     return groups
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())

@@ -180,16 +180,116 @@ def test_held_out_questions_are_never_shown(evaluate: Evaluate, tmp_path: Path) 
 
 
 def test_no_exemplar_is_the_question_or_its_like(
-    evaluate: Evaluate, cache_folder: Path, tmp_path: Path
+    evaluate: Evaluate, shared: Path, tmp_path: Path
+) -> None:
+    """The same survey twice, in two wordings: no item is ever shown with itself."""
+    release = import_survey(shared / "data" / "culturespa", read_catalogue()).pack
+    write_pack(tmp_path / "packs" / "culturespa", release)
+    folder = tmp_path / "run"
+
+    evaluate.figures(
+        folder, "-c", "DE", "--method", "icl", "--questions", "60", "--any-pack",
+        MILIEU_PACK_FOLDERS=str(tmp_path / "packs"),
+    )  # fmt: skip
+
+    asks = [json.loads(line) for line in (folder / "asks.jsonl").read_text().splitlines()]
+    shown = [ask for ask in asks if ask["condition"] == "icl"]
+    assert any(key.startswith("culturespa:") for ask in shown for key in ask["shown"])
+    for ask in shown:
+        item = ask["question"].partition(":")[2]
+        assert len(ask["shown"]) == 5
+        assert {ask["question"], f"culturespa:{item}"}.isdisjoint(ask["shown"])
+
+
+def test_exemplars_are_of_the_same_pack_unless_asked_for(
+    evaluate: Evaluate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
 
-    evaluate.figures(folder, "-c", "DE", "--method", "icl", "--questions", "60")
+    evaluate.figures(folder, "-c", "DE", "--method", "icl", "--retriever", "random")
 
-    for line in (folder / "asks.jsonl").read_text().splitlines():
-        ask = json.loads(line)
-        assert ask["question"] not in ask["shown"]
-        assert ask["condition"] != "icl" or len(ask["shown"]) == 5
+    text = (folder / "asks.jsonl").read_text()
+    assert "undp-ai-2025:" not in text
+
+
+def test_another_model_is_another_run(
+    evaluate: Evaluate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert evaluate(*FEW, "--method", "plain").exit_code == 0
+
+    with serve(FakeVllm(max_model_len=16384).app) as other:
+        again = evaluate(*FEW, "--method", "plain", MILIEU_VLLM__URLS=other)
+
+    assert again.exit_code == 0
+    assert "kept from before" not in again.stderr
+    assert len(list((tmp_path / "milieu-results").iterdir())) == 2
+
+
+def test_a_gate_asks_anew(
+    evaluate: Evaluate, fake: FakeVllm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    evaluate.figures(tmp_path / "run", *FEW, "--method", "plain")
+    baseline = ("--gate", tmp_path / "run" / "figures.json")
+    fake.received.clear()
+
+    passed = evaluate(*FEW, "--method", "plain", *baseline)
+    same = evaluate(*FEW, "--method", "plain", *baseline, "--out", tmp_path / "run")
+
+    assert passed.exit_code == 0
+    assert len([chat for chat in chats(fake) if chat.get("logprob_token_ids")]) == 3
+    assert same.exit_code == 2
+    assert "a finished run" in " ".join(same.stderr.split())
+
+
+def test_a_baseline_of_no_use_is_refused_before_anything_is_asked(
+    evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
+) -> None:
+    evaluate.figures(tmp_path / "run", *FEW, "--method", "plain")
+    fake.received.clear()
+
+    result = evaluate("--questions", "4", "-c", "DE", "--gate", tmp_path / "run" / "figures.json")
+
+    assert result.exit_code == 2
+    assert "other questions" in " ".join(result.stderr.split())
+    assert not chats(fake)
+
+
+def test_an_altered_pack_is_not_scored_as_the_one_that_was_asked(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    source = ROOT / "docs" / "example-survey"
+    command = [
+        "packs", "import", "table", str(source / "questions.csv"), "", "--id", "lunch", "--title",
+        "Lunch", "--source", "made up", "--citation", "none", "--licence", "CC0", "--out",
+        str(tmp_path / "packs" / "lunch"), "--force",
+    ]  # fmt: skip
+    folders = {"MILIEU_PACK_FOLDERS": str(tmp_path / "packs")}
+    command[4] = str(source / "shares.csv")
+    assert CliRunner().invoke(cli, command).exit_code == 0
+    evaluate.figures(tmp_path / "run", "--pack", "lunch", "--method", "plain", **folders)
+    altered = tmp_path / "shares.csv"
+    altered.write_text((source / "shares.csv").read_text().replace(",31", ",13"))
+    command[4] = str(altered)
+    assert CliRunner().invoke(cli, command).exit_code == 0
+
+    result = evaluate("--rescore", tmp_path / "run", **folders)
+
+    assert result.exit_code == 2
+    assert "another version of the pack" in " ".join(result.stderr.split())
+
+
+def test_a_recording_does_not_take_the_name_of_something_else(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    file = tmp_path / "uniform.jsonl"
+    file.write_text('{"question": "Q1", "answer": "1"}\n{"question": "Q2", "answer": "1"}\n')
+
+    result = evaluate("--recorded", file, "--questions", "2", "--out", tmp_path / "run")
+
+    assert result.exit_code == 2
+    assert "uniform" in " ".join(result.stderr.split())
 
 
 def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
@@ -216,11 +316,17 @@ def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
         (("-c", "FR"), "expected one of"),
         (("-c", "Atlantis"), "'Atlantis' is no"),
         (("--pack", "gss"), "No pack 'gss'"),
-        (("--gate", "nowhere.json"), "nowhere.json is missing"),
+        (("--gate", "nowhere.json"), "nowhere.json cannot be read"),
         (("--rescore", "nowhere"), "nowhere"),
         (("--recorded", "nowhere.json"), "nowhere.json"),
         (("--recorded", "a.json", "--service", "http://127.0.0.1:1"), "not together"),
         (("--test-share", "1.5"), "within 0 and 1"),
+        (("--service", "notaurl"), "http://host:port"),
+        (("--service", "http://127.0.0.1:1", "--controls"), "with --service"),
+        (("--service", "http://127.0.0.1:1", "--read-by", "text"), "with --service"),
+        (("--gate", str(ROOT)), "cannot be read"),
+        (("--held-out", "--pack", "undp-ai-2025"), "held-out questions"),
+        (("--reference-culture", "FR"), "expected one of"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(
@@ -269,8 +375,10 @@ def test_a_running_service_is_asked_as_its_clients_ask_it(
 
     assert figures.respondent == milieu_url
     icl = named(figures, "icl")
-    assert (icl.n_cells, icl.unreadable) == (6, 0.0)
+    assert (icl.n_cells, icl.unreadable, icl.not_steered) == (6, 0.0, 0.0)
     assert icl.prompt_tokens > 0
+    # An answer without a culture is one for all.
+    assert (named(figures, "plain").n_cells, named(figures, "plain").n_requests) == (6, 3)
 
 
 def test_a_service_that_refuses_is_quoted(evaluate: Evaluate, tmp_path: Path) -> None:
@@ -308,7 +416,7 @@ def test_released_answers_score_what_the_papers_code_gives(
 
     figures = evaluate.figures(
         tmp_path / "run", "--pack", "culturespa", "--read-by", "published",
-        *(part for code in SPA_CULTURES for part in ("-c", code)),
+        *(part for code in SPA_CULTURES for part in ("-c", code, "--reference-culture", code)),
         *(part for file in recorded for part in ("--recorded", file)),
         MILIEU_PACK_FOLDERS=str(tmp_path / "packs"), MILIEU_PACKS="culturespa",
     )  # fmt: skip

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -108,9 +109,10 @@ class PaperModel:
             kept = Steering(Method.PLAIN)
         return Fit(build(kept), kept)
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response | None:
-        if self._text is not None:
-            return None
+    async def scores(self, labels: Sequence[str]) -> bool:
+        return self._text is None
+
+    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
         await self._busy(messages)
         text = "|".join(message.content for message in messages)
         weights = [self._weight(f"{text}|{label}") for label in labels]
@@ -145,14 +147,9 @@ def prompted(library: SurveyLibrary, model: PaperModel, **options: object) -> Pr
     """A respondent over `model`."""
     index = tiny_index(library)
     split = leave_one_out(KEYS, questions=library.questions, index=index)
+    fields: dict[str, Any] = {"barred": split.barred, **options}
     return PromptedModel(
-        model,
-        library=library,
-        index=index,
-        encoder=NoEncoder(),
-        cultures=CULTURES,
-        barred=split.barred,
-        **options,  # type: ignore[arg-type]  # a test passes what the class takes
+        model, library=library, index=index, encoder=NoEncoder(), cultures=CULTURES, **fields
     )
 
 

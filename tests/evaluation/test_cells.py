@@ -116,6 +116,21 @@ def test_a_text_is_read_in_the_order_that_was_shown() -> None:
     assert cells.order_flips[0, 0] == 0.0
 
 
+def test_an_order_that_is_unreadable_counts_by_its_part() -> None:
+    given = Response(text="1"), Response(text="I cannot answer that.")
+
+    cells = cells_of(*given, orders=(OWN, BACK))
+
+    assert (cells.unreadable[0, 0], cells.refused[0, 0], cells.exact[0, 0]) == (0.5, 0.5, 0.5)
+    whole = cells_of(Response(text="1"))
+    assert cells.similarity[0, 0] == pytest.approx(whole.similarity[0, 0] / 2)
+    assert cells.wasserstein[0, 0] == pytest.approx((whole.wasserstein[0, 0] + 1.0) / 2)
+
+
+def test_a_respondent_may_say_that_it_did_not_steer() -> None:
+    assert cells_of(Response(option=0, steered=False)).not_steered[0, 0] == 1.0
+
+
 @pytest.mark.parametrize(("text", "position"), [("Option 3", 2 / 3), ("2.5", 1 / 3), ("-4", 1.0)])
 def test_the_published_parser_takes_the_first_digits(text: str, position: float) -> None:
     cells = cells_of(Response(text=text), read_by=ReadBy.PUBLISHED)

@@ -128,10 +128,25 @@ async def test_a_seed_matters_where_an_answer_is_sampled(library: SurveyLibrary)
 
 async def test_labels_of_several_tokens_are_asked_for_in_text(library: SurveyLibrary) -> None:
     respondent = prompted(library, PaperModel(text="2"))
+    first, second = [
+        await respondent.request(ask(library, Method.PLAIN, seed=seed)) for seed in (0, 1)
+    ]
 
-    response = await respondent.respond(await respondent.request(ask(library, Method.PLAIN)))
+    assert (await respondent.respond(first)).text == "2"
+    # What is sampled is another request with another seed.
+    assert first.digest != second.digest
+    assert second.content.seed == 1
 
-    assert response.text == "2"
+
+async def test_a_prompt_without_any_exemplar_does_not_speak_for_the_culture(
+    library: SurveyLibrary,
+) -> None:
+    everything = {key: frozenset(KEYS) for key in KEYS}
+    respondent = prompted(library, PaperModel(), barred=everything)
+
+    request = await respondent.request(ask(library, Method.ICL))
+
+    assert (request.shown, request.steered) == ((), False)
 
 
 async def test_a_prompt_without_recipe_is_a_mistake(

@@ -83,11 +83,20 @@ async def test_one_request_serves_all_orders_and_seeds(tiny: SurveyLibrary, name
     question = tiny.questions["tiny:Q0"]
     one = await respondent.request(Ask(None, "DEU", question, (0, 1, 2)))
     same = await respondent.request(Ask(None, "DEU", question, (2, 1, 0), seed=3))
-    other = await respondent.request(Ask(None, "FRA", question, (0, 1, 2)))
 
     assert one == same
-    assert one.content == ("tiny:Q0", "DEU")
-    assert other.digest != one.digest
+    assert await respondent.respond(one) == await respondent.respond(same)
+
+
+async def test_another_answer_is_another_request(tiny: SurveyLibrary) -> None:
+    respondent = references(tiny)["most similar country"].respondent
+    question = tiny.questions["tiny:Q0"]
+    german, french = [
+        await respondent.request(Ask(None, code, question, (0, 1, 2))) for code in ("DEU", "FRA")
+    ]
+
+    assert await respondent.respond(german) != await respondent.respond(french)
+    assert german.digest != french.digest
 
 
 @pytest.mark.parametrize(("key", "option", "n"), [("tiny:Q0", 1, 3), ("tiny:Q3", 0, 2)])
@@ -161,10 +170,15 @@ async def test_only_the_given_cultures_are_looked_at(tiny: SurveyLibrary) -> Non
         assert response.option == 2
 
 
-@pytest.mark.parametrize("name", ["world mean", "most similar country", "prior by option count"])
-async def test_with_nobody_else_the_answer_is_uniform(tiny: SurveyLibrary, name: str) -> None:
+def test_with_nobody_else_there_is_no_world(tiny: SurveyLibrary) -> None:
+    alone = set(references(tiny, cultures=("DEU",)))
+
+    assert set(NAMES) - alone == {"world mean", "most similar country"}
+
+
+async def test_with_nobody_else_the_prior_is_uniform(tiny: SurveyLibrary) -> None:
     found = references(tiny, cultures=("DEU",))
-    response = await answered(found[name], tiny, "tiny:Q0", "DEU")
+    response = await answered(found["prior by option count"], tiny, "tiny:Q0", "DEU")
 
     assert response == await answered(found["uniform"], tiny, "tiny:Q0", "DEU")
 

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ from tests.evaluation.surveys import (
 )
 
 EVERYTHING = SectionPlan("All", "", frozenset(CULTURES), frozenset(KEYS))
-ABOUT = About("paper", "tiny", "Tiny", "2026-01-01", {"k": "2"})
+ABOUT = About("paper", "tiny", "hash", "Tiny", "2026-01-01", {"k": "2"})
 N_CELLS = len(CULTURES) * N_QUESTIONS
 
 
@@ -179,7 +178,7 @@ async def figures(tmp_path: Path) -> Figures:
 
 def moved(figures: Figures, name: str, culture: str, *, by: float) -> Figures:
     """The same figures with one culture's interval of similarity moved."""
-    text = json.loads(figures.model_dump_json())
+    text = figures.model_dump()
     for of in text["sections"][0]["conditions"]:
         if of["name"] == name:
             values = of["by_culture"][culture]["similarity"]
@@ -225,6 +224,25 @@ def test_what_is_measured_no_more_has_fallen(figures: Figures) -> None:
 def test_a_baseline_of_another_pack_is_refused(figures: Figures) -> None:
     with pytest.raises(BaselineInvalid, match="'other'"):
         falls(figures, figures.model_copy(update={"pack": "other"}))
+
+
+def test_a_baseline_that_asked_something_else_is_refused(figures: Figures) -> None:
+    with pytest.raises(BaselineInvalid, match="other questions"):
+        falls(figures, figures.model_copy(update={"compared": "other"}))
+
+
+def test_a_baseline_of_another_form_is_refused(figures: Figures) -> None:
+    with pytest.raises(BaselineInvalid, match="schema_version is 99"):
+        falls(figures, figures.model_copy(update={"schema_version": 99}))
+
+
+def test_a_baseline_without_sections_gates_nothing(figures: Figures) -> None:
+    with pytest.raises(BaselineInvalid, match="no method"):
+        falls(figures, figures.model_copy(update={"sections": ()}))
+
+
+def test_a_value_that_is_no_number_has_fallen(figures: Figures) -> None:
+    assert falls(moved(figures, "icl", "KEN", by=float("nan")), figures)
 
 
 def test_a_baseline_without_methods_gates_nothing_and_is_refused(figures: Figures) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from evaluation.splits import held_out, leave_one_out
@@ -37,6 +39,22 @@ def test_the_same_words_are_barred_however_far_their_vectors() -> None:
     same = questions(a="Is it  SO?", e="is it so?")
 
     assert leave_one_out(["a"], questions=same, index=INDEX).barred["a"] == {"a", "b", "e"}
+
+
+def test_one_item_in_two_packs_is_one_question() -> None:
+    item = {key: replace(question, source_item="Q6") for key, question in questions().items()}
+    item["d"] = replace(item["d"], source_item="Q7")
+
+    barred = leave_one_out(["e"], questions=item, index=INDEX).barred["e"]
+
+    assert barred == {"a", "b", "c", "e"}
+
+
+def test_questions_linked_by_one_that_is_not_asked_are_drawn_together() -> None:
+    # b, which links a and c, is not asked.
+    for seed in range(8):
+        split = held_out(("a", "c", "d"), questions=questions(), index=INDEX, share=0.3, seed=seed)
+        assert ("a" in split.asked) == ("c" in split.asked)
 
 
 def test_the_threshold_decides_what_is_near() -> None:

@@ -167,6 +167,7 @@ def figures(*, text: str = "How important is religion in your life?") -> Figures
     return Figures(
         respondent="milieu-mini",
         pack="wvs7",
+        compared="hash",
         pack_title="World Values Survey, wave 7",
         created="2026-11-21T06:00:00Z",
         settings={"Exemplars": "5", "Option orders": "2", "Seed": "0"},

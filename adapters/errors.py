@@ -1,0 +1,202 @@
+"""Errors of `adapters`. Every one says what was found, what is expected and what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+
+
+class Reason(StrEnum):
+    """Why an adapter is not admitted."""
+
+    NAME = "name"
+    FOLDER = "folder"
+    PICKLED = "pickled-weights"
+    LINK = "link"
+    OUTSIDE = "outside-folder"
+    FILE_MISSING = "missing-file"
+    FILE_UNEXPECTED = "unexpected-file"
+    OVERSIZED = "oversized"
+    TRUNCATED = "truncated"
+    HEADER = "header"
+    DTYPE = "dtype"
+    CONFIG = "config"
+    NOT_LORA = "not-lora"
+    UNSUPPORTED = "unsupported-feature"
+    BASE_MODEL = "base-model"
+    RANK = "rank"
+    KEYS_MISSING = "missing-keys"
+    KEYS_UNEXPECTED = "unexpected-keys"
+    SHAPE = "shape"
+    NOT_FINITE = "not-finite"
+    MANIFEST = "manifest"
+    HASH = "hash"
+    NO_EFFECT = "no-effect"
+    OTHER_EFFECT = "other-effect"
+
+
+class AdapterError(Exception):
+    """Root of every error that `adapters` raises on purpose."""
+
+
+class AdapterRefused(AdapterError):
+    """An adapter is not sound, or not for this base model; `reason` says in which way."""
+
+    def __init__(self, reason: Reason, *, found: str, expected: str, remedy: str = "") -> None:
+        super().__init__(_sentence(f"{reason}: found {found}", expected, remedy))
+        self.reason = reason
+
+
+class AdapterUnknown(AdapterError):
+    """No adapter of the registry has the given name and version."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(
+            f"'{_printable(asked[:80])}' is no adapter of the registry; expected name@version as "
+            "`milieu adapters list` shows it."
+        )
+        self.asked = asked
+
+
+class AdapterTaken(AdapterError):
+    """The same weights are in the registry under this name, but described otherwise."""
+
+    def __init__(self, version_name: str, *, fields: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{version_name} is in the registry with other {', '.join(fields)}; an entry is never "
+            "changed. Remove it first, or give another name."
+        )
+        self.version_name = version_name
+        self.fields = fields
+
+
+class AdapterInUse(AdapterError):
+    """An adapter cannot be removed while it is active."""
+
+    def __init__(self, version_name: str, *, cultures: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{version_name} is active for {', '.join(cultures)}; expected one that is not. "
+            "Activate another there, roll back or deactivate first."
+        )
+        self.version_name = version_name
+        self.cultures = cultures
+
+
+class AdapterForOthers(AdapterError):
+    """An adapter was not made for the culture that it is to be active for."""
+
+    def __init__(self, version_name: str, *, culture: str, cultures: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{version_name} is for {', '.join(cultures)}, not for '{culture}'. Activate it for "
+            "one of those, or add it for this culture under another name."
+        )
+        self.version_name = version_name
+        self.culture = culture
+
+
+class AdapterUnproven(AdapterError):
+    """No canary was measured with the adapter, so its effect is not known."""
+
+    def __init__(self, version_name: str) -> None:
+        super().__init__(
+            f"{version_name} has no canaries that were measured here; expected its effect to be "
+            "checked. Load it in a vLLM and measure them first."
+        )
+        self.version_name = version_name
+
+
+class NothingToRollBack(AdapterError):
+    """No adapter was ever active for the culture, or all of the history is used up."""
+
+    def __init__(self, culture: str) -> None:
+        super().__init__(
+            f"No earlier state is known for '{culture[:20]}'; expected one activation at least. "
+            "Activate the adapter that is wanted."
+        )
+        self.culture = culture
+
+
+class RegistryInvalid(AdapterError):
+    """A file of the registry is not as it was written; names it."""
+
+    def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
+        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
+        self.file = file
+
+
+class RegistryBusy(AdapterError):
+    """Another process changes the registry, and did not finish in time."""
+
+    def __init__(self, folder: Path, *, waited_s: float) -> None:
+        super().__init__(
+            f"{folder} was locked by another process for {waited_s:g} s; expected a change to take "
+            "less. Try again; if no other process is at work, see what holds its .lock."
+        )
+        self.folder = folder
+
+
+class BaseModelInvalid(AdapterError):
+    """The base model's files do not say which linear modules it has; names the file."""
+
+    def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
+        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
+        self.file = file
+
+
+class ManifestInvalid(AdapterError):
+    """A manifest cannot be read, or a value in it breaks the format; names the field."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        remedy = "Write it again with the program that made the adapter."
+        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
+        self.file = file
+
+
+class AdapterNotFetched(AdapterError):
+    """An adapter could not be got from the model hub."""
+
+    def __init__(self, hub_id: str, *, found: str, expected: str, remedy: str) -> None:
+        super().__init__(_sentence(f"'{hub_id[:120]}': found {found}", expected, remedy))
+        self.hub_id = hub_id
+
+
+def _sentence(found: str, expected: str, remedy: str) -> str:
+    return _printable(f"{found}; expected {expected}." + (f" {remedy}" if remedy else ""))
+
+
+def _printable(text: str) -> str:
+    # Names out of an adapter's files may hold line breaks, terminal codes or half a character.
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+class AdaptersBusy(AdapterError):
+    """Every adapter that there is room for is in use."""
+
+    def __init__(self, capacity: int, *, wait_s: float) -> None:
+        super().__init__(
+            f"All {capacity} adapters that fit are in use and none came free within {wait_s:g} s. "
+            "Try again, or let the server hold more (--max-cpu-loras)."
+        )
+        self.capacity = capacity
+
+
+class LoraServerSilent(AdapterError):
+    """A server that adapters are loaded on cannot be reached."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"{url} does not answer ({reason}); expected a server that takes adapters."
+        )
+        self.url = url
+
+
+class AdapterLoadFailed(AdapterError):
+    """A server refused to load or unload an adapter."""
+
+    def __init__(self, name: str, *, reason: str) -> None:
+        super().__init__(
+            f"{name}: the server refused ({reason}); expected 'Success'. Its log says more."
+        )
+        self.name = name

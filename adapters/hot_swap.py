@@ -1,0 +1,236 @@
+"""Adapters that come and go on running servers, without a request that notices.
+
+One rule keeps every answer whole: a request holds a lease on the version that it was given, and a
+version is unloaded only while nobody holds one. A version is immutable and has a name of its own
+(`name@sha8`), so no server ever has two contents under one name, and no cache an old one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from adapters.errors import AdaptersBusy, LoraServerSilent
+
+logger = logging.getLogger(__name__)
+
+
+class LoraServer(Protocol):
+    """One server of the model that takes adapters while it runs.
+
+    Every method raises LoraServerSilent where the server cannot be reached.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+
+    async def loaded(self) -> frozenset[str]:
+        """Return the names of the adapters that it has."""
+
+    async def load(self, name: str, path: Path) -> None:
+        """Load the adapter in the folder `path` under `name`."""
+
+    async def unload(self, name: str) -> None:
+        """Unload the adapter; unloading what is not there does nothing."""
+
+
+Locate = Callable[[str], Path]
+Prove = Callable[[LoraServer, str], Awaitable[None]]
+
+
+async def _unproven(server: LoraServer, name: str) -> None:
+    """Take the server's word for it."""
+
+
+@dataclass(slots=True)
+class SwapCounts:
+    """What happened since the start, per version and not per server."""
+
+    n_loads: int = 0
+    n_unloads: int = 0
+    n_evictions: int = 0
+    n_repairs: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Version:
+    name: str
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    is_loaded: bool = False
+    n_leases: int = 0
+    last_used: int = 0
+
+
+class HotSwap:
+    """Keeps up to `capacity` versions loaded, the same ones on every server that can be reached.
+
+    Attributes:
+        counts: loads, unloads, evictions and repairs since the start.
+    """
+
+    def __init__(
+        self,
+        servers: Sequence[LoraServer],
+        *,
+        locate: Locate,
+        prove: Prove = _unproven,
+        capacity: int = 8,
+        wait_s: float = 30.0,
+    ) -> None:
+        """Load on `servers` from the folders that `locate` gives.
+
+        After a load, `prove` is asked of every server and raises where the adapter does not do
+        what it should. A request waits up to `wait_s` for room while all versions are in use.
+
+        Raises:
+            ValueError: there is no server, or no room for any version.
+        """
+        if not servers or capacity < 1:
+            raise ValueError(
+                f"{len(servers)} servers, room for {capacity}; expected 1 or more each"
+            )
+        self._servers, self._locate, self._prove = tuple(servers), locate, prove
+        self._capacity, self._wait_s = capacity, wait_s
+        self._versions: dict[str, _Version] = {}
+        self._held: dict[str, _Version] = {}
+        self._freed = asyncio.Condition()
+        self._clock = 0
+        self.counts = SwapCounts()
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """The versions that are loaded, the least recently used first."""
+        found = (version for version in self._held.values() if version.is_loaded)
+        return tuple(v.name for v in sorted(found, key=lambda version: version.last_used))
+
+    @asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[None]:
+        """Hold version `name` loaded for the time of the block; it is loaded where it is not.
+
+        Raises:
+            AdaptersBusy: all versions that there is room for stayed in use for `wait_s`.
+            LoraServerSilent: no server can be reached.
+            AdapterError: the version cannot be found, loaded or proven.
+        """
+        version = self._versions.setdefault(name, _Version(name))
+        # Counted before anything is awaited, so that nobody unloads it in between.
+        version.n_leases += 1
+        try:
+            async with version.lock:
+                if not version.is_loaded:
+                    await self._load(version)
+            self._clock += 1
+            version.last_used = self._clock
+            yield
+        finally:
+            version.n_leases -= 1
+            async with self._freed:
+                self._freed.notify_all()
+
+    async def retire(self, name: str) -> None:
+        """Unload version `name` once nobody holds it; requests that hold it finish on it."""
+        version = self._versions.get(name)
+        if version is None:
+            return
+        async with self._freed:
+            await self._freed.wait_for(lambda: version.n_leases == 0)
+        await self._unload(version)
+
+    async def reconcile(self) -> None:
+        """Make every server that can be reached have what is loaded, and nothing of ours besides.
+
+        A server that was started anew gets its adapters back; names without `@` are not ours.
+        """
+        for server in self._servers:
+            try:
+                for version in list(self._held.values()):
+                    await self._repair(server, version)
+                for name in sorted(await server.loaded()):
+                    await self._clear_stray(server, name)
+            except LoraServerSilent as exc:
+                logger.warning("lora_server_silent", extra={"fields": {"reason": str(exc)}})
+
+    async def _repair(self, server: LoraServer, version: _Version) -> None:
+        async with version.lock:
+            if version.is_loaded and version.name not in await server.loaded():
+                await self._load_on(server, version.name)
+                self.counts.n_repairs += 1
+
+    async def _clear_stray(self, server: LoraServer, name: str) -> None:
+        if "@" not in name:
+            return
+        async with self._versions.setdefault(name, _Version(name)).lock:
+            if name not in self._held:
+                await server.unload(name)
+
+    async def _load(self, version: _Version) -> None:
+        await self._make_room(version)
+        try:
+            silent = 0
+            for server in self._servers:
+                try:
+                    await self._load_on(server, version.name)
+                except LoraServerSilent:
+                    # It gets the version by `reconcile` when it is back.
+                    silent += 1
+                    if silent == len(self._servers):
+                        raise
+        except BaseException:
+            await self._clear(version)
+            raise
+        version.is_loaded = True
+        self.counts.n_loads += 1
+
+    async def _load_on(self, server: LoraServer, name: str) -> None:
+        await server.load(name, self._locate(name))
+        await self._prove(server, name)
+
+    async def _make_room(self, version: _Version) -> None:
+        """Hold a place for `version`, by evicting the least recently used that nobody holds."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._wait_s
+        while len(self._held) >= self._capacity:
+            idle = [held for held in self._held.values() if held.n_leases == 0]
+            if idle:
+                victim = min(idle, key=lambda held: held.last_used)
+                self.counts.n_evictions += await self._unload(victim)
+                continue
+            try:
+                async with asyncio.timeout_at(deadline), self._freed:
+                    await self._freed.wait_for(self._has_room)
+            except TimeoutError as exc:
+                raise AdaptersBusy(self._capacity, wait_s=self._wait_s) from exc
+        self._held[version.name] = version
+
+    def _has_room(self) -> bool:
+        is_full = len(self._held) >= self._capacity
+        return not is_full or any(held.n_leases == 0 for held in self._held.values())
+
+    async def _unload(self, version: _Version) -> bool:
+        """Unload a version that nobody holds; return whether it was."""
+        async with version.lock:
+            if version.n_leases or version.name not in self._held:
+                return False
+            await self._clear(version)
+            self.counts.n_unloads += 1
+            return True
+
+    async def _clear(self, version: _Version) -> None:
+        version.is_loaded = False
+        try:
+            for server in self._servers:
+                try:
+                    await server.unload(version.name)
+                except LoraServerSilent as exc:
+                    # Started anew it has nothing; else `reconcile` finds the stray.
+                    logger.warning("lora_server_silent", extra={"fields": {"reason": str(exc)}})
+        finally:
+            self._held.pop(version.name, None)
+            async with self._freed:
+                self._freed.notify_all()

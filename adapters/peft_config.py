@@ -1,0 +1,100 @@
+"""An adapter's `adapter_config.json`, as peft writes it, read for what servers can do with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+
+from adapters.errors import AdapterRefused, Reason
+
+MAX_RANK = 2**16
+MAX_TARGETS = 2000
+# What these say changes nothing about the finished weights.
+_NO_MATTER = frozenset({"auto_mapping", "megatron_core", "qalora_group_size"})
+# Starts from which the saved weights are still plain LoRA; others change the base model.
+_PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
+_TASKS = (None, "CAUSAL_LM")
+
+
+class PeftConfig(BaseModel):
+    """The fields of `adapter_config.json` that an adapter's answers depend on.
+
+    Others are allowed as long as they switch nothing on: peft has some forty, and new ones with
+    every release.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+    peft_type: str
+    r: int = Field(gt=0, le=MAX_RANK)
+    lora_alpha: FiniteFloat = Field(gt=0)
+    target_modules: list[str] | str = Field(min_length=1)
+    base_model_name_or_path: str | None = None
+    bias: str = "none"
+    init_lora_weights: bool | str = True
+    use_rslora: bool = False
+    task_type: str | None = None
+    inference_mode: bool = True
+    lora_dropout: FiniteFloat = 0.0
+    peft_version: str | None = None
+    revision: str | None = None
+
+
+def read_peft_config(file: Path) -> PeftConfig:
+    """Return the config in `file`, which asks for nothing but plain LoRA on named modules.
+
+    Scaling by the root of the rank (`use_rslora`) is allowed: vLLM knows it.
+
+    Raises:
+        AdapterRefused: `CONFIG`, it is no config of peft's; `NOT_LORA`, it is of another kind of
+            adapter; `UNSUPPORTED`, it asks for what servers leave out or do otherwise.
+    """
+    try:
+        config = PeftConfig.model_validate_json(file.read_bytes())
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, fault["loc"])) or "the file"
+        raise AdapterRefused(
+            Reason.CONFIG,
+            found=f"{str(fault['input'])[:60]!r} in {where} of {file.name}",
+            expected=fault["msg"],
+            remedy="Save the adapter again with peft.",
+        ) from exc
+    if config.peft_type != "LORA":
+        raise AdapterRefused(
+            Reason.NOT_LORA,
+            found=f"peft_type '{config.peft_type[:40]}'",
+            expected="'LORA'",
+            remedy="Only LoRA adapters can be served.",
+        )
+    for name, value, expected in _switched_on(config):
+        raise AdapterRefused(
+            Reason.UNSUPPORTED,
+            found=f"{name[:60]} {str(value)[:60]!r} in {file.name}",
+            expected=expected,
+            remedy="Train it as plain LoRA; the server would ignore this or do otherwise.",
+        )
+    return config
+
+
+def _switched_on(config: PeftConfig) -> list[tuple[str, Any, str]]:
+    """Return name, value and what is expected of every field that asks for more than LoRA."""
+    found: list[tuple[str, Any, str]] = []
+    if config.bias != "none":
+        found.append(("bias", config.bias, "'none'"))
+    if config.init_lora_weights not in _PLAIN_STARTS:
+        found.append(("init_lora_weights", config.init_lora_weights, "a start that keeps the base"))
+    if config.task_type not in _TASKS:
+        found.append(("task_type", config.task_type, "'CAUSAL_LM'"))
+    if isinstance(config.target_modules, str):
+        found.append(("target_modules", config.target_modules, "a list of names, not a pattern"))
+    for name, value in sorted((config.model_extra or {}).items()):
+        # False, null, 0 and empty collections switch nothing on.
+        if value and name not in _NO_MATTER:
+            found.append((name, value, "nothing"))
+    if len(config.target_modules) > MAX_TARGETS:
+        n_targets = len(config.target_modules)
+        found.append(("target_modules", f"of {n_targets} names", f"at most {MAX_TARGETS}"))
+    return found

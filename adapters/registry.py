@@ -1,0 +1,375 @@
+"""A folder of adapters, each immutable under its name and version, and what is active.
+
+    <name>@<version>/   one adapter: config, weights, card, and its manifest, written last
+    active.json         the active version of each culture, and those before it
+    canaries/           what canary prompts were answered with each adapter here
+    .lock               held while any of this changes
+    .adding-…           an adapter on its way in; left by a kill, the next change clears it
+    .removed-…          an adapter on its way out, likewise
+
+A server knows an adapter by its version name and reads it from its path, so neither ever comes to
+mean other weights.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+from adapters.active import Activations, read_activations, write_activations
+from adapters.base_model import BaseModel
+from adapters.canary import check_effect, prompts_of
+from adapters.errors import (
+    AdapterForOthers,
+    AdapterInUse,
+    AdapterRefused,
+    AdapterTaken,
+    AdapterUnknown,
+    AdapterUnproven,
+    ManifestInvalid,
+    Reason,
+    RegistryInvalid,
+)
+from adapters.folders import LOCK_DEADLINE_S, SharedFolder, copy_files, make_read_only, sync
+from adapters.inspection import (
+    MAX_BYTES,
+    Inspected,
+    check_hashes,
+    file_sizes,
+    inspect,
+    sha256_of,
+)
+from adapters.manifest import (
+    MANIFEST,
+    About,
+    AdapterManifest,
+    Canary,
+    is_name,
+    is_version_name,
+    read_canaries,
+    read_manifest,
+    write_canaries,
+    write_manifest,
+)
+
+CANARIES_FOLDER = "canaries"
+_CULTURE_LETTERS = 3
+
+
+class AdapterRegistry:
+    """The adapters in a folder. Several processes may use one folder at the same time.
+
+    A name that a client gives becomes a path only where it stands in the folder's listing.
+    """
+
+    def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
+        """Open the registry in `folder`, which is made if it is not there."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder.resolve()
+        self._shared = SharedFolder(self.folder, lock_deadline_s=lock_deadline_s)
+
+    def add(
+        self,
+        source_folder: Path,
+        *,
+        base: BaseModel,
+        max_rank: int,
+        name: str | None = None,
+        cultures: Sequence[str] | None = None,
+        about: About | None = None,
+        max_bytes: int = MAX_BYTES,
+    ) -> AdapterManifest:
+        """Copy the adapter in `source_folder` into the registry, and return its manifest.
+
+        The copy is inspected, not the source, which may change meanwhile. Adding the same again
+        changes nothing. Name, cultures (alpha-3; none for any) and each field of `about` that is
+        not given are taken from the manifest that came with the adapter.
+
+        Raises:
+            AdapterRefused: it is not a sound adapter for `base`; `reason` says why.
+            AdapterTaken: the same weights are here under this name, but described otherwise.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        file_sizes(source_folder, max_bytes=max_bytes)
+        with self._shared.arriving() as folder:
+            copy_files(source_folder, folder, max_bytes=max_bytes)
+            inspected = inspect(folder, base, max_rank=max_rank, max_bytes=max_bytes)
+            manifest = _described(
+                inspected, base=base, name=name, cultures=cultures, about=about or About()
+            )
+            (folder / MANIFEST).unlink(missing_ok=True)
+            try:
+                write_manifest(folder, manifest)
+            except ManifestInvalid as exc:
+                raise AdapterRefused(
+                    Reason.MANIFEST, found=f"a wrong description ({exc})", expected="one that fits"
+                ) from exc
+            make_read_only(folder)
+            with self._shared.locked():
+                if manifest.version_name in self._listing():
+                    return self._same(manifest)
+                folder.rename(self.folder / manifest.version_name)
+                sync(self.folder)
+        return manifest
+
+    def entries(self) -> tuple[AdapterManifest, ...]:
+        """Return the manifests of all adapters, by name and version.
+
+        Raises:
+            RegistryInvalid: a manifest cannot be read; `remove` still takes its entry.
+        """
+        found = []
+        for version_name in self._listing():
+            try:
+                found.append(self.get(version_name))
+            except (AdapterUnknown, RegistryInvalid):
+                # Another process may have removed it since it was listed.
+                if version_name in self._listing():
+                    raise
+        return tuple(found)
+
+    def get(self, version_name: str) -> AdapterManifest:
+        """Return the manifest of one adapter; its files are not read, see `verify`.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            RegistryInvalid: its manifest is not as it was written.
+        """
+        folder = self.path(version_name)
+        try:
+            manifest = read_manifest(folder / MANIFEST)
+        except ManifestInvalid as exc:
+            raise _invalid_entry(folder, f"a manifest that is none ({exc})") from exc
+        if manifest.version_name != version_name:
+            raise _invalid_entry(folder, f"the manifest of {manifest.version_name}")
+        return manifest
+
+    def path(self, version_name: str) -> Path:
+        """Return the absolute folder of one adapter, for a server to load it from.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+        """
+        if not is_version_name(version_name) or version_name not in self._listing():
+            raise AdapterUnknown(version_name)
+        return self.folder / version_name
+
+    def verify(self, version_name: str) -> AdapterManifest:
+        """Return the manifest of one adapter, after every file was checked against it.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            AdapterRefused: a file is altered, missing or too many; `reason` says which.
+            RegistryInvalid: its manifest is not as it was written.
+        """
+        manifest = self.get(version_name)
+        folder = self.path(version_name)
+        # However large it was allowed to be when it was added.
+        sizes = file_sizes(folder, max_bytes=sys.maxsize)
+        check_hashes(manifest, {n: sha256_of(folder / n) for n in sizes if n != MANIFEST})
+        return manifest
+
+    def active(self) -> dict[str, str]:
+        """Return the version name that is active for each culture; others have the base model.
+
+        Raises:
+            RegistryInvalid: active.json is not as it was written.
+        """
+        return read_activations(self.folder).active
+
+    def activate(self, culture: str, version_name: str, *, proven: bool = False) -> None:
+        """Make an adapter the active one of `culture`, an alpha-3 code, having verified it.
+
+        With `proven` its effect must have been measured here, see `prove`.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            AdapterForOthers: it was not made for this culture, or that is no code.
+            AdapterUnproven: `proven` is asked, and it is not.
+            AdapterRefused: a file is altered.
+            RegistryInvalid: a file of the registry is not as it was written.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        with self._shared.locked():
+            manifest = self.verify(version_name)
+            if not _is_culture(culture) or not manifest.serves(culture):
+                cultures = manifest.cultures or ("any alpha-3 code",)
+                raise AdapterForOthers(version_name, culture=culture[:20], cultures=cultures)
+            if proven and not self.canaries(version_name):
+                raise AdapterUnproven(version_name)
+            self._write(read_activations(self.folder).activated(culture, version_name))
+
+    def deactivate(self, culture: str) -> None:
+        """Let the base model answer for `culture`; `rollback` brings the adapter back.
+
+        Raises:
+            RegistryInvalid: active.json is not as it was written.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        with self._shared.locked():
+            self._write(read_activations(self.folder).activated(culture, None))
+
+    def rollback(self, culture: str) -> str | None:
+        """Go back to what was active for `culture` before, and return it; None: the base model.
+
+        Raises:
+            NothingToRollBack: no adapter was ever active, or all was rolled back.
+            AdapterUnknown: the earlier adapter's folder is gone; nothing is changed.
+            AdapterRefused: a file of the earlier adapter is altered; nothing is changed.
+            RegistryInvalid: a file of the registry is not as it was written.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        with self._shared.locked():
+            activations = read_activations(self.folder).rolled_back(culture)
+            version_name = activations.active.get(culture)
+            if version_name is not None:
+                self.verify(version_name)
+            self._write(activations)
+        return version_name
+
+    def remove(self, version_name: str) -> None:
+        """Delete an adapter. No server may have it loaded: deleting its files can kill one.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            AdapterInUse: it is active for a culture.
+            RegistryInvalid: active.json is not as it was written.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        with self._shared.locked():
+            folder = self.path(version_name)
+            activations = read_activations(self.folder)
+            if cultures := tuple(c for c, n in activations.active.items() if n == version_name):
+                raise AdapterInUse(version_name, cultures=cultures)
+            self._write(activations.without(version_name))
+            self._canaries_file(version_name).unlink(missing_ok=True)
+            self._shared.depart(folder)
+
+    def prove(self, version_name: str, canaries: Sequence[Canary]) -> None:
+        """Check what was measured with an adapter on a server here, and keep it.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            AdapterRefused: it has no effect, or another than its publisher recorded.
+            ValueError: there are no canaries, or their prompts are not the recorded ones.
+            RegistryInvalid: its manifest is not as it was written.
+            RegistryBusy: another process did not let go of the registry.
+        """
+        recorded = self.get(version_name).about.canaries
+        if not canaries:
+            raise ValueError("at least one canary must have been measured")
+        if recorded and prompts_of(recorded) != prompts_of(canaries):
+            raise ValueError("the prompts must be those that the publisher recorded, in order")
+        base = [canary.base_logprobs for canary in canaries]
+        check_effect(base, [canary.adapter_logprobs for canary in canaries], recorded)
+        with self._shared.locked():
+            self.path(version_name)
+            (self.folder / CANARIES_FOLDER).mkdir(exist_ok=True)
+            write_canaries(self._canaries_file(version_name), tuple(canaries))
+
+    def canaries(self, version_name: str) -> tuple[Canary, ...]:
+        """Return what was last measured here with an adapter; nothing where nothing was.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            RegistryInvalid: the file is not as it was written.
+        """
+        self.path(version_name)
+        file = self._canaries_file(version_name)
+        if not file.exists():
+            return ()
+        try:
+            return read_canaries(file)
+        except ManifestInvalid as exc:
+            raise RegistryInvalid(
+                file,
+                found=f"no canaries ({exc})",
+                expected="what `prove` writes",
+                remedy="Delete it, and measure them again.",
+            ) from exc
+
+    def _listing(self) -> tuple[str, ...]:
+        with os.scandir(self.folder) as entries:
+            return tuple(
+                sorted(
+                    entry.name
+                    for entry in entries
+                    if is_version_name(entry.name) and entry.is_dir(follow_symlinks=False)
+                )
+            )
+
+    def _canaries_file(self, version_name: str) -> Path:
+        return self.folder / CANARIES_FOLDER / f"{version_name}.json"
+
+    def _write(self, activations: Activations) -> None:
+        write_activations(self.folder, activations)
+        sync(self.folder)
+
+    def _same(self, manifest: AdapterManifest) -> AdapterManifest:
+        """Return the manifest of the entry that is there, which must say what `manifest` says."""
+        there = self.verify(manifest.version_name)
+        # Where it was taken from is no property of an adapter.
+        plain = replace(there, about=replace(there.about, source=manifest.about.source))
+        differing = [f.name for f in fields(AdapterManifest) if f.name != "about"]
+        differing = [n for n in differing if getattr(plain, n) != getattr(manifest, n)]
+        differing += [
+            f.name
+            for f in fields(About)
+            if getattr(plain.about, f.name) != getattr(manifest.about, f.name)
+        ]
+        if differing:
+            raise AdapterTaken(manifest.version_name, fields=tuple(differing))
+        return there
+
+
+def _described(
+    inspected: Inspected,
+    *,
+    base: BaseModel,
+    name: str | None,
+    cultures: Sequence[str] | None,
+    about: About,
+) -> AdapterManifest:
+    """Return the manifest of an inspected adapter: what was given, else what it came with."""
+    published = inspected.published
+    if published is not None:
+        name = published.name if name is None else name
+        cultures = published.cultures if cultures is None else cultures
+        kept = {f.name: getattr(published.about, f.name) for f in fields(About)}
+        given = {f.name: getattr(about, f.name) for f in fields(About)}
+        about = About(**{field: given[field] or kept[field] for field in kept})
+    if name is None or not is_name(name):
+        raise AdapterRefused(
+            Reason.NAME,
+            found="no name" if name is None else f"the name {name[:80]!r}",
+            expected="1 to 63 lower-case letters, digits and '-', no '-' first",
+            remedy="Give it such a name.",
+        )
+    return AdapterManifest(
+        name=name,
+        version=inspected.version,
+        base_model=base.name,
+        base_sha256=base.sha256,
+        rank=inspected.rank,
+        alpha=inspected.alpha,
+        target_modules=inspected.target_modules,
+        cultures=tuple(sorted(set(cultures or ()))),
+        about=replace(about, metrics=dict(about.metrics)),
+        sha256=inspected.sha256,
+    )
+
+
+def _is_culture(text: str) -> bool:
+    return len(text) == _CULTURE_LETTERS and text.isascii() and text.isalpha() and text.isupper()
+
+
+def _invalid_entry(folder: Path, found: str) -> RegistryInvalid:
+    return RegistryInvalid(
+        folder / MANIFEST,
+        found=found,
+        expected=f"that of {folder.name}, as it was written",
+        remedy="Remove the adapter, and add it again.",
+    )

@@ -1,0 +1,267 @@
+"""Reads safetensors files that nobody vouches for: the header first, then the numbers in chunks.
+
+The format: eight bytes, little-endian, with the length of the header; the header, JSON that gives
+each tensor's dtype, shape and place; then the tensors, without gaps. Nothing in the file is
+believed before it is checked against the file's size, and memory is bounded by the header's limit
+and the size of a chunk.
+
+Source: the format section of the safetensors documentation.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from adapters.errors import AdapterRefused, Reason
+
+MAX_HEADER_BYTES = 16 * 2**20
+CHUNK_BYTES = 4 * 2**20
+MAX_DIMENSIONS = 8
+LENGTH_BYTES = 8
+_METADATA = "__metadata__"
+_DAMAGED = "Copy the file again from where it was made."
+# Bytes per number. Formats of less than a byte are not listed: LoRA weights never have them.
+ITEM_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+ADAPTER_DTYPES = frozenset({"F32", "F16", "BF16"})
+
+
+class _Bits(NamedTuple):
+    """How a float is laid out: its unsigned type, all exponent bits, all bits but the sign."""
+
+    kind: str
+    exponent: int
+    unsigned: int
+
+
+_BITS = {
+    "F32": _Bits("<u4", 0x7F80_0000, 0x7FFF_FFFF),
+    "F16": _Bits("<u2", 0x7C00, 0x7FFF),
+    "BF16": _Bits("<u2", 0x7F80, 0x7FFF),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """One tensor of a file: how it is stored, and its place counted from the end of the header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a file says, checked against the file's size."""
+
+    tensors: Mapping[str, Tensor]
+    data_start: int
+
+
+def read_header(
+    path: Path,
+    *,
+    max_header_bytes: int = MAX_HEADER_BYTES,
+    dtypes: frozenset[str] = ADAPTER_DTYPES,
+) -> Header:
+    """Return the header of the safetensors file at `path`; no tensor is read.
+
+    Raises:
+        AdapterRefused: `FILE_MISSING`, `LINK` or `FILE_UNEXPECTED`, it is no file; `TRUNCATED`,
+            it ends before its header or its tensors do; `OVERSIZED`, the header is longer than
+            `max_header_bytes`; `DTYPE`, a tensor is of none of `dtypes`; `HEADER`, anything else
+            that breaks the format.
+    """
+    with _opened(path) as file:
+        n_bytes = os.fstat(file.fileno()).st_size
+        raw = _raw_header(file, path=path, n_bytes=n_bytes, max_header_bytes=max_header_bytes)
+    entries = _entries(raw, path=path)
+    tensors = {name: _tensor(name, entry, path=path) for name, entry in entries.items()}
+    for name, tensor in tensors.items():
+        if tensor.dtype not in dtypes:
+            raise AdapterRefused(
+                Reason.DTYPE,
+                found=f"{tensor.dtype} in tensor '{_clipped(name)}' of {path.name}",
+                expected=f"one of {', '.join(sorted(dtypes))}",
+                remedy="Save the weights in one of those.",
+            )
+    data_start = LENGTH_BYTES + len(raw)
+    _check_places(tensors, path=path, n_data_bytes=n_bytes - data_start)
+    return Header(tensors, data_start)
+
+
+def zero_tensors(path: Path, header: Header) -> frozenset[str]:
+    """Return the names of the tensors that hold nothing but zeros, having read every number.
+
+    A tensor without numbers counts as zero. `header` is that of the file, with `ADAPTER_DTYPES`.
+
+    Raises:
+        AdapterRefused: `NOT_FINITE`, a number is NaN or infinite; `TRUNCATED`, the file became
+            shorter than its header was.
+    """
+    zero = set()
+    with _opened(path) as file:
+        for name, tensor in header.tensors.items():
+            bits = _BITS[tensor.dtype]
+            only_zeros = True
+            for numbers in _chunks(file, tensor, at=header.data_start, kind=bits.kind, path=path):
+                # All exponent bits set is NaN or infinity, in all three formats.
+                if bool(np.any((numbers & bits.exponent) == bits.exponent)):
+                    raise AdapterRefused(
+                        Reason.NOT_FINITE,
+                        found=f"NaN or infinity in tensor '{_clipped(name)}' of {path.name}",
+                        expected="finite numbers",
+                        remedy="Train the adapter again, with a lower learning rate.",
+                    )
+                only_zeros = only_zeros and not bool(np.any(numbers & bits.unsigned))
+            if only_zeros:
+                zero.add(name)
+    return frozenset(zero)
+
+
+def _raw_header(file: BinaryIO, *, path: Path, n_bytes: int, max_header_bytes: int) -> bytes:
+    length_field = file.read(LENGTH_BYTES)
+    if len(length_field) < LENGTH_BYTES:
+        raise _truncated(path, f"{len(length_field)} bytes", f"{LENGTH_BYTES} for a length")
+    length = int.from_bytes(length_field, "little")
+    if length > max_header_bytes:
+        raise AdapterRefused(
+            Reason.OVERSIZED,
+            found=f"a header of {length} bytes in {path.name}",
+            expected=f"at most {max_header_bytes}",
+            remedy=_DAMAGED,
+        )
+    if length > n_bytes - LENGTH_BYTES:
+        raise _truncated(path, f"{n_bytes} bytes", f"{LENGTH_BYTES} and a header of {length}")
+    raw = file.read(length)
+    if len(raw) < length:
+        raise _truncated(path, f"{len(raw)} bytes of a header", f"{length}")
+    return raw
+
+
+def _entries(raw: bytes, *, path: Path) -> dict[str, Any]:
+    try:
+        # Spaces may follow the header, nothing may stand before it.
+        if not raw.startswith(b"{"):
+            raise ValueError("it does not start with '{'")
+        entries: dict[str, Any] = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant
+        )
+    except (ValueError, RecursionError) as exc:
+        raise _broken(path, f"a header that is no JSON object ({_clipped(str(exc))})") from exc
+    metadata = entries.pop(_METADATA, {})
+    if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
+        raise _broken(path, "metadata that does not map texts to texts")
+    return entries
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _tensor(name: str, entry: object, *, path: Path) -> Tensor:
+    here = f"tensor '{_clipped(name)}'"
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        raise _broken(path, f"{here} without dtype, shape and data_offsets alone")
+    dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
+        raise _broken(path, f"{here} of the unknown dtype {_clipped(str(dtype))}")
+    if not _are_counts(shape) or len(shape) > MAX_DIMENSIONS:
+        raise _broken(path, f"{here} of the shape {_clipped(str(shape))}")
+    if not _are_counts(place) or len(place) != 2:
+        raise _broken(path, f"{here} at the place {_clipped(str(place))}")
+    start, end = place
+    if end - start != math.prod(shape) * ITEM_BYTES[dtype]:
+        raise _broken(path, f"{here} with {end - start} bytes for {dtype} of shape {tuple(shape)}")
+    return Tensor(dtype, tuple(shape), start, end)
+
+
+def _are_counts(value: object) -> bool:
+    # Beyond 64 bit no tool agrees on what is meant; true and false are integers to Python.
+    return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
+
+
+def _check_places(tensors: Mapping[str, Tensor], *, path: Path, n_data_bytes: int) -> None:
+    at = 0
+    for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
+        if tensor.start != at:
+            raise _broken(path, f"tensor '{_clipped(name)}' at byte {tensor.start}, not at {at}")
+        at = tensor.end
+    if at > n_data_bytes:
+        raise _truncated(path, f"{n_data_bytes} bytes of tensors", str(at))
+    if at < n_data_bytes:
+        raise _broken(path, f"{n_data_bytes - at} bytes after the last tensor")
+
+
+def _chunks(
+    file: BinaryIO, tensor: Tensor, *, at: int, kind: str, path: Path
+) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    file.seek(at + tensor.start)
+    left = tensor.end - tensor.start
+    while left:
+        data = file.read(min(left, CHUNK_BYTES))
+        if not data or len(data) % np.dtype(kind).itemsize:
+            raise _truncated(path, "an end within a tensor", "all of it")
+        left -= len(data)
+        yield np.frombuffer(data, dtype=kind)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        # Not through a link, and without waiting for the other end of a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as exc:
+        raise AdapterRefused(
+            Reason.LINK if exc.errno == errno.ELOOP else Reason.FILE_MISSING,
+            found=f"{path.name}, which cannot be opened ({exc})",
+            expected="a file with weights",
+        ) from exc
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise AdapterRefused(
+                Reason.FILE_UNEXPECTED, found=f"{path.name}, no plain file", expected="a file"
+            )
+        yield file
+
+
+def _truncated(path: Path, found: str, expected: str) -> AdapterRefused:
+    return AdapterRefused(
+        Reason.TRUNCATED, found=f"{found} in {path.name}", expected=expected, remedy=_DAMAGED
+    )
+
+
+def _broken(path: Path, found: str) -> AdapterRefused:
+    return AdapterRefused(
+        Reason.HEADER,
+        found=f"{found} in {path.name}",
+        expected="a safetensors file",
+        remedy=_DAMAGED,
+    )
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}…"

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from adapters.base_model import BaseModel, LinearShape, declared_base_model, read_base_model
+from adapters.errors import BaseModelInvalid
+from mini_model.weights import WEIGHTS
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(WEIGHTS, tmp_path / "base"))
+
+
+def altered_config(folder: Path, **changes: object) -> Path:
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    return file
+
+
+def test_every_linear_module_is_found_with_its_shape(base: BaseModel) -> None:
+    # 6 layers, each with 4 modules of attention and 3 of the MLP; no embedding, no norm.
+    assert len(base.shapes) == 6 * 7
+    assert base.shapes["model.layers.5.mlp.down_proj"] == LinearShape(256, 672)
+    assert base.shapes["model.layers.0.mlp.up_proj"] == LinearShape(672, 256)
+
+
+def test_the_hash_of_one_weights_file_is_its_own(base: BaseModel) -> None:
+    content = (WEIGHTS / "model.safetensors").read_bytes()
+
+    assert base.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_the_hash_of_shards_covers_each_of_them(folder: Path, base: BaseModel) -> None:
+    shutil.copy(folder / "model.safetensors", folder / "more.safetensors")
+
+    assert read_base_model(folder, name="base").sha256 not in {None, base.sha256}
+
+
+def test_a_model_goes_by_its_folder_too(base: BaseModel) -> None:
+    assert base.is_named("milieu-mini")
+    assert base.is_named(str(WEIGHTS))
+    assert not base.is_named("llama")
+
+
+def test_the_config_alone_declares_the_same_modules(base: BaseModel) -> None:
+    declared = declared_base_model(WEIGHTS / "config.json", name="base")
+
+    assert dict(declared.shapes) == dict(base.shapes)
+    assert declared.sha256 is None
+
+
+def test_fewer_heads_for_keys_make_smaller_modules(folder: Path) -> None:
+    config = altered_config(folder, num_key_value_heads=2)
+
+    shapes = declared_base_model(config, name="base").shapes
+
+    assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(128, 256)
+    assert shapes["model.layers.0.self_attn.q_proj"] == LinearShape(256, 256)
+
+
+def test_a_quantised_model_has_the_shapes_of_its_config(folder: Path, base: BaseModel) -> None:
+    altered_config(folder, quantization_config={"bits": 4})
+    (folder / "model.safetensors").write_bytes(b"packed in some way")
+
+    assert dict(read_base_model(folder, name="base").shapes) == dict(base.shapes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [({"model_type": "mamba"}, "mamba"), ({"hidden_size": "wide"}, "hidden_size")],
+)
+def test_a_config_that_says_too_little_is_refused(
+    folder: Path, changes: dict[str, object], named: str
+) -> None:
+    with pytest.raises(BaseModelInvalid, match=named):
+        declared_base_model(altered_config(folder, **changes), name="base")
+
+
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+
+    with pytest.raises(BaseModelInvalid, match=r"no \*\.safetensors"):
+        read_base_model(folder, name="base")
+
+
+def test_damaged_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"short")
+
+    with pytest.raises(BaseModelInvalid, match="truncated"):
+        read_base_model(folder, name="base")
+
+
+def test_a_folder_without_config_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BaseModelInvalid, match=r"config\.json"):
+        read_base_model(tmp_path, name="base")
