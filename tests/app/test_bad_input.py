@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from adapters.errors import AdapterError
 from app.errors import AppError
 from app.problems import INTERNAL, PROBLEMS, kind_of
 from evaluation.errors import EvaluationError
@@ -19,7 +20,13 @@ from tests.app.service import RELIGION
 from tests.fakes.vllm import FakeVllm
 
 JSON = {"Content-Type": "application/json"}
-ROOTS: tuple[type[Exception], ...] = (AppError, EvaluationError, RetrievalError, SurveyDataError)
+ROOTS: tuple[type[Exception], ...] = (
+    AdapterError,
+    AppError,
+    EvaluationError,
+    RetrievalError,
+    SurveyDataError,
+)
 BODIES = (
     "cut short", "python", "empty", "null", "list", "text", "latin-1", "long number", "deep",
     "plain", "form", "no type", "long type", "large", "very large",

@@ -262,6 +262,23 @@ async def test_a_cancelled_chat_stops_generating(served: ServedVllm) -> None:
             await chat
 
 
+@pytest.mark.timeout(180)
+async def test_many_long_sampled_chats_with_seeds_leave_it_alive(served: ServedVllm) -> None:
+    """Together they are more than one step reads; vLLM on a CPU once died of that."""
+    text = "The quick brown fox jumps over the lazy dog near the river bank. " * 12
+    chats = [
+        ChatRequest(
+            served.model, (Message("user", f"{i}: {text}"),), max_tokens=2, temperature=0.9, seed=i
+        )
+        for i in range(64)
+    ]
+    async with VllmClient([served.url], api_key=served.api_key) as client:
+        answers = await asyncio.gather(*(client.chat(chat) for chat in chats))
+
+        assert all(answer.usage.completion_tokens >= 1 for answer in answers)
+        assert (await client.health())[0].is_healthy
+
+
 def _text(chunk: ChatChunk) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
 

@@ -1,0 +1,213 @@
+"""Step 3: every question answered unaware of culture once, and as each culture.
+
+Source: METHODS, CultureSPA step 3 (arXiv 2410.12971, section 3.2). The released code asks the
+unaware question without its options; here every question is asked with its own. One sample at a
+raised temperature makes noise look like culture, so answers are read by log-probabilities, or
+sampled several times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from adapters.culturespa.journal import Journal, read_lines, write_lines
+from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from retrieval.prompting import CultureComparison, Message, Method, Steering, survey_messages
+from survey_data.cultures import Culture
+
+
+class Answerer(Protocol):
+    """Answers a closed question that is put to it as a chat."""
+
+    async def shares(
+        self, messages: Sequence[Message], labels: Sequence[str]
+    ) -> tuple[float, ...] | None:
+        """Return the probability of each label among them, together 1; None where unreadable."""
+        ...
+
+    async def option(
+        self, messages: Sequence[Message], labels: Sequence[str], *, seed: int
+    ) -> int | None:
+        """Return the index of the label in one sampled reply, None where it is unreadable."""
+        ...
+
+
+class Reading(StrEnum):
+    """How an answer is read: from the labels' log-probabilities, or from sampled replies."""
+
+    LOGPROBS = "logprobs"
+    SAMPLING = "sampling"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSettings:
+    """How questions are answered.
+
+    Attributes:
+        method: how the culture-aware prompt names a culture; `cross-culture` is the CCT variant.
+        n_repeats: replies sampled for each answer; of no account for log-probabilities.
+        seed: together with culture, question and repeat the seed of a sampled reply.
+    """
+
+    method: Literal[Method.PERSONA, Method.CROSS_CULTURE] = Method.PERSONA
+    reading: Reading = Reading.LOGPROBS
+    n_repeats: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a question was answered.
+
+    Attributes:
+        question: key of the question.
+        culture: alpha-3 code of the culture that was named, None for the unaware answer.
+        shares: one probability per option, where it was read so and readable.
+        options: index of the option in each sampled reply, None for an unreadable one.
+    """
+
+    question: str
+    culture: str | None = None
+    shares: tuple[float, ...] | None = None
+    options: tuple[int | None, ...] = ()
+
+
+class _Ask(NamedTuple):
+    question: GeneratedQuestion
+    steering: Steering
+
+    @property
+    def culture(self) -> str | None:
+        return None if self.steering.culture is None else self.steering.culture.code
+
+
+async def answer_questions(
+    questions: Sequence[GeneratedQuestion],
+    steerings: Sequence[Steering],
+    answerer: Answerer,
+    *,
+    settings: AnswerSettings,
+    journal: Path,
+    n_concurrent: int = 16,
+    on_progress: OnProgress | None = None,
+) -> tuple[Answer, ...]:
+    """Return every question's answer under every steering, going on with what `journal` holds.
+
+    Answers come in the order of steerings, and in each of questions. The first error of the
+    answerer ends it; what was answered until then is kept.
+
+    Args:
+        questions: to be answered, each with its own options.
+        steerings: from `steerings_of`.
+        answerer: the model.
+        settings: how answers are read.
+        journal: file that every answer is appended to.
+        n_concurrent: questions in flight at most.
+        on_progress: called with the number of answers there are and will be.
+
+    Raises:
+        StepFileInvalid: `journal` is not as it was written.
+        ValueError: the answerer gave shares or an option that the question does not have.
+    """
+    asks = [_Ask(question, steering) for steering in steerings for question in questions]
+    with Journal(journal, _AnswerLine) as lines:
+        answers = {(line.culture, line.question): _answer(line) for line in lines.lines}
+        open_asks = iter([ask for ask in asks if (ask.culture, ask.question.key) not in answers])
+
+        async def work() -> None:
+            for ask in open_asks:  # one iterator for all workers: each ask is taken once
+                answer = await _asked(ask, answerer, settings)
+                answers[answer.culture, answer.question] = answer
+                lines.add(_AnswerLine(**asdict(answer)))
+                if on_progress is not None:
+                    on_progress(len(answers), len(asks))
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(n_concurrent):
+                    group.create_task(work())
+        except* Exception as failed:
+            raise first_error(failed) from failed
+    return tuple(answers[ask.culture, ask.question.key] for ask in asks)
+
+
+def steerings_of(
+    cultures: Sequence[Culture],
+    method: Literal[Method.PERSONA, Method.CROSS_CULTURE],
+    *,
+    comparisons: Mapping[str, CultureComparison] | None = None,
+) -> tuple[Steering, ...]:
+    """Return the unaware steering and one per culture.
+
+    Args:
+        cultures: to be named, in this order.
+        method: how.
+        comparisons: by alpha-3 code, what `cross-culture` compares each culture with.
+    """
+    comparisons = comparisons or {}
+    aware = (
+        Steering(method, culture=culture, comparison=comparisons.get(culture.code))
+        for culture in cultures
+    )
+    return (Steering(Method.PLAIN), *aware)
+
+
+def wording(steerings: Sequence[Steering]) -> Iterator[str]:
+    """Yield the words around a question under each steering, so that a change is noticed."""
+    sample = GeneratedQuestion("sample", "", "?", ("a", "b")).asked
+    for steering in steerings:
+        yield from (message.content for message in survey_messages(sample, steering))
+
+
+def write_answers(file: Path, answers: Sequence[Answer]) -> None:
+    """Write one JSON line per answer, whole or not at all."""
+    write_lines(file, (_AnswerLine(**asdict(answer)) for answer in answers))
+
+
+def read_answers(file: Path) -> tuple[Answer, ...]:
+    """Return the answers in a file, in its order.
+
+    Raises:
+        StepFileInvalid: the file is missing or not as it was written.
+    """
+    return tuple(_answer(line) for line in read_lines(file, _AnswerLine))
+
+
+class _AnswerLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: str
+    culture: str | None = None
+    shares: tuple[float, ...] | None = None
+    options: tuple[int | None, ...] = ()
+
+
+def _answer(line: _AnswerLine) -> Answer:
+    return Answer(line.question, line.culture, line.shares, line.options)
+
+
+async def _asked(ask: _Ask, answerer: Answerer, settings: AnswerSettings) -> Answer:
+    asked = ask.question.asked
+    messages = survey_messages(asked, ask.steering)
+    key = ask.question.key
+    if settings.reading is Reading.LOGPROBS:
+        shares = await answerer.shares(messages, asked.labels)
+        if shares is not None and len(shares) != len(asked.options):
+            raise ValueError(f"{key}: {len(shares)} shares for {len(asked.options)} options")
+        return Answer(key, ask.culture, shares=shares)
+    options = []
+    for repeat in range(settings.n_repeats):
+        seed = seed_of(settings.seed, ask.culture or "", key, repeat)
+        option = await answerer.option(messages, asked.labels, seed=seed)
+        if option is not None and not 0 <= option < len(asked.options):
+            raise ValueError(f"{key}: option {option} of {len(asked.options)}")
+        options.append(option)
+    return Answer(key, ask.culture, options=tuple(options))

@@ -1,0 +1,213 @@
+"""Step 4: keep the culture-aware answers that differ from the unaware ones, and make controls.
+
+Source: METHODS, CultureSPA step 4 (arXiv 2410.12971, section 3.2 and the studies of data quantity
+and quality).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from adapters.culturespa.answer import Answer
+from adapters.culturespa.journal import read_lines, write_lines
+from adapters.culturespa.questions import GeneratedQuestion
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """What is trained on: people of `culture` answer `question` (a key) with option `option`."""
+
+    culture: str
+    question: str
+    option: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectSettings:
+    """When an aware answer counts as different; by default, as in the paper, any other option does.
+
+    Attributes:
+        min_total_variation: of log-probabilities: the total variation between the two answers'
+            shares, in [0, 1], that has to be reached besides another likeliest option.
+        max_p_value: of samples: the p-value, in (0, 1], that Fisher's exact test, one-sided, may
+            have at most: that the aware replies do not choose their modal option more often than
+            the unaware replies do. With one reply each it is 1.
+    """
+
+    min_total_variation: float = 0.0
+    max_p_value: float = 1.0
+
+
+class Verdict(StrEnum):
+    """What became of an aware answer."""
+
+    KEPT = "kept"
+    UNREADABLE = "unreadable"
+    SAME = "same"
+    TOO_CLOSE = "too-close"
+
+
+class Collected(NamedTuple):
+    """The examples, in the order of the answers, and per culture what became of its answers."""
+
+    examples: tuple[Example, ...]
+    verdicts: Mapping[str, Counter[Verdict]]
+
+
+def collect(answers: Iterable[Answer], settings: CollectSettings) -> Collected:
+    """Return the aware answers that differ from the unaware answer to the same question.
+
+    An answer is unreadable where there are no shares, or where fewer than half of its sampled
+    replies are readable; without an unaware answer every aware one is. Of equally likely or
+    frequent options the first is the answer.
+    """
+    answers = tuple(answers)
+    unaware = {answer.question: answer for answer in answers if answer.culture is None}
+    examples, verdicts = [], dict[str, Counter[Verdict]]()
+    for answer in answers:
+        if answer.culture is None:
+            continue
+        verdict = judge(unaware.get(answer.question), answer, settings)
+        verdicts.setdefault(answer.culture, Counter())[verdict] += 1
+        option = chosen(answer)
+        if verdict is Verdict.KEPT and option is not None:
+            examples.append(Example(answer.culture, answer.question, option))
+    return Collected(tuple(examples), verdicts)
+
+
+def judge(unaware: Answer | None, aware: Answer, settings: CollectSettings) -> Verdict:
+    """Return whether an aware answer differs enough from the unaware one."""
+    before = None if unaware is None else chosen(unaware)
+    after = chosen(aware)
+    if unaware is None or before is None or after is None:
+        return Verdict.UNREADABLE
+    if before == after:
+        return Verdict.SAME
+    if unaware.shares is not None and aware.shares is not None:
+        far = total_variation(unaware.shares, aware.shares) >= settings.min_total_variation
+    else:
+        far = p_value(unaware.options, aware.options, after) <= settings.max_p_value
+    return Verdict.KEPT if far else Verdict.TOO_CLOSE
+
+
+def chosen(answer: Answer) -> int | None:
+    """Return the option that an answer comes to, None where it is unreadable."""
+    if answer.shares is not None:
+        return max(range(len(answer.shares)), key=lambda i: (answer.shares or ())[i])
+    readable = [option for option in answer.options if option is not None]
+    if not readable or 2 * len(readable) < len(answer.options):
+        return None
+    counts = Counter(readable)
+    return min(counts, key=lambda option: (-counts[option], option))
+
+
+def total_variation(a: Sequence[float], b: Sequence[float]) -> float:
+    """Return half the sum of absolute differences, in [0, 1]; 0 for equal shares."""
+    return 0.5 * math.fsum(abs(x - y) for x, y in zip(a, b, strict=True))
+
+
+def p_value(unaware: Sequence[int | None], aware: Sequence[int | None], option: int) -> float:
+    """Return how likely it is that aware replies choose `option` so often by chance, in (0, 1].
+
+    Fisher's exact test, one-sided, over the readable replies: of all ways to deal the replies that
+    chose `option` to the two groups, the share that gives the aware group as many or more.
+    """
+    n_aware = sum(reply is not None for reply in aware)
+    n = n_aware + sum(reply is not None for reply in unaware)
+    hits_aware = sum(reply == option for reply in aware)
+    hits = hits_aware + sum(reply == option for reply in unaware)
+    ways = sum(
+        math.comb(hits, k) * math.comb(n - hits, n_aware - k)
+        for k in range(hits_aware, min(hits, n_aware) + 1)
+    )
+    return ways / math.comb(n, n_aware)
+
+
+def subset(examples: Iterable[Example], ratio: float, *, seed: int) -> tuple[Example, ...]:
+    """Return the share `ratio`, in [0, 1], of each culture's examples, rounded up, in their order.
+
+    Examples are ranked by a hash of `seed` and their own content, so a smaller ratio's are among
+    those of a larger one.
+    """
+    examples = tuple(examples)
+    sizes = Counter(example.culture for example in examples)
+    # Less a hair: 0.1 of 30 is a little over 3 in floating point.
+    wanted = {culture: math.ceil(ratio * n - 1e-9) for culture, n in sizes.items()}
+    return _first_of_each(examples, wanted, seed=seed)
+
+
+def random_control(
+    answers: Iterable[Answer], like: Iterable[Example], *, seed: int
+) -> tuple[Example, ...]:
+    """Return as many examples per culture as `like` has, drawn from all readable aware answers.
+
+    Whether an answer differs from the unaware one is of no account: it is the control for that.
+    A culture with fewer readable answers than `like` has examples gives all of them.
+    """
+    wanted = Counter(example.culture for example in like)
+    pool = tuple(
+        Example(answer.culture, answer.question, option)
+        for answer in answers
+        if answer.culture is not None and (option := chosen(answer)) is not None
+    )
+    return _first_of_each(pool, wanted, seed=seed)
+
+
+def count_by_topic(
+    examples: Iterable[Example], questions: Iterable[GeneratedQuestion]
+) -> dict[str, dict[str, int]]:
+    """Return the number of examples by culture and topic; topics without any are left out."""
+    topics = {question.key: question.topic for question in questions}
+    counts: dict[str, Counter[str]] = {}
+    for example in examples:
+        counts.setdefault(example.culture, Counter())[topics[example.question]] += 1
+    return {culture: dict(sorted(of.items())) for culture, of in sorted(counts.items())}
+
+
+def write_examples(file: Path, examples: Iterable[Example]) -> None:
+    """Write one JSON line per example, whole or not at all."""
+    write_lines(file, (_ExampleLine(**asdict(example)) for example in examples))
+
+
+def read_examples(file: Path) -> tuple[Example, ...]:
+    """Return the examples that `write_examples` wrote, in file order.
+
+    Raises:
+        StepFileInvalid: the file is missing or not as it was written.
+    """
+    return tuple(Example(**dict(line)) for line in read_lines(file, _ExampleLine))
+
+
+class _ExampleLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    culture: str
+    question: str
+    option: int
+
+
+def _first_of_each(
+    examples: Sequence[Example], wanted: Mapping[str, int], *, seed: int
+) -> tuple[Example, ...]:
+    ranked = sorted(examples, key=lambda example: _rank(example, seed))
+    taken: Counter[str] = Counter()
+    kept = set()
+    for example in ranked:
+        if taken[example.culture] < wanted.get(example.culture, 0):
+            taken[example.culture] += 1
+            kept.add(example)
+    return tuple(example for example in examples if example in kept)
+
+
+def _rank(example: Example, seed: int) -> bytes:
+    key = f"{seed}|{example.culture}|{example.question}"
+    return hashlib.sha256(key.encode()).digest()

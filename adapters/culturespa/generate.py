@@ -1,0 +1,300 @@
+"""Step 1: new survey questions on each topic of a survey, written by a model.
+
+Source: METHODS, CultureSPA step 1 (arXiv 2410.12971, section 3.1). The wording is Milieu's own.
+
+The same seed asks for the same questions in the same words, whatever the number of requests in
+flight and wherever a kill stopped it: the attempts of a topic come in batches, each attempt shows
+questions of earlier batches only, and what it shows and its seed are a pure function of seed, topic
+and number. So the outcome is as repeatable as the writer is. vLLM is not bit-stable across batch
+sizes: one other token in one reply changes what all later batches of its topic show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from adapters.culturespa.errors import TopicEmpty
+from adapters.culturespa.journal import Journal
+from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from retrieval.prompting import Message
+from survey_data.model import Question
+
+N_SURVEY_SHOWN, N_GENERATED_SHOWN = 3, 2
+SYSTEM = "You write closed questions for a survey of people's values. You reply in JSON."
+ASK = (
+    "These are survey questions on the topic '{topic}':\n\n{shown}\n\nWrite one new question on "
+    "this topic that asks something else, with its answer options. Reply with one JSON object of "
+    "the same form and nothing more."
+)
+
+
+class Writer(Protocol):
+    """Writes text."""
+
+    async def write(
+        self,
+        messages: Sequence[Message],
+        *,
+        temperature: float,
+        top_p: float,
+        seed: int,
+        max_tokens: int,
+    ) -> str:
+        """Return a reply to `messages`."""
+        ...
+
+
+class Outcome(StrEnum):
+    """What became of an attempt: a question, or why not."""
+
+    WRITTEN = "written"
+    NO_JSON = "no-json"
+    NO_QUESTION = "no-question"
+    NO_OPTIONS = "no-options"
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """How many questions are written, and how.
+
+    Attributes:
+        n_per_topic: questions to write on each topic.
+        n_attempts: attempts allowed for each of them on average, retries included.
+        batch: attempts of a topic that do not see each other's questions.
+    """
+
+    n_per_topic: int = 1000
+    seed: int = 0
+    temperature: float = 0.9
+    top_p: float = 0.95
+    max_tokens: int = 256
+    n_attempts: float = 3.0
+    batch: int = 16
+
+    @property
+    def limit(self) -> int:
+        """Attempts on a topic at which it is given up, full or not."""
+        return round(self.n_per_topic * self.n_attempts)
+
+
+class Generated(NamedTuple):
+    """The questions in the order of topics and attempts, and per topic how attempts went."""
+
+    questions: tuple[GeneratedQuestion, ...]
+    outcomes: Mapping[str, Counter[Outcome]]
+
+
+class Reply(NamedTuple):
+    """What a reply holds: text and options where the outcome is `written`, else nothing."""
+
+    outcome: Outcome
+    text: str = ""
+    options: tuple[str, ...] = ()
+
+
+async def generate_questions(
+    seeds: Sequence[Question],
+    writer: Writer,
+    *,
+    settings: GenerateSettings,
+    journal: Path,
+    n_concurrent: int = 16,
+    on_progress: OnProgress | None = None,
+) -> Generated:
+    """Write questions on every topic of `seeds`, going on with what `journal` holds.
+
+    A topic of fewer survey questions than a prompt shows is shown whole. The first error of the
+    writer ends it; what was written until then is kept.
+
+    Args:
+        seeds: survey questions to start from, of every topic that is wanted.
+        writer: the model.
+        settings: how many, and how.
+        journal: file that every attempt is appended to.
+        n_concurrent: requests in flight at most.
+        on_progress: called with the number of questions written and wanted.
+
+    Raises:
+        TopicEmpty: `seeds` is empty.
+        StepFileInvalid: `journal` is not as it was written.
+    """
+    topics: dict[str, list[Question]] = {}
+    for question in seeds:
+        topics.setdefault(question.topic, []).append(question)
+    if not topics:
+        raise TopicEmpty
+    with Journal(journal, _AttemptLine) as lines:
+        running = _Generation(topics, writer, settings, lines, n_concurrent, on_progress)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {topic: group.create_task(running.topic(topic)) for topic in topics}
+        except* Exception as failed:
+            raise first_error(failed) from failed
+    attempts = {topic: task.result() for topic, task in tasks.items()}
+    return Generated(
+        tuple(chain.from_iterable(_questions(of) for of in attempts.values())),
+        {topic: Counter(line.outcome for line in of) for topic, of in attempts.items()},
+    )
+
+
+def generation_messages(
+    topic: str, survey: Sequence[Question], written: Sequence[GeneratedQuestion], *, key: str
+) -> tuple[Message, Message]:
+    """Return the prompt for one new question, with examples drawn and shuffled by `key`.
+
+    Shown are 3 survey questions and 2 written ones; 5 survey questions while fewer than 2 are
+    written; and as many as there are where the topic has fewer.
+    """
+    rng = random.Random(key)
+    n_written = N_GENERATED_SHOWN if len(written) >= N_GENERATED_SHOWN else 0
+    n_survey = min(N_SURVEY_SHOWN + N_GENERATED_SHOWN - n_written, len(survey))
+    examples = [(q.text, q.options) for q in rng.sample(list(survey), n_survey)]
+    examples += [(q.text, q.options) for q in rng.sample(list(written), n_written)]
+    rng.shuffle(examples)
+    shown = "\n".join(
+        json.dumps({"question": text, "options": list(options)}, ensure_ascii=False)
+        for text, options in examples
+    )
+    return (Message("system", SYSTEM), Message("user", ASK.format(topic=topic, shown=shown)))
+
+
+def read_reply(text: str) -> Reply:
+    """Return the question in a reply: the first JSON object in it, whatever surrounds that.
+
+    Options are texts or numbers, two at least and no two alike.
+    """
+    found = _first_object(text)
+    if found is None:
+        return Reply(Outcome.NO_JSON)
+    question, options = found.get("question"), found.get("options")
+    if not isinstance(question, str) or not question.strip():
+        return Reply(Outcome.NO_QUESTION)
+    if not isinstance(options, list):
+        return Reply(Outcome.NO_OPTIONS)
+    texts = tuple(_text(option) for option in options)
+    if len(texts) < 2 or "" in texts or len(set(texts)) < len(texts):
+        return Reply(Outcome.NO_OPTIONS)
+    return Reply(Outcome.WRITTEN, " ".join(question.split()), texts)
+
+
+class _AttemptLine(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topic: str
+    attempt: int
+    outcome: Outcome
+    text: str = ""
+    options: tuple[str, ...] = ()
+
+
+class _Generation:
+    """What the topics of one generation share."""
+
+    def __init__(
+        self,
+        topics: Mapping[str, Sequence[Question]],
+        writer: Writer,
+        settings: GenerateSettings,
+        journal: Journal[_AttemptLine],
+        n_concurrent: int,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._topics, self._writer, self._settings = topics, writer, settings
+        self._journal, self._on_progress = journal, on_progress
+        self._known = {(line.topic, line.attempt): line for line in journal.lines}
+        self._in_flight = asyncio.Semaphore(n_concurrent)
+        self._n_written = 0
+
+    async def topic(self, topic: str) -> list[_AttemptLine]:
+        """Return the attempts on a topic, enough for its questions or as many as are allowed."""
+        wanted, limit = self._settings.n_per_topic, self._settings.limit
+        attempts: list[_AttemptLine] = []
+        written: tuple[GeneratedQuestion, ...] = ()
+        while len(written) < wanted and len(attempts) < limit:
+            n = min(self._settings.batch, wanted - len(written), limit - len(attempts))
+            numbers = range(len(attempts), len(attempts) + n)
+            async with asyncio.TaskGroup() as group:
+                batch = [group.create_task(self._attempt(topic, i, written)) for i in numbers]
+            attempts += [task.result() for task in batch]
+            written = _questions(attempts)
+        return attempts
+
+    async def _attempt(
+        self, topic: str, number: int, written: Sequence[GeneratedQuestion]
+    ) -> _AttemptLine:
+        line = self._known.get((topic, number))
+        if line is None:
+            line = await self._ask(topic, number, written)
+        self._n_written += line.outcome is Outcome.WRITTEN
+        if self._on_progress is not None:
+            self._on_progress(self._n_written, self._settings.n_per_topic * len(self._topics))
+        return line
+
+    async def _ask(
+        self, topic: str, number: int, written: Sequence[GeneratedQuestion]
+    ) -> _AttemptLine:
+        settings = self._settings
+        key = f"{settings.seed}|{topic}|{number}"
+        messages = generation_messages(topic, self._topics[topic], written, key=key)
+        async with self._in_flight:
+            text = await self._writer.write(
+                messages,
+                temperature=settings.temperature,
+                top_p=settings.top_p,
+                seed=seed_of(key),
+                max_tokens=settings.max_tokens,
+            )
+        line = _AttemptLine(topic=topic, attempt=number, **read_reply(text)._asdict())
+        self._journal.add(line)
+        return line
+
+
+def _questions(attempts: Sequence[_AttemptLine]) -> tuple[GeneratedQuestion, ...]:
+    return tuple(
+        GeneratedQuestion(
+            f"generated:{line.topic}/{line.attempt}", line.topic, line.text, line.options
+        )
+        for line in attempts
+        if line.outcome is Outcome.WRITTEN
+    )
+
+
+def _first_object(text: str) -> dict[str, Any] | None:
+    decoder = json.JSONDecoder()
+    start = text.find("{")
+    while start >= 0:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and _is_text(found):
+            return found
+        start = text.find("{", start + 1)
+    return None
+
+
+def _is_text(found: dict[str, Any]) -> bool:
+    """Return whether it can be written: JSON escapes can spell half of a surrogate pair."""
+    try:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _text(option: object) -> str:
+    if isinstance(option, bool) or not isinstance(option, str | int | float):
+        return ""
+    return " ".join(str(option).split())

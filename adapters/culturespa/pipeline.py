@@ -1,0 +1,210 @@
+"""Steps 1 to 4 with their folders: a step that is done is not done again. Step 5 is `train`.
+
+Each takes the files of the step before it by path, so each can be used alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from adapters.culturespa.answer import (
+    Answerer,
+    AnswerSettings,
+    answer_questions,
+    read_answers,
+    steerings_of,
+    wording,
+    write_answers,
+)
+from adapters.culturespa.collect import (
+    CollectSettings,
+    collect,
+    count_by_topic,
+    random_control,
+    subset,
+    write_examples,
+)
+from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
+from adapters.culturespa.generate import (
+    ASK,
+    SYSTEM,
+    GenerateSettings,
+    Writer,
+    generate_questions,
+)
+from adapters.culturespa.questions import read_questions, write_questions
+from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, sha256_of
+from retrieval.prompting import CultureComparison
+from survey_data.cultures import Culture
+from survey_data.model import Question
+
+QUESTIONS, ANSWERS, EXAMPLES = "questions.jsonl", "answers.jsonl", "examples.jsonl"
+ATTEMPTS, CONTROL = "attempts.jsonl", "control.jsonl"
+
+
+async def generate_step(
+    folder: Path,
+    seeds: Sequence[Question],
+    writer: Writer,
+    *,
+    model: str,
+    settings: GenerateSettings,
+    n_concurrent: int = 16,
+    on_progress: OnProgress | None = None,
+) -> StepManifest:
+    """Write `questions.jsonl` into `folder`, from survey questions; `model` names the writer.
+
+    Raises:
+        StepChanged, StepFileInvalid, TopicEmpty: as `StepFolder` and `generate_questions` do.
+    """
+    inputs = {"survey": _digest(q.key + q.text + "|".join(q.options) for q in seeds)}
+    inputs["prompt"] = _digest([SYSTEM, ASK])
+    step = StepFolder(
+        folder, step="generate", settings={**asdict(settings), "model": model}, inputs=inputs
+    )
+    if step.manifest is not None:
+        return step.manifest
+    made = await generate_questions(
+        seeds,
+        writer,
+        settings=settings,
+        journal=folder / ATTEMPTS,
+        n_concurrent=n_concurrent,
+        on_progress=on_progress,
+    )
+    write_questions(folder / QUESTIONS, made.questions)
+    outcomes = {topic: dict(sorted(counts.items())) for topic, counts in made.outcomes.items()}
+    counts = {"questions": len(made.questions), "outcomes": outcomes}
+    return step.finish(outputs=[QUESTIONS, ATTEMPTS], counts=counts)
+
+
+def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) -> StepManifest:
+    """Write the questions of a file that pass the rules to `questions.jsonl` in `folder`.
+
+    Args:
+        folder: of this step.
+        questions: file with the questions to filter.
+        surveyed: what results are judged by, and so nothing may repeat.
+
+    Raises:
+        StepChanged, StepFileInvalid: as `StepFolder` does, or `questions` is no such file.
+    """
+    inputs = {QUESTIONS: sha256_of(questions), "survey": _digest(q.text for q in surveyed)}
+    step = StepFolder(
+        folder, step="filter", settings={"scale_phrases": SCALE_PHRASES}, inputs=inputs
+    )
+    if step.manifest is not None:
+        return step.manifest
+    filtered = filter_questions(read_questions(questions), surveyed=(q.text for q in surveyed))
+    write_questions(folder / QUESTIONS, filtered.questions)
+    counts = {**asdict(filtered.counts), "n_left": filtered.counts.n_left}
+    return step.finish(outputs=[QUESTIONS], counts=counts)
+
+
+async def answer_step(
+    folder: Path,
+    questions: Path,
+    cultures: Sequence[Culture],
+    answerer: Answerer,
+    *,
+    model: str,
+    settings: AnswerSettings,
+    comparisons: Mapping[str, CultureComparison] | None = None,
+    n_concurrent: int = 16,
+    on_progress: OnProgress | None = None,
+) -> StepManifest:
+    """Write `answers.jsonl` into `folder`: each question unaware and as each culture.
+
+    Args:
+        folder: of this step.
+        questions: file with the questions to ask.
+        cultures: to be named, in this order.
+        answerer: asks `model`.
+        model: its name; answers of another model are another step.
+        settings: how questions are answered.
+        comparisons: by alpha-3 code, what `cross-culture` compares each culture with.
+        n_concurrent: questions in flight at most.
+        on_progress: called with the number of answers there are and will be.
+
+    Raises:
+        StepChanged, StepFileInvalid, ValueError: as `StepFolder` and `answer_questions` do.
+    """
+    steerings = steerings_of(cultures, settings.method, comparisons=comparisons)
+    codes = [culture.code for culture in cultures]
+    step = StepFolder(
+        folder,
+        step="answer",
+        settings={**asdict(settings), "model": model, "cultures": codes},
+        inputs={QUESTIONS: sha256_of(questions), "prompts": _digest(wording(steerings))},
+    )
+    if step.manifest is not None:
+        return step.manifest
+    journal = folder / ".answers.journal"
+    answers = await answer_questions(
+        read_questions(questions),
+        steerings,
+        answerer,
+        settings=settings,
+        journal=journal,
+        n_concurrent=n_concurrent,
+        on_progress=on_progress,
+    )
+    write_answers(folder / ANSWERS, answers)
+    readable = sum(a.shares is not None or any(o is not None for o in a.options) for a in answers)
+    counts = {"answers": len(answers), "unreadable": len(answers) - readable}
+    manifest = step.finish(outputs=[ANSWERS], counts=counts)
+    journal.unlink()
+    return manifest
+
+
+def collect_step(
+    folder: Path,
+    questions: Path,
+    answers: Path,
+    *,
+    settings: CollectSettings,
+    ratio: float = 1.0,
+    seed: int = 0,
+) -> StepManifest:
+    """Write what differs to `examples.jsonl` in `folder`, and its random control, `control.jsonl`.
+
+    Args:
+        folder: of this step.
+        questions: file with the questions that were asked.
+        answers: file with their answers.
+        settings: what counts as different.
+        ratio: share of each culture's examples to keep, in [0, 1].
+        seed: decides which, and the control.
+
+    Raises:
+        StepChanged, StepFileInvalid: as `StepFolder` does, or an input is no such file.
+    """
+    step = StepFolder(
+        folder,
+        step="collect",
+        settings={**asdict(settings), "ratio": ratio, "seed": seed},
+        inputs={QUESTIONS: sha256_of(questions), ANSWERS: sha256_of(answers)},
+    )
+    if step.manifest is not None:
+        return step.manifest
+    all_answers, asked = read_answers(answers), read_questions(questions)
+    collected = collect(all_answers, settings)
+    examples = subset(collected.examples, ratio, seed=seed)
+    control = random_control(all_answers, examples, seed=seed)
+    write_examples(folder / EXAMPLES, examples)
+    write_examples(folder / CONTROL, control)
+    verdicts = {culture: dict(sorted(of.items())) for culture, of in collected.verdicts.items()}
+    counts = {
+        "examples": len(examples),
+        "control": len(control),
+        "verdicts": verdicts,
+        "topics": count_by_topic(examples, asked),
+    }
+    return step.finish(outputs=[EXAMPLES, CONTROL], counts=counts)
+
+
+def _digest(texts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()

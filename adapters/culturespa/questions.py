@@ -1,0 +1,88 @@
+"""The questions that the pipeline answers: generated ones, or those of a survey."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from adapters.culturespa.journal import read_lines, write_lines
+from retrieval.prompting import AskedQuestion
+from survey_data.model import Question
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedQuestion:
+    """A closed question that a model wrote.
+
+    Attributes:
+        key: unique in its file (``"generated:Corruption/17"``).
+        topic: topic of the survey questions that it was generated from.
+        options: at least two.
+        first_number: the number that the first option is shown under.
+    """
+
+    key: str
+    topic: str
+    text: str
+    options: tuple[str, ...]
+    first_number: int = 1
+
+    @property
+    def asked(self) -> AskedQuestion:
+        """The question as it is put to a model, with its options."""
+        return AskedQuestion(self.text, self.options, self.first_number)
+
+
+def from_survey(questions: Iterable[Question]) -> tuple[GeneratedQuestion, ...]:
+    """Return questions of a survey as input of the later steps, for a model that can write none."""
+    return tuple(
+        GeneratedQuestion(q.key, q.topic, q.text, q.options, q.first_number) for q in questions
+    )
+
+
+def write_questions(file: Path, questions: Iterable[GeneratedQuestion]) -> None:
+    """Write one JSON line per question, whole or not at all."""
+    write_lines(file, (_QuestionLine(**asdict(question)) for question in questions))
+
+
+def read_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
+    """Return the questions that `write_questions` wrote, in file order.
+
+    Raises:
+        StepFileInvalid: the file is missing or not as it was written.
+    """
+    return tuple(GeneratedQuestion(**dict(line)) for line in read_lines(file, _QuestionLine))
+
+
+def read_released(file: Path) -> tuple[GeneratedQuestion, ...]:
+    """Return the questions released with CultureSPA (gzip, JSON lines), as they are, unfiltered.
+
+    Source: `generated_questions.jsonl.gz` in DATA, fields `Q_id`, `question`, `option_lst`,
+    `class`.
+    """
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        items = [json.loads(line) for line in lines]
+    return tuple(
+        GeneratedQuestion(
+            key=f"generated:{item['Q_id']}",
+            topic=item["class"],
+            text=item["question"],
+            options=tuple(str(option) for option in item["option_lst"]),
+        )
+        for item in items
+    )
+
+
+class _QuestionLine(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    key: str = Field(min_length=1)
+    topic: str
+    text: str = Field(min_length=1)
+    options: tuple[str, ...] = Field(min_length=2)
+    first_number: int = 1

@@ -1,0 +1,167 @@
+"""What a training depends on besides its code: data, base model, hyper-parameters; no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.culturespa.card import AdapterCard, read_card
+from adapters.culturespa.collect import Example, read_examples
+from adapters.culturespa.errors import StepChanged
+from adapters.culturespa.questions import GeneratedQuestion, read_questions
+from adapters.culturespa.steps import sha256_of
+
+
+class Mode(StrEnum):
+    """One adapter for all cultures, or one for each."""
+
+    JOINT = "joint"
+    SPECIFIC = "specific"
+
+    @property
+    def batch_size(self) -> int:
+        """The paper's: the examples of one culture are few."""
+        return 128 if self is Mode.JOINT else 8
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Hyper-parameters; the defaults are the paper's.
+
+    Attributes:
+        batch_size: examples per step; None takes the mode's.
+        micro_batch_size: examples computed at a time; memory depends on it, results hardly do.
+        warm_up_share: of all steps, in which the learning rate rises; after it, a cosine to 0.
+        train_end: whether the end of turn after the label is trained too. A chat model ends there
+            anyway and is kept from forgetting it; for a model that never learned to end after a
+            label, the loss is mostly that.
+        checkpoint_steps: steps between two checkpoints.
+        max_tokens: of a prompt with its answer; longer examples are left out and counted.
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    learning_rate: float = 1e-4
+    warm_up_share: float = 0.1
+    n_epochs: int = 1
+    batch_size: int | None = None
+    micro_batch_size: int = 8
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    seed: int = 0
+    train_end: bool = True
+    checkpoint_steps: int = 50
+    max_tokens: int = 1024
+
+
+class Base(NamedTuple):
+    """The model that is adapted: its folder, and the name that it is served by."""
+
+    folder: Path
+    served_name: str
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What adapters are trained on.
+
+    Attributes:
+        examples: of all cultures.
+        questions: by key, every one that an example names.
+        digests: sha256 of the files that they come from, by name.
+        sources: terms of each source of the data, by its name.
+    """
+
+    examples: tuple[Example, ...]
+    questions: Mapping[str, GeneratedQuestion]
+    digests: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, cultures: Sequence[str]) -> tuple[Example, ...]:
+        """Return the examples of `cultures`."""
+        return tuple(example for example in self.examples if example.culture in cultures)
+
+
+class TrainedAdapter(NamedTuple):
+    """An adapter on disk, and what its card says."""
+
+    folder: Path
+    card: AdapterCard
+
+
+def read_data(
+    examples: Path, questions: Path, *, sources: Mapping[str, str] | None = None
+) -> TrainingData:
+    """Return the data in the files of the steps before.
+
+    Raises:
+        StepFileInvalid: a file is missing or not as it was written.
+    """
+    return TrainingData(
+        examples=read_examples(examples),
+        questions={question.key: question for question in read_questions(questions)},
+        digests={"examples": sha256_of(examples), "questions": sha256_of(questions)},
+        sources=sources or {},
+    )
+
+
+def learning_rate(step: int, n_steps: int, settings: TrainSettings) -> float:
+    """Return the rate at `step`, from 0: linear warm-up, then a cosine to 0."""
+    warm_up = math.ceil(settings.warm_up_share * n_steps)
+    if step < warm_up:
+        return settings.learning_rate * (step + 1) / warm_up
+    done = (step - warm_up) / max(1, n_steps - warm_up)
+    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def new_card(
+    data: TrainingData,
+    base: Base,
+    *,
+    mode: Mode,
+    settings: TrainSettings,
+    cultures: tuple[str, ...],
+    licence: str,
+) -> AdapterCard:
+    """Return the card of an adapter before it is trained."""
+    return AdapterCard(
+        mode=mode.value,
+        base_model=base.served_name,
+        base_config_sha256=sha256_of(base.folder / "config.json"),
+        cultures=cultures,
+        n_examples={},
+        left_out={},
+        data=dict(data.digests),
+        sources=dict(data.sources),
+        licence=licence,
+        settings=asdict(settings),
+        n_steps=0,
+        losses=(),
+        label_logprob={},
+        versions={name: version(name) for name in ("peft", "torch", "transformers")},
+    )
+
+
+def checked_card(folder: Path, card: AdapterCard) -> AdapterCard:
+    """Return the card in `folder` if it is of the same training as `card`.
+
+    Raises:
+        StepChanged: it is of another.
+    """
+    there = read_card(folder)
+    decisive = ("mode", "base_model", "base_config_sha256", "cultures", "data", "settings")
+    differing = [name for name in decisive if getattr(there, name) != getattr(card, name)]
+    if differing:
+        raise StepChanged(folder, ", ".join(differing))
+    return there
+
+
+def with_batch_size(settings: TrainSettings, mode: Mode) -> TrainSettings:
+    """Return `settings` with the batch size of the mode where they have none."""
+    return replace(settings, batch_size=settings.batch_size or mode.batch_size)

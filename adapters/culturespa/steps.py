@@ -1,0 +1,156 @@
+"""The folder of a step: what it was made from, what it made, and nothing twice.
+
+step.json       step, settings and the inputs' hashes; written first, so that a step that was
+                begun with something else is noticed
+…               the step's own files
+manifest.json   the same with the outputs' hashes and the counts; written last, so that a step
+                that has one is done
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from adapters.culturespa.errors import StepChanged, StepFileInvalid
+from adapters.culturespa.journal import write_text
+
+SCHEMA_VERSION = 1
+STEP, MANIFEST = "step.json", "manifest.json"
+# Called with what is done and what there is to do.
+OnProgress: TypeAlias = Callable[[int, int], None]
+
+
+class StepManifest(BaseModel):
+    """What a step was made from and what it made; `inputs` and `outputs` are sha256 by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    step: str
+    settings: dict[str, Any]
+    inputs: dict[str, str]
+    outputs: dict[str, str] = {}
+    counts: dict[str, Any] = {}
+
+
+class StepFolder:
+    """Claims a folder for one step, with one set of settings and inputs.
+
+    Attributes:
+        path: the folder.
+        manifest: what the step made, None while it is not done.
+    """
+
+    def __init__(
+        self, folder: Path, *, step: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
+    ) -> None:
+        """Claim `folder`, or go on with it.
+
+        Args:
+            folder: new, empty, or this step's own.
+            step: the name of the step.
+            settings: everything besides the inputs that decides the outputs; as JSON holds it.
+            inputs: sha256 of each input, by a name.
+
+        Raises:
+            StepChanged: the folder was filled from other inputs or with other settings.
+            StepFileInvalid: `step.json` or `manifest.json` is no manifest, or an output is not as
+                it was written.
+        """
+        self.path = folder
+        plain = json.loads(json.dumps(dict(settings)))
+        self._own = StepManifest(step=step, settings=plain, inputs=dict(inputs))
+        if (folder / STEP).exists():
+            there = read_manifest(folder / STEP)
+            if there != self._own:
+                raise StepChanged(folder, _difference(there, self._own))
+        else:
+            if folder.is_dir() and any(folder.iterdir()):
+                raise StepChanged(folder, "files, and no step.json")
+            write_text(folder / STEP, _json(self._own))
+        self.manifest = self._done()
+
+    def finish(self, *, outputs: Sequence[str], counts: Mapping[str, Any]) -> StepManifest:
+        """Write the manifest, the last thing a step does, and return it."""
+        self.manifest = self._own.model_copy(
+            update={
+                "outputs": {name: sha256_of(self.path / name) for name in outputs},
+                "counts": json.loads(json.dumps(dict(counts))),
+            }
+        )
+        write_text(self.path / MANIFEST, _json(self.manifest))
+        return self.manifest
+
+    def _done(self) -> StepManifest | None:
+        if not (self.path / MANIFEST).exists():
+            return None
+        manifest = read_manifest(self.path / MANIFEST)
+        for name, digest in manifest.outputs.items():
+            if sha256_of(self.path / name) != digest:
+                raise StepFileInvalid("other content", file=self.path / name)
+        return manifest
+
+
+def read_manifest(file: Path) -> StepManifest:
+    """Return the manifest in `file`.
+
+    Raises:
+        StepFileInvalid: the file is missing or no manifest.
+    """
+    try:
+        return StepManifest.model_validate_json(file.read_bytes())
+    except FileNotFoundError as exc:
+        raise StepFileInvalid("no file", file=file) from exc
+    except ValidationError as exc:
+        raise StepFileInvalid(exc.errors(include_url=False)[0]["msg"], file=file) from exc
+
+
+def sha256_of(file: Path) -> str:
+    """Return the sha256 of a file, in hex.
+
+    Raises:
+        StepFileInvalid: there is no such file.
+    """
+    try:
+        with file.open("rb") as data:
+            return hashlib.file_digest(data, "sha256").hexdigest()
+    except FileNotFoundError as exc:
+        raise StepFileInvalid("no file", file=file) from exc
+
+
+def seed_of(*parts: object) -> int:
+    """Return a seed in [0, 2^31) that is a pure hash of `parts`, the same in every process."""
+    text = json.dumps([str(part) for part in parts], ensure_ascii=False)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+def first_error(group: ExceptionGroup[Exception]) -> Exception:
+    """Return the first error in a group of errors, however deep it lies."""
+    first = group.exceptions[0]
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    return first
+
+
+def _json(manifest: StepManifest) -> str:
+    return json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _difference(there: StepManifest, own: StepManifest) -> str:
+    """Return the names of what two steps do not share."""
+    names = [
+        f"{kind} {name}"
+        for kind, a, b in (
+            ("setting", there.settings, own.settings),
+            ("input", there.inputs, own.inputs),
+        )
+        for name in sorted({*a, *b})
+        if a.get(name) != b.get(name)
+    ]
+    return ", ".join(names) or "name or schema"

@@ -1,0 +1,142 @@
+"""What a model is trained to say: the prompt of an example, and the label with the end of turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from adapters.culturespa.collect import Example
+from adapters.culturespa.errors import BaseUnfit
+from adapters.culturespa.questions import GeneratedQuestion
+from retrieval.prompting import Message, Method, Steering, survey_messages
+from survey_data.cultures import CultureCatalogue
+
+IGNORED = -100  # what torch's cross entropy leaves out
+
+
+class ChatTokenizer(Protocol):
+    """The part of a tokenizer with a chat template that is needed here."""
+
+    def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
+        """Return the token ids of a chat."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An example in tokens.
+
+    Attributes:
+        prompt: persona of the culture and the plain question, up to where the answer begins.
+        answer: the label's one token, and where it is trained the end of turn.
+    """
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """Prompt and answer."""
+        return self.prompt + self.answer
+
+    @property
+    def labels(self) -> tuple[int, ...]:
+        """What the loss reads: the answer, and the prompt ignored."""
+        return (IGNORED,) * len(self.prompt) + self.answer
+
+
+class Encoded(NamedTuple):
+    """The targets of the examples, by culture how many, and why others were left out."""
+
+    targets: tuple[Target, ...]
+    n_by_culture: dict[str, int]
+    left_out: dict[str, int]
+
+
+def encode(
+    examples: Iterable[Example],
+    questions: Mapping[str, GeneratedQuestion],
+    tokenizer: ChatTokenizer,
+    *,
+    catalogue: CultureCatalogue,
+    ends: Collection[int],
+    train_end: bool,
+    max_tokens: int,
+    base: Path,
+) -> Encoded:
+    """Return `examples` as the base model's own chat template writes them.
+
+    Left out are examples whose label is not one token, since a server reads an answer by the
+    label's one token, and those longer than `max_tokens`.
+
+    Args:
+        examples: what to train on.
+        questions: by key.
+        tokenizer: the base model's.
+        catalogue: knows the examples' cultures.
+        ends: ids of the tokens that end a turn.
+        train_end: whether the end of turn is part of what is trained.
+        max_tokens: of prompt and answer together.
+        base: names the model in errors.
+
+    Raises:
+        BaseUnfit: the template does not put the assistant's text right after the prompt.
+    """
+    targets, counts, left_out = [], Counter[str](), Counter[str]()
+    for example in examples:
+        asked = questions[example.question].asked
+        steering = Steering(Method.PERSONA, culture=catalogue[example.culture])
+        messages = survey_messages(asked, steering)
+        target = encode_answer(
+            messages, asked.labels[example.option], tokenizer, ends=ends, base=base
+        )
+        if target is None:
+            left_out["label is not one token"] += 1
+        elif len(target.tokens) > max_tokens:
+            left_out[f"longer than {max_tokens} tokens"] += 1
+        else:
+            targets.append(target if train_end else replace(target, answer=target.answer[:1]))
+            counts[example.culture] += 1
+    return Encoded(tuple(targets), dict(sorted(counts.items())), dict(left_out))
+
+
+def encode_answer(
+    messages: Sequence[Message],
+    label: str,
+    tokenizer: ChatTokenizer,
+    *,
+    ends: Collection[int],
+    base: Path,
+) -> Target | None:
+    """Return one prompt and its answer in tokens, None where the label is not one token.
+
+    The label's token is found as the service finds it: the chat continued by an assistant message
+    that is the label has exactly one token more than the chat that asks for an answer.
+
+    Raises:
+        BaseUnfit: the template does not put the assistant's text right after the prompt.
+    """
+    chat = [{"role": message.role, "content": message.content} for message in messages]
+    answered = [*chat, {"role": "assistant", "content": label}]
+    prompt = _ids(tokenizer, chat, add_generation_prompt=True)
+    begun = _ids(tokenizer, answered, continue_final_message=True)
+    if len(begun) != len(prompt) + 1 or begun[:-1] != prompt:
+        return None
+    whole = _ids(tokenizer, answered)
+    if whole[: len(begun)] != begun:
+        raise BaseUnfit(
+            base, "an answered chat that does not begin with the prompt", "one that does"
+        )
+    answer = whole[len(prompt) :]
+    last = next((i for i, token in enumerate(answer) if token in ends), None)
+    if last is None:
+        raise BaseUnfit(base, "no end of turn after the answer", "a token that generation ends at")
+    return Target(tuple(prompt), tuple(answer[: last + 1]))
+
+
+def _ids(tokenizer: ChatTokenizer, chat: list[dict[str, str]], **options: bool) -> list[int]:
+    found = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, **options)
+    return list(found["input_ids"])

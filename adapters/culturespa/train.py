@@ -1,0 +1,392 @@
+r"""Step 5: train LoRA adapters on the collected answers.
+
+    python -m adapters.culturespa.train --examples examples.jsonl --questions questions.jsonl \
+        --base mini_model/weights --base-name milieu-mini --out adapters --work .cache/culturespa
+
+Top to bottom: settings, the loop over adapters, one adapter's training, batches, checkpoints. The
+same seed gives the same batches in the same order; a run that is killed goes on from its last
+checkpoint and ends as an unbroken one does.
+
+Source: METHODS, CultureSPA step 5 (arXiv 2410.12971, section 4.1 and appendix).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapters.culturespa.card import CARD, CONFIG, WEIGHTS, AdapterCard, write_card
+from adapters.culturespa.errors import BaseUnfit, NothingToTrain, StepChanged
+from adapters.culturespa.journal import write_text
+from adapters.culturespa.recipe import (
+    Base,
+    Mode,
+    TrainedAdapter,
+    TrainingData,
+    TrainSettings,
+    checked_card,
+    learning_rate,
+    new_card,
+    read_data,
+    with_batch_size,
+)
+from adapters.culturespa.steps import OnProgress
+from adapters.culturespa.targets import IGNORED, Encoded, Target, encode
+from survey_data.cultures import CultureCatalogue, read_catalogue
+
+# Of the training data, to say in the card what the adapter does to it.
+N_SAMPLED = 256
+
+
+def train_adapters(
+    data: TrainingData,
+    base: Base,
+    *,
+    mode: Mode,
+    settings: TrainSettings,
+    out: Path,
+    work: Path,
+    cultures: Sequence[str] = (),
+    licence: str = "",
+    catalogue: CultureCatalogue | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[TrainedAdapter, ...]:
+    """Train what is not trained yet, and return all adapters of the mode.
+
+    Args:
+        data: what to train on.
+        base: the model to adapt.
+        mode: `joint` writes `out/joint`, `specific` a folder per culture, named by its code.
+        settings: hyper-parameters.
+        out: folder for the adapters.
+        work: folder for checkpoints, of no use once all adapters are trained.
+        cultures: alpha-3 codes of those to train on; empty for all in the data.
+        licence: of the adapters, for their cards.
+        catalogue: knows the cultures; by default Milieu's.
+        on_progress: called with the steps of the current adapter, done and in all.
+
+    Raises:
+        NothingToTrain: there is no example, or none that the base model's tokens can say.
+        StepChanged: a folder in `out` or a checkpoint in `work` is of other data or settings.
+        BaseUnfit: the base model's chat template or tokenizer does not let an answer be trained.
+    """
+    codes = tuple(sorted(set(cultures) or {example.culture for example in data.examples}))
+    if not codes:
+        raise NothingToTrain("The data", "no example")
+    jobs = {"joint": codes} if mode is Mode.JOINT else {code: (code,) for code in codes}
+    settings = with_batch_size(settings, mode)
+    catalogue = read_catalogue() if catalogue is None else catalogue
+    trained = []
+    with torch.random.fork_rng():
+        loaded = None
+        for name, of in jobs.items():
+            card = new_card(data, base, mode=mode, settings=settings, cultures=of, licence=licence)
+            folder = out / name
+            if not (folder / CARD).exists():
+                loaded = loaded or _load(base, settings)
+                encoded = _encode(data, of, base, loaded, catalogue, settings)
+                run = _Run(loaded, encoded, settings, work / f"{mode}-{name}.pt", card)
+                _save(run.trained(on_progress), base, folder)
+                card = run.described(card)
+                write_card(folder, card)
+            trained.append(TrainedAdapter(folder, checked_card(folder, card)))
+    return tuple(trained)
+
+
+class _Loaded(NamedTuple):
+    model: Any
+    tokenizer: Any
+    device: torch.device
+    ends: frozenset[int]
+
+
+class _Run:
+    """One adapter's training."""
+
+    def __init__(
+        self,
+        loaded: _Loaded,
+        encoded: Encoded,
+        settings: TrainSettings,
+        checkpoint: Path,
+        card: AdapterCard,
+    ) -> None:
+        self._loaded, self._encoded, self._settings = loaded, encoded, settings
+        self._targets = encoded.targets
+        self._checkpoint = checkpoint
+        # A checkpoint goes on only with the data, base and settings that it was begun with.
+        self._digest = card.model_dump_json()
+        size = settings.batch_size or 1
+        self._steps_per_epoch = math.ceil(len(self._targets) / size)
+        self.n_steps = self._steps_per_epoch * settings.n_epochs
+        self.losses: list[float] = []
+        self._before = self._after = 0.0
+
+    def trained(self, on_progress: OnProgress | None) -> PeftModel:
+        """Return the adapter after the last step."""
+        settings = self._settings
+        torch.manual_seed(settings.seed)
+        model = get_peft_model(self._loaded.model, _lora(settings))
+        weights = [weight for weight in model.parameters() if weight.requires_grad]
+        optimizer = torch.optim.AdamW(weights, lr=0.0, weight_decay=settings.weight_decay)
+        sampled = self._targets[:: math.ceil(len(self._targets) / N_SAMPLED)]
+        try:
+            if not self._resumed(model, optimizer):
+                self._before = _label_logprob(model, sampled, self._loaded, settings)
+            for step in range(len(self.losses), self.n_steps):
+                for group in optimizer.param_groups:
+                    group["lr"] = learning_rate(step, self.n_steps, settings)
+                self.losses.append(self._step(model, optimizer, self._batch(step)))
+                done = step + 1
+                if done % settings.checkpoint_steps == 0 or done == self.n_steps:
+                    self._save_checkpoint(model, optimizer)
+                if on_progress is not None:
+                    on_progress(done, self.n_steps)
+            self._after = _label_logprob(model, sampled, self._loaded, settings)
+        except BaseException:
+            model.unload()  # the next adapter starts from the bare base model
+            raise
+        return model
+
+    def described(self, card: AdapterCard) -> AdapterCard:
+        """Return `card` with what the training came to."""
+        return card.model_copy(
+            update={
+                "n_examples": self._encoded.n_by_culture,
+                "left_out": self._encoded.left_out,
+                "n_steps": self.n_steps,
+                "losses": tuple(round(loss, 6) for loss in self.losses),
+                "label_logprob": {
+                    "before": round(self._before, 6),
+                    "after": round(self._after, 6),
+                },
+            }
+        )
+
+    def _batch(self, step: int) -> list[Target]:
+        size = self._settings.batch_size or 1
+        epoch, place = divmod(step, self._steps_per_epoch)
+        generator = torch.Generator().manual_seed(self._settings.seed * 100_003 + epoch)
+        order = torch.randperm(len(self._targets), generator=generator).tolist()
+        return [self._targets[i] for i in order[place * size : (place + 1) * size]]
+
+    def _step(
+        self, model: PeftModel, optimizer: torch.optim.Optimizer, batch: Sequence[Target]
+    ) -> float:
+        """Take one step and return the mean loss of the batch, in nats per target token."""
+        model.train()
+        n_tokens = sum(len(target.answer) for target in batch)
+        # Rows of like length together: less padding.
+        rows = sorted(batch, key=lambda target: len(target.tokens))
+        size, total = self._settings.micro_batch_size, 0.0
+        for start in range(0, len(rows), size):
+            logits, labels = _answer_logits(model, rows[start : start + size], self._loaded)
+            loss = functional.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            )
+            (loss / n_tokens).backward()
+            total += loss.item()
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        torch.nn.utils.clip_grad_norm_(weights, self._settings.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return total / n_tokens
+
+    def _save_checkpoint(self, model: PeftModel, optimizer: torch.optim.Optimizer) -> None:
+        state = {
+            "run": self._digest,
+            "adapter": get_peft_model_state_dict(model, save_embedding_layers=False),
+            "optimizer": optimizer.state_dict(),
+            "losses": self.losses,
+            "before": self._before,
+            "rng": torch.get_rng_state(),
+            "device_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        part = self._checkpoint.with_suffix(".part")
+        torch.save(state, part)
+        part.replace(self._checkpoint)
+
+    def _resumed(self, model: PeftModel, optimizer: torch.optim.Optimizer) -> bool:
+        if not self._checkpoint.exists():
+            return False
+        state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
+        if state["run"] != self._digest:
+            raise StepChanged(self._checkpoint, "data, base model or settings")
+        set_peft_model_state_dict(model, state["adapter"])
+        optimizer.load_state_dict(state["optimizer"])
+        self.losses, self._before = list(state["losses"]), float(state["before"])
+        torch.set_rng_state(state["rng"])
+        if state["device_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["device_rng"])
+        return True
+
+
+def _load(base: Base, settings: TrainSettings) -> _Loaded:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    # On a CPU half precision costs more than it saves.
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+    if not tokenizer.chat_template:
+        raise BaseUnfit(base.folder, "no chat template", "one")
+    model = AutoModelForCausalLM.from_pretrained(
+        base.folder, local_files_only=True, use_safetensors=True, dtype=dtype
+    ).to(device)
+    model.config.use_cache = False
+    ends = model.generation_config.eos_token_id
+    ids = ends if isinstance(ends, list) else [ends, tokenizer.eos_token_id]
+    return _Loaded(model, tokenizer, device, frozenset(i for i in ids if i is not None))
+
+
+def _lora(settings: TrainSettings) -> LoraConfig:
+    return LoraConfig(
+        task_type="CAUSAL_LM",
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        lora_dropout=settings.dropout,
+        target_modules="all-linear",
+    )
+
+
+def _answer_logits(
+    model: PeftModel, rows: Sequence[Target], loaded: _Loaded
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return logits and labels, float32[rows, n, vocabulary] and int64[rows, n], of the answers.
+
+    Rows are padded at their start, so all answers are at the end, and logits, which take the most
+    memory, are computed of those places only.
+    """
+    width = max(len(row.tokens) for row in rows)
+    n_kept = max(len(row.answer) for row in rows)
+    tokens = torch.zeros((len(rows), width), dtype=torch.long)
+    labels = torch.full((len(rows), width), IGNORED)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        first = width - len(row.tokens)
+        tokens[i, first:] = torch.tensor(row.tokens)
+        labels[i, first:] = torch.tensor(row.labels)
+        mask[i, first:] = 1
+    places = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    device = loaded.device
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"):
+        output = model(
+            input_ids=tokens.to(device),
+            attention_mask=mask.to(device),
+            position_ids=places.to(device),
+            # A place's logits are of the token after it, so one place more and the last is unused.
+            logits_to_keep=n_kept + 1,
+        )
+    return output.logits[:, :-1].float(), labels[:, -n_kept:].to(device)
+
+
+@torch.no_grad()
+def _label_logprob(
+    model: PeftModel, targets: Sequence[Target], loaded: _Loaded, settings: TrainSettings
+) -> float:
+    """Return the mean natural log-probability of the targets' labels, at most 0."""
+    model.eval()
+    total = 0.0
+    for start in range(0, len(targets), settings.micro_batch_size):
+        rows = targets[start : start + settings.micro_batch_size]
+        logits, labels = _answer_logits(model, rows, loaded)
+        log_probs = functional.log_softmax(logits, dim=-1)
+        first = (labels != IGNORED).int().argmax(dim=1)
+        place = torch.arange(len(rows), device=labels.device)
+        total += log_probs[place, first, labels[place, first]].sum().item()
+    return total / len(targets)
+
+
+def _encode(
+    data: TrainingData,
+    cultures: Sequence[str],
+    base: Base,
+    loaded: _Loaded,
+    catalogue: CultureCatalogue,
+    settings: TrainSettings,
+) -> Encoded:
+    encoded = encode(
+        data.of(cultures),
+        data.questions,
+        loaded.tokenizer,
+        catalogue=catalogue,
+        ends=loaded.ends,
+        train_end=settings.train_end,
+        max_tokens=settings.max_tokens,
+        base=base.folder,
+    )
+    if not encoded.targets:
+        found = ", ".join(f"{n} {reason}" for reason, n in encoded.left_out.items())
+        raise NothingToTrain(", ".join(cultures), found or "no example")
+    return encoded
+
+
+def _save(model: PeftModel, base: Base, folder: Path) -> None:
+    """Write the adapter as vLLM and peft load it, and take it off the base model."""
+    for config in model.peft_config.values():
+        # Not the folder: who serves or downloads the adapter knows the model by its name.
+        config.base_model_name_or_path = base.served_name
+    # With "auto" peft would look for the base model's name on the hub.
+    model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
+    model.unload()
+    # Written for its owner only, but a server may run as someone else.
+    (folder / WEIGHTS).chmod(0o644)
+    config = json.loads((folder / CONFIG).read_bytes())
+    # A set, written in another order by each process.
+    config["target_modules"] = sorted(config["target_modules"])
+    write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    """Train as the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--examples", type=Path, required=True, help="of the collect step")
+    parser.add_argument("--questions", type=Path, required=True, help="that they answer")
+    parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
+    parser.add_argument("--base-name", required=True, help="the name that it is served by")
+    parser.add_argument("--mode", type=Mode, choices=list(Mode), default=Mode.JOINT)
+    parser.add_argument("--cultures", nargs="*", default=(), help="alpha-3 codes; all by default")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the adapters")
+    parser.add_argument("--work", type=Path, default=Path(".cache/culturespa"), help="checkpoints")
+    parser.add_argument("--source", nargs="*", default=(), metavar="NAME=TERMS")
+    parser.add_argument("--licence", default="")
+    parser.add_argument("--threads", type=int, help="of a CPU")
+    defaults = asdict(TrainSettings())
+    for name, default in defaults.items():
+        flag = f"--{name.replace('_', '-')}"
+        if isinstance(default, bool):
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=default)
+        else:
+            kind = int if default is None else type(default)
+            parser.add_argument(flag, type=kind, default=default)
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    sources = dict(source.split("=", 1) for source in args.source)
+    train_adapters(
+        read_data(args.examples, args.questions, sources=sources),
+        Base(args.base, args.base_name),
+        mode=args.mode,
+        settings=TrainSettings(**{name: getattr(args, name) for name in defaults}),
+        out=args.out,
+        work=args.work,
+        cultures=args.cultures,
+        licence=args.licence,
+        on_progress=lambda done, n: print(json.dumps({"step": done, "of": n}), flush=True),
+    )
+
+
+if __name__ == "__main__":
+    main()

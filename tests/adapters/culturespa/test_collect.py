@@ -1,0 +1,138 @@
+"""What is kept of the answers, by hand-worked examples."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from adapters.culturespa.answer import Answer
+from adapters.culturespa.collect import (
+    CollectSettings,
+    Example,
+    Verdict,
+    collect,
+    count_by_topic,
+    p_value,
+    random_control,
+    read_examples,
+    subset,
+    total_variation,
+    write_examples,
+)
+from tests.adapters.culturespa.survey import question
+
+ANSWERS = (
+    Answer("generated:0", None, shares=(0.6, 0.4)),
+    Answer("generated:1", None, shares=(0.6, 0.4)),
+    Answer("generated:2", None, shares=(0.2, 0.8)),
+    Answer("generated:3", None, shares=None),
+    Answer("generated:0", "DEU", shares=(0.45, 0.55)),  # another option, 0.15 away
+    Answer("generated:1", "DEU", shares=(0.1, 0.9)),  # another option, 0.5 away
+    Answer("generated:2", "DEU", shares=(0.4, 0.6)),  # the same option
+    Answer("generated:3", "DEU", shares=(0.1, 0.9)),  # nothing to compare with
+    Answer("generated:0", "KEN", shares=None),
+    Answer("generated:2", "KEN", shares=(0.9, 0.1)),  # another option, 0.7 away
+    Answer("generated:4", "KEN", shares=(0.9, 0.1)),  # never asked unaware
+)
+MANY = tuple(
+    Example(culture, f"generated:{i}", i % 3)
+    for culture, n in (("DEU", 30), ("KEN", 7))
+    for i in range(n)
+)
+
+
+def test_another_option_is_kept_by_default() -> None:
+    examples, verdicts = collect(ANSWERS, CollectSettings())
+
+    assert examples == (
+        Example("DEU", "generated:0", 1),
+        Example("DEU", "generated:1", 1),
+        Example("KEN", "generated:2", 0),
+    )
+    assert verdicts == {
+        "DEU": {Verdict.KEPT: 2, Verdict.SAME: 1, Verdict.UNREADABLE: 1},
+        "KEN": {Verdict.KEPT: 1, Verdict.UNREADABLE: 2},
+    }
+
+
+def test_a_threshold_leaves_out_what_is_too_close() -> None:
+    examples, verdicts = collect(ANSWERS, CollectSettings(min_total_variation=0.2))
+
+    assert [(e.culture, e.question) for e in examples] == [
+        ("DEU", "generated:1"),
+        ("KEN", "generated:2"),
+    ]
+    assert verdicts["DEU"][Verdict.TOO_CLOSE] == 1
+
+
+def test_sampled_replies_differ_by_their_most_frequent_option() -> None:
+    answers = [
+        Answer("generated:0", None, options=(0, 0, 1, 0, 0)),
+        Answer("generated:0", "DEU", options=(1, 1, 1, 1, 0)),
+        Answer("generated:0", "KEN", options=(1, 1, 1, 1, 1)),
+        Answer("generated:0", "MEX", options=(0, 1, 0, 1, 2)),  # 0 and 1 tie: the first, so same
+        Answer("generated:0", "THA", options=(1, None, None, None, 1)),  # 2 of 5 readable
+    ]
+
+    examples, verdicts = collect(answers, CollectSettings())
+    strict, _ = collect(answers, CollectSettings(max_p_value=0.05))
+
+    assert [e.culture for e in examples] == ["DEU", "KEN"]
+    assert verdicts["MEX"] == {Verdict.SAME: 1}
+    assert verdicts["THA"] == {Verdict.UNREADABLE: 1}
+    # 4 of 5 against 1 of 5: (C(5,4) C(5,1) + C(5,5) C(5,0)) / C(10,5) = 26 / 252 = 0.103.
+    # 5 of 5 against 1 of 5: C(6,5) C(4,0) / C(10,5) = 6 / 252 = 0.024.
+    assert [e.culture for e in strict] == ["KEN"]
+
+
+def test_the_p_value_is_fishers() -> None:
+    assert p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 0), 1) == pytest.approx(26 / 252)
+    assert p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 1), 1) == pytest.approx(6 / 252)
+    # Unreadable replies are in neither group: 1 of 1 against 0 of 1.
+    assert p_value((0, None), (1, None), 1) == pytest.approx(1 / 2)
+
+
+def test_total_variation_by_hand() -> None:
+    # (|0.6 - 0.1| + |0.3 - 0.3| + |0.1 - 0.6|) / 2
+    assert total_variation((0.6, 0.3, 0.1), (0.1, 0.3, 0.6)) == pytest.approx(0.5)
+
+
+def test_a_subset_has_its_share_of_each_culture_and_lies_in_a_larger_one() -> None:
+    small, large = subset(MANY, 0.1, seed=1), subset(MANY, 0.5, seed=1)
+
+    assert Counter(e.culture for e in small) == {"DEU": 3, "KEN": 1}
+    assert Counter(e.culture for e in large) == {"DEU": 15, "KEN": 4}
+    assert set(small) < set(large)
+    assert subset(MANY, 0.5, seed=2) != large
+    assert subset(MANY, 1.0, seed=1) == MANY
+    assert subset(MANY, 0.0, seed=1) == ()
+
+
+def test_the_control_is_as_large_and_does_not_look_at_differences() -> None:
+    answers = [
+        Answer(f"generated:{i}", culture, shares=(0.9, 0.1))
+        for culture in (None, "DEU", "KEN")
+        for i in range(40)
+    ]
+    like = MANY[:10] + MANY[30:32]
+
+    control = random_control(answers, like, seed=1)
+
+    assert Counter(e.culture for e in control) == {"DEU": 10, "KEN": 2}
+    assert all(example.option == 0 for example in control)
+    assert control != random_control(answers, like, seed=2)
+
+
+def test_examples_are_counted_by_culture_and_topic() -> None:
+    questions = [question(0, topic="Life"), question(1, topic="Life"), question(2, topic="Work")]
+    examples, _ = collect(ANSWERS, CollectSettings())
+
+    assert count_by_topic(examples, questions) == {"DEU": {"Life": 2}, "KEN": {"Work": 1}}
+
+
+def test_examples_are_read_as_they_were_written(tmp_path: Path) -> None:
+    write_examples(tmp_path / "e.jsonl", MANY)
+
+    assert read_examples(tmp_path / "e.jsonl") == MANY

@@ -1,0 +1,268 @@
+"""Adapters are trained for real, on the embedded model and one thread."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from adapters.culturespa.card import CARD, CONFIG, README, WEIGHTS, read_card
+from adapters.culturespa.collect import Example, write_examples
+from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
+from adapters.culturespa.questions import write_questions
+from adapters.culturespa.recipe import (
+    Base,
+    Mode,
+    TrainedAdapter,
+    TrainingData,
+    TrainSettings,
+    learning_rate,
+    read_data,
+)
+from adapters.culturespa.train import train_adapters
+from retrieval.prompting import Method, Steering, survey_messages
+from survey_data.cultures import read_catalogue
+from tests.adapters.culturespa.survey import Killed, question
+from tests.conftest import WEIGHTS as MINI_MODEL
+
+BASE = Base(MINI_MODEL, "milieu-mini")
+QUESTIONS = [question(i, text=f"Is thing number {i} good?") for i in range(12)]
+EXAMPLES = [
+    Example(culture, q.key, option)
+    for culture, option in (("DEU", 0), ("KEN", 2))
+    for q in QUESTIONS
+]
+# So few examples need a high rate; the dropout makes the random state matter.
+SETTINGS = TrainSettings(
+    learning_rate=5e-3, batch_size=8, n_epochs=3, dropout=0.1, train_end=False, checkpoint_steps=2
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    folder = tmp_path_factory.mktemp("data")
+    write_questions(folder / "questions.jsonl", QUESTIONS)
+    write_examples(folder / "examples.jsonl", EXAMPLES)
+    sources = {"tiny": "made up"}
+    return read_data(folder / "examples.jsonl", folder / "questions.jsonl", sources=sources)
+
+
+def trained(
+    data: TrainingData,
+    folder: Path,
+    *,
+    mode: Mode = Mode.JOINT,
+    settings: TrainSettings = SETTINGS,
+    kill_at: int = 1_000,
+    cultures: tuple[str, ...] = (),
+) -> tuple[TrainedAdapter, ...]:
+    def killed(done: int, total: int) -> None:
+        if done == kill_at:
+            raise Killed
+
+    return train_adapters(
+        data,
+        BASE,
+        mode=mode,
+        settings=settings,
+        out=folder / "adapters",
+        work=folder / "work",
+        cultures=cultures,
+        licence="CC0-1.0",
+        on_progress=killed,
+    )
+
+
+@pytest.fixture(scope="module")
+def joint(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> TrainedAdapter:
+    return trained(data, tmp_path_factory.mktemp("joint"))[0]
+
+
+@pytest.fixture(scope="module")
+def specific(
+    data: TrainingData, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[TrainedAdapter, ...]:
+    return trained(data, tmp_path_factory.mktemp("specific"), mode=Mode.SPECIFIC)
+
+
+def label_logprob(culture: str, option: int, *, adapter: Path | None = None) -> float:
+    """Mean log-probability of an option over all questions, by transformers and peft alone."""
+    model: Any = AutoModelForCausalLM.from_pretrained(MINI_MODEL, dtype=torch.float32)
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, str(adapter))
+    tokenizer: Any = AutoTokenizer.from_pretrained(MINI_MODEL)
+    steering = Steering(Method.PERSONA, culture=read_catalogue()[culture])
+    total = 0.0
+    for asked in (q.asked for q in QUESTIONS):
+        chat = [{"role": m.role, "content": m.content} for m in survey_messages(asked, steering)]
+        ids = tokenizer.apply_chat_template(
+            chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        with torch.no_grad():
+            logits = model.eval()(**ids).logits[0, -1]
+        label = tokenizer.convert_tokens_to_ids(asked.labels[option])
+        total += logits.log_softmax(-1)[label].item()
+    return total / len(QUESTIONS)
+
+
+def test_the_loss_falls_and_the_trained_answers_become_likelier(joint: TrainedAdapter) -> None:
+    card = joint.card
+
+    assert card.n_steps == len(card.losses) == 9
+    assert card.losses[-1] < card.losses[0]
+    assert card.label_logprob["after"] > card.label_logprob["before"] + 0.05
+    # The first loss is that of an untrained adapter, on other rows and with other dropout.
+    assert card.losses[0] == pytest.approx(-card.label_logprob["before"], abs=0.5)
+
+
+@pytest.mark.parametrize(("place", "culture", "option"), [(0, "DEU", 0), (1, "KEN", 2)])
+def test_an_adapter_per_culture_is_loaded_by_peft_and_does_as_its_card_says(
+    specific: tuple[TrainedAdapter, ...], place: int, culture: str, option: int
+) -> None:
+    folder, card = specific[place]
+
+    before = label_logprob(culture, option)
+    after = label_logprob(culture, option, adapter=folder)
+
+    assert folder.name == culture
+    assert (card.cultures, card.n_examples) == ((culture,), {culture: 12})
+    assert card.label_logprob["before"] == pytest.approx(before, abs=1e-3)
+    assert card.label_logprob["after"] == pytest.approx(after, abs=1e-3)
+    assert after > before + 0.2
+
+
+def test_an_adapter_of_all_cultures_is_loaded_by_peft(joint: TrainedAdapter) -> None:
+    after = [label_logprob(c, o, adapter=joint.folder) for c, o in (("DEU", 0), ("KEN", 2))]
+
+    assert math.fsum(after) / 2 == pytest.approx(joint.card.label_logprob["after"], abs=1e-3)
+
+
+def test_the_folder_holds_what_a_server_needs_and_names_the_served_model(
+    joint: TrainedAdapter,
+) -> None:
+    config = json.loads((joint.folder / CONFIG).read_bytes())
+
+    assert {file.name for file in joint.folder.iterdir()} == {CARD, CONFIG, README, WEIGHTS}
+    assert config["base_model_name_or_path"] == "milieu-mini"
+    assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
+    assert config["target_modules"] == [
+        "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
+    ]  # fmt: skip
+    assert all(torch.isfinite(value).all() for value in load_file(joint.folder / WEIGHTS).values())
+
+
+def test_the_card_says_what_it_was_trained_on(joint: TrainedAdapter, data: TrainingData) -> None:
+    card = read_card(joint.folder)
+    readme = (joint.folder / README).read_text(encoding="utf-8")
+
+    assert card == joint.card
+    assert (card.base_model, card.mode, card.licence) == ("milieu-mini", "joint", "CC0-1.0")
+    assert card.n_examples == {"DEU": 12, "KEN": 12}
+    assert card.data == data.digests
+    assert card.settings["learning_rate"] == 5e-3
+    assert "| KEN | 12 |" in readme
+    assert "tiny: made up" in readme
+
+
+@pytest.mark.parametrize("kill_at", [1, 5, 9])
+def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(
+    data: TrainingData, joint: TrainedAdapter, tmp_path: Path, kill_at: int
+) -> None:
+    with pytest.raises(Killed):
+        trained(data, tmp_path, kill_at=kill_at)
+    assert not (tmp_path / "adapters" / "joint" / CARD).exists()
+
+    (resumed,) = trained(data, tmp_path)
+
+    assert resumed.card.losses == pytest.approx(joint.card.losses, abs=1e-5)
+    assert resumed.card.label_logprob == pytest.approx(joint.card.label_logprob, abs=1e-5)
+    ours, unbroken = load_file(resumed.folder / WEIGHTS), load_file(joint.folder / WEIGHTS)
+    assert ours.keys() == unbroken.keys()
+    for name, value in ours.items():
+        torch.testing.assert_close(value, unbroken[name], rtol=1e-4, atol=1e-6)
+
+
+def test_a_trained_adapter_is_not_trained_again(data: TrainingData, joint: TrainedAdapter) -> None:
+    again = trained(data, joint.folder.parent.parent, kill_at=1)
+
+    assert again == (joint,)
+
+
+def test_an_adapter_of_other_settings_is_not_taken_for_this_one(
+    data: TrainingData, joint: TrainedAdapter
+) -> None:
+    with pytest.raises(StepChanged, match="settings"):
+        trained(data, joint.folder.parent.parent, settings=replace(SETTINGS, rank=4))
+
+
+def test_a_checkpoint_of_other_settings_is_refused(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        trained(data, tmp_path, kill_at=2)
+
+    with pytest.raises(StepChanged, match="joint-joint"):
+        trained(data, tmp_path, settings=replace(SETTINGS, seed=1))
+
+
+def test_weights_that_were_changed_later_are_noticed(joint: TrainedAdapter, tmp_path: Path) -> None:
+    for file in joint.folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / WEIGHTS).write_bytes(b"other")
+
+    with pytest.raises(StepFileInvalid, match="other content"):
+        read_card(tmp_path)
+
+
+def test_a_culture_without_examples_cannot_be_trained(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(NothingToTrain, match="MEX"):
+        trained(data, tmp_path, mode=Mode.SPECIFIC, cultures=("MEX",))
+
+
+def test_the_random_state_of_the_process_is_left_as_it_was(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    before = torch.get_rng_state()
+
+    trained(data, tmp_path, settings=replace(SETTINGS, n_epochs=1), cultures=("KEN",))
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_end_of_turn_is_trained_by_default(data: TrainingData, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, train_end=True, n_epochs=1)
+
+    (adapter,) = trained(data, tmp_path, settings=settings, cultures=("DEU",))
+
+    # The embedded model never learned to end after a label, so that is most of the loss.
+    assert adapter.card.losses[0] > -adapter.card.label_logprob["before"] + 1.0
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
+    settings = TrainSettings(learning_rate=1.0, warm_up_share=0.1)
+
+    rates = [learning_rate(step, 20, settings) for step in range(20)]
+
+    # Two of twenty steps warm up; half-way through the other eighteen the cosine is at 0.
+    assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])
+    assert rates[11] == pytest.approx(0.5)
+    assert rates[19] == pytest.approx(0.5 * (1 + math.cos(math.pi * 17 / 18)))
+
+
+def test_the_papers_batch_sizes_are_the_defaults() -> None:
+    assert (Mode.JOINT.batch_size, Mode.SPECIFIC.batch_size) == (128, 8)
