@@ -19,6 +19,7 @@ from adapters.manifest import (
     CARD,
     CONFIG,
     MANIFEST,
+    TRAINING,
     WEIGHTS,
     AdapterManifest,
     read_manifest,
@@ -29,7 +30,8 @@ from adapters.weights_file import Header, read_header, zero_tensors
 
 MAX_BYTES = 2 * 2**30
 # The two texts are read whole; a manifest holds canaries.
-MAX_FILE_BYTES = {CONFIG: 2**20, CARD: 2**20, MANIFEST: 8 * 2**20}
+MAX_FILE_BYTES = {CONFIG: 2**20, CARD: 2**20, TRAINING: 2**20, MANIFEST: 8 * 2**20}
+FILES = (CONFIG, WEIGHTS, CARD, TRAINING, MANIFEST)
 PREFIX = "base_model.model."
 _A, _B = ".lora_A.weight", ".lora_B.weight"
 _PICKLED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
@@ -190,11 +192,11 @@ def _check_place(name: str, status: os.stat_result) -> None:
             expected="weights as safetensors only",
             remedy="Save the adapter again as safetensors, and delete that file.",
         )
-    if not stat.S_ISREG(status.st_mode) or name not in {CONFIG, WEIGHTS, CARD, MANIFEST}:
+    if not stat.S_ISREG(status.st_mode) or name not in FILES:
         raise AdapterRefused(
             Reason.FILE_UNEXPECTED,
             found=f"{name[:80]!r}",
-            expected=f"the files {CONFIG}, {WEIGHTS}, {CARD} and {MANIFEST} only",
+            expected=f"the files {', '.join(FILES)} only",
             remedy="Copy those to a folder of their own.",
         )
 

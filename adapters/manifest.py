@@ -22,6 +22,8 @@ MANIFEST = "manifest.json"
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
 CARD = "README.md"
+# What a training of `adapters.culturespa` says of itself.
+TRAINING = "card.json"
 SCHEMA_VERSION = 1
 MAX_CANARIES = 200
 N_VERSION_DIGITS = 8

@@ -15,6 +15,7 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from adapters.base_model import read_base_model
 from adapters.culturespa.card import CARD, CONFIG, README, WEIGHTS, read_card
 from adapters.culturespa.collect import Example, write_examples
 from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
@@ -29,6 +30,8 @@ from adapters.culturespa.recipe import (
     read_data,
 )
 from adapters.culturespa.train import train_adapters
+from adapters.manifest import About
+from adapters.registry import AdapterRegistry
 from retrieval.prompting import Method, Steering, survey_messages
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, question
@@ -166,6 +169,23 @@ def test_the_folder_holds_what_a_server_needs_and_names_the_served_model(
         "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
     ]  # fmt: skip
     assert all(torch.isfinite(value).all() for value in load_file(joint.folder / WEIGHTS).values())
+
+
+def test_a_trained_adapter_is_admitted_to_the_registry(
+    specific: tuple[TrainedAdapter, ...], tmp_path: Path
+) -> None:
+    base = read_base_model(MINI_MODEL, name="milieu-mini")
+    registry = AdapterRegistry(tmp_path / "registry")
+
+    for adapter, culture in zip(specific, ("DEU", "KEN"), strict=True):
+        about = About(method="culturespa-specific", licence="CC0")
+        name = culture.lower()
+        entry = registry.add(
+            adapter.folder, base=base, max_rank=16, name=name, cultures=[culture], about=about
+        )
+        assert (entry.rank, entry.cultures) == (8, (culture,))
+
+    assert len(registry.entries()) == 2
 
 
 def test_the_card_says_what_it_was_trained_on(joint: TrainedAdapter, data: TrainingData) -> None:
