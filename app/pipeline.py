@@ -309,11 +309,7 @@ class Pipeline:
         return plan, SurveyWords(asked, options_from, orders, (first, *others))
 
     async def _fitted(
-        self,
-        plan: Plan,
-        build: Build,
-        *,
-        n_reply_tokens: int,
+        self, plan: Plan, build: Build, *, n_reply_tokens: int
     ) -> tuple[Plan, tuple[Message, ...]]:
         """Return the prompt with as many exemplars, nearest first, as the model's context holds."""
         fitted = await self._context.fit(

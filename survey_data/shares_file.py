@@ -6,6 +6,7 @@ import csv
 import math
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from survey_data.errors import PackInvalid
@@ -89,62 +90,46 @@ def _cell(
     """Return one (question, culture) cell from its consecutive rows, one per option."""
     first_row, (question_id, culture, _, _, n_text, missing_text, *effective) = rows[0]
     key = f"{pack}:{question_id}"
+    fault = partial(PackInvalid, file=path, row=first_row)
     if key not in questions:
-        raise PackInvalid(
-            f"'{question_id}' is not in questions.jsonl",
-            file=path,
-            row=first_row,
-            column="question",
-        )
+        raise fault(f"'{question_id}' is not in questions.jsonl", column="question")
     if not re.fullmatch("[A-Z]{3}", culture):
-        raise PackInvalid(
-            f"'{culture}' is no ISO 3166-1 alpha-3 code",
-            file=path,
-            row=first_row,
-            column="culture",
-        )
+        raise fault(f"'{culture}' is no ISO 3166-1 alpha-3 code", column="culture")
     if (key, culture) in done:
-        raise PackInvalid(
-            f"the cell {question_id}, {culture} stands twice", file=path, row=first_row
-        )
+        raise fault(f"the cell {question_id}, {culture} stands twice")
     done.add((key, culture))
-    n_options = len(questions[key].options)
-    indexes = [row[1][2] for row in rows]
-    if indexes != [str(index) for index in range(n_options)]:
-        raise PackInvalid(
-            f"options {indexes}, expected 0 to {n_options - 1} in order",
-            file=path,
-            row=first_row,
-            column="option",
-        )
-    shares = tuple(
-        _number(values[3], high=1.0, path=path, row=row, column="share") for row, values in rows
-    )
-    if abs(sum(shares) - 1.0) > SHARE_SUM_TOLERANCE:
-        raise PackInvalid(
-            f"the shares of {question_id}, {culture} sum to {sum(shares):.4f}, expected 1",
-            file=path,
-            row=first_row,
-            column="share",
-        )
-    n = None
-    if n_text:
-        n = int(_number(n_text, high=1e9, path=path, row=first_row, column="n_respondents"))
-    missing = None
-    if missing_text:
-        missing = _number(missing_text, high=1.0, path=path, row=first_row, column="non_response")
-    n_effective = None
-    if effective and effective[0]:
-        n_effective = _number(effective[0], high=1e9, path=path, row=first_row, column=_EFFECTIVE)
-    total = sum(shares)
+    shares = _shares(rows, n_options=len(questions[key].options), path=path)
+    number = partial(_optional, path=path, row=first_row)
+    n_respondents = number(n_text, high=1e9, column="n_respondents")
     return ResponseDistribution(
         question=key,
         culture=culture,
-        shares=tuple(share / total for share in shares),
-        n_respondents=n,
-        non_response=missing,
-        n_effective=n_effective,
+        shares=shares,
+        n_respondents=None if n_respondents is None else int(n_respondents),
+        non_response=number(missing_text, high=1.0, column="non_response"),
+        n_effective=number("".join(effective), high=1e9, column=_EFFECTIVE),
     )
+
+
+def _shares(rows: list[tuple[int, list[str]]], *, n_options: int, path: Path) -> tuple[float, ...]:
+    """Return the shares of a cell, one per option in order, together 1."""
+    first_row, (question_id, culture, *_) = rows[0]
+    indexes = [row[1][2] for row in rows]
+    if indexes != [str(index) for index in range(n_options)]:
+        message = f"options {indexes}, expected 0 to {n_options - 1} in order"
+        raise PackInvalid(message, file=path, row=first_row, column="option")
+    shares = [
+        _number(values[3], high=1.0, path=path, row=row, column="share") for row, values in rows
+    ]
+    total = sum(shares)
+    if abs(total - 1.0) > SHARE_SUM_TOLERANCE:
+        message = f"the shares of {question_id}, {culture} sum to {total:.4f}, expected 1"
+        raise PackInvalid(message, file=path, row=first_row, column="share")
+    return tuple(share / total for share in shares)
+
+
+def _optional(text: str, *, high: float, path: Path, row: int, column: str) -> float | None:
+    return _number(text, high=high, path=path, row=row, column=column) if text else None
 
 
 def _number(text: str, *, high: float, path: Path, row: int, column: str) -> float:
