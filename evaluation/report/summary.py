@@ -18,8 +18,8 @@ ALIGNMENT_CAVEAT = (
     "CultureSPA set 51 ten- and eleven-point items carry 73 % of it, answers near the middle of a "
     "scale are rewarded whatever they say, and unreadable answers drop out. There, for 18 "
     "countries, random answers score 0.465, always the lower middle option 0.581, and the rounded "
-    "mean of the other countries' most frequent answers 0.711. With 50 questions its intervals hold "
-    "the truth about 92 times in 100, with 250 about 95."
+    "mean of the other countries' most frequent answers 0.711. With 50 questions its intervals "
+    "hold the truth about 92 times in 100, with 250 about 95."
 )
 _VERDICTS = ("beats", "does not differ from", "is worse than")
 _COUNTED = {
