@@ -1,0 +1,114 @@
+"""Adapters on the real vLLM: admitted, proven, swapped, and back after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from adapters.base_model import read_base_model
+from adapters.canary import canary_prompts, differs, measure
+from adapters.hot_swap import HotSwap
+from adapters.manifest import About
+from adapters.registry import AdapterRegistry
+from app.local_vllm import LocalVllm
+from app.vllm_client import VllmClient
+from app.vllm_command import LocalVllmOptions, LoraOptions
+from app.vllm_lora import VllmLora
+from retrieval.prompting import Message
+from tests.adapters.loras import BASE_NAME, lora_config, lora_tensors, write_lora
+
+pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
+
+N_ADAPTERS = 5
+LORA = LoraOptions(max_loras=2, max_rank=8, max_cpu_loras=3)
+
+
+class Scorer:
+    """`adapters.canary.CanaryServer` over vLLM."""
+
+    def __init__(self, client: VllmClient) -> None:
+        self._client = client
+
+    async def score(
+        self, model: str, messages: Sequence[Message], labels: Sequence[str]
+    ) -> Sequence[float]:
+        scored = await self._client.score(messages, labels, model=model)
+        assert scored is not None
+        return scored.logprobs
+
+
+@pytest.fixture
+async def vllm(vllm_model_dir: Path, tmp_path: Path) -> AsyncIterator[LocalVllm]:
+    options = LocalVllmOptions(
+        vllm_model_dir, BASE_NAME, tmp_path / "vllm.log", lora=LORA, first_backoff_s=0.1
+    )
+    async with LocalVllm(options) as vllm:
+        yield vllm
+
+
+def filled(folder: Path, model_dir: Path) -> AdapterRegistry:
+    base = read_base_model(model_dir, name=BASE_NAME)
+    registry = AdapterRegistry(folder / "registry")
+    for seed in range(N_ADAPTERS):
+        source = write_lora(folder / f"source-{seed}", lora_tensors(base, seed=seed), lora_config())
+        registry.add(
+            source, base=base, max_rank=LORA.max_rank, name=f"a{seed}", cultures=[],
+            about=About(method="random", licence="CC0"),
+        )  # fmt: skip
+    return registry
+
+
+async def test_more_adapters_than_fit_are_all_answered_and_come_back(
+    vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
+) -> None:
+    registry = filled(tmp_path, vllm_model_dir)
+    names = [entry.version_name for entry in registry.entries()]
+    prompts = canary_prompts()
+    async with (
+        aiohttp.ClientSession() as session,
+        VllmClient([vllm.url], api_key=vllm.api_key) as client,
+    ):
+        server, scorer = VllmLora(vllm.url, session, api_key=vllm.api_key), Scorer(client)
+
+        async def prove(on: object, name: str) -> None:
+            registry.prove(name, await measure(scorer, prompts, base_model=BASE_NAME, adapter=name))
+
+        hot = HotSwap([server], locate=registry.path, prove=prove, capacity=LORA.max_cpu_loras)
+
+        async def answer(name: str) -> list[Sequence[float]]:
+            async with hot.lease(name):
+                return [await scorer.score(name, p.messages, p.labels) for p in prompts]
+
+        first = {name: await answer(name) for name in names}
+        again = await asyncio.gather(*(answer(name) for name in names * 4))
+
+        # Each answer is that of its own adapter, whoever else was loaded meanwhile.
+        for name, found in zip(names * 4, again, strict=True):
+            assert not differs(first[name], found)
+        assert all(differs(first[a], first[b]) for a in names for b in names if a < b)
+        assert hot.counts.n_evictions >= N_ADAPTERS - LORA.max_cpu_loras
+        assert await server.loaded() == set(hot.loaded)
+
+        before = set(hot.loaded)
+        await _killed_and_back(vllm)
+        assert await server.loaded() == frozenset()
+        await hot.reconcile()
+
+        assert await server.loaded() == before
+        for name in before:
+            assert not differs(first[name], await answer(name))
+
+
+async def _killed_and_back(vllm: LocalVllm) -> None:
+    n_before, port = vllm.n_restarts, vllm.url.rpartition(":")[2]
+    for process in psutil.Process().children(recursive=True):
+        if port in process.cmdline():
+            process.kill()
+    async with asyncio.timeout(120):
+        while vllm.n_restarts == n_before or not vllm.ready:  # noqa: ASYNC110  # other processes
+            await asyncio.sleep(0.2)
