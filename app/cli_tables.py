@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
@@ -71,7 +71,9 @@ def print_packs(found: Sequence[PackSummary], *, as_json: bool) -> None:
     if as_json:
         _json(found)
         return
-    table = Table("Pack", "Title", "Years", "Questions", "Commercial use", "Licence")
+    table = Table(
+        Column("Pack", no_wrap=True), "Title", "Years", "Questions", "Commercial use", "Licence"
+    )
     for pack in found:
         commercial = "yes" if pack.commercial_use else "no"
         n_questions = str(pack.n_questions)

@@ -24,7 +24,7 @@ from app.vllm_client import VllmClient
 from evaluation.asking import digest_of
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
-from evaluation.gate import check_baseline
+from evaluation.gate import check_asked, check_baseline
 from evaluation.report.write import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
@@ -72,6 +72,8 @@ async def evaluated(
         spec, respondents = opened.spec, opened.respondents
         if baseline is not None:
             check_baseline(baseline, pack=spec.pack, compared=spec.compared)
+            names = [condition.name for condition in spec.conditions]
+            check_asked(baseline, conditions=names, cultures=spec.cultures)
         described = spec.model_dump(mode="json")
         now = datetime.now(UTC)
         folder = options.out or RESULTS / _folder_name(spec, now, gated=baseline is not None)

@@ -67,8 +67,9 @@ class LiveProgress:
         """See `app.evaluating.RunProgress`."""
         self._total, self._started = n_asks, time.monotonic()
         self._told = self._started
-        kept = f", {n_kept} kept from before" if n_kept else ""
-        self._console.print(f"{n_asks} answers to have{kept}", highlight=False)
+        kept = f"; {n_kept} different answers kept from before" if n_kept else ""
+        line = f"{n_asks} cells to fill, those of references among them{kept}"
+        self._console.print(line, highlight=False)
         self._bar.update(self._task, description="asking", total=n_asks)
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
@@ -79,7 +80,7 @@ class LiveProgress:
         if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
             # From the pace since the last line: unsteered answers, which are shared, go faster.
             left_s = (now - self._told) / (n - self._n_told) * (self._total - n)
-            line = f"{n} of {self._total} answers, {rate}, about {left_s / 60:.0f} min left"
+            line = f"{n} of {self._total} cells, {rate}, about {left_s / 60:.0f} min left"
             self._console.print(line, highlight=False)
             self._told, self._n_told = now, n
 
@@ -110,11 +111,9 @@ def print_falls(falls: Sequence[Fall]) -> None:
 
 
 def _table(section: Section) -> Table:
-    n_cultures = len(section.cultures)
-    title = (
-        f"{section.title}: {section.n_questions} questions, {n_cultures} cultures, "
-        f"{section.n_cells} cells"
-    )
+    counts = (section.n_questions, "question"), (len(section.cultures), "culture")
+    listed = ", ".join(f"{n} {noun}{'s' * (n != 1)}" for n, noun in counts)
+    title = f"{section.title}: {listed}, {section.n_cells} cells"
     columns = (Column(name, no_wrap=bool(name)) for name in COLUMNS)
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for of in section.conditions:

@@ -191,10 +191,15 @@ def _pack(library: SurveyLibrary, name: str) -> Pack:
 
 
 def _cultures(library: SurveyLibrary, pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
+    apart = read_split().cultures
     if not options.cultures:
-        apart = read_split().cultures
         return tuple(c for c in pack.cultures if c in apart or not options.held_out_only)
-    return _codes(library, pack, options.cultures, option="--culture")
+    codes = _codes(library, pack, options.cultures, option="--culture")
+    if options.held_out_only and not apart.issuperset(codes):
+        trained = ", ".join(sorted(set(codes) - apart))
+        kept = ", ".join(sorted(apart))
+        raise OptionInvalid("--culture", f"{trained} with --held-out", f"some of {kept}")
+    return codes
 
 
 def _reference_cultures(

@@ -24,11 +24,10 @@ class LabelLogprobsInvalid(EvaluationError):
 class RunFolderInvalid(EvaluationError):
     """A results folder holds something else than the run it is opened for."""
 
-    def __init__(self, place: Path, found: str, expected: str) -> None:
-        super().__init__(
-            f"{place}: found {found}, expected {expected}. Name another folder, or remove this one "
-            "if nothing in it is needed."
-        )
+    def __init__(
+        self, place: Path, found: str, expected: str, *, remedy: str = "Name another folder."
+    ) -> None:
+        super().__init__(f"{place}: found {found}, expected {expected}. {remedy}")
         self.place = place
 
 

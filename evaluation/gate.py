@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from evaluation.errors import BaselineInvalid
@@ -16,6 +17,23 @@ class Fall(NamedTuple):
     metric: str
     found: float | None
     baseline: Interval
+
+
+def check_asked(
+    baseline: Figures, *, conditions: Collection[str], cultures: Collection[str]
+) -> None:
+    """Return where a run will measure all that `baseline` has of methods and cultures.
+
+    Raises:
+        BaselineInvalid: it would not; what is missing is named.
+    """
+    methods = _methods(baseline)
+    wanted = [of.name for of in methods] + sorted({c for of in methods for c in of.by_culture})
+    missing = [name for name in wanted if name not in {*conditions, *cultures}]
+    if missing:
+        raise BaselineInvalid(
+            f"this run does not measure {', '.join(missing)}, as the baseline did"
+        )
 
 
 def check_baseline(baseline: Figures, *, pack: str, compared: str) -> None:

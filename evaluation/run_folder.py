@@ -98,7 +98,8 @@ class RunFolder:
             self.created = self._claim(created)
             self._file = os.open(folder / ANSWERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError as exc:
-            raise RunFolderInvalid(folder, str(exc), "a folder that can be written") from exc
+            found = f"that it cannot be opened ({exc.strerror})"
+            raise RunFolderInvalid(folder, found, "a folder that can be written") from exc
         try:
             _lock(self._file, folder)
             self.answers = self._read_answers()
@@ -252,7 +253,9 @@ def _lock(file: int, folder: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        raise RunFolderInvalid(folder, "a run at work in it", "one run at a time") from exc
+        raise RunFolderInvalid(
+            folder, "a run at work in it", "one run at a time", remedy="Wait until it is done."
+        ) from exc
 
 
 def _is_part(file: Path) -> bool:

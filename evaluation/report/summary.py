@@ -21,6 +21,10 @@ ALIGNMENT_CAVEAT = (
     "mean of the other countries' most frequent answers 0.711. With 50 questions its intervals "
     "hold the truth about 92 times in 100, with 250 about 95."
 )
+FEW_QUESTIONS = 30
+_FEW = (
+    " These are few questions: intervals over them are too short, and what they show may be chance."
+)
 _VERDICTS = ("beats", "does not differ from", "is worse than")
 _COUNTED = {
     "beats": "beat it",
@@ -105,7 +109,7 @@ def _asked(figures: Figures, section: Section) -> str:
     return (
         f"{figures.respondent} answered {asked} of “{figures.pack_title}” for the people of "
         f"{cultures}: {cells} of question and culture. Its answers are compared with what those "
-        "people said."
+        "people said." + (_FEW if section.n_questions < FEW_QUESTIONS else "")
     )
 
 

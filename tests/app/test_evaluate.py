@@ -249,10 +249,13 @@ def test_a_baseline_of_no_use_is_refused_before_anything_is_asked(
     evaluate.figures(tmp_path / "run", *FEW, "--method", "plain")
     fake.received.clear()
 
-    result = evaluate("--questions", "4", "-c", "DE", "--gate", tmp_path / "run" / "figures.json")
+    baseline = ("--gate", tmp_path / "run" / "figures.json")
+    others = evaluate("--questions", "4", "-c", "DE", *baseline)
+    fewer = evaluate("--questions", "3", "-c", "DE", "--method", "icl", *baseline)
 
-    assert result.exit_code == 2
-    assert "other questions" in " ".join(result.stderr.split())
+    assert (others.exit_code, fewer.exit_code) == (2, 2)
+    assert "other questions" in " ".join(others.stderr.split())
+    assert "does not measure plain, KEN" in " ".join(fewer.stderr.split())
     assert not chats(fake)
 
 
@@ -327,6 +330,7 @@ def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
         (("--gate", str(ROOT)), "cannot be read"),
         (("--held-out", "--pack", "undp-ai-2025"), "held-out questions"),
         (("--reference-culture", "FR"), "expected one of"),
+        (("--held-out", "-c", "US"), "USA with --held-out"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(

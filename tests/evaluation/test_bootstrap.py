@@ -255,3 +255,16 @@ def test_a_paired_gain_is_covered(n_questions: int, similarities: Floats) -> Non
         n_questions,
     )
     assert 0.93 <= found <= 0.97
+
+
+@pytest.mark.parametrize("n_questions", [2, 5, 10, 40])
+def test_an_alignment_interval_stays_on_the_scale(n_questions: int) -> None:
+    rng = np.random.default_rng(n_questions)
+    n_options = rng.choice([2, 4, 10], size=n_questions)
+    missed = rng.integers(0, n_options, size=(2, n_questions)).astype(float) ** 2
+    widest = np.broadcast_to((n_options - 1.0) ** 2, missed.shape)
+
+    found = alignment_interval(missed, widest, question_weights(n_questions))
+
+    assert found is not None
+    assert 0.0 <= found.low <= found.high <= 1.0
