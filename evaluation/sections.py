@@ -61,7 +61,7 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
         note=of.note,
         cultures=tuple(plan.cultures[i] for i in cultures),
         n_questions=len(columns),
-        n_cells=int((~np.isnan(people_shares(plan)[np.ix_(cultures, columns)][..., 0])).sum()),
+        n_cells=int((~np.isnan(part.people[..., 0])).sum()),
         people_diversity=_or_none(people),
         # Recorded answers may be of a culture that the section does not have.
         conditions=tuple(part.figures(c) for c in plan.conditions if part.answers(c)),
@@ -69,7 +69,11 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
 
 
 class _Part:
-    """The cells of one section, every condition's with the same draws of questions."""
+    """The cells of one section, every condition's with the same draws of questions.
+
+    Attributes:
+        people: float64[c, q, n], what people answered, as in `Cells.shares`.
+    """
 
     def __init__(
         self,
@@ -85,7 +89,7 @@ class _Part:
         plan = tables.plan
         self._questions = [plan.questions[j] for j in columns]
         self._codes = [plan.cultures[i] for i in cultures]
-        self._people = people_shares(plan)[np.ix_(cultures, columns)]
+        self.people = people_shares(plan)[np.ix_(cultures, columns)]
         self._weights = bootstrap.question_weights(len(columns), n_draws=n_draws, seed=seed)
         self._cells = {
             name: cells.part(
@@ -195,7 +199,7 @@ class _Part:
         codes = [cells.rows[row].culture for row in rows]
         if codes != self._codes:
             return None
-        return steering(codes, cells.shares[rows], self._people)
+        return steering(codes, cells.shares[rows], self.people)
 
     def _cost(self, condition: Condition) -> tuple[int, int, int]:
         """Return requests, prompt tokens and completion tokens of this section's answers."""

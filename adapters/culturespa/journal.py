@@ -48,8 +48,10 @@ class Journal(Generic[Line]):
 
     def add(self, line: Line) -> None:
         """Append a line, on disk at once."""
-        # One write, unbuffered: a kill leaves whole lines, and at worst a part of the last one.
-        os.write(self._file, (line.model_dump_json(exclude_defaults=True) + "\n").encode())
+        # Unbuffered: a kill leaves whole lines, and at worst a part of the last one.
+        data = (line.model_dump_json(exclude_defaults=True) + "\n").encode()
+        while data:
+            data = data[os.write(self._file, data) :]
 
 
 def read_lines(file: Path, form: type[Line]) -> Iterator[Line]:
