@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -66,6 +66,21 @@ class Activations:
     def _with(self, culture: str, states: tuple[str | None, ...]) -> Activations:
         others = {of: kept for of, kept in self.states.items() if of != culture}
         return Activations(others | ({culture: states} if states else {}))
+
+
+def active_of(states: Sequence[str | None]) -> tuple[str, ...]:
+    """Return the version that is active by these states, then each one before it, newest first.
+
+    Nothing where the present state is the base model; a version is named once, and what was before
+    a time of the base model is not.
+    """
+    found: list[str] = []
+    for state in reversed(states):
+        if state is None:
+            break
+        if state not in found:
+            found.append(state)
+    return tuple(found)
 
 
 class _ActiveFile(BaseModel):

@@ -58,6 +58,16 @@ class AdapterUnknown(AdapterError):
         self.asked = asked
 
 
+class AdapterAmbiguous(AdapterError):
+    """Several versions have the given name."""
+
+    def __init__(self, name: str, *, versions: tuple[str, ...]) -> None:
+        shown = ", ".join(versions[:5]) + (", …" if len(versions) > 5 else "")
+        super().__init__(f"'{name}' is {len(versions)} adapters; expected one of {shown}.")
+        self.name = name
+        self.versions = versions
+
+
 class AdapterTaken(AdapterError):
     """The same weights are in the registry under this name, but described otherwise."""
 
@@ -171,6 +181,16 @@ def _printable(text: str) -> str:
     )
 
 
+class AdaptersOff(AdapterError):
+    """The servers take no adapters."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The servers take no adapters; expected some that were started with --enable-lora. "
+            "Set MILIEU_VLLM__LORA=true if they were, or ask for adapter 'none'."
+        )
+
+
 class AdaptersBusy(AdapterError):
     """Every adapter that there is room for is in use."""
 
@@ -179,6 +199,7 @@ class AdaptersBusy(AdapterError):
             f"All {capacity} adapters that fit are in use and none came free within {wait_s:g} s. "
             "Try again, or let the server hold more (--max-cpu-loras)."
         )
+        self.retry_after_s = wait_s
         self.capacity = capacity
 
 
@@ -186,9 +207,12 @@ class LoraServerSilent(AdapterError):
     """A server that adapters are loaded on cannot be reached."""
 
     def __init__(self, url: str, reason: str) -> None:
+        # Where the servers are is for the log, not for whoever asked.
         super().__init__(
-            f"{url} does not answer ({reason}); expected a server that takes adapters."
+            f"A server that adapters are loaded on does not answer ({reason}). Try again; if it "
+            "persists, see whether it runs and takes adapters."
         )
+        self.retry_after_s = 1.0
         self.url = url
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from adapters.errors import AdaptersBusy, LoraServerSilent
+from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class HotSwap:
         capacity: int = 8,
         wait_s: float = 30.0,
     ) -> None:
-        """Load on `servers` from the folders that `locate` gives.
+        """Load on `servers` from the folders that `locate` gives; it is called in a thread.
 
         After a load, `prove` is asked of every server and raises where the adapter does not do
         what it should. A request waits up to `wait_s` for room while all versions are in use.
@@ -99,7 +99,7 @@ class HotSwap:
         self._capacity, self._wait_s = capacity, wait_s
         self._versions: dict[str, _Version] = {}
         self._held: dict[str, _Version] = {}
-        self._freed = asyncio.Condition()
+        self._freed = asyncio.Event()
         self._clock = 0
         self.counts = SwapCounts()
 
@@ -130,17 +130,18 @@ class HotSwap:
             yield
         finally:
             version.n_leases -= 1
-            async with self._freed:
-                self._freed.notify_all()
+            self._tell_freed()
 
-    async def retire(self, name: str) -> None:
-        """Unload version `name` once nobody holds it; requests that hold it finish on it."""
+    async def retire(self, name: str, *, is_wanted: Callable[[], bool] = lambda: False) -> None:
+        """Unload version `name` once nobody holds it; requests that hold it finish on it.
+
+        It is kept where `is_wanted` by then.
+        """
         version = self._versions.get(name)
-        if version is None:
-            return
-        async with self._freed:
-            await self._freed.wait_for(lambda: version.n_leases == 0)
-        await self._unload(version)
+        while version is not None and not is_wanted():
+            await self._until(lambda: version.n_leases == 0)
+            if is_wanted() or await self._unload(version) or name not in self._held:
+                return
 
     async def reconcile(self) -> None:
         """Make every server that can be reached have what is loaded, and nothing of ours besides.
@@ -150,11 +151,38 @@ class HotSwap:
         for server in self._servers:
             try:
                 for version in list(self._held.values()):
-                    await self._repair(server, version)
+                    await self._keep(server, version)
                 for name in sorted(await server.loaded()):
                     await self._clear_stray(server, name)
             except LoraServerSilent as exc:
-                logger.warning("lora_server_silent", extra={"fields": {"reason": str(exc)}})
+                logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
+
+    async def restore(self, name: str) -> bool:
+        """Load version `name` again where a server lost it; return whether it is loaded now.
+
+        For a request that holds it and is told that there is no such model.
+        """
+        version = self._held.get(name)
+        if version is None:
+            return False
+        for server in self._servers:
+            try:
+                await self._keep(server, version)
+            except LoraServerSilent as exc:
+                logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
+        return version.is_loaded
+
+    async def _keep(self, server: LoraServer, version: _Version) -> None:
+        """Repair a version, or give it up where it cannot be loaded any more."""
+        try:
+            await self._repair(server, version)
+        except LoraServerSilent:
+            raise
+        except AdapterError as exc:
+            fields = {"adapter": version.name, "reason": str(exc)}
+            logger.error("adapter_lost", extra={"fields": fields})  # no fault of ours
+            async with version.lock:
+                await self._clear(version)
 
     async def _repair(self, server: LoraServer, version: _Version) -> None:
         async with version.lock:
@@ -188,8 +216,13 @@ class HotSwap:
         self.counts.n_loads += 1
 
     async def _load_on(self, server: LoraServer, name: str) -> None:
-        await server.load(name, self._locate(name))
-        await self._prove(server, name)
+        await server.load(name, await asyncio.to_thread(self._locate, name))
+        try:
+            await self._prove(server, name)
+        except LoraServerSilent:
+            # What is not proven must not answer here; `reconcile` loads it again.
+            await server.unload(name)
+            raise
 
     async def _make_room(self, version: _Version) -> None:
         """Hold a place for `version`, by evicting the least recently used that nobody holds."""
@@ -202,8 +235,8 @@ class HotSwap:
                 self.counts.n_evictions += await self._unload(victim)
                 continue
             try:
-                async with asyncio.timeout_at(deadline), self._freed:
-                    await self._freed.wait_for(self._has_room)
+                async with asyncio.timeout_at(deadline):
+                    await self._until(self._has_room)
             except TimeoutError as exc:
                 raise AdaptersBusy(self._capacity, wait_s=self._wait_s) from exc
         self._held[version.name] = version
@@ -229,8 +262,16 @@ class HotSwap:
                     await server.unload(version.name)
                 except LoraServerSilent as exc:
                     # Started anew it has nothing; else `reconcile` finds the stray.
-                    logger.warning("lora_server_silent", extra={"fields": {"reason": str(exc)}})
+                    logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
         finally:
             self._held.pop(version.name, None)
-            async with self._freed:
-                self._freed.notify_all()
+            self._tell_freed()
+
+    async def _until(self, is_so: Callable[[], bool]) -> None:
+        while not is_so():
+            await self._freed.wait()
+
+    def _tell_freed(self) -> None:
+        # Without an `await`, which a request that is being cancelled would not get through.
+        self._freed.set()
+        self._freed = asyncio.Event()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from adapters.active import Activations, read_activations, write_activations
 from adapters.base_model import BaseModel
 from adapters.canary import check_effect, prompts_of
 from adapters.errors import (
+    AdapterAmbiguous,
     AdapterForOthers,
     AdapterInUse,
     AdapterRefused,
@@ -180,14 +181,46 @@ class AdapterRegistry:
         """
         return read_activations(self.folder).active
 
-    def activate(self, culture: str, version_name: str, *, proven: bool = False) -> None:
-        """Make an adapter the active one of `culture`, an alpha-3 code, having verified it.
+    def states(self) -> Mapping[str, tuple[str | None, ...]]:
+        """Return what was active for each culture, oldest first; see `Activations`.
 
-        With `proven` its effect must have been measured here, see `prove`.
+        Raises:
+            RegistryInvalid: active.json is not as it was written.
+        """
+        return read_activations(self.folder).states
+
+    def resolve(self, text: str) -> str:
+        """Return the version name that `text` means: one as it is, or a name of one version.
+
+        Raises:
+            AdapterUnknown: no adapter is called so.
+            AdapterAmbiguous: several versions have that name.
+        """
+        listing = self._listing()
+        if text in listing:
+            return text
+        versions = tuple(name for name in listing if name.partition("@")[0] == text)
+        if len(versions) > 1:
+            raise AdapterAmbiguous(text, versions=versions)
+        if not versions:
+            raise AdapterUnknown(text)
+        return versions[0]
+
+    def activate(self, culture: str, version_name: str, *, proven: bool = False) -> None:
+        """Make an adapter the active one of `culture`; see `activate_all`."""
+        self.activate_all((culture,), version_name, proven=proven)
+
+    def activate_all(
+        self, cultures: Sequence[str], version_name: str, *, proven: bool = False
+    ) -> None:
+        """Make an adapter the active one of `cultures`, alpha-3 codes, having verified it.
+
+        For all of them or for none. With `proven` its effect must have been measured here, see
+        `prove`.
 
         Raises:
             AdapterUnknown: there is no such adapter.
-            AdapterForOthers: it was not made for this culture, or that is no code.
+            AdapterForOthers: it was not made for one of the cultures, or that is no code.
             AdapterUnproven: `proven` is asked, and it is not.
             AdapterRefused: a file is altered.
             RegistryInvalid: a file of the registry is not as it was written.
@@ -195,12 +228,16 @@ class AdapterRegistry:
         """
         with self._shared.locked():
             manifest = self.verify(version_name)
-            if not _is_culture(culture) or not manifest.serves(culture):
-                cultures = manifest.cultures or ("any alpha-3 code",)
-                raise AdapterForOthers(version_name, culture=culture[:20], cultures=cultures)
+            for culture in cultures:
+                if not _is_culture(culture) or not manifest.serves(culture):
+                    served = manifest.cultures or ("any alpha-3 code",)
+                    raise AdapterForOthers(version_name, culture=culture[:20], cultures=served)
             if proven and not self.canaries(version_name):
                 raise AdapterUnproven(version_name)
-            self._write(read_activations(self.folder).activated(culture, version_name))
+            activations = read_activations(self.folder)
+            for culture in cultures:
+                activations = activations.activated(culture, version_name)
+            self._write(activations)
 
     def deactivate(self, culture: str) -> None:
         """Let the base model answer for `culture`; `rollback` brings the adapter back.
@@ -241,12 +278,24 @@ class AdapterRegistry:
         """
         with self._shared.locked():
             folder = self.path(version_name)
+            self.check_removable(version_name)
             activations = read_activations(self.folder)
-            if cultures := tuple(c for c, n in activations.active.items() if n == version_name):
-                raise AdapterInUse(version_name, cultures=cultures)
             self._write(activations.without(version_name))
             self._canaries_file(version_name).unlink(missing_ok=True)
             self._shared.depart(folder)
+
+    def check_removable(self, version_name: str) -> None:
+        """Check that an adapter may be removed.
+
+        Raises:
+            AdapterUnknown: there is no such adapter.
+            AdapterInUse: it is active for a culture.
+            RegistryInvalid: active.json is not as it was written.
+        """
+        self.path(version_name)
+        active = read_activations(self.folder).active
+        if cultures := tuple(c for c, name in active.items() if name == version_name):
+            raise AdapterInUse(version_name, cultures=cultures)
 
     def prove(self, version_name: str, canaries: Sequence[Canary]) -> None:
         """Check what was measured with an adapter on a server here, and keep it.

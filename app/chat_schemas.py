@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.errors import FieldUnsupported
-from app.schemas import MAX_NEW_TOKENS, CultureText
+from app.schemas import MAX_NEW_TOKENS, AdapterText, CultureText
 from app.settings import MAX_K
 from app.vllm_wire import MAX_CHOICES, ChatRequest
-from retrieval.prompting import ExemplarStyle, Message, Method
+from experiments.arm import ArmMethod
+from retrieval.prompting import ExemplarStyle, Message
 from retrieval.selector import SelectorName
 
 MAX_MESSAGES = 256
@@ -109,10 +110,11 @@ class ChatBody(BaseModel):
     user: str | None = Field(None, max_length=200)
 
     culture: CultureText | None = None
-    method: Method | None = None
+    method: ArmMethod | None = None
     k: int | None = Field(None, ge=1, le=MAX_K)
     exemplar_style: ExemplarStyle | None = None
     retriever: SelectorName | None = None
+    adapter: AdapterText | None = None
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
 
     @model_validator(mode="after")

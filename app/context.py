@@ -15,6 +15,7 @@ from retrieval.prompting import Message, Method, Steering
 
 # What a chat template adds to a message, generously; for the quick bound only.
 TEMPLATE_TOKENS = 16
+PLAIN = Steering(Method.PLAIN)
 
 Build: TypeAlias = Callable[[Steering], tuple[Message, ...]]
 CountText: TypeAlias = Callable[[str], int]
@@ -41,11 +42,17 @@ class ContextWindow:
         self._count_text = count_text or _n_bytes
 
     async def fit(
-        self, steering: Steering, build: Build, *, model: str, n_reply_tokens: int
+        self,
+        steering: Steering,
+        build: Build,
+        *,
+        model: str,
+        n_reply_tokens: int,
+        bare: Steering = PLAIN,
     ) -> Fitted:
         """Return the prompt with as many exemplars, nearest first, as there is room for.
 
-        Where a method that shows exemplars is left with none, nothing is steered (`plain`).
+        Where a method that shows exemplars is left with none, `bare` takes its place.
 
         Raises:
             ContextTooSmall: the prompt does not fit even without exemplars.
@@ -63,7 +70,7 @@ class ContextWindow:
             n_kept = max(0, min(n_shown - 1, n_shown * budget // n_tokens))
             steering = replace(steering, exemplars=steering.exemplars[:n_kept])
             if not n_kept:
-                steering = Steering(Method.PLAIN)
+                steering = bare
 
     async def _count(self, messages: Sequence[Message], model: str, *, at_most: int) -> int:
         """Return the number of tokens of a prompt, or a bound on it that is within `at_most`.

@@ -112,6 +112,27 @@ class CultureConflict(RequestError):
         super().__init__(f"The request names {' and '.join(named)} as culture; name one.")
 
 
+class MethodConflict(RequestError):
+    """A method that needs an adapter was asked for without one."""
+
+    def __init__(self, method: str) -> None:
+        super().__init__(
+            f"Method '{method}' and adapter 'none' exclude each other; expected an adapter, 'auto' "
+            "for the one that is active, or another method."
+        )
+
+
+class CultureNotShown(RequestError):
+    """Nothing makes the model speak for the culture, and it is set that it must not do without."""
+
+    def __init__(self, culture: str, reasons: Sequence[str]) -> None:
+        super().__init__(
+            f"This cannot be answered for {culture}: {'; '.join(reasons)}. The service is set to "
+            "refuse rather than answer as nobody in particular (MILIEU_ANSWER__LAST_RUNG)."
+        )
+        self.culture = culture
+
+
 class ModelUnknown(RequestError):
     """The request names a model that Milieu does not serve."""
 

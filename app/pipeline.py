@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 
-from adapters.pool import ServedWeights, WeightsPool
+from adapters.pool import Leased, WeightsPool
 from app.context import Build, ContextWindow
 from app.errors import CultureConflict, CultureMissing, RetrievalBusy, UpstreamError
 from app.plan import (
@@ -22,22 +21,21 @@ from app.plan import (
     Plan,
     Reply,
     SurveyWords,
-    few_exemplars,
     text_request,
     total_usage,
 )
+from app.planning import Planner, shows_exemplars
 from app.settings import AnswerSettings
 from app.telemetry import Metrics, Stopwatch
 from app.vllm_chunks import chunk_text, chunk_usage
 from app.vllm_client import VllmClient
-from app.vllm_wire import Usage
+from app.vllm_wire import LabelLogprobs, Usage
 from evaluation.reading import Reading, option_orders, read_labels, read_option
 from experiments.arm import Arm
 from experiments.store import Exposure, ExposureStore
 from retrieval.evidence import Evidence, EvidenceFinder, Wanted
 from retrieval.prompting import (
     AskedQuestion,
-    CultureComparison,
     Message,
     Method,
     Steering,
@@ -78,7 +76,8 @@ class Pipeline:
         for evidence there or wait to.
         """
         self.catalogue, self.library, self.settings = catalogue, library, settings
-        self._similarity, self._finder, self._threads = similarity, finder, threads
+        self._planner = Planner(settings, catalogue=catalogue, similarity=similarity)
+        self._finder, self._threads = finder, threads
         self._weights, self.vllm, self._context = weights, vllm, context
         self._store, self.metrics = store, metrics
         self._max_looking, self._n_looking = max_looking, 0
@@ -88,54 +87,70 @@ class Pipeline:
 
         Raises:
             CultureMissing, CultureUnknown, CultureNotCovered: it is not clear who should answer.
+            AdapterError: the named adapter is not to be had.
             ContextTooSmall: the question alone is longer than the model reads.
+            CultureNotShown: only an unsteered answer is left, and that is set to be refused.
             UpstreamError: vLLM could not answer.
         """
         watch = Stopwatch(self.metrics)
-        plan, words = await self.prepare(request, watch)
-        with watch.step("answer"):
-            reply = await self._ask(plan, words, request)
-        return self._finish(request, plan, words, reply, watch)
-
-    async def answer_prepared(
-        self, request: AnswerRequest, plan: Plan, words: SurveyWords, watch: Stopwatch
-    ) -> AsyncGenerator[str | Answer, None]:
-        """Yield the pieces of a free-text reply as they come, and last the whole answer."""
-        if words.orders:
+        async with self.prepared(request, watch) as (plan, words):
             with watch.step("answer"):
                 reply = await self._ask(plan, words, request)
-            yield self._finish(request, plan, words, reply, watch)
-            return
-        pieces: list[str] = []
-        usage = Usage(0, 0, 0)
-        with watch.step("answer"):
-            async with aclosing(self.vllm.stream(text_request(plan, words, request))) as chunks:
-                async for chunk in chunks:
-                    usage = chunk_usage(chunk) or usage
-                    if piece := chunk_text(chunk):
-                        pieces.append(piece)
-                        yield piece
-        yield self._finish(request, plan, words, FreeText("".join(pieces), usage), watch)
+        return self._finish(request, plan, words, reply, watch)
 
-    async def prepare(self, request: AnswerRequest, watch: Stopwatch) -> tuple[Plan, SurveyWords]:
-        """Return everything that is decided before the model is asked."""
+    async def answer_in_pieces(
+        self, request: AnswerRequest
+    ) -> AsyncGenerator[Plan | str | Answer, None]:
+        """Yield the plan, the pieces of a free-text reply as they come, and last the whole answer.
+
+        Whatever `answer` raises before the model is asked is raised in place of the plan.
+        """
+        watch = Stopwatch(self.metrics)
+        async with self.prepared(request, watch) as (plan, words):
+            yield plan
+            if words.orders:
+                with watch.step("answer"):
+                    reply = await self._ask(plan, words, request)
+            else:
+                pieces: list[str] = []
+                usage = Usage(0, 0, 0)
+                with watch.step("answer"):
+                    stream = self.vllm.stream(text_request(plan, words, request))
+                    async with aclosing(stream) as chunks:
+                        async for chunk in chunks:
+                            usage = chunk_usage(chunk) or usage
+                            if piece := chunk_text(chunk):
+                                pieces.append(piece)
+                                yield piece
+                reply = FreeText("".join(pieces), usage)
+        yield self._finish(request, plan, words, reply, watch)
+
+    @asynccontextmanager
+    async def prepared(
+        self, request: AnswerRequest, watch: Stopwatch
+    ) -> AsyncIterator[tuple[Plan, SurveyWords]]:
+        """Decide everything before the model is asked, and hold the weights until it has been."""
         self.vllm.check_room()
         with watch.step("culture"):
             if request.culture is None:
                 raise CultureMissing()
             culture = self.who(request.culture)
         with watch.step("arm"):
-            arm = self._arm(request.arm)
-        with watch.step("evidence"):
-            evidence = await self._evidence(request.question, culture, arm, seed=request.seed)
-        with watch.step("weights"):
-            weights = self._weights.weights_for(culture)
-        with watch.step("words"):
-            plan = self._plan(culture, arm, evidence, weights, seed=request.seed)
-            plan, words = await self._survey_words(plan, request)
-        return plan, words
+            arm = self._planner.arm(request.arm)
+        async with AsyncExitStack() as held:
+            with watch.step("weights"):
+                leased = await held.enter_async_context(self._weights.lease(culture, arm.adapter))
+            with watch.step("evidence"):
+                evidence = await self._evidence(
+                    request.question, culture, arm, leased, seed=request.seed
+                )
+            with watch.step("words"):
+                plan = self._planner.plan(culture, arm, leased, evidence, seed=request.seed)
+                plan, words = await self._survey_words(plan, request)
+            yield plan, words
 
-    async def prepare_chat(
+    @asynccontextmanager
+    async def prepared_chat(
         self,
         messages: Sequence[Message],
         *,
@@ -144,36 +159,41 @@ class Pipeline:
         n_reply_tokens: int,
         watch: Stopwatch,
         seed: int = 0,
-    ) -> tuple[Plan, tuple[Message, ...]]:
-        """Return a chat's messages with the culture's evidence put before the caller's own.
+    ) -> AsyncIterator[tuple[Plan, tuple[Message, ...]]]:
+        """Yield a chat's messages with the culture's evidence put before the caller's own.
 
-        Without a culture they are returned as they came. What is looked up is the last user
-        message; where nothing is near to it ("Why?"), it and the ones before it together.
+        Without a culture they are left as they came. What is looked up is the last user message;
+        where nothing is near to it ("Why?"), it and the ones before it together. The weights are
+        held for the time of the block. Raises what `answer` does before the model is asked.
         """
         self.vllm.check_room()
         with watch.step("culture"):
             culture = None if culture_text is None else self.who(culture_text)
         with watch.step("arm"):
-            arm = self._arm(arm_request)
-        with watch.step("evidence"):
-            evidence = NO_EVIDENCE
-            if culture is not None:
-                said = [m.content for m in messages if m.role == "user"] or [""]
-                evidence = await self._evidence(said[-1], culture, arm, seed=seed)
-                if evidence.below_floor and len(said) > 1:
-                    together = "\n".join(said[-N_LOOKED_UP:])
-                    evidence = await self._evidence(together, culture, arm, seed=seed)
-        with watch.step("weights"):
-            weights = self._weights.weights_for(culture)
-        with watch.step("words"):
-            plan = self._plan(culture, arm, evidence, weights, seed=seed)
-            if not plan.steered:
-                return plan, tuple(messages)
+            arm = self._planner.arm(arm_request)
+        async with AsyncExitStack() as held:
+            with watch.step("weights"):
+                leased = await held.enter_async_context(self._weights.lease(culture, arm.adapter))
+            with watch.step("evidence"):
+                evidence = NO_EVIDENCE
+                if culture is not None:
+                    said = [m.content for m in messages if m.role == "user"] or [""]
+                    evidence = await self._evidence(said[-1], culture, arm, leased, seed=seed)
+                    if evidence.below_floor and len(said) > 1:
+                        together = "\n".join(said[-N_LOOKED_UP:])
+                        evidence = await self._evidence(together, culture, arm, leased, seed=seed)
+            with watch.step("words"):
+                plan = self._planner.plan(culture, arm, leased, evidence, seed=seed)
 
-            def build(steering: Steering) -> tuple[Message, ...]:
-                return chat_messages(messages, steering)
+                def build(steering: Steering) -> tuple[Message, ...]:
+                    if steering.method is Method.PLAIN:
+                        return tuple(messages)
+                    return chat_messages(messages, steering)
 
-            return await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+                prompt = tuple(messages)
+                if plan.steering.method is not Method.PLAIN:
+                    plan, prompt = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+            yield plan, prompt
 
     def record_chat(self, plan: Plan, unit: str) -> None:
         """Record that a chat reply was given."""
@@ -214,76 +234,14 @@ class Pipeline:
     def _looked(self, found: asyncio.Future[Evidence]) -> None:
         self._n_looking -= 1
 
-    def _arm(self, request: ArmRequest) -> Arm:
-        defaults = self.settings
-        return Arm(
-            method=request.method or defaults.method,
-            k=request.k or defaults.k,
-            style=request.style or defaults.exemplar_style,
-            retriever=request.retriever or defaults.retriever,
-            n_orders=request.n_orders,
-        )
-
-    async def _evidence(self, text: str, culture: Culture, arm: Arm, *, seed: int) -> Evidence:
-        k = arm.k if arm.method.shows_exemplars else 0
+    async def _evidence(
+        self, text: str, culture: Culture, arm: Arm, leased: Leased, *, seed: int
+    ) -> Evidence:
+        k = arm.k if shows_exemplars(arm, leased) else 0
         evidence = await self.evidence(Wanted(text, culture.code, k, arm.retriever, seed))
         if evidence.nearest_similarity is not None:
             self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
         return evidence
-
-    def _plan(
-        self,
-        culture: Culture | None,
-        arm: Arm,
-        evidence: Evidence,
-        weights: ServedWeights,
-        *,
-        seed: int,
-    ) -> Plan:
-        reason = self._not_steered_because(culture, arm, evidence)
-        steering = Steering(Method.PLAIN)
-        if reason is None and culture is not None:
-            steering = Steering(
-                arm.method,
-                culture=culture,
-                comparison=self._comparison(culture) if arm.method.compares_cultures else None,
-                exemplars=evidence.exemplars,
-                style=arm.style,
-                seed=seed,
-            )
-        return Plan(
-            id=f"ans_{uuid.uuid4().hex}",
-            culture=culture,
-            arm=arm,
-            evidence=evidence,
-            steering=steering,
-            not_steered_because=reason,
-            weights=weights,
-            warnings=few_exemplars(arm, evidence) if reason is None else (),
-        )
-
-    def _not_steered_because(
-        self, culture: Culture | None, arm: Arm, evidence: Evidence
-    ) -> str | None:
-        if culture is None:
-            return "no culture was asked for"
-        if arm.method is Method.PLAIN:
-            return "method 'plain' does not show the culture"
-        if arm.method.shows_exemplars and not evidence.exemplars:
-            nearest = evidence.nearest_similarity
-            found = "there is none" if nearest is None else f"the nearest has {nearest:.2f}"
-            return (
-                f"no survey question of {culture.name} is near enough: {found}, "
-                f"at least {self.settings.similarity_floor:.2f} is needed"
-            )
-        return None
-
-    def _comparison(self, culture: Culture) -> CultureComparison:
-        most, least = self._similarity.comparison(culture.code)
-        return CultureComparison(
-            tuple(self.catalogue[code] for code in most),
-            tuple(self.catalogue[code] for code in least),
-        )
 
     async def _survey_words(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, SurveyWords]:
         same = plan.evidence.same_question
@@ -312,34 +270,32 @@ class Pipeline:
         self, plan: Plan, build: Build, *, n_reply_tokens: int
     ) -> tuple[Plan, tuple[Message, ...]]:
         """Return the prompt with as many exemplars, nearest first, as the model's context holds."""
-        fitted = await self._context.fit(
-            plan.steering, build, model=plan.weights.model, n_reply_tokens=n_reply_tokens
+        found = await self._context.fit(
+            plan.steering,
+            build,
+            model=plan.weights.base_model,
+            n_reply_tokens=n_reply_tokens,
+            bare=self._planner.bare(plan),
         )
-        n_dropped = len(plan.steering.exemplars) - len(fitted.steering.exemplars)
-        if n_dropped:
-            note = f"{n_dropped} exemplars left out: the model reads {fitted.budget} tokens"
-            plan = replace(
-                plan,
-                steering=fitted.steering,
-                warnings=(*plan.warnings, note),
-                not_steered_because=None if fitted.steering.exemplars else note,
-            )
-        return plan, fitted.messages
+        return self._planner.fitted(plan, found), found.messages
 
     async def _ask(self, plan: Plan, words: SurveyWords, request: AnswerRequest) -> Reply:
         """Return log-probabilities per order, or one reply in text: free, or one of the labels."""
-        model = plan.weights.model
+        weights = plan.weights
+
+        def score(prompt: tuple[Message, ...]) -> Coroutine[None, None, LabelLogprobs | None]:
+            return self.vllm.score(
+                prompt, words.asked.labels, model=weights.model, base_model=weights.base_model
+            )
+
         if words.orders:
             try:
                 # One that fails ends the others: nobody would read them.
                 async with asyncio.TaskGroup() as group:
-                    tasks = [
-                        group.create_task(self.vllm.score(prompt, words.asked.labels, model=model))
-                        for prompt in words.prompts
-                    ]
+                    tasks = [group.create_task(score(prompt)) for prompt in words.prompts]
             except* UpstreamError as failed:
                 raise failed.exceptions[0] from failed
-            readable = tuple(score for task in tasks if (score := task.result()) is not None)
+            readable = tuple(found for task in tasks if (found := task.result()) is not None)
             if len(readable) == len(tasks):
                 return readable
         completion = await self.vllm.chat(text_request(plan, words, request))
@@ -384,8 +340,7 @@ class Pipeline:
 
     def _record(self, plan: Plan, unit: str, *, readable: bool) -> None:
         steered = str(plan.steered).lower()
-        method = plan.steering.method.value
-        self.metrics.answers.labels(method, steered, str(readable).lower()).inc()
+        self.metrics.answers.labels(plan.method.value, steered, str(readable).lower()).inc()
         self._store.append(
             Exposure(
                 answer_id=plan.id,

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 from adapters.pool import ServedWeights
 from app.vllm_wire import ChatRequest, LabelLogprobs, Usage
 from evaluation.reading import Reading
-from experiments.arm import Arm
+from experiments.arm import Arm, ArmMethod
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import AskedQuestion, ExemplarStyle, Message, Method, Steering
@@ -24,11 +24,12 @@ NO_EVIDENCE = Evidence((), None, None, below_floor=False)
 class ArmRequest:
     """What a request says of how it is to be answered; None is "as the settings say"."""
 
-    method: Method | None = None
+    method: ArmMethod | None = None
     k: int | None = None
     style: ExemplarStyle | None = None
     retriever: SelectorName | None = None
     n_orders: int = 1
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +47,46 @@ class AnswerRequest:
     top_p: float = 1.0
 
 
+class Fallback(NamedTuple):
+    """A way of answering that was wanted and could not be had."""
+
+    method: ArmMethod
+    because: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one request is going to be answered, and why so.
 
-    `steering` is what the prompt says; its method is `plain` where nothing is steered, whatever
-    `arm` asked for, and `not_steered_because` then gives the reason.
+    `arm` is what was asked for, `method` what is done, and `fallbacks` what was left on the way
+    from the one to the other. `steering` is what the prompt says.
     """
 
     id: str
     culture: Culture | None
     arm: Arm
     evidence: Evidence
+    method: ArmMethod
     steering: Steering
-    not_steered_because: str | None
+    fallbacks: tuple[Fallback, ...]
     weights: ServedWeights
     warnings: tuple[str, ...] = ()
 
     @property
     def steered(self) -> bool:
-        """Whether the prompt speaks for the culture."""
-        return self.steering.method is not Method.PLAIN
+        """Whether the prompt or an adapter speaks for the culture."""
+        return self.steering.method is not Method.PLAIN or self.weights.adapter is not None
+
+    @property
+    def not_steered_because(self) -> str | None:
+        """Why neither does, None where one does."""
+        if self.steered:
+            return None
+        if self.culture is None:
+            return "no culture was asked for"
+        if not self.fallbacks:
+            return f"method '{self.method}' does not show the culture"
+        return "; ".join(fallback.because for fallback in self.fallbacks)
 
     @property
     def shown_exemplars(self) -> tuple[Exemplar, ...]:
@@ -126,9 +146,9 @@ def text_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> Chat
 
 
 def few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:
-    """Return a warning where fewer exemplars were found than the arm shows."""
+    """Return a warning where some exemplars were found, but fewer than the arm shows."""
     n_found = len(evidence.exemplars)
-    if not arm.method.shows_exemplars or n_found >= arm.k:
+    if not n_found or n_found >= arm.k:
         return ()
     return (f"only {n_found} exemplars found, {arm.k} were asked for",)
 

@@ -10,6 +10,7 @@ from app.schemas import (
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
+    FallbackReason,
     MapPoint,
     OptionShare,
     PackSummary,
@@ -59,8 +60,9 @@ def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
     nearest = plan.evidence.nearest_similarity
     return EvidenceFields(
         culture=None if plan.culture is None else culture_name(plan.culture),
-        method=plan.steering.method,
+        method=plan.method,
         requested_method=plan.arm.method,
+        fallbacks=[FallbackReason(method=f.method, because=f.because) for f in plan.fallbacks],
         exemplar_style=plan.arm.style,
         retriever=plan.arm.retriever,
         adapter=plan.weights.adapter,

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
 
-from adapters.errors import AdapterError
+from adapters import errors as adapter_errors
+from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
 from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
@@ -33,7 +34,10 @@ MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
 INTERNAL = (
-    AdapterError,
+    adapter_errors.BaseModelInvalid,
+    adapter_errors.ManifestInvalid,
+    adapter_errors.AdapterNotFetched,
+    CultureSpaError,
     survey_errors.PackInvalid,
     survey_errors.PackTermsRefused,
     survey_errors.PackMissing,
@@ -74,6 +78,38 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     ),
     app_errors.CultureMissing: ProblemKind(422, "culture-missing", "No culture given"),
     app_errors.CultureConflict: ProblemKind(422, "culture-conflict", "More than one culture given"),
+    app_errors.MethodConflict: ProblemKind(
+        422, "method-conflict", "Method and adapter do not go together"
+    ),
+    app_errors.CultureNotShown: ProblemKind(
+        422, "culture-not-shown", "The culture cannot be spoken for here"
+    ),
+    adapter_errors.AdapterUnknown: ProblemKind(404, "adapter-unknown", "Unknown adapter"),
+    adapter_errors.AdapterAmbiguous: ProblemKind(
+        422, "adapter-ambiguous", "Several adapters have this name"
+    ),
+    adapter_errors.AdapterForOthers: ProblemKind(
+        422, "adapter-for-others", "The adapter is for other cultures"
+    ),
+    adapter_errors.AdaptersOff: ProblemKind(422, "adapters-off", "No adapters are served here"),
+    adapter_errors.AdapterRefused: ProblemKind(422, "adapter-refused", "The adapter is not sound"),
+    adapter_errors.AdapterTaken: ProblemKind(409, "adapter-taken", "The adapter is there already"),
+    adapter_errors.AdapterInUse: ProblemKind(409, "adapter-in-use", "The adapter is active"),
+    adapter_errors.AdapterUnproven: ProblemKind(
+        409, "adapter-unproven", "The adapter's effect is not known"
+    ),
+    adapter_errors.NothingToRollBack: ProblemKind(
+        409, "nothing-to-roll-back", "There is nothing to roll back to"
+    ),
+    adapter_errors.AdaptersBusy: ProblemKind(503, "adapters-busy", "All adapters are in use"),
+    adapter_errors.RegistryBusy: ProblemKind(503, "registry-busy", "The registry is in use"),
+    adapter_errors.LoraServerSilent: ProblemKind(503, "vllm-unavailable", "vLLM is not reachable"),
+    adapter_errors.AdapterLoadFailed: ProblemKind(
+        502, "adapter-load-failed", "vLLM did not take the adapter"
+    ),
+    adapter_errors.RegistryInvalid: ProblemKind(
+        500, "registry-invalid", "The registry of adapters is damaged"
+    ),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),

@@ -11,15 +11,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.pool import WeightsPool
+from adapters.pool import LiveAdapters, WeightsPool
 from app.context import ContextWindow, file_counter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.local_vllm import LocalVllm
 from app.pipeline import Pipeline
+from app.served_adapters import open_adapters
 from app.settings import Settings
 from app.telemetry import Metrics
 from app.vllm_client import VllmClient
-from app.vllm_command import LocalVllmOptions
+from app.vllm_command import LocalVllmOptions, LoraOptions
 from app.vllm_pool import Limits, Retries, Timeouts
 from experiments.store import ExposureLog
 from mini_model.weights import WEIGHTS, check_weights
@@ -54,6 +55,7 @@ class Resources:
     retrieval: Retrieval
     vllm: VllmClient
     context: ContextWindow
+    weights: WeightsPool
     local_vllm: LocalVllm | None
     started_at: float = field(default_factory=time.time)
 
@@ -67,6 +69,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         WeightsInvalid: the embedded model's files were altered.
         VllmStartFailed: the child does not start.
         UpstreamModelMissing: the named servers do not serve the model of the settings.
+        BaseModelInvalid, RegistryInvalid: what adapters stand on cannot be read.
     """
     async with AsyncExitStack() as stack:
         # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
@@ -94,7 +97,15 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         if starting is not None:
             await starting
         urls = settings.vllm.urls if local is None else (local.url,)
-        vllm = await stack.enter_async_context(_client(settings, urls, metrics, local))
+        api_key = settings.vllm.api_key.get_secret_value() if local is None else local.api_key
+        live = None
+        if settings.vllm.takes_adapters:
+            live = await stack.enter_async_context(
+                open_adapters(settings, urls, api_key=api_key, catalogue=catalogue)
+            )
+            metrics.watch_adapters(live)
+        weights = WeightsPool(settings.model, live)
+        vllm = await stack.enter_async_context(_client(settings, urls, metrics, api_key, live))
         context = ContextWindow(
             vllm,
             count_text=_counter(settings.vllm.model_path) if local is not None else None,
@@ -106,7 +117,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             similarity=CultureSimilarity(library),
             finder=retrieval.finder,
             threads=threads,
-            weights=WeightsPool(settings.model),
+            weights=weights,
             vllm=vllm,
             context=context,
             store=ExposureLog(),
@@ -115,7 +126,7 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
-        yield Resources(settings, metrics, pipeline, retrieval, vllm, context, local)
+        yield Resources(settings, metrics, pipeline, retrieval, vllm, context, weights, local)
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -166,13 +177,16 @@ async def _check_model(vllm: VllmClient, model: str) -> None:
 
 
 def _client(
-    settings: Settings, urls: tuple[str, ...], metrics: Metrics, local: LocalVllm | None
+    settings: Settings,
+    urls: tuple[str, ...],
+    metrics: Metrics,
+    api_key: str,
+    live: LiveAdapters | None,
 ) -> VllmClient:
     of = settings.vllm
-    key = of.api_key.get_secret_value() if local is None else local.api_key
     return VllmClient(
         urls,
-        api_key=key or None,
+        api_key=api_key or None,
         timeouts=Timeouts(
             connect_s=of.connect_timeout_s,
             first_byte_s=of.idle_timeout_s,
@@ -182,6 +196,7 @@ def _client(
         retries=Retries(n_retries=of.n_retries),
         limits=Limits(max_in_flight=of.max_in_flight, max_queued=of.max_queued),
         observer=metrics,
+        restore=None if live is None else live.restore,
     )
 
 
@@ -194,4 +209,7 @@ def _local_options(settings: Settings) -> LocalVllmOptions:
         kv_cache_gib=of.kv_cache_gib,
         log_file=settings.cache_folder / f"vllm-{settings.port}.log",
         start_deadline_s=of.start_deadline_s,
+        lora=LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras)
+        if of.takes_adapters
+        else None,
     )

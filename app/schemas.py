@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.settings import MAX_K
-from retrieval.prompting import ExemplarStyle, Method
+from experiments.arm import ArmMethod
+from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 
@@ -38,6 +39,16 @@ OptionText = Annotated[
     str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(_not_blank)
 ]
 Options = Annotated[list[OptionText], AfterValidator(_distinct)]
+AdapterText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=80,
+        description="'auto', the one that is active for the culture; 'none'; or the name of one. "
+        "By default 'auto' for the methods of an adapter, else 'none'.",
+        examples=["auto", "culturespa-joint@1a2b3c4d"],
+    ),
+]
 CultureText = Annotated[str, Field(min_length=1, max_length=80)]
 
 
@@ -50,10 +61,11 @@ class Body(BaseModel):
 class ArmFields(Body):
     """How to answer, where the client wants something else than the settings say."""
 
-    method: Method | None = Field(None, description="How the culture is shown to the model.")
+    method: ArmMethod | None = Field(None, description="How the culture gets into the answer.")
     k: int | None = Field(None, ge=1, le=MAX_K, description="Exemplars to show.")
     exemplar_style: ExemplarStyle | None = Field(None, description="What an exemplar shows.")
     retriever: SelectorName | None = Field(None, description="How exemplars are chosen.")
+    adapter: AdapterText | None = None
 
 
 class AnswerBody(ArmFields):
@@ -147,15 +159,25 @@ class UsageCounts(ResponseModel):
     cached_tokens: int = Field(description="Prompt tokens found in vLLM's prefix cache.")
 
 
+class FallbackReason(ResponseModel):
+    """A method that was wanted, and why it could not be had."""
+
+    method: ArmMethod
+    because: str
+
+
 class EvidenceFields(ResponseModel):
     """What every answer says of the culture and the evidence behind it."""
 
     culture: CultureName | None
-    method: Method = Field(description="The method that was used.")
-    requested_method: Method
+    method: ArmMethod = Field(description="The method that was used: the rung of the ladder.")
+    requested_method: ArmMethod
+    fallbacks: list[FallbackReason] = Field(
+        description="Methods that were wanted before the one used, and why they could not be had."
+    )
     exemplar_style: ExemplarStyle
     retriever: SelectorName
-    adapter: str | None
+    adapter: str | None = Field(description="The adapter that answers; null: the base model.")
     steered: bool
     not_steered_because: str | None
     nearest_similarity: float | None

@@ -7,15 +7,16 @@ import os
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
+from experiments.arm import ArmMethod
 from mini_model.weights import WEIGHTS
 from retrieval.encoder import DEFAULT_ENCODER
-from retrieval.prompting import ExemplarStyle, Method
+from retrieval.prompting import ExemplarStyle
 from retrieval.selector import NEAR_DUPLICATE, SelectorName
 
 PREFIX = "MILIEU_"
@@ -31,7 +32,11 @@ class _Group(BaseModel):
 
 
 class VllmSettings(_Group):
-    """The vLLM servers, or the child that is started when `urls` is empty."""
+    """The vLLM servers, or the child that is started when `urls` is empty.
+
+    `lora` is whether they take adapters while they run; unset, the child does and others do not.
+    The limits on adapters are those that the servers were started with.
+    """
 
     urls: Strings = ()
     model: str = ""
@@ -46,6 +51,15 @@ class VllmSettings(_Group):
     max_model_len: int = Field(default=1024, ge=256)
     kv_cache_gib: int = Field(default=1, ge=1)
     start_deadline_s: Seconds = 300.0
+    lora: bool | None = None
+    max_loras: int = Field(default=4, ge=1, le=256)
+    max_cpu_loras: int = Field(default=16, ge=1, le=4096)
+    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether adapters can be loaded on the servers."""
+        return not self.urls if self.lora is None else self.lora
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +82,16 @@ class VllmSettings(_Group):
                 f"the embedded model would be served as '{self.model}'. Set MILIEU_VLLM__URLS to "
                 "servers of that model, or MILIEU_VLLM__MODEL_PATH to its folder"
             )
+        if self.max_cpu_loras < self.max_loras:
+            raise ValueError(
+                f"max_cpu_loras is {self.max_cpu_loras}, expected max_loras ({self.max_loras}) or "
+                "more: a server keeps every adapter in memory, those in use among them"
+            )
+        if self.urls and self.lora and self.model_path == WEIGHTS:
+            raise ValueError(
+                "lora needs MILIEU_VLLM__MODEL_PATH, a folder with the config.json of the model "
+                "that the servers have: adapters are checked against it"
+            )
         return self
 
 
@@ -83,9 +107,14 @@ class EncoderSettings(_Group):
 
 
 class AnswerSettings(_Group):
-    """How a request is answered that does not say so itself."""
+    """How a request is answered that does not say so itself.
 
-    method: Method = Method.ICL
+    `last_rung` is what is left where a culture cannot be spoken for as asked, nor by exemplars:
+    an answer of the model as it is, which says so, or a refusal.
+    """
+
+    method: ArmMethod = ArmMethod.ICL
+    last_rung: Literal["plain", "refuse"] = "plain"
     k: int = Field(default=5, ge=1, le=MAX_K)
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
@@ -106,10 +135,12 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     packs: Strings = ()
     pack_folders: Strings = ()
     commercial_use: bool = False
     cache_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "milieu")
+    data_folder: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "milieu")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field(default="keyvalue", pattern="^(keyvalue|json)$")
     vllm: VllmSettings = Field(default_factory=VllmSettings)
@@ -145,6 +176,11 @@ class Settings(BaseSettings):
         return self.cache_folder / "index"
 
     @property
+    def adapters_folder(self) -> Path:
+        """Where the registry of adapters is kept."""
+        return self.data_folder / "adapters"
+
+    @property
     def model(self) -> str:
         """The name under which the base model is served."""
         return self.vllm.model or EMBEDDED_MODEL
@@ -156,7 +192,7 @@ class Settings(BaseSettings):
         return (own, *(Path(folder) for folder in self.pack_folders))
 
 
-_LISTS = ("api_keys", "packs", "pack_folders")
+_LISTS = ("api_keys", "admin_keys", "packs", "pack_folders")
 
 
 def read_settings(**overrides: object) -> Settings:

@@ -12,6 +12,10 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from adapters.pool import LiveAdapters
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -67,6 +71,10 @@ class Metrics:
             "milieu_vllm_restarts", "Restarts of the vLLM child.", registry=self.registry
         )
 
+    def watch_adapters(self, live: LiveAdapters) -> None:
+        """Show from now on what happens to the adapters on the servers."""
+        self.registry.register(_AdapterCounts(live))
+
     def on_error(self, kind: str) -> None:
         """Count a failed upstream call."""
         self.upstream_errors.labels(kind).inc()
@@ -78,6 +86,27 @@ class Metrics:
     def on_in_flight(self, n: int) -> None:
         """Show how many upstream calls are under way."""
         self.upstream_in_flight.set(n)
+
+
+class _AdapterCounts(Collector):
+    """Reads, whenever the metrics are asked for, what `LiveAdapters` has counted."""
+
+    def __init__(self, live: LiveAdapters) -> None:
+        self._live = live
+
+    def collect(self) -> Iterator[Metric]:
+        counts = self._live.counts
+        for name, help_text, value in (
+            ("loads", "Adapter versions loaded.", counts.n_loads),
+            ("unloads", "Adapter versions unloaded, evicted ones included.", counts.n_unloads),
+            ("evictions", "Adapter versions unloaded to make room.", counts.n_evictions),
+            ("repairs", "Adapter versions loaded again on a server that lost them.",
+             counts.n_repairs),
+        ):  # fmt: skip
+            yield CounterMetricFamily(f"milieu_adapter_{name}", help_text, value=value)
+        yield GaugeMetricFamily(
+            "milieu_adapters_loaded", "Adapter versions on the servers.", value=self._live.n_loaded
+        )
 
 
 class Stopwatch:

@@ -16,7 +16,7 @@ from app.found_once import FoundOnce
 from app.vllm_labels import LabelTokens
 from app.vllm_pool import Gate, Limits, Retries, ServerPool, Timeouts
 from app.vllm_refusals import refusal
-from app.vllm_transport import Call, ServerHealth, Transport, time_limit
+from app.vllm_transport import Call, Restore, ServerHealth, Transport, time_limit
 from app.vllm_wire import (
     ChatChunk,
     ChatCompletion,
@@ -76,7 +76,13 @@ class VllmClient:
         limits: Limits | None = None,
         rng: random.Random | None = None,
         observer: Observer | None = None,
+        restore: Restore | None = None,
     ) -> None:
+        """Ask the servers at `urls`.
+
+        `restore` is told of a model that a server does not know, and says whether the server has it
+        now: adapters are gone from a server that was started anew.
+        """
         self._observer = observer
         self._timeouts = timeouts or Timeouts()
         self._limits = limits or Limits()
@@ -90,6 +96,7 @@ class VllmClient:
             retry_after_s=self._limits.retry_after_s,
             rng=rng or random.Random(),
             on_retry=self._report_retry,
+            restore=restore or _nothing_restored,
         )
         self._labels = LabelTokens(self._tokenize_chat)
         self._context_tokens = FoundOnce(self._find_context_tokens)
@@ -153,19 +160,21 @@ class VllmClient:
         labels: Sequence[str],
         *,
         model: str,
+        base_model: str | None = None,
         cache_salt: str | None = None,
         request_id: str | None = None,
     ) -> LabelLogprobs | None:
         """Return the log-probability of each label as first token of the answer to `messages`.
 
         None where a label is not one token of the model's: then ask by `chat` and read the text.
+        Of an adapter, `base_model` is what it is on, whose tokens are its own.
 
         Raises:
             ValueError: there is no label, or one of them twice.
         """
         if not labels or len(set(labels)) != len(labels):
             raise ValueError(f"labels are {', '.join(labels) or 'none'}; expected different ones")
-        ids = await self.label_token_ids(model, labels)
+        ids = await self.label_token_ids(base_model or model, labels)
         if ids is None:
             return None
         body = score_body(model, messages, ids=ids, cache_salt=cache_salt)
@@ -266,3 +275,7 @@ class VllmClient:
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self._timeouts.total_s
+
+
+async def _nothing_restored(model: str) -> bool:
+    return False

@@ -6,14 +6,19 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import aiohttp
 
-from app.errors import UpstreamError, UpstreamTimeout, UpstreamUnavailable
+from app.errors import (
+    UpstreamError,
+    UpstreamModelMissing,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
 from app.vllm_pool import Retries, Server, ServerPool, Timeouts
 from app.vllm_refusals import refusal, retry_after
 from app.vllm_wire import JsonObject, read_json
@@ -25,6 +30,7 @@ HEALTH_TIMEOUT_S = 5.0
 KEEP_ALIVE_S = 3.0
 RETRYABLE = frozenset({429, 502, 503, 504})
 FULL = frozenset({429, 503})
+Restore: TypeAlias = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +55,8 @@ class Transport:
     """Sends calls to the servers of a pool, within time limits, again where that is safe.
 
     Only calls that reached no model are tried again: refused connections, and 429, 502, 503 or
-    504 instead of an answer. `rng` draws the waits between; `on_retry` is told of each.
+    504 instead of an answer. `rng` draws the waits between; `on_retry` is told of each. A call for
+    a model that a server does not know is sent again, once, where `restore` brings the model back.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class Transport:
         retry_after_s: float,
         rng: random.Random,
         on_retry: Callable[[], None],
+        restore: Restore,
     ) -> None:
         self._pool = pool
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -73,6 +81,7 @@ class Transport:
         self._retry_after_s = retry_after_s
         self._rng = rng
         self._on_retry = on_retry
+        self._restore = restore
 
     async def open(self) -> None:
         """Open a session where none was given."""
@@ -94,7 +103,13 @@ class Transport:
     @asynccontextmanager
     async def reply(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open the reply of the first server that gives one; it is closed with the block."""
-        server, response = await self._first_reply(call)
+        try:
+            server, response = await self._first_reply(call)
+        except UpstreamModelMissing:
+            if not await self._restore(call.model):
+                raise
+            self._on_retry()
+            server, response = await self._first_reply(call)
         with server.occupied():
             try:
                 yield response

@@ -157,10 +157,10 @@ def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
 
 async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, object]:
     request = AnswerRequest(case["question"], case["culture"], arm=ArmRequest())
-    plan, words = await pipeline.prepare(request, Stopwatch(pipeline.metrics))
-    ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
-    assert ids is not None  # the embedded model's labels are single tokens
-    return score_body(plan.weights.model, words.prompts[0], ids=ids, cache_salt=None)
+    async with pipeline.prepared(request, Stopwatch(pipeline.metrics)) as (plan, words):
+        ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
+        assert ids is not None  # the embedded model's labels are single tokens
+        return score_body(plan.weights.model, words.prompts[0], ids=ids, cache_salt=None)
 
 
 async def _answer(

@@ -5,9 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from retrieval.prompting import ExemplarStyle, Method
 from retrieval.selector import SelectorName
+
+
+class ArmMethod(StrEnum):
+    """How a culture gets into an answer: by the prompt, by an adapter's weights, or by both.
+
+    The first six are the prompt methods of `retrieval.prompting.Method`. An adapter is asked with
+    the prompt that it was trained on, which names the culture.
+    """
+
+    PLAIN = "plain"
+    PERSONA = "persona"
+    CROSS_CULTURE = "cross-culture"
+    ICL = "icl"
+    PERSONA_ICL = "persona+icl"
+    CROSS_CULTURE_ICL = "cross-culture+icl"
+    ADAPTER = "adapter"
+    ADAPTER_ICL = "adapter+icl"
+
+    @property
+    def prompt(self) -> Method:
+        """The prompt method."""
+        match self:
+            case ArmMethod.ADAPTER:
+                return Method.PERSONA
+            case ArmMethod.ADAPTER_ICL:
+                return Method.PERSONA_ICL
+        return Method(self.value)
+
+    @property
+    def needs_adapter(self) -> bool:
+        """Whether without an adapter it would be another method."""
+        return self in (ArmMethod.ADAPTER, ArmMethod.ADAPTER_ICL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +50,15 @@ class Arm:
     Attributes:
         k: exemplars to show, at least 1; only methods that show exemplars use it.
         n_orders: orders of the options to average over, at least 1.
+        adapter: `none`, `auto` for the one that is active for the culture, or a version's name.
     """
 
-    method: Method
+    method: ArmMethod
     k: int
     style: ExemplarStyle
     retriever: SelectorName
     n_orders: int = 1
+    adapter: str = "none"
 
     @property
     def id(self) -> str:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
-from app.dependencies import PipelineDep, ResourcesDep
+from app.dependencies import PipelineDep
 from app.errors import AppError
 from app.pipeline import Pipeline
-from app.plan import AnswerRequest, ArmRequest, Plan, SurveyWords
+from app.plan import Answer, AnswerRequest, ArmRequest, Plan
 from app.presenting import evidence_fields, present_answer
 from app.problems import kind_of
 from app.schemas import AnswerBody, AnswerResponse, Body, CultureText, Problem
-from app.telemetry import Metrics, Stopwatch, server_timing
+from app.telemetry import server_timing
 from evaluation.errors import EvaluationError
 from survey_data.library import SurveyLibrary
 
@@ -44,26 +44,24 @@ class CultureQuery(Body):
 async def get_answer(
     query: Annotated[AnswerQuery, Query()],
     pipeline: PipelineDep,
-    resources: ResourcesDep,
     response: Response,
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it."""
     request = _request(query, query.culture, pipeline)
-    return await _respond(request, query.stream, pipeline, resources.metrics, response)
+    return await _respond(request, query.stream, pipeline, response)
 
 
 @router.post("/answer", response_model=AnswerResponse, responses=REPLIES)
 async def post_answer(
     body: AnswerBody,
     pipeline: PipelineDep,
-    resources: ResourcesDep,
     response: Response,
     query: Annotated[CultureQuery, Query()],
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = pipeline.named_once((query.culture, body.culture))
     request = _request(body, culture, pipeline)
-    return await _respond(request, body.stream, pipeline, resources.metrics, response)
+    return await _respond(request, body.stream, pipeline, response)
 
 
 def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> AnswerRequest:
@@ -71,7 +69,9 @@ def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> Answe
         question=body.question,
         culture=culture,
         options=tuple(body.options),
-        arm=ArmRequest(body.method, body.k, body.exemplar_style, body.retriever, body.orders),
+        arm=ArmRequest(
+            body.method, body.k, body.exemplar_style, body.retriever, body.orders, body.adapter
+        ),
         unit=body.unit,
         seed=body.seed,
         max_tokens=body.max_tokens or pipeline.settings.max_tokens,
@@ -81,34 +81,42 @@ def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> Answe
 
 
 async def _respond(
-    request: AnswerRequest, stream: bool, pipeline: Pipeline, metrics: Metrics, response: Response
+    request: AnswerRequest, stream: bool, pipeline: Pipeline, response: Response
 ) -> Response | AnswerResponse:
     if stream:
-        watch = Stopwatch(metrics)
+        pieces = pipeline.answer_in_pieces(request)
         # What can be refused is refused before the first byte, with its own status.
-        plan, words = await pipeline.prepare(request, watch)
-        events = _events(request, plan, words, watch, pipeline)
-        return StreamingResponse(events, media_type=EVENT_STREAM)
+        plan = await anext(pieces)
+        return StreamingResponse(_events(plan, pieces, pipeline), media_type=EVENT_STREAM)
     answer = await pipeline.answer(request)
     response.headers["Server-Timing"] = server_timing(answer.timings_ms)
     return present_answer(answer, pipeline.library)
 
 
 async def _events(
-    request: AnswerRequest, plan: Plan, words: SurveyWords, watch: Stopwatch, pipeline: Pipeline
+    plan: Plan | str | Answer,
+    pieces: AsyncGenerator[Plan | str | Answer, None],
+    pipeline: Pipeline,
 ) -> AsyncIterator[str]:
     """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
-    yield _event("evidence", _evidence(plan, pipeline.library))
-    try:
-        async with aclosing(pipeline.answer_prepared(request, plan, words, watch)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, str):
-                    yield _event("delta", {"text": piece})
-                else:
-                    yield _event("answer", present_answer(piece, pipeline.library).model_dump())
-    except (AppError, EvaluationError) as error:
-        kind = kind_of(error)
-        yield _event("problem", {"title": kind.title, "status": kind.status, "detail": str(error)})
+    library = pipeline.library
+    async with aclosing(pieces):
+        try:
+            piece = plan
+            while True:
+                match piece:
+                    case Plan():
+                        yield _event("evidence", _evidence(piece, library))
+                    case str():
+                        yield _event("delta", {"text": piece})
+                    case Answer():
+                        yield _event("answer", present_answer(piece, library).model_dump())
+                        return
+                piece = await anext(pieces)
+        except (AppError, EvaluationError) as error:
+            kind = kind_of(error)
+            problem = {"title": kind.title, "status": kind.status, "detail": str(error)}
+            yield _event("problem", problem)
 
 
 def _evidence(plan: Plan, library: SurveyLibrary) -> dict[str, Any]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -19,7 +19,9 @@ from app.presenting import evidence_fields
 from app.problems import kind_of, openai_error
 from app.routers.answer import EVENT_STREAM
 from app.telemetry import Stopwatch
+from app.vllm_client import VllmClient
 from app.vllm_wire import ChatCompletion, JsonObject
+from retrieval.prompting import Message
 
 router = APIRouter(prefix="/v1", tags=["openai"])
 FAILURES: dict[int | str, dict[str, Any]] = {
@@ -58,28 +60,27 @@ async def complete_chat(
     body.check_fields()
     culture = _culture(body, x_culture, pipeline, resources.settings.model)
     watch = Stopwatch(pipeline.metrics)
-    plan, messages = await pipeline.prepare_chat(
+    prepared = pipeline.prepared_chat(
         body.plain_messages(),
         culture_text=culture,
-        arm_request=ArmRequest(body.method, body.k, body.exemplar_style, body.retriever),
+        arm_request=ArmRequest(
+            body.method, body.k, body.exemplar_style, body.retriever, adapter=body.adapter
+        ),
         # Room is kept for a reply; how long it gets is the client's or vLLM's to say.
         n_reply_tokens=body.n_reply_tokens or pipeline.settings.max_tokens,
         seed=body.seed or 0,
         watch=watch,
     )
-    request = body.upstream(plan.weights.model, messages)
-    extra = _evidence(plan, pipeline) if body.evidence else {}
     if body.stream:
-        chunks = resources.vllm.stream(request)
-        # The first chunk is awaited here, so that a refusal still has a status of its own.
-        first = await anext(chunks, None)
-        if first is None:
-            raise UpstreamInvalid("an empty stream", expected="chunks of an answer")
-        events = _events(first, chunks, body, extra, lambda: pipeline.record_chat(plan, body.unit))
-        return StreamingResponse(events, media_type=EVENT_STREAM)
-    with watch.step("answer"):
-        completion = await resources.vllm.chat(request)
+        events = _events(prepared, resources.vllm, body, pipeline)
+        # The first one is awaited here, so that a refusal still has a status of its own.
+        first = await anext(events)
+        return StreamingResponse(_joined(first, events), media_type=EVENT_STREAM)
+    async with prepared as (plan, messages):
+        with watch.step("answer"):
+            completion = await resources.vllm.chat(body.upstream(plan.weights.model, messages))
     pipeline.record_chat(plan, body.unit)
+    extra = _evidence(plan, pipeline) if body.evidence else {}
     return JSONResponse(_reply(completion, body.model) | extra)
 
 
@@ -105,16 +106,23 @@ def _evidence(plan: Plan, pipeline: Pipeline) -> JsonObject:
 
 
 async def _events(
-    first: JsonObject,
-    chunks: AsyncGenerator[JsonObject, None],
+    prepared: AbstractAsyncContextManager[tuple[Plan, tuple[Message, ...]]],
+    vllm: VllmClient,
     body: ChatBody,
-    extra: JsonObject,
-    record: Callable[[], None],
-) -> AsyncIterator[str]:
+    pipeline: Pipeline,
+) -> AsyncGenerator[str, None]:
     """Yield the stream that OpenAI's clients read, with the evidence in its first chunk."""
     wants_usage = body.stream_options is not None and body.stream_options.include_usage
-    async with aclosing(chunks):
-        yield _event(_chunk(first, body.model) | extra)
+    async with AsyncExitStack() as held:
+        plan, messages = await held.enter_async_context(prepared)
+        chunks = vllm.stream(body.upstream(plan.weights.model, messages))
+        await held.enter_async_context(aclosing(chunks))
+        first = await anext(chunks, None)
+        if first is None:
+            raise UpstreamInvalid("an empty stream", expected="chunks of an answer")
+        yield _event(
+            _chunk(first, body.model) | (_evidence(plan, pipeline) if body.evidence else {})
+        )
         try:
             async for chunk in chunks:
                 if chunk.get("choices") or wants_usage:
@@ -122,8 +130,15 @@ async def _events(
         except AppError as error:
             yield _event(openai_error(kind_of(error), str(error)))
         else:
-            record()
+            pipeline.record_chat(plan, body.unit)
     yield "data: [DONE]\n\n"
+
+
+async def _joined(first: str, events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+    async with aclosing(events):
+        yield first
+        async for event in events:
+            yield event
 
 
 def _chunk(chunk: JsonObject, model: str) -> JsonObject:

@@ -30,11 +30,11 @@ from tests.fakes.vllm import FakeVllm, Scripted, serve
 
 FIELDS = {
     "id", "culture", "question", "options_from", "answer", "option", "shares", "label_mass",
-    "method", "requested_method", "exemplar_style", "retriever", "adapter", "steered",
+    "method", "requested_method", "fallbacks", "exemplar_style", "retriever", "adapter", "steered",
     "not_steered_because", "nearest_similarity", "exemplars", "warnings", "model", "usage",
     "timings_ms",
 }  # fmt: skip
-STEPS = ("culture", "arm", "evidence", "weights", "words", "answer", "reading", "record", "total")
+STEPS = ("culture", "arm", "weights", "evidence", "words", "answer", "reading", "record", "total")
 
 
 def ask(client: httpx.Client, question: str = RELIGION, **fields: Any) -> dict[str, Any]:

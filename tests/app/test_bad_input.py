@@ -12,6 +12,7 @@ import pytest
 
 from adapters.errors import AdapterError
 from app.errors import AppError
+from adapters.errors import RegistryInvalid
 from app.problems import INTERNAL, PROBLEMS, kind_of
 from evaluation.errors import EvaluationError
 from retrieval.errors import RetrievalError
@@ -224,10 +225,10 @@ def test_every_error_has_its_place_in_the_table(root: type[Exception]) -> None:
     assert root is RetrievalError or not inherited
 
 
-def test_no_error_of_the_table_is_a_fault_but_those_of_retrieval() -> None:
+def test_no_error_of_the_table_is_a_fault_but_those_of_what_milieu_keeps() -> None:
     faults = {error for error, kind in PROBLEMS.items() if kind.status == 500}
 
-    assert faults == {RetrievalError}
+    assert faults == {RetrievalError, RegistryInvalid}
 
 
 def test_an_error_is_answered_as_its_nearest_base() -> None:

@@ -21,7 +21,7 @@ PATH = "/v1/chat/completions"
 ASKED: Any = [{"role": "user", "content": NEIGHBOURS}]
 EVIDENCE = {
     "culture", "method", "requested_method", "exemplar_style", "retriever", "adapter", "steered",
-    "not_steered_because", "nearest_similarity", "exemplars", "warnings",
+    "not_steered_because", "fallbacks", "nearest_similarity", "exemplars", "warnings",
 }  # fmt: skip
 
 

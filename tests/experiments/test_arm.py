@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from experiments.arm import Arm
+from experiments.arm import Arm, ArmMethod
 from experiments.store import Exposure, ExposureLog, ExposureStore
 from retrieval.prompting import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 
-ARM = Arm(Method.ICL, 5, ExemplarStyle.SHARES, SelectorName.DENSE)
+ARM = Arm(ArmMethod.ICL, 5, ExemplarStyle.SHARES, SelectorName.DENSE)
 
 
 def test_equal_arms_have_one_id() -> None:
@@ -23,18 +23,20 @@ def test_equal_arms_have_one_id() -> None:
 
 
 def test_the_id_is_the_same_in_every_process() -> None:
-    # sha256 of {"k": 5, "method": "icl", "n_orders": 1, "retriever": "dense", "style": "shares"}
-    assert ARM.id == "692a026c06"
+    # sha256 of {"adapter": "none", "k": 5, "method": "icl", "n_orders": 1, "retriever": "dense",
+    # "style": "shares"}
+    assert ARM.id == "bdbf9f9ebc"
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"method": Method.PERSONA},
+        {"method": ArmMethod.PERSONA},
         {"k": 4},
         {"style": ExemplarStyle.MODE},
         {"retriever": SelectorName.CHRF},
         {"n_orders": 2},
+        {"adapter": "auto"},
     ],
 )
 def test_every_part_changes_the_id(change: dict[str, Any]) -> None:
@@ -60,3 +62,15 @@ def test_an_exposure_is_logged_without_its_unit(caplog: pytest.LogCaptureFixture
         "model": "mini",
         "steered": True,
     }
+
+
+def test_every_prompt_method_is_a_method_of_an_arm() -> None:
+    prompts = [method.value for method in Method]
+
+    assert [method.value for method in ArmMethod if not method.needs_adapter] == prompts
+    assert all(ArmMethod(value).prompt == value for value in prompts)
+
+
+def test_an_adapter_is_asked_as_it_was_trained() -> None:
+    assert ArmMethod.ADAPTER.prompt is Method.PERSONA
+    assert ArmMethod.ADAPTER_ICL.prompt is Method.PERSONA_ICL

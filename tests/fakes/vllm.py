@@ -162,7 +162,9 @@ class FakeVllm:
         n_prompt = len(token_ids(prompt))
         if refused := self._check_model(body) or self._check_tokens(body, n_prompt):
             return refused
-        answer = _Answer(body, prompt, n_prompt, self._n_cached(body, prompt))
+        # An adapter answers otherwise than the model that it is on.
+        said = prompt if body["model"] == self.model else f"{body['model']}|{prompt}"
+        answer = _Answer(body, said, n_prompt, self._n_cached(body, prompt))
         self.n_running += 1
         if body.get("stream"):
             return _Streamed(self, answer, step)

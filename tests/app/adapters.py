@@ -1,0 +1,43 @@
+"""A service on a fake vLLM that takes adapters, and a registry to take them from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from adapters.base_model import read_base_model
+from adapters.manifest import About
+from adapters.registry import AdapterRegistry
+from app.settings import Settings
+from mini_model.weights import WEIGHTS
+from tests.adapters.loras import lora_config, lora_tensors, write_lora
+from tests.app.service import settings_for
+from tests.fakes.vllm import MODEL
+
+
+def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: object) -> Settings:
+    """Return settings for a vLLM at `url` that takes adapters, with the registry in `folder`."""
+    base = folder / "base"
+    if not base.exists():
+        base.symlink_to(WEIGHTS)
+    vllm = {"lora": True, "model_path": base, "max_cpu_loras": 4}
+    return settings_for(url, cache_folder, data_folder=folder, vllm=vllm, **overrides)
+
+
+def add_adapter(
+    settings: Settings, name: str, cultures: Sequence[str], *, seed: int = 0, scale: float = 1.0
+) -> str:
+    """Add an adapter of random weights to the registry of `settings`; return its version name."""
+    base = read_base_model(settings.vllm.model_path, name=settings.model)
+    tensors = {key: value * scale for key, value in lora_tensors(base, seed=seed).items()}
+    source = settings.data_folder / f"source-{name}-{seed}"
+    write_lora(source, tensors, lora_config(base_model_name_or_path=MODEL))
+    manifest = AdapterRegistry(settings.adapters_folder).add(
+        source,
+        base=base,
+        max_rank=settings.vllm.max_lora_rank,
+        name=name,
+        cultures=cultures,
+        about=About(method="random", licence="CC0-1.0"),
+    )
+    return manifest.version_name
