@@ -63,6 +63,7 @@ class _Version:
     name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_loaded: bool = False
+    was_loaded: bool = False
     n_leases: int = 0
     last_used: int = 0
 
@@ -146,16 +147,21 @@ class HotSwap:
     async def reconcile(self) -> None:
         """Make every server that can be reached have what is loaded, and nothing of ours besides.
 
-        A server that was started anew gets its adapters back; names without `@` are not ours.
+        A server that was started anew gets its adapters back. Ours is what was loaded from here:
+        other processes may use the same servers.
         """
         for server in self._servers:
             try:
+                there = await server.loaded()
                 for version in list(self._held.values()):
-                    await self._keep(server, version)
-                for name in sorted(await server.loaded()):
-                    await self._clear_stray(server, name)
+                    if version.name not in there:
+                        await self._keep(server, version)
+                for name in sorted(there & self._versions.keys()):
+                    await self._clear_stray(server, self._versions[name])
             except LoraServerSilent as exc:
-                logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
+                logger.warning(
+                    "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
+                )
 
     async def restore(self, name: str) -> bool:
         """Load version `name` again where a server lost it; return whether it is loaded now.
@@ -169,7 +175,9 @@ class HotSwap:
             try:
                 await self._keep(server, version)
             except LoraServerSilent as exc:
-                logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
+                logger.warning(
+                    "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
+                )
         return version.is_loaded
 
     async def _keep(self, server: LoraServer, version: _Version) -> None:
@@ -190,12 +198,10 @@ class HotSwap:
                 await self._load_on(server, version.name)
                 self.counts.n_repairs += 1
 
-    async def _clear_stray(self, server: LoraServer, name: str) -> None:
-        if "@" not in name:
-            return
-        async with self._versions.setdefault(name, _Version(name)).lock:
-            if name not in self._held:
-                await server.unload(name)
+    async def _clear_stray(self, server: LoraServer, version: _Version) -> None:
+        async with version.lock:
+            if version.name not in self._held and version.was_loaded:
+                await server.unload(version.name)
 
     async def _load(self, version: _Version) -> None:
         await self._make_room(version)
@@ -216,6 +222,7 @@ class HotSwap:
         self.counts.n_loads += 1
 
     async def _load_on(self, server: LoraServer, name: str) -> None:
+        self._versions[name].was_loaded = True
         await server.load(name, await asyncio.to_thread(self._locate, name))
         try:
             await self._prove(server, name)
@@ -262,7 +269,9 @@ class HotSwap:
                     await server.unload(version.name)
                 except LoraServerSilent as exc:
                     # Started anew it has nothing; else `reconcile` finds the stray.
-                    logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})
+                    logger.warning(
+                        "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
+                    )
         finally:
             self._held.pop(version.name, None)
             self._tell_freed()

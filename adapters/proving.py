@@ -54,7 +54,7 @@ class Prover:
         except OSError as exc:
             raise AdapterRefused(
                 Reason.FILE_MISSING,
-                found=f"a file of {version_name} that cannot be read ({exc})",
+                found=f"a file of {version_name} that cannot be read ({exc.strerror})",
                 expected="the files that were added",
                 remedy="Remove the adapter, and add it again.",
             ) from exc

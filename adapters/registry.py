@@ -22,6 +22,7 @@ from pathlib import Path
 from adapters.active import Activations, read_activations, write_activations
 from adapters.base_model import BaseModel
 from adapters.canary import check_effect, prompts_of
+from adapters.describing import described
 from adapters.errors import (
     AdapterAmbiguous,
     AdapterForOthers,
@@ -37,7 +38,6 @@ from adapters.errors import (
 from adapters.folders import LOCK_DEADLINE_S, SharedFolder, copy_files, make_read_only, sync
 from adapters.inspection import (
     MAX_BYTES,
-    Inspected,
     check_hashes,
     file_sizes,
     inspect,
@@ -48,7 +48,6 @@ from adapters.manifest import (
     About,
     AdapterManifest,
     Canary,
-    is_name,
     is_version_name,
     read_canaries,
     read_manifest,
@@ -98,7 +97,7 @@ class AdapterRegistry:
         with self._shared.arriving() as folder:
             copy_files(source_folder, folder, max_bytes=max_bytes)
             inspected = inspect(folder, base, max_rank=max_rank, max_bytes=max_bytes)
-            manifest = _described(
+            manifest = described(
                 inspected, base=base, name=name, cultures=cultures, about=about or About()
             )
             (folder / MANIFEST).unlink(missing_ok=True)
@@ -372,43 +371,6 @@ class AdapterRegistry:
         if differing:
             raise AdapterTaken(manifest.version_name, fields=tuple(differing))
         return there
-
-
-def _described(
-    inspected: Inspected,
-    *,
-    base: BaseModel,
-    name: str | None,
-    cultures: Sequence[str] | None,
-    about: About,
-) -> AdapterManifest:
-    """Return the manifest of an inspected adapter: what was given, else what it came with."""
-    published = inspected.published
-    if published is not None:
-        name = published.name if name is None else name
-        cultures = published.cultures if cultures is None else cultures
-        kept = {f.name: getattr(published.about, f.name) for f in fields(About)}
-        given = {f.name: getattr(about, f.name) for f in fields(About)}
-        about = About(**{field: given[field] or kept[field] for field in kept})
-    if name is None or not is_name(name):
-        raise AdapterRefused(
-            Reason.NAME,
-            found="no name" if name is None else f"the name {name[:80]!r}",
-            expected="1 to 63 lower-case letters, digits and '-', no '-' first",
-            remedy="Give it such a name.",
-        )
-    return AdapterManifest(
-        name=name,
-        version=inspected.version,
-        base_model=base.name,
-        base_sha256=base.sha256,
-        rank=inspected.rank,
-        alpha=inspected.alpha,
-        target_modules=inspected.target_modules,
-        cultures=tuple(sorted(set(cultures or ()))),
-        about=replace(about, metrics=dict(about.metrics)),
-        sha256=inspected.sha256,
-    )
 
 
 def _is_culture(text: str) -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from app import cli_tables
+from app.cli_adapters import adapters
+from app.cli_culturespa import culturespa
 from app.cli_errors import explained, notes
 from app.cli_evaluate import evaluate
 from app.cli_packs import packs
@@ -122,6 +124,8 @@ def index() -> None:
 
 
 cli.add_typer(packs, name="packs")
+cli.add_typer(adapters, name="adapters")
+cli.add_typer(culturespa, name="culturespa")
 cli.command()(evaluate)
 
 

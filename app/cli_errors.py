@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from adapters.errors import AdapterError
 from app.errors import AppError
 from evaluation.errors import EvaluationError
 from mini_model.weights import WeightsInvalid
@@ -16,6 +17,7 @@ from survey_data.errors import SurveyDataError
 
 KNOWN = (
     AppError,
+    AdapterError,
     SurveyDataError,
     RetrievalError,
     EvaluationError,

@@ -16,7 +16,8 @@ from app.settings import MAX_K, read_settings
 from app.telemetry import configure_logging
 from evaluation.gate import falls
 from evaluation.prompted import Decoding, ReadBy
-from retrieval.prompting import ExemplarStyle, Method
+from experiments.arm import ArmMethod
+from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 
 FELL = 1
@@ -28,8 +29,19 @@ def evaluate(
         list[str] | None, typer.Option("--culture", "-c", help="Repeatable; default: all.")
     ] = None,
     method: Annotated[
-        list[Method] | None, typer.Option(help="Repeatable; default: all six.")
+        list[ArmMethod] | None,
+        typer.Option(help="Repeatable; default: the six prompt methods, and --adapter's two."),
     ] = None,
+    adapter: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="LABEL=NAME[,NAME…]: adapters that answer together, each for its cultures. "
+            "Repeatable; default: those that are active."
+        ),
+    ] = None,
+    ability: Annotated[
+        bool, typer.Option("--ability", help="General questions too: did tuning cost anything?")
+    ] = False,
     style: Annotated[
         list[ExemplarStyle] | None, typer.Option(help="What exemplars show. Repeatable.")
     ] = None,
@@ -91,20 +103,24 @@ def evaluate(
 
       milieu evaluate -c DE -c Nigeria --method plain --method icl --orders 2
 
+      milieu evaluate --adapter joint=culturespa --adapter random=control --ability
+
       milieu evaluate --gate baseline/figures.json
     """
     with explained():
         if service is not None:
-            _check_service(service, recorded, controls=controls, read_by=read_by)
+            _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
         # Here, not above: its imports take seconds, and the other commands need none.
         from app.evaluating import evaluated, read_figures, rescored
-        from app.evaluation_plan import EvaluateOptions
+        from app.evaluation_plan import PROMPT_METHODS, EvaluateOptions
 
         options = EvaluateOptions(
             pack=pack,
             cultures=tuple(culture or ()),
             # Recorded answers are scored by themselves, unless methods are asked for as well.
-            methods=tuple(method or (() if recorded else Method)),
+            methods=tuple(method or (() if recorded else PROMPT_METHODS)),
+            adapters=tuple(adapter or ()),
+            ability=ability,
             styles=tuple(style or ()),
             ks=tuple(k or ()),
             retrievers=tuple(retriever or ()),
@@ -141,7 +157,7 @@ def evaluate(
 
 
 def _check_service(
-    url: str, recorded: list[str] | None, *, controls: bool, read_by: ReadBy
+    url: str, recorded: list[str] | None, *, controls: bool, ability: bool, read_by: ReadBy
 ) -> None:
     """Refuse what a service does not do: it makes its prompts and reads its answers itself."""
     if not url.startswith(("http://", "https://")):
@@ -150,5 +166,7 @@ def _check_service(
         raise OptionInvalid("--service", url, "not together with --recorded")
     if controls:
         raise OptionInvalid("--controls", "with --service", "a model behind vLLM")
+    if ability:
+        raise OptionInvalid("--ability", "with --service", "a model behind vLLM")
     if read_by is not ReadBy.LOGPROBS:
         raise OptionInvalid("--read-by", f"{read_by} with --service", "a model behind vLLM")

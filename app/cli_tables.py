@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from app.adapter_schemas import AdapterDetail
 from app.schemas import CultureSummary, ExemplarsResponse, PackSummary
 
 # Questions and options may hold what rich would take for its markup.
@@ -79,6 +80,57 @@ def print_packs(found: Sequence[PackSummary], *, as_json: bool) -> None:
         n_questions = str(pack.n_questions)
         table.add_row(pack.id, pack.title, pack.years, n_questions, commercial, pack.licence)
     out.print(table)
+
+
+def print_adapters(found: Sequence[AdapterDetail], *, as_json: bool) -> None:
+    """Print the adapters of the registry."""
+    if as_json:
+        _json(found)
+        return
+    if not found:
+        out.print("No adapters. Add one with `milieu adapters add`.")
+        return
+    table = Table(
+        Column("Adapter", no_wrap=True), "Cultures", "Active for", "Rank", "Method", "Licence"
+    )
+    for adapter in found:
+        whom, active_for = ", ".join(adapter.cultures) or "any", ", ".join(adapter.active_for)
+        about = _printable(adapter.method), _printable(adapter.licence)
+        table.add_row(adapter.version_name, whom, active_for, str(adapter.rank), *about)
+    out.print(table)
+
+
+def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
+    """Print all that is known of an adapter."""
+    if as_json:
+        _json(adapter.model_dump(mode="json"))
+        return
+    is_measured = adapter.effect_nat is not None
+    effect = f"up to {adapter.effect_nat} nat on canaries" if is_measured else "not measured yet"
+    metrics = ", ".join(f"{name} {value:g}" for name, value in sorted(adapter.metrics.items()))
+    table = Table(Column(no_wrap=True), Column(overflow="fold"), box=None, show_header=False)
+    for name, value in (
+        ("Adapter", adapter.version_name),
+        ("Cultures", ", ".join(adapter.cultures) or "any"),
+        ("Active for", ", ".join(adapter.active_for) or "none"),
+        ("Effect", effect),
+        ("Base model", f"{adapter.base_model} {(adapter.base_sha256 or '')[:8]}".strip()),
+        ("Rank, alpha", f"{adapter.rank}, {adapter.alpha:g}"),
+        ("Modules", ", ".join(adapter.target_modules)),
+        ("Method", adapter.method),
+        ("Data", adapter.data),
+        ("Licence", adapter.licence),
+        ("Source", adapter.source),
+        ("Metrics", metrics),
+        *((f"sha256 of {file}", digest) for file, digest in sorted(adapter.sha256.items())),
+    ):
+        table.add_row(name, _printable(value) or "not stated")
+    out.print(table)
+
+
+def _printable(text: str) -> str:
+    # What an adapter's maker says of it may hold codes for the terminal.
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def _headline(culture: str, text: str) -> None:

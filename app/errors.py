@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class AppError(Exception):
@@ -171,8 +172,28 @@ class BodyTooLarge(RequestError):
 class KeyRefused(RequestError):
     """The request carries no key, or one that is not known."""
 
+    def __init__(self, kind: str = "a key") -> None:
+        super().__init__(f"Send {kind} as 'Authorization: Bearer …' or 'X-API-Key: …'.")
+
+
+class AdminKeyRefused(RequestError):
+    """The key of the request is known, but not as an admin's."""
+
     def __init__(self) -> None:
-        super().__init__("Send a key as 'Authorization: Bearer …' or 'X-API-Key: …'.")
+        super().__init__(
+            "This key is not an admin's; expected one of MILIEU_ADMIN_KEYS, or the one in the file "
+            "'admin-key' of the service's data folder."
+        )
+
+
+class CulturesMissing(RequestError):
+    """An adapter that serves any culture was to be activated for none in particular."""
+
+    def __init__(self, adapter: str) -> None:
+        super().__init__(
+            f"{adapter} serves any culture; name those that it is to be active for: 'cultures' in "
+            "the body, --culture on the command line."
+        )
 
 
 class AddressTaken(AppError):
@@ -188,8 +209,11 @@ class AddressTaken(AppError):
 class ServiceUnreachable(AppError):
     """No Milieu service answers at the address."""
 
-    def __init__(self, url: str, reason: str) -> None:
-        super().__init__(f"No service at {url}: {reason}. Start one with `milieu serve`.")
+    def __init__(self, url: str, reason: str, *, remedy: str = "") -> None:
+        start = "Start one with `milieu serve`."
+        super().__init__(f"No service at {url}: {reason}. {start} {remedy}".rstrip())
+        self.url = url
+        self.reason = reason
 
 
 class ServiceRefused(AppError):
@@ -213,3 +237,36 @@ class RetrievalBusy(AppError):
 
     def __init__(self, n_waiting: int) -> None:
         super().__init__(f"{n_waiting} requests are looking for evidence already. Try again soon.")
+
+
+class AdminKeyInvalid(AppError):
+    """The file of the admin key is not as Milieu makes it."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"{file}: found {found}, expected {expected}. Delete it, and a new key is made when "
+            "the service starts."
+        )
+        self.file = file
+
+
+class AdminKeyMissing(AppError):
+    """A command needs an admin key, and there is none to be found."""
+
+    def __init__(self, url: str, file: Path) -> None:
+        super().__init__(
+            f"No admin key for {url}: MILIEU_ADMIN_KEYS is not set, and {file} is used for a "
+            "service on this machine only. Set MILIEU_ADMIN_KEYS, or run this where the service "
+            "runs, once it has started."
+        )
+        self.file = file
+
+
+class AdapterNotThere(AppError):
+    """What is to be added is neither a folder nor anything that the hub could have."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(
+            f"'{source[:200]}': found no such folder, expected one with an adapter as peft saves "
+            "it, or a hub id, owner/name."
+        )

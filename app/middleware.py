@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import BodyTooLarge, KeyRefused
+from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
 from app.telemetry import Metrics, request_id
 
 logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
+# These, and all below them.
+ADMIN_PATHS = ("/v1/adapters",)
 MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Refuse = Callable[[Scope, Exception], ASGIApp]
@@ -82,30 +84,48 @@ class RequestContext:
 
 @dataclass
 class KeyCheck:
-    """Lets a request pass that carries one of the keys; without keys every one passes."""
+    """Lets a request pass that carries one of the keys; without keys every one passes.
+
+    What is an admin's needs an admin key in any case, also where none is set; such a key opens
+    everything.
+    """
 
     app: ASGIApp
     keys: tuple[str, ...]
     refuse: Refuse
+    admin_keys: tuple[str, ...] = ()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or refuse it with 401."""
-        if scope["type"] != "http" or not self.keys or scope["path"] in OPEN_PATHS:
-            await self.app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        scheme, _, bearer = headers.get("authorization", "").partition(" ")
-        given = [headers.get("x-api-key", "")]
-        if scheme.lower() == "bearer":
-            given.append(bearer.strip())
-        # Every key is compared, in constant time, so that timing tells nothing.
-        matches = [
-            hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in self.keys
-        ]
-        if any(matches):
-            await self.app(scope, receive, send)
-        else:
-            await self.refuse(scope, KeyRefused())(scope, receive, send)
+        """Serve one request, or refuse it with 401 or 403."""
+        error = self._error(scope) if scope["type"] == "http" else None
+        app = self.app if error is None else self.refuse(scope, error)
+        await app(scope, receive, send)
+
+    def _error(self, scope: Scope) -> Exception | None:
+        path = scope["path"]
+        is_admins = any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
+        if path in OPEN_PATHS or not (self.keys or is_admins):
+            return None
+        given = _given_keys(Headers(scope=scope))
+        is_admin, is_known = _matches(given, self.admin_keys), _matches(given, self.keys)
+        if is_admin or (is_known and not is_admins):
+            return None
+        if is_known:
+            return AdminKeyRefused()
+        return KeyRefused("an admin key") if is_admins else KeyRefused()
+
+
+def _given_keys(headers: Headers) -> list[str]:
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    given = [headers.get("x-api-key", "")]
+    if scheme.lower() == "bearer":
+        given.append(bearer.strip())
+    return given
+
+
+def _matches(given: list[str], keys: tuple[str, ...]) -> bool:
+    # Every key is compared, in constant time, so that timing tells nothing.
+    return any([hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in keys])
 
 
 @dataclass

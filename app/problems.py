@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Scope
 from adapters import errors as adapter_errors
 from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
+from app.middleware import ADMIN_PATHS
 from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
@@ -30,6 +31,7 @@ PROBLEM_JSON = "application/problem+json"
 TYPE_ROOT = "urn:milieu:problem:"
 # Clients of these routes expect OpenAI's error body.
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
+DAMAGED = "registry-invalid"
 MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
@@ -50,6 +52,9 @@ INTERNAL = (
     app_errors.ServiceUnreachable,
     app_errors.ServiceRefused,
     app_errors.OptionInvalid,
+    app_errors.AdminKeyInvalid,
+    app_errors.AdminKeyMissing,
+    app_errors.AdapterNotThere,
     evaluation_errors.RecordingInvalid,
     evaluation_errors.AnswerNotRecorded,
     evaluation_errors.RunFolderInvalid,
@@ -57,6 +62,7 @@ INTERNAL = (
     evaluation_errors.TooFewAnswers,
     evaluation_errors.BaselineInvalid,
     evaluation_errors.AnswersMissing,
+    evaluation_errors.GeneralQuestionsChanged,
 )
 
 
@@ -108,13 +114,15 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
         502, "adapter-load-failed", "vLLM did not take the adapter"
     ),
     adapter_errors.RegistryInvalid: ProblemKind(
-        500, "registry-invalid", "The registry of adapters is damaged"
+        500, DAMAGED, "The registry of adapters is damaged"
     ),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),
     app_errors.BodyTooLarge: ProblemKind(413, "body-too-large", "Body too large"),
     app_errors.KeyRefused: ProblemKind(401, "key-refused", "Key missing or unknown"),
+    app_errors.AdminKeyRefused: ProblemKind(403, "admin-key-refused", "An admin key is needed"),
+    app_errors.CulturesMissing: ProblemKind(422, "cultures-missing", "No cultures given"),
     app_errors.UpstreamUnavailable: ProblemKind(503, "vllm-unavailable", "vLLM is not reachable"),
     app_errors.UpstreamBusy: ProblemKind(503, "vllm-busy", "Too many requests under way"),
     app_errors.RetrievalBusy: ProblemKind(503, "retrieval-busy", "Too many requests under way"),
@@ -149,7 +157,10 @@ def kind_of(error: Exception) -> ProblemKind:
 def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
-    detail = "It is in the log under this request id." if kind is FAULT else str(error)
+    # Where the registry's files are is nothing for who only asks.
+    is_for_operators = kind.code == DAMAGED and not scope["path"].startswith(ADMIN_PATHS)
+    is_hidden = kind is FAULT or is_for_operators
+    detail = "It is in the log under this request id." if is_hidden else str(error)
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:

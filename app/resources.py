@@ -11,7 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.pool import LiveAdapters, WeightsPool
+from adapters.live import LiveAdapters
+from adapters.pool import WeightsPool
 from app.context import ContextWindow, file_counter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.local_vllm import LocalVllm

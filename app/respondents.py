@@ -9,39 +9,61 @@ from typing import Any, TypeVar
 
 import aiohttp
 
+from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
+from adapters.pool import NO_ADAPTER, WeightsPool
 from app.context import Build, ContextWindow
 from app.errors import ContextTooSmall, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.vllm_client import VllmClient
-from app.vllm_wire import ChatRequest
+from app.vllm_wire import ChatCompletion, ChatRequest, LabelLogprobs
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Decoding, Fit
+from experiments.arm import ArmMethod
 from retrieval.prompting import Message, Method, Steering
 
 # A restarted server is back within this: 1 + 2 + 4 + 8 + 16 + 32 seconds.
 N_TRIES = 7
 TIMEOUT_S = 120.0
 T = TypeVar("T")
+_TRANSIENT = (
+    UpstreamUnavailable, UpstreamBusy, UpstreamTimeout, LoraServerSilent, AdaptersBusy
+)  # fmt: skip
 
 
 class VllmModel:
     """A model behind vLLM; see `evaluation.prompted.LanguageModel` for what its methods promise.
 
-    Every one is patient: a server that is starting anew is waited for, up to a minute.
+    Every one is patient: a server that is starting anew is waited for, up to a minute. What an
+    adapter answers is asked for under a lease of it, so there may be more adapters than fit.
     """
 
-    def __init__(self, vllm: VllmClient, context: ContextWindow, *, model: str) -> None:
+    def __init__(
+        self,
+        vllm: VllmClient,
+        context: ContextWindow,
+        *,
+        model: str,
+        weights: WeightsPool | None = None,
+    ) -> None:
+        """Ask `model` behind `vllm`; `weights` has the adapters on it, if there are any."""
         self._vllm, self._context, self._model = vllm, context, model
+        self._weights = weights or WeightsPool(model)
 
     @property
     def name(self) -> str:
         return self._model
 
-    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
+    async def fit(
+        self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
+    ) -> Fit | None:
         async def fitted() -> Fit | None:
             try:
                 found = await self._context.fit(
-                    steering, build, model=self._model, n_reply_tokens=n_reply_tokens
+                    steering,
+                    build,
+                    model=self._model,
+                    n_reply_tokens=n_reply_tokens,
+                    bare=bare,
                 )
             except ContextTooSmall:
                 return None
@@ -49,14 +71,35 @@ class VllmModel:
 
         return await self._patiently(fitted)
 
+    async def load(self, adapter: str) -> None:
+        """Load an adapter, so that it is known to be sound and for this model.
+
+        Raises:
+            AdapterError: it is not.
+            RespondentFailed: there is no server to load it on.
+        """
+
+        async def load() -> None:
+            async with self._weights.lease(None, adapter):
+                pass
+
+        await patiently(load, self.name, _TRANSIENT)
+
     async def scores(self, labels: Sequence[str]) -> bool:
         ids = await self._patiently(lambda: self._vllm.label_token_ids(self._model, labels))
         return ids is not None
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
-        scored = await self._patiently(
-            lambda: self._vllm.score(messages, labels, model=self._model)
-        )
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+    ) -> Response:
+        async def score() -> LabelLogprobs | None:
+            async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
+                of = leased.weights
+                return await self._vllm.score(
+                    messages, labels, model=of.model, base_model=of.base_model
+                )
+
+        scored = await self._patiently(score)
         if scored is None:
             raise ValueError(f"labels {', '.join(labels)} are not one token each")
         return Response(
@@ -66,17 +109,26 @@ class VllmModel:
         )
 
     async def write(
-        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+        self,
+        messages: Sequence[Message],
+        *,
+        decoding: Decoding,
+        seed: int,
+        adapter: str | None = None,
     ) -> Response:
-        request = ChatRequest(
-            model=self._model,
-            messages=tuple(messages),
-            max_tokens=decoding.max_tokens,
-            temperature=decoding.temperature,
-            top_p=decoding.top_p,
-            seed=seed,
-        )
-        completion = await self._patiently(lambda: self._vllm.chat(request))
+        async def write() -> ChatCompletion:
+            async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
+                request = ChatRequest(
+                    model=leased.weights.model,
+                    messages=tuple(messages),
+                    max_tokens=decoding.max_tokens,
+                    temperature=decoding.temperature,
+                    top_p=decoding.top_p,
+                    seed=seed,
+                )
+                return await self._vllm.chat(request)
+
+        completion = await self._patiently(write)
         return Response(
             text=completion.text,
             prompt_tokens=completion.usage.prompt_tokens,
@@ -84,9 +136,10 @@ class VllmModel:
         )
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await patiently(
-            call, self.name, (UpstreamUnavailable, UpstreamBusy, UpstreamTimeout)
-        )
+        try:
+            return await patiently(call, self.name, _TRANSIENT)
+        except AdapterError as exc:
+            raise RespondentFailed(self.name, f"{exc}") from exc
 
 
 class MilieuService:
@@ -130,20 +183,23 @@ class MilieuService:
         if ask.recipe is None:
             raise ValueError("a service is asked by a recipe")
         culture, question = ask.culture, ask.question
-        if ask.recipe.method is Method.PLAIN:
+        method = _method(ask.recipe.method, ask.adapter)
+        if method is ArmMethod.PLAIN:
             # The route wants a culture, but the answer is everybody's: one request for all.
             culture = self._unsteered_as.setdefault(question.key, culture)
         body = {
             "question": question.text,
             "options": list(question.options),
             "culture": culture,
-            "method": ask.recipe.method,
+            "method": method,
             "k": ask.recipe.k,
             "exemplar_style": ask.recipe.style,
             "retriever": ask.recipe.retriever,
             "orders": self._n_orders,
             "seed": ask.seed,
         }
+        if ask.adapter is not None:
+            body["adapter"] = ask.adapter
         return Request(digest_of(self._url, body), body)
 
     async def respond(self, request: Request) -> Response:
@@ -179,6 +235,13 @@ class MilieuService:
         return text
 
 
+def _method(prompt: Method, adapter: str | None) -> ArmMethod:
+    """Return the method of a service that asks with `prompt`, of an adapter where there is one."""
+    if adapter is None:
+        return ArmMethod(prompt)
+    return next(method for method in ArmMethod if method.needs_adapter and method.prompt is prompt)
+
+
 class _Later(Exception):
     """The service asks for patience."""
 
@@ -210,6 +273,11 @@ def _response(name: str, text: str, body: dict[str, Any]) -> Response:
     try:
         reply: dict[str, Any] = json.loads(text)
         usage, option = reply["usage"], reply["option"]
+        if body.get("adapter") is not None and reply["adapter"] is None:
+            because = "; ".join(fallback["because"] for fallback in reply["fallbacks"])
+            raise RespondentFailed(
+                name, f"it had no adapter to answer for {body['culture']}: {because}."
+            )
         shares = None
         if reply["shares"] is not None:
             shares = tuple(float(share["share"]) for share in reply["shares"])

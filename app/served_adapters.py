@@ -12,7 +12,7 @@ import aiohttp
 from adapters.base_model import BaseModel, declared_base_model, read_base_model
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.hot_swap import HotSwap, LoraServer
-from adapters.pool import LiveAdapters
+from adapters.live import LiveAdapters
 from adapters.proving import Prover
 from adapters.registry import AdapterRegistry
 from app.errors import UpstreamError

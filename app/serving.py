@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
+from app.admin_key import with_admin_key
 from app.errors import AddressTaken
 from app.main import create_app
 from app.settings import Settings
@@ -27,12 +28,14 @@ def run_service(settings: Settings, notes: Console) -> None:
 
     Raises:
         AddressTaken: another process listens on host and port.
+        AdminKeyInvalid: the file of the admin key can be read by others, or holds none.
         AppError, SurveyDataError, RetrievalError: what the service stands on cannot be had.
     """
     configure_logging(level=settings.log_level, as_json=settings.log_format == "json")
     # Bound first: an address that is taken should not be found out after a minute of loading.
     listener = open_listener(settings.host, settings.port)
-    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+    port = listener.getsockname()[1]
+    settings = with_admin_key(settings.model_copy(update={"port": port}))
     notes.print(
         "Milieu is starting; the embedded model takes half a minute."
         if not settings.vllm.urls

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adapters.pool import LiveAdapters
+from adapters.live import LiveAdapters
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 

@@ -21,15 +21,14 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from app.main import create_app
 from app.pipeline import Pipeline
 from app.plan import AnswerRequest, ArmRequest
 from app.resources import Resources
-from app.serving import make_server, open_listener
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
 from app.vllm_transport import KEEP_ALIVE_S
 from app.vllm_wire import score_body
+from benchmarks.served import served
 from survey_data.library import SurveyLibrary
 
 Call = Callable[[int], Awaitable[None]]
@@ -60,29 +59,17 @@ def main() -> None:
 
 async def run(settings: Settings, *, n_requests: int, n_rounds: int) -> None:
     """Start the service, measure, print."""
-    app = create_app(settings)
-    async with app.router.lifespan_context(app):
-        resources: Resources = app.state.resources
-        listener = open_listener("127.0.0.1", 0)
-        server = make_server(app)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        port = listener.getsockname()[1]
-        try:
-            # vLLM closes connections that were idle for 5 s.
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-            async with aiohttp.ClientSession(connector=connector) as session:
-                await measure(session, resources, port, n_requests=n_requests, n_rounds=n_rounds)
-        finally:
-            server.should_exit = True
-            await serving
+    async with served(settings) as (resources, url):
+        # vLLM closes connections that were idle for 5 s.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
+        async with aiohttp.ClientSession(connector=connector) as session:
+            await measure(session, resources, url, n_requests=n_requests, n_rounds=n_rounds)
 
 
 async def measure(
     session: aiohttp.ClientSession,
     resources: Resources,
-    port: int,
+    url: str,
     *,
     n_requests: int,
     n_rounds: int,
@@ -107,14 +94,14 @@ async def measure(
             await reply.read()
 
     async def through(i: int) -> None:
-        reply = await _answer(session, port, cases[i % len(cases)])
+        reply = await _answer(session, url, cases[i % len(cases)])
         for name, taken in reply["timings_ms"].items():
             steps.setdefault(name, []).append(taken)
 
     async def through_uncached(i: int) -> None:
         case = cases[i % len(cases)]
         # A text never seen before has no cached vector; its prompt is as long.
-        await _answer(session, port, case | {"question": f"{case['question']} ({next(fresh)})"})
+        await _answer(session, url, case | {"question": f"{case['question']} ({next(fresh)})"})
 
     calls: dict[str, Call] = {
         "direct to vLLM": direct,
@@ -164,9 +151,9 @@ async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, ob
 
 
 async def _answer(
-    session: aiohttp.ClientSession, port: int, case: dict[str, str]
+    session: aiohttp.ClientSession, url: str, case: dict[str, str]
 ) -> dict[str, dict[str, float]]:
-    async with session.post(f"http://127.0.0.1:{port}/answer", json=case) as reply:
+    async with session.post(f"{url}/answer", json=case) as reply:
         reply.raise_for_status()
         answer: dict[str, dict[str, float]] = json.loads(await reply.read())
         return answer

@@ -43,6 +43,13 @@ class Recipe:
     control: Control = Control.NONE
 
 
+class CultureAdapter(NamedTuple):
+    """Which adapter answers for a culture: an alpha-3 code and the name of one version."""
+
+    culture: str
+    adapter: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One question put to one respondent as the people of one culture.
@@ -52,6 +59,7 @@ class Ask:
         culture: alpha-3 code of the people who are to be met.
         order: `order[place]` is the index of the option that is shown there.
         seed: decides draws and random exemplars, and is the seed of a sampled answer.
+        adapter: the adapter that answers, None for the model as it is.
     """
 
     recipe: Recipe | None
@@ -59,6 +67,7 @@ class Ask:
     question: Question
     order: tuple[int, ...]
     seed: int = 0
+    adapter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +127,8 @@ class Respondent(Protocol):
 class Condition(NamedTuple):
     """A row of the results: a respondent, and how it is asked.
 
-    `cultures` are those that it answers as, None for all of a run's.
+    `cultures` are those that it answers as, None for all of a run's. `adapters` says which adapter
+    answers for each of them, where any do.
     """
 
     name: str
@@ -126,6 +136,7 @@ class Condition(NamedTuple):
     respondent: Respondent
     recipe: Recipe | None = None
     cultures: tuple[str, ...] | None = None
+    adapters: tuple[CultureAdapter, ...] = ()
 
 
 def digest_of(*parts: object) -> str:

@@ -88,6 +88,16 @@ class AnswersMissing(EvaluationError):
         )
 
 
+class GeneralQuestionsChanged(EvaluationError):
+    """A run asked general questions that are made otherwise by now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The general questions of the run are not those of this version. Score it with the "
+            "version that asked them, or start a new run."
+        )
+
+
 class BaselineInvalid(EvaluationError):
     """A gate has nothing to compare with."""
 

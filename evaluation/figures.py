@@ -47,6 +47,22 @@ class Steering(_Figures):
     own_best_share: float
 
 
+class Before(_Figures):
+    """What the model as it is did with the prompt that an adapter was asked with.
+
+    Attributes:
+        condition: the name of that condition.
+        gain: paired gain of the adapter over it in distribution similarity.
+        diversity, entropy: as in `ConditionFigures`, over the cultures that the adapter answered
+            as.
+    """
+
+    condition: str
+    gain: Interval | None
+    diversity: float | None
+    entropy: float | None
+
+
 class ConditionFigures(_Figures):
     """All figures of one condition.
 
@@ -54,11 +70,17 @@ class ConditionFigures(_Figures):
         over_plain: paired gain in distribution similarity over `plain`; None for `plain` itself
             and where `plain` was not asked.
         over_reference: the same over each reference, by its name.
+        over_method: of adapters, the same over the methods that they are best compared with.
+        before: of adapters, the model as it is with the same prompt, where it was asked.
         unreadable, refused: shares of answers, refusals among the unreadable ones.
         order_shift: mean total variation distance between the shares read in different option
             orders; None with one order.
         order_flips: share of questions whose chosen option depends on the order.
         diversity: mean distance between what two cultures chose, as a share of the scale.
+        entropy: mean entropy of the shares of an answer, as a part of the largest that so many
+            options can have; None where answers have no shares.
+        people_diversity, people_entropy: the same of the people of the cultures that the condition
+            answered as.
         n_cells: answers, one per culture and question.
         n_requests: different requests that they took; `plain` takes one for all cultures.
         prompt_tokens, completion_tokens: of those requests.
@@ -88,6 +110,12 @@ class ConditionFigures(_Figures):
     prompt_tokens: int
     completion_tokens: int
     not_steered: float
+    # With defaults, as figures from before they were measured are still baselines of a gate.
+    over_method: dict[str, Interval] = {}
+    before: Before | None = None
+    entropy: float | None = None
+    people_diversity: float | None = None
+    people_entropy: float | None = None
 
 
 class Section(_Figures):
@@ -99,7 +127,44 @@ class Section(_Figures):
     n_questions: int
     n_cells: int
     people_diversity: float | None
+    people_entropy: float | None = None
     conditions: tuple[ConditionFigures, ...]
+
+
+class AbilityFigures(_Figures):
+    """How the model, or a set of adapters on it, answered general questions.
+
+    Attributes:
+        adapters: the versions whose mean this is; none for the model as it is.
+        accuracy: share of right answers, unreadable ones counted as wrong.
+        log_probability: mean natural logarithm of the right label's share of all labels; None
+            where answers are text. It moves before an answer turns.
+        over_base, log_probability_over_base: paired differences to the model as it is; None for
+            itself.
+        by_kind: accuracy by kind of question.
+    """
+
+    name: str
+    adapters: tuple[str, ...]
+    accuracy: Interval
+    log_probability: Interval | None
+    over_base: Interval | None
+    log_probability_over_base: Interval | None
+    unreadable: float
+    by_kind: dict[str, float]
+
+
+class Ability(_Figures):
+    """Whether general abilities dropped: closed questions with one right answer.
+
+    `chance` and `chance_log_probability` are what guessing gives. The first of the weights is the
+    model as it is.
+    """
+
+    n_questions: int
+    chance: float
+    chance_log_probability: float
+    weights: tuple[AbilityFigures, ...]
 
 
 class SampleQuestion(_Figures):
@@ -138,7 +203,8 @@ class Figures(_Figures):
 
     `compared` is a hash over what was asked: two runs with the same one can be compared, culture by
     culture. `culture_names` gives the English name of each code. `settings` are the run's, for the
-    reader: label to value. The first section is over all cells.
+    reader: label to value. The first section is over all cells. `notes` say what a reader should
+    know before comparing conditions.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -152,3 +218,5 @@ class Figures(_Figures):
     sections: tuple[Section, ...]
     samples: tuple[SampleQuestion, ...]
     cultural_map: CulturalMap | None
+    ability: Ability | None = None
+    notes: tuple[str, ...] = ()

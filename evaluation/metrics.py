@@ -211,6 +211,20 @@ def diversity(positions: Floats) -> float:
     return math.fsum(means) / len(means) if means else math.nan
 
 
+def spread(shares: Floats, n_options: Ints) -> Floats:
+    """Return float64[r, q]: the entropy of each answer's shares, as a part of the largest possible.
+
+    0 where all of it is on one option, 1 where all options have the same share. Neither is better:
+    it is compared with people's. NaN where there are no shares.
+
+    Args:
+        shares: float64[r, q, n], 0 beyond a question's last option, NaN where there are none.
+        n_options: int64[q], each at least 2.
+    """
+    logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0.0)
+    return np.asarray(-(shares * logs).sum(axis=-1) / np.log2(n_options))
+
+
 def _pair(shares: Sequence[float], other: Sequence[float]) -> tuple[Floats, Floats]:
     if len(shares) != len(other):
         raise ValueError(f"{len(shares)} and {len(other)} shares; expected as many")

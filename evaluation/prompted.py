@@ -26,6 +26,7 @@ from survey_data.similarity import CultureSimilarity
 
 # As much room as the service leaves for a label.
 LABEL_TOKENS = 4
+PLAIN = Steering(Method.PLAIN)
 
 Build = Callable[[Steering], tuple[Message, ...]]
 
@@ -59,23 +60,38 @@ class Fit(NamedTuple):
 
 
 class LanguageModel(Protocol):
-    """What a run needs of a model; the application gives one over vLLM."""
+    """What a run needs of a model; the application gives one over vLLM.
+
+    `adapter` is the version that answers, None for the model as it is; tokens are the same.
+    """
 
     @property
     def name(self) -> str:
         """The model's name, part of every digest."""
 
-    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
-        """Return the prompt with as many exemplars as fit; None where not even none do."""
+    async def fit(
+        self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
+    ) -> Fit | None:
+        """Return the prompt with as many exemplars as fit; None where not even none do.
+
+        `bare` is what the prompt says where a method that shows exemplars is left with none.
+        """
 
     async def scores(self, labels: Sequence[str]) -> bool:
         """Return whether each label is one token, so that its log-probability can be had."""
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+    ) -> Response:
         """Return the labels' log-probabilities."""
 
     async def write(
-        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+        self,
+        messages: Sequence[Message],
+        *,
+        decoding: Decoding,
+        seed: int,
+        adapter: str | None = None,
     ) -> Response:
         """Return the answer in text."""
 
@@ -90,6 +106,23 @@ class Prompt(NamedTuple):
     labels: tuple[str, ...]
     read_text: bool
     seed: int
+    adapter: str | None = None
+
+    def how(self, decoding: Decoding) -> list[object]:
+        """Return what decides the answer besides the model and the messages, for a digest."""
+        how = [asdict(decoding), self.seed] if self.read_text else "logprobs"
+        return [self.labels, how, *([self.adapter] if self.adapter else [])]
+
+
+async def sent(model: LanguageModel, prompt: Prompt, decoding: Decoding) -> Response:
+    """Return what `model` answers; nothing where the question alone is too long for it."""
+    if not prompt.messages:
+        return Response()
+    if not prompt.read_text:
+        return await model.score(prompt.messages, prompt.labels, adapter=prompt.adapter)
+    return await model.write(
+        prompt.messages, decoding=decoding, seed=prompt.seed, adapter=prompt.adapter
+    )
 
 
 class PromptedModel:
@@ -149,37 +182,33 @@ class PromptedModel:
             steering,
             lambda some: survey_messages(shown, some),
             n_reply_tokens=self._decoding.max_tokens if read_text else LABEL_TOKENS,
+            bare=_bare(ask, steering),
         )
-        messages, kept = fit if fit is not None else ((), Steering(Method.PLAIN))
+        messages, kept = fit if fit is not None else ((), PLAIN)
         seed = ask.seed if read_text else 0
+        prompt = Prompt(messages, asked.labels, read_text, seed, ask.adapter)
         digest = digest_of(
             self._model.name,
             [[message.role, message.content] for message in messages] or question.key,
-            asked.labels,
-            [asdict(self._decoding), seed] if read_text else "logprobs",
+            *prompt.how(self._decoding),
         )
         return Request(
             digest,
-            Prompt(messages, asked.labels, read_text, seed),
+            prompt,
             shown=tuple(exemplar.question.key for exemplar in kept.exemplars),
             steered=_speaks(kept, steering),
         )
 
     async def respond(self, request: Request) -> Response:
         """Return what the model answers; nothing where the question alone is too long for it."""
-        prompt: Prompt = request.content
-        if not prompt.messages:
-            return Response()
-        if not prompt.read_text:
-            return await self._model.score(prompt.messages, prompt.labels)
-        return await self._model.write(prompt.messages, decoding=self._decoding, seed=prompt.seed)
+        return await sent(self._model, request.content, self._decoding)
 
     def _steering(self, ask: Ask) -> Steering:
         recipe = ask.recipe
         if recipe is None:
             raise ValueError("a prompt needs a recipe")
         if recipe.method is Method.PLAIN:
-            return Steering(Method.PLAIN)
+            return PLAIN
         catalogue = self._library.catalogue
         comparison = None
         if recipe.method.compares_cultures:
@@ -221,6 +250,13 @@ class PromptedModel:
         cells = (self._library.distribution(e.question.key, culture) for e in exemplars)
         pairs = zip(exemplars, cells, strict=True)
         return tuple(replace(e, distribution=cell) for e, cell in pairs if cell is not None)
+
+
+def _bare(ask: Ask, steering: Steering) -> Steering:
+    """Return what is left to say without exemplars: to an adapter, what it was trained on."""
+    if ask.adapter is None:
+        return PLAIN
+    return Steering(Method.PERSONA, culture=steering.culture)
 
 
 def _speaks(kept: Steering, wanted: Steering) -> bool:

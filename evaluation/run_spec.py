@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from evaluation.ability import AbilityPlan, AskedWeights
 from evaluation.asking import (
     Ask,
     Condition,
     ConditionKind,
     Control,
+    CultureAdapter,
     Recipe,
     Request,
     Respondent,
     Response,
     digest_of,
 )
-from evaluation.errors import RespondentFailed
+from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
+from evaluation.general_questions import general_questions, questions_sha256
 from evaluation.prompted import Decoding, ReadBy
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan
@@ -26,10 +29,15 @@ from retrieval.prompting import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 from survey_data.library import SurveyLibrary
 
+ABILITY = "general ability"
 CONTROL_NAMES = {
     Control.REVERSED: "answers reversed",
     Control.FOREIGN: "another culture",
 }
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class _Spec(BaseModel):
@@ -37,12 +45,54 @@ class _Spec(BaseModel):
 
 
 class ConditionSpec(_Spec):
-    """A condition without its respondent."""
+    """A condition without its respondent.
+
+    `adapter_set` is the label of the adapters that answer, empty where the model does as it is.
+    """
 
     name: str
     kind: ConditionKind
     recipe: Recipe | None = None
     cultures: tuple[str, ...] | None = None
+    # What a run without adapters has not stays out of its run.json, which names its folder.
+    adapter_set: str = Field("", exclude_if=_is_empty)
+
+
+class AdapterSetSpec(_Spec):
+    """Adapters that answer together, at most one for each culture.
+
+    Attributes:
+        adapters: the version that answers for each of the run's cultures that one serves.
+        left_out: the run's cultures that none of them serves.
+    """
+
+    label: str
+    adapters: tuple[CultureAdapter, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The names of the versions, each once."""
+        return tuple(dict.fromkeys(of.adapter for of in self.adapters))
+
+    @property
+    def cultures(self) -> tuple[str, ...]:
+        """The cultures that one of them serves."""
+        return tuple(of.culture for of in self.adapters)
+
+    def described(self) -> str:
+        """Return which version answers for whom."""
+        return "; ".join(
+            f"{version} for {', '.join(c for c, adapter in self.adapters if adapter == version)}"
+            for version in self.versions
+        )
+
+
+class AbilitySpec(_Spec):
+    """The general questions of a run; their hash tells whether this version has the same ones."""
+
+    seed: int
+    sha256: str
 
 
 class SectionSpec(_Spec):
@@ -69,6 +119,8 @@ class RunSpec(_Spec):
         asked_once: names of the conditions that average over option orders themselves.
         decoding: how answers are had; None where no model is asked by prompts.
         versions: of what answers and what measures.
+        adapter_sets: the adapters that answer under conditions of theirs.
+        ability: the general questions that are asked as well, if any.
     """
 
     respondent: str
@@ -89,14 +141,29 @@ class RunSpec(_Spec):
     decoding: Decoding
     min_label_mass: float
     versions: dict[str, str]
+    adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=_is_empty)
+    ability: AbilitySpec | None = Field(None, exclude_if=_is_empty)
 
     @property
     def compared(self) -> str:
         """A hash over what is asked, whoever answers: of runs that can be held to one another."""
         return digest_of(self.packs[self.pack], self.questions, self.n_orders, self.seeds)
 
+    @property
+    def adapter_versions(self) -> tuple[str, ...]:
+        """The names of all adapters that answer, each once."""
+        return tuple(dict.fromkeys(version for of in self.adapter_sets for version in of.versions))
+
     def plan(self, library: SurveyLibrary, respondents: dict[str, Respondent]) -> RunPlan:
-        """Return the plan of the run; a condition without a respondent here can't be asked."""
+        """Return the plan of the run; a condition without a respondent here can't be asked.
+
+        `respondents` are by the names of their conditions; general questions have theirs under
+        `ABILITY`.
+
+        Raises:
+            GeneralQuestionsChanged: the run asked general questions that this version has not.
+        """
+        adapters = {of.label: of.adapters for of in self.adapter_sets}
         return RunPlan(
             conditions=tuple(
                 Condition(
@@ -105,6 +172,7 @@ class RunSpec(_Spec):
                     respondents.get(of.name, _Absent(of.name)),
                     of.recipe,
                     of.cultures,
+                    adapters.get(of.adapter_set, ()),
                 )
                 for of in self.conditions
             ),
@@ -114,7 +182,17 @@ class RunSpec(_Spec):
             n_orders=self.n_orders,
             seeds=self.seeds,
             asked_once=frozenset(self.asked_once),
+            ability=self._ability(respondents.get(ABILITY, _Absent(ABILITY))),
         )
+
+    def _ability(self, respondent: Respondent) -> AbilityPlan | None:
+        if self.ability is None:
+            return None
+        questions = general_questions(self.ability.seed)
+        if questions_sha256(questions) != self.ability.sha256:
+            raise GeneralQuestionsChanged
+        sets = tuple(AskedWeights(of.label, of.versions) for of in self.adapter_sets)
+        return AbilityPlan(questions, sets, respondent)
 
     def section_plans(self) -> tuple[SectionPlan, ...]:
         """Return the sections of the report."""
@@ -145,6 +223,7 @@ class RunSpec(_Spec):
             "encoder": self.encoder,
             "references look at": f"{len(self.reference_cultures)} cultures of the pack",
         }
+        lines |= {f"adapters “{of.label}”": of.described() for of in self.adapter_sets}
         lines |= self.identity
         lines |= {f"version of {name}": version for name, version in self.versions.items()}
         return {name: value for name, value in lines.items() if value}
@@ -176,6 +255,20 @@ def recipes(
                 found.append(ConditionSpec(name=f"{name}, {words}", kind="control", recipe=changed))
     unique = {of.name: of for of in found}
     return tuple(sorted(unique.values(), key=lambda of: of.kind != "method"))
+
+
+def ability_spec(seed: int = 0) -> AbilitySpec:
+    """Return the general questions of this version."""
+    return AbilitySpec(seed=seed, sha256=questions_sha256(general_questions(seed)))
+
+
+def adapter_name(name: str, prompt: Method, *, label: str = "") -> str:
+    """Return the name of a condition of adapters, from that of the model with the same prompt.
+
+    `persona+icl, k=2` is `adapter+icl, k=2`, of adapters with a label `adapter+icl, label, k=2`.
+    """
+    method = prompt.replace(Method.PERSONA, "adapter", 1)
+    return ", ".join(filter(None, (method, label, name.removeprefix(prompt).removeprefix(", "))))
 
 
 def _shows(recipe: Recipe) -> bool:

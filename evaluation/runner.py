@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from evaluation.ability import AbilityPlan
 from evaluation.asking import Ask, Condition, Request
 from evaluation.reading import option_orders
 from evaluation.run_folder import Asked, AskKey, RunFolder, ask_key, asked_as
@@ -21,6 +22,7 @@ class RunPlan:
     Attributes:
         n_orders: option orders to average over, as far as the options have so many.
         asked_once: names of the conditions that average over orders themselves.
+        ability: the general questions that are asked as well, if any.
     """
 
     conditions: tuple[Condition, ...]
@@ -30,6 +32,7 @@ class RunPlan:
     n_orders: int = 1
     seeds: tuple[int, ...] = (0,)
     asked_once: frozenset[str] = frozenset()
+    ability: AbilityPlan | None = None
 
     def orders(self, condition: Condition, question: Question) -> tuple[tuple[int, ...], ...]:
         """Return the option orders that a condition shows a question in."""
@@ -49,17 +52,36 @@ class RunPlan:
 
     def asks(self, condition: Condition) -> Iterator[Ask]:
         """Yield the asks of one condition."""
-        for question in self.questions:
-            for culture in self.cultures_of(condition):
-                if self.library.distribution(question.key, culture) is None:
-                    continue
-                for order in self.orders(condition, question):
-                    for seed in self.seeds_of(condition):
-                        yield Ask(condition.recipe, culture, question, order, seed)
+        adapters = dict(condition.adapters)
+        for question, culture in self._cells(condition):
+            for order in self.orders(condition, question):
+                for seed in self.seeds_of(condition):
+                    adapter = adapters.get(culture)
+                    yield Ask(condition.recipe, culture, question, order, seed, adapter)
+
+    def work(self) -> Iterator[tuple[Condition, Ask]]:
+        """Yield every ask of the run with its condition."""
+        for condition in self.conditions:
+            for ask in self.asks(condition):
+                yield condition, ask
+        if self.ability is not None:
+            yield from self.ability.asks()
 
     def n_asks(self) -> int:
         """Return the number of asks of the run."""
-        return sum(1 for condition in self.conditions for _ in self.asks(condition))
+        return sum(1 for _ in self.work())
+
+    def _cells(self, condition: Condition) -> Iterator[tuple[Question, str]]:
+        cultures = self.cultures_of(condition)
+        # One adapter after the other, as a server may hold fewer than there are.
+        pairs = (
+            ((question, culture) for culture in cultures for question in self.questions)
+            if condition.adapters
+            else ((question, culture) for question in self.questions for culture in cultures)
+        )
+        for question, culture in pairs:
+            if self.library.distribution(question.key, culture) is not None:
+                yield question, culture
 
 
 class Progress(Protocol):
@@ -80,7 +102,7 @@ async def run(
         Whatever a respondent raises.
     """
     running = _Run(folder, progress)
-    work = _work(plan)  # one iterator for all workers: each ask is taken once
+    work = plan.work()  # one iterator for all workers: each ask is taken once
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(n_concurrent):
@@ -90,7 +112,7 @@ async def run(
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]
         raise first from failed
-    keys = (ask_key(condition.name, ask) for condition, ask in _work(plan))
+    keys = (ask_key(condition.name, ask) for condition, ask in plan.work())
     asked = {key: running.asked[key] for key in keys}
     folder.write_asks(asked.items())
     return asked
@@ -123,9 +145,3 @@ class _Run:
         self._n_sent += 1
         self._folder.add(request.digest, response)
         self._under_way.discard(request.digest)
-
-
-def _work(plan: RunPlan) -> Iterator[tuple[Condition, Ask]]:
-    for condition in plan.conditions:
-        for ask in plan.asks(condition):
-            yield condition, ask

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from evaluation import bootstrap
+from evaluation.ability import AbilityPlan, score_ability
 from evaluation.asking import Response
 from evaluation.cells import Cells, Row, read_cells
 from evaluation.cultural_map import Answers, cultural_map
-from evaluation.figures import CulturalMap, Figures, SampleQuestion
+from evaluation.figures import Ability, CulturalMap, Figures, SampleQuestion
 from evaluation.prompted import ReadBy
 from evaluation.reading import MIN_LABEL_MASS
 from evaluation.run_folder import Asked, AskKey
@@ -49,6 +50,7 @@ class About(NamedTuple):
     pack_title: str
     created: str
     settings: dict[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def score_run(
@@ -87,6 +89,20 @@ def score_run(
         sections=tuple(found),
         samples=tuple(_samples(plan, cells, sections[-1])),
         cultural_map=_cultural_map(plan, cells),
+        ability=_ability(plan.ability, tables, how),
+    )
+
+
+def _ability(plan: AbilityPlan | None, tables: Tables, how: Scoring) -> Ability | None:
+    if plan is None:
+        return None
+    return score_ability(
+        plan,
+        asked=tables.asked,
+        answers=tables.answers,
+        min_label_mass=how.min_label_mass,
+        n_draws=how.n_draws,
+        seed=how.seed,
     )
 
 

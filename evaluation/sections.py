@@ -13,8 +13,16 @@ from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
 from evaluation.bootstrap import Floats
 from evaluation.cells import Cells, people_positions, people_shares
+from evaluation.compared import compared_with, same_prompt
 from evaluation.errors import TooFewAnswers
-from evaluation.figures import ConditionFigures, CultureFigures, Interval, Section, Steering
+from evaluation.figures import (
+    Before,
+    ConditionFigures,
+    CultureFigures,
+    Interval,
+    Section,
+    Steering,
+)
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.steering import steering
@@ -55,14 +63,14 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
     part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)
-    people = metrics.diversity(people_positions(plan)[np.ix_(cultures, columns)])
     return Section(
         title=of.title,
         note=of.note,
         cultures=tuple(plan.cultures[i] for i in cultures),
         n_questions=len(columns),
         n_cells=int((~np.isnan(part.people[..., 0])).sum()),
-        people_diversity=_or_none(people),
+        people_diversity=part.people_diversity(),
+        people_entropy=part.people_entropy(),
         # Recorded answers may be of a culture that the section does not have.
         conditions=tuple(part.figures(c) for c in plan.conditions if part.answers(c)),
     )
@@ -90,6 +98,8 @@ class _Part:
         self._questions = [plan.questions[j] for j in columns]
         self._codes = [plan.cultures[i] for i in cultures]
         self.people = people_shares(plan)[np.ix_(cultures, columns)]
+        self._people_positions = people_positions(plan)[np.ix_(cultures, columns)]
+        self._n_options = np.array([len(question.options) for question in self._questions])
         self._weights = bootstrap.question_weights(len(columns), n_draws=n_draws, seed=seed)
         self._cells = {
             name: cells.part(
@@ -110,9 +120,8 @@ class _Part:
         """Return all figures of one condition."""
         cells = self._cells[condition.name]
         n_requests, prompt_tokens, completion_tokens = self._cost(condition)
-        over = {name: self._gain(cells, name) for name in self._references}
         is_plain = condition.name == PLAIN
-        is_steered = condition.kind in ("method", "control") and not is_plain
+        people = self._answered_as(cells)
         return ConditionFigures(
             name=condition.name,
             kind=condition.kind,
@@ -124,15 +133,15 @@ class _Part:
             over_plain=None if is_plain else self._gain(cells, PLAIN),
             over_reference={
                 name: gain
-                for name, gain in over.items()
-                if gain is not None and name != condition.name
+                for name in self._references
+                if name != condition.name and (gain := self._gain(cells, name)) is not None
             },
             unreadable=float(np.nanmean(cells.unreadable)),
             refused=float(np.nanmean(cells.refused)),
             order_shift=_mean_or_none(cells.order_shift),
             order_flips=_mean_or_none(cells.order_flips),
             diversity=self._diversity(cells),
-            steering=self._steering(cells) if is_steered else None,
+            steering=None if is_plain else self._steering(condition, cells),
             by_culture=dict(self._by_culture(cells)),
             by_topic=self._grouped(cells, [question.topic for question in self._questions]),
             by_n_options=self._grouped(cells, [len(q.options) for q in self._questions]),
@@ -141,6 +150,48 @@ class _Part:
             prompt_tokens=prompt_tokens,
             completion_tokens=completion_tokens,
             not_steered=float(np.nanmean(cells.not_steered)),
+            over_method=dict(self._over_methods(condition)),
+            before=self._before(condition),
+            entropy=self._entropy(cells.shares),
+            people_diversity=self.people_diversity(people),
+            people_entropy=self.people_entropy(people),
+        )
+
+    def people_diversity(self, rows: Sequence[int] | None = None) -> float | None:
+        """Return how far apart people are, of all cultures or of those in `rows`."""
+        chosen = slice(None) if rows is None else list(rows)
+        return _or_none(metrics.diversity(self._people_positions[chosen]))
+
+    def people_entropy(self, rows: Sequence[int] | None = None) -> float | None:
+        """Return how far people's answers are spread, of all cultures or of those in `rows`."""
+        return self._entropy(self.people[slice(None) if rows is None else list(rows)])
+
+    def _entropy(self, shares: Floats) -> float | None:
+        known = shares[~np.isnan(shares)]
+        # Shares of one option are text that was read, or an option without shares.
+        if not ((known > 0.0) & (known < 1.0)).any():
+            return None
+        return _or_none(bootstrap.mean_of(metrics.spread(shares, self._n_options)))
+
+    def _over_methods(self, condition: Condition) -> Iterable[tuple[str, Interval]]:
+        for name in compared_with(condition, self._tables.plan.conditions):
+            gain = self._gain(self._cells[condition.name], name)
+            if gain is not None:
+                yield name, gain
+
+    def _before(self, condition: Condition) -> Before | None:
+        name = same_prompt(condition, self._tables.plan.conditions)
+        if name is None:
+            return None
+        cells, before = self._cells[condition.name], self._cells[name]
+        cultures = {row.culture for row in cells.rows}
+        rows = [i for i, row in enumerate(before.rows) if row.culture in cultures]
+        same = before.part(rows, range(len(self._questions)))
+        return Before(
+            condition=name,
+            gain=self._gain(cells, name),
+            diversity=self._diversity(same) if rows else None,
+            entropy=self._entropy(same.shares),
         )
 
     def _sure(self, values: Floats) -> Interval:
@@ -187,6 +238,11 @@ class _Part:
                 found[group] = values
         return found
 
+    def _answered_as(self, cells: Cells) -> list[int]:
+        """Return the places of the section's cultures that a condition answered as."""
+        cultures = {row.culture for row in cells.rows}
+        return [i for i, code in enumerate(self._codes) if code in cultures]
+
     def _first_seed(self, cells: Cells) -> list[int]:
         rows = (_row_of(cells, code, cells.rows[0].seed) for code in self._codes)
         return [row for row in rows if row is not None]
@@ -194,12 +250,13 @@ class _Part:
     def _diversity(self, cells: Cells) -> float | None:
         return _or_none(metrics.diversity(cells.position[self._first_seed(cells)]))
 
-    def _steering(self, cells: Cells) -> Steering | None:
-        rows = self._first_seed(cells)
-        codes = [cells.rows[row].culture for row in rows]
-        if codes != self._codes:
+    def _steering(self, condition: Condition, cells: Cells) -> Steering | None:
+        if condition.kind not in ("method", "control"):
             return None
-        return steering(codes, cells.shares[rows], self.people)
+        codes = [self._codes[i] for i in self._answered_as(cells)]
+        return steering(
+            codes, cells.shares[self._first_seed(cells)], self.people[self._answered_as(cells)]
+        )
 
     def _cost(self, condition: Condition) -> tuple[int, int, int]:
         """Return requests, prompt tokens and completion tokens of this section's answers."""

@@ -12,11 +12,12 @@ from typing import NamedTuple
 import pytest
 
 from app.local_vllm import LocalVllm
-from app.vllm_command import LocalVllmOptions
+from app.vllm_command import LocalVllmOptions, LoraOptions
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = REPOSITORY / "mini_model" / "weights"
 START_DEADLINE_S = 280.0
+MAX_CPU_LORAS = 3
 
 
 class ServedVllm(NamedTuple):
@@ -26,6 +27,15 @@ class ServedVllm(NamedTuple):
     api_key: str
     model: str
     max_model_len: int
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder for what is kept, of this process and those that it starts; not the user's own."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MILIEU_DATA_FOLDER", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -49,13 +59,17 @@ def vllm_model_dir() -> Path:
 def real_vllm(
     vllm_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServedVllm]:
-    """The real vLLM with the embedded model, started once for all tests.
+    """The real vLLM with the embedded model and room for adapters, started once for all tests.
 
     It is supervised from a thread with a loop of its own: each test has another loop.
     """
     log_file = tmp_path_factory.mktemp("vllm") / "vllm.log"
     options = LocalVllmOptions(
-        vllm_model_dir, "milieu-mini", log_file, start_deadline_s=START_DEADLINE_S
+        vllm_model_dir,
+        "milieu-mini",
+        log_file,
+        lora=LoraOptions(max_loras=2, max_rank=16, max_cpu_loras=MAX_CPU_LORAS),
+        start_deadline_s=START_DEADLINE_S,
     )
     vllm = LocalVllm(options)
     loop = asyncio.new_event_loop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.errors import AdapterError
@@ -63,3 +64,50 @@ class BaseUnfit(CultureSpaError):
             "a chat template that puts the assistant's text right after the generation prompt."
         )
         self.base = base
+
+
+class QuestionsInvalid(CultureSpaError):
+    """A file that was named as questions holds none that can be used."""
+
+    def __init__(self, file: Path, found: str) -> None:
+        super().__init__(
+            f"{file}: found {found}, expected questions: JSON lines as `milieu culturespa "
+            "generate` and `filter` write them. The gzip file that CultureSPA released goes "
+            "through `milieu culturespa filter` first."
+        )
+        self.file = file
+
+
+class NoQuestionWritten(CultureSpaError):
+    """The model's replies hold no question, so it cannot write a survey."""
+
+    def __init__(self, model: str, *, n_replies: int, outcomes: str) -> None:
+        super().__init__(
+            f"{model} wrote no question in {n_replies} replies (found {outcomes}), expected JSON "
+            "with a question and its options. Serve an instruct model (MILIEU_VLLM__URLS), or "
+            "bring questions: `milieu culturespa run --questions FILE`, or `--from-survey`."
+        )
+        self.model = model
+
+
+class TrainingUnavailable(CultureSpaError):
+    """A package that trains is not installed."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(
+            f"Found no {missing}, expected what trains adapters. Install Milieu with the extras "
+            "'train' and 'adapters'."
+        )
+
+
+class TrainingFailed(CultureSpaError):
+    """The process that trains ended before it was done."""
+
+    def __init__(self, status: int, *, log_lines: Sequence[str], log_file: Path) -> None:
+        last = "\n".join(f"  {line}" for line in log_lines)
+        super().__init__(
+            f"Training ended with status {status}, expected 0; the same command goes on from the "
+            f"last checkpoint. The last lines of {log_file} are:\n{last or '  (none)'}"
+        )
+        self.status = status
+        self.log_lines = tuple(log_lines)

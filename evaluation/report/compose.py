@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from evaluation.figures import Figures, Section
 from evaluation.report import tables
+from evaluation.report.ability_part import ability_part
 from evaluation.report.document import Block, Document, Part, Text
 from evaluation.report.map_plot import map_plot
 from evaluation.report.numbers import counted
 from evaluation.report.plots import conditions_plot, cultures_plot, steering_plot
 from evaluation.report.sample_plots import sample_plots
+from evaluation.report.spread_plot import spread_plot
 from evaluation.report.summary import summary
 
 
@@ -19,6 +21,8 @@ def compose(figures: Figures) -> Document:
         _section_part(section, figures.culture_names, name=f"section-{number}")
         for number, section in enumerate(figures.sections, start=1)
     ]
+    if figures.ability is not None:
+        parts.append(ability_part(figures.ability))
     if samples := sample_plots(figures):
         parts.append(Part("Sample questions", (Text(_SAMPLES), *samples)))
     if chart := map_plot(figures, name="cultural-map"):
@@ -51,7 +55,10 @@ def _section_part(section: Section, names: dict[str, str], *, name: str) -> Part
         conditions_plot(section, name=f"{name}-conditions"),
         tables.results(section),
         tables.gains(section),
+        tables.before_and_after(section),
+        tables.over_methods(section),
         cultures_plot(section, names, name=f"{name}-cultures"),
+        spread_plot(section, name=f"{name}-spread"),
         steering_plot(section, name=f"{name}-steering"),
         tables.steerability(section),
         tables.reading(section),

@@ -25,6 +25,11 @@ FEW_QUESTIONS = 30
 _FEW = (
     " These are few questions: intervals over them are too short, and what they show may be chance."
 )
+_TUNING = (
+    "What adapters changed, against the model as it is with the same prompt, and against what else "
+    "they compete with. Tuning may bring answers nearer to people and yet make cultures more alike "
+    "than they are."
+)
 _VERDICTS = ("beats", "does not differ from", "is worse than")
 _COUNTED = {
     "beats": "beat it",
@@ -44,6 +49,10 @@ def summary(figures: Figures) -> tuple[Block, ...]:
     statements = comparisons(first)
     if statements:
         blocks += [Text(_how_compared(), lead="Compared one by one."), Points(statements)]
+    if tuned := before_and_after(first):
+        blocks += [Text(_TUNING, lead="Before and after tuning."), Points(tuned)]
+    if figures.notes:
+        blocks.append(Points(figures.notes))
     for section in others:
         blocks.append(Text(_best(section), lead=f"{section.title}."))
     blocks.append(Text(SIMILARITY_MEANING, lead="Distribution similarity."))
@@ -83,11 +92,34 @@ def comparisons(section: Section) -> tuple[str, ...]:
         against = _against(condition)
         if not against:
             continue
-        told = {name: f"“{name}” ({interval(gain)})" for name, gain in against.items()}
-        clauses = _by_verdict(against, told)
+        clauses = _by_verdict(against, _told(against))
         kind = "The control " if condition.kind == "control" else ""
         statements.append(f"{kind}“{condition.name}” {'; '.join(clauses)}.")
     return tuple(statements)
+
+
+def before_and_after(section: Section) -> tuple[str, ...]:
+    """Return a statement for each condition of adapters: what it is compared with, and how."""
+    statements = []
+    for c in section.conditions:
+        clauses = _by_verdict(c.over_method, _told(c.over_method))
+        if c.before is not None and None not in (c.before.diversity, c.diversity):
+            clauses.append(
+                f"the diversity of cultures went from {percent(c.before.diversity)} to "
+                f"{percent(c.diversity)} of the scale (people {percent(c.people_diversity)})"
+            )
+        if c.before is not None and None not in (c.before.entropy, c.entropy):
+            clauses.append(
+                f"entropy from {decimal(c.before.entropy)} to {decimal(c.entropy)} "
+                f"(people {decimal(c.people_entropy)})"
+            )
+        if clauses:
+            statements.append(f"“{c.name}” {'; '.join(clauses)}.")
+    return tuple(statements)
+
+
+def _told(gains: Mapping[str, Interval]) -> dict[str, str]:
+    return {name: f"“{name}” ({interval(gain)})" for name, gain in gains.items()}
 
 
 def _by_verdict(gains: Mapping[str, Interval], told: Mapping[str, str]) -> list[str]:
@@ -125,6 +157,9 @@ def _best(section: Section) -> str:
     methods = _methods(section)
     if not methods:
         return "No method was asked."
+    # One that answered as fewer cultures had other questions, maybe easier ones.
+    most = max(len(c.by_culture) for c in methods)
+    methods = [c for c in methods if len(c.by_culture) == most]
     best = max(methods, key=lambda c: c.similarity.value)
     similarity = f"a distribution similarity of {interval(best.similarity)}"
     first = (
@@ -184,8 +219,8 @@ def _not_steered(section: Section) -> str:
     if not parts:
         return ""
     return (
-        "In some prompts no exemplar had room, so that they do not speak for the culture: "
-        f"{listed(parts)}."
+        "In some prompts no exemplar had room, so that they do not speak for the culture, or only "
+        f"by the adapter: {listed(parts)}."
     )
 
 

@@ -69,14 +69,78 @@ def steerability(section: Section) -> Table | None:
     told = [c for c in section.conditions if c.steering or c.diversity is not None]
     if not told:
         return None
-    people = ("People", ABSENT, ABSENT, decimal(section.people_diversity))
+    people = ("People", ABSENT, ABSENT, decimal(section.people_diversity), ABSENT,
+              decimal(section.people_entropy), ABSENT)  # fmt: skip
     return Table(
         "Do answers change with the culture?",
-        ("Condition", "Own culture fits best", "Mean rank of own culture", "Diversity"),
+        (
+            "Condition",
+            "Own culture fits best",
+            "Mean rank of own culture",
+            "Diversity",
+            "of people",
+            "Entropy",
+            "of people",
+        ),
         (RowGroup("", (people,)), *_by_kind(told, _steerability_cells)),
         note="Own culture fits best: share of cultures whose people are the ones nearest to the "
         "answers given as that culture. Mean rank: 1 is best. Diversity: mean distance between "
-        "what two cultures chose, as a part of the scale; nearest to people's is best.",
+        "what two cultures chose, as a part of the scale. Entropy: how far the shares of an answer "
+        "are spread over its options, 0 all on one, 1 even. Of both, nearest to people's is best; "
+        "of people: those of the cultures that the condition answered as.",
+    )
+
+
+def before_and_after(section: Section) -> Table | None:
+    """Return what tuning changed at the same prompt; None without adapters and such a prompt."""
+    rows = [
+        (
+            c.name,
+            of.condition,
+            interval(of.gain),
+            _change(of.diversity, c.diversity),
+            decimal(c.people_diversity),
+            _change(of.entropy, c.entropy),
+            decimal(c.people_entropy),
+        )
+        for c in section.conditions
+        if (of := c.before) is not None
+    ]
+    if not rows:
+        return None
+    return Table(
+        "Before and after tuning, with the same prompt",
+        (
+            "Adapters",
+            "Before",
+            "Gain in distribution similarity",
+            "Diversity",
+            "of people",
+            "Entropy",
+            "of people",
+        ),
+        (RowGroup("", tuple(rows)),),
+        note="Over the cultures that the adapters serve. Tuning tends to make cultures more alike "
+        "(less diversity) and answers more certain (less entropy) than people are, which a gain in "
+        f"similarity does not show. {_INTERVALS}",
+    )
+
+
+def over_methods(section: Section) -> Table | None:
+    """Return the gains of adapters over what they are best compared with; None without any."""
+    rows = [
+        (c.name, name, interval(gain))
+        for c in section.conditions
+        for name, gain in c.over_method.items()
+    ]
+    if not rows:
+        return None
+    return Table(
+        "Adapters compared, pair by pair",
+        ("Adapters", "Compared with", "Gain in distribution similarity"),
+        (RowGroup("", tuple(rows)),),
+        note="Paired by question, over the cultures that both answered as; above zero the first is "
+        f"nearer to people. {_INTERVALS}",
     )
 
 
@@ -208,10 +272,23 @@ def _by_kind(
 def _steerability_cells(condition: ConditionFigures) -> tuple[str, ...]:
     steering = condition.steering
     if steering is None:
-        return (ABSENT, ABSENT, decimal(condition.diversity))
+        return (ABSENT, ABSENT, *_spread_cells(condition))
     ranks = steering.ranks.values()
     mean_rank = f"{sum(ranks) / len(ranks):.1f} of {len(steering.cultures)}" if ranks else ABSENT
-    return (percent(steering.own_best_share), mean_rank, decimal(condition.diversity))
+    return (percent(steering.own_best_share), mean_rank, *_spread_cells(condition))
+
+
+def _spread_cells(condition: ConditionFigures) -> tuple[str, ...]:
+    return (
+        decimal(condition.diversity),
+        decimal(condition.people_diversity),
+        decimal(condition.entropy),
+        decimal(condition.people_entropy),
+    )
+
+
+def _change(before: float | None, after: float | None) -> str:
+    return f"{decimal(before)} \N{RIGHTWARDS ARROW} {decimal(after)}"
 
 
 def _per_answer(condition: ConditionFigures) -> str:

@@ -150,6 +150,40 @@ async def test_what_proves_wrong_is_unloaded_everywhere_and_not_served() -> None
     assert hot.loaded == ("good@1",)
 
 
+async def test_what_a_server_fell_silent_over_is_not_left_on_it_unproven() -> None:
+    servers = PaperServer("a"), PaperServer("b")
+    n_asked = 0
+
+    async def prove(server: LoraServer, name: str) -> None:
+        nonlocal n_asked
+        if server.url == "b":
+            n_asked += 1
+            if n_asked == 1:
+                raise LoraServerSilent("b", "timeout")
+
+    hot = swap(*servers, prove=prove)
+    await use(hot, "de@1")
+    assert [set(server.has) for server in servers] == [{"de@1"}, set()]
+    await hot.reconcile()
+
+    assert n_asked == 2
+    assert set(servers[1].has) == {"de@1"}
+
+
+async def test_a_retired_version_that_is_wanted_again_stays() -> None:
+    server = PaperServer()
+    hot = swap(server)
+    is_wanted = False
+
+    async with hot.lease("de@1"):
+        retiring = asyncio.create_task(hot.retire("de@1", is_wanted=lambda: is_wanted))
+        await asyncio.sleep(0.01)
+        is_wanted = True
+    await retiring
+
+    assert set(server.has) == {"de@1"}
+
+
 async def test_one_silent_server_does_not_stop_the_others() -> None:
     up, down = PaperServer("up"), PaperServer("down")
     down.is_down = True
@@ -188,11 +222,15 @@ async def test_a_restarted_server_gets_its_adapters_back() -> None:
 
 async def test_strays_of_ours_are_cleared_and_others_left_alone() -> None:
     server = PaperServer()
-    server.has = {"old@1": FOLDER, "somebody-elses": FOLDER}
+    hot = swap(server, capacity=1)
+    await use(hot, "old@1")
+    await use(hot, "new@1")
+    # As if the server had been silent when the old one was unloaded.
+    server.has["old@1"] = server.has["of-another-service@1"] = FOLDER
 
-    await swap(server).reconcile()
+    await hot.reconcile()
 
-    assert set(server.has) == {"somebody-elses"}
+    assert set(server.has) == {"new@1", "of-another-service@1"}
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -12,7 +12,6 @@ from app.settings import Settings
 from mini_model.weights import WEIGHTS
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.app.service import settings_for
-from tests.fakes.vllm import MODEL
 
 
 def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: object) -> Settings:
@@ -24,14 +23,12 @@ def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: ob
     return settings_for(url, cache_folder, data_folder=folder, vllm=vllm, **overrides)
 
 
-def add_adapter(
-    settings: Settings, name: str, cultures: Sequence[str], *, seed: int = 0, scale: float = 1.0
-) -> str:
+def add_adapter(settings: Settings, name: str, cultures: Sequence[str], *, seed: int = 0) -> str:
     """Add an adapter of random weights to the registry of `settings`; return its version name."""
     base = read_base_model(settings.vllm.model_path, name=settings.model)
-    tensors = {key: value * scale for key, value in lora_tensors(base, seed=seed).items()}
     source = settings.data_folder / f"source-{name}-{seed}"
-    write_lora(source, tensors, lora_config(base_model_name_or_path=MODEL))
+    config = lora_config(base_model_name_or_path=settings.model)
+    write_lora(source, lora_tensors(base, seed=seed), config)
     manifest = AdapterRegistry(settings.adapters_folder).add(
         source,
         base=base,

@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from adapters.errors import AdapterError
+from adapters.errors import AdapterError, RegistryInvalid
 from app.errors import AppError
-from adapters.errors import RegistryInvalid
 from app.problems import INTERNAL, PROBLEMS, kind_of
 from evaluation.errors import EvaluationError
 from retrieval.errors import RetrievalError

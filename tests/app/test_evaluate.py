@@ -20,6 +20,7 @@ from app.evaluation_plan import EvaluateOptions
 from app.respondents import patiently
 from evaluation.errors import RespondentFailed
 from evaluation.figures import ConditionFigures, Figures
+from experiments.arm import ArmMethod
 from retrieval.prompting import Method
 from survey_data.cultures import read_catalogue
 from survey_data.importers.culturespa_release import import_survey
@@ -349,7 +350,7 @@ async def test_a_busy_server_is_asked_again(
 ) -> None:
     fake.script(*[Scripted(status=503)] * 4)
     options = EvaluateOptions(
-        cultures=("DE",), methods=(Method.PLAIN,), n_questions=2, out=tmp_path / "run"
+        cultures=("DE",), methods=(ArmMethod.PLAIN,), n_questions=2, out=tmp_path / "run"
     )
 
     found = await evaluated(make_settings(), options)

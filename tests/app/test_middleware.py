@@ -96,6 +96,58 @@ async def test_whether_it_lives_and_is_ready_needs_no_key(make_settings: MakeSet
             assert (await client.get(path)).status_code == 200
 
 
+ADMINS = ("/v1/adapters", "/v1/adapters/", "/v1/adapters/x", "/v1/adapters/x/activate")
+
+
+@pytest.mark.parametrize("api_keys", ["", "user"])
+async def test_what_is_an_admins_needs_an_admin_key(
+    make_settings: MakeSettings, api_keys: str
+) -> None:
+    async with opened(make_settings(api_keys=api_keys, admin_keys="root, other")) as client:
+        for path in ADMINS:
+            for headers in ({}, {"X-API-Key": "wrong"}, {"Authorization": "Bearer "}):
+                reply = await client.get(path, headers=headers)
+                assert reply.status_code == 401, (path, headers)
+                assert reply.json()["detail"].startswith("Send an admin key as ")
+            reply = await client.get(path, headers={"X-API-Key": "user"})
+            assert reply.status_code == (403 if api_keys else 401)
+            reply = await client.get(path, headers={"X-API-Key": "other"})
+            assert reply.status_code not in (401, 403)
+
+
+async def test_an_ordinary_key_is_told_that_it_is_none(make_settings: MakeSettings) -> None:
+    async with opened(make_settings(api_keys="user", admin_keys="root")) as client:
+        reply = await client.delete("/v1/adapters/x", headers={"Authorization": "Bearer user"})
+
+    assert reply.status_code == 403
+    assert reply.json()["type"] == "urn:milieu:problem:admin-key-refused"
+    assert "MILIEU_ADMIN_KEYS" in reply.json()["detail"]
+    assert "root" not in reply.text
+
+
+async def test_an_admin_key_opens_everything(make_settings: MakeSettings) -> None:
+    async with opened(make_settings(api_keys="user", admin_keys="root")) as client:
+        for path in ("/v1/cultures", "/metrics", "/openapi.json"):
+            for key in ("user", "root"):
+                reply = await client.get(path, headers={"X-API-Key": key})
+                assert reply.status_code == 200, (path, key)
+            assert (await client.get(path)).status_code == 401
+
+
+async def test_without_an_admin_key_nobody_is_an_admin(make_settings: MakeSettings) -> None:
+    async with opened(make_settings()) as client:
+        for headers in ({}, {"X-API-Key": ""}, {"Authorization": "Bearer "}):
+            assert (await client.get("/v1/adapters", headers=headers)).status_code == 401
+        assert (await client.get("/v1/cultures")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path", ["//v1/adapters", "/V1/adapters", "/v1//adapters", "/v1/adapters%2f", "/v1/./adapters"]
+)
+def test_no_other_spelling_of_a_path_leads_there(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code in (401, 404)
+
+
 @asynccontextmanager
 async def connection(url: str) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     host, port = url.removeprefix("http://").split(":")

@@ -98,23 +98,29 @@ class PaperModel:
         self, *, room: int = 99, dies_after: int | None = None, text: str | None = None
     ) -> None:
         self.asked: list[tuple[Message, ...]] = []
+        self.asked_adapters: list[str | None] = []
         self.n_under_way = self.most_under_way = 0
         self._room, self._dies_after, self._text = room, dies_after, text
 
-    async def fit(self, steering: Steering, build: Build, *, n_reply_tokens: int) -> Fit | None:
+    async def fit(
+        self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
+    ) -> Fit | None:
         if self._room < 0:
             return None
         kept = replace(steering, exemplars=steering.exemplars[: self._room])
         if steering.exemplars and not kept.exemplars:
-            kept = Steering(Method.PLAIN)
+            kept = bare
         return Fit(build(kept), kept)
 
     async def scores(self, labels: Sequence[str]) -> bool:
         return self._text is None
 
-    async def score(self, messages: Sequence[Message], labels: Sequence[str]) -> Response:
-        await self._busy(messages)
-        text = "|".join(message.content for message in messages)
+    async def score(
+        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+    ) -> Response:
+        await self._busy(messages, adapter)
+        said_by = [adapter] if adapter else []
+        text = "|".join([*said_by, *(message.content for message in messages)])
         weights = [self._weight(f"{text}|{label}") for label in labels]
         total = sum(weights)
         return Response(
@@ -124,15 +130,21 @@ class PaperModel:
         )
 
     async def write(
-        self, messages: Sequence[Message], *, decoding: Decoding, seed: int
+        self,
+        messages: Sequence[Message],
+        *,
+        decoding: Decoding,
+        seed: int,
+        adapter: str | None = None,
     ) -> Response:
-        await self._busy(messages)
+        await self._busy(messages, adapter)
         return Response(text=self._text, prompt_tokens=10, completion_tokens=3)
 
-    async def _busy(self, messages: Sequence[Message]) -> None:
+    async def _busy(self, messages: Sequence[Message], adapter: str | None) -> None:
         if self._dies_after is not None and len(self.asked) >= self._dies_after:
             raise ConnectionError("the model is gone")
         self.asked.append(tuple(messages))
+        self.asked_adapters.append(adapter)
         self.n_under_way += 1
         self.most_under_way = max(self.most_under_way, self.n_under_way)
         await asyncio.sleep(0)

@@ -68,6 +68,8 @@ class FakeVllm:
     Attributes:
         received: every request, in order of arrival.
         adapters: name and path of the adapters that are loaded.
+        refuses: names of adapters that it does not load.
+        idle: names of adapters that it loads, and then answers as if it had not.
         delay_s: time before an answer begins.
         chunk_delay_s: time that each word takes.
         n_running: chats that are being answered now.
@@ -86,6 +88,8 @@ class FakeVllm:
         self.n_left = 0
         self._script: deque[Scripted] = deque()
         self.adapters: dict[str, str] = {}
+        self.refuses: set[str] = set()
+        self.idle: set[str] = set()
         self._cached: set[str] = set()
         routes = [
             Route("/health", self._health),
@@ -126,6 +130,8 @@ class FakeVllm:
 
     async def _load(self, request: Request) -> Response:
         body = self._keep(request, await request.json())
+        if body["lora_name"] in self.refuses:
+            return _error(404, f"No adapter found for {body['lora_path']}", kind="NotFoundError")
         self.adapters[body["lora_name"]] = body["lora_path"]
         return PlainTextResponse(f"Success: LoRA adapter '{body['lora_name']}' added successfully.")
 
@@ -163,7 +169,7 @@ class FakeVllm:
         if refused := self._check_model(body) or self._check_tokens(body, n_prompt):
             return refused
         # An adapter answers otherwise than the model that it is on.
-        said = prompt if body["model"] == self.model else f"{body['model']}|{prompt}"
+        said = prompt if body["model"] in self.idle | {self.model} else f"{body['model']}|{prompt}"
         answer = _Answer(body, said, n_prompt, self._n_cached(body, prompt))
         self.n_running += 1
         if body.get("stream"):

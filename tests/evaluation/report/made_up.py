@@ -8,6 +8,9 @@ from pathlib import Path
 
 from evaluation.asking import ConditionKind
 from evaluation.figures import (
+    Ability,
+    AbilityFigures,
+    Before,
     ConditionFigures,
     CulturalMap,
     CultureFigures,
@@ -216,3 +219,45 @@ def rendered(made: Figures, folder: Path) -> tuple[str, str]:
     """Return report.html and report.md of `made`."""
     write_report(made, folder)
     return (folder / "report.html").read_text(), (folder / "report.md").read_text()
+
+
+def tuned(*, base_accuracy: float = 0.8) -> Figures:
+    """Return small figures with a condition of adapters, and general ability that dropped."""
+    made = small(name="plain")
+    (part,) = made.sections
+    plain, persona = part.conditions
+    adapter = persona.model_copy(
+        update={
+            "name": "adapter, joint",
+            "over_method": {"persona": gain(0.03), "adapter, first": gain(-0.002)},
+            "before": Before(condition="persona", gain=gain(0.03), diversity=0.12, entropy=0.9),
+            "diversity": 0.05,
+            "people_diversity": 0.22,
+            "entropy": 0.5,
+            "people_entropy": 0.7,
+        }
+    )
+    section = part.model_copy(update={"conditions": (plain, persona, adapter)})
+    base = AbilityFigures(
+        name="base model",
+        adapters=(),
+        accuracy=gain(base_accuracy, 0.05),
+        log_probability=gain(-0.6, 0.1),
+        over_base=None,
+        log_probability_over_base=None,
+        unreadable=0.0,
+        by_kind={"sums": base_accuracy, "days": base_accuracy},
+    )
+    joint = base.model_copy(
+        update={
+            "name": "joint",
+            "adapters": ("a@00000001",),
+            "over_base": gain(-0.01, 0.02),
+            "log_probability_over_base": gain(-0.2, 0.1),
+        }
+    )
+    ability = Ability(
+        n_questions=288, chance=0.25, chance_log_probability=-1.386, weights=(base, joint)
+    )
+    notes = ("Adapters “joint” serve no KEN.",)
+    return made.model_copy(update={"sections": (section,), "ability": ability, "notes": notes})

@@ -76,7 +76,7 @@ def test_pictures_are_described_and_tables_have_headers(folder: Path) -> None:
     page = ElementTree.fromstring((folder / "report.html").read_text())
     figures_shown = list(page.iter("figure"))
 
-    assert len(figures_shown) == 10  # 3 per section, 3 samples, the map
+    assert len(figures_shown) == 12  # 4 per section, 3 samples, the map
     for figure in figures_shown:
         (described,) = [e for e in figure.iter() if e.get("role") == "img"]
         assert described.get("aria-label")
@@ -88,7 +88,7 @@ def test_pictures_are_described_and_tables_have_headers(folder: Path) -> None:
 def test_the_markdown_refers_to_plots_that_are_there_and_are_svg(folder: Path) -> None:
     paths = re.findall(r"\]\((plots/[^)]+)\)", (folder / "report.md").read_text())
 
-    assert len(paths) == 10
+    assert len(paths) == 12
     for path in paths:
         assert ElementTree.parse(folder / path).getroot().tag.endswith("svg")
     assert {path.name for path in (folder / "plots").iterdir()} == {Path(p).name for p in paths}

@@ -1,0 +1,383 @@
+"""Adapters on running servers: what is active, and how it changes while requests are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from adapters.active import active_of
+from adapters.canary import largest_difference_nat
+from adapters.errors import (
+    AdapterError,
+    AdapterForOthers,
+    AdaptersBusy,
+    AdapterUnknown,
+    LoraServerSilent,
+)
+from adapters.hot_swap import HotSwap, SwapCounts
+from adapters.manifest import AdapterManifest, Canary
+from adapters.proving import Prover
+from adapters.registry import AdapterRegistry
+from survey_data.cultures import Culture
+
+logger = logging.getLogger(__name__)
+
+# A version that could not be loaded is left alone for as long.
+REST_S = 30.0
+# A change that is under way when the service ends gets as long.
+CLOSE_S = 5.0
+T = TypeVar("T")
+
+
+class AdapterState(NamedTuple):
+    """An adapter of the registry, the cultures that it is active for, and what is done with it.
+
+    `effect_nat` is the largest change of a canary's log-probability, None where none was measured.
+    """
+
+    manifest: AdapterManifest
+    cultures: tuple[str, ...]
+    is_loaded: bool
+    effect_nat: float | None
+
+
+class _Broken(NamedTuple):
+    """Why a version could not be loaded, and until when (monotonic) it is not tried again."""
+
+    error: AdapterError
+    until_s: float
+
+
+class LiveAdapters:
+    """The adapters of a registry on running servers: what is active, and how it changes.
+
+    Every change is blue/green. The new version is loaded, warmed up and proven while the old one
+    answers; then the registry is told, and the alias is switched by one assignment. Requests that
+    run finish on the old version, which is unloaded after the last of them. A change that was begun
+    is carried through, even where whoever asked for it does not wait.
+    """
+
+    def __init__(self, registry: AdapterRegistry, hot: HotSwap, prover: Prover) -> None:
+        self._registry, self._hot, self._prover = registry, hot, prover
+        # Newest first: the active version, and those before it, which answer if it cannot.
+        self._versions: Mapping[str, tuple[str, ...]] = {}
+        self._broken: dict[str, _Broken] = {}
+        # Versions on their way out, which nobody is given any more.
+        self._leaving: set[str] = set()
+        self._changing = asyncio.Lock()
+        self._changes: set[asyncio.Task[Any]] = set()
+        self._retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def counts(self) -> SwapCounts:
+        """Loads, unloads, evictions and repairs since the start."""
+        return self._hot.counts
+
+    @property
+    def n_loaded(self) -> int:
+        """How many versions the servers hold."""
+        return len(self._hot.loaded)
+
+    @property
+    def active(self) -> dict[str, str]:
+        """The version that is active for each culture, an alpha-3 code, in their order."""
+        return {culture: versions[0] for culture, versions in sorted(self._versions.items())}
+
+    @asynccontextmanager
+    async def named(self, text: str, culture: Culture | None) -> AsyncIterator[str]:
+        """Hold the adapter that `text` means, and yield its version name. See `lease`."""
+        manifest = await asyncio.to_thread(self._named, text)
+        if culture is not None and not manifest.serves(culture.code):
+            raise _for_others(manifest, culture.code)
+        async with AsyncExitStack() as held:
+            await self._hold(held, manifest.version_name)
+            yield manifest.version_name
+
+    @asynccontextmanager
+    async def active_for(
+        self, culture: Culture
+    ) -> AsyncIterator[tuple[str | None, tuple[str, ...]]]:
+        """Hold the version that answers for `culture`; yield its name, None where there is none.
+
+        With it come the reasons why newer versions do not answer.
+        """
+        reasons: list[str] = []
+        is_full = False
+        async with AsyncExitStack() as held:
+            for version in self._versions.get(culture.code, ()):
+                # One wait for room is enough.
+                if is_full and version not in self._hot.loaded:
+                    continue
+                try:
+                    await self._hold(held, version)
+                except LoraServerSilent:
+                    raise
+                except AdaptersBusy:
+                    is_full = True
+                    reasons.append(f"there was no room for {version}")
+                except AdapterError:
+                    reasons.append(f"{version} could not be loaded")
+                else:
+                    yield version, tuple(reasons)
+                    return
+            yield None, tuple(reasons)
+
+    async def activate(self, text: str, cultures: Sequence[str] = ()) -> tuple[str, ...]:
+        """Make an adapter the active one of `cultures`, all that it serves where none is given.
+
+        Returns:
+            The cultures, alpha-3 codes.
+
+        Raises:
+            AdapterUnknown, AdapterAmbiguous, AdapterForOthers, AdapterRefused: it is not there, not
+                for one of the cultures, altered, without effect or with another effect than
+                recorded. Nothing has changed.
+            AdaptersBusy, LoraServerSilent, AdapterLoadFailed: it cannot be loaded now; likewise.
+            RegistryInvalid, RegistryBusy: as the registry does.
+        """
+        return await self._carried_through(self._activate(text, cultures), "activate")
+
+    async def deactivate(self, culture: str) -> None:
+        """Let the base model answer for `culture`; `rollback` brings the adapter back."""
+        await self._carried_through(self._deactivate(culture), "deactivate")
+
+    async def rollback(self, culture: str) -> str | None:
+        """Go back to what was active for `culture` before; return it, None for the base model.
+
+        Raises:
+            NothingToRollBack: there is nothing before.
+            AdapterError: what was active before cannot be loaded; nothing has changed.
+        """
+        return await self._carried_through(self._rollback(culture), "rollback")
+
+    async def remove(self, text: str) -> str:
+        """Unload an adapter once nobody uses it, delete it, and return its version name.
+
+        From the call on no request is given it.
+
+        Raises:
+            AdapterUnknown, AdapterAmbiguous: there is no such adapter.
+            AdapterInUse: it is active for a culture.
+        """
+        return await self._carried_through(self._remove(text), "remove")
+
+    async def states(self) -> tuple[AdapterState, ...]:
+        """Return every adapter of the registry with what is done with it here."""
+        found = []
+        for manifest in await asyncio.to_thread(self._registry.entries):
+            # It may be removed just now.
+            with suppress(AdapterUnknown):
+                found.append(await self._state(manifest))
+        return tuple(found)
+
+    async def state(self, text: str) -> AdapterState:
+        """Return one adapter by its name, as `states` does.
+
+        Raises:
+            AdapterUnknown, AdapterAmbiguous: it is not the name of one.
+        """
+        return await self._state(await asyncio.to_thread(self._entry, text))
+
+    async def restore(self, model: str) -> bool:
+        """Load `model` again where a server lost it; return whether it is an adapter, and there."""
+        return await self._hot.restore(model)
+
+    async def open(self) -> None:
+        """Take over what the registry has active; loading waits for the first request.
+
+        Raises:
+            RegistryInvalid: active.json is not as it was written.
+        """
+        await self._switch()
+
+    async def watch(self, interval_s: float) -> None:
+        """Keep the servers as they should be, and follow other processes' changes, for ever."""
+        while True:
+            try:
+                async with self._changing:
+                    await self._follow()
+                await self._hot.reconcile()
+            except AdapterError as exc:
+                fields = {"reason": str(exc)}
+                logger.warning("adapters_not_reconciled", extra={"fields": fields})
+            except Exception:
+                # Nobody else would bring a restarted server its adapters back.
+                logger.exception("adapters_not_reconciled")
+            await asyncio.sleep(interval_s)
+
+    async def close(self) -> None:
+        """Let changes that are under way end, and stop waiting for requests on retired versions."""
+        if self._changes:
+            await asyncio.wait(self._changes, timeout=CLOSE_S)
+        tasks = (*self._changes, *self._retiring)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _activate(self, text: str, cultures: Sequence[str]) -> tuple[str, ...]:
+        async with self._changing:
+            manifest = await asyncio.to_thread(self._named, text)
+            version = manifest.version_name
+            codes = tuple(cultures) or manifest.cultures
+            # One that serves any culture has no cultures of its own.
+            for code in codes or ("all cultures",):
+                if not codes or not manifest.serves(code):
+                    raise _for_others(manifest, code)
+            self._broken.pop(version, None)
+            async with AsyncExitStack() as held:
+                await self._hold(held, version)
+                await asyncio.to_thread(self._registry.activate_all, codes, version, proven=True)
+                await self._switch()
+        fields = {"adapter": version, "cultures": ",".join(codes)}
+        logger.info("adapter_activated", extra={"fields": fields})
+        return codes
+
+    async def _deactivate(self, culture: str) -> None:
+        async with self._changing:
+            await asyncio.to_thread(self._registry.deactivate, culture)
+            await self._switch()
+        logger.info("adapter_deactivated", extra={"fields": {"culture": culture}})
+
+    async def _rollback(self, culture: str) -> str | None:
+        async with self._changing:
+            states = (await asyncio.to_thread(self._registry.states)).get(culture, ())
+            before = states[-2] if len(states) > 1 else None
+            async with AsyncExitStack() as held:
+                if before is not None:
+                    self._broken.pop(before, None)
+                    await self._hold(held, before)
+                found = await asyncio.to_thread(self._registry.rollback, culture)
+                await self._switch()
+        fields = {"culture": culture, "adapter": found or "none"}
+        logger.info("adapter_rolled_back", extra={"fields": fields})
+        return found
+
+    async def _remove(self, text: str) -> str:
+        version = await asyncio.to_thread(self._registry.resolve, text)
+        if version in self._leaving:
+            raise AdapterUnknown(version)
+        await asyncio.to_thread(self._registry.check_removable, version)
+        self._leaving.add(version)
+        try:
+            # Other changes do not wait for the last request on it.
+            await self._hot.retire(version)
+            async with self._changing:
+                await asyncio.to_thread(self._registry.remove, version)
+                await self._switch()
+        finally:
+            self._leaving.discard(version)
+        logger.info("adapter_removed", extra={"fields": {"adapter": version}})
+        return version
+
+    async def _carried_through(self, change: Coroutine[Any, Any, T], name: str) -> T:
+        """Return what `change` returns; it goes on where who waits for it is cancelled."""
+        task = asyncio.create_task(change, name=name)
+        self._changes.add(task)
+        task.add_done_callback(self._changed)
+        return await asyncio.shield(task)
+
+    def _changed(self, task: asyncio.Task[Any]) -> None:
+        self._changes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            fields = {"change": task.get_name(), "reason": str(error)}
+            logger.warning("adapter_change_failed", extra={"fields": fields})
+
+    async def _hold(self, held: AsyncExitStack, version: str) -> None:
+        """Hold `version` until `held` is closed. One that cannot be loaded rests for a while."""
+        if version in self._leaving:
+            raise AdapterUnknown(version)
+        if self._rests(version):
+            raise self._broken[version].error.with_traceback(None)
+        try:
+            await held.enter_async_context(self._hot.lease(version))
+        except (AdaptersBusy, LoraServerSilent):
+            raise
+        except AdapterError as exc:
+            self._broken[version] = _Broken(exc, time.monotonic() + REST_S)
+            fields = {"adapter": version, "reason": str(exc)}
+            logger.error("adapter_load_failed", extra={"fields": fields})  # told to who asked
+            raise
+        self._broken.pop(version, None)
+
+    def _rests(self, version: str) -> bool:
+        broken = self._broken.get(version)
+        return broken is not None and time.monotonic() < broken.until_s
+
+    async def _follow(self) -> None:
+        """Switch to what another process has activated, once it is loaded and proven here.
+
+        What cannot be is switched to all the same: the version before it answers, and that is said.
+        """
+        states = await asyncio.to_thread(self._registry.states)
+        wanted = {culture: found[0] for culture, of in states.items() if (found := active_of(of))}
+        active = self.active
+        async with AsyncExitStack() as held:
+            new = {version for culture, version in wanted.items() if active.get(culture) != version}
+            for version in sorted(new):
+                try:
+                    await self._hold(held, version)
+                except LoraServerSilent:
+                    raise
+                except AdapterError as exc:
+                    fields = {"adapter": version, "reason": str(exc)}
+                    logger.warning("adapter_not_followed", extra={"fields": fields})
+            await self._switch()
+
+    async def _switch(self) -> None:
+        """Let every culture's alias be what the registry says, and unload what none uses."""
+        states = await asyncio.to_thread(self._registry.states)
+        before = self._answering()
+        self._versions = {c: found for c, of in states.items() if (found := active_of(of))}
+        for name in before - self._answering():
+            retiring = self._hot.retire(name, is_wanted=partial(self._answers, name))
+            task = asyncio.create_task(retiring, name=f"retire-{name}")
+            self._retiring.add(task)
+            task.add_done_callback(self._retired)
+
+    def _answering(self) -> set[str]:
+        """Return for every culture the first of its versions that does not rest."""
+        return {
+            next((version for version in versions if not self._rests(version)), versions[0])
+            for versions in self._versions.values()
+        }
+
+    def _answers(self, version: str) -> bool:
+        return version in self._answering()
+
+    def _retired(self, task: asyncio.Task[None]) -> None:
+        self._retiring.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            fields = {"task": task.get_name(), "reason": str(error)}
+            logger.warning("adapter_not_unloaded", extra={"fields": fields})
+
+    def _entry(self, text: str) -> AdapterManifest:
+        return self._registry.get(self._registry.resolve(text))
+
+    def _named(self, text: str) -> AdapterManifest:
+        manifest = self._entry(text)
+        self._prover.check_base(manifest)
+        return manifest
+
+    async def _state(self, manifest: AdapterManifest) -> AdapterState:
+        name = manifest.version_name
+        canaries = await asyncio.to_thread(self._registry.canaries, name)
+        cultures = tuple(culture for culture, version in self.active.items() if version == name)
+        return AdapterState(manifest, cultures, name in self._hot.loaded, effect_nat(canaries))
+
+
+def effect_nat(canaries: Sequence[Canary]) -> float | None:
+    """Return the largest change of a label's log-probability in nat, None without canaries."""
+    if not canaries:
+        return None
+    base = [canary.base_logprobs for canary in canaries]
+    return largest_difference_nat(base, [canary.adapter_logprobs for canary in canaries])
+
+
+def _for_others(manifest: AdapterManifest, culture: str) -> AdapterForOthers:
+    cultures = manifest.cultures or ("any alpha-3 code",)
+    return AdapterForOthers(manifest.version_name, culture=culture, cultures=cultures)

@@ -1,0 +1,197 @@
+"""Whether adapters cost the model what it could do: general questions to it and to each of them.
+
+Source: METHODS, CultureSPA step 6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from evaluation import bootstrap
+from evaluation.asking import Ask, Condition, Request, Respondent, Response, digest_of
+from evaluation.bootstrap import Floats
+from evaluation.errors import AnswersMissing
+from evaluation.figures import Ability, AbilityFigures, Interval
+from evaluation.general_questions import GeneralQuestion
+from evaluation.prompted import Decoding, LanguageModel, Prompt, ReadBy, sent
+from evaluation.reading import MIN_LABEL_MASS, read_labels, read_option
+from evaluation.run_folder import Asked, AskKey, ask_key
+from retrieval.prompting import AskedQuestion, Message, question_text
+
+BASE = "base model"
+SYSTEM = "Each question has one right answer. Answer with the number of the right option."
+# The most likely words, where the model has no token of its own for a number.
+IN_TEXT = Decoding(ReadBy.TEXT, temperature=0.0, top_p=1.0, max_tokens=8)
+# A probability below this counts as this much, so that one answer does not decide a mean.
+LEAST_PROBABILITY = 1e-6
+
+
+class AskedWeights(NamedTuple):
+    """Weights that are put the questions: a name, and adapters, none for the model as it is."""
+
+    name: str
+    adapters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AbilityPlan:
+    """What is asked, of whom: the model as it is, and every adapter of the sets, each once."""
+
+    questions: tuple[GeneralQuestion, ...]
+    sets: tuple[AskedWeights, ...]
+    respondent: Respondent
+
+    def asks(self) -> Iterator[tuple[Condition, Ask]]:
+        """Yield every ask with its condition, which is of the weights."""
+        adapters = dict.fromkeys(version for of in self.sets for version in of.adapters)
+        for adapter in (None, *adapters):
+            yield from self.asks_of(adapter)
+
+    def asks_of(self, adapter: str | None) -> Iterator[tuple[Condition, Ask]]:
+        """Yield the asks of one adapter, of the model as it is for None."""
+        name = f"general ability, {adapter or BASE}"
+        condition = Condition(name, "method", self.respondent)
+        for of in self.questions:
+            order = tuple(range(len(of.question.options)))
+            yield condition, Ask(None, "", of.question, order, adapter=adapter)
+
+
+class GeneralRespondent:
+    """Puts general questions to a model, with a system message that says nothing of people."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    async def request(self, ask: Ask) -> Request:
+        """Return the prompt for `ask`. See `Respondent.request`."""
+        asked = AskedQuestion(ask.question.text, ask.question.options)
+        messages = (Message("system", SYSTEM), Message("user", question_text(asked)))
+        read_text = not await self._model.scores(asked.labels)
+        prompt = Prompt(messages, asked.labels, read_text, 0, ask.adapter)
+        contents = [message.content for message in messages]
+        return Request(digest_of(self.name, contents, *prompt.how(IN_TEXT)), prompt)
+
+    async def respond(self, request: Request) -> Response:
+        """Return what the model answers."""
+        return await sent(self._model, request.content, IN_TEXT)
+
+
+def score_ability(
+    plan: AbilityPlan,
+    *,
+    asked: Mapping[AskKey, Asked],
+    answers: Mapping[str, Response],
+    min_label_mass: float = MIN_LABEL_MASS,
+    n_draws: int = bootstrap.N_DRAWS,
+    seed: int = 0,
+) -> Ability:
+    """Return how many general questions each weights answered rightly, beside the base model.
+
+    Raises:
+        AnswersMissing: a question was not answered.
+    """
+    scoring = _Scoring(plan, asked, answers, min_label_mass, n_draws=n_draws, seed=seed)
+    return Ability(
+        n_questions=len(plan.questions),
+        chance=math.fsum(_chances(plan)) / len(plan.questions),
+        chance_log_probability=math.fsum(map(math.log, _chances(plan))) / len(plan.questions),
+        weights=tuple(scoring.figures(of) for of in (AskedWeights(BASE, ()), *plan.sets)),
+    )
+
+
+class _Answered(NamedTuple):
+    """What weights answered, float64[q] each, or float64[a, q] of several adapters.
+
+    `right` is 1.0 where so, else 0.0, `unreadable` likewise; `log_probability` is the natural
+    logarithm of the right label's share of all labels, NaN where the answer is text.
+    """
+
+    right: Floats
+    log_probability: Floats
+    unreadable: Floats
+
+
+class _Scoring:
+    def __init__(
+        self,
+        plan: AbilityPlan,
+        asked: Mapping[AskKey, Asked],
+        answers: Mapping[str, Response],
+        min_label_mass: float,
+        *,
+        n_draws: int,
+        seed: int,
+    ) -> None:
+        self._plan, self._asked, self._answers = plan, asked, answers
+        self._min_label_mass = min_label_mass
+        n_questions = len(plan.questions)
+        self._weights = bootstrap.question_weights(n_questions, n_draws=n_draws, seed=seed)
+        self._base = self._answered([None])
+
+    def figures(self, of: AskedWeights) -> AbilityFigures:
+        """Return the figures of one set of adapters, the mean of all of them."""
+        found = self._answered(of.adapters) if of.adapters else self._base
+        accuracy = bootstrap.mean_interval(found.right, self._weights)
+        assert accuracy is not None
+        return AbilityFigures(
+            name=of.name,
+            adapters=of.adapters,
+            accuracy=accuracy,
+            log_probability=bootstrap.mean_interval(found.log_probability, self._weights),
+            over_base=self._gain(found.right, self._base.right) if of.adapters else None,
+            log_probability_over_base=self._gain(found.log_probability, self._base.log_probability)
+            if of.adapters
+            else None,
+            unreadable=float(found.unreadable.mean()),
+            by_kind=self._by_kind(found.right),
+        )
+
+    def _gain(self, values: Floats, base: Floats) -> Interval | None:
+        return bootstrap.gain_interval(values, np.broadcast_to(base, values.shape), self._weights)
+
+    def _by_kind(self, right: Floats) -> dict[str, float]:
+        kinds = [of.question.topic for of in self._plan.questions]
+        columns = {kind: [j for j, of in enumerate(kinds) if of == kind] for kind in kinds}
+        return {kind: float(right[:, of].mean()) for kind, of in columns.items()}
+
+    def _answered(self, adapters: Sequence[str | None]) -> _Answered:
+        rows = [
+            [
+                self._score(of, ask_key(condition.name, ask))
+                for of, (condition, ask) in zip(
+                    self._plan.questions, self._plan.asks_of(adapter), strict=True
+                )
+            ]
+            for adapter in adapters
+        ]
+        return _Answered(*np.moveaxis(np.array(rows, dtype=np.float64), -1, 0))
+
+    def _score(self, of: GeneralQuestion, key: AskKey) -> tuple[float, float, float]:
+        """Return whether right, the log-probability of the right label, whether unreadable."""
+        if key not in self._asked or self._asked[key].digest not in self._answers:
+            raise AnswersMissing(f"no answer to {key.question} under '{key.condition}'")
+        response = self._answers[self._asked[key].digest]
+        options = of.question.options
+        if response.logprobs is None:
+            reading = read_option(response.text or "", options, first_number=1)
+            return float(reading.option == of.right), math.nan, float(reading.unreadable)
+        reading = read_labels([response.logprobs], [key.order], min_label_mass=self._min_label_mass)
+        probabilities = np.exp(response.logprobs)
+        total = probabilities.sum()
+        share = probabilities[of.right] / total if total > 0.0 else 1.0 / len(options)
+        log_probability = math.log(max(share, LEAST_PROBABILITY))
+        return float(reading.option == of.right), log_probability, float(reading.unreadable)
+
+
+def _chances(plan: AbilityPlan) -> list[float]:
+    return [1.0 / len(of.question.options) for of in plan.questions]

@@ -1,0 +1,85 @@
+"""Plot of how far answers differ: between cultures, and within one culture's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from evaluation.figures import ConditionFigures, Section
+from evaluation.report.document import Plot, in_order
+from evaluation.report.drawing import (
+    KIND_COLOURS,
+    KIND_MARKERS,
+    PEOPLE,
+    PIXELS_PER_INCH,
+    drawn,
+    legible,
+    wrapped,
+)
+
+_Value = Callable[[ConditionFigures], float | None]
+
+
+def spread_plot(section: Section, *, name: str) -> Plot | None:
+    """Return the dot plot of diversity and entropy beside people's; None without either."""
+    told = [
+        c
+        for c in in_order(section.conditions)
+        if c.kind in ("method", "recorded") and (c.diversity is not None or c.entropy is not None)
+    ]
+    panels: dict[str, tuple[_Value, _Value]] = {
+        "Diversity between cultures": (lambda c: c.diversity, lambda c: c.people_diversity),
+        "Entropy of an answer": (lambda c: c.entropy, lambda c: c.people_entropy),
+    }
+    panels = {t: of for t, of in panels.items() if any(of[0](c) is not None for c in told)}
+    if not panels:
+        return None
+
+    def draw(figure: Figure) -> None:
+        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, (value, people)) in zip(row, panels.items(), strict=True):
+            _dots(axes, told, value, people)
+            axes.set_title(title)
+        figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False)
+
+    width, height = 8.8, 1.2 + 0.27 * len(told)
+    return Plot(
+        name=name,
+        title="How far answers differ, beside how far people's do",
+        svg=drawn(draw, name=name, width=width, height=height),
+        alt="Dot plot of every method's " + " and ".join(panels).lower() + ", with that of people "
+        "as a line. The same numbers stand in the table below.",
+        caption="Diversity: mean distance between what two cultures chose, as a part of the scale. "
+        "Entropy: 0 where an answer is all on one option, 1 where it is even. Left of people's "
+        "line, cultures are made more alike, or answers more certain, than people are.",
+        width=round(width * PIXELS_PER_INCH),
+    )
+
+
+def _dots(axes: Axes, told: list[ConditionFigures], value: _Value, people: _Value) -> None:
+    for place, condition in enumerate(told):
+        found, wanted = value(condition), people(condition)
+        if wanted is not None:
+            axes.plot((wanted, wanted), (place - 0.4, place + 0.4), color=PEOPLE, lw=1.6)
+        if found is None:
+            continue
+        if wanted is not None:
+            axes.plot((found, wanted), (place, place), color="#b6bec9", lw=1.0, zorder=1)
+        colour, marker = KIND_COLOURS[condition.kind], KIND_MARKERS[condition.kind]
+        axes.plot(found, place, marker, color=colour, ms=6, mec="white", clip_on=False)
+    labels = [wrapped(legible(c.name, f"condition {i}"), 46) for i, c in enumerate(told, 1)]
+    axes.set_yticks(range(len(told)), labels)
+    axes.set_ylim(len(told) - 0.4, -0.6)
+    axes.set_xlim(left=0.0)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+
+
+def _legend() -> list[Line2D]:
+    answers = Line2D([], [], color=KIND_COLOURS["method"], marker="o", ms=6, ls="", label="answers")
+    people = Line2D([], [], color=PEOPLE, lw=1.6, label="people of the same cultures")
+    return [answers, people]
