@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -66,6 +66,7 @@ class _Version:
     was_loaded: bool = False
     n_leases: int = 0
     last_used: int = 0
+    failure: AdapterError | None = None
 
 
 class HotSwap:
@@ -120,12 +121,17 @@ class HotSwap:
             AdapterError: the version cannot be found, loaded or proven.
         """
         version = self._versions.setdefault(name, _Version(name))
+        deadline = asyncio.get_running_loop().time() + self._wait_s
+        failed_before = version.failure
         # Counted before anything is awaited, so that nobody unloads it in between.
         version.n_leases += 1
         try:
             async with version.lock:
                 if not version.is_loaded:
-                    await self._load(version)
+                    if version.failure not in (None, failed_before):
+                        # Who waited for a load that failed need not see it fail again.
+                        raise version.failure.with_traceback(None)
+                    await self._load(version, deadline)
             self._clock += 1
             version.last_used = self._clock
             yield
@@ -143,6 +149,16 @@ class HotSwap:
             await self._until(lambda: version.n_leases == 0)
             if is_wanted() or await self._unload(version) or name not in self._held:
                 return
+
+    async def forget(self, name: str) -> None:
+        """Unload version `name`, which nobody is given any more, wherever a server has it.
+
+        Also where a service before this one has left it: its files are about to be deleted, and a
+        server that looks for them may end.
+        """
+        version = self._versions.setdefault(name, _Version(name))
+        async with version.lock:
+            await self._clear(version)
 
     async def reconcile(self) -> None:
         """Make every server that can be reached have what is loaded, and nothing of ours besides.
@@ -203,8 +219,9 @@ class HotSwap:
             if version.name not in self._held and version.was_loaded:
                 await server.unload(version.name)
 
-    async def _load(self, version: _Version) -> None:
-        await self._make_room(version)
+    async def _load(self, version: _Version, deadline: float) -> None:
+        await self._make_room(version, deadline)
+        version.failure = None
         try:
             silent = 0
             for server in self._servers:
@@ -215,26 +232,28 @@ class HotSwap:
                     silent += 1
                     if silent == len(self._servers):
                         raise
-        except BaseException:
+        except BaseException as exc:
             await self._clear(version)
+            if isinstance(exc, AdapterError):
+                version.failure = exc
             raise
         version.is_loaded = True
         self.counts.n_loads += 1
 
     async def _load_on(self, server: LoraServer, name: str) -> None:
         self._versions[name].was_loaded = True
-        await server.load(name, await asyncio.to_thread(self._locate, name))
+        path = await asyncio.to_thread(self._locate, name)
         try:
+            await server.load(name, path)
             await self._prove(server, name)
-        except LoraServerSilent:
+        except (LoraServerSilent, asyncio.CancelledError):
             # What is not proven must not answer here; `reconcile` loads it again.
-            await server.unload(name)
+            with suppress(LoraServerSilent):
+                await server.unload(name)
             raise
 
-    async def _make_room(self, version: _Version) -> None:
+    async def _make_room(self, version: _Version, deadline: float) -> None:
         """Hold a place for `version`, by evicting the least recently used that nobody holds."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._wait_s
         while len(self._held) >= self._capacity:
             idle = [held for held in self._held.values() if held.n_leases == 0]
             if idle:

@@ -266,6 +266,7 @@ class LiveAdapters:
         try:
             # Other changes do not wait for the last request on it.
             await self._hot.retire(version)
+            await self._hot.forget(version)
             async with self._changing:
                 await asyncio.to_thread(self._registry.remove, version)
                 await self._switch()

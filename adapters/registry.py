@@ -66,8 +66,20 @@ class AdapterRegistry:
     """
 
     def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
-        """Open the registry in `folder`, which is made if it is not there."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Open the registry in `folder`, which is made if it is not there.
+
+        Raises:
+            RegistryInvalid: it cannot be made.
+        """
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            raise RegistryInvalid(
+                folder,
+                found=f"no folder, and none can be made ({exc.strerror})",
+                expected="a place to keep adapters in",
+                remedy="Set MILIEU_DATA_FOLDER to a folder that can be written.",
+            ) from exc
         self.folder = folder.resolve()
         self._shared = SharedFolder(self.folder, lock_deadline_s=lock_deadline_s)
 

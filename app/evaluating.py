@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +15,7 @@ from typing import Protocol
 import aiohttp
 from pydantic import ValidationError
 
+from adapters.pool import ACTIVE_ADAPTER
 from app.evaluation_adapters import notes_on
 from app.evaluation_plan import Asker, EvaluateOptions, Planned, hash_of, planned
 from app.resources import open_resources, open_retrieval, read_library
@@ -204,7 +205,14 @@ async def _opened(settings: Settings, options: EvaluateOptions) -> AsyncIterator
     async with aiohttp.ClientSession() as session:
         service = MilieuService(options.service, session, n_orders=options.n_orders, api_key=key)
         asker = Asker(service=service, identity=await service.identity())
-        yield planned(settings, options, library, retrieval=retrieval, asker=asker)
+        found = planned(settings, options, library, retrieval=retrieval, asker=asker)
+        if ACTIVE_ADAPTER in found.spec.adapter_versions:
+            # Another one, activated later, makes another run.
+            active = await service.active_adapters(found.spec.cultures)
+            named = ", ".join(f"{culture} {adapter}" for culture, adapter in active.items())
+            identity = found.spec.identity | {"service's adapters": named}
+            found = replace(found, spec=found.spec.model_copy(update={"identity": identity}))
+        yield found
 
 
 async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:

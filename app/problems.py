@@ -31,7 +31,8 @@ PROBLEM_JSON = "application/problem+json"
 TYPE_ROOT = "urn:milieu:problem:"
 # Clients of these routes expect OpenAI's error body.
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
-DAMAGED = "registry-invalid"
+# Their texts say where files are, which is nothing for who only asks.
+FOR_OPERATORS = frozenset({"registry-invalid", "registry-busy", "adapter-load-failed"})
 MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
@@ -114,7 +115,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
         502, "adapter-load-failed", "vLLM did not take the adapter"
     ),
     adapter_errors.RegistryInvalid: ProblemKind(
-        500, DAMAGED, "The registry of adapters is damaged"
+        500, "registry-invalid", "The registry of adapters is damaged"
     ),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
@@ -157,9 +158,7 @@ def kind_of(error: Exception) -> ProblemKind:
 def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
-    # Where the registry's files are is nothing for who only asks.
-    is_for_operators = kind.code == DAMAGED and not scope["path"].startswith(ADMIN_PATHS)
-    is_hidden = kind is FAULT or is_for_operators
+    is_hidden = _is_hidden(scope, kind)
     detail = "It is in the log under this request id." if is_hidden else str(error)
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
@@ -197,8 +196,14 @@ def _response(
     return JSONResponse(body, status_code=kind.status, media_type=PROBLEM_JSON)
 
 
+def _is_hidden(scope: Scope, kind: ProblemKind) -> bool:
+    is_admins = scope["path"].startswith(ADMIN_PATHS)
+    return kind is FAULT or (kind.code in FOR_OPERATORS and not is_admins)
+
+
 async def _on_error(request: Request, error: Exception) -> Any:
-    if kind_of(error).status == 500:
+    kind = kind_of(error)
+    if kind.status == 500 or _is_hidden(request.scope, kind):
         logger.error("request_failed", exc_info=error)
     return response_to(request.scope, error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -178,6 +179,21 @@ class MilieuService:
         except (ValueError, KeyError, TypeError) as exc:
             raise RespondentFailed(self.name, f"its models make no sense ({exc!r}).") from exc
         return {"service's models": named, "service's surveys": digest_of(cultures)[:16]}
+
+    async def active_adapters(self, cultures: Sequence[str]) -> dict[str, str]:
+        """Return the adapter that the service answers with now for each of `cultures`, by code.
+
+        Raises:
+            RespondentFailed: it does not answer, or has none for one of them.
+        """
+        found = {}
+        for culture in cultures:
+            asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
+            body = asked | {"method": ArmMethod.ADAPTER, "adapter": "auto", "culture": culture}
+            reply = await self._patiently(partial(self._send, "POST", "/answer", body))
+            _response(self.name, reply, body)
+            found[culture] = str(json.loads(reply)["adapter"])
+        return found
 
     async def request(self, ask: Ask) -> Request:
         if ask.recipe is None:

@@ -15,7 +15,7 @@ from adapters.hot_swap import HotSwap, LoraServer
 from adapters.live import LiveAdapters
 from adapters.proving import Prover
 from adapters.registry import AdapterRegistry
-from app.errors import UpstreamError
+from app.errors import UpstreamError, UpstreamInvalid, UpstreamRejected
 from app.settings import Settings
 from app.vllm_client import VllmClient
 from app.vllm_lora import VllmLora
@@ -39,12 +39,16 @@ class VllmCanaries:
 
         Raises:
             LoraServerSilent: the server does not answer.
-            AdapterLoadFailed: the model has no token of its own for a label.
+            AdapterLoadFailed: the model has no token of its own for a label, or the server refuses
+                the canary, as one that is longer than it reads.
         """
         try:
             scored = await self._vllm.score(
                 messages, labels, model=model, base_model=self._base_model
             )
+        except (UpstreamRejected, UpstreamInvalid) as exc:
+            # It would say so again, which is not to be waited for.
+            raise AdapterLoadFailed(model, reason=str(exc)) from exc
         except UpstreamError as exc:
             raise LoraServerSilent(self._url, str(exc)) from exc
         if scored is None:

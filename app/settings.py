@@ -9,7 +9,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
@@ -25,6 +33,15 @@ MAX_K = 20
 Strings = Annotated[tuple[str, ...], NoDecode]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]
+
+
+def _number(value: object) -> object:
+    # A variable is text, which a Literal does not take for a number.
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+# What vLLM takes.
+LoraRank = Annotated[Literal[1, 8, 16, 32, 64, 128, 256, 320, 512], BeforeValidator(_number)]
 
 
 class _Group(BaseModel):
@@ -54,7 +71,8 @@ class VllmSettings(_Group):
     lora: bool | None = None
     max_loras: int = Field(default=4, ge=1, le=256)
     max_cpu_loras: int = Field(default=16, ge=1, le=4096)
-    max_lora_rank: Literal[1, 8, 16, 32, 64, 128, 256, 320, 512] = 16
+    # CultureSPA's. On a CPU vLLM computes every adapter as if it had this rank.
+    max_lora_rank: LoraRank = 8
 
     @property
     def takes_adapters(self) -> bool:

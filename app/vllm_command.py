@@ -16,7 +16,7 @@ class LoraOptions:
     """How many adapters the child holds, and of which rank."""
 
     max_loras: int = 4
-    max_rank: int = 16
+    max_rank: int = 8
     max_cpu_loras: int = 32
 
 
@@ -102,4 +102,10 @@ def vllm_environment(
     }
     if options.lora:
         environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "True"
+        # On a CPU vLLM copies an adapter's weights for every token of a batch. With glibc's own
+        # limits each copy is mapped anew from the system, which takes as long as the computing.
+        environment |= dict.fromkeys(
+            ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(4 * 2**30)
+        )
+        environment["MALLOC_TOP_PAD_"] = str(2**28)
     return environment

@@ -103,13 +103,7 @@ class Transport:
     @asynccontextmanager
     async def reply(self, call: Call) -> AsyncIterator[aiohttp.ClientResponse]:
         """Open the reply of the first server that gives one; it is closed with the block."""
-        try:
-            server, response = await self._first_reply(call)
-        except UpstreamModelMissing:
-            if not await self._restore(call.model):
-                raise
-            self._on_retry()
-            server, response = await self._first_reply(call)
+        server, response = await self._first_reply(call)
         with server.occupied():
             try:
                 yield response
@@ -149,16 +143,24 @@ class Transport:
 
     async def _first_reply(self, call: Call) -> tuple[Server, aiohttp.ClientResponse]:
         tried: list[Server] = []
+        lacking: list[Server] = []
         while True:
-            server = self._pool.pick(avoid=tried)
+            # A server that cannot get the model back is no reason to fail while another has it.
+            server = self._pool.pick(avoid=[*tried, *lacking])
             try:
                 with server.occupied():
                     return server, await self._try(server, call)
+            except UpstreamModelMissing:
+                if lacking or not await self._restore(call.model):
+                    raise
+                lacking.append(server)
+                wait_s = 0.0
             except _Failed as failed:
                 tried.append(server)
-                wait_s = self._wait_s(failed, tried)
-                if wait_s is None:
+                wait = self._wait_s(failed, tried)
+                if wait is None:
                     raise failed.error from failed.__cause__
+                wait_s = wait
             self._on_retry()
             await asyncio.sleep(wait_s)
 

@@ -3,9 +3,10 @@
     python -m benchmarks.hot_swap
 
 Starts the real service on the embedded model with some random adapters for one culture, and asks it
-without a pause: questions whose answer is read over four option orders, so four calls to vLLM each,
-and streamed chats. Meanwhile one version after another is activated by the admin route. An answer
-counts as mixed where its shares are not those of the version that it names, or near to another's.
+without a pause: streamed chats, and questions, half of which are read over four option orders so
+that they take four calls. Meanwhile one version after another is activated by the admin route. An
+answer counts as mixed where its shares are not those of the version that it names, or are near to
+another's.
 """
 
 from __future__ import annotations
@@ -45,9 +46,11 @@ QUESTIONS = (
     "How proud are you of your country?",
 )
 OPTIONS = ("A great deal", "Quite a lot", "Not very much", "Not at all")
-N_ORDERS = 4
-# vLLM moves an answer by about 0.06 nat with what else is in a batch.
-TOLERANCE, APART = 0.04, 0.12
+# An answer of one call, and one of four, which could be by several versions.
+ORDERS = (1, 4)
+# vLLM moves an answer by about 0.06 nat with what else is in a batch. One call of four by another
+# version moves it by a quarter of what lies between the two.
+TOLERANCE, APART = 0.04, 0.2
 # Random weights whose answers to these questions lie apart.
 SEEDS = (1, 5, 6)
 ADMIN_KEY = "benchmark"
@@ -62,6 +65,7 @@ class Seen:
     """
 
     answers: Counter[str] = field(default_factory=Counter)
+    n_calls: int = 0
     n_streams: int = 0
     failed: list[str] = field(default_factory=list)
     mixed: list[str] = field(default_factory=list)
@@ -74,30 +78,32 @@ class Load:
 
     def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
         self._session, self._url = session, url
-        self._expected: dict[tuple[str, str], Sequence[float]] = {}
+        self._expected: dict[tuple[str, int, str], Sequence[float]] = {}
         self.seen = Seen()
 
     async def learn(self, versions: Sequence[str]) -> float:
         """Ask each version by name while nothing else runs; return how far apart they lie."""
-        for question, version in itertools.product(QUESTIONS, versions):
-            reply = await self._ask(question, adapter=version)
-            self._expected[question, version] = _shares(reply)
+        for question, orders, version in itertools.product(QUESTIONS, ORDERS, versions):
+            reply = await self._ask(question, orders, adapter=version)
+            self._expected[question, orders, version] = _shares(reply)
         return min(
-            _distance(self._expected[question, a], self._expected[question, b])
-            for question in QUESTIONS
+            _distance(self._expected[question, orders, a], self._expected[question, orders, b])
+            for question, orders in itertools.product(QUESTIONS, ORDERS)
             for a, b in itertools.combinations(versions, 2)
         )
 
     async def ask_for_ever(self, first: int) -> None:
         """Ask, and check each answer."""
+        cases = list(itertools.product(QUESTIONS, ORDERS))
         for i in itertools.count(first):
-            question = QUESTIONS[i % len(QUESTIONS)]
+            question, orders = cases[i % len(cases)]
             try:
-                reply = await self._ask(question)
+                reply = await self._ask(question, orders)
             except (aiohttp.ClientError, OSError) as exc:
                 self.seen.failed.append(f"answer: {exc!r}")
                 continue
-            self._check(question, reply)
+            self.seen.n_calls += orders
+            self._check(question, orders, reply)
 
     async def stream_for_ever(self, number: int) -> None:
         """Stream chats, and see that each comes to its end."""
@@ -123,11 +129,11 @@ class Load:
             if reply.status != 200 or not whole or '"method": "adapter"' not in text:
                 self.seen.failed.append(f"stream: {reply.status} {text[-200:]}")
 
-    async def _ask(self, question: str, adapter: str = "auto") -> dict[str, Any]:
+    async def _ask(self, question: str, orders: int, adapter: str = "auto") -> dict[str, Any]:
         body = {
             "question": question,
             "options": OPTIONS,
-            "orders": N_ORDERS,
+            "orders": orders,
             "culture": CULTURE,
             "method": "adapter",
             "adapter": adapter,
@@ -137,15 +143,15 @@ class Load:
             found: dict[str, Any] = await reply.json()
             return found
 
-    def _check(self, question: str, reply: dict[str, Any]) -> None:
+    def _check(self, question: str, orders: int, reply: dict[str, Any]) -> None:
         seen, named, shares = self.seen, reply["adapter"], _shares(reply)
         if named is None:
             seen.failed.append(f"answer without an adapter: {reply['fallbacks']}")
             return
         near = [
             version
-            for (of, version), expected in self._expected.items()
-            if of == question and _distance(shares, expected) <= TOLERANCE
+            for (*of, version), expected in self._expected.items()
+            if of == [question, orders] and _distance(shares, expected) <= TOLERANCE
         ]
         seen.answers[named] += 1
         if near != [named]:
@@ -211,6 +217,7 @@ async def run(
         assert resources.weights.live is not None  # the embedded model's server takes adapters
         counts = resources.weights.live.counts
     _print(load.seen, switched_ms, answered_ms, took_s)
+    out.print(f"versions lie {apart:.2f} apart, an answer is known within {TOLERANCE}")
     out.print(f"loads {counts.n_loads}, unloads {counts.n_unloads}, repairs {counts.n_repairs}")
     for line in (*load.seen.failed[:5], *load.seen.mixed[:5]):
         out.print(line, soft_wrap=True)
@@ -269,7 +276,7 @@ def _print(
         table.add_row(name, f"{cuts[49]:.0f}", f"{cuts[98]:.0f}")
     out.print(table)
     out.print(
-        f"{n_answers} answers ({n_answers * N_ORDERS} calls) by {len(seen.answers)} versions and "
+        f"{n_answers} answers ({seen.n_calls} calls) by {len(seen.answers)} versions and "
         f"{seen.n_streams} streams: {len(seen.failed)} failed, {len(seen.mixed)} mixed"
     )
 

@@ -23,7 +23,8 @@ from pathlib import Path
 import pytest
 
 from app.settings import Settings
-from tests.conftest import ServedVllm
+from mini_model.weights import WEIGHTS
+from tests.conftest import MAX_CPU_LORAS, ServedVllm
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -66,8 +67,11 @@ def make(target: str, *arguments: str) -> list[str]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MILIEU_", "MAKE", "MFLAGS"))}
-    return {**kept, "PATH": f"{BIN}:{kept['PATH']}", **extra}
+    dropped = ("MILIEU_", "MAKE", "MFLAGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    # The tests' own, for what is kept of adapters and keys.
+    data = {"MILIEU_DATA_FOLDER": os.environ["MILIEU_DATA_FOLDER"]}
+    return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **extra}
 
 
 @pytest.fixture(scope="module")
@@ -127,19 +131,61 @@ def words_of(command: str) -> list[str]:
     return shlex.split(command.replace("\\\n", " "))
 
 
-@pytest.mark.parametrize("command", [c for c in commands() if c.startswith("milieu evaluate")])
-def test_an_evaluation(command: str, real_vllm: ServedVllm, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    shown = run(
-        [*words_of(command), "--questions", "2", "--out", str(out)],
-        MILIEU_VLLM__URLS=real_vllm.url,
-        MILIEU_VLLM__MODEL=real_vllm.model,
-        MILIEU_VLLM__API_KEY=real_vllm.api_key,
-        MILIEU_CACHE_FOLDER=str(tmp_path),
-    )
+def on_vllm(vllm: ServedVllm, folder: Path) -> dict[str, str]:
+    """Settings for a vLLM that runs and takes adapters, of the embedded model."""
+    base = folder / "base"
+    if not base.exists():
+        base.symlink_to(WEIGHTS)
+    return {
+        "MILIEU_VLLM__URLS": vllm.url,
+        "MILIEU_VLLM__MODEL": vllm.model,
+        "MILIEU_VLLM__API_KEY": vllm.api_key,
+        "MILIEU_VLLM__LORA": "true",
+        "MILIEU_VLLM__MODEL_PATH": str(base),
+        "MILIEU_VLLM__MAX_LORAS": "2",
+        "MILIEU_VLLM__MAX_CPU_LORAS": str(MAX_CPU_LORAS),
+        "MILIEU_CACHE_FOLDER": str(folder),
+    }
 
-    assert "over plain" in shown
+
+def evaluated(command: str, vllm: ServedVllm, folder: Path) -> str:
+    out = folder / "run"
+    shown = run(
+        [*words_of(command), "--questions", "2", "--out", str(out)], **on_vllm(vllm, folder)
+    )
     assert (out / "report.html").is_file()
+    return shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    [c for c in commands() if c.startswith("milieu evaluate") and "--adapter" not in c],
+)
+def test_an_evaluation(command: str, real_vllm: ServedVllm, tmp_path: Path) -> None:
+    assert "over plain" in evaluated(command, real_vllm, tmp_path)
+
+
+def test_adapters_from_their_making_to_their_measuring(
+    service: str, real_vllm: ServedVllm, tmp_path: Path
+) -> None:
+    """The commands on adapters in the order of the README; each needs what the one before left."""
+    port = service.rpartition(":")[2]
+    shown = {}
+    for command in filter(is_on_adapters, commands()):
+        words = words_of(command)
+        if words[1] == "culturespa":
+            words[words.index("--out") + 1] = str(tmp_path / "spa")
+            shown[command] = run(words, **on_vllm(real_vllm, tmp_path))
+        elif words[1] == "evaluate":
+            shown[command] = evaluated(command, real_vllm, tmp_path)
+        else:
+            shown[command] = run(words, MILIEU_PORT=port, MILIEU_CACHE_FOLDER=str(tmp_path))
+
+    said = {words_of(command)[1]: text for command, text in shown.items()}
+    assert set(said) == {"culturespa", "adapters", "ask", "evaluate"}
+    assert "milieu adapters activate culturespa-joint@" in said["culturespa"]
+    assert "adapter" in said["ask"]
+    assert "over plain" in said["evaluate"]
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("milieu packs import")])
@@ -152,9 +198,14 @@ def test_an_import(command: str, tmp_path: Path) -> None:
     assert run(["milieu", "packs"], MILIEU_PACK_FOLDERS=str(tmp_path / "my-packs"))
 
 
+def is_on_adapters(command: str) -> bool:
+    return command.startswith("milieu") and ("adapter" in command or "culturespa" in command)
+
+
 def is_asked_of_a_service(command: str) -> bool:
     own = ("milieu evaluate", "milieu packs")
-    return command.startswith(("curl", "milieu")) and not command.startswith(own)
+    is_own = command.startswith(own) or is_on_adapters(command)
+    return command.startswith(("curl", "milieu")) and not is_own
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if is_asked_of_a_service(c)])

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
 
 from app.dependencies import PipelineDep
 from app.errors import AppError
@@ -17,6 +16,7 @@ from app.plan import Answer, AnswerRequest, ArmRequest, Plan
 from app.presenting import evidence_fields, present_answer
 from app.problems import kind_of
 from app.schemas import AnswerBody, AnswerResponse, Body, CultureText, Problem
+from app.streaming import EVENT_STREAM, EventStream
 from app.telemetry import server_timing
 from evaluation.errors import EvaluationError
 from survey_data.library import SurveyLibrary
@@ -26,7 +26,6 @@ FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}}
     for status in (400, 401, 404, 413, 415, 422, 502, 503, 504)
 }
-EVENT_STREAM = "text/event-stream"
 REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
 
@@ -87,7 +86,7 @@ async def _respond(
         pieces = pipeline.answer_in_pieces(request)
         # What can be refused is refused before the first byte, with its own status.
         plan = await anext(pieces)
-        return StreamingResponse(_events(plan, pieces, pipeline), media_type=EVENT_STREAM)
+        return EventStream(_events(plan, pieces, pipeline), pieces)
     answer = await pipeline.answer(request)
     response.headers["Server-Timing"] = server_timing(answer.timings_ms)
     return present_answer(answer, pipeline.library)
@@ -97,7 +96,7 @@ async def _events(
     plan: Plan | str | Answer,
     pieces: AsyncGenerator[Plan | str | Answer, None],
     pipeline: Pipeline,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str, None]:
     """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
     library = pipeline.library
     async with aclosing(pieces):

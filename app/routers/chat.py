@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 
 from app.chat_schemas import ChatBody, OpenAIProblem
 from app.dependencies import PipelineDep, ResourcesDep
@@ -17,7 +17,7 @@ from app.pipeline import Pipeline
 from app.plan import ArmRequest, Plan
 from app.presenting import evidence_fields
 from app.problems import kind_of, openai_error
-from app.routers.answer import EVENT_STREAM
+from app.streaming import EVENT_STREAM, EventStream
 from app.telemetry import Stopwatch
 from app.vllm_client import VllmClient
 from app.vllm_wire import ChatCompletion, JsonObject
@@ -55,7 +55,7 @@ async def complete_chat(
     pipeline: PipelineDep,
     resources: ResourcesDep,
     x_culture: Annotated[str | None, Header(max_length=80)] = None,
-) -> JSONResponse | StreamingResponse:
+) -> JSONResponse | EventStream:
     """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
     body.check_fields()
     culture = _culture(body, x_culture, pipeline, resources.settings.model)
@@ -75,7 +75,7 @@ async def complete_chat(
         events = _events(prepared, resources.vllm, body, pipeline)
         # The first one is awaited here, so that a refusal still has a status of its own.
         first = await anext(events)
-        return StreamingResponse(_joined(first, events), media_type=EVENT_STREAM)
+        return EventStream(_joined(first, events), events)
     async with prepared as (plan, messages):
         with watch.step("answer"):
             completion = await resources.vllm.chat(body.upstream(plan.weights.model, messages))
@@ -134,7 +134,7 @@ async def _events(
     yield "data: [DONE]\n\n"
 
 
-async def _joined(first: str, events: AsyncGenerator[str, None]) -> AsyncIterator[str]:
+async def _joined(first: str, events: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
     async with aclosing(events):
         yield first
         async for event in events:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import AdaptersBusy, LoraServerSilent
+from adapters.errors import AdapterLoadFailed, AdaptersBusy, LoraServerSilent
 from adapters.hot_swap import HotSwap, LoraServer
 
 FOLDER = Path("adapters")
@@ -113,6 +113,60 @@ async def test_waiting_for_room_has_an_end() -> None:
         with pytest.raises(AdaptersBusy, match="All 1 adapters"):
             await use(hot, "b@1")
     await use(hot, "b@1")
+
+
+async def test_who_waits_for_room_together_waits_no_longer_than_one() -> None:
+    hot = swap(PaperServer(), capacity=1, wait_s=0.2)
+    loop = asyncio.get_running_loop()
+
+    async with hot.lease("a@1"):
+        started = loop.time()
+        found = await asyncio.gather(*(use(hot, "b@1") for _ in range(10)), return_exceptions=True)
+        assert all(isinstance(error, AdaptersBusy) for error in found)
+        assert loop.time() - started < 1.0
+
+
+async def test_a_load_that_fails_fails_once_for_all_who_wait_for_it() -> None:
+    n_proven = 0
+
+    async def prove(server: LoraServer, name: str) -> None:
+        nonlocal n_proven
+        n_proven += 1
+        await asyncio.sleep(0)
+        if n_proven == 1:
+            raise AdapterLoadFailed(name, reason="once")
+
+    hot = swap(PaperServer(), prove=prove)
+
+    found = await asyncio.gather(*(use(hot, "a@1") for _ in range(10)), return_exceptions=True)
+    assert all(isinstance(error, AdapterLoadFailed) for error in found)
+    assert n_proven == 1
+    # Who comes later is no part of it.
+    await use(hot, "a@1")
+
+
+async def test_a_repair_that_is_left_leaves_nothing_unproven() -> None:
+    server = PaperServer()
+    is_stuck, is_proving = False, asyncio.Event()
+
+    async def prove(_: LoraServer, name: str) -> None:
+        if is_stuck:
+            is_proving.set()
+            await asyncio.Event().wait()
+
+    hot = swap(server, prove=prove)
+    await use(hot, "a@1")
+    server.restart()
+    is_stuck = True
+    repairing = asyncio.create_task(hot.restore("a@1"))
+    await is_proving.wait()
+    repairing.cancel()
+    await asyncio.gather(repairing, return_exceptions=True)
+
+    assert not server.has
+    is_stuck = False
+    assert await hot.restore("a@1")
+    assert set(server.has) == {"a@1"}
 
 
 async def test_a_retired_version_goes_when_its_last_request_is_done() -> None:

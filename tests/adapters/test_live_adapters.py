@@ -303,6 +303,18 @@ async def test_removing_waits_for_who_uses_it_and_gives_it_to_nobody_else(house:
         await house.live.state(old)
 
 
+async def test_what_a_service_before_this_one_left_on_a_server_goes_before_its_files(
+    house: House,
+) -> None:
+    version = house.add(1)
+    house.server.has[version] = house.registry.path(version)
+
+    await house.live.remove(version)
+
+    assert house.server.has == {}
+    assert house.registry.entries() == ()
+
+
 async def test_what_is_active_is_not_removed(house: House) -> None:
     version = house.add(1)
     await house.live.activate(version)

@@ -80,6 +80,13 @@ def make_writable(folder: Path) -> None:
         file.chmod(0o644)
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(RegistryInvalid, match=r"file/adapters: .*Set MILIEU_DATA_FOLDER"):
+        AdapterRegistry(tmp_path / "file" / "adapters")
+
+
 def test_an_added_adapter_is_listed_with_its_manifest(registry: AdapterRegistry, add: Adds) -> None:
     manifest = add(1)
 

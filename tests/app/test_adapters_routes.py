@@ -276,7 +276,34 @@ async def test_what_vllm_does_not_take_is_said(desk: Desk) -> None:
 
     assert status == 502
     assert "adapter-load-failed: german@" in said
+    assert f"No adapter found for {desk.registry.path(german)}" in said
     assert desk.registry.active() == {}
+
+
+async def test_where_the_files_are_is_not_told_to_who_only_asks(desk: Desk) -> None:
+    desk.vllm.refuses.add(desk.add("german", "DEU"))
+    body = {"question": RELIGION, "culture": "DE", "adapter": "german"}
+
+    reply = await desk.client.post("/answer", json=body, headers=USER)
+
+    assert reply.status_code == 502
+    assert reply.json()["detail"] == "It is in the log under this request id."
+    assert str(desk.registry.folder) not in reply.text
+
+
+async def test_a_canary_that_the_model_cannot_read_is_the_adapters_fault(desk: Desk) -> None:
+    desk.add("german", "DEU")
+    desk.vllm.max_model_len = 8
+    try:
+        status, said = await desk.refused("POST", "/v1/adapters/german/activate", {})
+    finally:
+        desk.vllm.max_model_len = 16384
+
+    # Not "try again": it would be refused every time.
+    assert status == 502
+    assert said.startswith("adapter-load-failed: ")
+    assert "maximum context length" in said
+    assert desk.vllm.adapters == {}
 
 
 async def test_an_altered_file_is_refused(desk: Desk) -> None:

@@ -49,6 +49,18 @@ def test_variables_are_read_by_prefix_and_group(environment: pytest.MonkeyPatch)
     assert [str(root) for root in settings.pack_roots[1:]] == ["/a", "/b"]
 
 
+@pytest.mark.parametrize(("text", "rank"), [("8", 8), ("32", 32), ("512", 512)])
+def test_the_rank_is_a_number_of_those_that_vllm_takes(
+    environment: pytest.MonkeyPatch, text: str, rank: int
+) -> None:
+    environment.setenv("MILIEU_VLLM__MAX_LORA_RANK", text)
+    assert read_settings().vllm.max_lora_rank == rank
+
+    environment.setenv("MILIEU_VLLM__MAX_LORA_RANK", "12")
+    with pytest.raises(SettingsInvalid, match="MAX_LORA_RANK: Input should be 1, 8, 16"):
+        read_settings()
+
+
 def test_a_group_may_be_json(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MILIEU_VLLM", '{"urls": ["http://a:1"], "model": "llama"}')
     assert read_settings().vllm.urls == ("http://a:1",)

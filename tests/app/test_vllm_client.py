@@ -226,6 +226,40 @@ async def test_a_stream_is_tried_again_before_its_first_byte(
     assert len(fake.chats) == 2
 
 
+async def test_a_model_that_one_server_cannot_get_back_is_asked_of_another(
+    serving: Serve, open_client: OpenClient
+) -> None:
+    lacking, having = FakeVllm(), FakeVllm()
+    having.adapters["german"] = "/adapters/german"
+    asked: list[str] = []
+
+    async def restore(model: str) -> bool:
+        asked.append(model)
+        return True
+
+    client = await open_client(serving(lacking), serving(having), restore=restore)
+    await client.chat(ChatRequest("german", ASKED, max_tokens=3))
+
+    assert asked == ["german"]
+    assert (len(lacking.chats), len(having.chats)) == (1, 1)
+
+
+async def test_a_model_that_no_server_has_is_restored_once(
+    fake: FakeVllm, url: str, open_client: OpenClient
+) -> None:
+    asked: list[str] = []
+
+    async def restore(model: str) -> bool:
+        asked.append(model)
+        return True
+
+    client = await open_client(url, restore=restore)
+    with pytest.raises(UpstreamModelMissing):
+        await client.chat(ChatRequest("german", ASKED, max_tokens=3))
+
+    assert (asked, len(fake.chats)) == (["german"], 2)
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
