@@ -65,7 +65,8 @@ def ask(
     question: str,
     culture: Culture,
     option: Annotated[list[str] | None, typer.Option("--option", "-o")] = None,
-    method: Annotated[str | None, typer.Option(help="plain, persona, icl, …")] = None,
+    method: Annotated[str | None, typer.Option(help="plain, icl, adapter+icl, …")] = None,
+    adapter: Annotated[str | None, typer.Option(help="auto, none, or the name of one.")] = None,
     k: Annotated[int | None, typer.Option("--k", help="Exemplars to show.")] = None,
     url: Annotated[str | None, typer.Option(help="The running service.")] = None,
     as_json: AsJson = False,
@@ -80,7 +81,8 @@ def ask(
         settings = read_settings()
         body: dict[str, object] = {"question": question, "culture": culture}
         body |= {"options": option or []}
-        body |= {name: value for name, value in (("method", method), ("k", k)) if value is not None}
+        given = {"method": method, "adapter": adapter, "k": k}
+        body |= {name: value for name, value in given.items() if value is not None}
         reply = ask_service(settings, body, url=url)
         cli_tables.print_answer(reply, as_json=as_json)
 

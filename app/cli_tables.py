@@ -32,6 +32,10 @@ def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
             row = (str(share["number"]), share["label"], f"{share['share']:.0%}", "█" * cells)
             table.add_row(*row)
         out.print(table)
+    by = "" if reply["adapter"] is None else f", by {reply['adapter']}"
+    out.print(f"Method: {reply['method']}{by}", highlight=False)
+    for fallback in reply["fallbacks"]:
+        out.print(f"Not {fallback['method']}: {fallback['because']}", style="yellow")
     if not reply["steered"]:
         out.print(f"Not steered: {reply['not_steered_because']}", style="yellow")
     for warning in reply["warnings"]:

@@ -192,6 +192,15 @@ def test_text_that_looks_like_markup_is_printed_as_it_is(
     assert run("exemplars", f"{RELIGION} [/]", "-c", "DE").exit_code == 0
 
 
+def test_ask_says_which_rung_of_the_ladder_answered(
+    run: Run, milieu_url: str, fake: FakeVllm
+) -> None:
+    result = run("ask", RELIGION, "--culture", "DE", "--method", "adapter", "--url", milieu_url)
+
+    assert "Method: icl\n" in result.stdout
+    assert "Not adapter: the servers take no adapters" in result.stdout
+
+
 def test_ask_says_what_is_not_steered(run: Run, milieu_url: str, fake: FakeVllm) -> None:
     result = run("ask", FAR, "-c", "DE", "--url", milieu_url)
 

@@ -1,0 +1,320 @@
+"""Definitions: what they refuse, what may change when, and that files say what is wrong."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from experiments.arm import ArmMethod
+from experiments.definition import (
+    Decoding,
+    Experiment,
+    ExperimentArm,
+    HoldOut,
+    Layer,
+    MetricKind,
+    State,
+    four_arms,
+    moved,
+    revised,
+)
+from experiments.definition_file import (
+    experiment_fields,
+    parse_experiment,
+    read_experiment,
+    write_experiment,
+)
+from experiments.errors import ArmUnknown, ChangeRefused, DefinitionInvalid, TransitionRefused
+from tests.experiments.events import PRIMARY, an_experiment
+
+FILE = """\
+name: icl-or-adapter
+hypothesis: An adapter helps more than exemplars do.
+primary:
+  metric: helpful
+  kind: proportion
+  direction: higher
+  smallest_effect: 0.03
+guardrails:
+  - {metric: latency_ms, kind: quantile, quantile: 0.95, direction: lower, margin: 50}
+  - {metric: stars, kind: rating, lowest: 1, highest: 5, direction: higher, margin: 0.1}
+arms:
+  icl: {method: icl, k: 3}
+  adapter: {method: adapter, decoding: {temperature: 0.7}}
+control: icl
+weights: {icl: 0.3, adapter: 0.7}
+cultures: [DEU, NOR]
+layer: {name: answers, first: 0, last: 499}
+testers: ["user:qa-1"]
+"""
+
+
+def reweighted(experiment: Experiment, *weights: float) -> Experiment:
+    pairs = zip(experiment.arms, weights, strict=True)
+    return replace(experiment, arms=tuple(replace(arm, weight=of) for arm, of in pairs))
+
+
+def test_a_file_becomes_a_draft(tmp_path: Path) -> None:
+    path = tmp_path / "experiment.yaml"
+    path.write_text(FILE)
+
+    found = read_experiment(path)
+
+    assert (found.name, found.state, found.revision) == ("icl-or-adapter", State.DRAFT, 1)
+    assert found.arm_names == ("icl", "adapter")
+    assert (found.arm("icl").weight, found.arm("icl").arm.k) == (0.3, 3)
+    assert found.arm("icl").arm.adapter == "none"
+    assert found.arm("adapter").arm.adapter == "auto"
+    assert found.arm("adapter").decoding == Decoding(temperature=0.7)
+    assert [metric.kind for metric in found.metrics] == [
+        MetricKind.PROPORTION,
+        MetricKind.QUANTILE,
+        MetricKind.RATING,
+    ]
+    assert found.cultures == ("DEU", "NOR")
+    assert found.layer == Layer("answers", 0, 499)
+    assert found.outcome_window_s == 7 * 86_400
+
+
+def test_arms_without_weights_share_equally() -> None:
+    data = yaml.safe_load(FILE)
+    del data["weights"]
+    assert [arm.weight for arm in parse_experiment(data, "x").arms] == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "found", "expected"),
+    [
+        ({"name": None}, "name", "nothing", "a valid string"),
+        ({"name": "Has Spaces"}, "name", "'Has Spaces'", "match pattern"),
+        ({"colour": "red"}, "colour", "'red'", "no field of this name"),
+        ({"alpha": 0.7}, "alpha", "0.7", "less than 0.5"),
+        ({"cultures": ["DE"]}, "cultures.0", "'DE'", "match pattern"),
+        ({"cultures": [False]}, "cultures.0", "False", "a valid string"),
+        ({"traffic_share": 0}, "traffic_share", "0", "greater than 0"),
+        ({"control": "plain"}, "control", "'plain'", "one of icl, adapter"),
+        ({"weights": {"icl": 0.5, "adapter": 0.6}}, "weights", "a sum of 1.1", "a sum of 1"),
+        ({"weights": {"icl": 1.0, "adapter": 0.0}}, "weights", "1, 0", "weights above 0"),
+        ({"arms": {"icl": {"method": "icl"}}}, "arms", "'icl'", "at least 2"),
+        ({"layer": {"first": 9, "last": 3}}, "layer", "'first': 9", "'first' at most 'last'"),
+        ({"hold_out": {"share": 1.0}}, "hold_out.share", "1.0", "less than 1"),
+        ({"testers": ["qa"]}, "-", "'name'", "'testers' as user:NAME"),
+        ({"weights": {"icl": 1.0}}, "-", "'name'", "'weights' for exactly the arms icl, adapter"),
+        ({"outcome_window_s": "a week"}, "outcome_window_s", "'a week'", "a valid number"),
+    ],
+)
+def test_a_fault_is_named(change: dict[str, Any], field: str, found: str, expected: str) -> None:
+    with pytest.raises(DefinitionInvalid) as caught:
+        parse_experiment(yaml.safe_load(FILE) | change, "some.yaml")
+
+    assert caught.value.field == field
+    assert found in caught.value.found
+    assert expected in caught.value.expected
+    assert str(caught.value).startswith(f"some.yaml, field '{field}': found ")
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "expected"),
+    [
+        ("primary", {"kind": "quantile"}, "'quantile' with the kind 'quantile'"),
+        ("primary", {"quantile": 0.5}, "'quantile' with the kind 'quantile'"),
+        ("primary", {"kind": "rating"}, "'lowest' and 'highest'"),
+        ("primary", {"highest": 2.0}, "no 'lowest' or 'highest'"),
+        ("primary", {"smallest_effect": 0.0}, "greater than 0"),
+        ("primary", {"metric": "latency_ms", "kind": "mean", "lowest": 2, "highest": 1}, "below"),
+        ("primary", {"metric": "n_tokens"}, "one of latency_ms, n_prompt_tokens"),
+        ("primary", {"metric": "stars"}, "every metric once"),
+    ],
+)
+def test_a_metric_that_makes_no_sense_is_refused(
+    part: str, change: dict[str, Any], expected: str
+) -> None:
+    data = yaml.safe_load(FILE)
+    data[part] |= change
+    with pytest.raises(DefinitionInvalid, match=expected):
+        parse_experiment(data, "x")
+
+
+def test_an_adapter_method_without_an_adapter_is_refused() -> None:
+    data = yaml.safe_load(FILE)
+    data["arms"]["adapter"]["adapter"] = "none"
+    with pytest.raises(DefinitionInvalid, match=r"arms\.adapter.*which the method 'adapter' needs"):
+        parse_experiment(data, "x")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "nothing"),
+        (b"- a", r"\['a'\]"),
+        (b"a: [", r"a fault in line 1 \("),
+        (b"name: a\nname: b\n", r"a fault in line 1 \('name' twice"),
+        (b"a: &x [1]\nb: *x\n", "an alias"),
+        (b"a: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        (b"\xff\xfe", "UnicodeDecodeError"),
+        (b"[" * 50_000, "RecursionError"),
+        (b"#" * 300_000, "a larger file"),
+    ],
+    ids=["empty", "list", "open", "twice", "alias", "object", "bytes", "deep", "large"],
+)
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, found: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content)
+    with pytest.raises(DefinitionInvalid, match=rf"bad\.yaml, field '-': found .*{found}"):
+        read_experiment(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionInvalid, match="found FileNotFoundError"):
+        read_experiment(tmp_path / "none.yaml")
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    one = parse_experiment(yaml.safe_load(FILE), "x")
+    path = tmp_path / "written.yaml"
+
+    write_experiment(one, path)
+
+    assert read_experiment(path) == one
+    started = replace(moved(one, State.RUNNING), hold_out=HoldOut(0.1))
+    assert parse_experiment(json.loads(json.dumps(experiment_fields(started))), "x") == started
+
+
+def test_the_id_is_that_of_the_content() -> None:
+    one = an_experiment()
+    assert one.id == replace(one, revision=5).id == an_experiment().id
+    assert len({one.id, replace(one, salt="s").id, reweighted(one, 0.4, 0.2, 0.2, 0.2).id}) == 3
+
+
+def test_an_experiment_does_not_change() -> None:
+    with pytest.raises(FrozenInstanceError):
+        an_experiment().alpha = 0.1  # type: ignore[misc]  # that is what is tested
+
+
+def test_four_arms_are_one_call_away() -> None:
+    found = four_arms("ways", PRIMARY)
+    assert found.arm_names == ("plain", "icl", "adapter", "adapter+icl")
+    assert (found.control, found.state) == ("plain", State.DRAFT)
+    assert [arm.arm.adapter for arm in found.arms] == ["none", "none", "auto", "auto"]
+    with pytest.raises(DefinitionInvalid, match=r"a sum of 0\.8, expected a sum of 1"):
+        four_arms("ways", PRIMARY, weights=dict.fromkeys(found.arm_names, 0.2))
+    with pytest.raises(DefinitionInvalid, match="expected weights of plain, icl"):
+        four_arms("ways", PRIMARY, weights={"plain": 1.0})
+
+
+def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
+    arm = four_arms("ways", PRIMARY).arms[1]
+    assert arm.id == arm.arm.id == replace(arm, weight=0.5, name="x").id
+    assert len({arm.id, replace(arm, model="m").id, replace(arm, decoding=Decoding(0.5)).id}) == 3
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [(("a",), "2 or more"), (("a", "a"), "names that differ"), (("a", "hold-out"), "not reserved")],
+)
+def test_arms_that_cannot_be_told_apart_are_refused(names: tuple[str, ...], expected: str) -> None:
+    arm = four_arms("ways", PRIMARY).arms[0]
+    arms = tuple(ExperimentArm(name, 1.0 / len(names), arm.arm) for name in names)
+    with pytest.raises(DefinitionInvalid, match=expected):
+        Experiment("ways", "h", PRIMARY, arms, control="a")
+
+
+def test_an_unknown_arm_is_named() -> None:
+    with pytest.raises(ArmUnknown, match="found arm 'x', expected one of: plain, icl"):
+        an_experiment().arm("x")
+
+
+def test_states_only_go_forward() -> None:
+    draft = an_experiment(state=State.DRAFT)
+    running = moved(draft, State.RUNNING)
+    stopped = moved(running, State.STOPPED)
+    decided = moved(stopped, State.DECIDED, decision="icl for all")
+
+    assert [each.revision for each in (draft, running, stopped, decided)] == [1, 2, 3, 4]
+    assert decided.decision == "icl for all"
+    for state, after in (
+        (draft, State.STOPPED),
+        (running, State.RUNNING),
+        (stopped, State.RUNNING),
+    ):
+        with pytest.raises(TransitionRefused):
+            moved(state, after)
+    with pytest.raises(TransitionRefused, match="none, this state is final"):
+        moved(decided, State.DRAFT)
+
+
+def test_a_draft_changes_freely_but_for_its_name() -> None:
+    draft = an_experiment(state=State.DRAFT)
+
+    found = revised(draft, replace(draft, alpha=0.1, salt="s", guardrails=()))
+
+    assert (found.alpha, found.revision, found.state) == (0.1, 2, State.DRAFT)
+    with pytest.raises(ChangeRefused, match="'name', expected the same name"):
+        revised(draft, replace(draft, name="other"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"traffic_share": 0.6}, {"max_duration_s": 1.0}, {"testers": ("user:a",)}]
+)
+def test_a_running_experiment_may_change_what_moves_nobody(change: dict[str, Any]) -> None:
+    running = an_experiment(traffic_share=0.5)
+    assert revised(running, replace(running, **change)).revision == 2
+
+
+def test_a_running_experiment_may_change_its_weights() -> None:
+    running = an_experiment()
+    changed = reweighted(running, 0.1, 0.2, 0.3, 0.4)
+    assert [arm.weight for arm in revised(running, changed).arms] == [0.1, 0.2, 0.3, 0.4]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"traffic_share": 0.4},
+        {"alpha": 0.1},
+        {"guardrails": ()},
+        {"primary": replace(PRIMARY, smallest_effect=0.1)},
+        {"hypothesis": "another"},
+        {"cultures": ("DEU",)},
+        {"layer": Layer("l")},
+        {"hold_out": HoldOut(0.1)},
+        {"outcome_window_s": 1.0},
+        {"salt": "s"},
+        {"control": "icl"},
+        {"decision": "done"},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_running_experiment_refuses_all_else(change: dict[str, Any]) -> None:
+    running = an_experiment(traffic_share=0.5)
+    with pytest.raises(ChangeRefused) as caught:
+        revised(running, replace(running, **change))
+    assert caught.value.field == next(iter(change))
+
+
+def test_the_arms_of_a_running_experiment_never_change() -> None:
+    running = an_experiment()
+    plain, icl, *others = running.arms
+    other_k = replace(icl, arm=replace(icl.arm, k=9))
+    for arms in ((plain, other_k, *others), (icl, plain, *others)):
+        with pytest.raises(ChangeRefused, match="'arms'"):
+            revised(running, replace(running, arms=arms))
+
+
+@pytest.mark.parametrize("state", [State.STOPPED, State.DECIDED])
+def test_what_is_over_does_not_change(state: State) -> None:
+    over = an_experiment(state=state)
+    with pytest.raises(ChangeRefused, match="'testers', expected no change but its next state"):
+        revised(over, replace(over, testers=("user:a",)))
+
+
+def test_every_method_can_be_an_arm() -> None:
+    data = yaml.safe_load(FILE)
+    data["arms"] = {str(method): {"method": str(method)} for method in ArmMethod}
+    del data["weights"]
+    assert len(parse_experiment(data, "x").arms) == len(ArmMethod)

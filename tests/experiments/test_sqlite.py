@@ -1,0 +1,124 @@
+"""The SQLite file: who may read it, what is no such file, what is left in it after deletion."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from experiments.errors import StoreOutdated, StoreRefused, StoreUnavailable
+from experiments.events import Receipt
+from experiments.stores import sqlite as sqlite_store
+from experiments.stores.database import Recorded, Script, Step
+from experiments.stores.event_store import open_sqlite
+from experiments.stores.group_commit import StoreLimits
+from experiments.stores.sqlite import SqliteDatabase
+from tests.experiments.events import a_text, an_exposure, an_outcome
+
+
+async def test_only_the_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "events.db"
+    async with await open_sqlite(path) as store:
+        await store.record(an_exposure())
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert len(modes) == 3
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    path.write_text("something else that is long enough to be looked at " * 100)
+    with pytest.raises(StoreUnavailable, match="file is not a database"):
+        await open_sqlite(path)
+    with pytest.raises(StoreUnavailable):
+        await open_sqlite(tmp_path)
+
+
+async def test_the_file_of_a_newer_milieu_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    await (await open_sqlite(path)).close()
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE schema_version SET version = 99")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StoreOutdated, match="found schema version 99, expected 1 or older"):
+        await open_sqlite(path)
+
+
+def content(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir())
+
+
+async def test_what_is_deleted_is_not_left_in_the_files(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with await open_sqlite(path) as store:
+        await store.record(an_exposure(unit="hash-of-someone"), a_text(unit="hash-of-someone"))
+        await store.add_outcome(an_outcome(comment="my name is Someone"))
+        await store.forget_unit("hash-of-someone")
+        left = content(tmp_path)
+    assert b"someone" not in left.lower()
+
+
+async def test_without_a_sync_it_is_the_same_store(tmp_path: Path) -> None:
+    async with await open_sqlite(tmp_path / "events.db", is_synced=False) as store:
+        assert await store.record(an_exposure()) is Receipt.RECORDED
+
+
+async def test_a_long_log_is_brought_into_the_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "events.db"
+    n_commits = 2 * sqlite_store.TIDY_EVERY
+    async with await open_sqlite(path, is_synced=False) as store:
+        for i in range(n_commits):
+            text = a_text(f"a{i}", request="x" * 30_000)
+            assert await store.record(an_exposure(f"a{i}"), text) is Receipt.RECORDED
+        async with asyncio.timeout(10.0):
+            while path.stat().st_size < sqlite_store.LOG_BYTES // 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+
+async def test_a_locked_file_delays_and_loses_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    limits = StoreLimits(wait_s=0.05)
+    async with await open_sqlite(path, limits=limits) as store:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        assert await store.record(an_exposure()) is Receipt.LATE
+        other.execute("ROLLBACK")
+        other.close()
+    async with await open_sqlite(path) as store:
+        rows = [row async for piece in store.rows("exposures") for row in piece]
+    assert len(rows) == 1
+
+
+async def test_a_script_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "events.db")
+
+    def broken() -> Script[None]:
+        yield Step("DELETE FROM schema_version")
+        raise ValueError("after the first step")
+
+    with pytest.raises(ValueError, match="after the first step"):
+        await database.run(broken)
+
+    def count() -> Script[Sequence[Sequence[int]]]:
+        return (yield Step("SELECT COUNT(*) FROM schema_version"))
+
+    assert await database.run(count) == [(1,)]
+    await database.close()
+
+
+async def test_a_row_that_is_not_taken_is_no_reason_to_try_again(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "events.db")
+    with pytest.raises(StoreRefused, match="NOT NULL"):
+        await database.run(lambda: iter_one("UPDATE schema_version SET version = NULL"))
+    assert await database.write_exposures([Recorded(an_exposure())]) == [None]
+    await database.close()
+
+
+def iter_one(statement: str) -> Script[None]:
+    yield Step(statement)
