@@ -13,7 +13,7 @@ from adapters.culturespa.answer import AnswerSettings
 from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.recipe import Mode, TrainSettings
 from adapters.culturespa.steps import StepManifest
-from app.cli_errors import explained, notes
+from app.cli_errors import explained, notes, quiet_settings
 from app.culturespa_options import (
     ANSWER,
     COLLECT,
@@ -57,8 +57,6 @@ from app.culturespa_options import (
     n_cores,
     named_sources,
 )
-from app.settings import Settings, read_settings
-from app.telemetry import configure_logging
 
 if TYPE_CHECKING:
     from app.culturespa_training import OnStep
@@ -93,7 +91,7 @@ def generate(
     with explained():
         from app.culturespa import ServedModel, generated, open_surveys
 
-        settings = _settings()
+        settings = quiet_settings()
         surveys = open_surveys(settings, pack)
 
         async def work() -> StepManifest:
@@ -128,7 +126,7 @@ def filter_command(
     with explained():
         from app.culturespa import filtered, open_surveys
 
-        manifest = filtered(out, questions, open_surveys(_settings(), pack))
+        manifest = filtered(out, questions, open_surveys(quiet_settings(), pack))
         _print("filter", manifest, out, as_json=as_json)
 
 
@@ -151,7 +149,7 @@ def answer(
     with explained():
         from app.culturespa import ServedModel, answered, cultures_of, open_library_of
 
-        settings = _settings()
+        settings = quiet_settings()
         library = open_library_of(settings)
         cultures = cultures_of(library, culture or ())
 
@@ -239,7 +237,7 @@ def train(
         from app.culturespa_run import base_of
         from app.culturespa_training import Training, trained
 
-        settings = _settings()
+        settings = quiet_settings()
         codes: tuple[str, ...] = ()
         if culture:
             found = cultures_of(open_library_of(settings), culture)
@@ -342,7 +340,7 @@ def run(
         from app.culturespa_run import RunOptions, base_of
         from app.culturespa_run import run as run_steps
 
-        settings = _settings()
+        settings = quiet_settings()
         options = RunOptions(
             out=out,
             cultures=tuple(culture or ()),
@@ -382,12 +380,6 @@ def run(
         )
         outcomes = asyncio.run(run_steps(settings, options, progress=LiveSteps(notes)))
         print_outcomes(outcomes, pack=pack, from_survey=from_survey)
-
-
-def _settings() -> Settings:
-    settings = read_settings(log_level="WARNING")
-    configure_logging(level=settings.log_level, as_json=False)
-    return settings
 
 
 def _bar(name: str, *, unit: str) -> AbstractContextManager[OnStep]:

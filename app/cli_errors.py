@@ -1,4 +1,4 @@
-"""How the `milieu` command says what went wrong: one message and exit status 2."""
+"""What the `milieu` command says besides its result: warnings, and one message of what failed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from rich.console import Console
 
 from adapters.errors import AdapterError
 from app.errors import AppError
+from app.settings import Settings, read_settings
+from app.telemetry import configure_logging
 from evaluation.errors import EvaluationError
 from mini_model.weights import WeightsInvalid
 from retrieval.errors import RetrievalError
@@ -36,3 +38,14 @@ def explained() -> Iterator[None]:
     except KNOWN as exc:
         notes.print(f"milieu: {exc}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def quiet_settings() -> Settings:
+    """Return the settings of the environment, for a command that logs warnings only.
+
+    Raises:
+        SettingsInvalid: they do not fit.
+    """
+    settings = read_settings(log_level="WARNING")
+    configure_logging(level=settings.log_level, as_json=False)
+    return settings

@@ -9,11 +9,10 @@ from typing import Annotated
 
 import typer
 
-from app.cli_errors import explained, notes
+from app.cli_errors import explained, notes, quiet_settings
 from app.errors import OptionInvalid
 from app.evaluation_output import LiveProgress, print_falls, print_figures
-from app.settings import MAX_K, read_settings
-from app.telemetry import configure_logging
+from app.settings import MAX_K
 from evaluation.gate import falls
 from evaluation.prompted import Decoding, ReadBy
 from experiments.arm import ArmMethod
@@ -139,8 +138,7 @@ def evaluate(
             n_concurrent=concurrency,
             out=out,
         )
-        settings = read_settings(log_level="WARNING")
-        configure_logging(level=settings.log_level, as_json=False)
+        settings = quiet_settings()
         # First, so that a fault in it costs no run.
         baseline = None if gate is None else read_figures(gate)
         if rescore is not None:

@@ -136,7 +136,8 @@ async def test_a_model_that_writes_no_question_is_given_up_soon(
             )
 
     # What was in flight may have arrived as well.
-    assert N_HOPELESS <= len(fake.chats) <= N_HOPELESS + 4
+    # Of the hundreds that it would take; a few are under way when it is given up.
+    assert N_HOPELESS <= len(fake.chats) < 2 * N_HOPELESS
 
 
 async def test_questions_are_written_on_the_topics_that_are_named(
