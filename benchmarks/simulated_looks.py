@@ -7,8 +7,8 @@ from statistics import NormalDist
 
 import numpy as np
 
-from benchmarks.simulated_units import SHARE, Answers, Bools
-from experiments.statistics.differences import blocks, bounded_difference
+from benchmarks.simulated_units import Answers, Bools, Metric, assigned
+from experiments.statistics.differences import block_shape, blocks
 from experiments.statistics.means import Unbounded, Values, log_e_values
 from experiments.statistics.streams import Floats, Running
 from experiments.statistics.units import UnitValue, settled_values
@@ -17,6 +17,13 @@ ALPHA = 0.05
 MIN_NAIVE = 30
 """Units per arm before the naive test looks, which is kind to it."""
 Z = NormalDist().inv_cdf(1.0 - ALPHA / 2.0)
+
+
+def difference_stream(rng: np.random.Generator, metric: Metric, n_units: int) -> Running:
+    """Return the stream of differences of a simulated experiment."""
+    treated = assigned(rng, n_units, metric.weights)
+    pairs = blocks(treated, metric.draw(rng, treated), shape=block_shape(*metric.weights))
+    return metric.values(n_units).empty.history(pairs.values)
 
 
 def first_crossing(
@@ -75,7 +82,7 @@ def settled_cross(answers: Answers, kind: UnitValue) -> bool:
         now_s=2.0,
         kind=kind,
     )
-    values = bounded_difference(*SHARE, expected_n=found.values.size / 4)
+    values = answers.expected(found.values.size / 2)
     stream = values.empty.history(blocks(answers.treated[found.units], found.values).values)
     return first_crossing(stream, values) >= 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,7 @@ class Answers:
         units: int64[m], whose each answer is.
         at: float64[m], in seconds.
         values: float64[m].
+        bounds: their range; None where they have none.
     """
 
     treated: Bools
@@ -102,6 +103,13 @@ class Answers:
     units: Ints
     at: Floats
     values: Floats
+    bounds: tuple[float, float] | None = SHARE
+
+    def expected(self, n_blocks: float) -> Values:
+        """Return what the analysis of `n_blocks` differences knows beforehand."""
+        if self.bounds is None:
+            return Unbounded(expected_n=n_blocks / 2)
+        return bounded_difference(*self.bounds, expected_n=n_blocks / 2)
 
 
 def loyal(rng: np.random.Generator, n_events: int) -> Answers:
@@ -124,6 +132,16 @@ def drifting(rng: np.random.Generator, n_events: int) -> Answers:
     values = (rng.random((n_units, each)) < 1.0 / (1.0 + np.exp(-wander))).astype(np.float64)
     units = np.repeat(np.arange(n_units), each)
     return _in_order(rng, exposed, units, at.ravel(), values.ravel())
+
+
+def growing(rng: np.random.Generator, n_events: int) -> Answers:
+    """Return amounts of units that are all there from the start, three times as much every time."""
+    n_units, each = n_events // 10, 10
+    exposed = np.sort(rng.uniform(0.0, 0.01, n_units))
+    at = exposed[:, None] + np.arange(each) / each
+    values = 3.0 ** np.arange(each) * rng.lognormal(0.0, 0.5, (n_units, each))
+    units = np.repeat(np.arange(n_units), each)
+    return replace(_in_order(rng, exposed, units, at.ravel(), values.ravel()), bounds=None)
 
 
 def _in_order(

@@ -1,0 +1,378 @@
+"""An experiment: what is compared, on whom, by which metrics, and what may change when.
+
+An `Experiment` never changes. A change is another one with the next revision, made by `revised`
+or `moved`, which refuse what would make the measured incomparable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from itertools import combinations
+
+from experiments.arm import Arm, ArmMethod
+from experiments.errors import (
+    ArmUnknown,
+    ChangeRefused,
+    DefinitionInvalid,
+    LayerOverlap,
+    TransitionRefused,
+)
+from retrieval.prompting import ExemplarStyle
+from retrieval.selector import SelectorName
+
+N_BUCKETS = 1000
+WEIGHT_TOLERANCE = 1e-9
+# The "arm" of units that no experiment touches.
+HOLD_OUT_ARM = "hold-out"
+DAY_S = 86_400.0
+
+
+class State(StrEnum):
+    """Where an experiment is; it only ever goes forward."""
+
+    DRAFT = "draft"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    DECIDED = "decided"
+
+    @property
+    def next_states(self) -> tuple[State, ...]:
+        """The states that can follow."""
+        order = list(State)
+        return tuple(order[order.index(self) + 1 :][:1])
+
+
+class MetricKind(StrEnum):
+    """What the values of a metric are, and what is compared."""
+
+    PROPORTION = "proportion"
+    MEAN = "mean"
+    RATING = "rating"
+    QUANTILE = "quantile"
+
+
+class Direction(StrEnum):
+    """Which values are better."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+
+
+# Recorded by Milieu itself with every answer; outcomes carry all other metrics.
+RECORDED_METRICS = (
+    "latency_ms",
+    "n_prompt_tokens",
+    "n_reply_tokens",
+    "refused",
+    "unreadable",
+    "label_mass",
+    "alignment",
+    "fell_back",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One measured quantity.
+
+    Attributes:
+        direction: which values are better.
+        quantile: in (0, 1), for a quantile only: which one is compared.
+        lowest, highest: bounds of the values, None where there are none.
+    """
+
+    name: str
+    kind: MetricKind
+    direction: Direction
+    quantile: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether Milieu itself records it, and no outcome carries it."""
+        return self.name in RECORDED_METRICS
+
+
+@dataclass(frozen=True, slots=True)
+class PrimaryMetric:
+    """The metric that decides; `smallest_effect` > 0, in its units, is the least worth having."""
+
+    metric: Metric
+    smallest_effect: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A metric that must not get worse by `margin` >= 0 or more, in its units."""
+
+    metric: Metric
+    margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How free text is drawn; None leaves it to the request."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentArm:
+    """One arm of an experiment: its name and weight there, and how it answers.
+
+    Attributes:
+        weight: share of the units of the experiment, in (0, 1].
+        model: the base model to ask, empty for the one that the service has.
+    """
+
+    name: str
+    weight: float
+    arm: Arm
+    model: str = ""
+    decoding: Decoding = Decoding()
+
+    @property
+    def id(self) -> str:
+        """Ten hexadecimal digits that say how it answers; `Arm.id` where that says it all."""
+        if not self.model and self.decoding == Decoding():
+            return self.arm.id
+        text = json.dumps([self.arm.id, self.model, asdict(self.decoding)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Buckets `first` to `last` (0 to 999, both included) of a layer.
+
+    Experiments in ranges apart of one layer never share a unit. Without a name, the experiment
+    has a layer to itself.
+    """
+
+    name: str = ""
+    first: int = 0
+    last: int = N_BUCKETS - 1
+
+    def overlaps(self, other: Layer) -> bool:
+        """Return whether some unit is in both; layers without a name share nothing."""
+        is_same = bool(self.name) and self.name == other.name
+        return is_same and self.first <= other.last and other.first <= self.last
+
+
+@dataclass(frozen=True, slots=True)
+class HoldOut:
+    """The share of all units, in [0, 1), that is left alone for good.
+
+    Experiments of the same salt leave the same units alone, the smaller share within the larger.
+    """
+
+    share: float = 0.0
+    salt: str = "hold-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One revision of an experiment.
+
+    Attributes:
+        arms: in the order of the file, which decides the ranges of the hash: it never changes.
+        traffic_share: share of the units within the layer's range that take part, in (0, 1].
+        cultures: alpha-3 codes it applies to; empty for all.
+        outcome_window_s: how long after an answer its outcomes count.
+        max_duration_s: the longest that it is planned to run.
+        alpha: the error rate of all looks together, in (0, 1).
+        salt: another one makes other assignments under the same name.
+        testers: texts of units (`user:qa-1`) that may choose their arm.
+        decision: what came of it, in words; for the state `decided`.
+    """
+
+    name: str
+    hypothesis: str
+    primary: PrimaryMetric
+    arms: tuple[ExperimentArm, ...]
+    control: str
+    guardrails: tuple[Guardrail, ...] = ()
+    traffic_share: float = 1.0
+    cultures: tuple[str, ...] = ()
+    layer: Layer = Layer()
+    hold_out: HoldOut = HoldOut()
+    outcome_window_s: float = 7 * DAY_S
+    max_duration_s: float = 28 * DAY_S
+    alpha: float = 0.05
+    salt: str = ""
+    testers: tuple[str, ...] = ()
+    decision: str = ""
+    state: State = State.DRAFT
+    revision: int = 1
+
+    def __post_init__(self) -> None:
+        _check_arms(self)
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits over all but the revision."""
+        content = {key: value for key, value in asdict(self).items() if key != "revision"}
+        text = json.dumps(content, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def arm_names(self) -> tuple[str, ...]:
+        """The names of the arms, in their order."""
+        return tuple(arm.name for arm in self.arms)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The primary metric, then those of the guardrails."""
+        return (self.primary.metric, *(guardrail.metric for guardrail in self.guardrails))
+
+    def arm(self, name: str) -> ExperimentArm:
+        """Return the arm of that name.
+
+        Raises:
+            ArmUnknown: there is none.
+        """
+        for arm in self.arms:
+            if arm.name == name:
+                return arm
+        raise ArmUnknown(self.name, name, self.arm_names)
+
+
+def _check_arms(experiment: Experiment) -> None:
+    names = experiment.arm_names
+    expected = ""
+    if len(names) < 2:
+        place, found, expected = "arms", f"{len(names)}", "2 or more"
+    elif len(set(names)) < len(names):
+        place, found, expected = "arms", ", ".join(names), "names that differ"
+    elif HOLD_OUT_ARM in names:
+        place, found, expected = "arms", f"'{HOLD_OUT_ARM}'", "a name that is not reserved"
+    elif experiment.control not in names:
+        place, found, expected = "control", f"'{experiment.control}'", "one of " + ", ".join(names)
+    elif not all(arm.weight > 0 for arm in experiment.arms):
+        place, found = "weights", ", ".join(f"{arm.weight:g}" for arm in experiment.arms)
+        expected = "weights above 0; leave out an arm that nobody should get"
+    else:
+        total = sum(arm.weight for arm in experiment.arms)
+        place, found = "weights", f"a sum of {total:.10g}"
+        expected = "" if abs(total - 1.0) <= WEIGHT_TOLERANCE else "a sum of 1"
+    if expected:
+        at = f"experiment '{experiment.name}'"
+        raise DefinitionInvalid(at, field=place, found=found, expected=expected)
+
+
+# What a running experiment may change. Weights: recorded assignments win over them, so no unit
+# moves. Traffic: it may only grow, which takes units in and none out. Arms, metrics, alpha, window
+# and hypothesis were promised before the first look; layer, hold-out, salt and cultures decide who
+# is in. Testers are left out of the analysis, and any duration is sound under continuous looking.
+_WHILE_RUNNING = ("weights", "traffic_share (up)", "max_duration_s", "testers")
+
+
+def revised(current: Experiment, wanted: Experiment) -> Experiment:
+    """Return `wanted` as the revision after `current`, in the same state.
+
+    Raises:
+        ChangeRefused: the state does not allow one of the changes, or the name differs.
+    """
+    new = replace(wanted, revision=current.revision + 1, state=current.state)
+    if new.name != current.name:
+        _refuse(current, "name", "the same name")
+    if current.state is State.DRAFT:
+        return new
+    if current.state is not State.RUNNING:
+        _refuse(
+            current, next(iter(_changed(current, new)), "state"), "no change but its next state"
+        )
+    for name in _changed(current, new):
+        if name == "arms" and _unweighted(current) == _unweighted(new):
+            continue
+        if name == "traffic_share" and new.traffic_share > current.traffic_share:
+            continue
+        if name not in ("max_duration_s", "testers"):
+            _refuse(current, name, "a change of " + ", ".join(_WHILE_RUNNING) + " only")
+    return new
+
+
+def moved(current: Experiment, state: State, *, decision: str = "") -> Experiment:
+    """Return the revision after `current`, in `state`.
+
+    Raises:
+        TransitionRefused: that state does not follow.
+    """
+    if state not in current.state.next_states:
+        raise TransitionRefused(
+            current.name, state=current.state, wanted=state, allowed=current.state.next_states
+        )
+    said = decision if state is State.DECIDED else current.decision
+    return replace(current, state=state, revision=current.revision + 1, decision=said)
+
+
+def _changed(current: Experiment, new: Experiment) -> list[str]:
+    names = (each.name for each in fields(Experiment) if each.name not in ("revision", "state"))
+    return [name for name in names if getattr(current, name) != getattr(new, name)]
+
+
+def _unweighted(experiment: Experiment) -> tuple[ExperimentArm, ...]:
+    return tuple(replace(arm, weight=1.0) for arm in experiment.arms)
+
+
+def _refuse(current: Experiment, name: str, expected: str) -> None:
+    raise ChangeRefused(current.name, field=name, state=current.state, expected=expected)
+
+
+def check_layers(running: Iterable[Experiment]) -> None:
+    """Check that no two of these experiments want the same units of one layer.
+
+    Raises:
+        LayerOverlap: two do.
+    """
+    for one, other in combinations(running, 2):
+        if one.layer.overlaps(other.layer):
+            ranges = ", ".join(f"{at.layer.first}-{at.layer.last}" for at in (one, other))
+            raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
+
+
+def four_arms(
+    name: str,
+    primary: PrimaryMetric,
+    *,
+    hypothesis: str = "",
+    k: int = 5,
+    style: ExemplarStyle = ExemplarStyle.SHARES,
+    retriever: SelectorName = SelectorName.DENSE,
+    weights: Mapping[str, float] | None = None,
+) -> Experiment:
+    """Return the draft that compares `plain` (control), `icl`, `adapter` and `adapter+icl`.
+
+    Equal weights unless given.
+
+    Raises:
+        DefinitionInvalid: the weights do not sum to 1 or name other arms.
+    """
+    methods = (ArmMethod.PLAIN, ArmMethod.ICL, ArmMethod.ADAPTER, ArmMethod.ADAPTER_ICL)
+    shares = {str(method): 0.25 for method in methods} if weights is None else dict(weights)
+    if set(shares) != {str(method) for method in methods}:
+        raise DefinitionInvalid(
+            f"experiment '{name}'",
+            field="weights",
+            found=", ".join(shares),
+            expected="weights of " + ", ".join(methods),
+        )
+
+    def arm(method: ArmMethod) -> ExperimentArm:
+        adapter = "auto" if method.needs_adapter else "none"
+        way = Arm(method, k, style, retriever, adapter=adapter)
+        return ExperimentArm(str(method), shares[str(method)], way)
+
+    return Experiment(
+        name=name,
+        hypothesis=hypothesis or "Some way of showing a culture does better than showing none.",
+        primary=primary,
+        arms=tuple(map(arm, methods)),
+        control=str(ArmMethod.PLAIN),
+    )

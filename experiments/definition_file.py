@@ -1,0 +1,322 @@
+"""Definitions of experiments as YAML and JSON: read with the fault named, and written."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from experiments.arm import Arm, ArmMethod
+from experiments.definition import (
+    DAY_S,
+    N_BUCKETS,
+    RECORDED_METRICS,
+    Decoding,
+    Direction,
+    Experiment,
+    ExperimentArm,
+    Guardrail,
+    HoldOut,
+    Layer,
+    Metric,
+    MetricKind,
+    PrimaryMetric,
+    State,
+)
+from experiments.errors import DefinitionInvalid
+from retrieval.prompting import ExemplarStyle
+from retrieval.selector import SelectorName
+
+MAX_FILE_BYTES = 262_144
+MAX_SHOWN_CHARS = 80
+NAME_PATTERN = r"^[a-z0-9][a-z0-9+._-]{0,62}$"
+Name = Annotated[str, Field(pattern=NAME_PATTERN)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Culture = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+Text = Annotated[str, Field(max_length=4000)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class _MetricModel(_Model):
+    metric: Name
+    kind: MetricKind
+    direction: Direction
+    quantile: float | None = Field(default=None, gt=0.0, lt=1.0)
+    lowest: Number | None = None
+    highest: Number | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.kind is MetricKind.QUANTILE) != (self.quantile is not None):
+            raise ValueError("'quantile' with the kind 'quantile', and with no other")
+        if self.kind is MetricKind.RATING and (self.lowest is None or self.highest is None):
+            raise ValueError("'lowest' and 'highest', the ends of the scale of a rating")
+        if self.kind is MetricKind.PROPORTION and (self.lowest, self.highest) != (None, None):
+            raise ValueError("no 'lowest' or 'highest': a proportion is of yes and no")
+        if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
+            raise ValueError("'lowest' below 'highest'")
+        if self.metric.startswith("n_") and self.metric not in RECORDED_METRICS:
+            raise ValueError("one of " + ", ".join(RECORDED_METRICS) + ", or a name without 'n_'")
+        return self
+
+    def inside(self) -> Metric:
+        return Metric(
+            self.metric, self.kind, self.direction, self.quantile, self.lowest, self.highest
+        )
+
+
+class _PrimaryModel(_MetricModel):
+    smallest_effect: Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+
+
+class _GuardrailModel(_MetricModel):
+    margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
+class _DecodingModel(_Model):
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
+    max_tokens: int | None = Field(default=None, ge=1, le=4096)
+
+
+class _ArmModel(_Model):
+    method: ArmMethod
+    k: int = Field(default=5, ge=1, le=20)
+    style: ExemplarStyle = ExemplarStyle.SHARES
+    retriever: SelectorName = SelectorName.DENSE
+    n_orders: int = Field(default=1, ge=1, le=24)
+    adapter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    model: str = Field(default="", max_length=200)
+    decoding: _DecodingModel = _DecodingModel()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.method.needs_adapter and self.adapter == "none":
+            raise ValueError(f"an adapter or 'auto', which the method '{self.method}' needs")
+        return self
+
+    def inside(self) -> Arm:
+        adapter = self.adapter or ("auto" if self.method.needs_adapter else "none")
+        return Arm(self.method, self.k, self.style, self.retriever, self.n_orders, adapter)
+
+
+class _LayerModel(_Model):
+    name: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$")
+    first: int = Field(default=0, ge=0, lt=N_BUCKETS)
+    last: int = Field(default=N_BUCKETS - 1, ge=0, lt=N_BUCKETS)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.first > self.last:
+            raise ValueError("'first' at most 'last'")
+        return self
+
+
+class _HoldOutModel(_Model):
+    share: float = Field(default=0.0, ge=0.0, lt=1.0)
+    salt: str = Field(default="hold-out", min_length=1, max_length=64)
+
+
+class _ExperimentModel(_Model):
+    name: Name
+    hypothesis: Annotated[str, Field(min_length=1, max_length=4000)]
+    primary: _PrimaryModel
+    guardrails: tuple[_GuardrailModel, ...] = ()
+    arms: dict[Name, _ArmModel] = Field(min_length=2, max_length=32)
+    control: Name
+    weights: dict[Name, Share] | None = None
+    traffic_share: float = Field(default=1.0, gt=0.0, le=1.0)
+    cultures: tuple[Culture, ...] = ()
+    layer: _LayerModel = _LayerModel()
+    hold_out: _HoldOutModel = _HoldOutModel()
+    outcome_window_s: float = Field(default=7 * DAY_S, gt=0.0, le=366 * DAY_S)
+    max_duration_s: float = Field(default=28 * DAY_S, gt=0.0, le=3 * 366 * DAY_S)
+    alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
+    salt: str = Field(default="", max_length=64)
+    testers: tuple[str, ...] = Field(default=(), max_length=1000)
+    decision: Text = ""
+    state: State = State.DRAFT
+    revision: int = Field(default=1, ge=1)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.weights is not None and self.weights.keys() != self.arms.keys():
+            raise ValueError("'weights' for exactly the arms " + ", ".join(self.arms))
+        metrics = [self.primary.metric, *(guardrail.metric for guardrail in self.guardrails)]
+        if len(set(metrics)) < len(metrics):
+            raise ValueError("every metric once, in 'primary' or 'guardrails'")
+        if any(not tester.startswith(("user:", "session:")) for tester in self.testers):
+            raise ValueError("'testers' as user:NAME or session:NAME")
+        return self
+
+    def inside(self) -> Experiment:
+        weights = self.weights or dict.fromkeys(self.arms, 1.0 / len(self.arms))
+        given = {name: getattr(self, name) for name in _SAME}
+        return Experiment(
+            primary=PrimaryMetric(self.primary.inside(), self.primary.smallest_effect),
+            guardrails=tuple(Guardrail(each.inside(), each.margin) for each in self.guardrails),
+            arms=tuple(
+                ExperimentArm(
+                    name,
+                    weights[name],
+                    arm.inside(),
+                    arm.model,
+                    Decoding(**arm.decoding.model_dump()),
+                )
+                for name, arm in self.arms.items()
+            ),
+            layer=Layer(**self.layer.model_dump()),
+            hold_out=HoldOut(**self.hold_out.model_dump()),
+            **given,
+        )
+
+
+# The fields that are the same in the file and inside.
+_SAME = (
+    "name",
+    "hypothesis",
+    "control",
+    "traffic_share",
+    "cultures",
+    "outcome_window_s",
+    "max_duration_s",
+    "alpha",
+    "salt",
+    "testers",
+    "decision",
+    "state",
+    "revision",
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without what can surprise: keys that come twice, and anchors."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.MarkedYAMLError(problem="an alias")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        twice = next((key for key in keys if keys.count(key) > 1), None)
+        if twice is not None:
+            raise yaml.MarkedYAMLError(problem=f"'{twice}' twice", problem_mark=node.start_mark)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Return the draft that a YAML file defines, as revision 1.
+
+    Raises:
+        DefinitionInvalid: the file cannot be read or breaks the format; file and field are named.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+        if len(raw) > MAX_FILE_BYTES:
+            raise DefinitionInvalid(
+                str(path), field="-", found="a larger file", expected=f"{MAX_FILE_BYTES} bytes"
+            )
+        data = yaml.load(raw.decode(), Loader=_Loader)  # noqa: S506  # a SafeLoader
+    except (OSError, UnicodeDecodeError, RecursionError) as exc:
+        raise DefinitionInvalid(
+            str(path), field="-", found=type(exc).__name__, expected="a YAML file in UTF-8"
+        ) from exc
+    except yaml.YAMLError as exc:
+        raise DefinitionInvalid(
+            str(path), field="-", found=_yaml_fault(exc), expected="YAML without anchors"
+        ) from exc
+    return replace(parse_experiment(data, str(path)), state=State.DRAFT, revision=1)
+
+
+def parse_experiment(data: object, place: str) -> Experiment:
+    """Return the experiment that `data`, as read from YAML or JSON, defines.
+
+    Raises:
+        DefinitionInvalid: it breaks the format; `place` and the field are named.
+    """
+    if not isinstance(data, dict):
+        raise DefinitionInvalid(
+            place, field="-", found=_shown(data), expected="fields with values, from 'name' on"
+        )
+    try:
+        return _ExperimentModel.model_validate(data).inside()
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        raise DefinitionInvalid(
+            place,
+            field=".".join(str(part) for part in first["loc"]) or "-",
+            found="nothing" if first["type"] == "missing" else _shown(first["input"]),
+            expected=_expected(first["type"], first["msg"]),
+        ) from exc
+    except DefinitionInvalid as exc:
+        raise DefinitionInvalid(
+            place, field=exc.field, found=exc.found, expected=exc.expected
+        ) from exc
+
+
+def experiment_fields(experiment: Experiment) -> dict[str, Any]:
+    """Return the experiment as `parse_experiment` reads it: plain values for JSON or YAML."""
+    given = {name: getattr(experiment, name) for name in _SAME}
+    given["primary"] = _metric_fields(experiment.primary.metric) | {
+        "smallest_effect": experiment.primary.smallest_effect
+    }
+    given["guardrails"] = [
+        _metric_fields(each.metric) | {"margin": each.margin} for each in experiment.guardrails
+    ]
+    given["arms"] = {
+        each.name: asdict(each.arm) | {"model": each.model, "decoding": asdict(each.decoding)}
+        for each in experiment.arms
+    }
+    given["weights"] = {each.name: each.weight for each in experiment.arms}
+    given["layer"] = asdict(experiment.layer)
+    given["hold_out"] = asdict(experiment.hold_out)
+    plain: dict[str, Any] = json.loads(json.dumps(given))
+    return plain
+
+
+def write_experiment(experiment: Experiment, path: Path) -> None:
+    """Write the definition as YAML that `read_experiment` reads, without state and revision."""
+    content = experiment_fields(experiment)
+    for name in ("state", "revision", "decision"):
+        del content[name]
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+
+
+def _metric_fields(metric: Metric) -> dict[str, Any]:
+    content = asdict(metric)
+    content["metric"] = content.pop("name")
+    return {key: value for key, value in content.items() if value is not None}
+
+
+def _shown(value: object) -> str:
+    text = "nothing" if value is None else repr(value)
+    return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
+
+
+def _expected(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "a value"
+    if kind == "extra_forbidden":
+        return "no field of this name"
+    for start in ("Value error, ", "Input should be ", "String should "):
+        message = message.removeprefix(start)
+    return message
+
+
+def _yaml_fault(exc: yaml.YAMLError) -> str:
+    if not isinstance(exc, yaml.MarkedYAMLError):
+        return "a fault"
+    mark = exc.problem_mark
+    where = "" if mark is None else f" in line {mark.line + 1}"
+    return f"a fault{where} ({exc.problem})"

@@ -1,0 +1,246 @@
+"""Errors of `experiments`. Every one says what was found, what is expected and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class ExperimentError(Exception):
+    """Root of every error that `experiments` raises on purpose."""
+
+
+class DefinitionInvalid(ExperimentError):
+    """The definition of an experiment breaks the format; names place, field and what was found."""
+
+    def __init__(self, place: str, *, field: str, found: str, expected: str) -> None:
+        super().__init__(f"{place}, field '{field}': found {found}, expected {expected}.")
+        self.place = place
+        self.field = field
+        self.found = found
+        self.expected = expected
+
+
+class ExperimentUnknown(ExperimentError):
+    """No experiment has the given name."""
+
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        there = ", ".join(sorted(known)) or "none"
+        super().__init__(
+            f"'{name}' is no experiment; there are: {there}. Name one of them, or create it first."
+        )
+        self.name = name
+
+
+class ChangeRefused(ExperimentError):
+    """A change would make what was measured before and after it incomparable."""
+
+    def __init__(self, name: str, *, field: str, state: str, expected: str) -> None:
+        super().__init__(
+            f"Experiment '{name}' is {state}: found a change of '{field}', expected {expected}. "
+            "For anything else, stop it and start another experiment under another name."
+        )
+        self.name = name
+        self.field = field
+        self.state = state
+
+
+class TransitionRefused(ExperimentError):
+    """An experiment cannot go from its state to the wanted one."""
+
+    def __init__(self, name: str, *, state: str, wanted: str, allowed: Sequence[str]) -> None:
+        there = ", ".join(allowed) or "none, this state is final"
+        super().__init__(
+            f"Experiment '{name}' is {state}: found the wish for '{wanted}', expected one of: "
+            f"{there}. A stopped experiment is started again as another one."
+        )
+        self.name = name
+        self.state = state
+
+
+class RevisionConflict(ExperimentError):
+    """Somebody else changed the experiment first."""
+
+    def __init__(self, name: str, *, found: int, expected: int) -> None:
+        super().__init__(
+            f"Experiment '{name}': found revision {found}, expected {expected}, the one after "
+            "the latest. Read it again and repeat the change."
+        )
+        self.name = name
+
+
+class LayerOverlap(ExperimentError):
+    """Two running experiments want the same units of one layer."""
+
+    def __init__(self, layer: str, first: str, second: str, *, ranges: str) -> None:
+        super().__init__(
+            f"Layer '{layer}': found '{first}' and '{second}' in overlapping ranges ({ranges}), "
+            "expected ranges apart. Give one of them other buckets, or stop the other one first."
+        )
+        self.layer = layer
+
+
+class ArmUnknown(ExperimentError):
+    """An experiment has no arm of the given name."""
+
+    def __init__(self, experiment: str, arm: str, known: Sequence[str]) -> None:
+        super().__init__(
+            f"Experiment '{experiment}': found arm '{arm}', expected one of: {', '.join(known)}."
+        )
+        self.arm = arm
+
+
+class OverrideRefused(ExperimentError):
+    """A unit asks for an arm by name and is no tester of the experiment."""
+
+    def __init__(self, experiment: str) -> None:
+        super().__init__(
+            f"Experiment '{experiment}': found an override by a unit that is no tester of it, "
+            "expected one of its 'testers'. Leave the override out, or add the unit to the list."
+        )
+
+
+class UnitInvalid(ExperimentError):
+    """What should say who was answered is empty, too long or no text."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"Unit: found {found}, expected {expected}.")
+
+
+class SecretTooShort(ExperimentError):
+    """The secret that units are hashed with could be guessed."""
+
+    def __init__(self, n_bytes: int, *, expected: int) -> None:
+        super().__init__(
+            f"Secret for units: found {n_bytes} bytes, expected {expected} or more. Make one from "
+            "a random source and keep it: with another one every unit is somebody else."
+        )
+
+
+class MetricUnknown(ExperimentError):
+    """An experiment has no metric of the given name that outcomes may carry."""
+
+    def __init__(self, experiment: str, metric: str, known: Sequence[str]) -> None:
+        there = ", ".join(known) or "none, all of its metrics are recorded by Milieu itself"
+        super().__init__(
+            f"Experiment '{experiment}': found metric '{metric}', expected one of: {there}."
+        )
+        self.metric = metric
+
+
+class OutcomeInvalid(ExperimentError):
+    """An outcome's value, key or comment is not what its metric takes."""
+
+    def __init__(self, field: str, *, found: str, expected: str) -> None:
+        super().__init__(f"Outcome, field '{field}': found {found}, expected {expected}.")
+        self.field = field
+
+
+class AnswerUnknown(ExperimentError):
+    """An outcome names an answer that was never recorded, or not yet, or is deleted."""
+
+    def __init__(self, answer_id: str) -> None:
+        super().__init__(
+            f"'{answer_id[:80]}' is no recorded answer; expected the id that came with an answer. "
+            "One that was recorded late is known within seconds: send it again then."
+        )
+        self.answer_id = answer_id
+
+
+class UnitUnknown(ExperimentError):
+    """An outcome names a unit that an experiment never answered."""
+
+    def __init__(self, experiment: str) -> None:
+        super().__init__(
+            f"Experiment '{experiment}' has no answer to this unit; expected one that it answered. "
+            "Check that kind and name of the unit are those of its requests."
+        )
+
+
+class OutcomeConflict(ExperimentError):
+    """An idempotency key comes a second time, with another outcome."""
+
+    def __init__(self, key: str, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"Key '{key[:80]}': found {found}, expected {expected} as with the first outcome of "
+            "this key. Use another key for another outcome."
+        )
+        self.key = key
+
+
+class OutcomeTaken(ExperimentError):
+    """The answer or unit has an outcome for this metric already, under another key."""
+
+    def __init__(self, metric: str, subject: str) -> None:
+        super().__init__(
+            f"Metric '{metric}': found a second outcome for {subject}, expected one. The first one "
+            "stands; repeat its key to get its receipt again."
+        )
+        self.metric = metric
+
+
+class OutcomeLate(ExperimentError):
+    """An outcome comes after the window of every experiment that the answer was in."""
+
+    def __init__(self, *, late_s: float) -> None:
+        super().__init__(
+            f"Outcome: found one {late_s:.0f} s after its window, expected it within. It is not "
+            "counted; a longer 'outcome_window_s' helps the next experiment."
+        )
+        self.late_s = late_s
+
+
+class StoreUnavailable(ExperimentError):
+    """The store of events cannot be reached, is locked or does not answer in time."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"Store {place}: found {reason}, expected an answer. Try again; if it lasts, see that "
+            "the database runs and its disk has room."
+        )
+        self.place = place
+        self.reason = reason
+
+
+class StoreRefused(ExperimentError):
+    """The store answers, and will not take this: repeating it would not help."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(
+            f"Store {place}: found {reason}, expected a row that it takes. See the log of the "
+            "database."
+        )
+        self.place = place
+        self.reason = reason
+
+
+class StoreOutdated(ExperimentError):
+    """The store was written by a newer Milieu, or by something else."""
+
+    def __init__(self, place: str, *, found: str, expected: int) -> None:
+        super().__init__(
+            f"Store {place}: found schema version {found}, expected {expected} or older. Use the "
+            "Milieu that wrote it, or another store."
+        )
+        self.place = place
+
+
+class DriverMissing(ExperimentError):
+    """A package that is not always installed is needed."""
+
+    def __init__(self, package: str, *, needed_for: str, extra: str) -> None:
+        super().__init__(
+            f"{needed_for}: found no package '{package}', expected it to be installed. "
+            f"Install the extra: pip install 'milieu[{extra}]'."
+        )
+        self.package = package
+
+
+class ExportRefused(ExperimentError):
+    """An export would mix with files that are there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder}: found files, expected an empty folder or none. Name another folder."
+        )
+        self.folder = folder

@@ -1,0 +1,89 @@
+"""The event store as Parquet files, with a manifest that is written last."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from experiments.errors import DriverMissing, ExportRefused
+from experiments.stores.database import Row
+from experiments.stores.event_store import EventStore
+from experiments.stores.schema import SCHEMA_VERSION, TABLES
+
+if TYPE_CHECKING:
+    import polars
+
+N_ROWS_OF_A_FILE = 200_000
+MANIFEST = "manifest.json"
+# Texts are what people wrote; they leave the store only when asked for.
+DEFAULT_TABLES = ("exposures", "assignments", "outcomes", "experiments")
+
+
+async def export_parquet(
+    store: EventStore, folder: Path, *, with_texts: bool = False, n_rows: int = N_ROWS_OF_A_FILE
+) -> Path:
+    """Write each table as `<table>-00000.parquet`, … of at most `n_rows`; return the manifest.
+
+    A table without rows is one file without rows. Each table is of one moment, not all of the
+    same one. Units are hashes; comments are left out unless texts are asked for.
+
+    Raises:
+        ExportRefused: the folder holds files.
+        DriverMissing: polars is not installed.
+    """
+    try:
+        import polars
+    except ImportError as exc:
+        raise DriverMissing("polars", needed_for="Parquet", extra="evaluate") from exc
+    _make_empty(folder)
+    tables = (*DEFAULT_TABLES, "texts") if with_texts else DEFAULT_TABLES
+    files: dict[str, dict[str, object]] = {}
+    for table in tables:
+        n_files = 0
+        async with aclosing(store.rows(table, n_rows=n_rows)) as pieces:
+            async for rows in pieces:
+                frame = _frame(table, rows, with_texts=with_texts)
+                files |= _write(frame, folder / f"{table}-{n_files:05}.parquet")
+                n_files += 1
+        if not n_files:
+            empty = _frame(table, (), with_texts=with_texts)
+            files |= _write(empty, folder / f"{table}-00000.parquet")
+    manifest = folder / MANIFEST
+    content = {"schema_version": SCHEMA_VERSION, "polars": polars.__version__, "files": files}
+    manifest.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    return manifest
+
+
+def _make_empty(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportRefused(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _frame(table: str, rows: Sequence[Row], *, with_texts: bool) -> polars.DataFrame:
+    import polars
+
+    types = {
+        "TEXT": polars.String,
+        "BIGINT": polars.Int64,
+        "SMALLINT": polars.Boolean,
+        "DOUBLE PRECISION": polars.Float64,
+    }
+    columns = {}
+    for at, (name, kind) in enumerate(TABLES[table]):
+        values = [row[at] for row in rows]
+        if kind == "SMALLINT":
+            values = [None if value is None else bool(value) for value in values]
+        columns[name] = polars.Series(name, values, dtype=types[kind])
+    frame = polars.DataFrame(columns)
+    return frame if with_texts or "comment" not in frame.columns else frame.drop("comment")
+
+
+def _write(frame: polars.DataFrame, path: Path) -> dict[str, dict[str, object]]:
+    frame.write_parquet(path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return {path.name: {"n_rows": frame.height, "sha256": digest}}

@@ -1,0 +1,137 @@
+"""Effects in many cultures at once: which ones are there, and how large they may be.
+
+Which ones: from an e-process per culture, at a promised error rate over all cultures and looks.
+How large: by partial pooling, which is description only. Its intervals hold at one look, promise
+nothing over several, and are no ground for a decision.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from experiments.statistics.means import check_alpha
+from experiments.statistics.streams import Floats
+
+N_SPREADS = 400
+
+ErrorRate = Literal["any", "share"]
+"""Of what alpha is the bound: that any finding is false, or of the expected share of false ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """Effects drawn towards their common mean. Descriptive.
+
+    Attributes:
+        estimate: float64[c], NaN for a culture that had no estimate and no error.
+        low: float64[c], the lower end of the interval at one look.
+        high: float64[c], the upper end of it.
+        mean: the common mean.
+        spread: standard deviation of the true effects between cultures, as expected, 0 or more.
+    """
+
+    estimate: Floats
+    low: Floats
+    high: Floats
+    mean: float
+    spread: float
+
+
+def found_effects(
+    log_e: ArrayLike, *, alpha: float, error_rate: ErrorRate = "any"
+) -> NDArray[np.bool_]:
+    """Return bool[c]: in which cultures there is an effect.
+
+    With `any`, the probability that ever, at any look, any culture without an effect is found is
+    alpha at most (Bonferroni on e-processes). With `share`, among the cultures found at the one
+    look at which one stops, the expected share of those without an effect is alpha at most (e-BH).
+    The rule for stopping may use anything that complete blocks show; findings of other looks must
+    not be collected. Neither asks how cultures depend on each other.
+
+    Args:
+        log_e: float64[c], each culture's e-process at this look, as a logarithm.
+        alpha: the bound, between 0 and 1.
+        error_rate: what is bounded.
+
+    Raises:
+        ValueError: `alpha` is not between 0 and 1, or an e-value is NaN.
+
+    Source: Wang & Ramdas (2022), "False discovery rate control with e-values", Journal of the Royal
+    Statistical Society B 84(3).
+    """
+    check_alpha(alpha)
+    evidence = np.asarray(log_e, dtype=np.float64)
+    if evidence.ndim != 1 or np.isnan(evidence).any():
+        raise ValueError("evidence that is NaN or not one row; expected one number per culture")
+    if not evidence.size:
+        return np.zeros(0, dtype=np.bool_)
+    needed = math.log(evidence.size / alpha)
+    if error_rate == "any":
+        return np.asarray(evidence >= needed)
+    ranked = np.sort(evidence)[::-1]
+    ranks = np.arange(1, evidence.size + 1)
+    enough = np.flatnonzero(ranked + np.log(ranks) >= needed)
+    least = ranked[enough[-1]] if enough.size else math.inf
+    return np.asarray(evidence >= least)
+
+
+def partially_pooled(estimates: ArrayLike, errors: ArrayLike, *, level: float = 0.95) -> Pooled:
+    """Return effects per culture, drawn towards their mean the more, the less is known of each.
+
+    Normal effects around a common mean, normal errors, and every spread between 0 and twice the
+    range of the estimates as likely as another beforehand. A culture without a finite estimate and
+    an error above 0 takes no part and gets NaN. With fewer than two left there is nothing to pool:
+    estimates stay as they are, the spread is 0.
+
+    Args:
+        estimates: float64[c], the effect in each culture.
+        errors: float64[c], standard errors of the estimates.
+        level: of the intervals, between 0 and 1.
+
+    Raises:
+        ValueError: the arrays differ in length, or `level` is not between 0 and 1.
+
+    Source: Rubin (1981), "Estimation in parallel randomized experiments", Journal of Educational
+    Statistics 6(4); Gelman (2006), "Prior distributions for variance parameters in hierarchical
+    models", Bayesian Analysis 1(3).
+    """
+    check_alpha(1.0 - level)
+    effects = np.asarray(estimates, dtype=np.float64)
+    found_errors = np.asarray(errors, dtype=np.float64)
+    if effects.ndim != 1 or effects.shape != found_errors.shape:
+        raise ValueError(f"{effects.size} estimates and {found_errors.size} errors")
+    known = np.isfinite(effects) & np.isfinite(found_errors) & (found_errors > 0.0)
+    x, own_errors = effects[known], found_errors[known]
+    reach = NormalDist().inv_cdf((1.0 + level) / 2.0)
+    if x.size < 2:
+        mean, spread, middle, sd = float(x[0]) if x.size else math.nan, 0.0, x, own_errors
+    else:
+        mean, spread, middle, sd = _averaged_over_spreads(x, np.square(own_errors))
+    estimate, low, high = (np.full(effects.shape, np.nan) for _ in range(3))
+    estimate[known], low[known], high[known] = middle, middle - reach * sd, middle + reach * sd
+    return Pooled(estimate, low, high, mean, spread)
+
+
+def _averaged_over_spreads(x: Floats, variances: Floats) -> tuple[float, float, Floats, Floats]:
+    """Return common mean, spread, and each culture's expectation and standard deviation."""
+    widest = 2.0 * float(x.max() - x.min()) + math.sqrt(float(variances.min()))
+    spreads = np.linspace(0.0, widest, N_SPREADS)[:, None]
+    weights = 1.0 / (variances + np.square(spreads))
+    totals = weights.sum(axis=1, keepdims=True)
+    means = (weights * x).sum(axis=1, keepdims=True) / totals
+    log_likely = 0.5 * np.log(weights).sum(axis=1) - 0.5 * np.log(totals[:, 0])
+    log_likely -= 0.5 * (weights * np.square(x - means)).sum(axis=1)
+    likely = np.exp(log_likely - log_likely.max())[:, None]
+    likely /= likely.sum()
+    kept = np.square(spreads) * weights
+    middles = means + kept * (x - means)
+    within = kept * variances + np.square(1.0 - kept) / totals
+    middle = (likely * middles).sum(axis=0)
+    variance = (likely * (within + np.square(middles - middle))).sum(axis=0)
+    return float((likely * means).sum()), float((likely * spreads).sum()), middle, np.sqrt(variance)

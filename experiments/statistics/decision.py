@@ -1,0 +1,257 @@
+"""What to do with an experiment: go on, ship an arm, or stop; and why, in words.
+
+Every arm is compared with the control. With more than one such arm each gets an equal part of the
+error rate (`split_alpha`), so that the probability of ever shipping an arm that is no better than
+control, at whichever look, is alpha at most. Guardrails are not split: each is a reason against an
+arm only, and each is wrongly called safe with probability alpha at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from experiments.statistics.means import Interval, check_alpha
+from experiments.statistics.sample_ratio import SRM_ALPHA
+
+
+class Verdict(StrEnum):
+    """What to do."""
+
+    CONTINUE = "continue"
+    SHIP = "ship"
+    STOP = "stop"
+
+
+class GuardrailState(StrEnum):
+    """Whether a guardrail metric is worse than control by more than its margin."""
+
+    SAFE = "safe"
+    VIOLATED = "violated"
+    UNDECIDED = "undecided"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What the experiment is for.
+
+    Attributes:
+        metric: its name, as shown.
+        smallest_effect: the smallest difference worth having, above 0, in the metric's unit.
+        higher_is_better: the metric's direction.
+
+    Raises:
+        ValueError: `smallest_effect` is not above 0.
+    """
+
+    metric: str
+    smallest_effect: float
+    higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.smallest_effect) and self.smallest_effect > 0.0):
+            raise ValueError(f"a smallest effect of {self.smallest_effect}; expected above 0")
+
+
+@dataclass(frozen=True, slots=True)
+class Guardrail:
+    """A metric that an arm must not worsen.
+
+    Attributes:
+        metric: its name, as shown.
+        effect: confidence sequence of the difference to control at this look.
+        margin: how much worse is still borne, 0 or more, in the metric's unit.
+        higher_is_better: the metric's direction.
+
+    Raises:
+        ValueError: `margin` is below 0.
+    """
+
+    metric: str
+    effect: Interval
+    margin: float
+    higher_is_better: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.margin) and self.margin >= 0.0):
+            raise ValueError(f"a margin of {self.margin}; expected 0 or more")
+
+    @property
+    def state(self) -> GuardrailState:
+        """Safe or violated where the whole interval is on one side of the margin."""
+        gain = _gain(self.effect, higher_is_better=self.higher_is_better)
+        if gain.low > -self.margin:
+            return GuardrailState.SAFE
+        return GuardrailState.VIOLATED if gain.high < -self.margin else GuardrailState.UNDECIDED
+
+
+@dataclass(frozen=True, slots=True)
+class ArmEvidence:
+    """What is known of one arm against control, at this look.
+
+    Attributes:
+        arm: its name.
+        effect: confidence sequence of the primary metric's difference, at `split_alpha`.
+        guardrails: those of this arm.
+    """
+
+    arm: str
+    effect: Interval
+    guardrails: Sequence[Guardrail] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do, and why.
+
+    Attributes:
+        verdict: continue, ship or stop.
+        arm: the arm to ship; None unless the verdict is `ship`.
+        reason: one sentence or two, with the numbers.
+        by_arm: a sentence on each arm, by its name, in the order given.
+    """
+
+    verdict: Verdict
+    arm: str | None
+    reason: str
+    by_arm: tuple[tuple[str, str], ...] = ()
+
+
+class _Fate(StrEnum):
+    READY = "ready"
+    OPEN = "open"
+    OUT = "out"
+
+
+def split_alpha(alpha: float, n_arms: int) -> float:
+    """Return the error rate of each comparison with control.
+
+    Args:
+        alpha: the error rate of the experiment, between 0 and 1.
+        n_arms: arms besides control, 1 or more.
+
+    Raises:
+        ValueError: `alpha` is not between 0 and 1, or there is no arm.
+    """
+    check_alpha(alpha)
+    if n_arms < 1:
+        raise ValueError(f"{n_arms} arms besides control; expected 1 or more")
+    return alpha / n_arms
+
+
+def decide(
+    arms: Sequence[ArmEvidence],
+    goal: Goal,
+    *,
+    sample_ratio_log_e: float,
+    duration_over: bool,
+    sample_ratio_alpha: float = SRM_ALPHA,
+) -> Decision:
+    """Return what to do.
+
+    In this order: stop where units do not fall on arms by their weights. Ship the arm with the
+    highest estimate among those that are better than control, may be so by the smallest effect, and
+    have every guardrail safe, as soon as no arm that may yet turn out so looks better. Stop where
+    no arm can become such a one: it is worse, its gain is below the smallest effect, or a guardrail
+    is violated. Stop where the planned duration is over. Otherwise continue.
+
+    Args:
+        arms: the evidence of every arm but control, one or more.
+        goal: the primary metric.
+        sample_ratio_log_e: of `sample_ratio_log_e` at this look.
+        duration_over: whether the planned longest duration is over.
+        sample_ratio_alpha: the error rate of that alarm.
+
+    Raises:
+        ValueError: there is no arm, or `sample_ratio_alpha` is not between 0 and 1.
+    """
+    check_alpha(sample_ratio_alpha)
+    if not arms:
+        raise ValueError("no arm besides control; expected at least one")
+    fates = [_fate(evidence, goal) for evidence in arms]
+    by_arm = tuple((e.arm, text) for e, (_, text) in zip(arms, fates, strict=True))
+    if sample_ratio_log_e >= -math.log(sample_ratio_alpha):
+        reason = (
+            "Stop: units do not fall on the arms by their weights "
+            f"(false alarm in at most {sample_ratio_alpha:.1%} of experiments), so the arms do not "
+            "hold alike units. Find the fault in assignment or recording and start anew."
+        )
+        return Decision(Verdict.STOP, None, reason, by_arm)
+    ready = [(e, t) for e, (f, t) in zip(arms, fates, strict=True) if f is _Fate.READY]
+    waiting = [e for e, (f, _) in zip(arms, fates, strict=True) if f is _Fate.OPEN]
+    if ready:
+        best, text = max(ready, key=lambda pair: _estimate(pair[0], goal))
+        ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
+        if not ahead or duration_over:
+            return Decision(Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}", by_arm)
+        reason = f"Continue: {text} But {_and(ahead)} may turn out better still."
+        return Decision(Verdict.CONTINUE, None, reason, by_arm)
+    texts = " ".join(text for _, text in by_arm)
+    if not waiting:
+        return Decision(Verdict.STOP, None, f"Stop: no arm is left. {texts}", by_arm)
+    if duration_over:
+        reason = f"Stop: the planned duration is over without a winner. {texts}"
+        return Decision(Verdict.STOP, None, reason, by_arm)
+    return Decision(Verdict.CONTINUE, None, f"Continue: {texts}", by_arm)
+
+
+def _fate(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
+    """Return what may become of an arm, and a sentence on it."""
+    gain = _gain(evidence.effect, higher_is_better=goal.higher_is_better)
+    shown = _shown(evidence.effect)
+    name, smallest = f"{evidence.arm}: {goal.metric}", f"{goal.smallest_effect:.4g}"
+    states = {g.metric: g.state for g in evidence.guardrails}
+    for guardrail in evidence.guardrails:
+        if states[guardrail.metric] is GuardrailState.VIOLATED:
+            return _Fate.OUT, (
+                f"{evidence.arm}: guardrail {guardrail.metric} is worse than control by more than "
+                f"its margin of {guardrail.margin:.4g} ({_shown(guardrail.effect)})."
+            )
+    if gain.high < 0.0:
+        return _Fate.OUT, f"{name} is worse than control ({shown})."
+    if gain.high < goal.smallest_effect:
+        kind = "is better than control, but by less than" if gain.low > 0.0 else "gains less than"
+        return _Fate.OUT, f"{name} {kind} the smallest effect of interest, {smallest} ({shown})."
+    if not gain.low > 0.0:
+        return _Fate.OPEN, f"{name} is not yet told apart from control ({shown})."
+    unsure = [metric for metric, state in states.items() if state is GuardrailState.UNDECIDED]
+    if unsure:
+        return _Fate.OPEN, (
+            f"{name} is better than control ({shown}), but guardrail {_and(unsure)} may still be "
+            "worse by more than its margin."
+        )
+    safe = " and every guardrail is safe" if states else ""
+    return _Fate.READY, f"{name} is better than control ({shown}){safe}."
+
+
+def _gain(effect: Interval, *, higher_is_better: bool) -> Interval:
+    """Return the effect with the better direction up."""
+    if higher_is_better:
+        return effect
+    return Interval(-effect.estimate, -effect.high, -effect.low)
+
+
+def _estimate(evidence: ArmEvidence, goal: Goal) -> float:
+    estimate = _gain(evidence.effect, higher_is_better=goal.higher_is_better).estimate
+    return -math.inf if math.isnan(estimate) else estimate
+
+
+def _shown(effect: Interval) -> str:
+    if math.isinf(effect.low) or math.isinf(effect.high) or math.isnan(effect.estimate):
+        return "too few units to say"
+    return f"{effect.estimate:+.4g}, from {effect.low:+.4g} to {effect.high:+.4g}"
+
+
+def _others(ready: Sequence[tuple[ArmEvidence, str]], best: ArmEvidence) -> str:
+    others = [e.arm for e, _ in ready if e.arm != best.arm]
+    if not others:
+        return ""
+    return (
+        f" So {'is' if len(others) == 1 else 'are'} {_and(others)}; it is not shown to beat them."
+    )
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,136 @@
+"""One final value per unit.
+
+A unit is whom arms are assigned to, a user with many answers. Its answers resemble each other, so
+counting each as a value of its own would claim far more evidence than there is; and a mean of the
+unit that is corrected with every new answer turns old values into new ones, for which no bound on
+all looks together holds (decision page 13). So a unit counts once, at a moment that its assignment
+and the plan fix, and what it does afterwards changes nothing: it *settles*.
+
+Times are seconds from any common start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from experiments.statistics.streams import Floats, Ints, finite
+
+UnitValue = Literal["first", "mean", "sum"]
+"""A unit's value: its first outcome in its window, or the mean or sum of all of them."""
+
+Rows: TypeAlias = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """Units whose values are final, in the order in which they became so.
+
+    Attributes:
+        units: int64[k], indices of units.
+        at_s: float64[k], when each settled; never falls.
+        values: float64[k].
+        n_open: units whose window is not over and which have not settled.
+        n_silent: units whose window is over without an outcome, of which there is no value.
+    """
+
+    units: Ints
+    at_s: Floats
+    values: Floats
+    n_open: int
+    n_silent: int
+
+
+def settled_values(
+    exposed_at_s: ArrayLike,
+    outcome_units: ArrayLike,
+    outcome_at_s: ArrayLike,
+    outcome_values: ArrayLike,
+    *,
+    window_s: float,
+    now_s: float,
+    kind: UnitValue = "mean",
+) -> Settled:
+    """Return the final values of all units that have settled by `now_s`.
+
+    A unit's window begins with its first exposure and lasts `window_s`, both ends included. With
+    kind `first` it settles at its first outcome, with `mean` and `sum` when its window is over. A
+    unit without any outcome has the sum 0, but no mean and no first: it is silent. Units settled at
+    the same moment are ordered by index.
+
+    Silent units make a comparison one of those who answered. Where an arm changes who answers, take
+    the sum, or give outcomes of 0.
+
+    Args:
+        exposed_at_s: float64[u], the first exposure of each unit.
+        outcome_units: int64[m], whose each outcome is, an index into `exposed_at_s`.
+        outcome_at_s: float64[m], when it was received, in any order.
+        outcome_values: float64[m].
+        window_s: above 0.
+        now_s: the moment of looking; later outcomes are not looked at.
+        kind: what a unit's value is.
+
+    Raises:
+        ValueError: arrays of outcomes differ in length, an outcome is of no unit, a number is not
+            finite, or `window_s` is not above 0.
+    """
+    exposed = finite(exposed_at_s, "exposed_at_s")
+    units, at, values = _outcomes(outcome_units, outcome_at_s, outcome_values, exposed.size)
+    if not window_s > 0.0:
+        raise ValueError(f"a window of {window_s} s; expected more than 0")
+    closes = exposed + window_s
+    inside = (at >= exposed[units]) & (at <= closes[units]) & (at <= now_s)
+    units, at, values = units[inside], at[inside], values[inside]
+    seen = exposed <= now_s
+    if kind == "first":
+        has, settles, final = _first(units, at, values, closes)
+        done = has
+    else:
+        counts = np.bincount(units, minlength=exposed.size)
+        final = np.bincount(units, weights=values, minlength=exposed.size).astype(np.float64)
+        has = counts > 0
+        if kind == "mean":
+            final = np.divide(final, counts, out=np.zeros_like(final), where=has)
+        settles, done = closes, (closes < now_s) & (has | (kind == "sum"))
+    over = closes < now_s
+    rows = np.flatnonzero(done)
+    rows = rows[np.argsort(settles[rows], kind="stable")]
+    return Settled(
+        units=rows.astype(np.int64),
+        at_s=settles[rows],
+        values=final[rows],
+        n_open=int((seen & ~over & ~done).sum()),
+        n_silent=int((over & ~done).sum()),
+    )
+
+
+def _outcomes(
+    outcome_units: ArrayLike, outcome_at_s: ArrayLike, outcome_values: ArrayLike, n_units: int
+) -> tuple[Ints, Floats, Floats]:
+    """Return the checked columns of the outcomes."""
+    at, values = finite(outcome_at_s, "outcome_at_s"), finite(outcome_values, "outcome_values")
+    units = np.asarray(outcome_units, dtype=np.int64)
+    if not units.shape == at.shape == values.shape:
+        raise ValueError(
+            f"{units.size} units, {at.size} times and {values.size} values of outcomes; "
+            "expected as many of each"
+        )
+    if units.size and not (units.min() >= 0 and units.max() < n_units):
+        raise ValueError(f"outcomes of units {units.min()} to {units.max()} of {n_units}")
+    return units, at, values
+
+
+def _first(
+    units: Ints, at: Floats, values: Floats, closes: Floats
+) -> tuple[NDArray[np.bool_], Floats, Floats]:
+    """Return per unit whether it has an outcome, when the first came, and its value."""
+    order = np.lexsort((at, units))
+    owners, firsts = np.unique(units[order], return_index=True)
+    has = np.zeros(closes.size, dtype=np.bool_)
+    settles, final = closes.copy(), np.zeros(closes.size)
+    has[owners] = True
+    settles[owners], final[owners] = at[order][firsts], values[order][firsts]
+    return has, settles, final

@@ -1,0 +1,1 @@
+"""Where events are kept: one `EventStore` on SQLite or on PostgreSQL."""

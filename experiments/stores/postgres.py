@@ -1,0 +1,253 @@
+"""The event store in PostgreSQL, for several gateways.
+
+The two calls that answers wait for have a connection each, so that nothing else is in their way;
+all else shares a small pool. A batch is one statement, which commits by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+from experiments.errors import DriverMissing, StoreRefused, StoreUnavailable
+from experiments.events import Claim
+from experiments.stores.database import Recorded, Row, Script
+from experiments.stores.schema import (
+    ASSIGNMENT_COLUMNS,
+    EXPOSURE_COLUMNS,
+    TEXT_COLUMNS,
+    Columns,
+    for_postgres,
+)
+from experiments.stores.scripts import claim_row, exposure_row, implied_claims, migrate, text_row
+
+if TYPE_CHECKING:
+    import asyncpg
+    from asyncpg.pool import PoolConnectionProxy
+
+    _Borrowed: TypeAlias = PoolConnectionProxy[asyncpg.Record]
+
+T = TypeVar("T")
+DEFAULT_SCHEMA = "milieu"
+# Held while the tables are made, so that two gateways that start together do not both make them.
+MIGRATION_LOCK = 7_305_808_869_229_538
+ARRAY_TYPES = {
+    "TEXT": "text[]",
+    "BIGINT": "bigint[]",
+    "SMALLINT": "smallint[]",
+    "DOUBLE PRECISION": "double precision[]",
+}
+
+
+def _bulk_insert(table: str, columns: Columns, *, first: int = 1) -> str:
+    names = ", ".join(name for name, _ in columns)
+    arrays = ", ".join(f"${first + i}::{ARRAY_TYPES[kind]}" for i, (_, kind) in enumerate(columns))
+    # Names and types come from the schema.
+    return (
+        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+INSERT_EXPOSURES = (
+    f"WITH exposed AS ({_bulk_insert('exposures', EXPOSURE_COLUMNS)}), "
+    f"kept AS ({_bulk_insert('texts', TEXT_COLUMNS, first=1 + len(EXPOSURE_COLUMNS))}) "
+    + _bulk_insert(
+        "assignments", ASSIGNMENT_COLUMNS, first=1 + len(EXPOSURE_COLUMNS) + len(TEXT_COLUMNS)
+    )
+)
+INSERT_CLAIMS = _bulk_insert("assignments", ASSIGNMENT_COLUMNS)
+FIND_ARMS = (
+    "SELECT a.arm FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (experiment, unit, at) "
+    "JOIN assignments a ON a.experiment = w.experiment AND a.unit = w.unit ORDER BY w.at"
+)
+
+
+class PostgresDatabase:
+    """An open PostgreSQL database."""
+
+    def __init__(self, dsn: str, schema: str, *, timeout_s: float) -> None:
+        """Take where it is; `open` connects.
+
+        `timeout_s` is the longest that connecting takes, or writing a batch.
+        """
+        parts = urlsplit(dsn)
+        self._place = f"postgresql://{parts.hostname or 'local'}{parts.path} ({schema})"
+        self._options: dict[str, Any] = {
+            "dsn": dsn,
+            "timeout": timeout_s,
+            "server_settings": {"search_path": _quoted(schema), "application_name": "milieu"},
+        }
+        self._schema, self._timeout_s = schema, timeout_s
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._lines: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
+
+    @classmethod
+    async def open(cls, dsn: str, *, schema: str = DEFAULT_SCHEMA, timeout_s: float = 5.0) -> Self:
+        """Connect, and make the schema and its tables where they are missing.
+
+        Raises:
+            StoreUnavailable: it cannot be reached.
+            StoreOutdated: it was written by a newer Milieu.
+            DriverMissing: asyncpg is not installed.
+        """
+        try:
+            import asyncpg
+        except ImportError as exc:
+            raise DriverMissing("asyncpg", needed_for="PostgreSQL", extra="postgres") from exc
+        database = cls(dsn, schema, timeout_s=timeout_s)
+        async with database._named_errors():
+            database._pool = await asyncpg.create_pool(min_size=0, max_size=4, **database._options)
+        try:
+            await database._migrate()
+        except BaseException:
+            await database.close()
+            raise
+        return database
+
+    @property
+    def place(self) -> str:
+        """Host, database and schema."""
+        return self._place
+
+    async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
+        """Add those that are not there yet, each with the assignment it implies, in one commit."""
+        exposures = [exposure_row(each.exposure) for each in batch]
+        texts = [text_row(each.text) for each in batch if each.text is not None]
+        claims = [claim_row(claim) for claim in implied_claims(batch)]
+        args = (
+            *_arrays(exposures, EXPOSURE_COLUMNS),
+            *_arrays(texts, TEXT_COLUMNS),
+            *_arrays(claims, ASSIGNMENT_COLUMNS),
+        )
+        async with self._line("exposures") as connection:
+            await connection.execute(INSERT_EXPOSURES, *args)
+        return [None] * len(batch)
+
+    async def settle_claims(self, batch: Sequence[Claim]) -> Sequence[str]:
+        """Add the claims of units that have no arm, and return the arm that each of them has."""
+        # Sorted, so that two gateways wait for one another but never in a circle; one per unit.
+        by_unit = {(claim.experiment, claim.unit): claim for claim in reversed(batch)}
+        rows = [claim_row(by_unit[key]) for key in sorted(by_unit)]
+        wanted = [claim.experiment for claim in batch], [claim.unit for claim in batch]
+        async with self._line("claims") as connection:
+            await connection.execute(INSERT_CLAIMS, *_arrays(rows, ASSIGNMENT_COLUMNS))
+            # A statement of its own: it sees what others committed while the first one waited.
+            found = await connection.fetch(FIND_ARMS, *wanted)
+        if len(found) < len(batch):
+            raise StoreUnavailable(self.place, "assignments deleted in the same moment")
+        return [row["arm"] for row in found]
+
+    async def run(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script in one transaction and return its result."""
+        async with self._borrowed() as connection, connection.transaction():
+            return await _driven(connection, script())
+
+    async def stream(
+        self, statement: str, args: tuple[Any, ...], *, n_rows: int
+    ) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
+        async with (
+            self._borrowed() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            cursor = await connection.cursor(for_postgres(statement), *args)
+            while rows := await cursor.fetch(n_rows):
+                yield [tuple(row) for row in rows]
+
+    async def scrub(self) -> None:
+        """Do nothing: what was deleted goes with PostgreSQL's own vacuum."""
+
+    async def close(self) -> None:
+        """Close all connections, at once where they hang."""
+        lines, self._lines = list(self._lines.values()), {}
+        pool, self._pool = self._pool, None
+        closing = [line.close(timeout=self._timeout_s) for line in lines]
+        await asyncio.gather(*closing, return_exceptions=True)
+        if pool is not None:
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await pool.close()
+            except TimeoutError:
+                pool.terminate()
+
+    async def _migrate(self) -> None:
+        async with self._borrowed() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self._schema)}")
+            there = await connection.fetchval(
+                "SELECT 1 FROM information_schema.tables WHERE table_schema = $1 "
+                "AND table_name = 'schema_version'",
+                self._schema,
+            )
+            version = 0
+            if there:
+                version = await connection.fetchval("SELECT version FROM schema_version")
+            await _driven(connection, migrate(self.place, version=version))
+
+    @asynccontextmanager
+    async def _borrowed(self) -> AsyncIterator[_Borrowed]:
+        async with self._named_errors():
+            if self._pool is None:
+                raise StoreUnavailable(self.place, "a closed store")
+            async with self._pool.acquire(timeout=self._timeout_s) as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def _line(self, name: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Lend the connection of that name, a new one where the last one broke."""
+        import asyncpg
+
+        async with self._named_errors():
+            connection = self._lines.get(name)
+            if connection is None or connection.is_closed():
+                connection = self._lines[name] = await asyncpg.connect(
+                    command_timeout=self._timeout_s, **self._options
+                )
+            try:
+                yield connection
+            except (TimeoutError, OSError, asyncpg.InterfaceError):
+                # Nobody knows what it is doing.
+                connection.terminate()
+                raise
+
+    @asynccontextmanager
+    async def _named_errors(self) -> AsyncIterator[None]:
+        import asyncpg
+
+        try:
+            yield
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as exc:
+            # The driver's words may quote what it was given.
+            raise StoreRefused(self.place, type(exc).__name__) from exc
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+            reason = str(exc) or type(exc).__name__
+            raise StoreUnavailable(self.place, reason) from exc
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _arrays(rows: Sequence[Row], columns: Columns) -> list[list[Any]]:
+    return [[row[at] for row in rows] for at in range(len(columns))]
+
+
+async def _driven(connection: _Borrowed, script: Script[T]) -> T:
+    rows: Sequence[Row] | None = None
+    while True:
+        try:
+            # A generator takes nothing but None before its first step.
+            step = next(script) if rows is None else script.send(rows)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        statement = for_postgres(step.statement)
+        if step.counts:
+            status = await connection.execute(statement, *step.args)
+            rows = [(int(status.rpartition(" ")[2]),)]
+        else:
+            rows = [tuple(row) for row in await connection.fetch(statement, *step.args)]

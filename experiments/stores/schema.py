@@ -1,0 +1,202 @@
+"""Tables of the event store and the statements on them, in SQL that both databases read.
+
+Parameters are written `?1`, `?2`; truth values are 0 and 1. PostgreSQL gets `$1` and, so that both
+sort text by its bytes, the collation "C".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+Columns = tuple[tuple[str, str], ...]
+
+EXPOSURE_COLUMNS: Final[Columns] = (
+    ("answer_id", "TEXT"),
+    ("experiment", "TEXT"),
+    ("revision", "BIGINT"),
+    ("arm", "TEXT"),
+    ("arm_id", "TEXT"),
+    ("unit", "TEXT"),
+    ("unit_kind", "TEXT"),
+    ("culture", "TEXT"),
+    ("time_ms", "BIGINT"),
+    ("outcome_until_ms", "BIGINT"),
+    ("method", "TEXT"),
+    ("model", "TEXT"),
+    ("steered", "SMALLINT"),
+    ("overridden", "SMALLINT"),
+    ("settled", "SMALLINT"),
+    ("fallbacks", "TEXT"),
+    ("adapter", "TEXT"),
+    ("readable", "SMALLINT"),
+    ("refused", "SMALLINT"),
+    ("label_mass", "DOUBLE PRECISION"),
+    ("alignment", "DOUBLE PRECISION"),
+    ("latency_ms", "DOUBLE PRECISION"),
+    ("n_prompt_tokens", "BIGINT"),
+    ("n_reply_tokens", "BIGINT"),
+)
+ASSIGNMENT_COLUMNS: Final[Columns] = (
+    ("experiment", "TEXT"),
+    ("unit", "TEXT"),
+    ("unit_kind", "TEXT"),
+    ("arm", "TEXT"),
+    ("revision", "BIGINT"),
+    ("time_ms", "BIGINT"),
+)
+TEXT_COLUMNS: Final[Columns] = (
+    ("answer_id", "TEXT"),
+    ("unit", "TEXT"),
+    ("culture", "TEXT"),
+    ("time_ms", "BIGINT"),
+    ("consented", "SMALLINT"),
+    ("request", "TEXT"),
+    ("answer", "TEXT"),
+)
+OUTCOME_COLUMNS: Final[Columns] = (
+    ("key", "TEXT"),
+    ("metric", "TEXT"),
+    ("kind", "TEXT"),
+    ("number", "DOUBLE PRECISION"),
+    ("answer_id", "TEXT"),
+    ("experiment", "TEXT"),
+    ("unit", "TEXT"),
+    ("preferred", "TEXT"),
+    ("comment", "TEXT"),
+    ("time_ms", "BIGINT"),
+)
+EXPERIMENT_COLUMNS: Final[Columns] = (
+    ("name", "TEXT"),
+    ("revision", "BIGINT"),
+    ("id", "TEXT"),
+    ("state", "TEXT"),
+    ("definition", "TEXT"),
+    ("time_ms", "BIGINT"),
+)
+TABLES: Final[dict[str, Columns]] = {
+    "exposures": EXPOSURE_COLUMNS,
+    "assignments": ASSIGNMENT_COLUMNS,
+    "outcomes": OUTCOME_COLUMNS,
+    "texts": TEXT_COLUMNS,
+    "experiments": EXPERIMENT_COLUMNS,
+}
+# One of them orders a table for the export; what is unique is what a retry cannot write twice.
+UNIQUE: Final[dict[str, str]] = {
+    "exposures": "answer_id, experiment",
+    "assignments": "experiment, unit",
+    "outcomes": "key",
+    "texts": "answer_id",
+    "experiments": "name, revision",
+}
+_MAY_BE_NULL = {"refused", "label_mass", "alignment", "number"}
+
+
+def _create(table: str) -> str:
+    columns = ", ".join(
+        f"{name} {kind}" + ("" if name in _MAY_BE_NULL else " NOT NULL")
+        for name, kind in TABLES[table]
+    )
+    return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({UNIQUE[table]}))"
+
+
+# What brings a store from one version to the next. The first one makes a new store.
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE schema_version (version BIGINT NOT NULL)",
+        "INSERT INTO schema_version (version) VALUES (0)",
+        *(_create(table) for table in TABLES),
+        "CREATE INDEX exposures_in_order ON exposures (experiment, time_ms, answer_id)",
+        "CREATE INDEX exposures_of_unit ON exposures (unit)",
+        "CREATE INDEX assignments_of_unit ON assignments (unit)",
+        "CREATE INDEX texts_of_unit ON texts (unit)",
+        "CREATE UNIQUE INDEX outcomes_once ON outcomes (answer_id, experiment, unit, metric)",
+    ),
+)
+SET_VERSION: Final = "UPDATE schema_version SET version = ?1"
+
+
+def insert(table: str) -> str:
+    """Return the statement that adds a row unless one of its key is there."""
+    names = [name for name, _ in TABLES[table]]
+    values = ", ".join(f"?{place}" for place in range(1, len(names) + 1))
+    # Names come from the tables above.
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) "  # noqa: S608
+        "ON CONFLICT DO NOTHING"
+    )
+
+
+# The assignment that an exposure implies, unless there is one.
+FIND_ARM: Final = "SELECT arm FROM assignments WHERE experiment = ?1 AND unit = ?2"
+
+# Where the value of a metric that Milieu records stands in a row.
+RECORDED: Final[dict[str, str]] = {
+    "latency_ms": "e.latency_ms",
+    "n_prompt_tokens": "e.n_prompt_tokens",
+    "n_reply_tokens": "e.n_reply_tokens",
+    "refused": "e.refused",
+    "unreadable": "1 - e.readable",
+    "label_mass": "e.label_mass",
+    "alignment": "e.alignment",
+    "fell_back": "CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END",
+}
+_EXPOSED = (
+    "e.answer_id, e.unit, e.unit_kind, CASE WHEN e.overridden = 1 THEN e.arm "
+    "ELSE COALESCE(a.arm, e.arm) END AS arm, e.arm AS answered_arm, e.culture, e.revision, "
+    "e.time_ms, e.overridden, e.steered, "
+    "CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END AS fell_back"
+)
+_FROM = (
+    " FROM exposures e LEFT JOIN assignments a ON a.experiment = e.experiment AND a.unit = e.unit"
+)
+
+
+def observations(metric: str, *, with_overridden: bool) -> tuple[str, bool]:
+    """Return the query of every exposure of an experiment with one metric's value, in order.
+
+    Parameters: ?1 the experiment and, where the second result is true, ?2 the metric.
+    """
+    place = RECORDED.get(metric)
+    where = " WHERE e.experiment = ?1" + ("" if with_overridden else " AND e.overridden = 0")
+    order = " ORDER BY e.time_ms, e.answer_id"
+    if place is not None:
+        value = f", CAST({place} AS DOUBLE PRECISION) AS value, e.time_ms AS value_ms"
+        return f"SELECT {_EXPOSED}{value}{_FROM}{where}{order}", False
+    value = ", o.number AS value, o.time_ms AS value_ms"
+    outcome = (
+        " LEFT JOIN outcomes o ON o.answer_id = e.answer_id AND o.experiment = '' AND o.unit = ''"
+        " AND o.metric = ?2 AND o.time_ms <= e.outcome_until_ms"
+    )
+    return f"SELECT {_EXPOSED}{value}{_FROM}{outcome}{where}{order}", True
+
+
+# Every unit of an experiment once, by its first exposure; ?1 the experiment, ?2 the metric.
+UNITS: Final = (
+    "SELECT f.unit, f.unit_kind, COALESCE(a.arm, f.arm) AS arm, f.culture, "
+    "COALESCE(a.revision, f.revision) AS revision, f.time_ms, f.n_answers, "
+    "o.number AS value, o.time_ms AS value_ms "
+    "FROM (SELECT e.*, ROW_NUMBER() OVER (PARTITION BY e.unit ORDER BY e.time_ms, e.answer_id) "
+    "AS place, COUNT(*) OVER (PARTITION BY e.unit) AS n_answers "
+    "FROM exposures e WHERE e.experiment = ?1 AND e.overridden = 0) f "
+    "LEFT JOIN assignments a ON a.experiment = f.experiment AND a.unit = f.unit "
+    "LEFT JOIN outcomes o ON o.answer_id = '' AND o.experiment = f.experiment "
+    "AND o.unit = f.unit AND o.metric = ?2 "
+    "WHERE f.place = 1 ORDER BY f.time_ms, f.unit"
+)
+
+
+def all_rows(table: str) -> str:
+    """Return the query of a whole table, in the order of its key."""
+    names = ", ".join(name for name, _ in TABLES[table])
+    return f"SELECT {names} FROM {table} ORDER BY {UNIQUE[table]}"  # noqa: S608  # names from above
+
+
+def for_postgres(statement: str) -> str:
+    """Return `statement` with the parameters and types of PostgreSQL."""
+    numbered = re.sub(r"\?(\d+)", r"$\1", statement)
+    if numbered.startswith("CREATE TABLE"):
+        numbered = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', numbered)
+    return numbered

@@ -1,0 +1,275 @@
+"""The transactions of the event store: schema, revisions, outcomes, deletion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from experiments.definition import Experiment, State
+from experiments.definition_file import experiment_fields, parse_experiment
+from experiments.errors import (
+    AnswerUnknown,
+    OutcomeConflict,
+    OutcomeLate,
+    OutcomeTaken,
+    RevisionConflict,
+    StoreOutdated,
+    UnitUnknown,
+)
+from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt
+from experiments.stores.database import Recorded, Row, Script, Step
+from experiments.stores.schema import (
+    EXPOSURE_COLUMNS,
+    MIGRATIONS,
+    OUTCOME_COLUMNS,
+    SCHEMA_VERSION,
+    SET_VERSION,
+    insert,
+)
+
+
+class StoredRevision(NamedTuple):
+    """A revision and when it was stored, in milliseconds of UTC since 1970."""
+
+    experiment: Experiment
+    time_ms: int
+
+
+class Forgotten(NamedTuple):
+    """How many rows were deleted."""
+
+    n_exposures: int
+    n_outcomes: int
+    n_texts: int
+    n_assignments: int
+
+
+def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
+    """Return the row of an exposure, in the order of its columns."""
+    row: list[Any] = []
+    for name, kind in EXPOSURE_COLUMNS:
+        value = getattr(exposure, name)
+        if name == "fallbacks":
+            value = json.dumps(value)
+        elif kind == "SMALLINT" and value is not None:
+            value = int(value)
+        row.append(value)
+    return tuple(row)
+
+
+def claim_row(claim: Claim) -> tuple[Any, ...]:
+    """Return the row of an assignment."""
+    return (claim.experiment, claim.unit, claim.unit_kind, claim.arm, claim.revision, claim.time_ms)
+
+
+def text_row(text: AnswerText) -> tuple[Any, ...]:
+    """Return the row of a text; request and answer as JSON strings, which hold any character."""
+    return (
+        text.answer_id,
+        text.unit,
+        text.culture,
+        text.time_ms,
+        int(text.consented),
+        json.dumps(text.request),
+        json.dumps(text.answer),
+    )
+
+
+def text_of(row: Row) -> AnswerText:
+    """Return the text of a row of `text_row`."""
+    answer_id, unit, culture, time_ms, consented, request, answer = row
+    return AnswerText(
+        answer_id, unit, culture, time_ms, bool(consented), json.loads(request), json.loads(answer)
+    )
+
+
+def implied_claims(batch: Sequence[Recorded]) -> list[Claim]:
+    """Return the assignments that exposures imply, one per unit, sorted so that none deadlocks."""
+    claims: dict[tuple[str, str], Claim] = {}
+    for exposure, _ in batch:
+        if exposure.arm and not exposure.overridden:
+            claims.setdefault(
+                (exposure.experiment, exposure.unit),
+                Claim(
+                    exposure.experiment,
+                    exposure.unit,
+                    exposure.unit_kind,
+                    exposure.arm,
+                    exposure.revision,
+                    exposure.time_ms,
+                ),
+            )
+    return [claims[key] for key in sorted(claims)]
+
+
+def migrate(place: str, *, version: int) -> Script[None]:
+    """Bring the store from `version` (0 for an empty one) to the newest.
+
+    Raises:
+        StoreOutdated: it is of a newer version.
+    """
+    if version > SCHEMA_VERSION:
+        raise StoreOutdated(place, found=str(version), expected=SCHEMA_VERSION)
+    for statements in MIGRATIONS[version:]:
+        for statement in statements:
+            yield Step(statement)
+    if version < SCHEMA_VERSION:
+        yield Step(SET_VERSION, (SCHEMA_VERSION,))
+
+
+def save(experiment: Experiment, time_ms: int) -> Script[None]:
+    """Store a revision. The same one twice is stored once.
+
+    Raises:
+        RevisionConflict: it is not the one after the latest.
+    """
+    rows = yield Step(
+        "SELECT revision, id FROM experiments WHERE name = ?1 ORDER BY revision DESC LIMIT 1",
+        (experiment.name,),
+    )
+    latest, latest_id = rows[0] if rows else (0, "")
+    if (latest, latest_id) == (experiment.revision, experiment.id):
+        return
+    expected = latest + 1
+    added: Sequence[Row] = ()
+    if experiment.revision == expected:
+        definition = json.dumps(experiment_fields(experiment))
+        values = (
+            experiment.name,
+            experiment.revision,
+            experiment.id,
+            str(experiment.state),
+            definition,
+            time_ms,
+        )
+        added = yield Step(insert("experiments") + " RETURNING 1", values)
+    if not added:
+        raise RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
+
+
+def revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
+    """Return every revision of an experiment, oldest first; none where there is no such one."""
+    rows = yield Step(
+        "SELECT definition, time_ms FROM experiments WHERE name = ?1 ORDER BY revision", (name,)
+    )
+    return tuple(_stored(row) for row in rows)
+
+
+def latest_revisions() -> Script[tuple[StoredRevision, ...]]:
+    """Return the latest revision of every experiment, those that were created first first."""
+    rows = yield Step(
+        "SELECT x.definition, x.time_ms FROM experiments x JOIN (SELECT name, MAX(revision) AS "
+        "revision, MIN(time_ms) AS created_ms FROM experiments GROUP BY name) m "
+        "ON x.name = m.name AND x.revision = m.revision ORDER BY m.created_ms, x.name"
+    )
+    return tuple(_stored(row) for row in rows)
+
+
+def _stored(row: Row) -> StoredRevision:
+    definition, time_ms = row
+    return StoredRevision(parse_experiment(json.loads(definition), "store"), time_ms)
+
+
+_OUTCOME_NAMES = tuple(name for name, _ in OUTCOME_COLUMNS)
+_BY_KEY = f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes WHERE key = ?1"  # noqa: S608
+
+
+def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
+    """Store an outcome, or return the receipt of the same one that is there.
+
+    Raises:
+        AnswerUnknown, UnitUnknown: it is an outcome of nothing that was recorded.
+        OutcomeConflict: its key is that of another outcome.
+        OutcomeTaken: there is another one for this metric already.
+        OutcomeLate: every window is over.
+    """
+    there = yield Step(_BY_KEY, (outcome.key,))
+    if there:
+        return _repeated(outcome, there[0])
+    until_ms = yield from _open_until(outcome)
+    if outcome.time_ms > until_ms:
+        raise OutcomeLate(late_s=(outcome.time_ms - until_ms) / 1000.0)
+    if outcome.preferred:
+        known = yield Step(
+            "SELECT 1 FROM exposures WHERE answer_id = ?1 LIMIT 1", (outcome.preferred,)
+        )
+        if not known:
+            raise AnswerUnknown(outcome.preferred)
+    values = tuple(getattr(outcome, name) for name in _OUTCOME_NAMES)
+    added = yield Step(insert("outcomes") + " RETURNING 1", values)
+    if added:
+        return OutcomeReceipt(outcome.key, outcome.time_ms, repeated=False)
+    # Another gateway was faster with this key, or with this metric.
+    there = yield Step(_BY_KEY, (outcome.key,))
+    if there:
+        return _repeated(outcome, there[0])
+    raise OutcomeTaken(outcome.metric, outcome.subject)
+
+
+def _open_until(outcome: Outcome) -> Script[int]:
+    if outcome.answer_id:
+        rows = yield Step(
+            "SELECT MAX(outcome_until_ms) FROM exposures WHERE answer_id = ?1",
+            (outcome.answer_id,),
+        )
+        if rows[0][0] is None:
+            raise AnswerUnknown(outcome.answer_id)
+    else:
+        rows = yield Step(
+            "SELECT MAX(outcome_until_ms) FROM exposures WHERE unit = ?1 AND experiment = ?2",
+            (outcome.unit, outcome.experiment),
+        )
+        if rows[0][0] is None:
+            raise UnitUnknown(outcome.experiment)
+    return int(rows[0][0])
+
+
+def _repeated(outcome: Outcome, row: Row) -> OutcomeReceipt:
+    there = dict(zip(_OUTCOME_NAMES, row, strict=True))
+    for name in _OUTCOME_NAMES:
+        found, expected = getattr(outcome, name), there[name]
+        if name != "time_ms" and found != expected:
+            what = "another one" if name in ("unit", "comment") else f"'{expected}'"
+            raise OutcomeConflict(outcome.key, found=f"another '{name}'", expected=what)
+    return OutcomeReceipt(outcome.key, int(there["time_ms"]), repeated=True)
+
+
+def forget_unit(unit: str) -> Script[Forgotten]:
+    """Delete all that is kept of one unit, given by its hash."""
+    answers = "SELECT answer_id FROM exposures WHERE unit = ?1"
+    n_texts = yield from _delete(f"texts WHERE unit = ?1 OR answer_id IN ({answers})", unit)
+    n_outcomes = yield from _delete(f"outcomes WHERE unit = ?1 OR answer_id IN ({answers})", unit)
+    n_exposures = yield from _delete("exposures WHERE unit = ?1", unit)
+    n_assignments = yield from _delete("assignments WHERE unit = ?1", unit)
+    return Forgotten(n_exposures, n_outcomes, n_texts, n_assignments)
+
+
+def forget_before(time_ms: int) -> Script[Forgotten]:
+    """Delete the events before `time_ms`.
+
+    Outcomes go with their answers. Assignments stay while their experiment runs, for the sake of
+    the arm, and while there are later exposures of the unit.
+    """
+    n_texts = yield from _delete("texts WHERE time_ms < ?1", time_ms)
+    n_exposures = yield from _delete("exposures WHERE time_ms < ?1", time_ms)
+    n_outcomes = yield from _delete(
+        "outcomes WHERE time_ms < ?1 OR (answer_id <> '' AND NOT EXISTS (SELECT 1 FROM exposures e "
+        "WHERE e.answer_id = outcomes.answer_id))",
+        time_ms,
+    )
+    n_assignments = yield from _delete(
+        "assignments WHERE time_ms < ?1 AND NOT EXISTS (SELECT 1 FROM exposures e WHERE "
+        "e.experiment = assignments.experiment AND e.unit = assignments.unit) AND NOT EXISTS "
+        "(SELECT 1 FROM experiments x WHERE x.name = assignments.experiment AND x.state = ?2 AND "
+        "x.revision = (SELECT MAX(y.revision) FROM experiments y WHERE y.name = x.name))",
+        time_ms,
+        str(State.RUNNING),
+    )
+    return Forgotten(n_exposures, n_outcomes, n_texts, n_assignments)
+
+
+def _delete(what: str, *args: Any) -> Script[int]:
+    # `what` is one of the texts above; values are parameters.
+    [[n_deleted]] = yield Step(f"DELETE FROM {what}", args, counts=True)  # noqa: S608
+    return int(n_deleted)

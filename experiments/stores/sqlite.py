@@ -1,0 +1,258 @@
+"""The event store in one SQLite file, for one machine.
+
+One thread writes, in write-ahead mode and with a sync to the disk before a commit returns. Another
+one brings the log into the file, so that no commit has to wait for that. Other processes may have
+the same file open; they take turns. Readers see one moment and block nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from experiments.errors import StoreRefused, StoreUnavailable
+from experiments.events import Claim
+from experiments.stores.database import Recorded, Row, Script
+from experiments.stores.schema import FIND_ARM, insert
+from experiments.stores.scripts import claim_row, exposure_row, implied_claims, migrate, text_row
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+# Another process that writes has finished by then.
+BUSY_S = 2.0
+# Every so many commits, a log that is longer than this is brought into the file. Writers have to
+# wait for that only when it is much longer, which takes a reader of many minutes.
+TIDY_EVERY = 100
+LOG_BYTES = 4 * 2**20
+MAX_LOG_BYTES = 256 * 2**20
+INSERT_EXPOSURE = insert("exposures")
+INSERT_CLAIM = insert("assignments")
+INSERT_TEXT = insert("texts")
+
+
+class SqliteDatabase:
+    """An open SQLite file."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor):
+        """Take the file's connection and the one thread that uses it; `open` makes both."""
+        self._path, self._connection, self._thread = path, connection, thread
+        self._log = Path(f"{path}-wal")
+        self._tidier = ThreadPoolExecutor(1, thread_name_prefix="events-log")
+        self._tidying: asyncio.Future[None] | None = None
+        self._n_commits = 0
+
+    @classmethod
+    async def open(cls, path: Path, *, is_synced: bool = True) -> Self:
+        """Open the file, or make it and its folder; only its owner may read it.
+
+        Without `is_synced` a commit does not wait for the disk: it survives the end of any
+        process, and not that of the machine.
+
+        Raises:
+            StoreUnavailable: it cannot be opened, or is no database.
+            StoreOutdated: it was written by a newer Milieu.
+        """
+        thread = ThreadPoolExecutor(1, thread_name_prefix="events")
+        loop = asyncio.get_running_loop()
+        try:
+            connection = await loop.run_in_executor(thread, _opened, path, is_synced)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+        return cls(path, connection, thread)
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
+        """Add those that are not there yet, each with the assignment it implies, in one commit."""
+        written = await self._in_thread(lambda: self._write_exposures(batch))
+        self._n_commits += 1
+        is_free = self._tidying is None or self._tidying.done()
+        if self._n_commits % TIDY_EVERY == 0 and is_free:
+            loop = asyncio.get_running_loop()
+            self._tidying = loop.run_in_executor(self._tidier, self._tidy)
+        return written
+
+    def _write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
+        exposures = [exposure_row(each.exposure) for each in batch]
+        texts = [text_row(each.text) for each in batch if each.text is not None]
+        with self._transaction() as connection:
+            connection.executemany(INSERT_EXPOSURE, exposures)
+            connection.executemany(INSERT_CLAIM, map(claim_row, implied_claims(batch)))
+            connection.executemany(INSERT_TEXT, texts)
+        return [None] * len(batch)
+
+    async def settle_claims(self, batch: Sequence[Claim]) -> Sequence[str]:
+        """Add the claims of units that have no arm, and return the arm that each of them has."""
+        return await self._in_thread(lambda: self._settle_claims(batch))
+
+    def _settle_claims(self, batch: Sequence[Claim]) -> Sequence[str]:
+        arms: list[str] = []
+        with self._transaction() as connection:
+            for claim in batch:
+                connection.execute(INSERT_CLAIM, claim_row(claim))
+                found = connection.execute(FIND_ARM, (claim.experiment, claim.unit))
+                arms.append(found.fetchone()[0])
+        return arms
+
+    async def run(self, script: Callable[[], Script[T]]) -> T:
+        """Run a script in one transaction and return its result."""
+        return await self._in_thread(lambda: self._run(script))
+
+    def _run(self, script: Callable[[], Script[T]]) -> T:
+        with self._transaction() as connection:
+            return _driven(connection, script())
+
+    async def stream(
+        self, statement: str, args: tuple[Any, ...], *, n_rows: int
+    ) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
+        loop = asyncio.get_running_loop()
+        with ThreadPoolExecutor(1, thread_name_prefix="events-read") as thread:
+            reader = await loop.run_in_executor(thread, self._reader)
+            try:
+                cursor = await loop.run_in_executor(thread, reader.execute, statement, args)
+                while rows := await loop.run_in_executor(thread, cursor.fetchmany, n_rows):
+                    yield rows
+            except sqlite3.Error as exc:
+                raise self._error(exc) from exc
+            finally:
+                await loop.run_in_executor(thread, reader.close)
+
+    async def scrub(self) -> None:
+        """Bring the log into the file and cut it to nothing; deleted rows are overwritten there."""
+        await self._in_thread(self._checkpoint)
+
+    def _checkpoint(self) -> None:
+        with self._named_errors():
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def _tidy(self) -> None:
+        try:
+            n_bytes = self._log.stat().st_size
+            if n_bytes > LOG_BYTES:
+                mode = "PASSIVE" if n_bytes < MAX_LOG_BYTES else "RESTART"
+                with closing(sqlite3.connect(self._path, timeout=BUSY_S)) as connection:
+                    connection.execute(f"PRAGMA wal_checkpoint({mode})").fetchall()
+        except (OSError, sqlite3.Error) as exc:
+            logger.warning("store_log_not_tidied", extra={"fields": {"reason": str(exc)}})
+
+    async def close(self) -> None:
+        """Close the file; the last one to do so brings the log into it."""
+        await asyncio.get_running_loop().run_in_executor(None, self._tidier.shutdown)
+        await self._in_thread(self._connection.close)
+        self._thread.shutdown(wait=False)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._named_errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.rollback()
+                raise
+            # A commit that fails leaves the transaction open.
+            try:
+                self._connection.execute("COMMIT")
+            except sqlite3.Error:
+                self._connection.rollback()
+                raise
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as exc:
+            raise self._error(exc) from exc
+
+    def _error(self, exc: sqlite3.Error) -> StoreUnavailable | StoreRefused:
+        refused = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)
+        if isinstance(exc, refused):
+            return StoreRefused(self.place, str(exc))
+        return StoreUnavailable(self.place, str(exc))
+
+    def _reader(self) -> sqlite3.Connection:
+        with self._named_errors():
+            reader = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
+            reader.execute("PRAGMA query_only = 1")
+            return reader
+
+
+def _opened(path: Path, is_synced: bool) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite would let everybody read what it makes; the log gets the rights of the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+    except (OSError, sqlite3.Error) as exc:
+        raise StoreUnavailable(str(path), str(exc)) from exc
+    try:
+        _write_ahead(connection)
+        # In full, a commit is on the disk when it returns, and a power cut takes nothing.
+        connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA secure_delete = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        _driven(connection, migrate(str(path), version=_version(connection)))
+        connection.execute("COMMIT")
+    except sqlite3.Error as exc:
+        connection.close()
+        raise StoreUnavailable(str(path), str(exc)) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Set the mode, which does not wait by itself while another process does the same."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    there = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+    )
+    if there.fetchone() is None:
+        return 0
+    return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
+
+
+def _driven(connection: sqlite3.Connection, script: Script[T]) -> T:
+    rows: Sequence[Row] | None = None
+    while True:
+        try:
+            # A generator takes nothing but None before its first step.
+            step = next(script) if rows is None else script.send(rows)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        cursor = connection.execute(step.statement, step.args)
+        rows = cursor.fetchall()
+        if step.counts:
+            rows = [(cursor.rowcount,)]
