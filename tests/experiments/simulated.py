@@ -93,10 +93,7 @@ def drawn(
     tilt: float = 0.0,
     seed: int = 0,
 ) -> Events:
-    """One answer of each unit, most with an outcome; `tilt` makes icl's effect differ by culture.
-
-    `shares` are those that units really fall on arms with, the weights unless given.
-    """
+    """One answer of each unit, most with an outcome; `tilt` spreads the effect over cultures."""
     rng = np.random.default_rng(seed)
     events, names = Events(), experiment.arm_names
     chances = list(shares) or [arm.weight for arm in experiment.arms]

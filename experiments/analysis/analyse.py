@@ -1,0 +1,158 @@
+"""Analyse an experiment: everything its events say, at any moment and as often as one likes.
+
+Arms are compared as they were assigned, by intention to treat: a unit whose answers fell back to
+another way counts in its arm. Each unit counts once. What is promised holds over all looks
+together; it takes ranges, window, weights and error rate from the definition, which a running
+experiment cannot change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping, Sequence
+
+from experiments.analysis.arms import arm_figures
+from experiments.analysis.assigning import (
+    progress_of,
+    revisions_of,
+    sample_ratio_of,
+    strata_of,
+)
+from experiments.analysis.comparisons import Comparer
+from experiments.analysis.reading import Events, events_of
+from experiments.analysis.result import (
+    Analysis,
+    Comparison,
+    LeftOut,
+    Measured,
+    OfflineAlignment,
+    Progress,
+    Said,
+    SampleRatio,
+)
+from experiments.analysis.sampling import Sample, sampled
+from experiments.analysis.setting import Setting
+from experiments.definition import Direction, Experiment, Metric, State
+from experiments.statistics.decision import ArmEvidence, Decision, Goal, Verdict, decide
+from experiments.statistics.planning import Plan
+from experiments.statistics.units import UnitValue
+from experiments.stores.event_store import EventStore
+
+
+async def analysed(
+    store: EventStore,
+    experiment: str,
+    *,
+    now_ms: int,
+    cultures: Mapping[str, str] | None = None,
+    unit_value: UnitValue = "first",
+    plan: Plan | None = None,
+    offline: Mapping[str, OfflineAlignment] | None = None,
+) -> Analysis:
+    """Return what the events of an experiment say at `now_ms`, in milliseconds of UTC since 1970.
+
+    The store is read in pieces and the computing done in a thread. `Setting` describes the rest.
+
+    Raises:
+        ExperimentUnknown: there is none of that name.
+        StoreUnavailable: the store does not answer.
+    """
+    events = await events_of(store, experiment, now_ms=now_ms)
+    setting = Setting(cultures or {}, unit_value, plan, offline or {})
+    return await asyncio.to_thread(analysis_of, events, setting)
+
+
+def analysis_of(events: Events, setting: Setting) -> Analysis:
+    """Return what the events say; the same events always say the same."""
+    experiment, strata = events.experiment, strata_of(events)
+    samples = {metric.name: _sample(events, metric, setting) for metric in experiment.metrics}
+    ratio, progress = sample_ratio_of(events, strata), progress_of(events, setting.plan)
+    comparer = Comparer(events, setting, strata, samples)
+    arms = [arm for arm in experiment.arm_names if arm != experiment.control]
+    compared = {arm: comparer.compared(arm) for arm in arms}
+    decision = decided(experiment, [each.evidence for each in compared.values()], ratio, progress)
+    said = dict(decision.by_arm)
+    return Analysis(
+        experiment=experiment.name,
+        hypothesis=experiment.hypothesis,
+        state=experiment.state,
+        revision=experiment.revision,
+        at_ms=round(events.now_s * 1000.0),
+        control=experiment.control,
+        primary=Measured.of(experiment.primary.metric, experiment.primary.smallest_effect),
+        alpha=experiment.alpha,
+        unit_value=setting.unit_value,
+        outcome_window_s=experiment.outcome_window_s,
+        recorded_decision=experiment.decision,
+        decision=Said(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
+        progress=progress,
+        comparisons=tuple(
+            Comparison(
+                arm=arm,
+                said=said[arm],
+                effect=each.effect,
+                guardrails=each.guardrails,
+                cultures=comparer.cultures(arm),
+            )
+            for arm, each in compared.items()
+        ),
+        arms=arm_figures(events, samples, setting.offline),
+        sample_ratio=ratio,
+        revisions=revisions_of(events),
+        left_out=_left_out(events, samples),
+    )
+
+
+def decided(
+    experiment: Experiment,
+    arms: Sequence[ArmEvidence],
+    ratio: SampleRatio,
+    progress: Progress,
+) -> Decision:
+    """Return what to do. A draft is to be started, and what was stopped cannot go on."""
+    goal = Goal(
+        experiment.primary.metric.name,
+        experiment.primary.smallest_effect,
+        experiment.primary.metric.direction is Direction.HIGHER,
+    )
+    decision = decide(
+        arms,
+        goal,
+        # An alarm stays, also where later units happen to even out the counts.
+        sample_ratio_log_e=math.inf if ratio.alarm else 0.0,
+        duration_over=progress.elapsed_s >= progress.max_duration_s,
+    )
+    if experiment.state is State.DRAFT:
+        reason = "Continue: the experiment is a draft. Start it to learn something."
+        return Decision(Verdict.CONTINUE, None, reason, decision.by_arm)
+    is_over = experiment.state in (State.STOPPED, State.DECIDED)
+    if is_over and decision.verdict is Verdict.CONTINUE:
+        sentences = " ".join(text for _, text in decision.by_arm)
+        reason = f"Stop: the experiment was stopped without a winner. {sentences}"
+        return Decision(Verdict.STOP, None, reason, decision.by_arm)
+    return decision
+
+
+def _sample(events: Events, metric: Metric, setting: Setting) -> Sample:
+    return sampled(
+        events.units,
+        events.values[metric.name],
+        metric,
+        n_arms=len(events.experiment.arms),
+        window_s=events.experiment.outcome_window_s,
+        now_s=events.now_s,
+        kind=setting.unit_value,
+    )
+
+
+def _left_out(events: Events, samples: Mapping[str, Sample]) -> LeftOut:
+    units, primary = events.units, events.experiment.primary.metric.name
+    return LeftOut(
+        n_overridden=events.n_overridden,
+        n_request_outcomes=sum(each.n_request_outcomes for each in events.values.values()),
+        n_late=samples[primary].n_late,
+        n_clipped=sum(sample.n_clipped for sample in samples.values()),
+        n_without_culture=int((units.culture == "").sum()),
+        n_other_arm=int((units.arm < 0).sum()),
+    )

@@ -1,0 +1,97 @@
+"""What each arm is, and what came of its answers. Description: no test, no promise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from experiments.analysis.reading import CROSSED, FELL_BACK, STEERED, Events, Floats, Ints
+from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
+from experiments.analysis.sampling import Sample
+from experiments.definition import ExperimentArm
+
+LATENCY_QUANTILES = (0.5, 0.9, 0.99)
+SHARES = (STEERED, FELL_BACK, "refused", "unreadable")
+MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
+
+
+def arm_figures(
+    events: Events, samples: Mapping[str, Sample], offline: Mapping[str, OfflineAlignment]
+) -> tuple[ArmFigures, ...]:
+    """Return the arms, in their order. Answers count in the arm that their unit was assigned."""
+    arms = events.experiment.arms
+    return tuple(
+        _figures(events, samples, arm, place, offline.get(arm.name))
+        for place, arm in enumerate(arms)
+    )
+
+
+def _figures(
+    events: Events,
+    samples: Mapping[str, Sample],
+    arm: ExperimentArm,
+    place: int,
+    offline: OfflineAlignment | None,
+) -> ArmFigures:
+    of_arm = events.units.arm == place
+
+    def values(metric: str) -> Floats:
+        found = events.values[metric]
+        return np.asarray(found.value[of_arm[found.unit]])
+
+    latency = values("latency_ms")
+    return ArmFigures(
+        name=arm.name,
+        about=about(arm),
+        weight=arm.weight,
+        is_control=arm.name == events.experiment.control,
+        n_units=int(of_arm.sum()),
+        n_requests=int((of_arm & events.units.is_request).sum()),
+        n_answers=latency.size,
+        n_crossed=int(values(CROSSED).sum()),
+        coverage=tuple(
+            _coverage(metric, sample, events.units.arm[sample.units], place)
+            for metric, sample in samples.items()
+        ),
+        shares={metric: _mean(values(metric)) for metric in SHARES},
+        means={metric: _mean(values(metric)) for metric in MEANS},
+        latency_ms={
+            f"{100.0 * q:g}": float(np.quantile(latency, q, method="inverted_cdf"))
+            if latency.size
+            else None
+            for q in LATENCY_QUANTILES
+        },
+        offline=offline,
+    )
+
+
+def about(arm: ExperimentArm) -> str:
+    """Return how an arm answers, in words."""
+    way, decoding = arm.arm, arm.decoding
+    said = [f"method {way.method}"]
+    if "icl" in way.method:
+        said.append(f"{way.k} exemplars ({way.style}, {way.retriever})")
+    if way.n_orders > 1:
+        said.append(f"{way.n_orders} orders of options")
+    if way.adapter != "none":
+        said.append(f"adapter {way.adapter}")
+    if arm.model:
+        said.append(f"model {arm.model}")
+    drawn = {"temperature": decoding.temperature, "top_p": decoding.top_p,
+             "max_tokens": decoding.max_tokens}  # fmt: skip
+    said += [f"{name} {value:g}" for name, value in drawn.items() if value is not None]
+    return ", ".join(said)
+
+
+def _coverage(metric: str, sample: Sample, arms: Ints, place: int) -> Coverage:
+    return Coverage(
+        metric=metric,
+        n_settled=int((arms == place).sum()),
+        n_open=int(sample.n_open[place]),
+        n_silent=int(sample.n_silent[place]),
+    )
+
+
+def _mean(values: Floats) -> float | None:
+    return float(values.mean()) if values.size else None

@@ -1,0 +1,145 @@
+"""Who was assigned to what: strata of equal weights, the sample ratio, revisions, progress."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.analysis.comparing import looks_of
+from experiments.analysis.reading import Events, Floats, Ints
+from experiments.analysis.result import (
+    Progress,
+    RatioLook,
+    RatioStratum,
+    RevisionFigures,
+    SampleRatio,
+)
+from experiments.definition import DAY_S, Experiment, State
+from experiments.statistics.differences import BlockShape, block_shape
+from experiments.statistics.planning import Plan
+from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
+
+
+@dataclass(frozen=True, slots=True)
+class Strata:
+    """Spans in which weights did not change.
+
+    Attributes:
+        first_revisions: the revision that each begins with.
+        weights: of the arms, in their order, per span.
+        of_unit: int64[u], the span that each unit was assigned in.
+    """
+
+    first_revisions: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...]
+    of_unit: Ints
+
+
+def strata_of(events: Events) -> Strata:
+    """Return the spans of equal weights, of which the first begins with revision 1."""
+    firsts: list[int] = []
+    weights: list[tuple[float, ...]] = []
+    for stored in events.revisions:
+        current = weights_of(stored.experiment)
+        if not weights or weights[-1] != current:
+            firsts.append(stored.experiment.revision)
+            weights.append(current)
+    of_unit = np.searchsorted(np.array(firsts), events.units.revision, side="right") - 1
+    return Strata(tuple(firsts), tuple(weights), np.maximum(of_unit, 0).astype(np.int64))
+
+
+def weights_of(experiment: Experiment) -> tuple[float, ...]:
+    """Return the weights of the arms, in their order."""
+    return tuple(arm.weight for arm in experiment.arms)
+
+
+def shape_of(events: Events, arm: str) -> BlockShape:
+    """Return the block that suits the weights of an arm and control when the experiment began.
+
+    It stays, whatever the weights become: a shape that followed them would be chosen after looks.
+    """
+    running = [at.experiment for at in events.revisions if at.experiment.state is State.RUNNING]
+    first = running[0] if running else events.experiment
+    return block_shape(first.arm(arm).weight, first.arm(first.control).weight)
+
+
+def sample_ratio_of(events: Events, strata: Strata) -> SampleRatio:
+    """Return whether arms got their shares of units, by every unit's first answer.
+
+    Each stratum has counts of its own, and their evidence adds up. An alarm that was raised at any
+    look stays: only one experiment in a thousand ever raises a false one.
+    """
+    units, experiment = events.units, events.experiment
+    n_arms = len(experiment.arms)
+    counted = np.flatnonzero(units.arm >= 0)
+    arms, spans = units.arm[counted], strata.of_unit[counted]
+    steps, rows = np.zeros(counted.size), []
+    for span, (first, weights) in enumerate(
+        zip(strata.first_revisions, strata.weights, strict=True)
+    ):
+        of_span = np.flatnonzero(spans == span)
+        # A draft's weights that nobody was assigned by say nothing.
+        if of_span.size and len(weights) == n_arms:
+            counts = np.cumsum(arms[of_span][:, None] == np.arange(n_arms), axis=0)
+            steps[of_span] = np.diff(sample_ratio_log_e(counts, weights), prepend=0.0)
+            last = tuple(counts[-1].tolist())
+            rows.append(RatioStratum(first_revision=first, weights=weights, n_units=last))
+    log_e = np.cumsum(steps)
+    highest = float(log_e.max(initial=0.0))
+    return SampleRatio(
+        alarm=highest >= -math.log(SRM_ALPHA),
+        alpha=SRM_ALPHA,
+        p_value=math.exp(-highest),
+        strata=tuple(rows),
+        history=_ratio_history(units.first_s[counted], log_e),
+    )
+
+
+def _ratio_history(at_s: Floats, log_e: Floats) -> tuple[RatioLook, ...]:
+    return tuple(
+        RatioLook(at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look]))
+        for look in looks_of(log_e.size).tolist()
+    )
+
+
+def revisions_of(events: Events) -> tuple[RevisionFigures, ...]:
+    """Return what each revision was, and how many units it assigned."""
+    return tuple(
+        RevisionFigures(
+            revision=at.experiment.revision,
+            at_ms=at.time_ms,
+            state=at.experiment.state,
+            weights=weights_of(at.experiment),
+            traffic_share=at.experiment.traffic_share,
+            max_duration_s=at.experiment.max_duration_s,
+            n_units=int((events.units.revision == at.experiment.revision).sum()),
+        )
+        for at in events.revisions
+    )
+
+
+def progress_of(events: Events, plan: Plan | None) -> Progress:
+    """Return how long the experiment has run, and how many units it had."""
+    times = {state: _first_ms(events, state) for state in State}
+    started_ms, ended_ms = times[State.RUNNING], times[State.STOPPED]
+    now_ms = round(events.now_s * 1000.0)
+    until_ms = now_ms if ended_ms is None else min(ended_ms, now_ms)
+    elapsed_s = 0.0 if started_ms is None else max(until_ms - started_ms, 0) / 1000.0
+    n_units = len(events.units)
+    return Progress(
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+        elapsed_s=elapsed_s,
+        max_duration_s=events.experiment.max_duration_s,
+        n_units=n_units,
+        n_answers=events.values["latency_ms"].unit.size,
+        planned_units=None if plan is None else plan.n_units,
+        units_per_day=n_units * DAY_S / elapsed_s if elapsed_s > 0.0 and n_units else None,
+    )
+
+
+def _first_ms(events: Events, state: State) -> int | None:
+    times = (at.time_ms for at in events.revisions if at.experiment.state is state)
+    return next(times, None)

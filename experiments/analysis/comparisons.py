@@ -1,0 +1,166 @@
+"""The arms of an experiment against its control, metric by metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from experiments.analysis.assigning import Strata, shape_of
+from experiments.analysis.comparing import Difference, Pair, mean_difference, quantile_gap
+from experiments.analysis.cultures import culture_effects
+from experiments.analysis.reading import Events, Floats
+from experiments.analysis.result import (
+    Cultures,
+    Effect,
+    GuardrailEffect,
+    Look,
+    Measured,
+    Span,
+    known,
+)
+from experiments.analysis.sampling import Sample, known_of
+from experiments.analysis.setting import Setting
+from experiments.definition import Direction, Metric
+from experiments.statistics.decision import ArmEvidence, Guardrail, split_alpha
+from experiments.statistics.means import Bounded, Values
+
+
+class Compared(NamedTuple):
+    """One arm against control: as it is shown, and as it is weighed."""
+
+    effect: Effect
+    guardrails: tuple[GuardrailEffect, ...]
+    evidence: ArmEvidence
+
+
+@dataclass(frozen=True, slots=True)
+class Comparer:
+    """Compares the arms of one experiment with its control."""
+
+    events: Events
+    setting: Setting
+    strata: Strata
+    samples: Mapping[str, Sample]
+
+    @property
+    def alpha(self) -> float:
+        """The error rate of each arm's primary metric."""
+        experiment = self.events.experiment
+        return split_alpha(experiment.alpha, len(experiment.arms) - 1)
+
+    def compared(self, arm: str) -> Compared:
+        """Return the primary metric at the arm's part of alpha, and every guardrail at alpha."""
+        experiment = self.events.experiment
+        primary = experiment.primary
+        difference = self._difference(
+            arm, primary.metric, self._primary_known(arm), alpha=self.alpha
+        )
+        measured = Measured.of(primary.metric, primary.smallest_effect)
+        effect = Effect(**self._shown(arm, measured, difference), alpha=self.alpha)
+        shown, weighed = [], []
+        for guardrail in experiment.guardrails:
+            metric, margin = guardrail.metric, guardrail.margin
+            values = known_of(metric, margin, self.setting.unit_value)
+            found = self._difference(arm, metric, values, alpha=experiment.alpha)
+            is_higher = metric.direction is Direction.HIGHER
+            judged = Guardrail(metric.name, found.now, margin, is_higher)
+            fields = self._shown(arm, Measured.of(metric, margin), found)
+            shown.append(GuardrailEffect(**fields, alpha=experiment.alpha, state=judged.state))
+            weighed.append(judged)
+        return Compared(effect, tuple(shown), ArmEvidence(arm, difference.now, tuple(weighed)))
+
+    def cultures(self, arm: str) -> Cultures:
+        """Return the primary metric per culture."""
+        metric = self.events.experiment.primary.metric
+        pair, units = self._pair(arm, metric)
+        return culture_effects(
+            pair,
+            self.events.units.culture[units],
+            metric,
+            self._primary_known(arm),
+            alpha=self.alpha,
+            shape=shape_of(self.events, arm),
+            possible=self.events.experiment.cultures or tuple(self.setting.cultures),
+            names=self.setting.cultures,
+        )
+
+    def _primary_known(self, arm: str) -> Values:
+        """Return what the plan says of the primary metric's differences, else the definition.
+
+        A plan of other blocks or another range is one of another experiment.
+        """
+        plan, primary = self.setting.plan, self.events.experiment.primary
+        known = known_of(primary.metric, primary.smallest_effect, self.setting.unit_value)
+        if plan is None or plan.shape != shape_of(self.events, arm):
+            return known
+        return plan.values if _range(plan.values) == _range(known) else known
+
+    def _pair(self, arm: str, metric: Metric) -> tuple[Pair, Floats]:
+        """Return the settled units of the arm and of control, and which they are."""
+        names, sample = self.events.experiment.arm_names, self.samples[metric.name]
+        treatment, control = names.index(arm), names.index(self.events.experiment.control)
+        arms = self.events.units.arm[sample.units]
+        rows = (arms == treatment) | (arms == control)
+        units = sample.units[rows]
+        pair = Pair(
+            treated=arms[rows] == treatment,
+            values=sample.values[rows],
+            at_s=sample.at_s[rows],
+            strata=self.strata.of_unit[units],
+        )
+        return pair, units
+
+    def _difference(self, arm: str, metric: Metric, values: Values, *, alpha: float) -> Difference:
+        pair, _ = self._pair(arm, metric)
+        if metric.quantile is not None:
+            return quantile_gap(pair, metric.quantile, alpha=alpha)
+        return mean_difference(pair, values, alpha=alpha, shape=shape_of(self.events, arm))
+
+    def _shown(self, arm: str, measured: Measured, found: Difference) -> dict[str, object]:
+        """Return the fields of an effect."""
+        names, sample = self.events.experiment.arm_names, self.samples[measured.name]
+        arms = self.events.units.arm[sample.units]
+        treatment = sample.values[arms == names.index(arm)]
+        control = sample.values[arms == names.index(self.events.experiment.control)]
+        return {
+            "metric": measured,
+            "span": Span.of(found.now),
+            "p_value": found.p_value,
+            "treatment": _level(treatment, measured.quantile),
+            "control": _level(control, measured.quantile),
+            "n_treatment": treatment.size,
+            "n_control": control.size,
+            "n_compared": int(found.sequence.n[-1]) if found.sequence.n.size else 0,
+            "history": _history(found),
+        }
+
+
+def _level(values: Floats, quantile: float | None) -> float | None:
+    """Return the mean, or the quantile, of one arm; None without values."""
+    if not values.size:
+        return None
+    if quantile is None:
+        return float(values.mean())
+    return float(np.quantile(values, quantile, method="inverted_cdf"))
+
+
+def _range(values: Values) -> tuple[float, float] | None:
+    return (values.low, values.high) if isinstance(values, Bounded) else None
+
+
+def _history(found: Difference) -> tuple[Look, ...]:
+    columns = (
+        found.at_s,
+        found.sequence.n,
+        found.sequence.estimate,
+        found.sequence.low,
+        found.sequence.high,
+    )
+    return tuple(
+        Look(at_ms=round(at_s * 1000.0), n=n, estimate=known(middle), low=known(low),
+             high=known(high))
+        for at_s, n, middle, low, high in zip(*(each.tolist() for each in columns), strict=True)
+    )  # fmt: skip

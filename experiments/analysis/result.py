@@ -1,0 +1,316 @@
+"""What an analysis found, as it is kept and sent. Numbers that cannot be given are None."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from experiments.definition import Direction, Guardrail, Metric, MetricKind, State
+from experiments.statistics.decision import GuardrailState, Verdict
+from experiments.statistics.means import Interval
+from experiments.statistics.units import UnitValue
+
+SCHEMA_VERSION: Final = 1
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Span(_Result):
+    """An estimate and its interval; an end is None where it is endless."""
+
+    estimate: float | None
+    low: float | None
+    high: float | None
+
+    @classmethod
+    def of(cls, interval: Interval) -> Span:
+        """Return `interval` with None for what is not finite."""
+        return cls(estimate=known(interval[0]), low=known(interval[1]), high=known(interval[2]))
+
+
+class Look(Span):
+    """How an effect stood at a moment of the past.
+
+    Attributes:
+        at_ms: the moment, in milliseconds of UTC since 1970.
+        n: differences (for a quantile: units of the smaller arm) that were in.
+    """
+
+    at_ms: int
+    n: int
+
+
+class Measured(_Result):
+    """A metric, as the definition has it.
+
+    Attributes:
+        quantile: for a quantile only: which one is compared.
+        worth: the smallest effect of interest of the primary metric, the margin of a guardrail.
+    """
+
+    name: str
+    kind: MetricKind
+    direction: Direction
+    quantile: float | None
+    worth: float
+
+    @classmethod
+    def of(cls, metric: Metric, worth: float) -> Measured:
+        """Return the metric of a definition."""
+        return cls(
+            name=metric.name,
+            kind=metric.kind,
+            direction=metric.direction,
+            quantile=metric.quantile,
+            worth=worth,
+        )
+
+    @classmethod
+    def of_guardrail(cls, guardrail: Guardrail) -> Measured:
+        """Return the metric of a guardrail."""
+        return cls.of(guardrail.metric, guardrail.margin)
+
+
+class Effect(_Result):
+    """A metric's difference, an arm less control.
+
+    Attributes:
+        alpha: the error rate of the interval, over all looks together.
+        p_value: always valid, of "there is no difference".
+        treatment, control: the metric in each arm, over all settled units.
+        n_treatment, n_control: settled units.
+        n_compared: differences that the estimate is the mean of; for a quantile, units of the
+            smaller arm.
+        history: looks from the first to the last, 200 at most.
+    """
+
+    metric: Measured
+    alpha: float
+    span: Span
+    p_value: float
+    treatment: float | None
+    control: float | None
+    n_treatment: int
+    n_control: int
+    n_compared: int
+    history: tuple[Look, ...]
+
+
+class GuardrailEffect(Effect):
+    """A guardrail's difference and what it means."""
+
+    state: GuardrailState
+
+
+class CultureEffect(_Result):
+    """The primary metric's difference in one culture.
+
+    Attributes:
+        raw: from its own units alone; intervals of all cultures hold at once, at every look.
+        pooled: drawn towards the mean of all cultures; description only, at this look only.
+        found: whether there is a difference, by `raw`.
+    """
+
+    culture: str
+    name: str
+    n_treatment: int
+    n_control: int
+    raw: Span
+    pooled: Span
+    found: bool
+
+
+class Cultures(_Result):
+    """Effects per culture.
+
+    Attributes:
+        alpha: the probability that ever any culture without a difference is found, at most.
+        n_possible: cultures that the error rate is split over, whether they came or not.
+        mean, spread: of the pooled effects, None where there is nothing to pool.
+    """
+
+    alpha: float
+    n_possible: int
+    mean: float | None
+    spread: float | None
+    effects: tuple[CultureEffect, ...]
+
+
+class Comparison(_Result):
+    """One arm against control; `said` is a sentence on it."""
+
+    arm: str
+    said: str
+    effect: Effect
+    guardrails: tuple[GuardrailEffect, ...]
+    cultures: Cultures
+
+
+class Coverage(_Result):
+    """Units of an arm by a metric: `n_open` may still get a value, `n_silent` will not."""
+
+    metric: str
+    n_settled: int
+    n_open: int
+    n_silent: int
+
+
+class OfflineAlignment(_Result):
+    """How near an arm comes to people's answers offline, with where that was measured."""
+
+    estimate: float
+    low: float
+    high: float
+    source: str
+
+
+class ArmFigures(_Result):
+    """What an arm is and what came of it. By intention to treat: units count where they belong.
+
+    Attributes:
+        about: how it answers, in words.
+        n_requests: those of its units that are single requests.
+        n_crossed: answers that another arm gave, because the store was silent.
+        shares: metric → share of its answers (`steered`, `fell_back`, `refused`, `unreadable`).
+        means: metric → mean over its answers.
+        latency_ms: quantile in percent → latency of its answers.
+    """
+
+    name: str
+    about: str
+    weight: float
+    is_control: bool
+    n_units: int
+    n_requests: int
+    n_answers: int
+    n_crossed: int
+    coverage: tuple[Coverage, ...]
+    shares: dict[str, float | None]
+    means: dict[str, float | None]
+    latency_ms: dict[str, float | None]
+    offline: OfflineAlignment | None = None
+
+
+class RatioLook(_Result):
+    """Evidence against "units fall on arms by their weights" at a moment, as a logarithm."""
+
+    at_ms: int
+    n_units: int
+    log_e: float
+
+
+class RatioStratum(_Result):
+    """Units that were assigned while weights were the same; counts in the order of the arms."""
+
+    first_revision: int
+    weights: tuple[float, ...]
+    n_units: tuple[int, ...]
+
+
+class SampleRatio(_Result):
+    """Whether arms get their shares of units; `alarm` stays once it has been raised."""
+
+    alarm: bool
+    alpha: float
+    p_value: float
+    strata: tuple[RatioStratum, ...]
+    history: tuple[RatioLook, ...]
+
+
+class RevisionFigures(_Result):
+    """A revision, when it came and how many units it assigned."""
+
+    revision: int
+    at_ms: int
+    state: State
+    weights: tuple[float, ...]
+    traffic_share: float
+    max_duration_s: float
+    n_units: int
+
+
+class LeftOut(_Result):
+    """What the comparisons do not use.
+
+    Attributes:
+        n_overridden: answers whose arm a tester chose.
+        n_request_outcomes: outcomes of units that are single requests, which tell of no user.
+        n_late: values of the primary metric after the unit's window.
+        n_clipped: values outside the range that the definition gives, set to its end.
+        n_without_culture: units without a culture, left out of the effects per culture.
+        n_other_arm: units of arms that the experiment does not have.
+    """
+
+    n_overridden: int
+    n_request_outcomes: int
+    n_late: int
+    n_clipped: int
+    n_without_culture: int
+    n_other_arm: int
+
+
+class Said(_Result):
+    """What to do, and why; `arm` is the one to ship."""
+
+    verdict: Verdict
+    arm: str | None
+    reason: str
+
+
+class Progress(_Result):
+    """How far along the experiment is.
+
+    Attributes:
+        started_ms, ended_ms: when it ran first and when it was stopped, None for not yet.
+        elapsed_s: how long it ran.
+        planned_units: units of two arms that the plan asks for, None without one.
+        units_per_day: so far, None before the first.
+    """
+
+    started_ms: int | None
+    ended_ms: int | None
+    elapsed_s: float
+    max_duration_s: float
+    n_units: int
+    n_answers: int
+    planned_units: int | None
+    units_per_day: float | None
+
+
+class Analysis(_Result):
+    """All that an experiment's events say at one moment.
+
+    Attributes:
+        at_ms: the moment, in milliseconds of UTC since 1970.
+        unit_value: what a unit counts with.
+        recorded_decision: what people decided, in their words; empty before.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    experiment: str
+    hypothesis: str
+    state: State
+    revision: int
+    at_ms: int
+    control: str
+    primary: Measured
+    alpha: float
+    unit_value: UnitValue
+    outcome_window_s: float
+    recorded_decision: str
+    decision: Said
+    progress: Progress
+    comparisons: tuple[Comparison, ...]
+    arms: tuple[ArmFigures, ...]
+    sample_ratio: SampleRatio
+    revisions: tuple[RevisionFigures, ...]
+    left_out: LeftOut
+
+
+def known(number: float) -> float | None:
+    """Return `number`, None where it is not finite."""
+    return float(number) if math.isfinite(number) else None

@@ -1,0 +1,119 @@
+"""Plots as SVG that stands in a page and takes its colours from it, in light and in dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from experiments.report.markup import Markup, Part, tag, together
+from experiments.report.numbers import day, number, when
+
+Points = Sequence[tuple[float, float]]
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+# About how wide a character is at the plots' font size, in their pixels.
+CHARACTER = 6.6
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where values from `low` to `high` stand between the pixels `start` and `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        """Return the pixel of a value."""
+        span = self.high - self.low or 1.0
+        return self.start + (value - self.low) / span * (self.end - self.start)
+
+    def held(self, value: float) -> float:
+        """Return the pixel of a value, or the end that it is beyond."""
+        return self(min(max(value, self.low), self.high))
+
+
+def svg(*parts: Part, width: float, height: float, title: str) -> Markup:
+    """Return a plot that is read out as its title."""
+    return tag(
+        "svg",
+        tag("title", title),
+        *parts,
+        viewBox=f"0 0 {width:g} {height:g}",
+        role="img",
+        aria_label=title,
+        style=f"max-width: {width:g}px",
+    )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    """Return a line."""
+    return tag("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
+
+
+def label(text: str, x: float, y: float, *, anchor: str = "start", class_: str = "") -> Markup:
+    """Return a text at a point."""
+    return tag("text", text, x=x, y=y, text_anchor=anchor, class_=class_ or None)
+
+
+def polyline(points: Points, class_: str) -> Markup:
+    """Return a line through points."""
+    return tag("polyline", points=_listed(points), class_=class_)
+
+
+def polygon(points: Points, class_: str) -> Markup:
+    """Return an area."""
+    return tag("polygon", points=_listed(points), class_=class_)
+
+
+def _listed(points: Points) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def ticks(low: float, high: float, n: int = 5) -> list[float]:
+    """Return about `n` round values from `low` to `high`."""
+    if not high > low:
+        return [low]
+    rough = (high - low) / n
+    size = 10.0 ** math.floor(math.log10(rough))
+    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)]
+
+
+def value_axis(scale: Scale, left: float, right: float) -> Markup:
+    """Return horizontal grid lines with their values at the left."""
+    marks = [
+        together(
+            line(left, scale(at), right, scale(at), "grid"),
+            label(number(at, 3), left - 8, scale(at) + 4, anchor="end"),
+        )
+        for at in ticks(scale.low, scale.high)
+    ]
+    return together(*marks)
+
+
+def time_axis(scale: Scale, y: float) -> Markup:
+    """Return days below a plot, or hours where it is of less than three days."""
+    is_short = scale.high - scale.low < 3 * DAY_MS
+    unit = HOUR_MS if is_short else DAY_MS
+    most = 6 if is_short else 8
+    n_units = max((scale.high - scale.low) / unit, 1e-9)
+    step = unit * next(
+        (k for k in (1, 2, 3, 6, 7, 12, 14, 28, 56, 112) if n_units / k <= most), 365
+    )
+    first = math.ceil(scale.low / step)
+    shown = [at * step for at in range(first, math.floor(scale.high / step) + 1)]
+    texts = [(f"{when(at):%d %b %H:%M}" if is_short else day(at)) for at in shown]
+    return together(
+        line(scale.start, y, scale.end, y, "axis"),
+        *(
+            together(
+                line(scale(at), y, scale(at), y + 4, "axis"),
+                label(text, scale(at), y + 18, anchor="middle"),
+            )
+            for at, text in zip(shown, texts, strict=True)
+        ),
+    )

@@ -1,0 +1,103 @@
+"""How the page looks, in light, in dark and on paper. Plots take their colours from it."""
+
+STYLE = """
+:root { color-scheme: light dark; --page: #fff; --ink: #1f2933; --soft: #52606d; --line:
+  #d9dee5; --wash: #f5f7fa; --estimate: #0b5c92; --band: #0b5c9226; --good: #0a7253; --bad:
+  #b3261e; --unsure: #8a5a00; --worse: #b3261e1c; }
+@media (prefers-color-scheme: dark) {
+    :root { --page: #14181d; --ink: #e6eaef; --soft: #a3b0bd; --line: #323b45; --wash: #1c232a;
+    --estimate: #6db8e8; --band: #6db8e833; --good: #54c79f; --bad: #ff8a80; --unsure: #f0b95b;
+    --worse: #ff8a8026; }
+}
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
+body { margin: 0; color: var(--ink); background: var(--page); font: 16px/1.55 system-ui,
+  -apple-system, "Segoe UI", Roboto, Arial, sans-serif; overflow-wrap:
+  break-word; }
+header, main { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem; }
+header { padding-top: 2.5rem; }
+main { padding-bottom: 3rem; }
+h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1rem; }
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .75rem; padding-top: 1rem; border-top:
+  2px solid var(--ink); }
+h3 { margin: 0 0 .3rem; }
+h3, caption, summary { font-size: 1rem; font-weight: 650; text-align: left; }
+p, ul.points { max-width: 46rem; margin: 0 0 .6rem; }
+ul.points { padding-left: 1.2rem; }
+ul.points li { margin-bottom: .3rem; }
+.decision { border: 1px solid var(--line); border-left: .5rem solid var(--unsure);
+  border-radius: 4px; background: var(--wash); padding: 1rem 1.25rem .6rem; margin: 0 0 1.5rem;
+  }
+.decision.ship { border-left-color: var(--good); }
+.decision.stop, .decision.alarm { border-left-color: var(--bad); }
+.headline { font-size: 1.5rem; font-weight: 700; line-height: 1.2; margin-bottom: .4rem; }
+.soft-text, .note, figcaption { color: var(--soft); font-size: .88rem; max-width: 46rem; }
+.note, figcaption { margin: .3rem 0 1rem; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; margin: 0;
+  font-size: .92rem; }
+dt { color: var(--soft); }
+dd { margin: 0; min-width: 0; white-space: pre-line; }
+.scroll { overflow-x: auto; max-width: 100%; margin: 1rem 0 .4rem; }
+.scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--estimate);
+  outline-offset: 2px; }
+table { border-collapse: collapse; font-size: .87rem; line-height: 1.35; font-variant-numeric:
+  tabular-nums; }
+caption { padding-bottom: .5rem; }
+th, td { padding: .34rem 1rem .34rem 0; text-align: right; vertical-align: top; border-bottom:
+  1px solid var(--line); }
+thead th { vertical-align: bottom; font-weight: 600; border-bottom: 1.5px solid var(--ink); }
+th:first-child { text-align: left; min-width: 9rem; max-width: 20rem; white-space: pre-wrap; }
+td { max-width: 22rem; }
+tbody th { font-weight: 400; }
+td.picture { padding-right: 0; min-width: 13rem; }
+.state { font-weight: 650; }
+.state.safe { color: var(--good); }
+.state.violated { color: var(--bad); }
+.state.undecided { color: var(--unsure); }
+details { margin: 1rem 0 2rem; border: 1px solid var(--line); border-radius: 4px; padding: .5rem
+  .9rem; }
+summary { cursor: pointer; }
+figure { margin: 1.75rem 0; }
+figure .scroll > svg { min-width: 36rem; }
+svg { display: block; width: 100%; height: auto;
+  font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; fill: var(--ink); }
+svg .grid { stroke: var(--line); stroke-width: 1; }
+svg .axis { stroke: var(--soft); stroke-width: 1; }
+svg .zero { stroke: var(--ink); stroke-width: 1.3; }
+svg .worth { stroke: var(--good); stroke-width: 1.4; stroke-dasharray: 6 4; }
+svg .worth-text { fill: var(--good); }
+svg .margin { stroke: var(--bad); stroke-width: 1.4; stroke-dasharray: 5 4; }
+svg .alarm-text { fill: var(--bad); }
+svg .soft { fill: var(--soft); }
+svg .worth-text, svg .alarm-text, svg .soft { paint-order: stroke; stroke: var(--page);
+  stroke-width: 3px; }
+svg .worse { fill: var(--worse); }
+svg .band { fill: var(--band); }
+svg .band-edge { fill: none; stroke: var(--estimate); stroke-width: 1; stroke-opacity: .6; }
+svg .estimate, svg .alarm-line { fill: none; stroke: var(--estimate); stroke-width: 2; }
+svg .alarm-line { stroke: var(--bad); }
+svg .estimate-end { fill: var(--estimate); }
+svg .raw { stroke: var(--soft); stroke-width: 1.3; }
+svg .raw-point { fill: var(--page); stroke: var(--soft); stroke-width: 1.5; }
+svg .pooled { stroke: var(--estimate); stroke-width: 3.5; }
+svg .pooled-point { fill: var(--estimate); }
+svg .found { font-weight: 700; }
+svg .strip { stroke-width: 3.5; stroke: var(--unsure); }
+svg .strip.safe { stroke: var(--good); }
+svg .strip.violated { stroke: var(--bad); }
+svg .dot { fill: var(--unsure); }
+svg .dot.safe { fill: var(--good); }
+svg .dot.violated { fill: var(--bad); }
+@media (max-width: 40rem) {
+  header { padding-top: 1.25rem; }
+  header, main { padding-left: .9rem; padding-right: .9rem; }
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+}
+@media print {
+  body { font-size: 10.5pt; }
+  header, main { max-width: none; padding: 0; }
+  .scroll { overflow: visible; }
+  figure, tr, .decision { break-inside: avoid; }
+}
+"""
