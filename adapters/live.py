@@ -269,6 +269,7 @@ class LiveAdapters:
             await self._hot.forget(version)
             async with self._changing:
                 await asyncio.to_thread(self._registry.remove, version)
+                self._broken.pop(version, None)
                 await self._switch()
         finally:
             self._leaving.discard(version)

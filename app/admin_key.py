@@ -33,6 +33,9 @@ def with_admin_key(settings: Settings) -> Settings:
         AdminKeyInvalid: the file can be read by others, or holds no key.
     """
     if settings.admin_keys:
+        if min(len(key.get_secret_value()) for key in settings.admin_keys) < MIN_CHARS:
+            fields = {"remedy": f"use {MIN_CHARS} characters or more"}
+            logger.warning("admin_key_is_short", extra={"fields": fields})
         return settings
     try:
         key = made_admin_key(settings.data_folder)

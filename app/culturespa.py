@@ -195,10 +195,13 @@ def cultures_of(library: SurveyLibrary, given: Sequence[str]) -> tuple[Culture, 
     Raises:
         OptionInvalid: none is named.
         CultureUnknown: a name is of no culture.
+        CultureNotCovered: no survey asked its people, so nothing would be answered as them.
     """
     if not given:
         raise OptionInvalid("--culture", "none", "one at least, such as -c US")
     found = {culture.code: culture for culture in map(library.catalogue.resolve, given)}
+    for code in found:
+        library.cover(code)
     return tuple(found[code] for code in sorted(found))
 
 

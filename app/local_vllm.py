@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 N_LOG_LINES = 12
 N_LOGS_KEPT = 3
+N_PORTS = 3
 START_POLL_S = 0.1
 _TAIL_BYTES = 64 * 1024
 # What vLLM puts before each line of its processes, and a traceback's frames, which are indented.
@@ -87,8 +88,16 @@ class LocalVllm:
         if not (self.options.model_dir / "config.json").is_file():
             # vLLM would take seconds to say that this is no name on the hub.
             raise self._failed(f"there is no model (config.json) in {self.options.model_dir}")
-        self._port = _free_port()
-        await self._launch()
+        for n_left in reversed(range(N_PORTS)):
+            self._port = _free_port()
+            try:
+                await self._launch()
+                break
+            except VllmStartFailed as exc:
+                # Another process may take a port that was free before vLLM listens on it.
+                is_taken = any("Address already in use" in line for line in exc.log_lines)
+                if not is_taken or not n_left:
+                    raise
         self._watching = asyncio.create_task(self._watch(), name="watch-vllm")
 
     async def stop(self) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from adapters.culturespa.card import read_card
 from adapters.fetch import Download, fetch, is_hub_id
 from adapters.live import effect_nat
-from adapters.manifest import MANIFEST, About, AdapterManifest
+from adapters.manifest import MANIFEST, TRAINING, About, AdapterManifest
 from adapters.registry import AdapterRegistry
 from app.adapter_schemas import AdapterDetail, detail_of
 from app.errors import AdapterNotThere, CulturesMissing
@@ -34,12 +35,13 @@ def add_adapter(
 
     A folder that is there goes before a repository of that name. Without a name, of itself or in
     its manifest, it is called as the folder. `cultures` are alpha-3 codes, None those of its
-    manifest.
+    manifest, or of the card that CultureSPA wrote.
 
     Raises:
         AdapterNotThere: it is no folder, and cannot be a hub id.
         AdapterNotFetched: the hub has no such repository.
         AdapterRefused: it is not sound; `reason` says why.
+        StepFileInvalid: it has a card of CultureSPA, which is not as it was written.
         AdapterTaken, RegistryBusy, BaseModelInvalid: as the registry and the base model do.
     """
     with tempfile.TemporaryDirectory(prefix="milieu-adapter-") as scratch:
@@ -49,8 +51,11 @@ def add_adapter(
                 raise AdapterNotThere(source)
             fetched = fetch(source, revision, Path(scratch) / "fetched", download=download)
             folder, about = fetched.folder, replace(about, source=fetched.source)
-        if name is None and not (folder / MANIFEST).is_file():
-            name = _named_as(Path(source).absolute().name)
+        if not (folder / MANIFEST).is_file():
+            if name is None:
+                name = _named_as(Path(source).absolute().name)
+            if (folder / TRAINING).is_file():
+                cultures, about = _as_its_card_says(folder, cultures, about)
         return registry_of(settings).add(
             folder,
             base=base_model_of(settings),
@@ -59,6 +64,26 @@ def add_adapter(
             cultures=cultures,
             about=about,
         )
+
+
+def _as_its_card_says(
+    folder: Path, cultures: Sequence[str] | None, about: About
+) -> tuple[Sequence[str], About]:
+    """Return what was given, and for the rest what CultureSPA wrote beside the adapter.
+
+    Raises:
+        StepFileInvalid: the card is none, or of other files.
+    """
+    card = read_card(folder)
+    n = sum(card.n_examples.values())
+    return card.cultures if cultures is None else cultures, replace(
+        about,
+        method=about.method or f"culturespa-{card.mode}",
+        data=about.data or f"{n} of the model's own answers",
+        licence=about.licence or card.licence,
+        metrics=about.metrics
+        or {f"label_logprob_{when}": value for when, value in card.label_logprob.items()},
+    )
 
 
 def list_adapters(settings: Settings) -> list[AdapterDetail]:

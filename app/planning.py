@@ -118,7 +118,9 @@ class Planner:
         self, culture: Culture | None, arm: Arm, leased: Leased, evidence: Evidence
     ) -> tuple[ArmMethod, tuple[Fallback, ...]]:
         if culture is None:
-            return ArmMethod.PLAIN, ()
+            is_fallen = arm.method.needs_adapter and leased.missing is not None
+            fallen = Fallback(arm.method, leased.missing or "")
+            return ArmMethod.PLAIN, (fallen,) if is_fallen else ()
         method, fallbacks = arm.method, list[Fallback]()
         if method.needs_adapter and leased.missing is not None:
             fallbacks.append(Fallback(method, leased.missing))

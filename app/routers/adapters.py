@@ -92,8 +92,14 @@ async def activate_adapter(
     started, live = time.perf_counter(), _live(resources)
     asked = [] if body is None else body.cultures
     codes = tuple(dict.fromkeys(pipeline.catalogue.resolve(text).code for text in asked))
-    if not codes and not (state := await live.state(name)).manifest.cultures:
-        raise CulturesMissing(state.manifest.version_name)
+    if not codes:
+        manifest = (await live.state(name)).manifest
+        if not manifest.cultures:
+            raise CulturesMissing(manifest.version_name)
+        codes = manifest.cultures
+    for code in codes:
+        # Of others no question is answered, so what is activated for them would never answer.
+        pipeline.library.cover(code)
     return _changed(live, await live.activate(name, codes), started)
 
 

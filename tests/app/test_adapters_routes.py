@@ -226,10 +226,14 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(desk: Desk) -> N
     assert await desk.answers() == german
 
 
-async def test_a_culture_without_a_survey_can_have_an_adapter(desk: Desk) -> None:
-    swedish = desk.add("swedish", "SWE")
+async def test_for_a_culture_that_no_question_is_answered_for_none_is_activated(desk: Desk) -> None:
+    desk.add("swedish", "SWE")
 
-    assert (await desk.activate(swedish))["active"] == {"SWE": swedish}
+    status, said = await desk.refused("POST", "/v1/adapters/swedish/activate", {})
+
+    assert status == 404
+    assert said.startswith("culture-not-covered: No loaded survey asked people of Sweden")
+    assert (await desk.ok("GET", "/v1/adapters"))["active"] == {}
 
 
 @pytest.mark.parametrize("key", [{}, {"X-API-Key": "wrong"}, USER])
@@ -286,7 +290,7 @@ async def test_where_the_files_are_is_not_told_to_who_only_asks(desk: Desk) -> N
 
     reply = await desk.client.post("/answer", json=body, headers=USER)
 
-    assert reply.status_code == 502
+    assert reply.status_code == 502, reply.text
     assert reply.json()["detail"] == "It is in the log under this request id."
     assert str(desk.registry.folder) not in reply.text
 

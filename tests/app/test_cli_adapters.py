@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from adapters.base_model import read_base_model
+from adapters.culturespa.card import AdapterCard, write_card
 from adapters.manifest import CONFIG, WEIGHTS, About
 from adapters.registry import AdapterRegistry
 from app.admin_key import FILE, made_admin_key
@@ -111,6 +112,25 @@ def test_one_for_any_culture_says_that_cultures_are_to_be_named(adapters: Adapte
     assert "Added mine@" in said
     assert "for any culture" in said
     assert said.rstrip().endswith("--culture …")
+
+
+def test_what_its_training_wrote_of_it_is_taken_over(adapters: Adapters) -> None:
+    folder = adapters.lora()
+    card = AdapterCard(
+        mode="specific", base_model=BASE_NAME, base_config_sha256="0" * 64, cultures=("DEU",),
+        n_examples={"DEU": 7}, left_out={}, data={}, sources={}, licence="CC-BY-4.0", settings={},
+        n_steps=1, losses=(1.0,), label_logprob={"before": -2.0, "after": -1.0}, versions={},
+    )  # fmt: skip
+    write_card(folder, card)
+
+    assert " for DEU. Next:" in adapters("add", str(folder))
+
+    [entry] = adapters.registry.entries()
+    assert entry.cultures == ("DEU",)
+    assert (entry.about.method, entry.about.licence) == ("culturespa-specific", "CC-BY-4.0")
+    assert entry.about.metrics["label_logprob_after"] == -1.0
+    (folder / "card.json").write_text('{"cultures": 3}')
+    assert "card.json" in adapters.refused("add", str(folder), "--name", "other")
 
 
 def test_what_its_manifest_says_is_taken_over(adapters: Adapters, tmp_path: Path) -> None:
@@ -347,7 +367,8 @@ def test_through_a_service_adapters_are_changed_as_it_runs(house: tuple[str, Ada
     assert adapters("remove", "b", "--url", f"{url}/") == f"Removed {second}.\n"
     assert "The model as it is" in adapters("deactivate", "-c", "Germany", "--url", url)
     assert "(404)" in adapters.refused("activate", "../x", "--url", url)
-    assert "(422)" in adapters.refused("activate", "a", "-c", "FR", "--url", url)
+    assert "(422)" in adapters.refused("activate", "a", "-c", "NG", "--url", url)
+    assert "(404)" in adapters.refused("activate", "a", "-c", "FR", "--url", url)
     assert adapters.registry.active() == {}
 
 

@@ -187,7 +187,7 @@ def test_a_step_with_other_settings_leaves_the_folder_alone(
         (("run", "--out", "O", *BASE), "--culture: found none"),
         (("run", "--out", "O", "-c", "US", "--ratio", "1.5", *BASE), "--ratio: found 1.5"),
         (("run", "--out", "O", "-c", "US", "--name", "My name", *BASE), "--name: found My name"),
-        (("run", "--out", "O", "-c", "US", "--rank", "64", *BASE), "--rank: found 64, expected 16"),
+        (("run", "--out", "O", "-c", "US", "--rank", "64", *BASE), "--rank: found 64, expected 8"),
         (("run", "--out", "O", "-c", "US", "--source", "mine", *BASE), "NAME=TERMS"),
         (("run", "--out", "O", "-c", "US", "--base", "O", "--base-name", "b"), "--base: found"),
         (("run", "--out", "O", "-c", "US", "--from-survey", "--questions", "Q", *BASE),

@@ -287,6 +287,16 @@ async def test_a_chat_is_answered_by_the_adapter(
         assert f'"adapter": "{version}"' in reply.text
 
 
+async def test_a_chat_without_a_culture_says_why_no_adapter_answers(
+    settings: Settings, vllm: tuple[FakeVllm, str]
+) -> None:
+    async with service(settings, vllm) as served:
+        found = (await served.chat(method="adapter"))["milieu"]
+
+        assert (found["method"], found["adapter"]) == ("plain", None)
+        assert found["fallbacks"] == [{"method": "adapter", "because": "no culture was asked for"}]
+
+
 async def test_a_chat_that_names_no_adapter_of_the_registry_is_refused(
     settings: Settings, vllm: tuple[FakeVllm, str]
 ) -> None:

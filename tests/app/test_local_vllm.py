@@ -144,6 +144,22 @@ async def test_a_start_that_fails_says_what_the_log_says(options: LocalVllmOptio
     assert not vllm.ready
 
 
+async def test_a_port_that_is_taken_meanwhile_is_given_up_for_another(
+    options: LocalVllmOptions,
+) -> None:
+    ports: list[int] = []
+
+    def command(options: LocalVllmOptions, port: int) -> list[str]:
+        ports.append(port)
+        taken = "raise OSError(98, 'Address already in use')"
+        return [sys.executable, "-c", taken] if len(ports) == 1 else fake_command(options, port)
+
+    async with LocalVllm(options, command=command) as vllm:
+        assert vllm.ready
+        assert vllm.url.endswith(f":{ports[1]}")
+    assert len(ports) == 2
+
+
 async def test_a_start_that_takes_too_long_fails(options: LocalVllmOptions) -> None:
     _fares(options, "hangs")
     vllm = LocalVllm(replace(options, start_deadline_s=3.0), command=fake_command)
