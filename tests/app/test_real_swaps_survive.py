@@ -74,7 +74,8 @@ class Service:
     def vllm_processes(self) -> list[psutil.Process]:
         assert self.process is not None
         children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "--served-model-name" in child.cmdline()]
+        # Not its keeper, which has the same words in its command line and clears up after it.
+        return [child for child in children if is_server(child.cmdline())]
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         body = {"question": RELIGION, "culture": "DE", "method": "adapter"} | fields
@@ -116,6 +117,10 @@ class Service:
         assert near == [named]
         assert AdapterRegistry(self.settings.adapters_folder).active() == {"DEU": named}
         return named
+
+
+def is_server(cmdline: list[str]) -> bool:
+    return "--served-model-name" in cmdline and not any("process_keeper" in w for w in cmdline)
 
 
 def near_to(one: list[float], other: list[float]) -> bool:
