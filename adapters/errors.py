@@ -96,8 +96,10 @@ class AdapterForOthers(AdapterError):
     """An adapter was not made for the culture that it is to be active for."""
 
     def __init__(self, version_name: str, *, culture: str, cultures: tuple[str, ...]) -> None:
+        # One that was made for no culture in particular serves any.
+        served = ", ".join(cultures) or "any alpha-3 code"
         super().__init__(
-            f"{version_name} is for {', '.join(cultures)}, not for '{culture}'. Activate it for "
+            f"{version_name} is for {served}, not for '{culture}'. Activate it for "
             "one of those, or add it for this culture under another name."
         )
         self.version_name = version_name

@@ -381,5 +381,4 @@ def effect_nat(canaries: Sequence[Canary]) -> float | None:
 
 
 def _for_others(manifest: AdapterManifest, culture: str) -> AdapterForOthers:
-    cultures = manifest.cultures or ("any alpha-3 code",)
-    return AdapterForOthers(manifest.version_name, culture=culture, cultures=cultures)
+    return AdapterForOthers(manifest.version_name, culture=culture, cultures=manifest.cultures)

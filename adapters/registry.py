@@ -241,8 +241,9 @@ class AdapterRegistry:
             manifest = self.verify(version_name)
             for culture in cultures:
                 if not _is_culture(culture) or not manifest.serves(culture):
-                    served = manifest.cultures or ("any alpha-3 code",)
-                    raise AdapterForOthers(version_name, culture=culture[:20], cultures=served)
+                    raise AdapterForOthers(
+                        version_name, culture=culture[:20], cultures=manifest.cultures
+                    )
             if proven and not self.canaries(version_name):
                 raise AdapterUnproven(version_name)
             activations = read_activations(self.folder)

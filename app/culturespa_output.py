@@ -10,26 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column, Table
 
 from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.generate import Outcome as Attempt
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
+from app.cli_progress import LINE_EVERY_S, bar_on
 from app.cli_tables import out
 from app.culturespa_run import Outcome
 from mini_model.split import read_split
-
-# Where no one watches, a line now and then tells a log how far it is.
-LINE_EVERY_S = 30.0
 
 
 class LiveSteps:
@@ -61,17 +51,7 @@ class Bar:
 
     def __init__(self, console: Console, name: str, *, unit: str) -> None:
         self._console, self._name, self._unit = console, name, unit
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._progress = bar_on(console)
         self._task = self._progress.add_task(f"{name}: getting ready", total=None, rate="")
         self._of, self._total, self._done = "", 0, 0
         self._began_s = self._first_s = self._told_s = time.monotonic()

@@ -320,7 +320,7 @@ def _add(
             method=f"culturespa-{variant.mode}{asked_by}",
             data=_data(running, variant, adapter),
             licence=options.licence,
-            metrics={f"label_logprob_{when}": x for when, x in card.label_logprob.items()},
+            metrics=card.metrics,
         ),
     )
 

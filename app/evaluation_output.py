@@ -9,16 +9,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Column, Table
 
+from app.cli_progress import LINE_EVERY_S, bar_on
 from evaluation.figures import Ability, ConditionFigures, Figures, Interval, Section
 from evaluation.gate import Fall
 from evaluation.report.ability_part import knows
@@ -28,8 +21,6 @@ COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
 # Any: keyword arguments of several types.
 LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 out = Console(markup=False)
-# Where no one watches, a line now and then tells a log how far it is.
-LINE_EVERY_S = 30.0
 
 
 class LiveProgress:
@@ -37,17 +28,7 @@ class LiveProgress:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
+        self._bar = bar_on(console)
         self._task = self._bar.add_task("starting", total=None, rate="")
         self._total, self._started = 0, 0.0
         self._told, self._n_told = 0.0, 0

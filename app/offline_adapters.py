@@ -81,8 +81,7 @@ def _as_its_card_says(
         method=about.method or f"culturespa-{card.mode}",
         data=about.data or f"{n} of the model's own answers",
         licence=about.licence or card.licence,
-        metrics=about.metrics
-        or {f"label_logprob_{when}": value for when, value in card.label_logprob.items()},
+        metrics=about.metrics or card.metrics,
     )
 
 

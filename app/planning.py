@@ -10,17 +10,15 @@ import uuid
 from dataclasses import replace
 
 from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER, Leased
-from app.context import Fitted
+from app.context import PLAIN, Fitted
 from app.errors import CultureNotShown, MethodConflict
 from app.plan import ArmRequest, Fallback, Plan, few_exemplars
 from app.settings import AnswerSettings
 from experiments.arm import Arm, ArmMethod
 from retrieval.evidence import Evidence
-from retrieval.prompting import CultureComparison, Method, Steering
+from retrieval.prompting import CultureComparison, Steering
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.similarity import CultureSimilarity
-
-PLAIN = Steering(Method.PLAIN)
 
 
 class Planner:
@@ -118,12 +116,9 @@ class Planner:
         self, culture: Culture | None, arm: Arm, leased: Leased, evidence: Evidence
     ) -> tuple[ArmMethod, tuple[Fallback, ...]]:
         if culture is None:
-            is_fallen = arm.method.needs_adapter and leased.missing is not None
-            fallen = Fallback(arm.method, leased.missing or "")
-            return ArmMethod.PLAIN, (fallen,) if is_fallen else ()
-        method, fallbacks = arm.method, list[Fallback]()
-        if method.needs_adapter and leased.missing is not None:
-            fallbacks.append(Fallback(method, leased.missing))
+            return ArmMethod.PLAIN, _without_adapter(arm, leased)
+        method, fallbacks = arm.method, list(_without_adapter(arm, leased))
+        if fallbacks:
             method = ArmMethod.ICL
         if method.prompt.shows_exemplars and not evidence.exemplars:
             fallbacks.append(Fallback(method, self._nothing_near(culture, evidence)))
@@ -174,5 +169,11 @@ class Planner:
 
 def shows_exemplars(arm: Arm, leased: Leased) -> bool:
     """Return whether exemplars are wanted: as asked, or in place of an adapter."""
-    is_fallen = arm.method.needs_adapter and leased.missing is not None
-    return arm.method.prompt.shows_exemplars or is_fallen
+    return arm.method.prompt.shows_exemplars or bool(_without_adapter(arm, leased))
+
+
+def _without_adapter(arm: Arm, leased: Leased) -> tuple[Fallback, ...]:
+    """Return the step down where the method needs an adapter and there is none, else nothing."""
+    if not arm.method.needs_adapter or leased.missing is None:
+        return ()
+    return (Fallback(arm.method, leased.missing),)

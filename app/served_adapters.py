@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from pathlib import Path
 
 import aiohttp
 
@@ -78,7 +77,7 @@ async def open_adapters(
         BaseModelInvalid: the files of the base model cannot be read.
         RegistryInvalid: what is active cannot be read.
     """
-    registry = await asyncio.to_thread(AdapterRegistry, settings.adapters_folder)
+    registry = await asyncio.to_thread(registry_of, settings)
     base = await asyncio.to_thread(base_model_of, settings)
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(aiohttp.ClientSession())
@@ -107,4 +106,4 @@ async def open_adapters(
 
 def registry_of(settings: Settings) -> AdapterRegistry:
     """Return the registry of the settings, for who changes its files and serves none of them."""
-    return AdapterRegistry(Path(settings.adapters_folder))
+    return AdapterRegistry(settings.adapters_folder)

@@ -61,6 +61,11 @@ class AdapterCard(BaseModel):
     versions: dict[str, str]
     files: dict[str, str] = {}
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The figures of the training, by name."""
+        return {f"label_logprob_{when}": value for when, value in self.label_logprob.items()}
+
 
 def write_card(folder: Path, card: AdapterCard) -> AdapterCard:
     """Write README and, last of all, `card.json` with the hashes of the adapter's files."""
