@@ -3,9 +3,11 @@
     python -m benchmarks.recording [--dsn postgresql://…]
 
 Answers arrive at random moments at a given rate, as users do, and do not wait for one another. Each
-one settles its unit, if it is new, and records an exposure; both return when they are committed to
-the disk. What the machine itself takes for a sync to its disk is measured in between. Without
-`--dsn` a PostgreSQL server is started for the time of the run.
+one settles its unit, if it is new, and records an exposure; both return when they are committed.
+Stores are measured as they are by default, and with `sync`, where a commit waits for the disk
+too; the goal is that of the default. What the machine itself takes to wake a thread, and to sync to
+its disk, is measured in between. Without `--dsn` a PostgreSQL server is started for the time of the
+run.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from tests.experiments.postgres_server import PostgresMissing, postgres_server
 RATES = (20, 100, 400, 1000)
 N_WARM_UP = 200
 GOAL_MS = (1.0, 3.0)
+IN_GOAL = ("SQLite", "PostgreSQL")
 out = Console()
 
 
@@ -68,33 +71,35 @@ async def run(*, seconds: float, dsn: str | None, seed: int) -> None:
             except PostgresMissing as exc:
                 out.print(f"PostgreSQL is left out: {exc}")
         for rate in RATES:
-            for is_synced in (True, False):
-                path = folder / f"{rate}-{is_synced}.db"
-                async with await open_sqlite(path, is_synced=is_synced) as store:
+            for sync in (False, True):
+                mode = ", sync" if sync else ""
+                async with await open_sqlite(folder / f"{rate}-{sync}.db", sync=sync) as store:
                     taken = await load(store, rate, seconds=seconds, seed=seed)
-                    name = "SQLite" if is_synced else "SQLite unsynced"
-                    rows.append((name, rate, taken))
-            if dsn is not None:
-                schema = f"bench_{uuid.uuid4().hex[:8]}"
-                async with await open_postgres(dsn, schema=schema) as store:
-                    taken = await load(store, rate, seconds=seconds, seed=seed)
-                    rows.append(("PostgreSQL", rate, taken))
-            rows.append(("a sync alone", rate, await bare_syncs(folder, rate, seconds=seconds)))
+                    rows.append((f"SQLite{mode}", rate, taken))
+                if dsn is not None:
+                    schema = f"bench_{uuid.uuid4().hex[:8]}"
+                    async with await open_postgres(dsn, schema=schema, sync=sync) as store:
+                        taken = await load(store, rate, seconds=seconds, seed=seed)
+                        rows.append((f"PostgreSQL{mode}", rate, taken))
+            for sync in (False, True):
+                taken = await bare(folder, rate, seconds=seconds, sync=sync)
+                rows.append(("a sync alone" if sync else "a thread alone", rate, taken))
     show(rows)
 
 
-async def bare_syncs(folder: Path, rate: int, *, seconds: float) -> Taken:
-    """Return what the disk takes for two pages, in a thread, at this rate."""
+async def bare(folder: Path, rate: int, *, seconds: float, sync: bool) -> Taken:
+    """Return what a thread takes that does nothing, or that syncs two pages to the disk."""
     taken, loop = Taken(), asyncio.get_running_loop()
     with ThreadPoolExecutor(1) as thread, (folder / "bare").open("ab", buffering=0) as file:
 
-        def sync() -> None:
-            file.write(bytes(8192))
-            os.fdatasync(file.fileno())
+        def work() -> None:
+            if sync:
+                file.write(bytes(8192))
+                os.fdatasync(file.fileno())
 
         for _ in range(int(rate * min(seconds, 3.0))):
             await asyncio.sleep(1.0 / rate)
-            await timed(loop.run_in_executor(thread, sync), taken.record_ms)
+            await timed(loop.run_in_executor(thread, work), taken.record_ms)
     return taken
 
 
@@ -176,10 +181,13 @@ def show(rows: list[tuple[str, int, Taken]]) -> None:
     over = [
         f"{name} at {rate}/s"
         for name, rate, taken in rows
-        if name != "a sync alone" and any(np.percentile(taken.record_ms, (50, 99)) >= GOAL_MS)
+        if name in IN_GOAL and any(np.percentile(taken.record_ms, (50, 99)) >= GOAL_MS)
     ]
     said = f"missed by {', '.join(over)}" if over else "kept"
-    out.print(f"goal of {GOAL_MS[0]} ms at p50 and {GOAL_MS[1]} ms at p99: {said}")
+    out.print(
+        f"goal of {GOAL_MS[0]} ms at p50 and {GOAL_MS[1]} ms at p99 for record without sync, "
+        f"on {' and '.join(IN_GOAL)}: {said}"
+    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Protocol
 from experiments.assignment import Assignment, assign
 from experiments.definition import Experiment
 from experiments.events import Claim
-from experiments.unit import Unit, UnitHasher
+from experiments.unit import Unit, UnitHasher, UnitKind
 
 N_REMEMBERED = 100_000
 
@@ -54,6 +54,9 @@ class Assigner:
         proposed = assign(experiment, unit, culture=culture, override=override)
         if proposed.arm is None or proposed.overridden:
             return proposed
+        # It comes once, so nobody can give it another arm, and its exposure implies the claim.
+        if unit.kind is UnitKind.REQUEST:
+            return replace(proposed, settled=True)
         key = (experiment.name, self._hasher.hash(unit))
         arm = self._known.get(key)
         if arm is None:

@@ -21,6 +21,7 @@ from experiments.errors import (
     LayerOverlap,
     TransitionRefused,
 )
+from experiments.statistics.units import UnitValue
 from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 
@@ -185,6 +186,8 @@ class Experiment:
         traffic_share: share of the units within the layer's range that take part, in (0, 1].
         cultures: alpha-3 codes it applies to; empty for all.
         outcome_window_s: how long after an answer its outcomes count.
+        unit_value: what a unit counts with. `first` settles at the first outcome in its window;
+            `mean` and `sum` tell nothing of a unit before its window is over.
         max_duration_s: the longest that it is planned to run.
         alpha: the error rate of all looks together, in (0, 1).
         salt: another one makes other assignments under the same name.
@@ -203,6 +206,7 @@ class Experiment:
     layer: Layer = Layer()
     hold_out: HoldOut = HoldOut()
     outcome_window_s: float = 7 * DAY_S
+    unit_value: UnitValue = "first"
     max_duration_s: float = 28 * DAY_S
     alpha: float = 0.05
     salt: str = ""
@@ -267,9 +271,10 @@ def _check_arms(experiment: Experiment) -> None:
 
 
 # What a running experiment may change. Weights: recorded assignments win over them, so no unit
-# moves. Traffic: it may only grow, which takes units in and none out. Arms, metrics, alpha, window
-# and hypothesis were promised before the first look; layer, hold-out, salt and cultures decide who
-# is in. Testers are left out of the analysis, and any duration is sound under continuous looking.
+# moves. Traffic: it may only grow, which takes units in and none out. Arms, metrics, alpha, window,
+# unit value and hypothesis were promised before the first look; layer, hold-out, salt and cultures
+# decide who is in. Testers are left out of the analysis, and any duration is sound under continuous
+# looking.
 _WHILE_RUNNING = ("weights", "traffic_share (up)", "max_duration_s", "testers")
 
 

@@ -28,6 +28,7 @@ from experiments.definition import (
     State,
 )
 from experiments.errors import DefinitionInvalid
+from experiments.statistics.units import UnitValue
 from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 
@@ -138,6 +139,7 @@ class _ExperimentModel(_Model):
     layer: _LayerModel = _LayerModel()
     hold_out: _HoldOutModel = _HoldOutModel()
     outcome_window_s: float = Field(default=7 * DAY_S, gt=0.0, le=366 * DAY_S)
+    unit_value: UnitValue = "first"
     max_duration_s: float = Field(default=28 * DAY_S, gt=0.0, le=3 * 366 * DAY_S)
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
     salt: str = Field(default="", max_length=64)
@@ -187,6 +189,7 @@ _SAME = (
     "traffic_share",
     "cultures",
     "outcome_window_s",
+    "unit_value",
     "max_duration_s",
     "alpha",
     "salt",

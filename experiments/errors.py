@@ -244,3 +244,64 @@ class ExportRefused(ExperimentError):
             f"{folder}: found files, expected an empty folder or none. Name another folder."
         )
         self.folder = folder
+
+
+class SecretChanged(ExperimentError):
+    """Units would be hashed with another secret than those that are in the store."""
+
+    def __init__(self, place: str, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"Store {place}: found the secret of fingerprint {found}, expected {expected}, that of "
+            "the units in it. Use that secret, or another store: with a new secret every unit is "
+            "somebody else."
+        )
+        self.place = place
+
+
+class MetricNotSent(ExperimentError):
+    """An experiment is to start on a metric that no outcome ever carried."""
+
+    def __init__(self, name: str, metric: str, sent: Sequence[str]) -> None:
+        there = ", ".join(sent) or "none"
+        super().__init__(
+            f"Experiment '{name}': found no outcome of metric '{metric}' so far, expected at least "
+            f"one; sent are: {there}. Send one, correct the name, or start with unsent metrics "
+            "allowed."
+        )
+        self.name = name
+        self.metric = metric
+        self.sent = tuple(sent)
+
+
+class ExperimentsOff(ExperimentError):
+    """Experiments are asked for where none are kept."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Experiments are off here (MILIEU_EXPERIMENTS__STORE=none): found a call that needs "
+            "their store, expected none. Set MILIEU_EXPERIMENTS__STORE to a database, or leave it "
+            "out for a SQLite file."
+        )
+
+
+class ArmConflict(ExperimentError):
+    """A request names an arm of an experiment, and also how it is to be answered."""
+
+    def __init__(self, arm: str, field: str) -> None:
+        super().__init__(
+            f"Request: found the arm '{arm}' of an experiment together with '{field}', expected "
+            "one of them: the arm says how to answer. Leave one out."
+        )
+        self.arm = arm
+        self.field = field
+
+
+class ExperimentTaken(ExperimentError):
+    """An experiment is to be created under the name of another one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Experiment '{name}': found one of this name, expected none. Choose another name, or "
+            "revise the one that is there."
+        )
+        self.name = name

@@ -11,6 +11,8 @@ from experiments.errors import SecretTooShort, UnitInvalid
 
 MIN_SECRET_BYTES = 16
 MAX_UNIT_CHARS = 256
+# No unit's text: those begin with a kind and a colon.
+FINGERPRINT_TEXT = b"fingerprint of the secret"
 
 
 class UnitKind(StrEnum):
@@ -77,6 +79,11 @@ class UnitHasher:
         if len(secret) < MIN_SECRET_BYTES:
             raise SecretTooShort(len(secret), expected=MIN_SECRET_BYTES)
         self._secret = secret
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that only the same secret has, and that tell nothing of it."""
+        return hmac.new(self._secret, FINGERPRINT_TEXT, hashlib.sha256).hexdigest()[:16]
 
     def hash(self, unit: Unit) -> str:
         """Return the HMAC-SHA256 of kind and name, as 64 hexadecimal digits."""

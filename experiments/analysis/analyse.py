@@ -36,7 +36,6 @@ from experiments.analysis.setting import Setting
 from experiments.definition import Direction, Experiment, Metric, State
 from experiments.statistics.decision import ArmEvidence, Decision, Goal, Verdict, decide
 from experiments.statistics.planning import Plan
-from experiments.statistics.units import UnitValue
 from experiments.stores.event_store import EventStore
 
 
@@ -46,7 +45,6 @@ async def analysed(
     *,
     now_ms: int,
     cultures: Mapping[str, str] | None = None,
-    unit_value: UnitValue = "first",
     plan: Plan | None = None,
     offline: Mapping[str, OfflineAlignment] | None = None,
 ) -> Analysis:
@@ -59,14 +57,14 @@ async def analysed(
         StoreUnavailable: the store does not answer.
     """
     events = await events_of(store, experiment, now_ms=now_ms)
-    setting = Setting(cultures or {}, unit_value, plan, offline or {})
+    setting = Setting(cultures or {}, plan, offline or {})
     return await asyncio.to_thread(analysis_of, events, setting)
 
 
 def analysis_of(events: Events, setting: Setting) -> Analysis:
     """Return what the events say; the same events always say the same."""
     experiment, strata = events.experiment, strata_of(events)
-    samples = {metric.name: _sample(events, metric, setting) for metric in experiment.metrics}
+    samples = {metric.name: _sample(events, metric) for metric in experiment.metrics}
     ratio, progress = sample_ratio_of(events, strata), progress_of(events, setting.plan)
     comparer = Comparer(events, setting, strata, samples)
     arms = [arm for arm in experiment.arm_names if arm != experiment.control]
@@ -82,7 +80,7 @@ def analysis_of(events: Events, setting: Setting) -> Analysis:
         control=experiment.control,
         primary=Measured.of(experiment.primary.metric, experiment.primary.smallest_effect),
         alpha=experiment.alpha,
-        unit_value=setting.unit_value,
+        unit_value=experiment.unit_value,
         outcome_window_s=experiment.outcome_window_s,
         recorded_decision=experiment.decision,
         decision=Said(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
@@ -134,7 +132,7 @@ def decided(
     return decision
 
 
-def _sample(events: Events, metric: Metric, setting: Setting) -> Sample:
+def _sample(events: Events, metric: Metric) -> Sample:
     return sampled(
         events.units,
         events.values[metric.name],
@@ -142,7 +140,7 @@ def _sample(events: Events, metric: Metric, setting: Setting) -> Sample:
         n_arms=len(events.experiment.arms),
         window_s=events.experiment.outcome_window_s,
         now_s=events.now_s,
-        kind=setting.unit_value,
+        kind=events.experiment.unit_value,
     )
 
 

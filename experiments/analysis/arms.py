@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.analysis.reading import CROSSED, FELL_BACK, STEERED, Events, Floats, Ints
+from experiments.analysis.reading import CROSSED, STEERED, Events, Floats, Ints
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
 from experiments.analysis.sampling import Sample
 from experiments.definition import ExperimentArm
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
-SHARES = (STEERED, FELL_BACK, "refused", "unreadable")
+SHARES = (STEERED, "fell_back", "refused", "unreadable")
 MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
 
 

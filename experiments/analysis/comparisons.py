@@ -63,7 +63,7 @@ class Comparer:
         shown, weighed = [], []
         for guardrail in experiment.guardrails:
             metric, margin = guardrail.metric, guardrail.margin
-            values = known_of(metric, margin, self.setting.unit_value)
+            values = known_of(metric, margin, experiment.unit_value)
             found = self._difference(arm, metric, values, alpha=experiment.alpha)
             is_higher = metric.direction is Direction.HIGHER
             judged = Guardrail(metric.name, found.now, margin, is_higher)
@@ -92,8 +92,9 @@ class Comparer:
 
         A plan of other blocks or another range is one of another experiment.
         """
-        plan, primary = self.setting.plan, self.events.experiment.primary
-        known = known_of(primary.metric, primary.smallest_effect, self.setting.unit_value)
+        plan, experiment = self.setting.plan, self.events.experiment
+        primary = experiment.primary
+        known = known_of(primary.metric, primary.smallest_effect, experiment.unit_value)
         if plan is None or plan.shape != shape_of(self.events, arm):
             return known
         return plan.values if _range(plan.values) == _range(known) else known

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.definition import RECORDED_METRICS, Experiment
-from experiments.stores.event_store import EventStore, Observations, UnitObservations
+from experiments.stores.columns import Answers, OutcomeValues
+from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision
 from experiments.unit import UnitKind
 
@@ -21,7 +23,7 @@ Truths: TypeAlias = NDArray[np.bool_]
 Strings: TypeAlias = NDArray[np.str_]
 
 # Whether the culture was spoken for, and whether another arm answered: beside what is recorded.
-STEERED, CROSSED, FELL_BACK = "steered", "crossed", "fell_back"
+STEERED, CROSSED = "steered", "crossed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,117 +85,111 @@ class Events:
         return self.revisions[-1].experiment
 
 
+_NO_UNITS = Units(
+    arm=np.empty(0, np.int64),
+    is_request=np.empty(0, np.bool_),
+    culture=np.empty(0, np.str_),
+    revision=np.empty(0, np.int64),
+    first_s=np.empty(0, np.float64),
+)
+
+
 @dataclass
 class _Read:
-    """Units by their hash, and what one pass has collected so far."""
+    """What has been read so far, up to `now_ms`.
 
-    place: dict[str, int]
+    Attributes:
+        places: units by their hash, in the order of their first answers.
+        firsts: of each piece, what `Units` says of the units that begin in it.
+        parts: by metric, of each piece: units, times in milliseconds, values.
+        n_request_outcomes: by metric.
+    """
+
     now_ms: int
+    places: dict[str, int] = field(default_factory=dict)
+    firsts: list[Units] = field(default_factory=list)
     parts: dict[str, list[tuple[Ints, Ints, Floats]]] = field(default_factory=dict)
+    n_request_outcomes: Counter[str] = field(default_factory=Counter)
+    n_overridden: int = 0
 
-    def add(self, metric: str, unit: Ints, at_ms: Ints, value: Floats) -> None:
-        # A unit that came between two passes has no place: the next look shows it.
-        kept = (unit >= 0) & (at_ms >= 0) & (at_ms <= self.now_ms) & np.isfinite(value)
-        self.parts.setdefault(metric, []).append((unit[kept], at_ms[kept], value[kept]))
+    def add_answers(self, piece: Answers, arms: Mapping[str, int]) -> None:
+        """Add answers, and the units of which they are the first."""
+        come = piece.time_ms <= self.now_ms
+        self.n_overridden += int((piece.overridden & come).sum())
+        rows = np.flatnonzero(come & ~piece.overridden)
+        places, n_before = self.places, len(self.places)
+        names = piece.unit[rows].tolist()
+        unit = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
+        for metric, recorded in piece.recorded.items():
+            self._add(metric, unit, piece.time_ms[rows], recorded[rows])
+        crossed = piece.arm != piece.answered_arm
+        for metric, truths in ((STEERED, piece.steered), (CROSSED, crossed)):
+            self._add(metric, unit, piece.time_ms[rows], truths[rows].astype(np.float64))
+        found, first = np.unique(unit, return_index=True)
+        begins = rows[first[found >= n_before]]
+        self.firsts.append(
+            Units(
+                arm=np.array([arms.get(arm, -1) for arm in piece.arm[begins].tolist()], np.int64),
+                is_request=piece.unit_kind[begins] == str(UnitKind.REQUEST),
+                culture=piece.culture[begins],
+                revision=piece.revision[begins],
+                first_s=piece.time_ms[begins] / 1000.0,
+            )
+        )
 
-    def places(self, units: Strings) -> Ints:
-        return np.array([self.place.get(unit, -1) for unit in units.tolist()], np.int64)
+    def add_outcomes(self, piece: OutcomeValues, metrics: Iterable[str], units: Units) -> None:
+        """Add the outcomes of `metrics`, but those that single requests have of their own."""
+        # A unit that came after the answers were read has no place: the next look shows it.
+        unit = np.array([self.places.get(name, -1) for name in piece.unit.tolist()], np.int64)
+        there = (unit >= 0) & (piece.time_ms <= self.now_ms)
+        of_request = np.zeros(len(piece), np.bool_)
+        of_request[there] = piece.of_unit[there] & units.is_request[unit[there]]
+        for metric in metrics:
+            rows = there & (piece.metric == metric)
+            self.n_request_outcomes[metric] += int((rows & of_request).sum())
+            rows &= ~of_request
+            self._add(metric, unit[rows], piece.time_ms[rows], piece.value[rows])
 
-    def values(self, metric: str, *, n_request_outcomes: int = 0) -> Values:
+    def units(self) -> Units:
+        """Return all units."""
+        names = [each.name for each in fields(Units)]
+        parts = self.firsts or [_NO_UNITS]
+        return Units(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+    def values(self, metric: str) -> Values:
+        """Return the values of a metric."""
         parts = self.parts.get(metric) or [(np.empty(0, np.int64),) * 2 + (np.empty(0),)]
         unit, at_ms, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+        n_request_outcomes = self.n_request_outcomes[metric]
         return Values(unit, at_ms / 1000.0, value.astype(np.float64), n_request_outcomes)
+
+    def _add(self, metric: str, unit: Ints, at_ms: Ints, value: Floats) -> None:
+        is_number = np.isfinite(value)
+        part = (unit[is_number], at_ms[is_number], value[is_number])
+        self.parts.setdefault(metric, []).append(part)
 
 
 async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
     """Return the events of an experiment up to `now_ms`, in milliseconds of UTC since 1970.
 
-    The passes over the store are of slightly different moments; what a later one has more of is
-    left for the next look.
+    Answers and outcomes are read one after the other, so of slightly different moments; outcomes
+    of answers that came in between are left for the next look.
 
     Raises:
         ExperimentUnknown: there is none of that name.
         StoreUnavailable: the store does not answer.
     """
     revisions = await store.revisions(name)
-    experiment = revisions[-1].experiment
-    pieces = [piece async for piece in store.units(name, experiment.primary.metric.name)]
-    units, place = _units(pieces, experiment, now_ms)
-    read = _Read(place, now_ms)
-    n_overridden = await _read_answers(store, name, read)
+    experiment, read = revisions[-1].experiment, _Read(now_ms)
+    arms = {arm: place for place, arm in enumerate(experiment.arm_names)}
+    async with aclosing(store.answers(name)) as answers:
+        async for piece in answers:
+            read.add_answers(piece, arms)
+    units = read.units()
     recorded = (STEERED, CROSSED, *RECORDED_METRICS)
-    for metric in RECORDED_METRICS:
-        if metric not in read.parts:
-            await _read_values(store, name, metric, read)
-    values = {metric: read.values(metric) for metric in recorded}
-    for carried in experiment.metrics:
-        if carried.name in values:
-            continue
-        await _read_values(store, name, carried.name, read)
-        if carried.name != experiment.primary.metric.name:
-            pieces = [piece async for piece in store.units(name, carried.name)]
-        n_request_outcomes = _add_own(carried.name, pieces, read)
-        values[carried.name] = read.values(carried.name, n_request_outcomes=n_request_outcomes)
-    return Events(revisions, now_ms / 1000.0, units, values, n_overridden)
-
-
-async def _read_answers(store: EventStore, name: str, read: _Read) -> int:
-    """Read latency and all that comes with every metric; return the answers of overrides."""
-    n_overridden = 0
-    async with aclosing(store.observations(name, "latency_ms", with_overridden=True)) as pieces:
-        async for piece in pieces:
-            own = ~piece.overridden
-            n_overridden += int((piece.overridden & (piece.time_ms <= read.now_ms)).sum())
-            unit, at_ms = read.places(piece.unit[own]), piece.time_ms[own]
-            crossed = piece.arm[own] != piece.answered_arm[own]
-            read.add("latency_ms", unit, at_ms, piece.value[own])
-            read.add(STEERED, unit, at_ms, piece.steered[own].astype(np.float64))
-            read.add(FELL_BACK, unit, at_ms, piece.fell_back[own].astype(np.float64))
-            read.add(CROSSED, unit, at_ms, crossed.astype(np.float64))
-    return n_overridden
-
-
-async def _read_values(store: EventStore, name: str, metric: str, read: _Read) -> None:
-    """Read the values of a metric that answers have."""
-
-    def add(piece: Observations) -> None:
-        has = piece.value_ms >= 0
-        read.add(metric, read.places(piece.unit[has]), piece.value_ms[has], piece.value[has])
-
-    async with aclosing(store.observations(name, metric)) as pieces:
-        async for piece in pieces:
-            add(piece)
-
-
-def _add_own(metric: str, pieces: Iterable[UnitObservations], read: _Read) -> int:
-    """Add what units themselves have as outcomes; return how many were of single requests."""
-    n_request_outcomes = 0
-    for piece in pieces:
-        has = piece.value_ms >= 0
-        of_request = has & (piece.unit_kind == str(UnitKind.REQUEST))
-        n_request_outcomes += int(of_request.sum())
-        has &= ~of_request
-        read.add(metric, read.places(piece.unit[has]), piece.value_ms[has], piece.value[has])
-    return n_request_outcomes
-
-
-def _units(
-    pieces: Iterable[UnitObservations], experiment: Experiment, now_ms: int
-) -> tuple[Units, dict[str, int]]:
-    """Return the units that had come by `now_ms`, and the place of each."""
-    places = {arm: place for place, arm in enumerate(experiment.arm_names)}
-    columns: list[list[NDArray[np.generic]]] = [[] for _ in range(6)]
-    for piece in pieces:
-        come = piece.time_ms <= now_ms
-        arm = np.array([places.get(name, -1) for name in piece.arm[come].tolist()], np.int64)
-        row = (piece.unit[come], arm, piece.unit_kind[come] == str(UnitKind.REQUEST),
-               piece.culture[come], piece.revision[come], piece.time_ms[come] / 1000.0)  # fmt: skip
-        for column, part in zip(columns, row, strict=True):
-            column.append(part)
-    types = (np.str_, np.int64, np.bool_, np.str_, np.int64, np.float64)
-    unit, *rest = (
-        np.concatenate(column) if column else np.empty(0, kind)
-        for column, kind in zip(columns, types, strict=True)
-    )
-    place = {name: at for at, name in enumerate(unit.tolist())}
-    return Units(*rest), place
+    carried = [metric.name for metric in experiment.metrics if metric.name not in recorded]
+    async with aclosing(store.outcomes(name)) as outcomes:
+        async for found in outcomes:
+            read.add_outcomes(found, carried, units)
+    values = {metric: read.values(metric) for metric in (*recorded, *carried)}
+    return Events(revisions, now_ms / 1000.0, units, values, read.n_overridden)

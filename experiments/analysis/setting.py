@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from experiments.analysis.result import OfflineAlignment
 from experiments.statistics.planning import Plan
-from experiments.statistics.units import UnitValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +15,10 @@ class Setting:
 
     Attributes:
         cultures: alpha-3 code → name, of all cultures that may come; without any, all there are.
-        unit_value: what a unit counts with, fixed before the first look. `first` settles at the
-            first value; `mean` and `sum` tell nothing of a unit before its window is over.
         plan: of `planned`, made before the start; None for none.
         offline: arm → alignment with people's answers, measured offline.
     """
 
     cultures: Mapping[str, str] = field(default_factory=dict)
-    unit_value: UnitValue = "first"
     plan: Plan | None = None
     offline: Mapping[str, OfflineAlignment] = field(default_factory=dict)

@@ -41,7 +41,9 @@ class Database(Protocol):
     """An open database with the tables of the event store.
 
     All of it raises `StoreUnavailable` where trying again may help and `StoreRefused` where not;
-    then nothing of that call is written. What has returned is durable.
+    then nothing of that call is written. What has returned survives the end of this process. What
+    `run` returned is on the disk too, with all that was written before it; exposures and claims are
+    there a moment later, unless the database was opened with `sync`.
     """
 
     @property

@@ -3,87 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
-from experiments.definition import Experiment
+from experiments.definition import Experiment, State
+from experiments.definition_file import parse_experiment
 from experiments.errors import ExperimentUnknown, StoreUnavailable
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt, Receipt
 from experiments.stores import scripts
+from experiments.stores.columns import Answers, OutcomeValues, answers_of, outcomes_of
 from experiments.stores.database import Database, Recorded, Row, Script
 from experiments.stores.group_commit import Counts, GroupCommit, StoreLimits
 from experiments.stores.postgres import DEFAULT_SCHEMA, PostgresDatabase
-from experiments.stores.schema import TABLES, UNITS, all_rows, observations
+from experiments.stores.schema import (
+    ANSWERS,
+    METRICS_SENT,
+    OUTCOME_VALUES,
+    RUNNING,
+    TABLES,
+    all_rows,
+)
 from experiments.stores.scripts import Forgotten, StoredRevision
 from experiments.stores.sqlite import SqliteDatabase
 
 T = TypeVar("T")
-N_ROWS = 8192
-Strings = npt.NDArray[np.str_]
-Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Truths = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Observations:
-    """Exposures of one experiment with one metric's values; one array per column, n long.
-
-    They come in the order of (`time_ms`, `answer_id`), which is the same in both databases.
-
-    Attributes:
-        arm: the arm that the unit was assigned, by intention to treat.
-        answered_arm: the arm whose answer it got; another one where two gateways crossed.
-        fell_back: whether the answer was given in another way than the arm's.
-        value: NaN where there is none (yet). Truth values are 0 and 1.
-        value_ms: when the value came, -1 where there is none.
-    """
-
-    answer_id: Strings
-    unit: Strings
-    unit_kind: Strings
-    arm: Strings
-    answered_arm: Strings
-    culture: Strings
-    revision: Integers
-    time_ms: Integers
-    overridden: Truths
-    steered: Truths
-    fell_back: Truths
-    value: Floats
-    value_ms: Integers
-
-    def __len__(self) -> int:
-        return len(self.time_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class UnitObservations:
-    """Units of one experiment with one metric's values; one array per column, n long.
-
-    They come in the order of their first answers (`time_ms`, then `unit`); `culture` is that of
-    the first answer, `revision` the one that assigned. Answers of overrides are left out.
-    """
-
-    unit: Strings
-    unit_kind: Strings
-    arm: Strings
-    culture: Strings
-    revision: Integers
-    time_ms: Integers
-    n_answers: Integers
-    value: Floats
-    value_ms: Integers
-
-    def __len__(self) -> int:
-        return len(self.time_ms)
+N_ROWS = 2048
 
 
 class EventStore:
@@ -146,6 +94,18 @@ class EventStore:
         """
         return await self._run(lambda: scripts.add_outcome(outcome))
 
+    async def answered_in(self, answer_id: str) -> tuple[str, ...]:
+        """Return the experiments that an answer was recorded in, none for an unknown answer.
+
+        An answer outside of all experiments is in the one named "".
+        """
+        return await self._run(lambda: scripts.answered_in(answer_id))
+
+    async def metrics_sent(self, *, since_ms: int) -> dict[str, int]:
+        """Return how many outcomes each metric had since a time in milliseconds of UTC."""
+        rows = await self._read(METRICS_SENT, since_ms)
+        return {metric: int(n_outcomes) for metric, n_outcomes in rows}
+
     async def save(self, experiment: Experiment) -> None:
         """Keep a revision of an experiment; the same one twice is kept once.
 
@@ -159,6 +119,11 @@ class EventStore:
         """Return the latest revision of every experiment, the first created first."""
         return await self._run(scripts.latest_revisions)
 
+    async def running(self) -> tuple[Experiment, ...]:
+        """Return the latest revisions of the experiments that run, the first started first."""
+        rows = await self._read(RUNNING, str(State.RUNNING))
+        return tuple(parse_experiment(json.loads(definition), "store") for [definition] in rows)
+
     async def revisions(self, name: str) -> tuple[StoredRevision, ...]:
         """Return all revisions of an experiment, oldest first.
 
@@ -171,28 +136,40 @@ class EventStore:
             raise ExperimentUnknown(name, known)
         return found
 
-    async def observations(
-        self, experiment: str, metric: str, *, with_overridden: bool = False, n_rows: int = N_ROWS
-    ) -> AsyncGenerator[Observations, None]:
-        """Yield the exposures of an experiment with the values of a metric, in pieces, in order.
+    async def attach(self, experiment: str, kind: str, content: str) -> None:
+        """Keep JSON text with an experiment, in the place of what was there of its kind."""
+        now_ms = time.time_ns() // 1_000_000
+        await self._run(lambda: scripts.attach(experiment, kind, content, now_ms))
 
-        `metric` is one that Milieu records or one of outcomes, of which those count that came in
-        time. All pieces are of one moment.
+    async def attachments(self, experiment: str) -> dict[str, str]:
+        """Return what was attached to an experiment, by kind."""
+        return await self._run(lambda: scripts.attachments(experiment))
+
+    async def check_secret(self, fingerprint: str) -> None:
+        """Keep the fingerprint of the secret that units are hashed with, from the first call on.
+
+        Raises:
+            SecretChanged: another one is kept.
         """
-        statement, takes_metric = observations(metric, with_overridden=with_overridden)
-        args = (experiment, metric) if takes_metric else (experiment,)
-        async with aclosing(self._database.stream(statement, args, n_rows=n_rows)) as pieces:
-            async for rows in pieces:
-                yield _observations(rows)
+        await self._run(lambda: scripts.check_secret(self.place, fingerprint))
 
-    async def units(
-        self, experiment: str, metric: str = "", *, n_rows: int = N_ROWS
-    ) -> AsyncGenerator[UnitObservations, None]:
-        """Yield the units of an experiment with their own outcomes of a metric, in pieces."""
-        args = (experiment, metric)
-        async with aclosing(self._database.stream(UNITS, args, n_rows=n_rows)) as pieces:
+    async def answers(
+        self, experiment: str, *, n_rows: int = N_ROWS
+    ) -> AsyncGenerator[Answers, None]:
+        """Yield the answers of an experiment, in pieces of at most `n_rows`, all of one moment."""
+        async with aclosing(self._database.stream(ANSWERS, (experiment,), n_rows=n_rows)) as pieces:
             async for rows in pieces:
-                yield _units(rows)
+                yield await asyncio.to_thread(answers_of, rows)
+
+    async def outcomes(
+        self, experiment: str, *, n_rows: int = N_ROWS
+    ) -> AsyncGenerator[OutcomeValues, None]:
+        """Yield the outcomes that count in an experiment, in pieces, all of one moment."""
+        async with aclosing(
+            self._database.stream(OUTCOME_VALUES, (experiment,), n_rows=n_rows)
+        ) as pieces:
+            async for rows in pieces:
+                yield await asyncio.to_thread(outcomes_of, rows)
 
     async def texts(self, *, n_rows: int = 256) -> AsyncGenerator[AnswerText, None]:
         """Yield the texts whose users consented, in the order of their ids."""
@@ -229,6 +206,18 @@ class EventStore:
         await asyncio.gather(self._claims.close(), self._exposures.close())
         await self._database.close()
 
+    async def _read(self, statement: str, *args: Any) -> list[Row]:
+        """Return the rows of a query that may take its time, beside what writes."""
+        limit_s = self._limits.statement_s
+        try:
+            async with (
+                asyncio.timeout(limit_s),
+                aclosing(self._database.stream(statement, args, n_rows=N_ROWS)) as pieces,
+            ):
+                return [row async for rows in pieces for row in rows]
+        except TimeoutError as exc:
+            raise StoreUnavailable(self.place, f"no answer within {limit_s} s") from exc
+
     async def _run(self, script: Callable[[], Script[T]], *, is_bounded: bool = True) -> T:
         limit_s = self._limits.statement_s if is_bounded else None
         try:
@@ -239,24 +228,32 @@ class EventStore:
 
 
 async def open_sqlite(
-    path: Path, *, is_synced: bool = True, limits: StoreLimits | None = None
+    path: Path, *, sync: bool = False, limits: StoreLimits | None = None
 ) -> EventStore:
     """Open the store in a SQLite file, which is made where it is missing.
 
-    Without `is_synced` nothing waits for the disk: what is acknowledged survives the end of any
-    process, and not that of the machine.
+    What is acknowledged survives the end of any process. A power cut takes no outcome and no
+    revision, but may take the exposures of the last moments, unless they wait for the disk: `sync`.
 
     Raises:
         StoreUnavailable: it cannot be opened, or is no database.
         StoreOutdated: it was written by a newer Milieu.
     """
-    return EventStore(await SqliteDatabase.open(path, is_synced=is_synced), limits=limits)
+    return EventStore(await SqliteDatabase.open(path, sync=sync), limits=limits)
 
 
 async def open_postgres(
-    dsn: str, *, schema: str = DEFAULT_SCHEMA, limits: StoreLimits | None = None
+    dsn: str,
+    *,
+    schema: str = DEFAULT_SCHEMA,
+    sync: bool = False,
+    limits: StoreLimits | None = None,
 ) -> EventStore:
     """Open the store in a PostgreSQL database; its schema is made where it is missing.
+
+    What is acknowledged survives the end of any gateway. A crash of the server takes no outcome and
+    no revision, but may take exposures of its last three `wal_writer_delay` (0.6 s), unless they
+    wait for its disk: `sync`.
 
     Raises:
         StoreUnavailable: it cannot be reached.
@@ -264,64 +261,7 @@ async def open_postgres(
         DriverMissing: asyncpg is not installed.
     """
     limits = limits or StoreLimits()
-    database = await PostgresDatabase.open(dsn, schema=schema, timeout_s=limits.statement_s)
+    database = await PostgresDatabase.open(
+        dsn, schema=schema, sync=sync, timeout_s=limits.statement_s
+    )
     return EventStore(database, limits=limits)
-
-
-def _observations(rows: Sequence[Row]) -> Observations:
-    columns = list(zip(*rows, strict=True))
-    answer_id, unit, unit_kind, arm, answered_arm, culture = map(_strings, columns[:6])
-    revision, time_ms = map(_integers, columns[6:8])
-    overridden, steered, fell_back = map(_truths, columns[8:11])
-    value, value_ms = _values(columns[11], columns[12])
-    return Observations(
-        answer_id=answer_id,
-        unit=unit,
-        unit_kind=unit_kind,
-        arm=arm,
-        answered_arm=answered_arm,
-        culture=culture,
-        revision=revision,
-        time_ms=time_ms,
-        overridden=overridden,
-        steered=steered,
-        fell_back=fell_back,
-        value=value,
-        value_ms=value_ms,
-    )
-
-
-def _units(rows: Sequence[Row]) -> UnitObservations:
-    columns = list(zip(*rows, strict=True))
-    unit, unit_kind, arm, culture = map(_strings, columns[:4])
-    revision, time_ms, n_answers = map(_integers, columns[4:7])
-    value, value_ms = _values(columns[7], columns[8])
-    return UnitObservations(
-        unit=unit,
-        unit_kind=unit_kind,
-        arm=arm,
-        culture=culture,
-        revision=revision,
-        time_ms=time_ms,
-        n_answers=n_answers,
-        value=value,
-        value_ms=value_ms,
-    )
-
-
-def _strings(column: Sequence[Any]) -> Strings:
-    return np.array(column, np.str_)
-
-
-def _integers(column: Sequence[Any]) -> Integers:
-    return np.array(column, np.int64)
-
-
-def _truths(column: Sequence[Any]) -> Truths:
-    return np.array(column, np.bool_)
-
-
-def _values(values: Sequence[Any], times: Sequence[Any]) -> tuple[Floats, Integers]:
-    numbers = [np.nan if value is None else value for value in values]
-    known = [-1 if value is None else at for value, at in zip(values, times, strict=True)]
-    return np.array(numbers, np.float64), _integers(known)

@@ -75,7 +75,7 @@ class Written(NamedTuple, Generic[Result]):
 class _Waiting(Generic[Item, Result]):
     item: Item
     since: float
-    done: asyncio.Future[Result | DropReason] = field(repr=False)
+    done: asyncio.Future[Written[Result]] = field(repr=False)
     is_left: bool = False
 
 
@@ -120,19 +120,17 @@ class GroupCommit(Generic[Item, Result]):
         self._wake.set()
         if self._worker is None:
             self._worker = asyncio.create_task(self._work(), name="group-commit")
-        if not self._is_behind():
-            try:
-                await asyncio.wait((waiting.done,), timeout=self._limits.wait_s)
-            except asyncio.CancelledError:
-                waiting.is_left = True
-                raise
-        if not waiting.done.done():
+        if self._is_behind():
             waiting.is_left = True
             return Written(None, is_written=False, is_dropped=False)
-        result = waiting.done.result()
-        if isinstance(result, DropReason):
-            return Written(None, is_written=False, is_dropped=True)
-        return Written(result, is_written=True, is_dropped=False)
+        bound = loop.call_later(self._limits.wait_s, _leave, waiting)
+        try:
+            return await waiting.done
+        except asyncio.CancelledError:
+            waiting.is_left = True
+            raise
+        finally:
+            bound.cancel()
 
     async def close(self) -> None:
         """Take nothing more, write what waits for at most `statement_s`, and count the rest."""
@@ -217,9 +215,16 @@ class GroupCommit(Generic[Item, Result]):
         self._n_recorded += 1
         self._n_late += waiting.is_left
         if not waiting.done.done():
-            waiting.done.set_result(result)
+            waiting.done.set_result(Written(result, is_written=True, is_dropped=False))
 
     def _drop(self, waiting: _Waiting[Item, Result], reason: DropReason) -> None:
         self._dropped[reason] += 1
         if not waiting.done.done():
-            waiting.done.set_result(reason)
+            waiting.done.set_result(Written(None, is_written=False, is_dropped=True))
+
+
+def _leave(waiting: _Waiting[Item, Result]) -> None:
+    """Let the caller go on; its item stays."""
+    if not waiting.done.done():
+        waiting.is_left = True
+        waiting.done.set_result(Written(None, is_written=False, is_dropped=False))

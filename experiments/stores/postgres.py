@@ -1,7 +1,8 @@
 """The event store in PostgreSQL, for several gateways.
 
 The two calls that answers wait for have a connection each, so that nothing else is in their way;
-all else shares a small pool. A batch is one statement, which commits by itself.
+all else shares a small pool. A batch is one statement, which commits by itself. Those two do not
+wait for the server's disk unless told to; all else does as the server is set up to do.
 """
 
 from __future__ import annotations
@@ -59,35 +60,44 @@ INSERT_EXPOSURES = (
         "assignments", ASSIGNMENT_COLUMNS, first=1 + len(EXPOSURE_COLUMNS) + len(TEXT_COLUMNS)
     )
 )
-INSERT_CLAIMS = _bulk_insert("assignments", ASSIGNMENT_COLUMNS)
 FIND_ARMS = (
-    "SELECT a.arm FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w (experiment, unit, at) "
-    "JOIN assignments a ON a.experiment = w.experiment AND a.unit = w.unit ORDER BY w.at"
+    "SELECT a.experiment, a.unit, a.arm "
+    "FROM unnest($1::text[], $2::text[]) AS w (experiment, unit) "
+    "JOIN assignments a ON a.experiment = w.experiment AND a.unit = w.unit"
+)
+# The first two parameters of both parts are the same. It finds what was there when it began.
+SETTLE_CLAIMS = (
+    f"WITH added AS ({_bulk_insert('assignments', ASSIGNMENT_COLUMNS)} "  # noqa: S608  # from above
+    "RETURNING experiment, unit, arm) "
+    f"SELECT experiment, unit, arm FROM added UNION ALL {FIND_ARMS}"
 )
 
 
 class PostgresDatabase:
     """An open PostgreSQL database."""
 
-    def __init__(self, dsn: str, schema: str, *, timeout_s: float) -> None:
+    def __init__(self, dsn: str, schema: str, *, sync: bool, timeout_s: float) -> None:
         """Take where it is; `open` connects.
 
         `timeout_s` is the longest that connecting takes, or writing a batch.
         """
         parts = urlsplit(dsn)
         self._place = f"postgresql://{parts.hostname or 'local'}{parts.path} ({schema})"
-        self._options: dict[str, Any] = {
-            "dsn": dsn,
-            "timeout": timeout_s,
-            "server_settings": {"search_path": _quoted(schema), "application_name": "milieu"},
-        }
+        settings = {"search_path": _quoted(schema), "application_name": "milieu"}
+        self._options: dict[str, Any] = {"dsn": dsn, "timeout": timeout_s}
+        self._settings = settings
+        self._line_settings = settings if sync else settings | {"synchronous_commit": "off"}
         self._schema, self._timeout_s = schema, timeout_s
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._lines: dict[str, asyncpg.Connection[asyncpg.Record]] = {}
 
     @classmethod
-    async def open(cls, dsn: str, *, schema: str = DEFAULT_SCHEMA, timeout_s: float = 5.0) -> Self:
+    async def open(
+        cls, dsn: str, *, schema: str = DEFAULT_SCHEMA, sync: bool = False, timeout_s: float = 5.0
+    ) -> Self:
         """Connect, and make the schema and its tables where they are missing.
+
+        With `sync`, exposures and claims wait for the server's disk too.
 
         Raises:
             StoreUnavailable: it cannot be reached.
@@ -98,9 +108,11 @@ class PostgresDatabase:
             import asyncpg
         except ImportError as exc:
             raise DriverMissing("asyncpg", needed_for="PostgreSQL", extra="postgres") from exc
-        database = cls(dsn, schema, timeout_s=timeout_s)
+        database = cls(dsn, schema, sync=sync, timeout_s=timeout_s)
         async with database._named_errors():
-            database._pool = await asyncpg.create_pool(min_size=0, max_size=4, **database._options)
+            database._pool = await asyncpg.create_pool(
+                min_size=0, max_size=4, server_settings=database._settings, **database._options
+            )
         try:
             await database._migrate()
         except BaseException:
@@ -131,15 +143,17 @@ class PostgresDatabase:
         """Add the claims of units that have no arm, and return the arm that each of them has."""
         # Sorted, so that two gateways wait for one another but never in a circle; one per unit.
         by_unit = {(claim.experiment, claim.unit): claim for claim in reversed(batch)}
-        rows = [claim_row(by_unit[key]) for key in sorted(by_unit)]
-        wanted = [claim.experiment for claim in batch], [claim.unit for claim in batch]
+        keys = sorted(by_unit)
+        columns = _arrays([claim_row(by_unit[key]) for key in keys], ASSIGNMENT_COLUMNS)
         async with self._line("claims") as connection:
-            await connection.execute(INSERT_CLAIMS, *_arrays(rows, ASSIGNMENT_COLUMNS))
-            # A statement of its own: it sees what others committed while the first one waited.
-            found = await connection.fetch(FIND_ARMS, *wanted)
-        if len(found) < len(batch):
+            found = await connection.fetch(SETTLE_CLAIMS, *columns)
+            if len(found) < len(keys):
+                # Another gateway was faster with some; a statement of its own sees its commits.
+                found = await connection.fetch(FIND_ARMS, *columns[:2])
+        if len(found) < len(keys):
             raise StoreUnavailable(self.place, "assignments deleted in the same moment")
-        return [row["arm"] for row in found]
+        arms = {(row["experiment"], row["unit"]): str(row["arm"]) for row in found}
+        return [arms[claim.experiment, claim.unit] for claim in batch]
 
     async def run(self, script: Callable[[], Script[T]]) -> T:
         """Run a script in one transaction and return its result."""
@@ -205,7 +219,9 @@ class PostgresDatabase:
             connection = self._lines.get(name)
             if connection is None or connection.is_closed():
                 connection = self._lines[name] = await asyncpg.connect(
-                    command_timeout=self._timeout_s, **self._options
+                    command_timeout=self._timeout_s,
+                    server_settings=self._line_settings,
+                    **self._options,
                 )
             try:
                 yield connection

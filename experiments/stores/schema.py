@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 Columns = tuple[tuple[str, str], ...]
 
@@ -76,12 +76,22 @@ EXPERIMENT_COLUMNS: Final[Columns] = (
     ("definition", "TEXT"),
     ("time_ms", "BIGINT"),
 )
+ATTACHMENT_COLUMNS: Final[Columns] = (
+    ("experiment", "TEXT"),
+    ("kind", "TEXT"),
+    ("content", "TEXT"),
+    ("time_ms", "BIGINT"),
+)
+# One row, whose key says so.
+SECRET_COLUMNS: Final[Columns] = (("place", "SMALLINT"), ("fingerprint", "TEXT"))
 TABLES: Final[dict[str, Columns]] = {
     "exposures": EXPOSURE_COLUMNS,
     "assignments": ASSIGNMENT_COLUMNS,
     "outcomes": OUTCOME_COLUMNS,
     "texts": TEXT_COLUMNS,
     "experiments": EXPERIMENT_COLUMNS,
+    "attachments": ATTACHMENT_COLUMNS,
+    "secrets": SECRET_COLUMNS,
 }
 # One of them orders a table for the export; what is unique is what a retry cannot write twice.
 UNIQUE: Final[dict[str, str]] = {
@@ -90,6 +100,8 @@ UNIQUE: Final[dict[str, str]] = {
     "outcomes": "key",
     "texts": "answer_id",
     "experiments": "name, revision",
+    "attachments": "experiment, kind",
+    "secrets": "place",
 }
 _MAY_BE_NULL = {"refused", "label_mass", "alignment", "number"}
 
@@ -107,12 +119,16 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "CREATE TABLE schema_version (version BIGINT NOT NULL)",
         "INSERT INTO schema_version (version) VALUES (0)",
-        *(_create(table) for table in TABLES),
+        *map(_create, ("exposures", "assignments", "outcomes", "texts", "experiments")),
         "CREATE INDEX exposures_in_order ON exposures (experiment, time_ms, answer_id)",
         "CREATE INDEX exposures_of_unit ON exposures (unit)",
         "CREATE INDEX assignments_of_unit ON assignments (unit)",
         "CREATE INDEX texts_of_unit ON texts (unit)",
         "CREATE UNIQUE INDEX outcomes_once ON outcomes (answer_id, experiment, unit, metric)",
+    ),
+    (
+        *map(_create, ("attachments", "secrets")),
+        "CREATE INDEX outcomes_in_order ON outcomes (time_ms, metric)",
     ),
 )
 SET_VERSION: Final = "UPDATE schema_version SET version = ?1"
@@ -129,6 +145,22 @@ def insert(table: str) -> str:
     )
 
 
+ATTACH: Final = (
+    insert("attachments").removesuffix("DO NOTHING")
+    + "(experiment, kind) DO UPDATE SET content = excluded.content, time_ms = excluded.time_ms"
+)
+
+# The latest revision of each running experiment, by the time of its first running one.
+RUNNING: Final = (
+    "SELECT x.definition FROM experiments x JOIN (SELECT name, MAX(revision) AS revision, "
+    "MIN(CASE WHEN state = ?1 THEN time_ms END) AS started_ms FROM experiments GROUP BY name) m "
+    "ON x.name = m.name AND x.revision = m.revision WHERE x.state = ?1 "
+    "ORDER BY m.started_ms, x.name"
+)
+METRICS_SENT: Final = (
+    "SELECT metric, COUNT(*) FROM outcomes WHERE time_ms >= ?1 GROUP BY metric ORDER BY metric"
+)
+
 # The assignment that an exposure implies, unless there is one.
 FIND_ARM: Final = "SELECT arm FROM assignments WHERE experiment = ?1 AND unit = ?2"
 
@@ -143,48 +175,25 @@ RECORDED: Final[dict[str, str]] = {
     "alignment": "e.alignment",
     "fell_back": "CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END",
 }
-_EXPOSED = (
-    "e.answer_id, e.unit, e.unit_kind, CASE WHEN e.overridden = 1 THEN e.arm "
-    "ELSE COALESCE(a.arm, e.arm) END AS arm, e.arm AS answered_arm, e.culture, e.revision, "
-    "e.time_ms, e.overridden, e.steered, "
-    "CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END AS fell_back"
+# Every answer of an experiment with what Milieu recorded; ?1 the experiment.
+ANSWERS: Final = (
+    "SELECT e.unit, e.unit_kind, "  # noqa: S608  # names from above
+    "CASE WHEN e.overridden = 1 THEN e.arm ELSE COALESCE(a.arm, e.arm) END AS arm, "
+    "e.arm AS answered_arm, e.culture, COALESCE(a.revision, e.revision) AS revision, "
+    f"e.time_ms, e.overridden, e.steered, {', '.join(RECORDED.values())} "
+    "FROM exposures e LEFT JOIN assignments a ON a.experiment = e.experiment AND a.unit = e.unit "
+    "WHERE e.experiment = ?1 ORDER BY e.time_ms, e.answer_id"
 )
-_FROM = (
-    " FROM exposures e LEFT JOIN assignments a ON a.experiment = e.experiment AND a.unit = e.unit"
-)
 
-
-def observations(metric: str, *, with_overridden: bool) -> tuple[str, bool]:
-    """Return the query of every exposure of an experiment with one metric's value, in order.
-
-    Parameters: ?1 the experiment and, where the second result is true, ?2 the metric.
-    """
-    place = RECORDED.get(metric)
-    where = " WHERE e.experiment = ?1" + ("" if with_overridden else " AND e.overridden = 0")
-    order = " ORDER BY e.time_ms, e.answer_id"
-    if place is not None:
-        value = f", CAST({place} AS DOUBLE PRECISION) AS value, e.time_ms AS value_ms"
-        return f"SELECT {_EXPOSED}{value}{_FROM}{where}{order}", False
-    value = ", o.number AS value, o.time_ms AS value_ms"
-    outcome = (
-        " LEFT JOIN outcomes o ON o.answer_id = e.answer_id AND o.experiment = '' AND o.unit = ''"
-        " AND o.metric = ?2 AND o.time_ms <= e.outcome_until_ms"
-    )
-    return f"SELECT {_EXPOSED}{value}{_FROM}{outcome}{where}{order}", True
-
-
-# Every unit of an experiment once, by its first exposure; ?1 the experiment, ?2 the metric.
-UNITS: Final = (
-    "SELECT f.unit, f.unit_kind, COALESCE(a.arm, f.arm) AS arm, f.culture, "
-    "COALESCE(a.revision, f.revision) AS revision, f.time_ms, f.n_answers, "
-    "o.number AS value, o.time_ms AS value_ms "
-    "FROM (SELECT e.*, ROW_NUMBER() OVER (PARTITION BY e.unit ORDER BY e.time_ms, e.answer_id) "
-    "AS place, COUNT(*) OVER (PARTITION BY e.unit) AS n_answers "
-    "FROM exposures e WHERE e.experiment = ?1 AND e.overridden = 0) f "
-    "LEFT JOIN assignments a ON a.experiment = f.experiment AND a.unit = f.unit "
-    "LEFT JOIN outcomes o ON o.answer_id = '' AND o.experiment = f.experiment "
-    "AND o.unit = f.unit AND o.metric = ?2 "
-    "WHERE f.place = 1 ORDER BY f.time_ms, f.unit"
+# Every outcome that counts in an experiment, of its answers and of its units; ?1 the experiment.
+OUTCOME_VALUES: Final = (
+    "SELECT 0 AS of_unit, e.time_ms AS place, e.answer_id AS id, o.metric, e.unit, o.time_ms, "
+    "o.number FROM exposures e JOIN outcomes o ON o.answer_id = e.answer_id "
+    "AND o.experiment = '' AND o.unit = '' AND o.time_ms <= e.outcome_until_ms "
+    "WHERE e.experiment = ?1 AND e.overridden = 0 AND o.number IS NOT NULL "
+    "UNION ALL SELECT 1, o.time_ms, o.unit, o.metric, o.unit, o.time_ms, o.number FROM outcomes o "
+    "WHERE o.answer_id = '' AND o.experiment = ?1 AND o.number IS NOT NULL "
+    "ORDER BY of_unit, place, id, metric"
 )
 
 

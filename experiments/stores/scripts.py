@@ -14,12 +14,14 @@ from experiments.errors import (
     OutcomeLate,
     OutcomeTaken,
     RevisionConflict,
+    SecretChanged,
     StoreOutdated,
     UnitUnknown,
 )
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt
 from experiments.stores.database import Recorded, Row, Script, Step
 from experiments.stores.schema import (
+    ATTACH,
     EXPOSURE_COLUMNS,
     MIGRATIONS,
     OUTCOME_COLUMNS,
@@ -171,6 +173,31 @@ def _stored(row: Row) -> StoredRevision:
     return StoredRevision(parse_experiment(json.loads(definition), "store"), time_ms)
 
 
+def attach(experiment: str, kind: str, content: str, time_ms: int) -> Script[None]:
+    """Store what belongs to an experiment, in the place of what was there of its kind."""
+    yield Step(ATTACH, (experiment, kind, content, time_ms))
+
+
+def attachments(experiment: str) -> Script[dict[str, str]]:
+    """Return what belongs to an experiment, by kind."""
+    rows = yield Step(
+        "SELECT kind, content FROM attachments WHERE experiment = ?1 ORDER BY kind", (experiment,)
+    )
+    return {kind: content for kind, content in rows}
+
+
+def check_secret(place: str, fingerprint: str) -> Script[None]:
+    """Store the fingerprint of the secret unless there is one.
+
+    Raises:
+        SecretChanged: there is another one.
+    """
+    yield Step(insert("secrets"), (1, fingerprint))
+    [[expected]] = yield Step("SELECT fingerprint FROM secrets")
+    if fingerprint != expected:
+        raise SecretChanged(place, found=fingerprint, expected=expected)
+
+
 _OUTCOME_NAMES = tuple(name for name, _ in OUTCOME_COLUMNS)
 _BY_KEY = f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes WHERE key = ?1"  # noqa: S608
 
@@ -223,6 +250,14 @@ def _open_until(outcome: Outcome) -> Script[int]:
         if rows[0][0] is None:
             raise UnitUnknown(outcome.experiment)
     return int(rows[0][0])
+
+
+def answered_in(answer_id: str) -> Script[tuple[str, ...]]:
+    """Return the experiments that an answer was recorded in."""
+    rows = yield Step(
+        "SELECT experiment FROM exposures WHERE answer_id = ?1 ORDER BY experiment", (answer_id,)
+    )
+    return tuple(experiment for [experiment] in rows)
 
 
 def _repeated(outcome: Outcome, row: Row) -> OutcomeReceipt:

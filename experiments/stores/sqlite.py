@@ -1,8 +1,9 @@
 """The event store in one SQLite file, for one machine.
 
-One thread writes, in write-ahead mode and with a sync to the disk before a commit returns. Another
-one brings the log into the file, so that no commit has to wait for that. Other processes may have
-the same file open; they take turns. Readers see one moment and block nobody.
+One thread writes, in write-ahead mode. Exposures and claims do not wait for the disk unless told
+to; all else does, and since there is one log, what was written before goes to the disk with it.
+Another thread brings the log into the file, so that no commit has to wait for that. Other processes
+may have the same file open; they take turns. Readers see one moment and block nobody.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ BUSY_S = 2.0
 TIDY_EVERY = 100
 LOG_BYTES = 4 * 2**20
 MAX_LOG_BYTES = 256 * 2**20
+# In full, a commit is on the disk when it returns, and a power cut takes nothing. In normal it is
+# with the operating system, which keeps it whatever becomes of the process.
+SYNCED = "PRAGMA synchronous = FULL"
+UNSYNCED = "PRAGMA synchronous = NORMAL"
 INSERT_EXPOSURE = insert("exposures")
 INSERT_CLAIM = insert("assignments")
 INSERT_TEXT = insert("texts")
@@ -41,20 +46,25 @@ INSERT_TEXT = insert("texts")
 class SqliteDatabase:
     """An open SQLite file."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor):
-        """Take the file's connection and the one thread that uses it; `open` makes both."""
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, thread: ThreadPoolExecutor, *, sync: bool
+    ) -> None:
+        """Take the file's connection, whose commits wait for the disk, and the one thread for it.
+
+        `open` makes both.
+        """
         self._path, self._connection, self._thread = path, connection, thread
+        self._sync, self._is_synced = sync, True
         self._log = Path(f"{path}-wal")
         self._tidier = ThreadPoolExecutor(1, thread_name_prefix="events-log")
         self._tidying: asyncio.Future[None] | None = None
         self._n_commits = 0
 
     @classmethod
-    async def open(cls, path: Path, *, is_synced: bool = True) -> Self:
+    async def open(cls, path: Path, *, sync: bool = False) -> Self:
         """Open the file, or make it and its folder; only its owner may read it.
 
-        Without `is_synced` a commit does not wait for the disk: it survives the end of any
-        process, and not that of the machine.
+        With `sync`, exposures and claims wait for the disk too.
 
         Raises:
             StoreUnavailable: it cannot be opened, or is no database.
@@ -63,11 +73,11 @@ class SqliteDatabase:
         thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         loop = asyncio.get_running_loop()
         try:
-            connection = await loop.run_in_executor(thread, _opened, path, is_synced)
+            connection = await loop.run_in_executor(thread, _opened, path)
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(path, connection, thread)
+        return cls(path, connection, thread, sync=sync)
 
     @property
     def place(self) -> str:
@@ -87,7 +97,7 @@ class SqliteDatabase:
     def _write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
         exposures = [exposure_row(each.exposure) for each in batch]
         texts = [text_row(each.text) for each in batch if each.text is not None]
-        with self._transaction() as connection:
+        with self._transaction(sync=self._sync) as connection:
             connection.executemany(INSERT_EXPOSURE, exposures)
             connection.executemany(INSERT_CLAIM, map(claim_row, implied_claims(batch)))
             connection.executemany(INSERT_TEXT, texts)
@@ -99,7 +109,7 @@ class SqliteDatabase:
 
     def _settle_claims(self, batch: Sequence[Claim]) -> Sequence[str]:
         arms: list[str] = []
-        with self._transaction() as connection:
+        with self._transaction(sync=self._sync) as connection:
             for claim in batch:
                 connection.execute(INSERT_CLAIM, claim_row(claim))
                 found = connection.execute(FIND_ARM, (claim.experiment, claim.unit))
@@ -111,7 +121,7 @@ class SqliteDatabase:
         return await self._in_thread(lambda: self._run(script))
 
     def _run(self, script: Callable[[], Script[T]]) -> T:
-        with self._transaction() as connection:
+        with self._transaction(sync=True) as connection:
             return _driven(connection, script())
 
     async def stream(
@@ -158,8 +168,13 @@ class SqliteDatabase:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, sync: bool) -> Iterator[sqlite3.Connection]:
+        """Lend the connection for one transaction, which with `sync` waits for the disk."""
         with self._named_errors():
+            # Within a transaction the mode cannot be changed.
+            if sync is not self._is_synced:
+                self._connection.execute(SYNCED if sync else UNSYNCED)
+                self._is_synced = sync
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -193,7 +208,7 @@ class SqliteDatabase:
             return reader
 
 
-def _opened(path: Path, is_synced: bool) -> sqlite3.Connection:
+def _opened(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite would let everybody read what it makes; the log gets the rights of the file.
@@ -205,8 +220,7 @@ def _opened(path: Path, is_synced: bool) -> sqlite3.Connection:
         raise StoreUnavailable(str(path), str(exc)) from exc
     try:
         _write_ahead(connection)
-        # In full, a commit is on the disk when it returns, and a power cut takes nothing.
-        connection.execute(f"PRAGMA synchronous = {'FULL' if is_synced else 'NORMAL'}")
+        connection.execute(SYNCED)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA secure_delete = 1")
         connection.execute("BEGIN IMMEDIATE")

@@ -123,7 +123,7 @@ def drawn(
 
 async def sqlite_store(folder: Path) -> EventStore:
     """A store in a file of its own, which does not wait for the disk."""
-    return await open_sqlite(folder / "events.db", is_synced=False, limits=LIMITS)
+    return await open_sqlite(folder / "events.db", limits=LIMITS)
 
 
 def running(experiment: Experiment, **changes: Any) -> Experiment:

@@ -183,7 +183,9 @@ async def test_a_unit_counts_with_its_chosen_value(
     store: EventStore, unit_value: str, expected: float
 ) -> None:
     metric = Metric("amount", MetricKind.MEAN, Direction.HIGHER)
-    changes = {"primary": PrimaryMetric(metric, 1.0), "outcome_window_s": 60.0}
+    changes = {"primary": PrimaryMetric(metric, 1.0), "outcome_window_s": 60.0} | {
+        "unit_value": unit_value
+    }
     start = await started(store, **changes)
     experiment, events = two_arms(**changes), Events()
     given = {"metric": "amount", "kind": OutcomeKind.NUMBER}
@@ -191,7 +193,7 @@ async def test_a_unit_counts_with_its_chosen_value(
     later = replace(exposure_of(experiment, 1, "icl", start + 2000), answer_id="later")
     events.add(later, 4.0, **given)
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS, unit_value=unit_value)  # type: ignore[arg-type]
+    found = await analysed(store, "ways", now_ms=start + DAY_MS)
     assert found.comparisons[0].effect.treatment == expected
 
 

@@ -1,15 +1,13 @@
-"""Arms are told apart by everything that decides an answer; exposures hold no text."""
+"""Arms are told apart by everything that decides an answer."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
 import pytest
 
 from experiments.arm import Arm, ArmMethod
-from experiments.store import Exposure, ExposureLog, ExposureStore
 from retrieval.prompting import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 
@@ -46,22 +44,6 @@ def test_every_part_changes_the_id(change: dict[str, Any]) -> None:
 def test_an_arm_does_not_change() -> None:
     with pytest.raises(FrozenInstanceError):
         ARM.k = 3  # type: ignore[misc]  # that is what is tested
-
-
-def test_an_exposure_is_logged_without_its_unit(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    store: ExposureStore = ExposureLog()
-    store.append(Exposure("ans_1", ARM.id, "someone", "DEU", "mini", steered=True))
-
-    [record] = caplog.records
-    assert record.getMessage() == "exposure_recorded"
-    assert vars(record)["fields"] == {
-        "answer_id": "ans_1",
-        "arm": ARM.id,
-        "culture": "DEU",
-        "model": "mini",
-        "steered": True,
-    }
 
 
 def test_every_prompt_method_is_a_method_of_an_arm() -> None:

@@ -114,3 +114,13 @@ async def test_who_does_not_take_part_or_overrides_is_not_settled() -> None:
     assert outside.standing is Standing.OTHER_CULTURE
     assert tester.overridden
     assert memory.asked == []
+
+
+async def test_a_single_request_is_settled_without_the_store() -> None:
+    experiment, memory = an_experiment(), Memory("icl")
+    unit = Unit(UnitKind.REQUEST, "r1")
+
+    found = await Assigner(memory, HASHER).assign(experiment, unit)
+
+    assert found == replace(assign(experiment, unit), settled=True)
+    assert memory.asked == []

@@ -78,7 +78,7 @@ def test_a_file_becomes_a_draft(tmp_path: Path) -> None:
     ]
     assert found.cultures == ("DEU", "NOR")
     assert found.layer == Layer("answers", 0, 499)
-    assert found.outcome_window_s == 7 * 86_400
+    assert (found.outcome_window_s, found.unit_value) == (7 * 86_400, "first")
 
 
 def test_arms_without_weights_share_equally() -> None:
@@ -105,6 +105,7 @@ def test_arms_without_weights_share_equally() -> None:
         ({"hold_out": {"share": 1.0}}, "hold_out.share", "1.0", "less than 1"),
         ({"testers": ["qa"]}, "-", "'name'", "'testers' as user:NAME"),
         ({"weights": {"icl": 1.0}}, "-", "'name'", "'weights' for exactly the arms icl, adapter"),
+        ({"unit_value": "last"}, "unit_value", "'last'", "'first', 'mean' or 'sum'"),
         ({"outcome_window_s": "a week"}, "outcome_window_s", "'a week'", "a valid number"),
     ],
 )
@@ -181,7 +182,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     write_experiment(one, path)
 
     assert read_experiment(path) == one
-    started = replace(moved(one, State.RUNNING), hold_out=HoldOut(0.1))
+    started = replace(moved(one, State.RUNNING), hold_out=HoldOut(0.1), unit_value="sum")
     assert parse_experiment(json.loads(json.dumps(experiment_fields(started))), "x") == started
 
 
@@ -284,6 +285,7 @@ def test_a_running_experiment_may_change_its_weights() -> None:
         {"layer": Layer("l")},
         {"hold_out": HoldOut(0.1)},
         {"outcome_window_s": 1.0},
+        {"unit_value": "mean"},
         {"salt": "s"},
         {"control": "icl"},
         {"decision": "done"},

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from experiments.events import Receipt
 from experiments.stores.event_store import EventStore, open_postgres
 from experiments.stores.group_commit import StoreLimits
 from tests.experiments.conftest import opened
-from tests.experiments.events import an_exposure
+from tests.experiments.events import an_exposure, an_outcome
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 
 ROOT = Path(__file__).parents[2]
@@ -93,27 +93,47 @@ async def test_two_processes_on_one_store_lose_nothing_and_agree(place: str) -> 
     await check(place, lines)
 
 
-async def test_a_crash_of_postgres_loses_nothing_and_is_waited_out() -> None:
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A server that no other test needs."""
     try:
         with postgres_server() as server:
-            await _crash(server)
+            yield server
     except PostgresMissing as exc:
         pytest.skip(str(exc))
 
 
-async def _crash(server: PostgresServer) -> None:
+async def test_a_crash_of_postgres_loses_nothing_synced_and_is_waited_out(
+    own_postgres: PostgresServer,
+) -> None:
     limits = StoreLimits(wait_s=5.0, statement_s=5.0, max_retry_s=0.1)
-    async with await open_postgres(server.dsn, limits=limits) as store:
+    async with await open_postgres(own_postgres.dsn, sync=True, limits=limits) as store:
         for i in range(50):
             assert await store.record(an_exposure(f"a{i:02}")) is Receipt.RECORDED
-        server.stop("immediate")
+        own_postgres.stop("immediate")
         # The first one finds out; those after it do not wait for what is known to be down.
         assert await store.record(an_exposure("b0")) is Receipt.LATE
         assert await store.record(an_exposure("b1")) is Receipt.LATE
-        server.start()
+        own_postgres.start()
         while store.counts.n_queued:  # noqa: ASYNC110  # nobody is told of what is late
             await asyncio.sleep(0.02)
         assert await store.record(an_exposure("c")) is Receipt.RECORDED
         assert store.counts.n_dropped == {}
         answers = await in_store(store, "exposures", 0)
         assert answers.keys() == {f"a{i:02}" for i in range(50)} | {"b0", "b1", "c"}
+
+
+async def test_a_crash_of_postgres_loses_no_outcome_and_nothing_before_it(
+    own_postgres: PostgresServer,
+) -> None:
+    limits = StoreLimits(wait_s=5.0, statement_s=5.0)
+    async with await open_postgres(own_postgres.dsn, limits=limits) as store:
+        for i in range(50):
+            assert await store.record(an_exposure(f"a{i:02}")) is Receipt.RECORDED
+        await store.add_outcome(an_outcome("a49"))
+        own_postgres.stop("immediate")
+    own_postgres.start()
+
+    async with await open_postgres(own_postgres.dsn, limits=limits) as store:
+        assert len(await in_store(store, "exposures", 0)) == 50
+        assert await in_store(store, "outcomes", 0) == {"key-of-a49": 1}

@@ -12,19 +12,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.definition import State, moved, revised
+from experiments.definition import RECORDED_METRICS
 from experiments.errors import (
     AnswerUnknown,
     ExperimentError,
-    ExperimentUnknown,
     OutcomeConflict,
     OutcomeLate,
     OutcomeTaken,
-    RevisionConflict,
     UnitUnknown,
 )
 from experiments.events import OutcomeKind, Receipt
-from experiments.stores.event_store import EventStore, Observations, UnitObservations
+from experiments.stores.columns import Answers
+from experiments.stores.event_store import EventStore
 from tests.experiments.events import (
     WINDOW_MS,
     a_claim,
@@ -37,16 +36,20 @@ from tests.experiments.events import (
 OpenStore = Callable[[], Awaitable[EventStore]]
 
 
-async def observed(
-    store: EventStore, metric: str, experiment: str = "ways", **options: Any
-) -> Observations:
-    [found] = [each async for each in store.observations(experiment, metric, **options)]
+async def answered(store: EventStore, experiment: str = "ways") -> Answers:
+    [found] = [each async for each in store.answers(experiment)]
     return found
 
 
-async def units(store: EventStore, metric: str = "") -> UnitObservations:
-    [found] = [each async for each in store.units("ways", metric)]
-    return found
+async def sent(
+    store: EventStore, metric: str = "helpful", experiment: str = "ways"
+) -> list[tuple[str, bool, int, float]]:
+    """Unit, whether it is of the unit itself, time and value of the outcomes that count."""
+    rows: list[tuple[str, str, bool, int, float]] = []
+    async for piece in store.outcomes(experiment):
+        columns = (piece.metric, piece.unit, piece.of_unit, piece.time_ms, piece.value)
+        rows += zip(*(column.tolist() for column in columns), strict=True)
+    return [row[1:] for row in rows if row[0] == metric]
 
 
 async def test_what_is_recorded_is_there_for_another_gateway(open_store: OpenStore) -> None:
@@ -54,19 +57,21 @@ async def test_what_is_recorded_is_there_for_another_gateway(open_store: OpenSto
 
     assert await one.record(an_exposure()) is Receipt.RECORDED
 
-    found = await observed(other, "helpful")
-    assert found.answer_id.tolist() == ["a1"]
+    found = await answered(other)
+    assert found.unit.tolist() == ["u1"]
+    assert found.unit_kind.tolist() == ["user"]
     assert found.arm.tolist() == ["icl"]
     assert found.culture.tolist() == ["DEU"]
-    assert found.value_ms.tolist() == [-1]
-    assert np.isnan(found.value).all()
+    assert found.revision.tolist() == [1]
+    assert found.steered.tolist() == [True]
+    assert await sent(other) == []
 
 
 async def test_the_same_answer_is_recorded_once(store: EventStore) -> None:
     for _ in range(3):
         assert await store.record(an_exposure()) is Receipt.RECORDED
 
-    assert len(await observed(store, "helpful")) == 1
+    assert len(await answered(store)) == 1
 
 
 async def test_many_at_once_are_all_recorded(store: EventStore) -> None:
@@ -75,8 +80,9 @@ async def test_many_at_once_are_all_recorded(store: EventStore) -> None:
     receipts = await asyncio.gather(*map(store.record, exposures))
 
     assert set(receipts) == {Receipt.RECORDED}
-    found = await observed(store, "helpful")
-    assert found.answer_id.tolist() == [f"a{i:04}" for i in range(1000)]
+    found = await answered(store)
+    assert found.time_ms.tolist() == list(range(1000))
+    assert found.unit.tolist() == [f"u{i % 50}" for i in range(1000)]
     assert store.counts.n_recorded == 1000
     assert store.counts.n_dropped == {}
 
@@ -106,51 +112,50 @@ async def test_what_milieu_measures_is_a_metric(store: EventStore) -> None:
         "alignment": [0.5, math.nan],
         "fell_back": [1.0, 0.0],
     }
+    recorded = (await answered(store)).recorded
+    assert recorded.keys() == set(RECORDED_METRICS)
     for metric, expected in values.items():
-        found = await observed(store, metric)
-        np.testing.assert_array_equal(found.value, expected, err_msg=metric)
-        assert found.value_ms[0] == 1000
-    assert (await observed(store, "latency_ms")).fell_back.tolist() == [True, False]
+        np.testing.assert_array_equal(recorded[metric], expected, err_msg=metric)
 
 
 async def test_the_order_is_time_then_id_by_its_bytes(store: EventStore) -> None:
     for answer_id, time_ms in (("b", 2), ("a", 2), ("B", 2), ("z", 1), ("ä", 2), ("a-b", 2)):
-        await store.record(an_exposure(answer_id, time_ms=time_ms))
+        await store.record(an_exposure(answer_id, unit=answer_id, time_ms=time_ms))
 
-    found = await observed(store, "helpful")
-
-    assert found.answer_id.tolist() == ["z", "B", "a", "a-b", "b", "ä"]
+    assert (await answered(store)).unit.tolist() == ["z", "B", "a", "a-b", "b", "ä"]
 
 
-async def test_observations_come_in_pieces(store: EventStore) -> None:
+async def test_answers_come_in_pieces(store: EventStore) -> None:
     await asyncio.gather(*(store.record(an_exposure(f"a{i}", time_ms=i)) for i in range(7)))
 
-    pieces = [each async for each in store.observations("ways", "helpful", n_rows=3)]
+    pieces = [each async for each in store.answers("ways", n_rows=3)]
 
     assert [len(piece) for piece in pieces] == [3, 3, 1]
     assert np.concatenate([piece.time_ms for piece in pieces]).tolist() == list(range(7))
 
 
-async def test_an_experiment_without_answers_has_no_observations(store: EventStore) -> None:
-    assert [each async for each in store.observations("ways", "helpful")] == []
+async def test_an_experiment_without_answers_has_no_pieces(store: EventStore) -> None:
+    assert [each async for each in store.answers("ways")] == []
+    assert [each async for each in store.outcomes("ways")] == []
 
 
 async def test_experiments_are_kept_apart(store: EventStore) -> None:
     await store.record(an_exposure())
     await store.record(an_exposure(experiment="others", arm="plain"))
 
-    assert (await observed(store, "helpful")).arm.tolist() == ["icl"]
-    assert (await observed(store, "helpful", "others")).arm.tolist() == ["plain"]
+    assert (await answered(store)).arm.tolist() == ["icl"]
+    assert (await answered(store, "others")).arm.tolist() == ["plain"]
 
 
-async def test_overrides_are_left_out_unless_asked_for(store: EventStore) -> None:
+async def test_answers_of_overrides_say_so_and_have_no_outcomes(store: EventStore) -> None:
     await store.record(an_exposure("a1"))
     await store.record(an_exposure("a2", arm="adapter", overridden=True, time_ms=1001))
+    await store.add_outcome(an_outcome("a2"))
 
-    assert (await observed(store, "helpful")).answer_id.tolist() == ["a1"]
-    found = await observed(store, "helpful", with_overridden=True)
+    found = await answered(store)
     assert found.arm.tolist() == ["icl", "adapter"]
-    assert (await units(store)).n_answers.tolist() == [1]
+    assert found.overridden.tolist() == [False, True]
+    assert await sent(store) == []
 
 
 async def test_the_first_claim_of_a_unit_stands(open_store: OpenStore) -> None:
@@ -189,10 +194,11 @@ async def test_an_exposure_holds_the_arm_that_it_shows(store: EventStore) -> Non
 
 async def test_analysis_is_by_the_arm_that_was_assigned(store: EventStore) -> None:
     await store.settle(a_claim(arm="plain"))
-    await store.record(an_exposure(arm="icl", settled=False))
+    await store.record(an_exposure(arm="icl", settled=False, revision=2))
 
-    found = await observed(store, "helpful")
+    found = await answered(store)
     assert (found.arm.tolist(), found.answered_arm.tolist()) == (["plain"], ["icl"])
+    assert found.revision.tolist() == [1]
 
 
 async def test_an_override_is_no_assignment(store: EventStore) -> None:
@@ -208,10 +214,8 @@ async def test_an_outcome_stands_beside_its_answer(store: EventStore) -> None:
     receipt = await store.add_outcome(an_outcome("a2", number=0.0, comment="no\tgood"))
 
     assert (receipt.repeated, receipt.time_ms) == (False, 2000)
-    found = await observed(store, "helpful")
-    np.testing.assert_array_equal(found.value, [math.nan, 0.0])
-    assert found.value_ms.tolist() == [-1, 2000]
-    assert np.isnan((await observed(store, "rating")).value).all()
+    assert await sent(store) == [("u1", False, 2000, 0.0)]
+    assert await sent(store, "rating") == []
 
 
 async def test_the_same_key_and_outcome_give_the_same_receipt(open_store: OpenStore) -> None:
@@ -222,7 +226,7 @@ async def test_the_same_key_and_outcome_give_the_same_receipt(open_store: OpenSt
     again = await other.add_outcome(an_outcome(time_ms=2000 + 2 * WINDOW_MS))
 
     assert again == replace(first, repeated=True)
-    assert (await observed(one, "helpful")).value_ms.tolist() == [2000]
+    assert await sent(one) == [("u1", False, 2000, 1.0)]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +249,7 @@ async def test_a_second_outcome_is_refused_and_the_first_one_stays(
     with pytest.raises(error):
         await store.add_outcome(replace(an_outcome(), **again))
 
-    np.testing.assert_array_equal((await observed(store, "helpful")).value, [1.0, math.nan])
+    assert await sent(store) == [("u1", False, 2000, 1.0)]
 
 
 async def test_of_outcomes_at_once_one_is_taken(open_store: OpenStore) -> None:
@@ -284,62 +288,47 @@ async def test_an_answer_outside_experiments_can_have_outcomes(store: EventStore
     await store.record(an_exposure(experiment="", arm="", revision=0))
 
     assert not (await store.add_outcome(an_outcome())).repeated
-    assert (await observed(store, "helpful", "")).value.tolist() == [1.0]
+    assert await sent(store, experiment="") == [("u1", False, 2000, 1.0)]
 
 
 async def test_units_have_outcomes_of_their_own(store: EventStore) -> None:
-    for answer_id, unit, time_ms in (("a1", "u1", 5), ("a2", "u2", 3), ("a3", "u1", 9)):
-        await store.record(an_exposure(answer_id, unit=unit, time_ms=time_ms, culture=answer_id))
-    stayed = an_outcome(answer_id="", unit="u1", experiment="ways", metric="stayed", time_ms=10)
+    await store.record(an_exposure())
+    stayed = an_outcome(answer_id="", unit="u1", experiment="ways", metric="stayed")
 
     await store.add_outcome(stayed)
 
-    found = await units(store, "stayed")
-    assert found.unit.tolist() == ["u2", "u1"]
-    assert found.time_ms.tolist() == [3, 5]
-    assert found.culture.tolist() == ["a2", "a1"]
-    assert found.n_answers.tolist() == [1, 2]
-    np.testing.assert_array_equal(found.value, [math.nan, 1.0])
+    assert await sent(store, "stayed") == [("u1", True, 2000, 1.0)]
     with pytest.raises(UnitUnknown):
         await store.add_outcome(replace(stayed, unit="u3", key="another"))
 
 
-async def test_revisions_are_kept_in_their_order(open_store: OpenStore) -> None:
-    one, other = await open_store(), await open_store()
-    first = an_experiment(state=State.DRAFT, cultures=("DEU",), testers=("user:qa",))
-    second = revised(first, replace(first, salt="s"))
-    third = moved(second, State.RUNNING)
+async def test_outcomes_come_in_the_order_of_their_answers_and_then_of_units(
+    store: EventStore,
+) -> None:
+    for answer_id, unit, time_ms in (("b", "u1", 5), ("a", "u2", 5), ("c", "u3", 3)):
+        await store.record(an_exposure(answer_id, unit=unit, time_ms=time_ms))
+        await store.add_outcome(an_outcome(answer_id, time_ms=time_ms + 10))
+        own = an_outcome(answer_id="", unit=unit, experiment="ways", key=f"own {unit}")
+        await store.add_outcome(replace(own, time_ms=9))
 
-    for each in (first, first, second, third):
-        await one.save(each)
+    found = [(unit, of_unit) for unit, of_unit, _, _ in await sent(store)]
 
-    assert [each.experiment for each in await other.revisions("ways")] == [first, second, third]
-    assert [each.experiment for each in await other.experiments()] == [third]
-
-
-async def test_two_changes_at_once_are_not_both_kept(open_store: OpenStore) -> None:
-    one, other = await open_store(), await open_store()
-    first = an_experiment()
-    await one.save(first)
-    changes = [revised(first, replace(first, max_duration_s=days)) for days in (1.0, 2.0)]
-
-    found = await asyncio.gather(
-        one.save(changes[0]), other.save(changes[1]), return_exceptions=True
-    )
-
-    assert sorted(type(each).__name__ for each in found) == ["NoneType", "RevisionConflict"]
-    assert len(await one.revisions("ways")) == 2
+    assert found == [
+        ("u3", False),
+        ("u2", False),
+        ("u1", False),
+        ("u1", True),
+        ("u2", True),
+        ("u3", True),
+    ]
 
 
-async def test_a_revision_out_of_order_is_refused(store: EventStore) -> None:
-    with pytest.raises(RevisionConflict, match="found revision 3, expected 1"):
-        await store.save(replace(an_experiment(), revision=3))
+async def test_a_comment_alone_is_no_value(store: EventStore) -> None:
+    await store.record(an_exposure())
+    comment = an_outcome(kind=OutcomeKind.COMMENT, number=None, comment="nice")
+    await store.add_outcome(comment)
 
-
-async def test_an_unknown_experiment_is_named(store: EventStore) -> None:
-    await store.save(an_experiment(name="other"))
-    with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
-        await store.revisions("ways")
+    assert await sent(store) == []
 
 
 async def test_only_texts_with_consent_are_read(store: EventStore) -> None:
@@ -365,7 +354,7 @@ async def test_a_unit_is_forgotten_whole(store: EventStore) -> None:
     forgotten = await store.forget_unit("u1")
 
     assert forgotten == (2, 3, 2, 1)
-    assert (await observed(store, "helpful")).unit.tolist() == ["u2"]
+    assert (await answered(store)).unit.tolist() == ["u2"]
     assert [text.unit async for text in store.texts()] == ["u2"]
     for table in ("exposures", "assignments", "outcomes", "texts"):
         rows = [row async for piece in store.rows(table) for row in piece]
@@ -393,4 +382,4 @@ async def test_what_is_old_is_forgotten_but_for_the_arms_of_running_experiments(
 
     assert [text.answer_id async for text in store.texts()] == ["a3"]
     assert await store.settle(a_claim("a1", arm="plain")) == "icl"
-    assert (await observed(store, "helpful", "over")).value.tolist() == [1.0]
+    assert await sent(store, experiment="over") == [("a3", False, 3001, 1.0)]

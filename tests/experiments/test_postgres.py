@@ -11,12 +11,13 @@ from experiments.errors import StoreUnavailable
 from experiments.events import Receipt
 from experiments.stores.event_store import open_postgres
 from experiments.stores.group_commit import DropReason
+from tests.experiments.conftest import LIMITS
 from tests.experiments.events import an_exposure
 from tests.experiments.postgres_server import PostgresServer
 
 
 async def test_gateways_that_start_together_make_one_schema(postgres: PostgresServer) -> None:
-    opening = (open_postgres(postgres.dsn, schema='odd "name') for _ in range(5))
+    opening = (open_postgres(postgres.dsn, schema='odd "name', limits=LIMITS) for _ in range(5))
     stores = await asyncio.gather(*opening)
     receipts = await asyncio.gather(*(store.record(an_exposure()) for store in stores))
     rows = [row async for piece in stores[0].rows("exposures") for row in piece]
@@ -37,7 +38,7 @@ async def test_a_row_that_is_not_taken_is_dropped_and_not_quoted(
     postgres: PostgresServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="experiments")
-    async with await open_postgres(postgres.dsn, schema="refusing") as store:
+    async with await open_postgres(postgres.dsn, schema="refusing", limits=LIMITS) as store:
         bad = an_exposure("bad", model="something private\x00")
         found = tuple(await asyncio.gather(store.record(bad), store.record(an_exposure("good"))))
         assert found == (Receipt.DROPPED, Receipt.RECORDED)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from experiments.errors import StoreOutdated, StoreRefused, StoreUnavailable
 from experiments.events import Receipt
+from experiments.stores import scripts
 from experiments.stores import sqlite as sqlite_store
 from experiments.stores.database import Recorded, Script, Step
 from experiments.stores.event_store import open_sqlite
 from experiments.stores.group_commit import StoreLimits
 from experiments.stores.sqlite import SqliteDatabase
-from tests.experiments.events import a_text, an_exposure, an_outcome
+from tests.experiments.conftest import LIMITS
+from tests.experiments.events import a_claim, a_text, an_exposure, an_outcome
 
 
 async def test_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -44,7 +48,7 @@ async def test_the_file_of_a_newer_milieu_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE schema_version SET version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreOutdated, match="found schema version 99, expected 1 or older"):
+    with pytest.raises(StoreOutdated, match="found schema version 99, expected 2 or older"):
         await open_sqlite(path)
 
 
@@ -62,9 +66,40 @@ async def test_what_is_deleted_is_not_left_in_the_files(tmp_path: Path) -> None:
     assert b"someone" not in left.lower()
 
 
-async def test_without_a_sync_it_is_the_same_store(tmp_path: Path) -> None:
-    async with await open_sqlite(tmp_path / "events.db", is_synced=False) as store:
+async def test_with_a_sync_it_is_the_same_store(tmp_path: Path) -> None:
+    async with await open_sqlite(tmp_path / "events.db", sync=True, limits=LIMITS) as store:
         assert await store.record(an_exposure()) is Receipt.RECORDED
+
+
+class Noting(sqlite3.Connection):
+    """Notes of each commit whether it waits for the disk."""
+
+    def execute(self, statement: str, *args: Any) -> sqlite3.Cursor:
+        if statement == "COMMIT":
+            [mode] = super().execute("PRAGMA synchronous").fetchone()
+            self.modes = [*getattr(self, "modes", []), mode]
+        return super().execute(statement, *args)
+
+
+@pytest.mark.parametrize(("sync", "expected"), [(False, [1, 1, 2, 1]), (True, [2, 2, 2, 2])])
+async def test_only_exposures_and_claims_need_not_wait_for_the_disk(
+    tmp_path: Path, sync: bool, expected: list[int]
+) -> None:
+    path = tmp_path / "events.db"
+    await (await open_sqlite(path)).close()
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, factory=Noting
+    )
+    database = SqliteDatabase(path, connection, ThreadPoolExecutor(1), sync=sync)
+
+    await database.write_exposures([Recorded(an_exposure())])
+    await database.settle_claims([a_claim()])
+    await database.run(lambda: scripts.add_outcome(an_outcome()))
+    await database.write_exposures([Recorded(an_exposure("a2"))])
+
+    # 2 is FULL and 1 is NORMAL.
+    assert connection.modes == expected
+    await database.close()
 
 
 async def test_a_long_log_is_brought_into_the_file(
@@ -72,7 +107,7 @@ async def test_a_long_log_is_brought_into_the_file(
 ) -> None:
     path = tmp_path / "events.db"
     n_commits = 2 * sqlite_store.TIDY_EVERY
-    async with await open_sqlite(path, is_synced=False) as store:
+    async with await open_sqlite(path, limits=LIMITS) as store:
         for i in range(n_commits):
             text = a_text(f"a{i}", request="x" * 30_000)
             assert await store.record(an_exposure(f"a{i}"), text) is Receipt.RECORDED

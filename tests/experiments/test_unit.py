@@ -33,6 +33,12 @@ def test_another_kind_or_secret_gives_another_hash() -> None:
     assert hasher.hash(user) != UnitHasher(SECRET + b"!").hash(user)
 
 
+def test_the_fingerprint_is_that_of_the_secret() -> None:
+    # printf 'fingerprint of the secret' | openssl dgst -sha256 -hmac 0123456789abcdef
+    assert UnitHasher(SECRET).fingerprint == "a446263ebe57796e"
+    assert UnitHasher(SECRET + b"!").fingerprint != UnitHasher(SECRET).fingerprint
+
+
 def test_a_unit_does_not_show_its_name() -> None:
     assert "alice" not in repr(Unit(UnitKind.USER, "alice"))
 

@@ -1,0 +1,292 @@
+"""The experiments of a store, as a service keeps them at hand and as they are changed.
+
+The store is the truth: every change goes there first, and what is running is read from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from experiments.definition import Experiment, State, check_layers, moved, revised
+from experiments.definition_file import experiment_fields, parse_experiment
+from experiments.errors import (
+    DefinitionInvalid,
+    ExperimentTaken,
+    ExperimentUnknown,
+    MetricNotSent,
+    RevisionConflict,
+    StoreUnavailable,
+)
+from experiments.stores.event_store import EventStore
+from experiments.stores.scripts import StoredRevision
+
+logger = logging.getLogger(__name__)
+
+SENT_WITHIN_S = 30 * 86_400.0
+N_SHOWN = 10
+# How long to wait for another gateway to take back a start that crossed this one.
+CROSSED_S = (0.1, 0.2, 0.4, 0.8)
+
+
+class ExperimentBook:
+    """Defines, changes, starts and ends experiments, and knows those that are running."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        cultures: Collection[str],
+        models: Collection[str] | None = None,
+        refresh_s: float = 1.0,
+    ) -> None:
+        """Take the store; nothing is read before `refresh` or `watch`.
+
+        Args:
+            store: where experiments are.
+            cultures: alpha-3 codes of the covered cultures, which definitions may name.
+            models: base models that arms may name; None for any.
+            refresh_s: seconds between two readings of `watch`.
+        """
+        self._store, self._cultures, self._models = store, cultures, models
+        self._refresh_s = refresh_s
+        self._running: tuple[Experiment, ...] = ()
+        # Else an older reading that took longer could replace a newer one.
+        self._reading = asyncio.Lock()
+
+    @property
+    def running(self) -> tuple[Experiment, ...]:
+        """The running experiments as last read, the one that started first at the front."""
+        return self._running
+
+    def named(self, name: str) -> Experiment:
+        """Return the running experiment of that name, as last read.
+
+        Raises:
+            ExperimentUnknown: none of that name is running.
+        """
+        for experiment in self._running:
+            if experiment.name == name:
+                return experiment
+        raise ExperimentUnknown(name, [experiment.name for experiment in self._running])
+
+    async def refresh(self) -> None:
+        """Read now which experiments are running.
+
+        Raises:
+            StoreUnavailable: the store does not answer; what was known stays.
+        """
+        async with self._reading:
+            self._running = await self._store.running()
+
+    async def watch(self) -> None:
+        """Refresh every `refresh_s`, until cancelled; without an answer what was known stays."""
+        is_behind = False
+        while True:
+            try:
+                await self.refresh()
+            # Whatever it is, a service that went on with old experiments unsaid would be worse.
+            except Exception as exc:
+                if not is_behind:
+                    fields = {"reason": f"{type(exc).__name__}: {exc}"}
+                    logger.warning("experiments_not_refreshed", extra={"fields": fields})
+                is_behind = True
+            else:
+                if is_behind:
+                    logger.warning("experiments_refreshed_again")
+                is_behind = False
+            await asyncio.sleep(self._refresh_s)
+
+    async def all(self) -> tuple[StoredRevision, ...]:
+        """Return the latest revision of every experiment, the first created first.
+
+        Raises:
+            StoreUnavailable: the store does not answer.
+        """
+        return await self._store.experiments()
+
+    async def revisions(self, name: str) -> tuple[StoredRevision, ...]:
+        """Return all revisions of an experiment, oldest first.
+
+        Raises:
+            ExperimentUnknown: there is none of that name.
+            StoreUnavailable: the store does not answer.
+        """
+        return await self._store.revisions(name)
+
+    async def define(self, experiment: Experiment) -> Experiment:
+        """Save an experiment as a draft and return it; the same one twice is saved once.
+
+        Raises:
+            DefinitionInvalid: it names a culture or a model that is not there.
+            ExperimentTaken: there is another one of that name, or this one went on since.
+            StoreUnavailable: the store does not answer.
+        """
+        draft = replace(experiment, state=State.DRAFT, revision=1, decision="")
+        self._check_names(draft)
+        try:
+            return await self._saved(draft)
+        except RevisionConflict as exc:
+            raise ExperimentTaken(draft.name) from exc
+
+    async def revise(self, wanted: Experiment, *, base: int | None = None) -> Experiment:
+        """Save `wanted` as the next revision of the experiment of its name, and return that.
+
+        State and decision stay. Without any change, the latest revision is returned. `base` is the
+        revision that `wanted` was made from; None for whichever is the latest.
+
+        Raises:
+            ExperimentUnknown: there is none of that name.
+            DefinitionInvalid: it names a culture or a model that is not there.
+            ChangeRefused: the state does not allow one of the changes.
+            RevisionConflict: somebody else changed it since `base`, or at the same time.
+            StoreUnavailable: the store does not answer.
+        """
+        latest = await self._latest(wanted.name)
+        if base is not None and base != latest.revision:
+            raise RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
+        kept = replace(
+            wanted, state=latest.state, decision=latest.decision, revision=latest.revision
+        )
+        if kept == latest:
+            return latest
+        new = revised(latest, kept)
+        self._check_names(new)
+        return await self._saved(new)
+
+    async def start(self, name: str, *, allow_unsent: bool = False) -> Experiment:
+        """Let an experiment run, and return its revision.
+
+        A metric that no outcome carried in the last 30 days is refused unless `allow_unsent`: a
+        typing error in its name would otherwise show after weeks. Outcomes of answers outside of
+        experiments count, so what sends them can be built first.
+
+        Raises:
+            ExperimentUnknown: there is none of that name.
+            TransitionRefused: it is no draft.
+            LayerOverlap: a running one has some of the buckets. Where both started at the same
+                time, this one is stopped again.
+            MetricNotSent: nobody sends one of its metrics.
+            RevisionConflict: somebody else changed it at the same time.
+            StoreUnavailable: the store does not answer.
+        """
+        started = moved(await self._latest(name), State.RUNNING)
+        running = await self._store.running()
+        for other in running:
+            check_layers((other, started))
+        if not allow_unsent:
+            await self._check_sent(started)
+        started = await self._saved(started)
+        await self._make_way(started)
+        return started
+
+    async def stop(self, name: str) -> Experiment:
+        """End a running experiment, and return its revision.
+
+        Raises:
+            ExperimentUnknown: there is none of that name.
+            TransitionRefused: it is not running.
+            RevisionConflict: somebody else changed it at the same time.
+            StoreUnavailable: the store does not answer.
+        """
+        return await self._saved(moved(await self._latest(name), State.STOPPED))
+
+    async def decide(self, name: str, decision: str) -> Experiment:
+        """Keep what came of a stopped experiment, and return its revision.
+
+        Raises:
+            ExperimentUnknown: there is none of that name.
+            DefinitionInvalid: the decision has no words, or more than 4,000 characters.
+            TransitionRefused: it is not stopped.
+            RevisionConflict: somebody else changed it at the same time.
+            StoreUnavailable: the store does not answer.
+        """
+        if not decision.strip():
+            raise DefinitionInvalid(
+                _place(name), field="decision", found="nothing", expected="what came of it"
+            )
+        latest = await self._latest(name)
+        return await self._saved(moved(latest, State.DECIDED, decision=decision.strip()))
+
+    async def _latest(self, name: str) -> Experiment:
+        return (await self._store.revisions(name))[-1].experiment
+
+    async def _saved(self, experiment: Experiment) -> Experiment:
+        # What does not fit the format would be refused whenever the store is read.
+        kept = parse_experiment(experiment_fields(experiment), _place(experiment.name))
+        await self._store.save(kept)
+        # The change is kept, and an error would say that it is not; `watch` reads it soon.
+        with suppress(StoreUnavailable):
+            await self.refresh()
+        return kept
+
+    async def _check_sent(self, experiment: Experiment) -> None:
+        carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
+        if not carried:
+            return
+        since_ms = round((time.time() - SENT_WITHIN_S) * 1000)
+        sent = await self._store.metrics_sent(since_ms=since_ms)
+        for metric in carried:
+            if not sent.get(metric):
+                raise MetricNotSent(experiment.name, metric, sorted(sent))
+
+    async def _make_way(self, started: Experiment) -> None:
+        """Stop `started` again if another gateway started one in its buckets at the same time.
+
+        Both have checked before either was saved. Whoever saved last sees the other here, so two
+        never stay. The earlier one by the clock waits for the other to be taken back; it stops too
+        where that does not happen, because clocks of gateways may differ, and the other one may
+        have looked before there was anything to see.
+        """
+        for wait_s in (*CROSSED_S, None):
+            running = await self._store.running()
+            rival = _rival(running, started)
+            if rival is None:
+                return
+            names = [experiment.name for experiment in running]
+            came_first = names.index(rival.name) < names.index(started.name)
+            if came_first or wait_s is None:
+                await self.stop(started.name)
+                check_layers((rival, started))
+            else:
+                await asyncio.sleep(wait_s)
+
+    def _check_names(self, experiment: Experiment) -> None:
+        place = _place(experiment.name)
+        strange = [code for code in experiment.cultures if code not in self._cultures]
+        if strange:
+            expected = f"covered cultures: {_some(sorted(self._cultures))}"
+            raise DefinitionInvalid(
+                place, field="cultures", found=_some(strange), expected=expected
+            )
+        if self._models is None:
+            return
+        for arm in experiment.arms:
+            if arm.model and arm.model not in self._models:
+                expected = f"no model, for that of the service, or one of: {_some(self._models)}"
+                field = f"arms.{arm.name}.model"
+                raise DefinitionInvalid(
+                    place, field=field, found=f"'{arm.model}'", expected=expected
+                )
+
+
+def _rival(running: Sequence[Experiment], started: Experiment) -> Experiment | None:
+    """Return the first of `running` that wants units of `started`, if that is running itself."""
+    others = [each for each in running if each.name != started.name]
+    if len(others) == len(running):
+        return None
+    return next((each for each in others if each.layer.overlaps(started.layer)), None)
+
+
+def _place(name: str) -> str:
+    return f"experiment '{name}'"
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    more = ", …" if len(shown) > N_SHOWN else ""
+    return (", ".join(shown[:N_SHOWN]) or "none") + more

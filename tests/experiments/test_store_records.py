@@ -1,0 +1,187 @@
+"""What a store keeps beside events, on both databases: revisions, attachments, the secret."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+
+from experiments.definition import State, moved, revised
+from experiments.definition_file import experiment_fields
+from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
+from experiments.stores.event_store import EventStore
+from experiments.stores.schema import MIGRATIONS, SCHEMA_VERSION, SET_VERSION, for_postgres, insert
+from experiments.unit import UnitHasher
+from tests.experiments.conftest import opened
+from tests.experiments.events import an_experiment, an_exposure, an_outcome
+
+OpenStore = Callable[[], Awaitable[EventStore]]
+
+
+async def test_revisions_are_kept_in_their_order(open_store: OpenStore) -> None:
+    one, other = await open_store(), await open_store()
+    first = an_experiment(state=State.DRAFT, cultures=("DEU",), testers=("user:qa",))
+    second = revised(first, replace(first, salt="s"))
+    third = moved(second, State.RUNNING)
+
+    for each in (first, first, second, third):
+        await one.save(each)
+
+    assert [each.experiment for each in await other.revisions("ways")] == [first, second, third]
+    assert [each.experiment for each in await other.experiments()] == [third]
+
+
+async def test_two_changes_at_once_are_not_both_kept(open_store: OpenStore) -> None:
+    one, other = await open_store(), await open_store()
+    first = an_experiment()
+    await one.save(first)
+    changes = [revised(first, replace(first, max_duration_s=days)) for days in (1.0, 2.0)]
+
+    found = await asyncio.gather(
+        one.save(changes[0]), other.save(changes[1]), return_exceptions=True
+    )
+
+    assert sorted(type(each).__name__ for each in found) == ["NoneType", "RevisionConflict"]
+    assert len(await one.revisions("ways")) == 2
+
+
+async def test_a_revision_out_of_order_is_refused(store: EventStore) -> None:
+    with pytest.raises(RevisionConflict, match="found revision 3, expected 1"):
+        await store.save(replace(an_experiment(), revision=3))
+
+
+async def test_an_unknown_experiment_is_named(store: EventStore) -> None:
+    await store.save(an_experiment(name="other"))
+    with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
+        await store.revisions("ways")
+
+
+async def test_only_running_experiments_run_and_the_first_started_is_first(
+    store: EventStore,
+) -> None:
+    drafts = [an_experiment(name=name, state=State.DRAFT) for name in ("a", "b", "c", "d")]
+    for draft in drafts:
+        await store.save(draft)
+    a, b, c, _ = [moved(draft, State.RUNNING) for draft in drafts]
+    for each in (c, a, b):
+        await store.save(each)
+        # Started at another millisecond.
+        await asyncio.sleep(0.002)
+    changed = replace(c, revision=3, traffic_share=1.0, testers=("user:qa",))
+    await store.save(changed)
+    await store.save(moved(b, State.STOPPED))
+
+    assert await store.running() == (changed, a)
+
+
+async def test_nothing_runs_in_a_new_store(store: EventStore) -> None:
+    assert await store.running() == ()
+
+
+async def test_an_answer_names_the_experiments_it_was_in(store: EventStore) -> None:
+    for experiment in ("ways", "others"):
+        await store.record(an_exposure("a1", experiment=experiment))
+    await store.record(an_exposure("a2", experiment="", arm="", revision=0))
+
+    assert await store.answered_in("a1") == ("others", "ways")
+    assert await store.answered_in("a2") == ("",)
+    assert await store.answered_in("a3") == ()
+
+
+async def test_outcomes_are_counted_by_metric_since_a_time(store: EventStore) -> None:
+    for n, (metric, time_ms) in enumerate((("helpful", 1999), ("stars", 2000), ("stars", 2001))):
+        await store.record(an_exposure(f"a{n}"))
+        await store.add_outcome(an_outcome(f"a{n}", metric=metric, time_ms=time_ms))
+
+    assert await store.metrics_sent(since_ms=0) == {"helpful": 1, "stars": 2}
+    assert await store.metrics_sent(since_ms=2000) == {"stars": 2}
+    assert await store.metrics_sent(since_ms=3000) == {}
+
+
+async def test_what_is_attached_replaces_what_was_of_its_kind(open_store: OpenStore) -> None:
+    one, other = await open_store(), await open_store()
+    for kind, content in (("plan", "{}"), ("replay", "[1]"), ("plan", '{"n": "ü"}')):
+        await one.attach("ways", kind, content)
+    await one.attach("others", "plan", "[]")
+
+    assert await other.attachments("ways") == {"plan": '{"n": "ü"}', "replay": "[1]"}
+    assert await other.attachments("none") == {}
+
+
+async def test_the_first_secret_of_a_store_stays(open_store: OpenStore) -> None:
+    one, other = await open_store(), await open_store()
+    first, second = (UnitHasher(secret * 16).fingerprint for secret in (b"a", b"b"))
+
+    for store in (one, other, one):
+        await store.check_secret(first)
+
+    with pytest.raises(SecretChanged, match=rf"found the secret of fingerprint {second}, expected"):
+        await other.check_secret(second)
+    await one.check_secret(first)
+
+
+async def test_of_two_secrets_at_once_one_is_refused(open_store: OpenStore) -> None:
+    stores = [await open_store() for _ in range(2)]
+
+    found = await asyncio.gather(
+        *(store.check_secret(f"{n:016x}") for n, store in enumerate(stores)),
+        return_exceptions=True,
+    )
+
+    assert sorted(type(each).__name__ for each in found) == ["NoneType", "SecretChanged"]
+
+
+async def _make_first_version(place: str, definition: str) -> None:
+    """A store as version 1 made it, with one experiment."""
+    statements = [*MIGRATIONS[0], insert("experiments"), SET_VERSION]
+    row = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
+    values = dict(zip(statements[-2:], (row, (1,)), strict=True))
+    if not place.startswith("postgresql:"):
+        connection = sqlite3.connect(place)
+        for statement in statements:
+            connection.execute(statement, values.get(statement, ()))
+        connection.commit()
+        connection.close()
+        return
+    import asyncpg
+
+    dsn, _, schema = place.partition("#")
+    server = await asyncpg.connect(dsn, server_settings={"search_path": schema})
+    await server.execute(f"CREATE SCHEMA {schema}")
+    for statement in statements:
+        await server.execute(for_postgres(statement), *values.get(statement, ()))
+    await server.close()
+
+
+async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
+    experiment = an_experiment()
+    fields = experiment_fields(experiment)
+    del fields["unit_value"]
+    await _make_first_version(place, json.dumps(fields))
+
+    for _ in range(2):
+        async with await opened(place) as store:
+            assert await store.running() == (experiment,)
+            await store.attach("ways", "plan", "{}")
+            await store.check_secret("0" * 16)
+            [[version]] = await _versions(place)
+            assert version == SCHEMA_VERSION
+
+
+async def _versions(place: str) -> list[tuple[int]]:
+    if not place.startswith("postgresql:"):
+        connection = sqlite3.connect(place)
+        found = connection.execute("SELECT version FROM schema_version").fetchall()
+        connection.close()
+        return found
+    import asyncpg
+
+    dsn, _, schema = place.partition("#")
+    server = await asyncpg.connect(dsn, server_settings={"search_path": schema})
+    found = [tuple(row) for row in await server.fetch("SELECT version FROM schema_version")]
+    await server.close()
+    return found
