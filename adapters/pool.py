@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from adapters.errors import AdaptersOff
+from adapters.errors import AdapterError, AdaptersOff, LoraServerSilent
 from adapters.live import LiveAdapters
 from survey_data.cultures import Culture
 
@@ -46,11 +46,14 @@ class WeightsPool:
         self.live = live
 
     @asynccontextmanager
-    async def lease(self, culture: Culture | None, wanted: str) -> AsyncIterator[Leased]:
+    async def lease(
+        self, culture: Culture | None, wanted: str, *, can_miss: bool = False
+    ) -> AsyncIterator[Leased]:
         """Hold the weights for `culture` for the time of the block; None is a request without one.
 
         `wanted` is `none`, `auto` for the adapter that is active for the culture, or the name of
-        one. With `auto` there may be none, and `missing` says why.
+        one. With `auto` there may be none, and `missing` says why; with a name too if it
+        `can_miss`, as where not the client named it.
 
         Raises:
             AdaptersOff: an adapter is named, and the servers take none.
@@ -63,10 +66,18 @@ class WeightsPool:
         if wanted == NO_ADAPTER:
             yield Leased(base)
         elif wanted != ACTIVE_ADAPTER:
-            if self.live is None:
-                raise AdaptersOff
-            async with self.live.named(wanted, culture) as version:
-                yield Leased(self._on(version))
+            async with AsyncExitStack() as held:
+                try:
+                    version = await held.enter_async_context(self._named(wanted, culture))
+                except LoraServerSilent:
+                    raise
+                except AdapterError as exc:
+                    if not can_miss:
+                        raise
+                    leased = Leased(base, missing=str(exc))
+                else:
+                    leased = Leased(self._on(version))
+                yield leased
         elif culture is None or self.live is None:
             why = "no culture was asked for" if culture is None else "the servers take no adapters"
             yield Leased(base, missing=why)
@@ -77,6 +88,11 @@ class WeightsPool:
                     yield Leased(base, missing=missing)
                 else:
                     yield Leased(self._on(found), notes=reasons)
+
+    def _named(self, wanted: str, culture: Culture | None) -> AbstractAsyncContextManager[str]:
+        if self.live is None:
+            raise AdaptersOff
+        return self.live.named(wanted, culture)
 
     def _on(self, version_name: str) -> ServedWeights:
         return ServedWeights(version_name, version_name, self.base_model)

@@ -48,7 +48,7 @@ def administer_service(
 
     Raises:
         AdminKeyMissing: there is no such key.
-        AdminKeyInvalid: the file of the data folder is none.
+        SecretFileInvalid: the file of the data folder is none.
         ServiceUnreachable: nothing listens there.
         ServiceRefused: it answered with a problem.
     """

@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.errors import FieldUnsupported
-from app.schemas import MAX_NEW_TOKENS, AdapterText, CultureText
+from app.plan import ArmRequest, Asker, ChatTurn, Plan
+from app.schemas import (
+    CONSENT,
+    MAX_NEW_TOKENS,
+    MAX_UNIT_CHARS,
+    AdapterText,
+    ArmText,
+    CultureText,
+)
 from app.settings import MAX_K
 from app.vllm_wire import MAX_CHOICES, ChatRequest
 from experiments.arm import ArmMethod
@@ -87,7 +95,7 @@ class StreamOptions(BaseModel):
 
 
 class ChatBody(BaseModel):
-    """OpenAI's fields that Milieu serves, and Milieu's own: `culture` to `evidence`."""
+    """OpenAI's fields that Milieu serves, and Milieu's own: `culture` to `consent`."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -107,7 +115,7 @@ class ChatBody(BaseModel):
     top_logprobs: int | None = Field(None, ge=0, le=20)
     n: int | None = Field(1, ge=1, le=MAX_CHOICES)
     response_format: dict[str, Any] | None = None
-    user: str | None = Field(None, max_length=200)
+    user: str | None = Field(None, max_length=MAX_UNIT_CHARS)
 
     culture: CultureText | None = None
     method: ArmMethod | None = None
@@ -116,6 +124,9 @@ class ChatBody(BaseModel):
     retriever: SelectorName | None = None
     adapter: AdapterText | None = None
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
+    session: str = Field("", max_length=MAX_UNIT_CHARS, description="For experiments.")
+    arm: ArmText = ""
+    consent: bool = Field(False, description=CONSENT)
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -145,10 +156,20 @@ class ChatBody(BaseModel):
         """How long the reply may be, under the newer or the older name."""
         return self.max_completion_tokens or self.max_tokens
 
-    @property
-    def unit(self) -> str:
-        """Who is replied to, for experiments; empty where the request does not say."""
-        return self.user or ""
+    def turn(self, culture: str | None) -> ChatTurn:
+        """Return what the pipeline is asked."""
+        return ChatTurn(
+            messages=self.plain_messages(),
+            culture=culture,
+            arm=ArmRequest(
+                self.method, self.k, self.exemplar_style, self.retriever, adapter=self.adapter
+            ),
+            asker=Asker(self.user or "", self.session, self.arm, self.consent),
+            seed=self.seed or 0,
+            max_tokens=self.n_reply_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
 
     def plain_messages(self) -> tuple[Message, ...]:
         """Return the messages as the pipeline has them; a developer's is a system message."""
@@ -157,15 +178,19 @@ class ChatBody(BaseModel):
             for message in self.messages
         )
 
-    def upstream(self, model: str, messages: tuple[Message, ...]) -> ChatRequest:
-        """Return the request to vLLM: `messages`, and the fields that may go there."""
+    def upstream(self, plan: Plan, messages: tuple[Message, ...]) -> ChatRequest:
+        """Return the request to vLLM: `messages`, and the fields that may go there.
+
+        What an experiment's arm says of the decoding goes before what the client says.
+        """
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        decoding = plan.choice.decoding
         return ChatRequest(
-            model=model,
+            model=plan.weights.model,
             messages=messages,
-            max_tokens=self.n_reply_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
+            max_tokens=decoding.max_tokens or self.n_reply_tokens,
+            temperature=self.temperature if decoding.temperature is None else decoding.temperature,
+            top_p=self.top_p if decoding.top_p is None else decoding.top_p,
             seed=self.seed,
             stop=stop,
             presence_penalty=self.presence_penalty,

@@ -11,6 +11,7 @@ from app.cli_adapters import adapters
 from app.cli_culturespa import culturespa
 from app.cli_errors import explained, notes
 from app.cli_evaluate import evaluate
+from app.cli_experiments import experiments
 from app.cli_packs import packs
 from app.settings import read_settings
 
@@ -67,6 +68,7 @@ def ask(
     option: Annotated[list[str] | None, typer.Option("--option", "-o")] = None,
     method: Annotated[str | None, typer.Option(help="plain, icl, adapter+icl, …")] = None,
     adapter: Annotated[str | None, typer.Option(help="auto, none, or the name of one.")] = None,
+    user: Annotated[str | None, typer.Option(help="Who is answered, for experiments.")] = None,
     k: Annotated[int | None, typer.Option("--k", help="Exemplars to show.")] = None,
     url: Annotated[str | None, typer.Option(help="The running service.")] = None,
     as_json: AsJson = False,
@@ -81,7 +83,7 @@ def ask(
         settings = read_settings()
         body: dict[str, object] = {"question": question, "culture": culture}
         body |= {"options": option or []}
-        given = {"method": method, "adapter": adapter, "k": k}
+        given = {"method": method, "adapter": adapter, "k": k, "user": user}
         body |= {name: value for name, value in given.items() if value is not None}
         reply = ask_service(settings, body, url=url)
         cli_tables.print_answer(reply, as_json=as_json)
@@ -128,6 +130,7 @@ def index() -> None:
 cli.add_typer(packs, name="packs")
 cli.add_typer(adapters, name="adapters")
 cli.add_typer(culturespa, name="culturespa")
+cli.add_typer(experiments, name="experiments")
 cli.command()(evaluate)
 
 

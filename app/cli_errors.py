@@ -13,6 +13,7 @@ from app.errors import AppError
 from app.settings import Settings, read_settings
 from app.telemetry import configure_logging
 from evaluation.errors import EvaluationError
+from experiments.errors import ExperimentError
 from mini_model.weights import WeightsInvalid
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
@@ -23,6 +24,7 @@ KNOWN = (
     SurveyDataError,
     RetrievalError,
     EvaluationError,
+    ExperimentError,
     WeightsInvalid,
     # A file or folder that a command was given; the message names it.
     OSError,

@@ -34,6 +34,9 @@ def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
         out.print(table)
     by = "" if reply["adapter"] is None else f", by {reply['adapter']}"
     out.print(f"Method: {reply['method']}{by}", highlight=False)
+    if reply["experiment"] is not None:
+        where = reply["experiment"]
+        out.print(f"Experiment: {where['name']}, arm {where['arm']}", highlight=False)
     for fallback in reply["fallbacks"]:
         out.print(f"Not {fallback['method']}: {fallback['because']}", style="yellow")
     if not reply["steered"]:

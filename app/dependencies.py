@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.live_experiments import LiveExperiments
 from app.pipeline import Pipeline
 from app.resources import Resources
+from experiments.errors import ExperimentsOff
 
 
 # Async, though they await nothing: FastAPI would run them in a thread of its own each.
@@ -20,5 +22,13 @@ async def _pipeline(request: Request) -> Pipeline:
     return (await _resources(request)).pipeline
 
 
+async def _experiments(request: Request) -> LiveExperiments:
+    found = (await _resources(request)).experiments
+    if found is None:
+        raise ExperimentsOff
+    return found
+
+
 ResourcesDep = Annotated[Resources, Depends(_resources)]
 PipelineDep = Annotated[Pipeline, Depends(_pipeline)]
+ExperimentsDep = Annotated[LiveExperiments, Depends(_experiments)]

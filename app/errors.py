@@ -239,13 +239,22 @@ class RetrievalBusy(AppError):
         super().__init__(f"{n_waiting} requests are looking for evidence already. Try again soon.")
 
 
-class AdminKeyInvalid(AppError):
-    """The file of the admin key is not as Milieu makes it."""
+class SecretFileInvalid(AppError):
+    """The file of a secret is not as Milieu makes it."""
 
-    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+    def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
+        super().__init__(f"{file}: found {found}, expected {expected}. {remedy}")
+        self.file = file
+
+
+class SecretNotKept(AppError):
+    """There is no place for the secret that units are hashed with."""
+
+    def __init__(self, file: Path, reason: str) -> None:
         super().__init__(
-            f"{file}: found {found}, expected {expected}. Delete it, and a new key is made when "
-            "the service starts."
+            f"{file}: found {reason}, expected a file that can be made and read. Set "
+            "MILIEU_DATA_FOLDER to a folder that can be written, or "
+            "MILIEU_EXPERIMENTS__UNIT_SECRET; without experiments, MILIEU_EXPERIMENTS__STORE=none."
         )
         self.file = file
 

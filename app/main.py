@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
 from app import problems
 from app.middleware import BodyReader, KeyCheck, RequestContext
 from app.resources import Resources, open_resources
-from app.routers import adapters, answer, chat, cultures, exemplars, operations
+from app.routers import (
+    adapters,
+    answer,
+    chat,
+    cultures,
+    exemplars,
+    experiments,
+    feedback,
+    operations,
+)
 from app.settings import Settings
 from app.telemetry import Metrics
 
@@ -19,9 +29,10 @@ DESCRIPTION = (
     "that it showed to the model."
 )
 Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
+open_service: Opener = partial(open_resources, is_service=True)
 
 
-def create_app(settings: Settings, *, opener: Opener = open_resources) -> FastAPI:
+def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     """Return the service; `opener` opens what it stands on, when the server starts."""
     metrics = Metrics()
 
@@ -33,7 +44,7 @@ def create_app(settings: Settings, *, opener: Opener = open_resources) -> FastAP
 
     app = FastAPI(title="Milieu", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
     problems.install(app)
-    for module in (answer, chat, cultures, exemplars, adapters, operations):
+    for module in (answer, chat, cultures, exemplars, feedback, adapters, experiments, operations):
         app.include_router(module.router)
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
     admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)

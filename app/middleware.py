@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/livez", "/readyz"})
 # These, and all below them.
-ADMIN_PATHS = ("/v1/adapters",)
+ADMIN_PATHS = ("/v1/adapters", "/v1/experiments")
 MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Refuse = Callable[[Scope, Exception], ASGIApp]

@@ -5,10 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from concurrent.futures import Executor
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    asynccontextmanager,
+)
 from dataclasses import replace
 
 from adapters.pool import Leased, WeightsPool
+from app.choosing import Chooser
 from app.context import Build, ContextWindow
 from app.errors import CultureConflict, CultureMissing, RetrievalBusy, UpstreamError
 from app.plan import (
@@ -16,7 +22,8 @@ from app.plan import (
     NO_EVIDENCE,
     Answer,
     AnswerRequest,
-    ArmRequest,
+    ChatTurn,
+    Choice,
     FreeText,
     Plan,
     Reply,
@@ -25,6 +32,7 @@ from app.plan import (
     total_usage,
 )
 from app.planning import Planner, shows_exemplars
+from app.recording import Answered, Recorder
 from app.settings import AnswerSettings
 from app.telemetry import Metrics, Stopwatch
 from app.vllm_chunks import chunk_text, chunk_usage
@@ -32,7 +40,6 @@ from app.vllm_client import VllmClient
 from app.vllm_wire import LabelLogprobs, Usage
 from evaluation.reading import Reading, option_orders, read_labels, read_option
 from experiments.arm import Arm
-from experiments.store import Exposure, ExposureStore
 from retrieval.evidence import Evidence, EvidenceFinder, Wanted
 from retrieval.prompting import (
     AskedQuestion,
@@ -45,7 +52,6 @@ from retrieval.prompting import (
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
-from survey_data.similarity import CultureSimilarity
 
 # Of a chat, the user's last messages that are looked up together.
 N_LOOKED_UP = 3
@@ -59,13 +65,14 @@ class Pipeline:
         *,
         catalogue: CultureCatalogue,
         library: SurveyLibrary,
-        similarity: CultureSimilarity,
+        planner: Planner,
+        chooser: Chooser,
         finder: EvidenceFinder,
         threads: Executor,
         weights: WeightsPool,
         vllm: VllmClient,
         context: ContextWindow,
-        store: ExposureStore,
+        recorder: Recorder,
         metrics: Metrics,
         settings: AnswerSettings,
         max_looking: int,
@@ -76,10 +83,10 @@ class Pipeline:
         for evidence there or wait to.
         """
         self.catalogue, self.library, self.settings = catalogue, library, settings
-        self._planner = Planner(settings, catalogue=catalogue, similarity=similarity)
+        self._planner, self._chooser, self._recorder = planner, chooser, recorder
         self._finder, self._threads = finder, threads
         self._weights, self.vllm, self._context = weights, vllm, context
-        self._store, self.metrics = store, metrics
+        self.metrics = metrics
         self._max_looking, self._n_looking = max_looking, 0
 
     async def answer(self, request: AnswerRequest) -> Answer:
@@ -87,6 +94,7 @@ class Pipeline:
 
         Raises:
             CultureMissing, CultureUnknown, CultureNotCovered: it is not clear who should answer.
+            ExperimentError: the arm of an experiment that is asked for is not to be had.
             AdapterError: the named adapter is not to be had.
             ContextTooSmall: the question alone is longer than the model reads.
             CultureNotShown: only an unsteered answer is left, and that is set to be refused.
@@ -96,7 +104,7 @@ class Pipeline:
         async with self.prepared(request, watch) as (plan, words):
             with watch.step("answer"):
                 reply = await self._ask(plan, words, request)
-        return self._finish(request, plan, words, reply, watch)
+        return await self._finish(request, plan, words, reply, watch)
 
     async def answer_in_pieces(
         self, request: AnswerRequest
@@ -123,7 +131,7 @@ class Pipeline:
                                 pieces.append(piece)
                                 yield piece
                 reply = FreeText("".join(pieces), usage)
-        yield self._finish(request, plan, words, reply, watch)
+        yield await self._finish(request, plan, words, reply, watch)
 
     @asynccontextmanager
     async def prepared(
@@ -136,29 +144,22 @@ class Pipeline:
                 raise CultureMissing()
             culture = self.who(request.culture)
         with watch.step("arm"):
-            arm = self._planner.arm(request.arm)
+            choice = await self._chooser.choose(request.arm, request.asker, culture)
         async with AsyncExitStack() as held:
             with watch.step("weights"):
-                leased = await held.enter_async_context(self._weights.lease(culture, arm.adapter))
+                leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
                 evidence = await self._evidence(
-                    request.question, culture, arm, leased, seed=request.seed
+                    request.question, culture, choice.arm, leased, seed=request.seed
                 )
             with watch.step("words"):
-                plan = self._planner.plan(culture, arm, leased, evidence, seed=request.seed)
+                plan = self._planner.plan(culture, choice, leased, evidence, seed=request.seed)
                 plan, words = await self._survey_words(plan, request)
             yield plan, words
 
     @asynccontextmanager
     async def prepared_chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        culture_text: str | None,
-        arm_request: ArmRequest,
-        n_reply_tokens: int,
-        watch: Stopwatch,
-        seed: int = 0,
+        self, turn: ChatTurn, watch: Stopwatch
     ) -> AsyncIterator[tuple[Plan, tuple[Message, ...]]]:
         """Yield a chat's messages with the culture's evidence put before the caller's own.
 
@@ -168,36 +169,36 @@ class Pipeline:
         """
         self.vllm.check_room()
         with watch.step("culture"):
-            culture = None if culture_text is None else self.who(culture_text)
+            culture = None if turn.culture is None else self.who(turn.culture)
         with watch.step("arm"):
-            arm = self._planner.arm(arm_request)
+            choice = await self._chooser.choose(turn.arm, turn.asker, culture)
         async with AsyncExitStack() as held:
             with watch.step("weights"):
-                leased = await held.enter_async_context(self._weights.lease(culture, arm.adapter))
+                leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
-                evidence = NO_EVIDENCE
-                if culture is not None:
-                    said = [m.content for m in messages if m.role == "user"] or [""]
-                    evidence = await self._evidence(said[-1], culture, arm, leased, seed=seed)
-                    if evidence.below_floor and len(said) > 1:
-                        together = "\n".join(said[-N_LOOKED_UP:])
-                        evidence = await self._evidence(together, culture, arm, leased, seed=seed)
+                evidence = await self._chat_evidence(turn, culture, choice.arm, leased)
             with watch.step("words"):
-                plan = self._planner.plan(culture, arm, leased, evidence, seed=seed)
-
-                def build(steering: Steering) -> tuple[Message, ...]:
-                    if steering.method is Method.PLAIN:
-                        return tuple(messages)
-                    return chat_messages(messages, steering)
-
-                prompt = tuple(messages)
-                if plan.steering.method is not Method.PLAIN:
-                    plan, prompt = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+                plan = self._planner.plan(culture, choice, leased, evidence, seed=turn.seed)
+                plan, prompt = await self._chat_words(plan, turn)
             yield plan, prompt
 
-    def record_chat(self, plan: Plan, unit: str) -> None:
-        """Record that a chat reply was given."""
-        self._record(plan, unit, readable=True)
+    async def record_chat(
+        self, plan: Plan, turn: ChatTurn, reply: FreeText, watch: Stopwatch
+    ) -> tuple[str, ...]:
+        """Record that a chat reply was given; return what the client should know of that."""
+        latency_ms = watch.total_ms
+        with watch.step("record"):
+            self._count(plan, readable=True)
+            return await self._recorder.record(
+                Answered(
+                    plan,
+                    turn.asker,
+                    latency_ms,
+                    reply.usage,
+                    request=turn.logged(),
+                    text=reply.text,
+                )
+            )
 
     def named_once(self, named: Sequence[str | None]) -> str | None:
         """Return the one culture that a request names in these places, None where it names none.
@@ -243,6 +244,32 @@ class Pipeline:
             self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
         return evidence
 
+    async def _chat_evidence(
+        self, turn: ChatTurn, culture: Culture | None, arm: Arm, leased: Leased
+    ) -> Evidence:
+        if culture is None:
+            return NO_EVIDENCE
+        said = [m.content for m in turn.messages if m.role == "user"] or [""]
+        evidence = await self._evidence(said[-1], culture, arm, leased, seed=turn.seed)
+        if evidence.below_floor and len(said) > 1:
+            together = "\n".join(said[-N_LOOKED_UP:])
+            evidence = await self._evidence(together, culture, arm, leased, seed=turn.seed)
+        return evidence
+
+    async def _chat_words(self, plan: Plan, turn: ChatTurn) -> tuple[Plan, tuple[Message, ...]]:
+        if plan.steering.method is Method.PLAIN:
+            return plan, turn.messages
+
+        def build(steering: Steering) -> tuple[Message, ...]:
+            if steering.method is Method.PLAIN:
+                return turn.messages
+            return chat_messages(turn.messages, steering)
+
+        # Room is kept for a reply; how long it gets is the client's or vLLM's to say.
+        wanted = plan.choice.decoding.max_tokens or turn.max_tokens
+        n_reply_tokens = wanted or self.settings.max_tokens
+        return await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
+
     async def _survey_words(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, SurveyWords]:
         same = plan.evidence.same_question
         asked, options_from, ordinal = AskedQuestion(request.question), None, True
@@ -261,7 +288,8 @@ class Pipeline:
         def build(steering: Steering) -> tuple[Message, ...]:
             return survey_messages(asked, steering)
 
-        n_reply_tokens = LABEL_TOKENS if asked.options else request.max_tokens
+        wanted = plan.choice.decoding.max_tokens or request.max_tokens
+        n_reply_tokens = LABEL_TOKENS if asked.options else wanted
         plan, first = await self._fitted(plan, build, n_reply_tokens=n_reply_tokens)
         others = (survey_messages(asked.reordered(order), plan.steering) for order in orders[1:])
         return plan, SurveyWords(asked, options_from, orders, (first, *others))
@@ -301,7 +329,7 @@ class Pipeline:
         completion = await self.vllm.chat(text_request(plan, words, request))
         return FreeText(completion.text, completion.usage)
 
-    def _finish(
+    async def _finish(
         self,
         request: AnswerRequest,
         plan: Plan,
@@ -311,16 +339,30 @@ class Pipeline:
     ) -> Answer:
         with watch.step("reading"):
             reading, warnings = self._read(words, reply)
+        text, usage = reply.text if isinstance(reply, FreeText) else None, total_usage(reply)
+        latency_ms = watch.total_ms
         with watch.step("record"):
-            self._record(plan, request.unit, readable=reading is None or not reading.unreadable)
+            self._count(plan, readable=reading is None or not reading.unreadable)
+            notes = await self._recorder.record(
+                Answered(
+                    plan,
+                    request.asker,
+                    latency_ms,
+                    usage,
+                    request=request.logged(),
+                    words=words,
+                    reading=reading,
+                    text=text,
+                )
+            )
         return Answer(
             plan=plan,
             words=words,
             reading=reading,
-            text=reply.text if isinstance(reply, FreeText) else None,
-            usage=total_usage(reply),
+            text=text,
+            usage=usage,
             timings_ms=watch.timings_ms,
-            warnings=(*plan.warnings, *warnings),
+            warnings=(*plan.warnings, *warnings, *notes),
         )
 
     def _read(self, words: SurveyWords, reply: Reply) -> tuple[Reading | None, tuple[str, ...]]:
@@ -338,16 +380,13 @@ class Pipeline:
         note = "this model's labels are several tokens: one reply was read, without probabilities"
         return reading, (note, reading.reason) if reading.reason else (note,)
 
-    def _record(self, plan: Plan, unit: str, *, readable: bool) -> None:
+    def _count(self, plan: Plan, *, readable: bool) -> None:
         steered = str(plan.steered).lower()
         self.metrics.answers.labels(plan.method.value, steered, str(readable).lower()).inc()
-        self._store.append(
-            Exposure(
-                answer_id=plan.id,
-                arm=plan.arm.id,
-                unit=unit,
-                culture="" if plan.culture is None else plan.culture.code,
-                model=plan.weights.model,
-                steered=plan.steered,
-            )
-        )
+
+    def _lease(
+        self, culture: Culture | None, choice: Choice
+    ) -> AbstractAsyncContextManager[Leased]:
+        """Hold the weights of an arm; one that nobody asked for by name falls back to others."""
+        can_miss = choice.experiment is not None
+        return self._weights.lease(culture, choice.arm.adapter, can_miss=can_miss)

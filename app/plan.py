@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple, TypeAlias
 
 from adapters.pool import ServedWeights
 from app.vllm_wire import ChatRequest, LabelLogprobs, Usage
 from evaluation.reading import Reading
 from experiments.arm import Arm, ArmMethod
+from experiments.assignment import Assignment
+from experiments.definition import Decoding, Experiment, ExperimentArm
+from experiments.unit import Unit
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import AskedQuestion, ExemplarStyle, Message, Method, Steering
@@ -31,6 +34,31 @@ class ArmRequest:
     n_orders: int = 1
     adapter: str | None = None
 
+    @property
+    def said(self) -> str:
+        """The first field that the request says something of, empty where it says nothing.
+
+        Where it does, no experiment decides.
+        """
+        unsaid = ArmRequest()
+        names = (field.name for field in fields(self))
+        return next((name for name in names if getattr(self, name) != getattr(unsaid, name)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks, in the client's words. Nothing of it is kept but a hash.
+
+    Attributes:
+        wanted_arm: `experiment/arm` where a tester chooses, else empty.
+        consented: whether the end user agreed to question and answer being kept.
+    """
+
+    user: str = ""
+    session: str = ""
+    wanted_arm: str = ""
+    consented: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
@@ -40,11 +68,78 @@ class AnswerRequest:
     culture: str | None
     options: tuple[str, ...] = ()
     arm: ArmRequest = ArmRequest()
-    unit: str = ""
+    asker: Asker = Asker()
     seed: int = 0
     max_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
+
+    def logged(self) -> dict[str, object]:
+        """Return what it takes to ask again, as plain values for JSON."""
+        return {
+            "kind": "answer",
+            "question": self.question,
+            "culture": self.culture,
+            "options": list(self.options),
+            "seed": self.seed,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTurn:
+    """A chat to reply to. A length or decoding that is None is vLLM's to choose."""
+
+    messages: tuple[Message, ...]
+    culture: str | None
+    arm: ArmRequest = ArmRequest()
+    asker: Asker = Asker()
+    seed: int = 0
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+    def logged(self) -> dict[str, object]:
+        """Return what it takes to ask again, as plain values for JSON."""
+        return {
+            "kind": "chat",
+            "messages": [{"role": m.role, "content": m.content} for m in self.messages],
+            "culture": self.culture,
+            "seed": self.seed,
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which way of answering a request gets, and whether an experiment chose it.
+
+    Attributes:
+        answer_id: under which the answer will be returned.
+        unit: who is answered.
+        experiment: the revision that decided, None for an answer outside experiments; then there
+            is no `assignment` either.
+    """
+
+    answer_id: str
+    arm: Arm
+    unit: Unit
+    experiment: Experiment | None = None
+    assignment: Assignment | None = None
+
+    @property
+    def experiment_arm(self) -> ExperimentArm | None:
+        """The arm of the experiment, None outside of one."""
+        return None if self.assignment is None else self.assignment.arm
+
+    @property
+    def decoding(self) -> Decoding:
+        """What the arm of an experiment says of the decoding, which goes before the request."""
+        return Decoding() if self.experiment_arm is None else self.experiment_arm.decoding
 
 
 class Fallback(NamedTuple):
@@ -58,19 +153,28 @@ class Fallback(NamedTuple):
 class Plan:
     """How one request is going to be answered, and why so.
 
-    `arm` is what was asked for, `method` what is done, and `fallbacks` what was left on the way
-    from the one to the other. `steering` is what the prompt says.
+    `arm` is what was chosen, `method` what is done, and `fallbacks` what was left on the way from
+    the one to the other. `steering` is what the prompt says.
     """
 
-    id: str
+    choice: Choice
     culture: Culture | None
-    arm: Arm
     evidence: Evidence
     method: ArmMethod
     steering: Steering
     fallbacks: tuple[Fallback, ...]
     weights: ServedWeights
     warnings: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The id of the answer."""
+        return self.choice.answer_id
+
+    @property
+    def arm(self) -> Arm:
+        """The way of answering that was chosen."""
+        return self.choice.arm
 
     @property
     def steered(self) -> bool:
@@ -134,15 +238,21 @@ class Answer:
 
 def text_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> ChatRequest:
     """Return the request for a reply in text: free, or one of the labels where there are any."""
+    decoding = plan.choice.decoding
     return ChatRequest(
         model=plan.weights.model,
         messages=words.prompts[0],
-        max_tokens=LABEL_TOKENS if words.orders else request.max_tokens,
-        temperature=request.temperature,
-        top_p=request.top_p,
+        max_tokens=LABEL_TOKENS if words.orders else decoding.max_tokens or request.max_tokens,
+        temperature=first_of(decoding.temperature, request.temperature),
+        top_p=first_of(decoding.top_p, request.top_p),
         seed=request.seed,
         choices=words.asked.labels,
     )
+
+
+def first_of(arms: float | None, requests: float) -> float:
+    """Return what an experiment's arm says of the decoding, else what the request does."""
+    return requests if arms is None else arms
 
 
 def few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:

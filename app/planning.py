@@ -6,13 +6,12 @@ rung that was left is in the plan, with the reason.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 
 from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER, Leased
 from app.context import PLAIN, Fitted
 from app.errors import CultureNotShown, MethodConflict
-from app.plan import ArmRequest, Fallback, Plan, few_exemplars
+from app.plan import ArmRequest, Choice, Fallback, Plan, few_exemplars
 from app.settings import AnswerSettings
 from experiments.arm import Arm, ArmMethod
 from retrieval.evidence import Evidence
@@ -56,7 +55,7 @@ class Planner:
     def plan(
         self,
         culture: Culture | None,
-        arm: Arm,
+        choice: Choice,
         leased: Leased,
         evidence: Evidence,
         *,
@@ -67,14 +66,14 @@ class Planner:
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
+        arm = choice.arm
         method, fallbacks = self._rung(culture, arm, leased, evidence)
         notes = few_exemplars(arm, evidence) if method.prompt.shows_exemplars else ()
         if not arm.method.needs_adapter and leased.missing is not None:
             notes = (*notes, f"no adapter: {leased.missing}")
         plan = Plan(
-            id=f"ans_{uuid.uuid4().hex}",
+            choice=choice,
             culture=culture,
-            arm=arm,
             evidence=evidence,
             method=method,
             steering=self._steering(culture, method, arm, evidence, seed=seed),

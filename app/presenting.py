@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.plan import Answer, Plan
+from app.plan import Answer, Choice, Plan
 from app.schemas import (
     AnswerResponse,
     ChosenOption,
@@ -10,6 +10,7 @@ from app.schemas import (
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
+    ExperimentFields,
     FallbackReason,
     MapPoint,
     OptionShare,
@@ -60,6 +61,7 @@ def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
     nearest = plan.evidence.nearest_similarity
     return EvidenceFields(
         culture=None if plan.culture is None else culture_name(plan.culture),
+        experiment=present_experiment(plan.choice),
         method=plan.method,
         requested_method=plan.arm.method,
         fallbacks=[FallbackReason(method=f.method, because=f.because) for f in plan.fallbacks],
@@ -71,6 +73,19 @@ def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         nearest_similarity=None if nearest is None else round(nearest, DIGITS),
         exemplars=[present_exemplar(e, library) for e in plan.shown_exemplars],
         warnings=list(plan.warnings),
+    )
+
+
+def present_experiment(choice: Choice) -> ExperimentFields | None:
+    """Return the experiment that decided, None where none did."""
+    experiment, assignment, arm = choice.experiment, choice.assignment, choice.experiment_arm
+    if experiment is None or assignment is None or arm is None:
+        return None
+    return ExperimentFields(
+        name=experiment.name,
+        revision=experiment.revision,
+        arm=arm.name,
+        overridden=assignment.overridden,
     )
 
 

@@ -21,6 +21,7 @@ from app.middleware import ADMIN_PATHS
 from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
+from experiments import errors as experiment_errors
 from retrieval.errors import RetrievalError
 from survey_data import errors as survey_errors
 from survey_data.similarity import ComparisonUnavailable
@@ -32,7 +33,12 @@ TYPE_ROOT = "urn:milieu:problem:"
 # Clients of these routes expect OpenAI's error body.
 OPENAI_PATHS = ("/v1/chat/", "/v1/models")
 # Their texts say where files are, which is nothing for who only asks.
-FOR_OPERATORS = frozenset({"registry-invalid", "registry-busy", "adapter-load-failed"})
+FOR_OPERATORS = frozenset(
+    {
+        "registry-invalid", "registry-busy", "adapter-load-failed", "store-unavailable",
+        "store-refused",
+    }
+)  # fmt: skip
 MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
@@ -41,6 +47,11 @@ INTERNAL = (
     adapter_errors.ManifestInvalid,
     adapter_errors.AdapterNotFetched,
     CultureSpaError,
+    experiment_errors.SecretTooShort,
+    experiment_errors.SecretChanged,
+    experiment_errors.StoreOutdated,
+    experiment_errors.DriverMissing,
+    experiment_errors.ExportRefused,
     survey_errors.PackInvalid,
     survey_errors.PackTermsRefused,
     survey_errors.PackMissing,
@@ -53,7 +64,8 @@ INTERNAL = (
     app_errors.ServiceUnreachable,
     app_errors.ServiceRefused,
     app_errors.OptionInvalid,
-    app_errors.AdminKeyInvalid,
+    app_errors.SecretFileInvalid,
+    app_errors.SecretNotKept,
     app_errors.AdminKeyMissing,
     app_errors.AdapterNotThere,
     evaluation_errors.RecordingInvalid,
@@ -116,6 +128,66 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     ),
     adapter_errors.RegistryInvalid: ProblemKind(
         500, "registry-invalid", "The registry of adapters is damaged"
+    ),
+    experiment_errors.DefinitionInvalid: ProblemKind(
+        422, "definition-invalid", "The definition of the experiment does not fit"
+    ),
+    experiment_errors.ExperimentUnknown: ProblemKind(
+        404, "experiment-unknown", "Unknown experiment"
+    ),
+    experiment_errors.ExperimentTaken: ProblemKind(
+        409, "experiment-taken", "There is an experiment of this name"
+    ),
+    experiment_errors.ChangeRefused: ProblemKind(
+        409, "change-refused", "The experiment cannot be changed like this"
+    ),
+    experiment_errors.TransitionRefused: ProblemKind(
+        409, "transition-refused", "The experiment cannot go there"
+    ),
+    experiment_errors.RevisionConflict: ProblemKind(
+        409, "revision-conflict", "Somebody else changed the experiment"
+    ),
+    experiment_errors.LayerOverlap: ProblemKind(
+        409, "layer-overlap", "Two experiments want the same users"
+    ),
+    experiment_errors.ArmUnknown: ProblemKind(404, "arm-unknown", "Unknown arm"),
+    experiment_errors.ArmConflict: ProblemKind(
+        422, "arm-conflict", "An arm and a way of answering are asked for"
+    ),
+    experiment_errors.OverrideRefused: ProblemKind(
+        403, "override-refused", "Only testers choose their arm"
+    ),
+    experiment_errors.UnitInvalid: ProblemKind(422, "unit-invalid", "The user does not fit"),
+    experiment_errors.MetricUnknown: ProblemKind(
+        422, "metric-unknown", "The experiment has no such metric"
+    ),
+    experiment_errors.MetricNotSent: ProblemKind(
+        422, "metric-not-sent", "Nobody sends this metric"
+    ),
+    experiment_errors.OutcomeInvalid: ProblemKind(
+        422, "outcome-invalid", "The outcome does not fit"
+    ),
+    experiment_errors.AnswerUnknown: ProblemKind(404, "answer-unknown", "Unknown answer"),
+    experiment_errors.UnitUnknown: ProblemKind(
+        404, "unit-unknown", "This user was not in the experiment"
+    ),
+    experiment_errors.OutcomeConflict: ProblemKind(
+        409, "outcome-conflict", "The key is that of another outcome"
+    ),
+    experiment_errors.OutcomeTaken: ProblemKind(
+        409, "outcome-taken", "There is an outcome of this metric already"
+    ),
+    experiment_errors.OutcomeLate: ProblemKind(
+        409, "outcome-late", "The time for outcomes is over"
+    ),
+    experiment_errors.ExperimentsOff: ProblemKind(
+        422, "experiments-off", "No experiments are kept here"
+    ),
+    experiment_errors.StoreUnavailable: ProblemKind(
+        503, "store-unavailable", "The store of events does not answer"
+    ),
+    experiment_errors.StoreRefused: ProblemKind(
+        500, "store-refused", "The store of events does not take this"
     ),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),

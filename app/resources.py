@@ -15,15 +15,21 @@ from adapters.live import LiveAdapters
 from adapters.pool import WeightsPool
 from app.context import ContextWindow, file_counter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
+from app.live_experiments import (
+    LiveExperiments,
+    chooser_of,
+    open_experiments,
+    recorder_of,
+)
 from app.local_vllm import LocalVllm
 from app.pipeline import Pipeline
+from app.planning import Planner
 from app.served_adapters import open_adapters
 from app.settings import Settings
 from app.telemetry import Metrics
 from app.vllm_client import VllmClient
 from app.vllm_command import LocalVllmOptions, LoraOptions
 from app.vllm_pool import Limits, Retries, Timeouts
-from experiments.store import ExposureLog
 from mini_model.weights import WEIGHTS, check_weights
 from retrieval.encoder import CachedEncoder, Encoder, SentenceTransformerEncoder
 from retrieval.evidence import EvidenceFinder
@@ -48,7 +54,10 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Resources:
-    """What routes and runs use. `local_vllm` is None where the settings name servers."""
+    """What routes and runs use.
+
+    `local_vllm` is None where the settings name servers, `experiments` where they want none.
+    """
 
     settings: Settings
     metrics: Metrics
@@ -58,14 +67,20 @@ class Resources:
     context: ContextWindow
     weights: WeightsPool
     local_vllm: LocalVllm | None
+    experiments: LiveExperiments | None = None
     started_at: float = field(default_factory=time.time)
 
 
 @asynccontextmanager
-async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: Settings, metrics: Metrics, *, is_service: bool = False
+) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
+    Only a service has experiments and records its answers; a run of questions does not.
+
     Raises:
+        ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
         SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
         WeightsInvalid: the embedded model's files were altered.
         VllmStartFailed: the child does not start.
@@ -76,6 +91,11 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
         # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
         catalogue = read_catalogue()
         library = read_library(settings, catalogue)
+        experiments = None
+        if is_service and not settings.experiments.is_off:
+            opening = open_experiments(settings, cultures=library.cultures)
+            experiments = await stack.enter_async_context(opening)
+            metrics.watch_store(experiments.store)
         local = None
         starting: asyncio.Task[None] | None = None
         if not settings.vllm.urls:
@@ -112,22 +132,28 @@ async def open_resources(settings: Settings, metrics: Metrics) -> AsyncIterator[
             count_text=_counter(settings.vllm.model_path) if local is not None else None,
         )
         await _check_model(vllm, settings.model)
+        planner = Planner(
+            settings.answer, catalogue=catalogue, similarity=CultureSimilarity(library)
+        )
         pipeline = Pipeline(
             catalogue=catalogue,
             library=library,
-            similarity=CultureSimilarity(library),
+            planner=planner,
+            chooser=chooser_of(planner, experiments),
             finder=retrieval.finder,
             threads=threads,
             weights=weights,
             vllm=vllm,
             context=context,
-            store=ExposureLog(),
+            recorder=recorder_of(settings, experiments, library=library),
             metrics=metrics,
             settings=settings.answer,
             max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
-        yield Resources(settings, metrics, pipeline, retrieval, vllm, context, weights, local)
+        yield Resources(
+            settings, metrics, pipeline, retrieval, vllm, context, weights, local, experiments
+        )
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:

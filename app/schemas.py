@@ -16,6 +16,7 @@ MAX_QUESTION_CHARS = 2000
 MAX_OPTION_CHARS = 300
 MAX_ORDERS = 8
 MAX_NEW_TOKENS = 131_072
+MAX_UNIT_CHARS = 200
 
 
 def _not_blank(text: str) -> str:
@@ -52,6 +53,22 @@ AdapterText = Annotated[
 CultureText = Annotated[str, Field(min_length=1, max_length=80)]
 
 
+ArmText = Annotated[
+    str,
+    Field(
+        max_length=130,
+        pattern=r"^([^/]+/[^/]+)?$",
+        description="For testers of an experiment, and instead of saying how to answer: the arm to "
+        "answer by, as `experiment/arm`. Such answers are left out of results.",
+        examples=["religion-2026/icl"],
+    ),
+]
+CONSENT = (
+    "Whether the end user agreed that question and answer are kept. They are kept only where the "
+    "service is set to."
+)
+
+
 class Body(BaseModel):
     """A request body: fields that are not known are refused, not ignored."""
 
@@ -83,7 +100,16 @@ class AnswerBody(ArmFields):
     orders: int = Field(
         1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
     )
-    unit: str = Field("", max_length=200, description="Who is answered, for experiments.")
+    user: str = Field(
+        "",
+        max_length=MAX_UNIT_CHARS,
+        description="Your name for who is answered, for experiments; kept as a keyed hash only.",
+    )
+    session: str = Field(
+        "", max_length=MAX_UNIT_CHARS, description="Where the user is not known: the session."
+    )
+    arm: ArmText = ""
+    consent: bool = Field(False, description=CONSENT)
     stream: bool = Field(False, description="Server-sent events: evidence, deltas, answer.")
     seed: int = Field(0, ge=0, le=2**31 - 1)
     temperature: float = Field(0.0, ge=0.0, le=2.0, description="For free text.")
@@ -166,10 +192,22 @@ class FallbackReason(ResponseModel):
     because: str
 
 
+class ExperimentFields(ResponseModel):
+    """The experiment that decided how to answer."""
+
+    name: str
+    revision: int
+    arm: str
+    overridden: bool = Field(description="Whether a tester chose the arm.")
+
+
 class EvidenceFields(ResponseModel):
     """What every answer says of the culture and the evidence behind it."""
 
     culture: CultureName | None
+    experiment: ExperimentFields | None = Field(
+        description="Null where no experiment decided how to answer."
+    )
     method: ArmMethod = Field(description="The method that was used: the rung of the ladder.")
     requested_method: ArmMethod
     fallbacks: list[FallbackReason] = Field(

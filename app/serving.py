@@ -28,7 +28,7 @@ def run_service(settings: Settings, notes: Console) -> None:
 
     Raises:
         AddressTaken: another process listens on host and port.
-        AdminKeyInvalid: the file of the admin key can be read by others, or holds none.
+        SecretFileInvalid: the file of the admin key can be read by others, or holds none.
         AppError, SurveyDataError, RetrievalError: what the service stands on cannot be had.
     """
     configure_logging(level=settings.log_level, as_json=settings.log_format == "json")

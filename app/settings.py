@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.errors import SettingsInvalid
 from experiments.arm import ArmMethod
+from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.prompting import ExemplarStyle
@@ -143,6 +144,54 @@ class AnswerSettings(_Group):
     max_tokens: int = Field(default=128, ge=1, le=4096)
 
 
+class ExperimentSettings(_Group):
+    """Where experiments and what came of answers are kept, and what is kept.
+
+    `store` is empty for a SQLite file in the data folder, a PostgreSQL URL for several gateways, or
+    `none`: then there are no experiments and no feedback. `unit_secret` is what users are hashed
+    with; empty for one that is made once in the data folder. An answer waits `wait_s` at most for
+    its record, which is safe from any process's end; with `sync` from a power cut too.
+    `texts` is whose questions and answers are kept.
+    """
+
+    store: SecretStr = SecretStr("")
+    unit_secret: SecretStr = SecretStr("")
+    wait_s: Seconds = 0.1
+    sync: bool = False
+    texts: Literal["none", "consented", "all"] = "none"
+    retention_days: int | None = Field(default=None, ge=1, le=36_500)
+    refresh_s: Seconds = 1.0
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is kept."""
+        return self.store.get_secret_value() == "none"
+
+    @property
+    def postgres_url(self) -> str | None:
+        """The PostgreSQL database, None where the store is another one."""
+        store = self.store.get_secret_value()
+        return store if store.startswith(("postgresql://", "postgres://")) else None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        store, secret = self.store.get_secret_value(), self.unit_secret.get_secret_value()
+        is_postgres = self.postgres_url is not None
+        if store not in ("", "none") and not is_postgres:
+            raise ValueError(
+                "the store is none of: nothing, for a SQLite file in the data folder; "
+                "postgresql://…; none"
+            )
+        if is_postgres and not secret:
+            raise ValueError(
+                "a PostgreSQL store needs MILIEU_EXPERIMENTS__UNIT_SECRET, the same for every "
+                "gateway: else each would take a user for somebody else"
+            )
+        if secret and len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"unit_secret has less than {MIN_SECRET_BYTES} bytes")
+        return self
+
+
 class Settings(BaseSettings):
     """All settings. A variable that starts with `MILIEU_` and is none of them is refused."""
 
@@ -164,6 +213,7 @@ class Settings(BaseSettings):
     vllm: VllmSettings = Field(default_factory=VllmSettings)
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
+    experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
 
     @model_validator(mode="before")
     @classmethod
@@ -197,6 +247,16 @@ class Settings(BaseSettings):
     def adapters_folder(self) -> Path:
         """Where the registry of adapters is kept."""
         return self.data_folder / "adapters"
+
+    @property
+    def events_file(self) -> Path:
+        """Where experiments and events are kept, unless in PostgreSQL."""
+        return self.data_folder / "experiments.db"
+
+    @property
+    def unit_secret_file(self) -> Path:
+        """Where the secret is kept that units are hashed with, unless it is set."""
+        return self.data_folder / "unit-secret"
 
     @property
     def model(self) -> str:
@@ -233,7 +293,8 @@ def read_settings(**overrides: object) -> Settings:
         for fault in exc.errors(include_url=False):
             name = (PREFIX + "__".join(str(part).upper() for part in fault["loc"])).rstrip("_")
             # Groups and lists may hold a key, and a key is not shown.
-            is_shown = isinstance(fault["input"], str) and "KEY" not in name
+            is_secret = any(part in name for part in ("KEY", "SECRET", "STORE"))
+            is_shown = isinstance(fault["input"], str) and not is_secret
             found = f", found '{fault['input'][:80]}'" if is_shown else ""
             faults.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}{found}")
         raise SettingsInvalid("; ".join(faults)) from exc

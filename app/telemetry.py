@@ -16,6 +16,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from adapters.live import LiveAdapters
+from experiments.stores.event_store import EventStore
+from experiments.stores.group_commit import DropReason
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
@@ -75,6 +77,10 @@ class Metrics:
         """Show from now on what happens to the adapters on the servers."""
         self.registry.register(_AdapterCounts(live))
 
+    def watch_store(self, store: EventStore) -> None:
+        """Show from now on what became of the exposures and assignments given to `store`."""
+        self.registry.register(_StoreCounts(store))
+
     def on_error(self, kind: str) -> None:
         """Count a failed upstream call."""
         self.upstream_errors.labels(kind).inc()
@@ -107,6 +113,36 @@ class _AdapterCounts(Collector):
         yield GaugeMetricFamily(
             "milieu_adapters_loaded", "Adapter versions on the servers.", value=self._live.n_loaded
         )
+
+
+class _StoreCounts(Collector):
+    """Reads, whenever the metrics are asked for, what the store has counted."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    def collect(self) -> Iterator[Metric]:
+        for name, what, counts in (
+            ("exposures", "Exposures", self._store.counts),
+            ("assignments", "Assignments", self._store.claim_counts),
+        ):
+            yield CounterMetricFamily(
+                f"milieu_{name}_recorded", f"{what} in the store.", value=counts.n_recorded
+            )
+            yield CounterMetricFamily(
+                f"milieu_{name}_late",
+                f"{what} that came into the store after their answer had gone out.",
+                value=counts.n_late,
+            )
+            yield GaugeMetricFamily(
+                f"milieu_{name}_queued", f"{what} that wait for the store.", value=counts.n_queued
+            )
+            dropped = CounterMetricFamily(
+                f"milieu_{name}_dropped", f"{what} that are lost, by reason.", labels=["reason"]
+            )
+            for reason in DropReason:
+                dropped.add_metric([reason], counts.n_dropped.get(reason, 0))
+            yield dropped
 
 
 class Stopwatch:

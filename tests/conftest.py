@@ -13,6 +13,7 @@ import pytest
 
 from app.local_vllm import LocalVllm
 from app.vllm_command import LocalVllmOptions, LoraOptions
+from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = REPOSITORY / "mini_model" / "weights"
@@ -45,6 +46,16 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A real PostgreSQL, started once."""
+    try:
+        with postgres_server() as server:
+            yield server
+    except PostgresMissing as exc:
+        pytest.skip(str(exc))
 
 
 @pytest.fixture(scope="session")

@@ -126,7 +126,7 @@ def test_the_readme_has_commands_of_every_kind() -> None:
     firsts = {command.split()[0] for command in commands()}
 
     assert firsts == {"make", "curl", "milieu"}
-    assert len(blocks("python")) == 1
+    assert len(blocks("python")) == 2
 
 
 def words_of(command: str) -> list[str]:
@@ -218,9 +218,48 @@ def is_on_adapters(command: str) -> bool:
     return command.startswith("milieu") and ("adapter" in command or "culturespa" in command)
 
 
+def is_on_experiments(command: str) -> bool:
+    return command.startswith("milieu experiments") or "--user" in command
+
+
+def test_an_experiment_from_its_definition_to_its_end(
+    service: str, real_vllm: ServedVllm, tmp_path: Path
+) -> None:
+    """The commands on experiments in the order of the README, on the store of the service."""
+    port = service.rpartition(":")[2]
+    shown = {}
+    for command in filter(is_on_experiments, commands()):
+        words = words_of(command)
+        name = words[2] if words[1] == "experiments" else words[1]
+        if name == "ask":
+            wait_for_experiment(service)
+        if name == "report":
+            words[words.index("--html") + 1] = str(tmp_path / "report.html")
+        own = on_vllm(real_vllm, tmp_path) if name == "replay" else {"MILIEU_PORT": port}
+        shown[name] = run(words, **{"MILIEU_CACHE_FOLDER": str(tmp_path)} | own)
+
+    assert set(shown) == {"create", "ask", "report", "replay", "stop"}
+    assert "Experiment: religion, arm " in shown["ask"]
+    assert "Continue" in shown["report"]
+    assert "<!DOCTYPE html>" in (tmp_path / "report.html").read_text()
+    assert "adapter+icl" in shown["replay"]
+
+
+def wait_for_experiment(service: str) -> None:
+    """Wait until the service, whose tests ask nothing else of this culture, follows the store."""
+    deadline = time.monotonic() + 30.0
+    url = f"http://{service}/answer?culture=JP&user=u1&question=Is%20it%3F"
+    while True:
+        with urllib.request.urlopen(url, timeout=60) as reply:
+            if json.loads(reply.read())["experiment"] is not None:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
 def is_asked_of_a_service(command: str) -> bool:
     own = ("milieu evaluate", "milieu packs")
-    is_own = command.startswith(own) or is_on_adapters(command)
+    is_own = command.startswith(own) or is_on_adapters(command) or is_on_experiments(command)
     return command.startswith(("curl", "milieu")) and not is_own
 
 
@@ -244,13 +283,15 @@ def test_curl_and_milieu(command: str, service: str, tmp_path: Path) -> None:
 
 
 def test_the_chat_client(service: str) -> None:
-    (script,) = blocks("python")
+    # The second block goes on with what the first one has got.
+    script = "\n".join(blocks("python"))
 
     shown = run([sys.executable, "-c", script.replace(ADDRESS, service)])
 
-    reply, questions = shown.strip().rsplit("\n", 1)
+    reply, questions, receipt = shown.strip().rsplit("\n", 2)
     assert reply
     assert "police" in questions
+    assert "'repeated': False" in receipt
 
 
 @pytest.mark.parametrize("command", [c for c in commands() if c.startswith("make")])

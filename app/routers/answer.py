@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Response
 from app.dependencies import PipelineDep
 from app.errors import AppError
 from app.pipeline import Pipeline
-from app.plan import Answer, AnswerRequest, ArmRequest, Plan
+from app.plan import Answer, AnswerRequest, ArmRequest, Asker, Plan
 from app.presenting import evidence_fields, present_answer
 from app.problems import kind_of
 from app.schemas import AnswerBody, AnswerResponse, Body, CultureText, Problem
@@ -71,7 +71,7 @@ def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> Answe
         arm=ArmRequest(
             body.method, body.k, body.exemplar_style, body.retriever, body.orders, body.adapter
         ),
-        unit=body.unit,
+        asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,
         max_tokens=body.max_tokens or pipeline.settings.max_tokens,
         temperature=body.temperature,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -14,16 +15,16 @@ from app.chat_schemas import ChatBody, OpenAIProblem
 from app.dependencies import PipelineDep, ResourcesDep
 from app.errors import AppError, ModelUnknown, UpstreamInvalid
 from app.pipeline import Pipeline
-from app.plan import ArmRequest, Plan
+from app.plan import ChatTurn, FreeText, Plan
 from app.presenting import evidence_fields
 from app.problems import kind_of, openai_error
 from app.streaming import EVENT_STREAM, EventStream
 from app.telemetry import Stopwatch
-from app.vllm_client import VllmClient
-from app.vllm_wire import ChatCompletion, JsonObject
-from retrieval.prompting import Message
+from app.vllm_chunks import chunk_text, chunk_usage
+from app.vllm_wire import ChatCompletion, JsonObject, Usage
 
 router = APIRouter(prefix="/v1", tags=["openai"])
+NO_USAGE = Usage(0, 0, 0)
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIProblem} for status in (400, 401, 404, 413, 415, 502, 503, 504)
 }
@@ -59,29 +60,20 @@ async def complete_chat(
     """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
     body.check_fields()
     culture = _culture(body, x_culture, pipeline, resources.settings.model)
-    watch = Stopwatch(pipeline.metrics)
-    prepared = pipeline.prepared_chat(
-        body.plain_messages(),
-        culture_text=culture,
-        arm_request=ArmRequest(
-            body.method, body.k, body.exemplar_style, body.retriever, adapter=body.adapter
-        ),
-        # Room is kept for a reply; how long it gets is the client's or vLLM's to say.
-        n_reply_tokens=body.n_reply_tokens or pipeline.settings.max_tokens,
-        seed=body.seed or 0,
-        watch=watch,
-    )
+    turn, watch = body.turn(culture), Stopwatch(pipeline.metrics)
     if body.stream:
-        events = _events(prepared, resources.vllm, body, pipeline)
+        events = _events(turn, body, pipeline, watch)
         # The first one is awaited here, so that a refusal still has a status of its own.
         first = await anext(events)
         return EventStream(_joined(first, events), events)
-    async with prepared as (plan, messages):
+    async with pipeline.prepared_chat(turn, watch) as (plan, messages):
         with watch.step("answer"):
-            completion = await resources.vllm.chat(body.upstream(plan.weights.model, messages))
-    pipeline.record_chat(plan, body.unit)
+            completion = await pipeline.vllm.chat(body.upstream(plan, messages))
+    reply = FreeText(completion.text, completion.usage)
+    notes = await pipeline.record_chat(plan, turn, reply, watch)
+    plan = replace(plan, warnings=(*plan.warnings, *notes))
     extra = _evidence(plan, pipeline) if body.evidence else {}
-    return JSONResponse(_reply(completion, body.model) | extra)
+    return JSONResponse(_reply(completion, plan, body.model) | extra)
 
 
 def _culture(body: ChatBody, header: str | None, pipeline: Pipeline, base: str) -> str | None:
@@ -106,31 +98,31 @@ def _evidence(plan: Plan, pipeline: Pipeline) -> JsonObject:
 
 
 async def _events(
-    prepared: AbstractAsyncContextManager[tuple[Plan, tuple[Message, ...]]],
-    vllm: VllmClient,
-    body: ChatBody,
-    pipeline: Pipeline,
+    turn: ChatTurn, body: ChatBody, pipeline: Pipeline, watch: Stopwatch
 ) -> AsyncGenerator[str, None]:
     """Yield the stream that OpenAI's clients read, with the evidence in its first chunk."""
     wants_usage = body.stream_options is not None and body.stream_options.include_usage
     async with AsyncExitStack() as held:
+        prepared = pipeline.prepared_chat(turn, watch)
         plan, messages = await held.enter_async_context(prepared)
-        chunks = vllm.stream(body.upstream(plan.weights.model, messages))
+        chunks = pipeline.vllm.stream(body.upstream(plan, messages))
         await held.enter_async_context(aclosing(chunks))
         first = await anext(chunks, None)
         if first is None:
             raise UpstreamInvalid("an empty stream", expected="chunks of an answer")
-        yield _event(
-            _chunk(first, body.model) | (_evidence(plan, pipeline) if body.evidence else {})
-        )
+        extra = _evidence(plan, pipeline) if body.evidence else {}
+        yield _event(_chunk(first, plan, body.model) | extra)
+        pieces, usage = [chunk_text(first)], NO_USAGE
         try:
             async for chunk in chunks:
+                pieces.append(chunk_text(chunk))
+                usage = chunk_usage(chunk) or usage
                 if chunk.get("choices") or wants_usage:
-                    yield _event(_chunk(chunk, body.model))
+                    yield _event(_chunk(chunk, plan, body.model))
         except AppError as error:
             yield _event(openai_error(kind_of(error), str(error)))
         else:
-            pipeline.record_chat(plan, body.unit)
+            await pipeline.record_chat(plan, turn, FreeText("".join(pieces), usage), watch)
     yield "data: [DONE]\n\n"
 
 
@@ -141,19 +133,20 @@ async def _joined(first: str, events: AsyncGenerator[str, None]) -> AsyncGenerat
             yield event
 
 
-def _chunk(chunk: JsonObject, model: str) -> JsonObject:
-    kept = ("id", "object", "created", "choices", "usage")
-    return {key: chunk[key] for key in kept if key in chunk} | {"model": model}
+def _chunk(chunk: JsonObject, plan: Plan, model: str) -> JsonObject:
+    kept = ("object", "created", "choices", "usage")
+    # The id is the answer's, by which feedback is given on it.
+    return {"id": plan.id} | {key: chunk[key] for key in kept if key in chunk} | {"model": model}
 
 
 def _event(data: JsonObject) -> str:
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _reply(completion: ChatCompletion, model: str) -> JsonObject:
+def _reply(completion: ChatCompletion, plan: Plan, model: str) -> JsonObject:
     usage = completion.usage
     return {
-        "id": completion.id,
+        "id": plan.id,
         "object": "chat.completion",
         "created": completion.created,
         "model": model,

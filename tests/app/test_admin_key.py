@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.admin_key import FILE, made_admin_key, read_admin_key, with_admin_key
-from app.errors import AdminKeyInvalid
+from app.errors import SecretFileInvalid
 from app.settings import Settings
 
 # Not forked: a fork would share the locks that the parent holds.
@@ -52,7 +52,7 @@ def test_a_key_that_others_may_touch_is_refused(tmp_path: Path, mode: int) -> No
     made_admin_key(tmp_path)
     (tmp_path / FILE).chmod(mode)
 
-    with pytest.raises(AdminKeyInvalid, match=f"found mode {mode:o}, expected a file that only"):
+    with pytest.raises(SecretFileInvalid, match=f"found mode {mode:o}, expected a file that only"):
         made_admin_key(tmp_path)
 
 
@@ -62,7 +62,7 @@ def test_a_file_without_a_key_is_refused(tmp_path: Path, data: bytes) -> None:
     file.write_bytes(data)
     file.chmod(0o600)
 
-    with pytest.raises(AdminKeyInvalid, match="Delete it, and a new key is made"):
+    with pytest.raises(SecretFileInvalid, match="Delete it, and a new key is made"):
         made_admin_key(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_folder_or_a_link_in_its_place_is_refused(tmp_path: Path) -> None:
     made_admin_key(tmp_path)
     (tmp_path / "link" / FILE).symlink_to(tmp_path / FILE)
 
-    with pytest.raises(AdminKeyInvalid, match="no plain file"):
+    with pytest.raises(SecretFileInvalid, match="no plain file"):
         made_admin_key(tmp_path / "folder")
     with pytest.raises(OSError, match="symbolic links"):
         made_admin_key(tmp_path / "link")

@@ -29,10 +29,10 @@ from tests.app.service import (
 from tests.fakes.vllm import FakeVllm, Scripted, serve
 
 FIELDS = {
-    "id", "culture", "question", "options_from", "answer", "option", "shares", "label_mass",
-    "method", "requested_method", "fallbacks", "exemplar_style", "retriever", "adapter", "steered",
-    "not_steered_because", "nearest_similarity", "exemplars", "warnings", "model", "usage",
-    "timings_ms",
+    "id", "culture", "experiment", "question", "options_from", "answer", "option", "shares",
+    "label_mass", "method", "requested_method", "fallbacks", "exemplar_style", "retriever",
+    "adapter", "steered", "not_steered_because", "nearest_similarity", "exemplars", "warnings",
+    "model", "usage", "timings_ms",
 }  # fmt: skip
 STEPS = ("culture", "arm", "weights", "evidence", "words", "answer", "reading", "record", "total")
 

@@ -14,6 +14,7 @@ from adapters.errors import AdapterError, RegistryInvalid
 from app.errors import AppError
 from app.problems import INTERNAL, PROBLEMS, kind_of
 from evaluation.errors import EvaluationError
+from experiments.errors import ExperimentError, StoreRefused
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
 from tests.app.service import RELIGION
@@ -24,6 +25,7 @@ ROOTS: tuple[type[Exception], ...] = (
     AdapterError,
     AppError,
     EvaluationError,
+    ExperimentError,
     RetrievalError,
     SurveyDataError,
 )
@@ -87,7 +89,7 @@ def check_problem(reply: httpx.Response, status: int, *said: str) -> dict[str, A
         ({"exemplar_style": "loud"}, 422, ["body.exemplar_style", "'shares'"]),
         ({"orders": 0}, 422, ["body.orders"]),
         ({"orders": 9}, 422, ["body.orders", "less than or equal to 8"]),
-        ({"unit": "u" * 201}, 422, ["body.unit", "at most 200"]),
+        ({"user": "u" * 201}, 422, ["body.user", "at most 200"]),
         ({"stream": "maybe"}, 422, ["body.stream", "boolean"]),
         ({"seed": -1}, 422, ["body.seed"]),
         ({"seed": 2**31}, 422, ["body.seed"]),
@@ -227,7 +229,7 @@ def test_every_error_has_its_place_in_the_table(root: type[Exception]) -> None:
 def test_no_error_of_the_table_is_a_fault_but_those_of_what_milieu_keeps() -> None:
     faults = {error for error, kind in PROBLEMS.items() if kind.status == 500}
 
-    assert faults == {RetrievalError, RegistryInvalid}
+    assert faults == {RetrievalError, RegistryInvalid, StoreRefused}
 
 
 def test_an_error_is_answered_as_its_nearest_base() -> None:

@@ -20,7 +20,8 @@ from tests.fakes.vllm import FakeVllm, Scripted, serve
 PATH = "/v1/chat/completions"
 ASKED: Any = [{"role": "user", "content": NEIGHBOURS}]
 EVIDENCE = {
-    "culture", "method", "requested_method", "exemplar_style", "retriever", "adapter", "steered",
+    "culture", "experiment", "method", "requested_method", "exemplar_style", "retriever",
+    "adapter", "steered",
     "not_steered_because", "fallbacks", "nearest_similarity", "exemplars", "warnings",
 }  # fmt: skip
 

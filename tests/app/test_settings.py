@@ -159,14 +159,17 @@ def test_loopback_needs_no_key(host: str, url: str) -> None:
 
 
 def test_keys_are_not_shown(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("MILIEU_API_KEYS", "secret")
-    environment.setenv("MILIEU_VLLM__API_KEY", "secret")
-    assert "secret" not in repr(read_settings())
+    environment.setenv("MILIEU_API_KEYS", "hidden")
+    environment.setenv("MILIEU_VLLM__API_KEY", "hidden")
+    environment.setenv("MILIEU_EXPERIMENTS__UNIT_SECRET", "hidden" * 8)
+    environment.setenv("MILIEU_EXPERIMENTS__STORE", "postgresql://milieu:hidden@db/milieu")
+    assert "hidden" not in repr(read_settings())
+    environment.setenv("MILIEU_EXPERIMENTS__STORE", "mysql://milieu:hidden@db/milieu")
     environment.setenv("MILIEU_VLLM__URLS", "http://a:1")
     environment.setenv("MILIEU_PORT", "many")
     with pytest.raises(SettingsInvalid) as caught:
         read_settings()
-    assert "secret" not in str(caught.value)
+    assert "hidden" not in str(caught.value)
 
 
 def test_settings_are_frozen() -> None:

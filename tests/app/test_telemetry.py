@@ -119,7 +119,7 @@ async def test_no_question_answer_or_key_is_logged(
     options = ["quite private", "very private"]
     bodies: list[dict[str, Any]] = [
         {"question": RELIGION},
-        {"question": RELIGION, "options": options, "unit": unit},
+        {"question": RELIGION, "options": options, "user": unit},
         {"question": NEIGHBOURS, "max_tokens": 3},
         {"question": NEIGHBOURS, "stream": True},
         {"question": NEIGHBOURS, "k": 0},
@@ -139,4 +139,3 @@ async def test_no_question_answer_or_key_is_logged(
         for private in (RELIGION, NEIGHBOURS, "private", " w", "private-key", unit):
             assert private not in text
         assert text.count("request_served") == 7
-        assert text.count("exposure_recorded") == 5

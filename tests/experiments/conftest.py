@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TypeAlias
@@ -12,21 +12,11 @@ import pytest
 
 from experiments.stores.event_store import EventStore, open_postgres, open_sqlite
 from experiments.stores.group_commit import StoreLimits
-from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
+from tests.experiments.postgres_server import PostgresServer
 
 OpenStore: TypeAlias = Callable[[], Awaitable[EventStore]]
 # A machine that is busy with other things must not make a store look slow.
 LIMITS = StoreLimits(wait_s=20.0, statement_s=20.0)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[PostgresServer]:
-    """A real PostgreSQL, started once."""
-    try:
-        with postgres_server() as server:
-            yield server
-    except PostgresMissing as exc:
-        pytest.skip(str(exc))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

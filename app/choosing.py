@@ -1,0 +1,113 @@
+"""Which way of answering a request gets: the one it names, an experiment's, or the settings'."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Protocol
+
+from app.errors import CultureMissing
+from app.plan import ArmRequest, Asker, Choice
+from app.planning import Planner
+from experiments.assigner import Assigner
+from experiments.assignment import first_in
+from experiments.definition import Experiment
+from experiments.errors import ArmConflict, ExperimentsOff
+from experiments.unit import Unit, unit_of
+from survey_data.cultures import Culture
+
+
+class RunningExperiments(Protocol):
+    """The experiments that run; `experiments.book.ExperimentBook` knows them."""
+
+    @property
+    def running(self) -> tuple[Experiment, ...]:
+        """The one that started first comes first."""
+        ...
+
+    def named(self, name: str) -> Experiment:
+        """Return a running one.
+
+        Raises:
+            ExperimentUnknown: none of that name runs.
+        """
+        ...
+
+
+class NoExperiments:
+    """None run, and none can."""
+
+    running: tuple[Experiment, ...] = ()
+
+    def named(self, name: str) -> Experiment:
+        """Refuse.
+
+        Raises:
+            ExperimentsOff: always.
+        """
+        raise ExperimentsOff
+
+
+class Chooser:
+    """Chooses ways of answering. An experiment applies to requests with a culture that name none.
+
+    A request that says itself how it is to be answered is in no experiment, nor is one without a
+    culture, which every arm would answer alike.
+    """
+
+    def __init__(
+        self,
+        planner: Planner,
+        *,
+        experiments: RunningExperiments | None = None,
+        assigner: Assigner | None = None,
+    ) -> None:
+        """Take what knows the settings, and the experiments where there can be any."""
+        self._planner = planner
+        self._experiments, self._assigner = experiments or NoExperiments(), assigner
+
+    async def choose(self, wanted: ArmRequest, asker: Asker, culture: Culture | None) -> Choice:
+        """Return the way of answering.
+
+        Raises:
+            UnitInvalid: user or session cannot be kept apart from others.
+            MethodConflict: a method of an adapter is asked for, and no adapter.
+            ArmConflict: an arm of an experiment is asked for, and a way of answering too.
+            ExperimentUnknown, ArmUnknown, OverrideRefused, ExperimentsOff: that arm cannot be had.
+            CultureMissing: an arm is asked for, and no culture.
+        """
+        answer_id = f"ans_{uuid.uuid4().hex}"
+        unit = unit_of(user=asker.user, session=asker.session, request_id=answer_id)
+        if asker.wanted_arm:
+            if wanted.said:
+                raise ArmConflict(asker.wanted_arm, wanted.said)
+            if culture is None:
+                raise CultureMissing()
+            name, _, arm = asker.wanted_arm.partition("/")
+            experiment = self._experiments.named(name)
+            return await self._assigned(experiment, unit, culture, answer_id, override=arm)
+        if not wanted.said and culture is not None:
+            running = self._experiments.running
+            found = first_in(running, unit, culture=culture.code) if running else None
+            if found is not None:
+                return await self._assigned(found, unit, culture, answer_id)
+        return Choice(answer_id, self._planner.arm(wanted), unit)
+
+    async def _assigned(
+        self,
+        experiment: Experiment,
+        unit: Unit,
+        culture: Culture,
+        answer_id: str,
+        *,
+        override: str | None = None,
+    ) -> Choice:
+        if self._assigner is None:
+            raise ExperimentsOff
+        assignment = await self._assigner.assign(
+            experiment, unit, culture=culture.code, override=override
+        )
+        chosen = assignment.arm
+        if chosen is None:
+            # It stopped in between.
+            return Choice(answer_id, self._planner.arm(ArmRequest()), unit)
+        return Choice(answer_id, chosen.arm, unit, experiment, assignment)

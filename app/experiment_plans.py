@@ -1,0 +1,124 @@
+"""How long an experiment will take, from what its users are expected to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from app.errors import OptionInvalid
+from experiments.analysis.sampling import value_range
+from experiments.definition import DAY_S, N_BUCKETS, Direction, Experiment, MetricKind
+from experiments.statistics.decision import split_alpha
+from experiments.statistics.planning import Baseline, Plan, planned
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What an experiment may expect.
+
+    Attributes:
+        units_per_day: units that come to the service, in the experiment's cultures.
+        rate: the share of units with a yes under control; None where it is no such metric.
+        mean, sd: of a unit's value under control; None for those of the rate.
+    """
+
+    units_per_day: float
+    rate: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+
+
+class Planned(NamedTuple):
+    """A plan, and what it was made for.
+
+    Attributes:
+        arm: the smallest arm besides control, which takes longest.
+        share: of all units that come, in (0, 1]: those that take part.
+        alpha: the error rate of each comparison.
+        wait_s: what to add to the plan's days until the last unit counts.
+    """
+
+    plan: Plan
+    arm: str
+    effect: float
+    share: float
+    alpha: float
+    power: float
+    units_per_day: float
+    wait_s: float
+
+    def days_of(self, n_units: int) -> float:
+        """Return the days in which so many units of the two arms come."""
+        return n_units / (self.plan.n_units / self.plan.days)
+
+
+def planned_for(experiment: Experiment, traffic: Traffic, *, power: float) -> Planned:
+    """Return how long `experiment` will take to see its smallest effect, by simulation.
+
+    Raises:
+        OptionInvalid: what is expected does not fit the metric, or cannot be.
+    """
+    if not 0.0 < power < 1.0:
+        raise OptionInvalid("--power", f"{power:g}", "between 0 and 1")
+    if not traffic.units_per_day > 0.0:
+        raise OptionInvalid("--units-per-day", f"{traffic.units_per_day:g}", "above 0")
+    primary = experiment.primary
+    is_up = primary.metric.direction is Direction.HIGHER
+    effect = primary.smallest_effect if is_up else -primary.smallest_effect
+    others = [arm for arm in experiment.arms if arm.name != experiment.control]
+    arm = min(others, key=lambda each: each.weight)
+    layer = experiment.layer
+    share = experiment.traffic_share * (1.0 - experiment.hold_out.share)
+    share *= (layer.last - layer.first + 1) / N_BUCKETS
+    alpha = split_alpha(experiment.alpha, len(others))
+    baseline = _baseline(experiment, traffic)
+    try:
+        plan = planned(
+            baseline,
+            effect,
+            units_per_day=traffic.units_per_day * share,
+            weights=(arm.weight, experiment.arm(experiment.control).weight),
+            alpha=alpha,
+            power=power,
+        )
+    except ValueError as exc:
+        raise _refused("--mean" if traffic.rate is None else "--baseline", exc) from exc
+    # The first value of a unit counts as soon as it comes.
+    wait_s = 0.0 if experiment.unit_value == "first" else experiment.outcome_window_s
+    return Planned(plan, arm.name, effect, share, alpha, power, traffic.units_per_day, wait_s)
+
+
+def days_left(experiment: Experiment, found: Planned) -> float:
+    """Return the days between the plan's end and the longest that the experiment runs."""
+    return experiment.max_duration_s / DAY_S - found.plan.days - found.wait_s / DAY_S
+
+
+def _baseline(experiment: Experiment, traffic: Traffic) -> Baseline:
+    metric, counts = experiment.primary.metric, experiment.unit_value
+    if metric.kind is MetricKind.QUANTILE:
+        found = f"the primary metric '{metric.name}', a quantile"
+        raise OptionInvalid("plan", found, "a proportion, a mean or a rating")
+    is_rate = metric.kind is MetricKind.PROPORTION and counts != "sum"
+    if is_rate and (traffic.mean is not None or traffic.sd is not None):
+        raise OptionInvalid("--mean", f"it for '{metric.name}', a proportion", "--baseline")
+    if is_rate and traffic.rate is None:
+        expected = f"the share of users with '{metric.name}' under control, such as 0.3"
+        raise OptionInvalid("--baseline", "nothing", expected)
+    if not is_rate and traffic.rate is not None:
+        raise OptionInvalid("--baseline", f"it for '{metric.name}', a mean", "--mean and --sd")
+    try:
+        if traffic.rate is not None:
+            return Baseline.rate(traffic.rate)
+        if traffic.mean is None or traffic.sd is None:
+            found = "nothing" if traffic.mean is None and traffic.sd is None else "one of them"
+            expected = f"both: what is known of a user's '{metric.name}' under control"
+            raise OptionInvalid("--mean, --sd", found, expected)
+        low, high = value_range(metric, counts) or (None, None)
+        return Baseline(traffic.mean, traffic.sd, low, high)
+    except ValueError as exc:
+        raise _refused("--sd" if traffic.rate is None else "--baseline", exc) from exc
+
+
+def _refused(option: str, exc: ValueError) -> OptionInvalid:
+    found, _, expected = str(exc).partition("; expected ")
+    return OptionInvalid(option, found, expected or "another value")

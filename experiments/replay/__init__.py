@@ -1,0 +1,1 @@
+"""Arms compared offline: the same requests asked of all of them before any user gets one."""

@@ -1,0 +1,201 @@
+"""From the answers of a replay to means and paired differences with their intervals.
+
+A pair is one request, a question to a culture, answered by an arm and by control. What is claimed
+is of questions: those that were asked stand for others like them. Answers to one question for
+several cultures are alike, so a question counts once, with the mean over its cultures, and the
+intervals are Student's t over questions. They are for one look at a set that was fixed before, each
+by itself: no confidence sequences, and not corrected for the number of arms, metrics and cultures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy.special import stdtrit
+
+from experiments.analysis.arms import about
+from experiments.analysis.result import Span
+from experiments.definition import RECORDED_METRICS, Experiment, ExperimentArm
+from experiments.replay.result import (
+    ALPHA,
+    ArmReplay,
+    CultureReplay,
+    Estimate,
+    Reason,
+    Replay,
+)
+from experiments.replay.rows import ReplayRow
+
+# What a replay is for comes first.
+METRICS = tuple(sorted(RECORDED_METRICS, key=lambda metric: metric != "alignment"))
+_UNBOUNDED = ("latency_ms", "n_prompt_tokens", "n_reply_tokens")
+# The rows of one request, by arm.
+Asked = Mapping[str, ReplayRow]
+# A question and a value of it.
+Value = tuple[str, float]
+
+
+def replayed(
+    rows: Iterable[ReplayRow],
+    experiment: Experiment,
+    *,
+    made_ms: int,
+    source: str,
+    model: str,
+    seed: int,
+    n_planned: int,
+    notes: Sequence[str] = (),
+    cultures: Mapping[str, str] | None = None,
+) -> Replay:
+    """Return what the rows say of the arms of `experiment`.
+
+    Requests that were not asked of every arm, because the run ended before, are left out. A failed
+    answer is counted, and its request is in no pair with that arm. A metric that no answer has is
+    not among the results. `cultures` are names by code.
+    """
+    asked = _asked(rows, experiment)
+    known = [metric for metric in METRICS if _is_known(asked, metric)]
+    all_shown = [shown for of in asked if len(shown := _shown(of)) > 1]
+    return Replay(
+        experiment=experiment.name,
+        definition_id=experiment.id,
+        made_ms=made_ms,
+        source=source,
+        notes=tuple(notes),
+        model=model,
+        seed=seed,
+        control=experiment.control,
+        n_planned=n_planned,
+        n_requests=len(asked),
+        n_questions=len({row.question for of in asked for row in of.values()}),
+        arms=tuple(_arm(asked, arm, experiment.control, known) for arm in experiment.arms),
+        cultures=_cultures(asked, experiment, cultures or {}) if "alignment" in known else (),
+        n_shown=len(all_shown),
+        same_shown=_share(len(set(shown)) == 1 for shown in all_shown),
+        failures=_reasons(asked, experiment, "failed"),
+        fallbacks=_reasons(asked, experiment, "because"),
+    )
+
+
+def estimated(
+    values: Sequence[Value], *, lowest: float = -math.inf, highest: float = math.inf
+) -> Estimate:
+    """Return the mean of the questions' means, and its 95 % interval by Student's t over questions.
+
+    The interval ends where the values do, at `lowest` and `highest`. Without a value there is no
+    estimate, and with one question no interval. Where no two questions differ the interval has no
+    width: that is all that these questions say.
+    """
+    by_question: dict[str, list[float]] = defaultdict(list)
+    for question, value in values:
+        by_question[question].append(value)
+    means = np.array([math.fsum(of) / len(of) for of in by_question.values()])
+    n = len(means)
+    span = Span(estimate=None, low=None, high=None)
+    if n == 1:
+        span = Span(estimate=float(means[0]), low=None, high=None)
+    elif n > 1:
+        mean = float(means.mean())
+        reach = float(stdtrit(n - 1, 1.0 - ALPHA / 2) * means.std(ddof=1) / math.sqrt(n))
+        low, high = max(mean - reach, lowest), min(mean + reach, highest)
+        span = Span(estimate=mean, low=low, high=high)
+    return Estimate(span=span, n=len(values), n_questions=n)
+
+
+def _asked(rows: Iterable[ReplayRow], experiment: Experiment) -> list[Asked]:
+    requests: dict[tuple[str, str], dict[str, ReplayRow]] = defaultdict(dict)
+    arms = set(experiment.arm_names)
+    for row in rows:
+        requests[row.request, row.culture][row.arm] = row
+    # Sorted, because answers come in any order and sums depend on it.
+    return [requests[key] for key in sorted(requests) if requests[key].keys() == arms]
+
+
+def _is_known(asked: Sequence[Asked], metric: str) -> bool:
+    return any(row.value(metric) is not None for of in asked for row in of.values())
+
+
+def _level(asked: Iterable[Asked], arm: str, metric: str) -> Estimate:
+    rows = (of[arm] for of in asked)
+    found = [(row.question, value) for row in rows if (value := row.value(metric)) is not None]
+    return estimated(found, lowest=0.0, highest=_highest(metric))
+
+
+def _difference(asked: Iterable[Asked], arm: str, control: str, metric: str) -> Estimate:
+    found = []
+    for of in asked:
+        treated, untreated = of[arm].value(metric), of[control].value(metric)
+        if treated is not None and untreated is not None:
+            found.append((of[arm].question, treated - untreated))
+    return estimated(found, lowest=-_highest(metric), highest=_highest(metric))
+
+
+def _highest(metric: str) -> float:
+    """Return what no value of a recorded metric is above; none is below 0."""
+    return math.inf if metric in _UNBOUNDED else 1.0
+
+
+def _arm(
+    asked: Sequence[Asked], arm: ExperimentArm, control: str, metrics: Sequence[str]
+) -> ArmReplay:
+    rows = [of[arm.name] for of in asked]
+    is_control = arm.name == control
+    return ArmReplay(
+        name=arm.name,
+        id=arm.id,
+        about=about(arm),
+        is_control=is_control,
+        n_answers=sum(not row.failed for row in rows),
+        n_failed=sum(bool(row.failed) for row in rows),
+        n_shown=sum(bool(row.shown) for row in rows),
+        levels={metric: _level(asked, arm.name, metric) for metric in metrics},
+        differences={}
+        if is_control
+        else {metric: _difference(asked, arm.name, control, metric) for metric in metrics},
+    )
+
+
+def _cultures(
+    asked: Sequence[Asked], experiment: Experiment, names: Mapping[str, str]
+) -> tuple[CultureReplay, ...]:
+    by_code: dict[str, list[Asked]] = defaultdict(list)
+    for of in asked:
+        by_code[of[experiment.control].culture].append(of)
+    arms = experiment.arm_names
+    return tuple(
+        CultureReplay(
+            culture=code,
+            name=names.get(code, code),
+            levels={arm: _level(by_code[code], arm, "alignment") for arm in arms},
+            differences={
+                arm: _difference(by_code[code], arm, experiment.control, "alignment")
+                for arm in arms
+                if arm != experiment.control
+            },
+        )
+        for code in sorted(by_code)
+        if _is_known(by_code[code], "alignment")
+    )
+
+
+def _shown(of: Asked) -> list[tuple[str, ...]]:
+    return [row.shown for row in of.values() if row.shown]
+
+
+def _share(truths: Iterable[bool]) -> float | None:
+    found = list(truths)
+    return sum(found) / len(found) if found else None
+
+
+def _reasons(
+    asked: Sequence[Asked], experiment: Experiment, field: Literal["failed", "because"]
+) -> tuple[Reason, ...]:
+    said = ((row.arm, getattr(row, field)) for of in asked for row in of.values())
+    counts = Counter((arm, reason) for arm, reason in said if reason)
+    order = {arm: place for place, arm in enumerate(experiment.arm_names)}
+    ranked = sorted(counts.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))
+    return tuple(Reason(arm=arm, reason=reason, n=n) for (arm, reason), n in ranked)
