@@ -25,9 +25,10 @@ async def report_of(store: EventStore, name: str, library: SurveyLibrary) -> Ana
         ExperimentUnknown: there is none of that name.
         StoreUnavailable: the store does not answer.
     """
+    experiment = (await store.revisions(name))[-1].experiment
     attached = await store.attachments(name)
-    plan = attached.get(PLAN)
-    replay = attached.get(REPLAY)
+    plan, replay = attached.get(PLAN), attached.get(REPLAY)
+    offline = {} if replay is None else Replay.model_validate_json(replay).offline(experiment)
     catalogue = library.catalogue
     return await analysed(
         store,
@@ -35,5 +36,5 @@ async def report_of(store: EventStore, name: str, library: SurveyLibrary) -> Ana
         now_ms=time.time_ns() // 1_000_000,
         cultures={code: catalogue[code].name for code in library.cultures},
         plan=None if plan is None else PLAN_JSON.validate_json(plan),
-        offline={} if replay is None else Replay.model_validate_json(replay).offline(),
+        offline=offline,
     )
