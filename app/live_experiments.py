@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
+from app.alignment import PeopleAlignment
 from app.choosing import Chooser
 from app.event_stores import open_event_store, unit_hasher
 from app.planning import Planner
@@ -20,7 +21,6 @@ from experiments.definition import DAY_S
 from experiments.errors import StoreRefused, StoreUnavailable
 from experiments.stores.event_store import EventStore
 from experiments.unit import UnitHasher
-from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
 
@@ -80,13 +80,13 @@ def chooser_of(planner: Planner, experiments: LiveExperiments | None) -> Chooser
 
 
 def recorder_of(
-    settings: Settings, experiments: LiveExperiments | None, *, library: SurveyLibrary
+    settings: Settings, experiments: LiveExperiments | None, *, alignment: PeopleAlignment
 ) -> Recorder:
     """Return what records answers, nowhere without experiments."""
     if experiments is None:
-        return Recorder(None, None, library=library)
+        return Recorder(None, None, alignment=alignment)
     texts = settings.experiments.texts
-    return Recorder(experiments.store, experiments.hasher, library=library, texts=texts)
+    return Recorder(experiments.store, experiments.hasher, alignment=alignment, texts=texts)
 
 
 async def _tidied(store: EventStore, *, keep_s: float) -> None:

@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from app.alignment import PeopleAlignment
 from app.plan import Asker, Plan, SurveyWords
 from app.vllm_wire import Usage
-from evaluation.metrics import distribution_similarity, is_refusal
+from evaluation.metrics import is_refusal
 from evaluation.reading import Reading
 from experiments.definition import DAY_S
 from experiments.events import AnswerText, Exposure, Receipt
 from experiments.unit import UnitHasher
-from survey_data.library import SurveyLibrary
 
 # Of an answer outside experiments: as long as an experiment waits for outcomes by default.
 OUTCOME_WINDOW_S = 7 * DAY_S
@@ -59,11 +59,12 @@ class Recorder:
         store: ExposureStore | None,
         hasher: UnitHasher | None,
         *,
-        library: SurveyLibrary,
+        alignment: PeopleAlignment,
         texts: Literal["none", "consented", "all"] = "none",
     ) -> None:
         """Take where exposures go; without a store or what hashes units, they go nowhere."""
-        self._store, self._hasher, self._library, self._texts = store, hasher, library, texts
+        self._store, self._hasher = store, hasher
+        self._alignment, self._texts = alignment, texts
 
     async def record(self, answered: Answered) -> tuple[str, ...]:
         """Record an answer; return what its client should know of that, nothing where all is well.
@@ -105,23 +106,11 @@ class Recorder:
             readable=reading is None or not reading.unreadable,
             refused=None if answered.text is None else is_refusal(answered.text),
             label_mass=None if reading is None else reading.label_mass,
-            alignment=self._alignment(answered),
+            alignment=self._alignment.of(plan, answered.words, reading),
             latency_ms=answered.latency_ms,
             n_prompt_tokens=answered.usage.prompt_tokens,
             n_reply_tokens=answered.usage.completion_tokens,
         )
-
-    def _alignment(self, answered: Answered) -> float | None:
-        """Return how near the answer is to the people's, where their shares are known."""
-        plan, words, reading = answered.plan, answered.words, answered.reading
-        same = plan.evidence.same_question
-        if plan.culture is None or words is None or reading is None or reading.shares is None:
-            return None
-        # With options of its own a question is another one.
-        if same is None or words.asked.options != same.options:
-            return None
-        people = self._library.distribution(same.key, plan.culture.code)
-        return None if people is None else distribution_similarity(reading.shares, people.shares)
 
     def _text(self, answered: Answered, exposure: Exposure) -> AnswerText | None:
         consented = answered.asker.consented

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,7 +21,7 @@ from app.errors import (
 )
 from app.event_stores import open_event_store
 from app.experiment_report import REPLAY
-from app.plan import AnswerRequest, ArmRequest, ChatTurn, Plan, SurveyWords
+from app.plan import AnswerRequest, ArmRequest, ChatTurn, Plan
 from app.replay_requests import (
     ReplayOptions,
     ReplayRequest,
@@ -35,9 +35,7 @@ from app.settings import Settings
 from app.telemetry import Metrics, Stopwatch
 from app.vllm_wire import ChatRequest
 from evaluation.errors import EvaluationError
-from evaluation.metrics import distribution_similarity, is_refusal
-from evaluation.reading import Reading
-from evaluation.splits import leave_one_out
+from evaluation.metrics import is_refusal
 from experiments.definition import Experiment, ExperimentArm
 from experiments.errors import ExportRefused
 from experiments.events import AnswerText
@@ -53,8 +51,6 @@ from survey_data.library import SurveyLibrary
 _PASSING = (UpstreamUnavailable, UpstreamBusy, LoraServerSilent, AdaptersBusy, RetrievalBusy)
 # What one request can fail of.
 _FAILED = (AppError, AdapterError, EvaluationError, RetrievalError, SurveyDataError)
-
-Alike = Mapping[str, frozenset[str]]
 
 
 class ReplayProgress(Protocol):
@@ -146,13 +142,13 @@ async def replay_of(
         AppError, AdapterError, SurveyDataError, RetrievalError: what every answer would fail of.
     """
     async with open_resources(settings, Metrics()) as resources:
-        library, alike = resources.pipeline.library, _alike(resources)
+        library, alike = resources.pipeline.library, resources.alignment.alike
         if options.logged:
             wanted = logged_requests(texts, library, experiment, options)
         else:
             wanted = survey_requests(library, experiment, options, alike=alike)
         await _check_arms(resources, experiment, wanted)
-        asking = _Asking(resources, experiment, alike, progress=progress, pause_s=pause_s)
+        asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
         n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
         await asking.ask(wanted.requests, n_concurrent=n_concurrent)
         found = replayed(
@@ -195,13 +191,12 @@ class _Asking:
         self,
         resources: Resources,
         experiment: Experiment,
-        alike: Alike,
         *,
         progress: ReplayProgress | None,
         pause_s: float,
     ) -> None:
         self._resources, self._experiment = resources, experiment
-        self._alike, self._progress, self._pause_s = alike, progress, pause_s
+        self._progress, self._pause_s = progress, pause_s
         self._n_failed = 0
         # Waiting for a server that did not come back helps nobody a second time.
         self._is_gone = False
@@ -277,7 +272,7 @@ class _Asking:
             question=request.question,
             culture=request.culture,
             arm=arm,
-            alignment=self._alignment(plan, answer.words, reading),
+            alignment=self._resources.alignment.of(plan, answer.words, reading),
             label_mass=None if reading is None else reading.label_mass,
             readable=reading is None or not reading.unreadable,
             refused=None if answer.text is None else is_refusal(answer.text),
@@ -318,31 +313,6 @@ class _Asking:
             because="; ".join(left.because for left in plan.fallbacks),
             shown=_shown(plan),
         )
-
-    def _alignment(self, plan: Plan, words: SurveyWords, reading: Reading | None) -> float | None:
-        """Return how near the answer is to the people's, where that is known and was not shown."""
-        same = plan.evidence.same_question
-        if plan.culture is None or reading is None or reading.shares is None or same is None:
-            return None
-        # With options of its own a question is another one.
-        if words.asked.options != same.options:
-            return None
-        if not self._alike[same.key].isdisjoint(_shown(plan)):
-            return None
-        library = self._resources.pipeline.library
-        people = library.distribution(same.key, plan.culture.code)
-        return None if people is None else distribution_similarity(reading.shares, people.shares)
-
-
-def _alike(resources: Resources) -> Alike:
-    """Return for each question the keys that count as the same, its own among them."""
-    questions = resources.pipeline.library.questions
-    return leave_one_out(
-        tuple(questions),
-        questions=questions,
-        index=resources.retrieval.index,
-        threshold=resources.settings.answer.same_question,
-    ).barred
 
 
 async def _check_arms(resources: Resources, experiment: Experiment, wanted: RequestSet) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from adapters.live import LiveAdapters
 from adapters.pool import WeightsPool
+from app.alignment import PeopleAlignment
 from app.context import ContextWindow, file_counter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.live_experiments import (
@@ -63,6 +64,7 @@ class Resources:
     metrics: Metrics
     pipeline: Pipeline
     retrieval: Retrieval
+    alignment: PeopleAlignment
     vllm: VllmClient
     context: ContextWindow
     weights: WeightsPool
@@ -132,6 +134,9 @@ async def open_resources(
             count_text=_counter(settings.vllm.model_path) if local is not None else None,
         )
         await _check_model(vllm, settings.model)
+        alignment = PeopleAlignment(
+            library, retrieval.index, same_question=settings.answer.same_question
+        )
         planner = Planner(
             settings.answer, catalogue=catalogue, similarity=CultureSimilarity(library)
         )
@@ -145,14 +150,23 @@ async def open_resources(
             weights=weights,
             vllm=vllm,
             context=context,
-            recorder=recorder_of(settings, experiments, library=library),
+            recorder=recorder_of(settings, experiments, alignment=alignment),
             metrics=metrics,
             settings=settings.answer,
             max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
         yield Resources(
-            settings, metrics, pipeline, retrieval, vllm, context, weights, local, experiments
+            settings=settings,
+            metrics=metrics,
+            pipeline=pipeline,
+            retrieval=retrieval,
+            alignment=alignment,
+            vllm=vllm,
+            context=context,
+            weights=weights,
+            local_vllm=local,
+            experiments=experiments,
         )
 
 

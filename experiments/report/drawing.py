@@ -14,6 +14,8 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 # About how wide a character is at the plots' font size, in their pixels.
 CHARACTER = 6.6
+# The room that a moment or a day needs below an axis.
+HOUR_WIDTH, DAY_WIDTH = 96.0, 58.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,13 @@ class Scale:
         return self(min(max(value, self.low), self.high))
 
 
-def svg(*parts: Part, width: float, height: float, title: str) -> Markup:
-    """Return a plot that is read out as its title."""
+def svg(
+    *parts: Part, width: float, height: float, title: str, most_width: float | None = None
+) -> Markup:
+    """Return a plot that is read out as its title.
+
+    It is drawn as wide as there is room, up to `most_width` pixels; by default `width`.
+    """
     return tag(
         "svg",
         tag("title", title),
@@ -44,7 +51,7 @@ def svg(*parts: Part, width: float, height: float, title: str) -> Markup:
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
         aria_label=title,
-        style=f"max-width: {width:g}px",
+        style=f"max-width: {most_width or width:g}px",
     )
 
 
@@ -78,7 +85,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
         return [low]
     rough = (high - low) / n
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= rough)
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= rough)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [k * step for k in range(first, last + 1)]
 
@@ -90,20 +97,19 @@ def value_axis(scale: Scale, left: float, right: float) -> Markup:
             line(left, scale(at), right, scale(at), "grid"),
             label(number(at, 3), left - 8, scale(at) + 4, anchor="end"),
         )
-        for at in ticks(scale.low, scale.high)
+        for at in ticks(scale.low, scale.high, 6)
     ]
     return together(*marks)
 
 
 def time_axis(scale: Scale, y: float) -> Markup:
-    """Return days below a plot, or hours where it is of less than three days."""
-    is_short = scale.high - scale.low < 3 * DAY_MS
-    unit = HOUR_MS if is_short else DAY_MS
-    most = 6 if is_short else 8
+    """Return days below a plot, or hours where it is of less than two days."""
+    is_short = scale.high - scale.low < 2 * DAY_MS
+    unit, room = (HOUR_MS, HOUR_WIDTH) if is_short else (DAY_MS, DAY_WIDTH)
+    most = (scale.end - scale.start) / room
     n_units = max((scale.high - scale.low) / unit, 1e-9)
-    step = unit * next(
-        (k for k in (1, 2, 3, 6, 7, 12, 14, 28, 56, 112) if n_units / k <= most), 365
-    )
+    steps = (1, 2, 3, 6, 12, 24) if is_short else (1, 2, 3, 7, 14, 28, 56, 112)
+    step = unit * next((k for k in steps if n_units / k <= most), 365)
     first = math.ceil(scale.low / step)
     shown = [at * step for at in range(first, math.floor(scale.high / step) + 1)]
     texts = [(f"{when(at):%d %b %H:%M}" if is_short else day(at)) for at in shown]
@@ -112,7 +118,13 @@ def time_axis(scale: Scale, y: float) -> Markup:
         *(
             together(
                 line(scale(at), y, scale(at), y + 4, "axis"),
-                label(text, scale(at), y + 18, anchor="middle"),
+                # The last one ends with the axis rather than beyond the plot.
+                label(
+                    text,
+                    min(scale(at), scale.end + 10 - CHARACTER * len(text) / 2),
+                    y + 18,
+                    anchor="middle",
+                ),
             )
             for at, text in zip(shown, texts, strict=True)
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from experiments.analysis.result import Span
@@ -31,18 +32,58 @@ def signed(value: float | None, digits: int = 3) -> str:
     return f"+{text}" if value is not None and value > 0.0 else text
 
 
-def span(found: Span) -> str:
-    """Return an estimate and its interval; 'too few units' where there is nothing to say."""
-    if found.estimate is None or (found.low is None and found.high is None):
+def fixed(value: float | None, places: int, *, is_signed: bool = False) -> str:
+    """Return `value` with so many decimals, so that a column of such is easy to compare."""
+    if value is None:
+        return ABSENT
+    rounded = round(value, places) + 0.0
+    text = f"{rounded:+,.{places}f}" if is_signed and rounded else f"{rounded:,.{places}f}"
+    return text.replace(",", "\N{NARROW NO-BREAK SPACE}").replace("-", _MINUS)
+
+
+def places_of(spans: Iterable[Span]) -> int:
+    """Return how many decimals the narrowest interval needs for three of its digits."""
+    widths = [
+        found.high - found.low if found.low is not None and found.high is not None else None
+        for found in spans
+        if is_known(found)
+    ]
+    sizes = [math.floor(math.log10(width)) for width in widths if width]
+    return min(max(2 - min(sizes, default=-1), 0), 6)
+
+
+def is_known(found: Span) -> bool:
+    """Return whether there is anything to say: an estimate, and an end of its interval."""
+    return found.estimate is not None and not (found.low is None and found.high is None)
+
+
+def interval(found: Span, places: int | None = None) -> str:
+    """Return an interval; 'too few units' where there is nothing to say."""
+    if not is_known(found):
         return "too few units"
-    low = f"{_MINUS}{_INFINITY}" if found.low is None else signed(found.low)
-    high = _INFINITY if found.high is None else signed(found.high)
-    return f"{signed(found.estimate)} [{low}, {high}]"
+    decimals = places_of([found]) if places is None else places
+    low, high = (fixed(end, decimals, is_signed=True) for end in (found.low, found.high))
+    low = f"{_MINUS}{_INFINITY}" if found.low is None else low
+    high = _INFINITY if found.high is None else high
+    return f"[{low}, {high}]"
+
+
+def difference(found: Span, places: int | None = None) -> str:
+    """Return the estimate of a difference; a dash where there is nothing to say."""
+    if not is_known(found):
+        return ABSENT
+    return fixed(found.estimate, places_of([found]) if places is None else places, is_signed=True)
+
+
+def span(found: Span, places: int | None = None) -> str:
+    """Return an estimate and its interval; 'too few units' where there is nothing to say."""
+    shown = interval(found, places)
+    return f"{difference(found, places)} {shown}" if is_known(found) else shown
 
 
 def p_value(value: float) -> str:
-    """Return a p-value; very small ones as a bound."""
-    return "< 0.0001" if value < 1e-4 else f"{value:.4f}"
+    """Return a p-value with two digits; very small ones as a bound."""
+    return "< 0.0001" if value < 1e-4 else number(value, 2)
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -55,6 +96,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     if 1.0 - least < share < 1.0:
         return f"> {100.0 - 2.0 * 100.0 * least:g} %"
     return f"{100.0 * share:.{digits}f} %"
+
+
+def rate(share: float) -> str:
+    """Return a share that somebody chose, in percent, without a decimal that says nothing."""
+    return percent(share).replace(".0 %", " %")
 
 
 def count(value: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Literal
 
 from experiments.analysis.result import (
     Comparison,
@@ -27,46 +29,62 @@ from experiments.report.drawing import (
     value_axis,
 )
 from experiments.report.markup import Markup, tag, together
-from experiments.report.numbers import number, percent, signed, span
+from experiments.report.numbers import number, rate, signed, span
+from experiments.report.words import worth
 
-WIDTH, HEIGHT = 760.0, 330.0
-LEFT, RIGHT, TOP, BOTTOM = 70.0, 26.0, 26.0, 34.0
+# Small enough to be read on a phone, and to stand beside each other elsewhere.
+WIDTH, HEIGHT, MOST_WIDTH = 400.0, 245.0, 480.0
+LEFT, RIGHT, TOP, BOTTOM = 50.0, 16.0, 10.0, 30.0
+FOREST_WIDTH, FOREST_MOST_WIDTH, ROW = 470.0, 540.0, 25.0
+STRIP_WIDTH = 260.0
 MOST_NAME_CHARS = 26
+BOLD_CHARACTER = 1.12 * CHARACTER
 
 
-def effect_plot(comparison: Comparison, control: str) -> Markup | None:
-    """Return the effect over time with its confidence sequence; None before there is one."""
-    effect = comparison.effect
+def effect_plots(comparisons: Sequence[Comparison], control: str) -> list[Markup | None]:
+    """Return each arm's effect over time with its confidence sequence.
+
+    All of them are drawn to one scale. None for an arm before there are two looks.
+    """
+    looks = [_looks(each.effect) for each in comparisons]
+    ranges = [
+        _effect_range(own, each.effect) for own, each in zip(looks, comparisons, strict=True) if own
+    ]
+    if not ranges:
+        return [None for _ in comparisons]
+    y = Scale(min(low for low, _ in ranges), max(high for _, high in ranges), HEIGHT - BOTTOM, TOP)
+    return [
+        _effect_plot(each, own, control, y) if own else None
+        for own, each in zip(looks, comparisons, strict=True)
+    ]
+
+
+def _looks(effect: Effect) -> list[Look]:
+    """Return the looks that can be drawn; none where they are of one moment only."""
     looks = [look for look in effect.history if look.low is not None and look.high is not None]
-    if not looks:
-        return None
-    x = Scale(*_times(looks), LEFT, WIDTH - RIGHT)
-    y = Scale(*_effect_range(looks, effect), HEIGHT - BOTTOM, TOP)
-    worth = _worth(effect)
-    name = effect.metric.name
+    return looks if looks and looks[-1].at_ms > looks[0].at_ms else []
+
+
+def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Scale) -> Markup:
+    effect = comparison.effect
+    x = Scale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
+    interest = worth(effect.metric)
     title = (
-        f"{name}, {comparison.arm} less {control}, over time: now {span(effect.span)}, "
-        f"interval at {percent(1.0 - effect.alpha)}. Smallest effect of interest "
-        f"{signed(worth)}."
+        f"{effect.metric.name}, {comparison.arm} less {control}, over time: now "
+        f"{span(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest effect of "
+        f"interest {signed(interest)}."
     )
     return svg(
         value_axis(y, LEFT, WIDTH - RIGHT),
         _band(looks, x, y),
         line(LEFT, y(0.0), WIDTH - RIGHT, y(0.0), "zero"),
-        line(LEFT, y(worth), WIDTH - RIGHT, y(worth), "worth"),
+        line(LEFT, y(interest), WIDTH - RIGHT, y(interest), "worth"),
         _estimates(looks, x, y),
-        label(
-            f"smallest effect of interest {signed(worth)}",
-            WIDTH - RIGHT,
-            y(worth) + (-5 if worth > 0.0 else 14),
-            anchor="end",
-            class_="worth-text",
-        ),
         time_axis(x, HEIGHT - BOTTOM),
-        label(f"{name}: {comparison.arm} less {control}", LEFT, 14),
         width=WIDTH,
         height=HEIGHT,
         title=title,
+        most_width=MOST_WIDTH,
     )
 
 
@@ -90,40 +108,56 @@ def _estimates(looks: list[Look], x: Scale, y: Scale) -> Markup:
     return together(polyline(points, "estimate"), end)
 
 
-def culture_plot(comparison: Comparison) -> Markup | None:
-    """Return the forest plot of cultures, raw and pooled; None without a culture."""
-    shown = [each for each in comparison.cultures.effects if each.raw.estimate is not None]
-    if not shown:
-        return None
-    shown.sort(key=lambda each: -(_middle(each)))
-    left = 24.0 + CHARACTER * min(max(len(each.name) for each in shown), MOST_NAME_CHARS)
-    bottom = TOP + 26.0 * len(shown)
-    x = Scale(*_culture_range(shown, comparison.effect), left, WIDTH - RIGHT - 54)
-    worth = _worth(comparison.effect)
+def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
+    """Return each arm's forest plot of cultures, raw and pooled; None without a culture.
+
+    All of them are drawn to one scale.
+    """
+    shown = [
+        sorted((e for e in each.cultures.effects if e.raw.estimate is not None), key=_middle)[::-1]
+        for each in comparisons
+    ]
+    everything = [effect for own in shown for effect in own]
+    if not everything:
+        return [None for _ in comparisons]
+    longest = min(max(len(each.name) for each in everything), MOST_NAME_CHARS)
+    ends = _culture_range(everything, comparisons[0].effect)
+    x = Scale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
+    return [
+        _culture_plot(each, own, x) if own else None
+        for each, own in zip(comparisons, shown, strict=True)
+    ]
+
+
+def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: Scale) -> Markup:
+    bottom = TOP + ROW * len(shown)
+    interest = worth(comparison.effect.metric)
     grid = [
         together(
             line(x(at), TOP, x(at), bottom, "grid"),
             label(signed(at), x(at), bottom + 18, anchor="middle"),
         )
-        for at in ticks(x.low, x.high)
+        for at in ticks(x.low, x.high, 6)
     ]
     names = ", ".join(each.name for each in shown if each.found) or "none"
     return svg(
         *grid,
         line(x(0.0), TOP - 6, x(0.0), bottom, "zero"),
-        line(x(worth), TOP - 6, x(worth), bottom, "worth"),
-        *(_culture_row(each, x, TOP + 26.0 * (at + 0.5), left) for at, each in enumerate(shown)),
-        width=WIDTH,
-        height=bottom + 30,
+        line(x(interest), TOP - 6, x(interest), bottom, "worth"),
+        *(_culture_row(each, x, TOP + ROW * (at + 0.5)) for at, each in enumerate(shown)),
+        width=FOREST_WIDTH,
+        height=bottom + 26,
         title=f"Effect on {comparison.effect.metric.name} of {comparison.arm} in {len(shown)} "
         f"cultures, raw and pooled; a difference was found in: {names}. The table below has the "
         "numbers.",
+        most_width=FOREST_MOST_WIDTH,
     )
 
 
-def _culture_row(each: CultureEffect, x: Scale, y: float, left: float) -> Markup:
+def _culture_row(each: CultureEffect, x: Scale, y: float) -> Markup:
     name = each.name if len(each.name) <= MOST_NAME_CHARS else each.name[:25] + "…"
-    parts = [label(name, left - 12, y + 4, anchor="end", class_="found" if each.found else "")]
+    bold = "found" if each.found else ""
+    parts = [label(name, x.start - 12, y + 4, anchor="end", class_=bold)]
     raw, pooled = each.raw, each.pooled
     if raw.low is not None and raw.high is not None:
         parts.append(line(x.held(raw.low), y - 4, x.held(raw.high), y - 4, "raw"))
@@ -133,32 +167,55 @@ def _culture_row(each: CultureEffect, x: Scale, y: float, left: float) -> Markup
         parts.append(line(x.held(pooled.low), y + 5, x.held(pooled.high), y + 5, "pooled"))
         at = x.held(pooled.estimate)
         parts.append(tag("rect", x=at - 4, y=y + 1, width=8, height=8, class_="pooled-point"))
-    if each.found:
-        parts.append(label("found", WIDTH - RIGHT, y + 4, anchor="end", class_="found"))
     return together(*parts)
+
+
+def effect_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
+    """Return a small plot of the difference, to the scale of all; None before there is one."""
+    sign = -1.0 if effect.metric.direction is Direction.LOWER else 1.0
+    low, high = effect.span.low, effect.span.high
+    if low is None or high is None or effect.span.estimate is None:
+        return None
+    gains = sorted((sign * low, sign * high))
+    state = "safe" if gains[0] > 0.0 else "violated" if gains[1] < 0.0 else "undecided"
+    return _strip(effect, "worth", [each.span for each in everything], state)
 
 
 def guardrail_plot(guardrail: GuardrailEffect) -> Markup | None:
     """Return a small plot of the difference against its margin; None before there is one."""
-    found, worth = guardrail.span, -_worth(guardrail)
+    found = guardrail.span
     if found.estimate is None or found.low is None or found.high is None:
         return None
-    largest = max(abs(worth), abs(found.estimate))
+    return _strip(guardrail, "margin", [found], str(guardrail.state))
+
+
+def _strip(
+    effect: Effect, kind: Literal["worth", "margin"], spans: list[Span], state: str
+) -> Markup:
+    """Return the interval on a line through zero, with what is worth having, or the margin."""
+    found = effect.span
+    mark = worth(effect.metric) if kind == "worth" else -worth(effect.metric)
+    largest = max(abs(mark), *(abs(each.estimate or 0.0) for each in spans))
+    ends = [abs(end) for each in spans for end in (each.low, each.high) if end is not None]
     # A very wide interval is cut, so that the margin is seen.
-    reach = 1.15 * max(largest, min(max(abs(found.low), abs(found.high)), 5.0 * largest)) or 1.0
-    x = Scale(-reach, reach, 6.0, 254.0)
-    worse = (x(worth), 254.0) if worth > 0.0 or _is_lower(guardrail) else (6.0, x(worth))
+    reach = 1.1 * max(largest, min(max(ends), 5.0 * largest)) or 1.0
+    x = Scale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
+    is_up = mark > 0.0 or (mark == 0.0 and effect.metric.direction is Direction.LOWER)
+    worse = (x(mark), x.end) if is_up else (x.start, x(mark))
+    shade = tag("rect", x=worse[0], y=2, width=worse[1] - worse[0], height=20, class_="worse")
+    is_margin = kind == "margin"
+    meaning = "worse than the margin from" if is_margin else "smallest effect of interest"
+    end = " on" if is_margin else ""
     return svg(
-        tag("rect", x=worse[0], y=4, width=worse[1] - worse[0], height=32, class_="worse"),
-        line(6, 20, 254, 20, "grid"),
-        line(x(0.0), 6, x(0.0), 34, "zero"),
-        line(x(worth), 4, x(worth), 36, "margin"),
-        line(x.held(found.low), 20, x.held(found.high), 20, f"strip {guardrail.state}"),
-        tag("circle", cx=x.held(found.estimate), cy=20, r=4.5, class_=f"dot {guardrail.state}"),
-        width=260,
-        height=40,
-        title=f"{guardrail.metric.name}: {span(found)}; worse than the margin from "
-        f"{signed(worth)} on.",
+        shade if is_margin else None,
+        line(x.start, 12, x.end, 12, "grid"),
+        line(x(0.0), 2, x(0.0), 22, "zero"),
+        line(x(mark), 2, x(mark), 22, kind),
+        line(x.held(found.low or 0.0), 12, x.held(found.high or 0.0), 12, f"strip {state}"),
+        tag("circle", cx=x.held(found.estimate or 0.0), cy=12, r=4.5, class_=f"dot {state}"),
+        width=STRIP_WIDTH,
+        height=24,
+        title=f"{effect.metric.name}: {span(found)}; {meaning} {signed(mark)}{end}.",
     )
 
 
@@ -166,7 +223,7 @@ def ratio_plot(ratio: SampleRatio) -> Markup | None:
     """Return the evidence against the split over time, and where it raises the alarm."""
     if len(ratio.history) < 2:
         return None
-    height, needed = 230.0, -math.log10(ratio.alpha)
+    height, needed = 190.0, -math.log10(ratio.alpha)
     values = [look.log_e / math.log(10.0) for look in ratio.history]
     x = Scale(ratio.history[0].at_ms, ratio.history[-1].at_ms, LEFT, WIDTH - RIGHT)
     y = Scale(min(-1.0, *values), max(needed * 1.25, *values), height - BOTTOM, TOP)
@@ -174,34 +231,29 @@ def ratio_plot(ratio: SampleRatio) -> Markup | None:
     return svg(
         value_axis(y, LEFT, WIDTH - RIGHT),
         line(LEFT, y(needed), WIDTH - RIGHT, y(needed), "margin"),
-        label("alarm", WIDTH - RIGHT, y(needed) - 5, anchor="end", class_="alarm-text"),
+        label("alarm", LEFT + 6, y(needed) - 5, class_="alarm-text"),
         polyline(points, "alarm-line" if ratio.alarm else "estimate"),
         time_axis(x, height - BOTTOM),
-        label("evidence against the split, in powers of ten", LEFT, 14),
         width=WIDTH,
         height=height,
         title="Evidence against units falling on the arms by their weights, over time. "
         + ("It has raised the alarm." if ratio.alarm else "It has raised no alarm.")
         + f" The alarm stands at {number(needed)} powers of ten.",
+        most_width=MOST_WIDTH,
     )
-
-
-def _times(looks: list[Look]) -> tuple[float, float]:
-    first, last = looks[0].at_ms, looks[-1].at_ms
-    return (first, last) if last > first else (first - 1800_000, last + 1800_000)
 
 
 def _effect_range(looks: list[Look], effect: Effect) -> tuple[float, float]:
     """Return the values that the later looks need; what is wider before is cut."""
     later = looks[len(looks) // 8 :]
-    worth = _worth(effect)
-    low = min(0.0, worth, *(look.low or 0.0 for look in later))
-    high = max(0.0, worth, *(look.high or 0.0 for look in later))
+    interest = worth(effect.metric)
+    low = min(0.0, interest, *(look.low or 0.0 for look in later))
+    high = max(0.0, interest, *(look.high or 0.0 for look in later))
     now = effect.span
     width = (now.high or 0.0) - (now.low or 0.0)
     middle = now.estimate or 0.0
-    low = max(low, min(middle - 3.0 * width, -abs(worth), 0.0))
-    high = min(high, max(middle + 3.0 * width, abs(worth), 0.0))
+    low = max(low, min(middle - 3.0 * width, -abs(interest), 0.0))
+    high = min(high, max(middle + 3.0 * width, abs(interest), 0.0))
     room = 0.06 * (high - low)
     return low - room, high + room
 
@@ -215,8 +267,8 @@ def _culture_range(shown: list[CultureEffect], effect: Effect) -> tuple[float, f
     if ends:
         low = max(min(low, *ends), low - wide)
         high = min(max(high, *ends), high + wide)
-    worth = _worth(effect)
-    return min(low, 1.2 * worth), max(high, 1.2 * worth)
+    interest = worth(effect.metric)
+    return min(low, 1.2 * interest), max(high, 1.2 * interest)
 
 
 def _ends(span: Span, estimate: float | None) -> list[float]:
@@ -226,12 +278,3 @@ def _ends(span: Span, estimate: float | None) -> list[float]:
 def _middle(each: CultureEffect) -> float:
     found = each.raw.estimate if each.pooled.estimate is None else each.pooled.estimate
     return 0.0 if found is None else found
-
-
-def _is_lower(effect: Effect) -> bool:
-    return effect.metric.direction is Direction.LOWER
-
-
-def _worth(effect: Effect) -> float:
-    """Return the effect of interest or margin on the side of what is better."""
-    return -effect.metric.worth if _is_lower(effect) else effect.metric.worth

@@ -15,10 +15,10 @@ body { margin: 0; color: var(--ink); background: var(--page); font: 16px/1.55 sy
   -apple-system, "Segoe UI", Roboto, Arial, sans-serif; overflow-wrap:
   break-word; }
 header, main { max-width: 66rem; margin: 0 auto; padding: 0 1.25rem; }
-header { padding-top: 2.5rem; }
+header { padding-top: 1.75rem; }
 main { padding-bottom: 3rem; }
 h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1rem; }
-h2 { font-size: 1.35rem; line-height: 1.3; margin: 3rem 0 .75rem; padding-top: 1rem; border-top:
+h2 { font-size: 1.35rem; line-height: 1.3; margin: 2.25rem 0 .5rem; padding-top: 1rem; border-top:
   2px solid var(--ink); }
 h3 { margin: 0 0 .3rem; }
 h3, caption, summary { font-size: 1rem; font-weight: 650; text-align: left; }
@@ -26,7 +26,7 @@ p, ul.points { max-width: 46rem; margin: 0 0 .6rem; }
 ul.points { padding-left: 1.2rem; }
 ul.points li { margin-bottom: .3rem; }
 .decision { border: 1px solid var(--line); border-left: .5rem solid var(--unsure);
-  border-radius: 4px; background: var(--wash); padding: 1rem 1.25rem .6rem; margin: 0 0 1.5rem;
+  border-radius: 4px; background: var(--wash); padding: 1rem 1.25rem .6rem; margin: 0 0 1.25rem;
   }
 .decision.ship { border-left-color: var(--good); }
 .decision.stop, .decision.alarm { border-left-color: var(--bad); }
@@ -54,6 +54,21 @@ td.picture { padding-right: 0; min-width: 13rem; }
 .state.safe { color: var(--good); }
 .state.violated { color: var(--bad); }
 .state.undecided { color: var(--unsure); }
+.words { text-align: left; }
+table.figures { border-collapse: separate; border-spacing: 0; }
+table.figures th, table.figures td { white-space: nowrap; }
+table.figures th:first-child { min-width: 7.5rem; max-width: 14rem; white-space: normal;
+  position: sticky; left: 0; background: var(--page); }
+table.figures td, table.figures tbody th { vertical-align: middle; }
+table.figures th.within { padding-left: 1.1rem; }
+.figures th.picture { text-align: center; color: var(--soft); font-weight: 400; font-size: .82rem; }
+.figures td.picture { padding-left: .5rem; width: 17rem; vertical-align: middle; }
+.plots { display: grid; gap: 1rem 1.25rem; margin: 1.25rem 0 .5rem;
+  grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); }
+.plots.broad { grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); }
+.plots figure { margin: 0; min-width: 0; }
+h3 .said { color: var(--soft); font-weight: 400; font-size: .9rem; margin-left: .75rem; }
+.decision ul.points { margin-top: .2rem; }
 details { margin: 1rem 0 2rem; border: 1px solid var(--line); border-radius: 4px; padding: .5rem
   .9rem; }
 summary { cursor: pointer; }

@@ -2,74 +2,196 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from experiments.analysis.result import Analysis, Comparison, OfflineAlignment
+from experiments.analysis.result import (
+    Analysis,
+    ArmFigures,
+    Comparison,
+    CultureEffect,
+    GuardrailEffect,
+)
 from experiments.report import words
-from experiments.report.numbers import ABSENT, count, moment, number, p_value, percent, signed, span
+from experiments.report.numbers import (
+    ABSENT,
+    count,
+    difference,
+    duration,
+    fixed,
+    interval,
+    moment,
+    number,
+    p_value,
+    percent,
+    places_of,
+    rate,
+)
+
+Rows = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first cell of a row names it."""
+    """A table; the first cell of a row names it.
+
+    Attributes:
+        texts: columns that hold words; all others hold numbers.
+    """
 
     caption: str
     columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: Rows
+    texts: tuple[int, ...] = (0,)
 
 
-def effects(analysis: Analysis) -> Table:
-    """Return the primary metric of every arm against control."""
-    return Table(
-        f"{words.measured(analysis.primary)}, less {analysis.control}",
-        ("Arm", "Difference [interval]", "p", "Level", "Control's level", "Units", "Control's"),
-        tuple(
-            (
-                each.arm,
-                span(each.effect.span),
-                p_value(each.effect.p_value),
-                number(each.effect.treatment),
-                number(each.effect.control),
-                count(each.effect.n_treatment),
-                count(each.effect.n_control),
-            )
-            for each in analysis.comparisons
-        ),
+def effects(analysis: Analysis) -> Table | None:
+    """Return the primary metric of every arm, control first; None before anything is compared."""
+    if not words.is_compared(analysis):
+        return None
+    first = analysis.comparisons[0].effect
+    places = places_of(each.effect.span for each in analysis.comparisons)
+    control = (
+        f"{analysis.control} (control)",
+        fixed(first.control, places),
+        count(first.n_control),
     )
+    rows = tuple(
+        (
+            each.arm,
+            fixed(each.effect.treatment, places),
+            count(each.effect.n_treatment),
+            difference(each.effect.span, places),
+            interval(each.effect.span, places),
+            p_value(each.effect.p_value),
+        )
+        for each in analysis.comparisons
+    )
+    columns = ("Arm", "Level", "Units", "Difference", interval_of(first.alpha), "p")
+    return Table(words.effect_on(analysis.primary), columns, ((*control, "", "", ""), *rows))
+
+
+def interval_of(alpha: float) -> str:
+    """Return the heading of intervals of an error rate."""
+    return f"{rate(1.0 - alpha)} interval"
+
+
+def by_guardrail(analysis: Analysis) -> tuple[tuple[tuple[str, GuardrailEffect], ...], ...]:
+    """Return, for each guardrail, every arm with what is known of it there."""
+    arms = [[(each.arm, found) for found in each.guardrails] for each in analysis.comparisons]
+    return tuple(zip(*arms, strict=True))
 
 
 def guardrails(analysis: Analysis) -> Table | None:
-    """Return the guardrails of every arm; None without any."""
-    rows = tuple(
-        (
-            words.measured(each.metric),
-            comparison.arm,
-            words.STATE_NAMES[each.state],
-            span(each.span),
-            number(each.metric.worth),
-        )
-        for comparison in analysis.comparisons
-        for each in comparison.guardrails
-    )
-    columns = ("Guardrail", "Arm", "State", "Difference [interval]", "Margin")
-    return Table("Guardrails", columns, rows) if rows else None
+    """Return the guardrails of every arm; None before anything is known of any."""
+    if not words.has_guardrails(analysis):
+        return None
+    rows: list[tuple[str, ...]] = []
+    groups = by_guardrail(analysis)
+    for group in groups:
+        places = places_of(found.span for _, found in group)
+        metric = group[0][1].metric
+        name, margin = words.measured(metric), number(metric.worth)
+        cells = [
+            (
+                words.STATE_NAMES[found.state],
+                difference(found.span, places),
+                interval(found.span, places),
+            )
+            for _, found in group
+        ]
+        if len(group) == 1:
+            rows.append((name, *cells[0], margin))
+            continue
+        rows.append((name, "", "", "", margin))
+        rows += [(f"  {arm}", *own, "") for (arm, _), own in zip(group, cells, strict=True)]
+    heading = interval_of(groups[0][0][1].alpha)
+    columns = ("Guardrails", "", "Difference", heading, "Margin")
+    return Table("", columns, tuple(rows), texts=(0, 1))
 
 
-def cultures(comparison: Comparison) -> Table | None:
-    """Return the effects of one arm by culture; None without any."""
+def cultures(comparison: Comparison, control: str) -> Table | None:
+    """Return all effects of one arm by culture; None without any."""
+    found = comparison.cultures.effects
+    raw, pooled = places_of(each.raw for each in found), places_of(each.pooled for each in found)
     rows = tuple(
         (
             each.name,
-            span(each.raw),
-            span(each.pooled),
+            difference(each.raw, raw),
+            interval(each.raw, raw),
             "yes" if each.found else "no",
+            difference(each.pooled, pooled),
+            interval(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
             count(each.n_treatment),
             count(each.n_control),
         )
-        for each in comparison.cultures.effects
+        for each in found
     )
-    columns = ("Culture", "Raw [interval]", "Pooled [interval]", "Found", "Units", "Control's")
-    return Table(f"{comparison.arm} by culture", columns, rows) if rows else None
+    units = (f"Units of {comparison.arm}", f"Units of {control}")
+    columns = ("Culture", "Difference", "Interval", "Found", "Pooled", "95 % interval", *units)
+    return Table(comparison.arm, columns, rows) if rows else None
+
+
+def cultures_in_short(analysis: Analysis, *, most: int) -> Table | None:
+    """Return a column per arm with its effects by culture; None before there is any estimate.
+
+    Those found come first. At most `most` cultures; the last row says how many more there are.
+    """
+    effects = [
+        {each.culture: each for each in comparison.cultures.effects}
+        for comparison in analysis.comparisons
+    ]
+    codes = {code: each.name for own in effects for code, each in own.items()}
+    if all(each.raw.estimate is None for own in effects for each in own.values()):
+        return None
+
+    def rank(code: str) -> tuple[bool, int, str]:
+        of_code = [own[code] for own in effects if code in own]
+        n_units = sum(each.n_treatment for each in of_code)
+        return (not any(each.found for each in of_code), -n_units, codes[code])
+
+    ranked = sorted(codes, key=rank)
+    shown = ranked[:most]
+    if len(effects) == 1:
+        columns, rows = _one_arm(codes, effects[0], shown)
+    else:
+        columns = tuple(each.arm for each in analysis.comparisons)
+        found = [each for own in effects for each in own.values()]
+        pooled = [each.pooled for each in found if each.pooled.low is not None]
+        places = places_of(pooled or [each.raw for each in found])
+        rows = tuple(
+            (codes[code], *(_in_short(own.get(code), places) for own in effects)) for code in shown
+        )
+    if len(ranked) > most:
+        rows += ((f"and {count(len(ranked) - most)} more", *("" for _ in columns)),)
+    return Table("", ("By culture", *columns), rows)
+
+
+def _one_arm(
+    codes: Mapping[str, str], effects: Mapping[str, CultureEffect], shown: Sequence[str]
+) -> tuple[tuple[str, ...], Rows]:
+    """Return the columns but the first, and the rows, of an experiment with one arm to compare."""
+    found = [effects[code] for code in shown]
+    raw, pooled = places_of(each.raw for each in found), places_of(each.pooled for each in found)
+    rows = tuple(
+        (
+            codes[each.culture],
+            count(each.n_treatment + each.n_control),
+            ("* " if each.found else "") + difference(each.raw, raw),
+            interval(each.raw, raw),
+            difference(each.pooled, pooled),
+        )
+        for each in found
+    )
+    return ("Units", "Difference", "Interval", "Pooled"), rows
+
+
+def _in_short(each: CultureEffect | None, places: int) -> str:
+    if each is None or each.raw.estimate is None:
+        return ABSENT
+    pooled = each.pooled.estimate
+    shown = fixed(each.raw.estimate if pooled is None else pooled, places, is_signed=True)
+    return f"* {shown}" if each.found else shown
 
 
 def ratio(analysis: Analysis) -> Table | None:
@@ -77,69 +199,112 @@ def ratio(analysis: Analysis) -> Table | None:
     strata = analysis.sample_ratio.strata
     rows = tuple(
         (
-            str(stratum.first_revision),
+            f"from revision {stratum.first_revision} on" if len(strata) > 1 else "all",
             *(
-                f"{count(n)} ({percent(n / sum(stratum.n_units))} of {percent(weight)})"
+                f"{count(n)} ({percent(n / sum(stratum.n_units))}, weight {rate(weight)})"
                 for n, weight in zip(stratum.n_units, stratum.weights, strict=True)
             ),
         )
         for stratum in strata
     )
-    columns = ("From revision", *(arm.name for arm in analysis.arms))
-    return Table("Units, with their share and the arm's weight", columns, rows) if rows else None
+    columns = ("Units", *(arm.name for arm in analysis.arms))
+    return Table("", columns, rows) if rows else None
 
 
 def arms(analysis: Analysis) -> Table:
-    """Return what is known of the arms, a column per arm."""
+    """Return what is known of the arms, a column per arm; rows of nothing are left out."""
     found, metric = analysis.arms, analysis.primary.name
     covered = [next(c for c in arm.coverage if c.metric == metric) for arm in found]
+    n_units = sum(arm.n_units for arm in found)
     rows = [
-        ("How it answers", *(arm.about for arm in found)),
-        ("Weight", *(percent(arm.weight) for arm in found)),
+        *_outcomes(analysis),
+        ("Weight", *(rate(arm.weight) for arm in found)),
         ("Units", *(count(arm.n_units) for arm in found)),
-        (f"  with a value of {metric}", *(count(each.n_settled) for each in covered)),
-        ("  that may still get one", *(count(each.n_open) for each in covered)),
-        ("  silent", *(count(each.n_silent) for each in covered)),
-        ("  single requests", *(count(arm.n_requests) for arm in found)),
-        ("Answers", *(count(arm.n_answers) for arm in found)),
-        ("  given by another arm", *(count(arm.n_crossed) for arm in found)),
     ]
-    for share in found[0].shares:
-        rows.append((words.METRIC_NAMES[share], *(percent(arm.shares[share]) for arm in found)))
-    for mean in found[0].means:
-        name = f"{words.METRIC_NAMES[mean]}, mean"
-        rows.append((name, *(number(arm.means[mean]) for arm in found)))
-    for quantile in found[0].latency_ms:
-        name = f"Latency in ms, {quantile} % quantile"
-        rows.append((name, *(number(arm.latency_ms[quantile], 3) for arm in found)))
+    if n_units:
+        rows.append(("  share", *(percent(arm.n_units / n_units) for arm in found)))
+    has_more = any(arm.n_answers != arm.n_units for arm in found)
+    counts = (
+        (f"  with {metric}", [each.n_settled for each in covered]),
+        ("  may still have it", [each.n_open for each in covered]),
+        ("  silent", [each.n_silent for each in covered]),
+        ("  single requests", [arm.n_requests for arm in found]),
+        # Where every unit has asked once, it says nothing.
+        ("Answers", [arm.n_answers for arm in found] if has_more else []),
+        ("  by another arm", [arm.n_crossed for arm in found]),
+    )
+    rows += [(name, *map(count, counted)) for name, counted in counts if any(counted)]
+    rows += _figures(found)
+    columns = ("Arms", *(name for name, _ in words.ways(analysis)))
+    return Table("", columns, tuple(rows))
+
+
+def _outcomes(analysis: Analysis) -> list[tuple[str, ...]]:
+    """Return the primary metric of the arms, and their alignment offline beside it."""
+    found, rows = analysis.arms, []
+    levels = {each.arm: each.effect.treatment for each in analysis.comparisons}
+    levels[analysis.control] = analysis.comparisons[0].effect.control
+    if any(level is not None for level in levels.values()):
+        name = words.measured(analysis.primary)
+        places = places_of(each.effect.span for each in analysis.comparisons)
+        rows.append((name, *(fixed(levels.get(arm.name), places) for arm in found)))
     if any(arm.offline for arm in found):
-        rows.append(("Alignment offline [interval]", *(_offline(arm.offline) for arm in found)))
-    names = (arm.name + (" (control)" if arm.is_control else "") for arm in found)
-    return Table("Arms", ("", *names), tuple(rows))
-
-
-def revisions(analysis: Analysis) -> Table:
-    """Return all revisions; weights stand in the order of the arms."""
-    names = ", ".join(arm.name for arm in analysis.arms)
-    columns = ("Revision", "Since", "State", f"Weights of {names}", "Traffic", "Units assigned")
-    rows = tuple(
-        (
-            str(at.revision),
-            moment(at.at_ms),
-            str(at.state),
-            ", ".join(percent(weight) for weight in at.weights),
-            percent(at.traffic_share),
-            count(at.n_units),
+        offline = [arm.offline for arm in found]
+        ends = (
+            ABSENT if o is None else f"{fixed(o.low, 3)}\N{EN DASH}{fixed(o.high, 3)}"
+            for o in offline
         )
-        for at in analysis.revisions
-    )
-    return Table("Revisions", columns, rows)
+        values = (None if o is None else o.estimate for o in offline)
+        rows.append(("Alignment offline", *(fixed(value, 3) for value in values)))
+        rows.append(("  95 % interval", *ends))
+    return rows
 
 
-def _offline(found: OfflineAlignment | None) -> str:
-    if found is None:
-        return ABSENT
-    return (
-        f"{number(found.estimate, 3)} [{signed(found.low)}, {signed(found.high)}]".replace("+", "")
-        + f" ({found.source})"
-    )
+def _figures(found: Sequence[ArmFigures]) -> list[tuple[str, ...]]:
+    """Return shares, means and quantiles over answers that any arm has."""
+    rows = []
+    for share in found[0].shares:
+        values = [arm.shares[share] for arm in found]
+        # Nothing refused or fallen back says nothing; nothing steered does.
+        if any(values) or (share == "steered" and any(v is not None for v in values)):
+            rows.append((words.METRIC_NAMES[share], *map(percent, values)))
+    for mean in found[0].means:
+        values = [arm.means[mean] for arm in found]
+        if any(value is not None for value in values):
+            rows.append((words.METRIC_NAMES[mean], *(number(value, 3) for value in values)))
+    for quantile in found[0].latency_ms:
+        values = [arm.latency_ms[quantile] for arm in found]
+        if any(value is not None for value in values):
+            name = "Latency in ms, median" if quantile == "50" else f"  {quantile} % quantile"
+            rows.append((name, *(number(value, 3) for value in values)))
+    return rows
+
+
+def revisions(analysis: Analysis) -> Table | None:
+    """Return all revisions and what each one changed; None where there is only one.
+
+    Weights stand in the order of the arms.
+    """
+    found = analysis.revisions
+    if len(found) < 2:
+        return None
+    said = [
+        {
+            "weights": " : ".join(rate(weight).removesuffix(" %") for weight in at.weights) + " %",
+            "traffic": rate(at.traffic_share),
+            "at most": duration(at.max_duration_s),
+        }
+        for at in found
+    ]
+    varying = [key for key in said[0] if len({each[key] for each in said}) > 1]
+    rows = []
+    for k, at in enumerate(found):
+        is_state_new = k == 0 or at.state is not found[k - 1].state
+        changes = [str(at.state)] if is_state_new else []
+        changes += [
+            f"{key} {said[k][key]}" for key in varying if k == 0 or said[k][key] != said[k - 1][key]
+        ]
+        what = ", ".join(changes) or "no change of arms or traffic"
+        rows.append((str(at.revision), moment(at.at_ms), what, count(at.n_units)))
+    columns = ("Revision", "Since", "What changed", "Units")
+    return Table("", columns, tuple(rows), texts=(0, 1, 2))

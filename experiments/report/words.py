@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from experiments.analysis.result import Analysis, Comparison, Effect, Measured, SampleRatio
+from experiments.analysis.result import Analysis, Measured, SampleRatio
 from experiments.definition import Direction, MetricKind, State
 from experiments.report.numbers import (
     count,
     counted,
     duration,
+    is_known,
     joined,
     moment,
     number,
     p_value,
     percent,
-    span,
+    rate,
 )
 from experiments.statistics.decision import GuardrailState, Verdict
 
@@ -38,6 +39,9 @@ UNIT_VALUES = {
     "sum": "the sum of its values",
 }
 
+TOO_FEW = "Too few units have a value to compare anything yet."
+HOUR_S = 3600.0
+
 
 def headline(analysis: Analysis) -> str:
     """Return what to do, in a few words."""
@@ -50,7 +54,27 @@ def headline(analysis: Analysis) -> str:
 
 
 def reason(analysis: Analysis) -> str:
-    """Return why, without the verdict that the headline has said."""
+    """Return why, without the verdict that the headline has said; may be empty.
+
+    What is to be said of each of several arms is left to `by_arm`.
+    """
+    said, each = _unheaded(analysis), _each_arm(analysis)
+    if not said.endswith(each):
+        return said
+    if not is_compared(analysis):
+        return f"{said.removesuffix(each)}{TOO_FEW}"
+    return said if len(analysis.comparisons) == 1 else said.removesuffix(each).strip()
+
+
+def by_arm(analysis: Analysis) -> tuple[str, ...]:
+    """Return a sentence per arm, where several of them are the reason."""
+    is_reason = _unheaded(analysis).endswith(_each_arm(analysis)) and is_compared(analysis)
+    if not is_reason or len(analysis.comparisons) == 1:
+        return ()
+    return tuple(comparison.said for comparison in analysis.comparisons)
+
+
+def _unheaded(analysis: Analysis) -> str:
     said = analysis.decision.reason
     for verdict in ("Continue: ", "Stop: ", "Ship "):
         if said.startswith(verdict):
@@ -61,25 +85,18 @@ def reason(analysis: Analysis) -> str:
     return said
 
 
-def progress(analysis: Analysis) -> str:
-    """Return how far along it is."""
-    found = analysis.progress
-    if found.started_ms is None:
-        return "Not started."
-    ran = "Ran for" if found.ended_ms is not None else "Runs since"
-    since = duration(found.elapsed_s)
-    if found.ended_ms is None:
-        since = f"{moment(found.started_ms)}: {since}"
-    share = min(found.elapsed_s / found.max_duration_s, 9.99)
-    parts = [
-        f"{ran} {since} of at most {duration(found.max_duration_s)} ({percent(share, 0)}), "
-        f"with {counted(found.n_units, 'unit')} and {counted(found.n_answers, 'answer')}"
-    ]
-    if found.units_per_day is not None:
-        parts.append(f"about {number(found.units_per_day, 3)} units a day")
-    if found.planned_units is not None:
-        parts.append(f"the plan asks for {count(found.planned_units)} units of two arms")
-    return "; ".join(parts) + "."
+def _each_arm(analysis: Analysis) -> str:
+    return " ".join(comparison.said for comparison in analysis.comparisons)
+
+
+def is_compared(analysis: Analysis) -> bool:
+    """Return whether the primary metric of any arm can be compared yet."""
+    return any(is_known(each.effect.span) for each in analysis.comparisons)
+
+
+def has_guardrails(analysis: Analysis) -> bool:
+    """Return whether any guardrail can be compared yet."""
+    return any(is_known(each.span) for arm in analysis.comparisons for each in arm.guardrails)
 
 
 def measured(metric: Measured) -> str:
@@ -95,32 +112,46 @@ def better(metric: Measured) -> str:
     return "higher is better" if metric.direction is Direction.HIGHER else "lower is better"
 
 
-def effect_line(effect: Effect) -> str:
-    """Return the difference, levels and evidence of an effect."""
-    if effect.span.estimate is None:
-        return "Too few units have a value to compare anything yet."
-    return (
-        f"{span(effect.span)} at {percent(1.0 - effect.alpha)}: "
-        f"{number(effect.treatment)} in {counted(effect.n_treatment, 'unit')} against "
-        f"{number(effect.control)} in {count(effect.n_control)}; always-valid p "
-        f"{p_value(effect.p_value)}."
-    )
+def effect_on(metric: Measured) -> str:
+    """Return the heading of the effects."""
+    return f"Effect on {measured(metric)}; {better(metric)}"
 
 
-def cultures_line(comparison: Comparison) -> str:
-    """Return in which cultures there is a difference."""
-    cultures = comparison.cultures
-    if not cultures.effects:
+def worth(metric: Measured) -> float:
+    """Return the effect of interest, or the margin, on the side of what is better."""
+    return -metric.worth if metric.direction is Direction.LOWER else metric.worth
+
+
+def cultures_line(analysis: Analysis) -> str:
+    """Return with which arms and in which cultures there is a difference, and what that means."""
+    cultures = [comparison.cultures for comparison in analysis.comparisons]
+    n_cultures = len({each.culture for found in cultures for each in found.effects})
+    if not n_cultures:
         return "No unit with a culture has settled yet."
-    found = [each.name for each in cultures.effects if each.found]
-    among = f"{counted(len(cultures.effects), 'culture')} with units"
-    bound = (
-        f"that any finding is ever false has a probability of {percent(cultures.alpha)} at most, "
-        f"over {count(cultures.n_possible)} possible cultures"
-    )
+    found = [
+        f"{joined([each.name for each in cultures.effects if each.found])} with {comparison.arm}"
+        for comparison, cultures in zip(analysis.comparisons, cultures, strict=True)
+        if any(each.found for each in cultures.effects)
+    ]
+    among = counted(n_cultures, "culture")
     if not found:
-        return f"A difference is found in none of {among} so far ({bound})."
-    return f"A difference is found in {joined(found)}, of {among} ({bound})."
+        return f"No difference is found in any of {among} so far."
+    alpha = rate(sum(each.alpha for each in cultures))
+    over = "over all arms and looks and" if len(cultures) > 1 else "over all looks and"
+    n_possible = counted(max(each.n_possible for each in cultures), "possible culture")
+    return (
+        f"A difference is found in {'; in '.join(found)}; of {among}. That any finding is ever "
+        f"false has a probability of {alpha} at most, {over} {n_possible}."
+    )
+
+
+def pooling_line(analysis: Analysis) -> str:
+    """Return what estimates of several arms by culture are, with a space after it; may be empty."""
+    effects = [each for arm in analysis.comparisons for each in arm.cultures.effects]
+    if len(analysis.comparisons) == 1 or all(each.pooled.estimate is None for each in effects):
+        return ""
+    star = " * is a difference." if any(each.found for each in effects) else ""
+    return f"Estimates are drawn towards the mean of all cultures.{star} "
 
 
 def ratio_line(ratio: SampleRatio) -> str:
@@ -139,29 +170,62 @@ def ratio_line(ratio: SampleRatio) -> str:
     )
 
 
-def notes(analysis: Analysis) -> tuple[str, ...]:
-    """Return how to read the report, and what is left out of it."""
-    left, ratio_alpha = analysis.left_out, percent(analysis.sample_ratio.alpha)
-    n_requests = sum(arm.n_requests for arm in analysis.arms)
-    n_crossed = sum(arm.n_crossed for arm in analysis.arms)
+def ways(analysis: Analysis) -> tuple[tuple[str, str], ...]:
+    """Return the arms, and how each of them answers."""
+    return tuple(
+        (f"{arm.name} (control)" if arm.is_control else arm.name, arm.about)
+        for arm in analysis.arms
+    )
+
+
+def offline_line(analysis: Analysis) -> str | None:
+    """Return where the alignment of arms offline is from; None where there is none."""
+    sources = {arm.offline.source: None for arm in analysis.arms if arm.offline is not None}
+    return f"Alignment offline, with its 95 % interval: {'; '.join(sources)}." if sources else None
+
+
+def in_short(analysis: Analysis) -> str:
+    """Return what one has to know to read the numbers."""
+    return (
+        f"Intervals and p hold over all looks together; an arm that is not better is ever shipped "
+        f"with a probability of {rate(analysis.alpha)} at most. {_counting(analysis)} It counts "
+        "in the arm it was assigned."
+    )
+
+
+def _counting(analysis: Analysis) -> str:
     window = duration(analysis.outcome_window_s)
-    said = [
+    value = UNIT_VALUES[analysis.unit_value]
+    return f"A unit counts once, with {value} in the {window} after its first answer."
+
+
+def notes(analysis: Analysis) -> tuple[str, ...]:
+    """Return how to read the report."""
+    ratio_alpha = rate(analysis.sample_ratio.alpha)
+    return (
         "By intention to treat: units count in the arm they were assigned, also where an answer "
-        "fell back to another way or another arm answered "
-        f"({counted(n_crossed, 'such answer')} of another arm).",
-        f"A unit counts once, with {UNIT_VALUES[analysis.unit_value]} in the {window} after its "
-        "first answer. Units whose window is open may still count; silent ones gave no value.",
+        "fell back to another way or another arm answered.",
+        f"{_counting(analysis)} Units whose window is open may still count; silent ones gave no "
+        "value.",
         "Intervals and p-values hold over all looks together, however often one looks. The "
-        f"probability of ever shipping an arm that is not better is {percent(analysis.alpha)} at "
+        f"probability of ever shipping an arm that is not better is {rate(analysis.alpha)} at "
         f"most; a false alarm of the sample ratio, {ratio_alpha}.",
         "A p-value is the least of all looks so far and never rises; the interval is that of this "
         "look, and decides.",
-        "The estimate is the mean difference of blocks of units of both arms, so it may differ a "
-        "little from the difference of the two arms' levels.",
+        "A difference is the mean over blocks of units of both arms, so it may differ a little "
+        "from the difference of the two arms' levels.",
         "Latency, tokens and shares by arm are over answers, and description only.",
-    ]
+    )
+
+
+def left_out(analysis: Analysis) -> tuple[str, ...]:
+    """Return what is left out or counts otherwise; nothing where nothing is."""
+    left = analysis.left_out
+    n_requests = sum(arm.n_requests for arm in analysis.arms)
+    n_crossed = sum(arm.n_crossed for arm in analysis.arms)
     counts = (
         (left.n_overridden, "answer", "left out, because a tester chose the arm"),
+        (n_crossed, "answer", "given by another arm than the unit's, in which it counts"),
         (n_requests, "unit", "a single request: it tells of no user, and counts with its answer"),
         (left.n_request_outcomes, "outcome", "left out: of a unit that is a single request"),
         (left.n_late, "value", "left out: after the window of the unit"),
@@ -169,23 +233,47 @@ def notes(analysis: Analysis) -> tuple[str, ...]:
         (left.n_without_culture, "unit", "without a culture, left out of the effects by culture"),
         (left.n_other_arm, "unit", "left out: of an arm that the experiment does not have"),
     )
-    said += [f"{counted(n, noun)}: {what}." for n, noun, what in counts if n]
-    return tuple(said)
+    return tuple(f"{counted(n, noun)}: {what}." for n, noun, what in counts if n)
 
 
 def facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
     """Return label and value of what the experiment is."""
     primary = analysis.primary
-    worth = f"smallest effect of interest {number(primary.worth)}"
+    interest = f"smallest effect of interest {number(primary.worth)}"
     said = [
         ("Hypothesis", analysis.hypothesis),
-        ("Primary metric", f"{measured(primary)}; {better(primary)}; {worth}"),
-        ("Control", analysis.control),
-        ("State", f"{analysis.state}, revision {analysis.revision}"),
-        ("Progress", progress(analysis)),
-        ("Error rate", f"{percent(analysis.alpha)} over all looks and arms"),
-        ("As of", moment(analysis.at_ms)),
+        ("Metric", f"{measured(primary)}; {better(primary)}; {interest}"),
     ]
+    guardrails = analysis.comparisons[0].guardrails if analysis.comparisons else ()
+    if guardrails and not has_guardrails(analysis):
+        margins = (f"{measured(g.metric)} (margin {number(g.metric.worth)})" for g in guardrails)
+        said.append(("Guardrails", "; ".join(margins)))
+    said.append(("State", _state(analysis)))
+    if analysis.progress.started_ms is not None or analysis.progress.n_units:
+        said.append(("Units", _units(analysis)))
+    said.append(("As of", moment(analysis.at_ms)))
     if analysis.recorded_decision:
         said.append(("Decided", analysis.recorded_decision))
     return tuple(said)
+
+
+def _state(analysis: Analysis) -> str:
+    found = analysis.progress
+    named = f"{analysis.state}, revision {analysis.revision}"
+    if found.started_ms is None:
+        return f"{named}, not started"
+    share = percent(min(found.elapsed_s / found.max_duration_s, 9.99), 0)
+    ran = f"{duration(found.elapsed_s)} of at most {duration(found.max_duration_s)} ({share})"
+    verb = "ran for" if found.ended_ms is not None else "for"
+    return f"{named}; since {moment(found.started_ms)}, {verb} {ran}"
+
+
+def _units(analysis: Analysis) -> str:
+    found = analysis.progress
+    parts = [f"{count(found.n_units)}, with {counted(found.n_answers, 'answer')}"]
+    # Before an hour is over a rate per day is guessing.
+    if found.units_per_day is not None and found.elapsed_s >= HOUR_S:
+        parts.append(f"about {number(found.units_per_day, 2)} a day")
+    if found.planned_units is not None:
+        parts.append(f"the plan asks for {count(found.planned_units)} of two arms")
+    return "; ".join(parts)

@@ -11,10 +11,11 @@ import pytest
 from rich.console import Console
 
 from experiments.analysis.analyse import analysed
-from experiments.analysis.result import Analysis
-from experiments.definition import PrimaryMetric
+from experiments.analysis.result import Analysis, OfflineAlignment
+from experiments.definition import PrimaryMetric, State
 from experiments.report.page import to_html
 from experiments.report.terminal import print_report
+from tests.experiments.events import an_experiment
 from tests.experiments.simulated import DAY_MS, HELPFUL, drawn, sqlite_store, two_arms
 
 EVIL = "<script>alert('x')</script>"
@@ -36,6 +37,14 @@ async def made(
         return await analysed(
             store, "ways", now_ms=start + 3 * DAY_MS, cultures=cultures or CULTURES
         )
+
+
+async def four_arms(folder: Path, n_units: int, **of_units: Any) -> Analysis:
+    """The analysis of a made-up experiment with three arms to compare."""
+    arms = an_experiment().arms
+    rates = {"plain": 0.3, "icl": 0.4, "adapter": 0.6, "adapter+icl": 0.65}
+    changes = {"arms": arms} | of_units.pop("changes", {})
+    return await made(folder, n_units, rates=rates, changes=changes, **of_units)
 
 
 def printed(analysis: Analysis, width: int = 120) -> str:
@@ -87,8 +96,8 @@ async def test_the_page_is_well_formed_and_refers_to_nothing_outside(tmp_path: P
 async def test_every_plot_says_what_it_shows(tmp_path: Path) -> None:
     page = to_html(await made(tmp_path, 300))
     plots = [attrs for tag, attrs in Page(page).seen if tag == "svg"]
-    # The effect, two guardrails, cultures, sample ratio.
-    assert len(plots) == 5
+    # The effect now and over time, two guardrails, cultures, sample ratio.
+    assert len(plots) == 6
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in plots)
     assert page.count("<svg") == page.count("<title>") - 1
 
@@ -114,7 +123,7 @@ async def test_texts_of_people_steer_no_terminal(tmp_path: Path) -> None:
     found = await made(tmp_path)
     text = printed(found.model_copy(update={"hypothesis": "[red]\x1b[31m[/red] ok"}))
     assert "\x1b" not in text
-    assert "Hypothesis: [red][31m[/red] ok" in text
+    assert "[red][31m[/red] ok" in text
 
 
 async def test_a_sample_ratio_alarm_warns_of_everything_else(tmp_path: Path) -> None:
@@ -122,7 +131,10 @@ async def test_a_sample_ratio_alarm_warns_of_everything_else(tmp_path: Path) -> 
     page = to_html(found)
     assert 'class="decision alarm"' in page
     assert "Effects are shown below, but cannot be relied on." in page
-    assert "Alarm: units do not fall on the arms by their weights" in printed(found)
+    text = printed(found)
+    alarm = "Alarm: units do not fall on the arms by their weights"
+    assert text.index(alarm) < text.index("Effect on helpful")
+    assert page.index(alarm) < page.index("Effect on helpful")
 
 
 async def test_a_broken_guardrail_is_shown_as_such(tmp_path: Path) -> None:
@@ -131,12 +143,20 @@ async def test_a_broken_guardrail_is_shown_as_such(tmp_path: Path) -> None:
     assert "violated" in printed(found)
 
 
-async def test_an_experiment_without_events_has_a_report(tmp_path: Path) -> None:
-    found = await made(tmp_path)
+async def test_an_experiment_without_events_says_so_once(tmp_path: Path) -> None:
+    found = await four_arms(tmp_path, 0)
     page, text = to_html(found), printed(found)
     assert "<svg" not in page
-    assert "too few units" in text
-    assert "No unit yet." in text
+    assert page.lower().count("too few units") == text.lower().count("too few units") == 1
+    # What is guarded is known before anything is measured.
+    assert "latency_ms, 90 % quantile (margin 300)" in text
+    assert "plain (control)" in text
+
+
+async def test_a_single_value_makes_a_report(tmp_path: Path) -> None:
+    found = await made(tmp_path, 7)
+    assert "Continue" in printed(found)
+    assert Page(to_html(found)).open == []
 
 
 async def test_numbers_are_in_the_table_below_the_plot(tmp_path: Path) -> None:
@@ -155,3 +175,80 @@ async def test_the_page_is_the_same_after_json(tmp_path: Path) -> None:
 async def test_the_terminal_report_keeps_to_its_width(tmp_path: Path, width: int) -> None:
     found = await made(tmp_path, 100, changes={"primary": PrimaryMetric(HELPFUL.metric, 0.1)})
     assert all(len(line) <= width for line in printed(found, width).splitlines())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+async def test_no_interval_is_broken_in_two(tmp_path: Path, width: int) -> None:
+    lines = printed(await four_arms(tmp_path, 600), width).splitlines()
+    assert sum("[" in line for line in lines) >= 9
+    assert all(line.count("[") == line.count("]") for line in lines)
+    assert all(len(line) <= width for line in lines)
+
+
+async def test_what_is_said_of_each_arm_has_a_point_of_its_own(tmp_path: Path) -> None:
+    found = await four_arms(tmp_path, 200)
+    text = printed(found, 60)
+    points = [line for line in text.split("\n\n")[0].splitlines()[1:] if line[:2] != "  "]
+    assert [line.split(":")[0] for line in points] == ["- icl", "- adapter", "- adapter+icl"]
+    assert to_html(found).count("<li>icl: helpful") == 1
+
+
+async def test_what_no_arm_has_is_left_out(tmp_path: Path) -> None:
+    text = printed(await made(tmp_path, 300))
+    assert "Unreadable" in text
+    assert not any(name in text for name in ("Refused", "Label mass", "single requests"))
+
+
+async def test_a_culture_with_a_difference_is_named_with_its_arm(tmp_path: Path) -> None:
+    found = await made(tmp_path, 3000, rates={"plain": 0.1, "icl": 0.9})
+    text = printed(found, 200)
+    assert "with icl; of 6 cultures." in text
+    assert text.count("That any finding is ever false has a probability of 5 % at most") == 1
+    assert "* +0." in text
+
+
+async def test_many_cultures_are_cut_in_the_terminal_only(tmp_path: Path) -> None:
+    found = await made(tmp_path, 300)
+    comparison = found.comparisons[0]
+    first = comparison.cultures.effects[0]
+    many = tuple(
+        first.model_copy(update={"culture": f"C{n}", "name": f"Land {n}"}) for n in range(30)
+    )
+    cultures = comparison.cultures.model_copy(update={"effects": many})
+    changed = comparison.model_copy(update={"cultures": cultures})
+    full = found.model_copy(update={"comparisons": (changed,)})
+    assert "and 18 more" in printed(full)
+    assert "Land 29" in to_html(full)
+
+
+async def test_alignment_offline_stands_beside_the_outcome(tmp_path: Path) -> None:
+    found = await made(tmp_path, 300)
+    offline = OfflineAlignment(estimate=0.7, low=0.65, high=0.75, source="replay of a survey")
+    arms = (found.arms[0], found.arms[1].model_copy(update={"offline": offline}))
+    measured = found.model_copy(update={"arms": arms})
+    text = printed(measured)
+    assert text.index("Alignment offline") < text.index("Weight")
+    assert "0.650\N{EN DASH}0.750" in text
+    assert "replay of a survey" in text
+    assert "replay of a survey" in to_html(measured)
+
+
+async def test_revisions_say_what_changed(tmp_path: Path) -> None:
+    found = await made(tmp_path, 100)
+    assert "What changed" not in printed(found)
+    first = found.revisions[0]
+    second = first.model_copy(update={"revision": 2, "weights": (0.2, 0.8)})
+    third = second.model_copy(update={"revision": 3, "state": State.STOPPED})
+    text = printed(found.model_copy(update={"revisions": (first, second, third)}))
+    last = next(line for line in text.splitlines() if line.startswith("3 "))
+    assert "running, weights 50 : 50 %" in text
+    assert "weights 20 : 80 %" in text
+    assert "stopped" in last
+    assert "weights" not in last
+
+
+async def test_arms_are_drawn_to_one_scale(tmp_path: Path) -> None:
+    page = Page(to_html(await four_arms(tmp_path, 800)))
+    zeros = [a["y1"] for tag, a in page.seen if tag == "line" and a.get("class") == "zero"]
+    across = [y for y in zeros if y not in ("2", "4")]
+    assert across[:3] == across[:1] * 3
