@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from types import TracebackType
+from typing import Self
+
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -29,3 +33,46 @@ def bar_on(console: Console) -> Progress:
         console=console,
         disable=not console.is_terminal,
     )
+
+
+class PacedBar:
+    """A bar over many answers, with how fast they come and how long it will take."""
+
+    def __init__(self, console: Console, *, things: str) -> None:
+        """Show on `console` how many of the `things` are done."""
+        self._console, self._things = console, things
+        self._bar = bar_on(console)
+        self._task = self._bar.add_task("starting", total=None, rate="")
+        self._total, self._started = 0, 0.0
+        self._told, self._n_told = 0.0, 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def begin(self, total: int, line: str) -> None:
+        """Say `line`, and count to `total` from here."""
+        self._total, self._started = total, time.monotonic()
+        self._told = self._started
+        self._console.print(line, highlight=False)
+        self._bar.update(self._task, description="asking", total=total)
+
+    def show(self, n: int, *, n_sent: int, sent: str, note: str = "") -> None:
+        """Show that `n` are done, for which `n_sent` of what is `sent` were needed."""
+        now = time.monotonic()
+        rate = f"{n_sent / max(now - self._started, 1e-9):.0f} {sent}/s{note}"
+        self._bar.update(self._task, completed=n, rate=rate)
+        if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
+            # From the pace since the last line: what is shared or cached goes faster.
+            left_s = (now - self._told) / max(n - self._n_told, 1) * (self._total - n)
+            line = f"{n} of {self._total} {self._things}, {rate}, about {left_s / 60:.0f} min left"
+            self._console.print(line, highlight=False)
+            self._told, self._n_told = now, n

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from app.cli_errors import explained, notes, quiet_settings
-from app.cli_progress import LINE_EVERY_S, bar_on
+from app.cli_progress import PacedBar
 from app.errors import OptionInvalid
 from app.settings import Settings
 
@@ -147,43 +145,17 @@ def _note(text: str) -> None:
     notes.print(text, markup=False, highlight=False)
 
 
-class ReplayBar:
+class ReplayBar(PacedBar):
     """Shows how far a replay is, how fast it goes and how long it will take."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = bar_on(console)
-        self._task = self._bar.add_task("starting", total=None, rate="")
-        self._total, self._started, self._told = 0, 0.0, 0.0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
+        super().__init__(console, things="answers")
 
     def on_planned(self, n_answers: int) -> None:
         """See `app.replaying.ReplayProgress`."""
-        self._total, self._started = n_answers, time.monotonic()
-        self._told = self._started
-        self._console.print(f"{n_answers} answers to get", highlight=False)
-        self._bar.update(self._task, description="asking", total=n_answers)
+        self.begin(n_answers, f"{n_answers} answers to get")
 
     def on_answered(self, n: int, *, n_failed: int) -> None:
         """See `app.replaying.ReplayProgress`."""
-        now = time.monotonic()
-        pace = n / max(now - self._started, 1e-9)
         failed = f", {n_failed} failed" if n_failed else ""
-        rate = f"{pace:.0f} answers/s{failed}"
-        self._bar.update(self._task, completed=n, rate=rate)
-        if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
-            left_s = (self._total - n) / pace
-            line = f"{n} of {self._total} answers, {rate}, about {left_s / 60:.0f} min left"
-            self._console.print(line, highlight=False)
-            self._told = now
+        self.show(n, n_sent=n, sent="answers", note=failed)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from app.cli_progress import LINE_EVERY_S, bar_on
+from app.cli_progress import PacedBar
 from evaluation.figures import Ability, ConditionFigures, Figures, Interval, Section
 from evaluation.gate import Fall
 from evaluation.report.ability_part import knows
@@ -23,19 +22,11 @@ LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 out = Console(markup=False)
 
 
-class LiveProgress:
+class LiveProgress(PacedBar):
     """Shows how far a run is, how fast it goes and how long it will take."""
 
     def __init__(self, console: Console) -> None:
-        self._console = console
-        self._bar = bar_on(console)
-        self._task = self._bar.add_task("starting", total=None, rate="")
-        self._total, self._started = 0, 0.0
-        self._told, self._n_told = 0.0, 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
+        super().__init__(console, things="cells")
 
     def __exit__(
         self,
@@ -43,30 +34,18 @@ class LiveProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        super().__exit__(kind, error, trace)
         if kind is not None and self._total:
             self._console.print("What was answered is kept; the same command goes on from there.")
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
         """See `app.evaluating.RunProgress`."""
-        self._total, self._started = n_asks, time.monotonic()
-        self._told = self._started
         kept = f"; {n_kept} different answers kept from before" if n_kept else ""
-        line = f"{n_asks} cells to fill, those of references among them{kept}"
-        self._console.print(line, highlight=False)
-        self._bar.update(self._task, description="asking", total=n_asks)
+        self.begin(n_asks, f"{n_asks} cells to fill, those of references among them{kept}")
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
         """See `evaluation.runner.Progress`."""
-        now = time.monotonic()
-        rate = f"{n_sent / max(now - self._started, 1e-9):.0f} requests/s"
-        self._bar.update(self._task, completed=n, rate=rate)
-        if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
-            # From the pace since the last line: unsteered answers, which are shared, go faster.
-            left_s = (now - self._told) / (n - self._n_told) * (self._total - n)
-            line = f"{n} of {self._total} cells, {rate}, about {left_s / 60:.0f} min left"
-            self._console.print(line, highlight=False)
-            self._told, self._n_told = now, n
+        self.show(n, n_sent=n_sent, sent="requests")
 
 
 def print_figures(figures: Figures, folder: Path) -> None:

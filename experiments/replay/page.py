@@ -5,11 +5,10 @@ from __future__ import annotations
 from experiments.replay import report, words
 from experiments.replay.plots import alignment_plot
 from experiments.replay.result import ArmReplay, Replay
+from experiments.report.frame import framed
 from experiments.report.markup import Markup, tag, together
-from experiments.report.style import STYLE
 from experiments.report.tables import Table
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _CAPTION = (
     "Paired differences in alignment with their 95 % intervals. Square and thick line: over all "
     "cultures, each question counting once. Circles: each culture by its own questions."
@@ -31,22 +30,7 @@ def to_html(replay: Replay) -> str:
         ("How to read this", _points(words.notes(replay))),
     ]
     title = f"{replay.experiment}: replay"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Markup(STYLE)),
-    )
-    sections = (
-        tag("section", tag("h2", heading, id=f"part-{at}"), body, aria_labelledby=f"part-{at}")
-        for at, (heading, body) in enumerate(parts, 1)
-        if body
-    )
-    body = tag("body", _top(replay, title), tag("main", *sections))
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return framed(title, _top(replay, title), parts)
 
 
 def _top(replay: Replay, title: str) -> Markup:

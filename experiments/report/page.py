@@ -7,12 +7,11 @@ from dataclasses import replace
 from experiments.analysis.result import Analysis
 from experiments.definition import Direction, State
 from experiments.report import plots, tables, words
+from experiments.report.frame import framed
 from experiments.report.markup import Markup, Part, tag, together
 from experiments.report.numbers import signed, span
-from experiments.report.style import STYLE
 from experiments.statistics.decision import Verdict
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _CULTURE_CAPTION = (
     "Thin lines and circles: each culture by its own units, with intervals that hold for all "
     "cultures and looks together. Thick lines and squares: drawn towards the mean of all cultures, "
@@ -44,22 +43,7 @@ def to_html(analysis: Analysis) -> str:
         ("How to read this", _points(words.notes(analysis))),
     ]
     title = f"{analysis.experiment}: {words.headline(analysis)}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", title),
-        tag("style", Markup(STYLE)),
-    )
-    sections = (
-        tag("section", tag("h2", heading, id=f"part-{at}"), body, aria_labelledby=f"part-{at}")
-        for at, (heading, body) in enumerate(parts, 1)
-        if body
-    )
-    body = tag("body", _top(analysis), tag("main", *sections))
-    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+    return framed(title, _top(analysis), parts)
 
 
 def _top(analysis: Analysis) -> Markup:

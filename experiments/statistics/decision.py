@@ -175,8 +175,9 @@ def decide(
     if sample_ratio_log_e >= -math.log(sample_ratio_alpha):
         reason = (
             "Stop: units do not fall on the arms by their weights "
-            f"(false alarm in at most {sample_ratio_alpha:.1%} of experiments), so the arms do not "
-            "hold alike units. Find the fault in assignment or recording and start anew."
+            f"(false alarm in at most {sample_ratio_alpha * 100.0:.3g} % of experiments), so the "
+            "arms do not hold alike units. Find the fault in assignment or recording, and start "
+            "anew."
         )
         return Decision(Verdict.STOP, None, reason, by_arm)
     ready = [(e, t) for e, (f, t) in zip(arms, fates, strict=True) if f is _Fate.READY]
@@ -241,15 +242,18 @@ def _estimate(evidence: ArmEvidence, goal: Goal) -> float:
 def _shown(effect: Interval) -> str:
     if math.isinf(effect.low) or math.isinf(effect.high) or math.isnan(effect.estimate):
         return "too few units to say"
-    return f"{effect.estimate:+.4g}, from {effect.low:+.4g} to {effect.high:+.4g}"
+    text = f"{effect.estimate:+.3g}, from {effect.low:+.3g} to {effect.high:+.3g}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _others(ready: Sequence[tuple[ArmEvidence, str]], best: ArmEvidence) -> str:
     others = [e.arm for e, _ in ready if e.arm != best.arm]
     if not others:
         return ""
+    verb, whom = ("is", "it") if len(others) == 1 else ("are", "them")
     return (
-        f" So {'is' if len(others) == 1 else 'are'} {_and(others)}; it is not shown to beat them."
+        f" {_and(others)} {verb} better than control and safe too; {best.arm} is not shown to beat "
+        f"{whom}."
     )
 
 

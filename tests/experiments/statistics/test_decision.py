@@ -62,7 +62,7 @@ def test_a_lower_metric_may_be_the_better_one() -> None:
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (UNSURE, "not yet told apart from control (+0.1, from -0.1 to +0.3)"),
+        (UNSURE, "not yet told apart from control (+0.1, from −0.1 to +0.3)"),
         (ENDLESS, "too few units to say"),
     ],
 )
@@ -116,7 +116,9 @@ def test_of_several_arms_the_highest_is_shipped() -> None:
         ArmEvidence("plain", WORSE),
     )
     assert found.arm == "adapter"
-    assert found.reason.endswith("So is icl; it is not shown to beat them.")
+    assert found.reason.endswith(
+        "icl is better than control and safe too; adapter is not shown to beat it."
+    )
     assert [arm for arm, _ in found.by_arm] == ["icl", "adapter", "plain"]
 
 
