@@ -15,7 +15,7 @@ from app.event_stores import open_event_store, unit_hasher
 from app.planning import Planner
 from app.recording import Recorder
 from app.settings import Settings
-from experiments.assigner import Assigner
+from experiments.assigner import N_REMEMBERED, Assigner
 from experiments.book import ExperimentBook
 from experiments.definition import DAY_S
 from experiments.errors import StoreRefused, StoreUnavailable
@@ -54,13 +54,16 @@ async def open_experiments(
         store = await open_event_store(settings)
         stack.push_async_callback(store.close)
         hasher = await asyncio.to_thread(unit_hasher, settings)
+        assigner = Assigner(store, hasher)
         book = ExperimentBook(
             store,
             cultures=cultures,
             models=(settings.model,),
             refresh_s=settings.experiments.refresh_s,
+            on_forgotten=assigner.forget_all,
         )
         await book.refresh()
+        await _recall(store, book, assigner)
         tasks = [asyncio.create_task(book.watch(), name="watch-experiments")]
         retention_days = settings.experiments.retention_days
         if retention_days is not None:
@@ -69,7 +72,7 @@ async def open_experiments(
         stack.push_async_callback(_ended, tasks)
         fields = {"store": store.place, "n_running": len(book.running)}
         logger.info("experiments_opened", extra={"fields": fields})
-        yield LiveExperiments(store, book, hasher, Assigner(store, hasher))
+        yield LiveExperiments(store, book, hasher, assigner)
 
 
 def chooser_of(planner: Planner, experiments: LiveExperiments | None) -> Chooser:
@@ -87,6 +90,17 @@ def recorder_of(
         return Recorder(None, None, alignment=alignment)
     texts = settings.experiments.texts
     return Recorder(experiments.store, experiments.hasher, alignment=alignment, texts=texts)
+
+
+async def _recall(store: EventStore, book: ExperimentBook, assigner: Assigner) -> None:
+    """Remember the arms of the running experiments, unless that takes too long."""
+    try:
+        for experiment in book.running:
+            arms = await store.remembered(experiment.name, most=N_REMEMBERED)
+            assigner.recall(experiment.name, arms)
+    except StoreUnavailable as exc:
+        # Each unit is asked for when it comes.
+        logger.warning("arms_not_recalled", extra={"fields": {"reason": exc.reason}})
 
 
 async def _tidied(store: EventStore, *, keep_s: float) -> None:

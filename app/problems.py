@@ -22,6 +22,7 @@ from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
 from experiments import errors as experiment_errors
+from experiments.errors import StoreUnavailable
 from retrieval.errors import RetrievalError
 from survey_data import errors as survey_errors
 from survey_data.similarity import ComparisonUnavailable
@@ -39,6 +40,8 @@ FOR_OPERATORS = frozenset(
         "store-refused",
     }
 )  # fmt: skip
+HIDDEN = "It is in the log under this request id."
+STORE_SILENT = "Send it again in a moment: what was kept is not kept twice."
 MAX_FAULTS = 10
 MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
@@ -231,7 +234,9 @@ def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
     is_hidden = _is_hidden(scope, kind)
-    detail = "It is in the log under this request id." if is_hidden else str(error)
+    detail = str(error)
+    if is_hidden:
+        detail = f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
@@ -275,7 +280,10 @@ def _is_hidden(scope: Scope, kind: ProblemKind) -> bool:
 
 async def _on_error(request: Request, error: Exception) -> Any:
     kind = kind_of(error)
-    if kind.status == 500 or _is_hidden(request.scope, kind):
+    if isinstance(error, StoreUnavailable):
+        # As many as there are requests, while the log says once that the store fails.
+        logger.warning("store_not_reached", extra={"fields": {"reason": error.reason}})
+    elif kind.status == 500 or _is_hidden(request.scope, kind):
         logger.error("request_failed", exc_info=error)
     return response_to(request.scope, error)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
@@ -72,6 +73,18 @@ class Assigner:
         """Forget the arms of a unit, given by its hash, here; the store is asked by itself."""
         for key in [key for key in self._known if key[1] == unit]:
             del self._known[key]
+
+    def forget_all(self) -> None:
+        """Forget every arm here; what the store still has is asked for again."""
+        self._known.clear()
+
+    def recall(self, experiment: str, arms: Iterable[tuple[str, str]]) -> None:
+        """Remember what the store has: units, given by their hashes, and their arms.
+
+        Then units keep their arms through a restart also where the store is slow at first.
+        """
+        for unit, arm in arms:
+            self._remember((experiment, unit), arm)
 
     def _remember(self, key: tuple[str, str], arm: str) -> None:
         self._known[key] = arm

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -43,6 +43,7 @@ class ExperimentBook:
         cultures: Collection[str],
         models: Collection[str] | None = None,
         refresh_s: float = 1.0,
+        on_forgotten: Callable[[], None] | None = None,
     ) -> None:
         """Take the store; nothing is read before `refresh` or `watch`.
 
@@ -51,9 +52,11 @@ class ExperimentBook:
             cultures: alpha-3 codes of the covered cultures, which definitions may name.
             models: base models that arms may name; None for any.
             refresh_s: seconds between two readings of `watch`.
+            on_forgotten: is called once a reading shows that units were deleted since the last.
         """
         self._store, self._cultures, self._models = store, cultures, models
-        self._refresh_s = refresh_s
+        self._refresh_s, self._on_forgotten = refresh_s, on_forgotten
+        self._n_forgotten: int | None = None
         self._running: tuple[Experiment, ...] = ()
         # Else an older reading that took longer could replace a newer one.
         self._reading = asyncio.Lock()
@@ -82,6 +85,10 @@ class ExperimentBook:
         """
         async with self._reading:
             self._running = await self._store.running()
+            n_forgotten = await self._store.n_forgotten()
+            if self._n_forgotten not in (None, n_forgotten) and self._on_forgotten is not None:
+                self._on_forgotten()
+            self._n_forgotten = n_forgotten
 
     async def watch(self) -> None:
         """Refresh every `refresh_s`, until cancelled; without an answer what was known stays."""

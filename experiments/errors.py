@@ -193,6 +193,8 @@ class OutcomeLate(ExperimentError):
 class StoreUnavailable(ExperimentError):
     """The store of events cannot be reached, is locked or does not answer in time."""
 
+    retry_after_s = 1.0
+
     def __init__(self, place: str, reason: str) -> None:
         super().__init__(
             f"Store {place}: found {reason}, expected an answer. Try again; if it lasts, see that "

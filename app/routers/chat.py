@@ -122,7 +122,11 @@ async def _events(
         except AppError as error:
             yield _event(openai_error(kind_of(error), str(error)))
         else:
-            await pipeline.record_chat(plan, turn, FreeText("".join(pieces), usage), watch)
+            reply = FreeText("".join(pieces), usage)
+            notes = await pipeline.record_chat(plan, turn, reply, watch)
+            if notes and body.evidence:
+                last = {"choices": [], "milieu": {"warnings": list(notes)}}
+                yield _event(_chunk(first, plan, body.model) | last)
     yield "data: [DONE]\n\n"
 
 

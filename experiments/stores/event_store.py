@@ -20,9 +20,12 @@ from experiments.stores.database import Database, Recorded, Row, Script
 from experiments.stores.group_commit import Counts, GroupCommit, StoreLimits
 from experiments.stores.postgres import DEFAULT_SCHEMA, PostgresDatabase
 from experiments.stores.schema import (
+    ANSWERED_IN,
     ANSWERS,
     METRICS_SENT,
+    N_FORGOTTEN,
     OUTCOME_VALUES,
+    REMEMBERED,
     RUNNING,
     TABLES,
     all_rows,
@@ -99,7 +102,20 @@ class EventStore:
 
         An answer outside of all experiments is in the one named "".
         """
-        return await self._run(lambda: scripts.answered_in(answer_id))
+        return tuple(experiment for [experiment] in await self._read(ANSWERED_IN, answer_id))
+
+    async def remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
+        """Return units of an experiment with their arms, at most so many, the oldest first.
+
+        Single requests, which do not come again, are left out.
+        """
+        rows = await self._read(REMEMBERED, experiment, most)
+        return tuple((unit, arm) for unit, arm in reversed(rows))
+
+    async def n_forgotten(self) -> int:
+        """Return a count that rises whenever a unit is deleted, through whichever gateway."""
+        rows = await self._read(N_FORGOTTEN)
+        return int(rows[0][0]) if rows else 0
 
     async def metrics_sent(self, *, since_ms: int) -> dict[str, int]:
         """Return how many outcomes each metric had since a time in milliseconds of UTC."""

@@ -35,6 +35,8 @@ T = TypeVar("T")
 DEFAULT_SCHEMA = "milieu"
 # Held while the tables are made, so that two gateways that start together do not both make them.
 MIGRATION_LOCK = 7_305_808_869_229_538
+# Connections of the answer path, one for each of its calls.
+EXPOSURES_LINE, CLAIMS_LINE = "exposures", "claims"
 ARRAY_TYPES = {
     "TEXT": "text[]",
     "BIGINT": "bigint[]",
@@ -115,6 +117,10 @@ class PostgresDatabase:
             )
         try:
             await database._migrate()
+            # Else the first answers would wait for a connection.
+            for line in (EXPOSURES_LINE, CLAIMS_LINE):
+                async with database._line(line):
+                    pass
         except BaseException:
             await database.close()
             raise
@@ -135,7 +141,7 @@ class PostgresDatabase:
             *_arrays(texts, TEXT_COLUMNS),
             *_arrays(claims, ASSIGNMENT_COLUMNS),
         )
-        async with self._line("exposures") as connection:
+        async with self._line(EXPOSURES_LINE) as connection:
             await connection.execute(INSERT_EXPOSURES, *args)
         return [None] * len(batch)
 
@@ -145,7 +151,7 @@ class PostgresDatabase:
         by_unit = {(claim.experiment, claim.unit): claim for claim in reversed(batch)}
         keys = sorted(by_unit)
         columns = _arrays([claim_row(by_unit[key]) for key in keys], ASSIGNMENT_COLUMNS)
-        async with self._line("claims") as connection:
+        async with self._line(CLAIMS_LINE) as connection:
             found = await connection.fetch(SETTLE_CLAIMS, *columns)
             if len(found) < len(keys):
                 # Another gateway was faster with some; a statement of its own sees its commits.
@@ -208,7 +214,12 @@ class PostgresDatabase:
             if self._pool is None:
                 raise StoreUnavailable(self.place, "a closed store")
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
-                yield connection
+                try:
+                    yield connection
+                except (asyncio.CancelledError, OSError, TimeoutError):
+                    # Nobody knows what it is doing, and the pool would wait until it is done.
+                    connection.terminate()
+                    raise
 
     @asynccontextmanager
     async def _line(self, name: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:

@@ -128,6 +128,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     ),
     (
         *map(_create, ("attachments", "secrets")),
+        "CREATE TABLE counters (name TEXT NOT NULL, value BIGINT NOT NULL, PRIMARY KEY (name))",
         "CREATE INDEX outcomes_in_order ON outcomes (time_ms, metric)",
     ),
 )
@@ -157,6 +158,18 @@ RUNNING: Final = (
     "ON x.name = m.name AND x.revision = m.revision WHERE x.state = ?1 "
     "ORDER BY m.started_ms, x.name"
 )
+# Raised whenever a unit is forgotten, so that gateways forget what they remember of it.
+COUNT_FORGOTTEN: Final = (
+    "INSERT INTO counters (name, value) VALUES ('forgotten', 1) "
+    "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
+)
+N_FORGOTTEN: Final = "SELECT value FROM counters WHERE name = 'forgotten'"
+# Of units that come again, those that were assigned last first.
+REMEMBERED: Final = (
+    "SELECT unit, arm FROM assignments WHERE experiment = ?1 AND unit_kind <> 'request' "
+    "ORDER BY time_ms DESC, unit LIMIT ?2"
+)
+ANSWERED_IN: Final = "SELECT experiment FROM exposures WHERE answer_id = ?1 ORDER BY experiment"
 METRICS_SENT: Final = (
     "SELECT metric, COUNT(*) FROM outcomes WHERE time_ms >= ?1 GROUP BY metric ORDER BY metric"
 )

@@ -22,6 +22,7 @@ from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeRece
 from experiments.stores.database import Recorded, Row, Script, Step
 from experiments.stores.schema import (
     ATTACH,
+    COUNT_FORGOTTEN,
     EXPOSURE_COLUMNS,
     MIGRATIONS,
     OUTCOME_COLUMNS,
@@ -252,14 +253,6 @@ def _open_until(outcome: Outcome) -> Script[int]:
     return int(rows[0][0])
 
 
-def answered_in(answer_id: str) -> Script[tuple[str, ...]]:
-    """Return the experiments that an answer was recorded in."""
-    rows = yield Step(
-        "SELECT experiment FROM exposures WHERE answer_id = ?1 ORDER BY experiment", (answer_id,)
-    )
-    return tuple(experiment for [experiment] in rows)
-
-
 def _repeated(outcome: Outcome, row: Row) -> OutcomeReceipt:
     there = dict(zip(_OUTCOME_NAMES, row, strict=True))
     for name in _OUTCOME_NAMES:
@@ -277,6 +270,7 @@ def forget_unit(unit: str) -> Script[Forgotten]:
     n_outcomes = yield from _delete(f"outcomes WHERE unit = ?1 OR answer_id IN ({answers})", unit)
     n_exposures = yield from _delete("exposures WHERE unit = ?1", unit)
     n_assignments = yield from _delete("assignments WHERE unit = ?1", unit)
+    yield Step(COUNT_FORGOTTEN)
     return Forgotten(n_exposures, n_outcomes, n_texts, n_assignments)
 
 

@@ -124,3 +124,34 @@ async def test_a_single_request_is_settled_without_the_store() -> None:
 
     assert found == replace(assign(experiment, unit), settled=True)
     assert memory.asked == []
+
+
+async def test_what_is_recalled_is_not_asked_for_again(store: EventStore) -> None:
+    experiment = reweighted(an_experiment(), 0.97, 0.01, 0.01, 0.01)
+    before = await arms(Assigner(store, HASHER), an_experiment())
+    memory = Memory(None)
+    again = Assigner(memory, HASHER)
+
+    again.recall(experiment.name, await store.remembered(experiment.name, most=1000))
+
+    assert await arms(again, experiment) == before
+    assert memory.asked == []
+
+
+async def test_of_many_those_that_came_last_are_recalled(store: EventStore) -> None:
+    experiment = an_experiment()
+    await arms(Assigner(store, HASHER), experiment)
+
+    recalled = await store.remembered(experiment.name, most=5)
+
+    assert len(recalled) == 5
+    assert len(await store.remembered(experiment.name, most=1000)) == len(UNITS)
+
+
+async def test_after_forgetting_all_the_store_is_asked() -> None:
+    memory = Memory("icl")
+    assigner = Assigner(memory, HASHER)
+    await assigner.assign(an_experiment(), UNITS[0])
+    assigner.forget_all()
+    await assigner.assign(an_experiment(), UNITS[0])
+    assert len(memory.asked) == 2

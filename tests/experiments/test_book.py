@@ -351,6 +351,9 @@ class Failing(EventStore):
             raise said
         return said
 
+    async def n_forgotten(self) -> int:
+        return 0
+
 
 async def watched(store: Failing) -> ExperimentBook:
     """The book after it has watched all that the store says."""
@@ -395,3 +398,15 @@ async def test_the_watch_goes_on_after_what_it_does_not_know() -> None:
 async def test_a_refresh_without_an_answer_is_an_error() -> None:
     with pytest.raises(ExperimentError):
         await a_book(Failing([StoreUnavailable("a store", "no answer")])).refresh()
+
+
+async def test_what_units_were_deleted_elsewhere_is_told_once(open_store: OpenStore) -> None:
+    here, there = await open_store(), await open_store()
+    told: list[str] = []
+    book = ExperimentBook(here, cultures=(), on_forgotten=lambda: told.append("forgotten"))
+    await book.refresh()
+    await there.forget_unit("u1")
+    assert told == []
+    await book.refresh()
+    await book.refresh()
+    assert told == ["forgotten"]

@@ -62,7 +62,7 @@ def test_a_lower_metric_may_be_the_better_one() -> None:
 @pytest.mark.parametrize(
     ("effect", "words"),
     [
-        (UNSURE, "not yet told apart from control (+0.1, from −0.1 to +0.3)"),
+        (UNSURE, "not yet told apart from control (+0.1, from \N{MINUS SIGN}0.1 to +0.3)"),
         (ENDLESS, "too few units to say"),
     ],
 )
