@@ -90,7 +90,7 @@ class Chooser:
             found = first_in(running, unit, culture=culture.code) if running else None
             if found is not None:
                 return await self._assigned(found, unit, culture, answer_id)
-        return Choice(answer_id, self._planner.arm(wanted), unit)
+        return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
 
     async def _assigned(
         self,
@@ -107,7 +107,6 @@ class Chooser:
             experiment, unit, culture=culture.code, override=override
         )
         chosen = assignment.arm
-        if chosen is None:
-            # It stopped in between.
-            return Choice(answer_id, self._planner.arm(ArmRequest()), unit)
-        return Choice(answer_id, chosen.arm, unit, experiment, assignment)
+        assert chosen is not None  # it runs, and the unit is in it or overrides
+        # Nobody asked for its adapter by name.
+        return Choice(answer_id, chosen.arm, unit, True, experiment, assignment)

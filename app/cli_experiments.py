@@ -289,8 +289,11 @@ experiments.command()(forget)
 
 def _start(name: str, *, allow_unsent: bool) -> None:
     from app.experiment_output import say, say_next
-    from app.offline_experiments import start_experiment
+    from app.offline_experiments import notes_on, start_experiment
 
-    asyncio.run(start_experiment(quiet_settings(), name, allow_unsent=allow_unsent))
+    settings = quiet_settings()
+    started = asyncio.run(start_experiment(settings, name, allow_unsent=allow_unsent))
     say(f"{name} is running: services follow within a second.")
+    for note in asyncio.run(notes_on(settings, started)):
+        say(f"Note: {note}.")
     say_next(f"report {name}")

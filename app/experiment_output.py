@@ -63,12 +63,12 @@ def print_list(found: Sequence[StoredRevision], *, as_json: bool) -> None:
         out.print("No experiments. Make one with `milieu experiments create NAME --four-arms`.")
         return
     table = Table(
-        Column("Experiment", overflow="fold"), "State", "Since", "Primary metric", "Arms", "Traffic"
+        Column("Experiment", no_wrap=True), "State", "Changed", "Metric", "Arms", box=None
     )
     for experiment, time_ms in found:
-        arms = ", ".join(f"{arm.name} {arm.weight:.3g}" for arm in experiment.arms)
+        arms = ", ".join(experiment.arm_names)
         row = (str(experiment.state), moment(time_ms), experiment.primary.metric.name, arms)
-        table.add_row(experiment.name, *row, f"{experiment.traffic_share:.0%}")
+        table.add_row(experiment.name, *row)
     out.print(table)
 
 

@@ -11,6 +11,9 @@ from experiments.definition import DAY_S, N_BUCKETS, Direction, Experiment, Metr
 from experiments.statistics.decision import split_alpha
 from experiments.statistics.planning import Baseline, Plan, planned
 
+# More than there are people.
+MAX_UNITS_PER_DAY = 1e10
+
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
@@ -60,8 +63,9 @@ def planned_for(experiment: Experiment, traffic: Traffic, *, power: float) -> Pl
     """
     if not 0.0 < power < 1.0:
         raise OptionInvalid("--power", f"{power:g}", "between 0 and 1")
-    if not traffic.units_per_day > 0.0:
-        raise OptionInvalid("--units-per-day", f"{traffic.units_per_day:g}", "above 0")
+    if not 0.0 < traffic.units_per_day <= MAX_UNITS_PER_DAY:
+        expected = f"above 0, at most {MAX_UNITS_PER_DAY:g}"
+        raise OptionInvalid("--units-per-day", f"{traffic.units_per_day:g}", expected)
     primary = experiment.primary
     is_up = primary.metric.direction is Direction.HIGHER
     effect = primary.smallest_effect if is_up else -primary.smallest_effect

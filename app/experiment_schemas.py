@@ -10,12 +10,13 @@ from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 from app.schemas import MAX_UNIT_CHARS, Body, ResponseModel
 from experiments.definition import State
 from experiments.definition_file import NAME_PATTERN
-from experiments.events import MAX_COMMENT_CHARS, MAX_KEY_CHARS, Outcome, OutcomeKind
+from experiments.events import MAX_COMMENT_CHARS, MAX_KEY_CHARS, MAX_NUMBER, Outcome, OutcomeKind
 from experiments.unit import Unit, UnitKind
 
 ExperimentName = Annotated[str, Path(pattern=NAME_PATTERN, description="The experiment's name.")]
 AnswerId = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARS)]
 UnitText = Annotated[str, Field(max_length=MAX_UNIT_CHARS)]
+Number = Annotated[StrictInt | StrictFloat, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]
 COMMENT_METRIC = "comment"
 
 
@@ -34,10 +35,8 @@ class FeedbackBody(Body):
         description="What is measured; may be left out for a comment alone.",
         examples=["helpful"],
     )
-    value: StrictBool | StrictInt | StrictFloat | None = Field(
-        None, description="Yes or no, or a number."
-    )
-    rating: StrictInt | StrictFloat | None = Field(
+    value: StrictBool | Number | None = Field(None, description="Yes or no, or a number.")
+    rating: Number | None = Field(
         None, description="A number on the scale that the experiment's metric has."
     )
     preferred: AnswerId | None = Field(
@@ -156,6 +155,9 @@ class ExperimentDetail(ExperimentSummary):
 
     definition: dict[str, Any]
     revisions: list[RevisionDetail]
+    notes: list[str] = Field(
+        default_factory=list, description="When it has just started: what to know of its arms."
+    )
 
 
 class StartBody(Body):

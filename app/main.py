@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from app import problems
 from app.middleware import BodyReader, KeyCheck, RequestContext
@@ -32,6 +34,20 @@ Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
 open_service: Opener = partial(open_resources, is_service=True)
 
 
+def _described(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI description, with how keys are sent."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title, version=app.version, description=app.description, routes=app.routes
+        )
+        schemes = {"key": {"type": "http", "scheme": "bearer"}}
+        schema.setdefault("components", {})["securitySchemes"] = schemes
+        # The empty one: without MILIEU_API_KEYS only what is an admin's needs a key.
+        schema["security"] = [{"key": []}, {}]
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
 def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     """Return the service; `opener` opens what it stands on, when the server starts."""
     metrics = Metrics()
@@ -51,5 +67,6 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     # The last one added sees a request first.
     app.add_middleware(BodyReader, refuse=problems.response_to)
     app.add_middleware(KeyCheck, keys=keys, admin_keys=admin_keys, refuse=problems.response_to)
+    app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
     app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to)
     return app

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.event_stores import open_event_store, unit_hasher
+from app.experiment_notes import arms_notes, rivals_note
 from app.experiment_plans import Planned, Traffic, planned_for
 from app.experiment_report import PLAN, PLAN_JSON, report_of
 from app.resources import read_library
+from app.served_adapters import registry_of
 from app.settings import Settings
 from experiments.analysis.result import Analysis
 from experiments.assignment import Standing, assign, first_in
@@ -98,6 +100,15 @@ async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool)
     """
     async with _opened(settings) as (_, book):
         return await book.start(name, allow_unsent=allow_unsent)
+
+
+async def notes_on(settings: Settings, experiment: Experiment) -> tuple[str, ...]:
+    """Return what whoever starts the experiment should know of its arms and of others."""
+    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    async with _opened(settings) as (store, _):
+        rivals = rivals_note(experiment, await store.running())
+    notes = arms_notes(experiment, registry, sorted(_covered(settings)))
+    return (*notes, rivals) if rivals else notes
 
 
 async def stop_experiment(settings: Settings, name: str) -> Experiment:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
-from concurrent.futures import Executor
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     aclosing,
     asynccontextmanager,
+    contextmanager,
 )
 from dataclasses import replace
 
 from adapters.pool import Leased, WeightsPool
 from app.choosing import Chooser
 from app.context import Build, ContextWindow
-from app.errors import CultureConflict, CultureMissing, RetrievalBusy, UpstreamError
+from app.errors import CultureConflict, CultureMissing, UpstreamError
+from app.lookup import EvidenceLookup
 from app.plan import (
     LABEL_TOKENS,
     NO_EVIDENCE,
@@ -40,7 +41,7 @@ from app.vllm_client import VllmClient
 from app.vllm_wire import LabelLogprobs, Usage
 from evaluation.reading import Reading, option_orders, read_labels, read_option
 from experiments.arm import Arm
-from retrieval.evidence import Evidence, EvidenceFinder, Wanted
+from retrieval.evidence import Evidence, Wanted
 from retrieval.prompting import (
     AskedQuestion,
     Message,
@@ -67,27 +68,20 @@ class Pipeline:
         library: SurveyLibrary,
         planner: Planner,
         chooser: Chooser,
-        finder: EvidenceFinder,
-        threads: Executor,
+        lookup: EvidenceLookup,
         weights: WeightsPool,
         vllm: VllmClient,
         context: ContextWindow,
         recorder: Recorder,
         metrics: Metrics,
         settings: AnswerSettings,
-        max_looking: int,
     ) -> None:
-        """Take the parts that the steps use.
-
-        `threads` runs what would block the event loop; at most `max_looking` requests may look
-        for evidence there or wait to.
-        """
+        """Take the parts that the steps use."""
         self.catalogue, self.library, self.settings = catalogue, library, settings
         self._planner, self._chooser, self._recorder = planner, chooser, recorder
-        self._finder, self._threads = finder, threads
+        self.lookup = lookup
         self._weights, self.vllm, self._context = weights, vllm, context
         self.metrics = metrics
-        self._max_looking, self._n_looking = max_looking, 0
 
     async def answer(self, request: AnswerRequest) -> Answer:
         """Return the answer to a question.
@@ -146,6 +140,7 @@ class Pipeline:
         with watch.step("arm"):
             choice = await self._chooser.choose(request.arm, request.asker, culture)
         async with AsyncExitStack() as held:
+            held.enter_context(self._answering(choice, culture, watch))
             with watch.step("weights"):
                 leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
@@ -173,6 +168,7 @@ class Pipeline:
         with watch.step("arm"):
             choice = await self._chooser.choose(turn.arm, turn.asker, culture)
         async with AsyncExitStack() as held:
+            held.enter_context(self._answering(choice, culture, watch))
             with watch.step("weights"):
                 leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
@@ -200,6 +196,10 @@ class Pipeline:
                 )
             )
 
+    def record_failure(self, plan: Plan, watch: Stopwatch) -> None:
+        """Record that a reply which had begun has failed."""
+        self._recorder.record_failure(plan.choice, plan.culture, watch.total_ms)
+
     def named_once(self, named: Sequence[str | None]) -> str | None:
         """Return the one culture that a request names in these places, None where it names none.
 
@@ -218,28 +218,11 @@ class Pipeline:
         self.library.cover(culture.code)
         return culture
 
-    async def evidence(self, wanted: Wanted) -> Evidence:
-        """Return the evidence for `wanted`, found in a thread.
-
-        Raises:
-            RetrievalBusy: too many requests wait for theirs already.
-        """
-        if self._n_looking >= self._max_looking:
-            raise RetrievalBusy(self._n_looking)
-        self._n_looking += 1
-        found = asyncio.get_running_loop().run_in_executor(self._threads, self._finder.find, wanted)
-        # Counted until the thread is done, which a cancelled request does not stop.
-        found.add_done_callback(self._looked)
-        return await found
-
-    def _looked(self, found: asyncio.Future[Evidence]) -> None:
-        self._n_looking -= 1
-
     async def _evidence(
         self, text: str, culture: Culture, arm: Arm, leased: Leased, *, seed: int
     ) -> Evidence:
         k = arm.k if shows_exemplars(arm, leased) else 0
-        evidence = await self.evidence(Wanted(text, culture.code, k, arm.retriever, seed))
+        evidence = await self.lookup.find(Wanted(text, culture.code, k, arm.retriever, seed))
         if evidence.nearest_similarity is not None:
             self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
         return evidence
@@ -384,9 +367,19 @@ class Pipeline:
         steered = str(plan.steered).lower()
         self.metrics.answers.labels(plan.method.value, steered, str(readable).lower()).inc()
 
+    @contextmanager
+    def _answering(
+        self, choice: Choice, culture: Culture | None, watch: Stopwatch
+    ) -> Iterator[None]:
+        """Record that there is no answer where the block fails, or its client leaves."""
+        try:
+            yield
+        except BaseException:
+            self._recorder.record_failure(choice, culture, watch.total_ms)
+            raise
+
     def _lease(
         self, culture: Culture | None, choice: Choice
     ) -> AbstractAsyncContextManager[Leased]:
         """Hold the weights of an arm; one that nobody asked for by name falls back to others."""
-        can_miss = choice.experiment is not None
-        return self._weights.lease(culture, choice.arm.adapter, can_miss=can_miss)
+        return self._weights.lease(culture, choice.arm.adapter, can_miss=choice.can_miss)

@@ -25,7 +25,11 @@ NO_EVIDENCE = Evidence((), None, None, below_floor=False)
 
 @dataclass(frozen=True, slots=True)
 class ArmRequest:
-    """What a request says of how it is to be answered; None is "as the settings say"."""
+    """What a request says of how it is to be answered; None is "as the settings say".
+
+    With `can_miss`, a named adapter that cannot be had is left for the next rung, and the request
+    not refused.
+    """
 
     method: ArmMethod | None = None
     k: int | None = None
@@ -33,6 +37,7 @@ class ArmRequest:
     retriever: SelectorName | None = None
     n_orders: int = 1
     adapter: str | None = None
+    can_miss: bool = False
 
     @property
     def said(self) -> str:
@@ -121,6 +126,7 @@ class Choice:
     Attributes:
         answer_id: under which the answer will be returned.
         unit: who is answered.
+        can_miss: whether a named adapter that cannot be had is left for the next rung.
         experiment: the revision that decided, None for an answer outside experiments; then there
             is no `assignment` either.
     """
@@ -128,6 +134,7 @@ class Choice:
     answer_id: str
     arm: Arm
     unit: Unit
+    can_miss: bool = False
     experiment: Experiment | None = None
     assignment: Assignment | None = None
 

@@ -22,7 +22,7 @@ from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
 from experiments import errors as experiment_errors
-from experiments.errors import StoreUnavailable
+from experiments.errors import ExperimentUnknown, StoreUnavailable
 from retrieval.errors import RetrievalError
 from survey_data import errors as survey_errors
 from survey_data.similarity import ComparisonUnavailable
@@ -153,6 +153,9 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     experiment_errors.LayerOverlap: ProblemKind(
         409, "layer-overlap", "Two experiments want the same users"
     ),
+    experiment_errors.HoldOutDiffers: ProblemKind(
+        409, "hold-out-differs", "Two experiments hold out different users"
+    ),
     experiment_errors.ArmUnknown: ProblemKind(404, "arm-unknown", "Unknown arm"),
     experiment_errors.ArmConflict: ProblemKind(
         422, "arm-conflict", "An arm and a way of answering are asked for"
@@ -237,6 +240,9 @@ def response_to(scope: Scope, error: Exception) -> ASGIApp:
     detail = str(error)
     if is_hidden:
         detail = f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
+    elif isinstance(error, ExperimentUnknown) and not _is_admins(scope):
+        # Which experiments there are is an admin's to know.
+        detail = f"'{error.name}' is no experiment here. Ask an admin for its name."
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
@@ -274,8 +280,11 @@ def _response(
 
 
 def _is_hidden(scope: Scope, kind: ProblemKind) -> bool:
-    is_admins = scope["path"].startswith(ADMIN_PATHS)
-    return kind is FAULT or (kind.code in FOR_OPERATORS and not is_admins)
+    return kind is FAULT or (kind.code in FOR_OPERATORS and not _is_admins(scope))
+
+
+def _is_admins(scope: Scope) -> bool:
+    return bool(scope["path"].startswith(ADMIN_PATHS))
 
 
 async def _on_error(request: Request, error: Exception) -> Any:

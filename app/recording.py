@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from app.alignment import PeopleAlignment
-from app.plan import Asker, Plan, SurveyWords
+from app.plan import Asker, Choice, Plan, SurveyWords
 from app.vllm_wire import Usage
 from evaluation.metrics import is_refusal
 from evaluation.reading import Reading
 from experiments.definition import DAY_S
 from experiments.events import AnswerText, Exposure, Receipt
 from experiments.unit import UnitHasher
+from survey_data.cultures import Culture
 
 # Of an answer outside experiments: as long as an experiment waits for outcomes by default.
 OUTCOME_WINDOW_S = 7 * DAY_S
@@ -65,6 +67,7 @@ class Recorder:
         """Take where exposures go; without a store or what hashes units, they go nowhere."""
         self._store, self._hasher = store, hasher
         self._alignment, self._texts = alignment, texts
+        self._unwaited: set[asyncio.Task[Receipt]] = set()
 
     async def record(self, answered: Answered) -> tuple[str, ...]:
         """Record an answer; return what its client should know of that, nothing where all is well.
@@ -79,28 +82,26 @@ class Recorder:
             return ()
         return (NOT_YET,) if receipt is Receipt.LATE else (NEVER,)
 
+    def record_failure(self, choice: Choice, culture: Culture | None, latency_ms: float) -> None:
+        """Record, without waiting, that the arm of an experiment gave its unit no answer.
+
+        Else arms would be compared on the answers that they did give.
+        """
+        if self._store is None or self._hasher is None or choice.experiment is None:
+            return
+        exposure = replace(_exposed(choice, culture, self._hasher), latency_ms=latency_ms)
+        recording = asyncio.create_task(self._store.record(replace(exposure, failed=True)))
+        # Nobody else holds it while it waits for the store.
+        self._unwaited.add(recording)
+        recording.add_done_callback(self._unwaited.discard)
+
     def _exposure(self, answered: Answered, hasher: UnitHasher) -> Exposure:
         plan, reading = answered.plan, answered.reading
-        choice, experiment = plan.choice, plan.choice.experiment
-        assignment, arm = choice.assignment, choice.experiment_arm
-        window_s = OUTCOME_WINDOW_S if experiment is None else experiment.outcome_window_s
-        now_ms = time.time_ns() // 1_000_000
-        return Exposure(
-            answer_id=plan.id,
-            experiment="" if experiment is None else experiment.name,
-            revision=0 if experiment is None else experiment.revision,
-            arm="" if arm is None else arm.name,
-            arm_id=plan.arm.id if arm is None else arm.id,
-            unit=hasher.hash(choice.unit),
-            unit_kind=choice.unit.kind,
-            culture="" if plan.culture is None else plan.culture.code,
-            time_ms=now_ms,
-            outcome_until_ms=now_ms + round(window_s * 1000.0),
+        return replace(
+            _exposed(plan.choice, plan.culture, hasher),
             method=plan.method,
             model=plan.weights.base_model,
             steered=plan.steered,
-            overridden=assignment is not None and assignment.overridden,
-            settled=assignment is None or assignment.settled or assignment.overridden,
             fallbacks=tuple(f"{left.method}: {left.because}" for left in plan.fallbacks),
             adapter=plan.weights.adapter or "",
             readable=reading is None or not reading.unreadable,
@@ -125,6 +126,30 @@ class Recorder:
             request=json.dumps(answered.request),
             answer=_said(answered),
         )
+
+
+def _exposed(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exposure:
+    """Return who was assigned what; what came of it is left open."""
+    experiment, assignment, arm = choice.experiment, choice.assignment, choice.experiment_arm
+    window_s = OUTCOME_WINDOW_S if experiment is None else experiment.outcome_window_s
+    now_ms = time.time_ns() // 1_000_000
+    return Exposure(
+        answer_id=choice.answer_id,
+        experiment="" if experiment is None else experiment.name,
+        revision=0 if experiment is None else experiment.revision,
+        arm="" if arm is None else arm.name,
+        arm_id=choice.arm.id if arm is None else arm.id,
+        unit=hasher.hash(choice.unit),
+        unit_kind=choice.unit.kind,
+        culture="" if culture is None else culture.code,
+        time_ms=now_ms,
+        outcome_until_ms=now_ms + round(window_s * 1000.0),
+        method=choice.arm.method,
+        model="",
+        steered=False,
+        overridden=assignment is not None and assignment.overridden,
+        settled=assignment is None or assignment.settled or assignment.overridden,
+    )
 
 
 def _said(answered: Answered) -> str:

@@ -6,11 +6,12 @@ import asyncio
 import json
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
+from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
 from adapters.pool import NO_ADAPTER
 from app.errors import (
     AppError,
@@ -326,14 +327,18 @@ async def _check_arms(resources: Resources, experiment: Experiment, wanted: Requ
     catalogue = resources.pipeline.catalogue
     for adapter in sorted(adapters):
         for code in sorted({request.culture for request in wanted.requests}):
-            async with resources.weights.lease(catalogue[code], adapter):
-                pass
+            # One for other cultures is left for the next rung, as it is for users.
+            with suppress(AdapterForOthers):
+                async with resources.weights.lease(catalogue[code], adapter):
+                    pass
 
 
 def _asked_of(asked: AnswerRequest | ChatTurn, arm: ExperimentArm) -> AnswerRequest | ChatTurn:
     """Return the request as the arm answers it; all is said, so that no experiment decides."""
     way, decoding = arm.arm, arm.decoding
-    said = ArmRequest(way.method, way.k, way.style, way.retriever, way.n_orders, way.adapter)
+    said = ArmRequest(
+        way.method, way.k, way.style, way.retriever, way.n_orders, way.adapter, can_miss=True
+    )
     given = {name: value for name, value in asdict(decoding).items() if value is not None}
     return replace(asked, arm=said, **given)
 

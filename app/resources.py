@@ -23,6 +23,7 @@ from app.live_experiments import (
     recorder_of,
 )
 from app.local_vllm import LocalVllm
+from app.lookup import EvidenceLookup
 from app.pipeline import Pipeline
 from app.planning import Planner
 from app.served_adapters import open_adapters
@@ -137,6 +138,7 @@ async def open_resources(
         alignment = PeopleAlignment(
             library, retrieval.index, same_question=settings.answer.same_question
         )
+        lookup = EvidenceLookup(retrieval.finder, threads, max_looking=settings.encoder.max_waiting)
         planner = Planner(
             settings.answer, catalogue=catalogue, similarity=CultureSimilarity(library)
         )
@@ -145,15 +147,13 @@ async def open_resources(
             library=library,
             planner=planner,
             chooser=chooser_of(planner, experiments),
-            finder=retrieval.finder,
-            threads=threads,
+            lookup=lookup,
             weights=weights,
             vllm=vllm,
             context=context,
             recorder=recorder_of(settings, experiments, alignment=alignment),
             metrics=metrics,
             settings=settings.answer,
-            max_looking=settings.encoder.max_waiting,
         )
         logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
         yield Resources(

@@ -65,9 +65,12 @@ def read_secret(file: Path, *, remedy: str) -> str | None:
         return None
     try:
         mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode) or mode & _OTHERS:
-            found = f"mode {stat.S_IMODE(mode):o}" if stat.S_ISREG(mode) else "no plain file"
+        is_plain = stat.S_ISREG(mode)
+        if not is_plain or mode & _OTHERS:
+            found = f"mode {stat.S_IMODE(mode):o}" if is_plain else "no plain file"
             expected = "a file that only its owner may read"
+            if is_plain:
+                remedy = f"Take the others' rights from it: chmod 600 {file}"
             raise SecretFileInvalid(file, found=found, expected=expected, remedy=remedy)
         secret = os.read(descriptor, _MAX_BYTES).decode("ascii", "replace").strip()
     finally:

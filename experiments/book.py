@@ -11,8 +11,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 
-from experiments.definition import Experiment, State, check_layers, moved, revised
+from experiments.definition import (
+    RECORDED_METRICS,
+    Experiment,
+    State,
+    check_hold_outs,
+    check_layers,
+    moved,
+    revised,
+)
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import (
     DefinitionInvalid,
@@ -175,6 +184,7 @@ class ExperimentBook:
         Raises:
             ExperimentUnknown: there is none of that name.
             TransitionRefused: it is no draft.
+            HoldOutDiffers: a running one of the same salt holds out another share.
             LayerOverlap: a running one has some of the buckets. Where both started at the same
                 time, this one is stopped again.
             MetricNotSent: nobody sends one of its metrics.
@@ -185,6 +195,7 @@ class ExperimentBook:
         running = await self._store.running()
         for other in running:
             check_layers((other, started))
+            check_hold_outs((other, started))
         if not allow_unsent:
             await self._check_sent(started)
         started = await self._saved(started)
@@ -239,7 +250,8 @@ class ExperimentBook:
         sent = await self._store.metrics_sent(since_ms=since_ms)
         for metric in carried:
             if not sent.get(metric):
-                raise MetricNotSent(experiment.name, metric, sorted(sent))
+                near = get_close_matches(metric, [*sent, *RECORDED_METRICS], n=1)
+                raise MetricNotSent(experiment.name, metric, sorted(sent), near="".join(near))
 
     async def _make_way(self, started: Experiment) -> None:
         """Stop `started` again if another gateway started one in its buckets at the same time.

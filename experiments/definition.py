@@ -18,6 +18,7 @@ from experiments.errors import (
     ArmUnknown,
     ChangeRefused,
     DefinitionInvalid,
+    HoldOutDiffers,
     LayerOverlap,
     TransitionRefused,
 )
@@ -73,7 +74,10 @@ RECORDED_METRICS = (
     "label_mass",
     "alignment",
     "fell_back",
+    "failed",
 )
+# Of these a value is yes or no.
+RECORDED_TRUTHS = ("refused", "unreadable", "fell_back", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ class Layer:
 class HoldOut:
     """The share of all units, in [0, 1), that is left alone for good.
 
-    Experiments of the same salt leave the same units alone, the smaller share within the larger.
+    Experiments of the same salt leave the same units alone, and run together with the same share
+    only.
     """
 
     share: float = 0.0
@@ -340,6 +345,20 @@ def check_layers(running: Iterable[Experiment]) -> None:
         if one.layer.overlaps(other.layer):
             ranges = ", ".join(f"{at.layer.first}-{at.layer.last}" for at in (one, other))
             raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
+
+
+def check_hold_outs(running: Iterable[Experiment]) -> None:
+    """Check that experiments of one salt leave the same units alone.
+
+    Else a unit that one of them holds out would be in another.
+
+    Raises:
+        HoldOutDiffers: two of one salt have different shares.
+    """
+    for one, other in combinations(running, 2):
+        mine, theirs = one.hold_out, other.hold_out
+        if mine.salt == theirs.salt and mine.share != theirs.share:
+            raise HoldOutDiffers(other.name, found=theirs.share, expected=mine.share, of=one.name)
 
 
 def four_arms(

@@ -15,6 +15,7 @@ from experiments.definition import (
     DAY_S,
     N_BUCKETS,
     RECORDED_METRICS,
+    RECORDED_TRUTHS,
     Decoding,
     Direction,
     Experiment,
@@ -29,6 +30,7 @@ from experiments.definition import (
 )
 from experiments.errors import DefinitionInvalid
 from experiments.statistics.units import UnitValue
+from experiments.unit import MAX_UNIT_CHARS
 from retrieval.prompting import ExemplarStyle
 from retrieval.selector import SelectorName
 
@@ -39,6 +41,8 @@ Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Culture = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+# Half a surrogate pair, which JSON can hold, does not pass a bound on length.
+Tester = Annotated[str, Field(max_length=MAX_UNIT_CHARS + len("session:"))]
 Text = Annotated[str, Field(max_length=4000)]
 
 
@@ -64,6 +68,10 @@ class _MetricModel(_Model):
             raise ValueError("no 'lowest' or 'highest': a proportion is of yes and no")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise ValueError("'lowest' below 'highest'")
+        is_truth = self.metric in RECORDED_TRUTHS
+        if self.metric in RECORDED_METRICS and is_truth != (self.kind is MetricKind.PROPORTION):
+            fits = "'proportion'" if is_truth else "'mean' or 'quantile'"
+            raise ValueError(f"the kind {fits} for '{self.metric}', which Milieu records so")
         if self.metric.startswith("n_") and self.metric not in RECORDED_METRICS:
             raise ValueError("one of " + ", ".join(RECORDED_METRICS) + ", or a name without 'n_'")
         return self
@@ -143,7 +151,7 @@ class _ExperimentModel(_Model):
     max_duration_s: float = Field(default=28 * DAY_S, gt=0.0, le=3 * 366 * DAY_S)
     alpha: float = Field(default=0.05, gt=0.0, lt=0.5)
     salt: str = Field(default="", max_length=64)
-    testers: tuple[str, ...] = Field(default=(), max_length=1000)
+    testers: tuple[Tester, ...] = Field(default=(), max_length=1000)
     decision: Text = ""
     state: State = State.DRAFT
     revision: int = Field(default=1, ge=1)
@@ -231,9 +239,19 @@ def read_experiment(path: Path) -> Experiment:
                 str(path), field="-", found="a larger file", expected=f"{MAX_FILE_BYTES} bytes"
             )
         data = yaml.load(raw.decode(), Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except (OSError, UnicodeDecodeError, RecursionError) as exc:
+    except OSError as exc:
+        found = (exc.strerror or type(exc).__name__).lower()
+        raise DefinitionInvalid(
+            str(path), field="-", found=found, expected="a YAML file in UTF-8"
+        ) from exc
+    except (UnicodeDecodeError, RecursionError) as exc:
         raise DefinitionInvalid(
             str(path), field="-", found=type(exc).__name__, expected="a YAML file in UTF-8"
+        ) from exc
+    except ValueError as exc:
+        # A date that is none, as YAML reads it.
+        raise DefinitionInvalid(
+            str(path), field="-", found=str(exc), expected="values in quotes where they are text"
         ) from exc
     except yaml.YAMLError as exc:
         raise DefinitionInvalid(
@@ -259,7 +277,7 @@ def parse_experiment(data: object, place: str) -> Experiment:
         raise DefinitionInvalid(
             place,
             field=".".join(str(part) for part in first["loc"]) or "-",
-            found="nothing" if first["type"] == "missing" else _shown(first["input"]),
+            found=_found(first),
             expected=_expected(first["type"], first["msg"]),
         ) from exc
     except DefinitionInvalid as exc:
@@ -302,6 +320,15 @@ def _metric_fields(metric: Metric) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value is not None}
 
 
+def _found(fault: Any) -> str:
+    """Return what was found, in few words; a whole definition is none."""
+    if fault["type"] == "missing":
+        return "nothing"
+    if isinstance(fault["input"], dict) and fault["type"] == "value_error":
+        return "values that do not go together"
+    return _shown(fault["input"])
+
+
 def _shown(value: object) -> str:
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
@@ -312,6 +339,12 @@ def _expected(kind: str, message: str) -> str:
         return "a value"
     if kind == "extra_forbidden":
         return "no field of this name"
+    if "[A-Z]{3}" in message:
+        return "an alpha-3 code, such as DEU"
+    if kind == "string_pattern_mismatch":
+        return "small letters, digits and + . _ -, 63 at most"
+    if kind in ("dict_type", "model_type"):
+        return "fields with values"
     for start in ("Value error, ", "Input should be ", "String should "):
         message = message.removeprefix(start)
     return message

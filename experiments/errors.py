@@ -49,11 +49,14 @@ class TransitionRefused(ExperimentError):
     """An experiment cannot go from its state to the wanted one."""
 
     def __init__(self, name: str, *, state: str, wanted: str, allowed: Sequence[str]) -> None:
-        there = ", ".join(allowed) or "none, this state is final"
-        super().__init__(
-            f"Experiment '{name}' is {state}: found the wish for '{wanted}', expected one of: "
-            f"{there}. A stopped experiment is started again as another one."
-        )
+        what = f"Experiment '{name}' is {state}"
+        if state == wanted:
+            text = f"{what} already."
+        elif not allowed:
+            text = f"{what}: found the wish for '{wanted}', expected none, since that is its end."
+        else:
+            text = f"{what}: found the wish for '{wanted}', expected {' or '.join(allowed)} next."
+        super().__init__(f"{text} One that has ended is run again under another name.")
         self.name = name
         self.state = state
 
@@ -78,6 +81,18 @@ class LayerOverlap(ExperimentError):
             "expected ranges apart. Give one of them other buckets, or stop the other one first."
         )
         self.layer = layer
+
+
+class HoldOutDiffers(ExperimentError):
+    """Two experiments that are to leave the same units alone would leave different ones alone."""
+
+    def __init__(self, name: str, *, found: float, expected: float, of: str) -> None:
+        super().__init__(
+            f"Experiment '{name}': found a hold-out of {found:g}, expected {expected:g} as in "
+            f"'{of}', which runs with the same salt. Take that share, or give 'hold_out' a 'salt' "
+            "of its own."
+        )
+        self.name = name
 
 
 class ArmUnknown(ExperimentError):
@@ -162,8 +177,8 @@ class OutcomeConflict(ExperimentError):
 
     def __init__(self, key: str, *, found: str, expected: str) -> None:
         super().__init__(
-            f"Key '{key[:80]}': found {found}, expected {expected} as with the first outcome of "
-            "this key. Use another key for another outcome."
+            f"Key '{key[:80]}': found {found}, expected {expected}. The first outcome of a metric "
+            "stands, since it may have been looked at; send another metric for another thing."
         )
         self.key = key
 
@@ -263,12 +278,13 @@ class SecretChanged(ExperimentError):
 class MetricNotSent(ExperimentError):
     """An experiment is to start on a metric that no outcome ever carried."""
 
-    def __init__(self, name: str, metric: str, sent: Sequence[str]) -> None:
+    def __init__(self, name: str, metric: str, sent: Sequence[str], *, near: str = "") -> None:
         there = ", ".join(sent) or "none"
+        meant = f" Did you mean '{near}'?" if near else ""
         super().__init__(
             f"Experiment '{name}': found no outcome of metric '{metric}' so far, expected at least "
-            f"one; sent are: {there}. Send one, correct the name, or start with unsent metrics "
-            "allowed."
+            f"one; sent are: {there}.{meant} Send one, correct the name, or allow unsent metrics "
+            "(--allow-unsent, or 'allow_unsent' in the body)."
         )
         self.name = name
         self.metric = metric

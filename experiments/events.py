@@ -13,6 +13,8 @@ from experiments.unit import UnitKind
 MAX_KEY_CHARS = 200
 MAX_METRIC_CHARS = 63
 MAX_COMMENT_CHARS = 4000
+# Sums of larger ones would not be finite.
+MAX_NUMBER = 1e15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +46,8 @@ class Exposure:
         alignment: 1 - Jensen-Shannon distance to the people's shares, in [0, 1], higher is
             nearer; None where the question has no known shares.
         latency_ms: time until the answer was complete.
+        failed: whether the request got no answer: an error, a refusal, or the client left. It
+            counts in the arm, and the rest of what is recorded of it says nothing.
     """
 
     answer_id: str
@@ -70,6 +74,7 @@ class Exposure:
     latency_ms: float = 0.0
     n_prompt_tokens: int = 0
     n_reply_tokens: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,10 @@ def check_outcome(experiment: Experiment, outcome: Outcome) -> Metric:
         MetricKind.QUANTILE: (OutcomeKind.NUMBER, OutcomeKind.RATING),
     }[metric.kind]
     if outcome.kind not in fits:
-        raise OutcomeInvalid("value", found=f"a {outcome.kind}", expected="a " + " or ".join(fits))
+        expected = " or ".join(f"a {kind}" for kind in fits)
+        if OutcomeKind.BOOLEAN in fits:
+            expected = "true or false, or a preferred answer"
+        raise OutcomeInvalid("value", found=f"a {outcome.kind}", expected=expected)
     low = -math.inf if metric.lowest is None else metric.lowest
     high = math.inf if metric.highest is None else metric.highest
     if outcome.number is None or not low <= outcome.number <= high:
@@ -217,8 +225,8 @@ def _check_number(outcome: Outcome) -> None:
     if kind is OutcomeKind.COMMENT:
         if number is not None or not outcome.comment:
             expected = "a comment without a value"
-    elif number is None or not math.isfinite(number):
-        expected = "a finite number"
+    elif number is None or not abs(number) <= MAX_NUMBER:
+        expected = f"a number from {-MAX_NUMBER:g} to {MAX_NUMBER:g}"
     elif kind in (OutcomeKind.BOOLEAN, OutcomeKind.PREFERRED) and number not in (0.0, 1.0):
         expected = "0 or 1"
     elif bool(outcome.preferred) != (kind is OutcomeKind.PREFERRED):

@@ -29,7 +29,8 @@ async def export_parquet(
     """Write each table as `<table>-00000.parquet`, … of at most `n_rows`; return the manifest.
 
     A table without rows is one file without rows. Each table is of one moment, not all of the
-    same one. Units are hashes; comments are left out unless texts are asked for.
+    same one. Units are hashes, and testers left out of definitions; comments are left out unless
+    texts are asked for.
 
     Raises:
         ExportRefused: the folder holds files.
@@ -78,9 +79,17 @@ def _frame(table: str, rows: Sequence[Row], *, with_texts: bool) -> polars.DataF
         values = [row[at] for row in rows]
         if kind == "SMALLINT":
             values = [None if value is None else bool(value) for value in values]
+        if name == "definition":
+            values = [_without_testers(value) for value in values]
         columns[name] = polars.Series(name, values, dtype=types[kind])
     frame = polars.DataFrame(columns)
     return frame if with_texts or "comment" not in frame.columns else frame.drop("comment")
+
+
+def _without_testers(definition: str) -> str:
+    """Return a definition without the units that it names, which stand in it as they are."""
+    fields = json.loads(definition)
+    return json.dumps({name: value for name, value in fields.items() if name != "testers"})
 
 
 def _write(frame: polars.DataFrame, path: Path) -> dict[str, dict[str, object]]:

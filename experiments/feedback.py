@@ -9,6 +9,7 @@ from experiments.definition import RECORDED_METRICS, Experiment
 from experiments.errors import OutcomeInvalid
 from experiments.events import Outcome, OutcomeKind, OutcomeReceipt, check_outcome
 from experiments.stores.event_store import EventStore
+from experiments.stores.scripts import AnsweredIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +65,16 @@ class Feedback:
             receipt = await self._store.add_outcome(outcome)
             return Taken(receipt, outcome.experiment, counts=True)
         # An answer is in one experiment, or outside of all under the empty name.
-        names = await self._store.answered_in(outcome.answer_id)
-        name = next((name for name in names if name), "")
-        notes: tuple[str, ...] = ()
-        counts = False
-        if name:
-            experiment = await self._definition(name)
-            carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
-            counts = outcome.metric in carried
-            if counts:
-                check_outcome(experiment, outcome)
-            elif outcome.kind is not OutcomeKind.COMMENT:
-                there = ", ".join(carried) or "only what Milieu records itself"
-                notes = (
-                    f"kept, and counted in no result: experiment '{name}' has no metric "
-                    f"'{outcome.metric}'; it has {there}",
-                )
-        return Taken(await self._store.add_outcome(outcome), name, counts, notes)
+        places = await self._store.answered_in(outcome.answer_id)
+        place = next((place for place in places if place.experiment), None)
+        why_not = "the answer was given outside of experiments"
+        if place is not None:
+            experiment = await self._definition(place.experiment)
+            why_not = _why_not(experiment, outcome, place)
+        receipt = await self._store.add_outcome(outcome)
+        notes = (f"kept, and counted in no result: {why_not}",) if why_not else ()
+        name = "" if place is None else place.experiment
+        return Taken(receipt, name, not why_not, notes)
 
     async def _definition(self, name: str) -> Experiment:
         for experiment in self._definitions.running:
@@ -88,3 +82,23 @@ class Feedback:
                 return experiment
         # Outcomes come for a while after the stop.
         return (await self._store.revisions(name))[-1].experiment
+
+
+def _why_not(experiment: Experiment, outcome: Outcome, place: AnsweredIn) -> str:
+    """Return why an outcome counts in no result of its answer's experiment, empty if it does.
+
+    Raises:
+        OutcomeInvalid: the value does not fit the metric.
+    """
+    carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
+    if outcome.metric not in carried:
+        if outcome.kind is OutcomeKind.COMMENT:
+            return "a comment is for reading"
+        there = ", ".join(carried) or "only what Milieu records itself"
+        return f"experiment '{experiment.name}' has no metric '{outcome.metric}'; it has {there}"
+    check_outcome(experiment, outcome)
+    if place.overridden:
+        return "a tester chose the arm of the answer"
+    if outcome.time_ms > place.unit_since_ms + experiment.outcome_window_s * 1000.0:
+        return "the user's window, from the first answer in the experiment on, is over"
+    return ""

@@ -113,17 +113,29 @@ async def _events(
         extra = _evidence(plan, pipeline) if body.evidence else {}
         yield _event(_chunk(first, plan, body.model) | extra)
         pieces, usage = [chunk_text(first)], NO_USAGE
+        ending: list[str] = []
+        n_left = body.n or 1
         try:
             async for chunk in chunks:
                 pieces.append(chunk_text(chunk))
                 usage = chunk_usage(chunk) or usage
-                if chunk.get("choices") or wants_usage:
-                    yield _event(_chunk(chunk, plan, body.model))
+                if not (chunk.get("choices") or wants_usage):
+                    continue
+                event = _event(_chunk(chunk, plan, body.model))
+                n_left -= _n_ended(chunk)
+                # Some clients leave with the last word, and by then it has to be recorded.
+                if n_left <= 0:
+                    ending.append(event)
+                else:
+                    yield event
         except AppError as error:
+            pipeline.record_failure(plan, watch)
             yield _event(openai_error(kind_of(error), str(error)))
         else:
             reply = FreeText("".join(pieces), usage)
             notes = await pipeline.record_chat(plan, turn, reply, watch)
+            for event in ending:
+                yield event
             if notes and body.evidence:
                 last = {"choices": [], "milieu": {"warnings": list(notes)}}
                 yield _event(_chunk(first, plan, body.model) | last)
@@ -141,6 +153,11 @@ def _chunk(chunk: JsonObject, plan: Plan, model: str) -> JsonObject:
     kept = ("object", "created", "choices", "usage")
     # The id is the answer's, by which feedback is given on it.
     return {"id": plan.id} | {key: chunk[key] for key in kept if key in chunk} | {"model": model}
+
+
+def _n_ended(chunk: JsonObject) -> int:
+    """Return how many replies end with a chunk."""
+    return sum(bool(choice.get("finish_reason")) for choice in chunk.get("choices") or ())
 
 
 def _event(data: JsonObject) -> str:

@@ -21,7 +21,7 @@ async def find_exemplars(body: ExemplarsBody, pipeline: PipelineDep) -> Exemplar
     culture = pipeline.who(body.culture)
     retriever = body.retriever or pipeline.settings.retriever
     k = body.k or pipeline.settings.k
-    found = await pipeline.evidence(Wanted(body.question, culture.code, k, retriever, body.seed))
+    found = await pipeline.lookup.find(Wanted(body.question, culture.code, k, retriever, body.seed))
     nearest = found.nearest_similarity
     return ExemplarsResponse(
         culture=culture_name(culture),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Query, status
 from fastapi.responses import HTMLResponse, Response
 
-from app.dependencies import ExperimentsDep, PipelineDep
+from app.dependencies import ExperimentsDep, PipelineDep, ResourcesDep
+from app.experiment_notes import arms_notes, rivals_note
 from app.experiment_report import report_of
 from app.experiment_schemas import (
     DecideBody,
@@ -22,6 +24,7 @@ from app.experiment_schemas import (
 )
 from app.live_experiments import LiveExperiments
 from app.schemas import Problem
+from app.served_adapters import registry_of
 from experiments.analysis.result import Analysis
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import DefinitionInvalid
@@ -101,11 +104,21 @@ async def revise_experiment(
 
 @router.post("/{name}/start", responses=CHANGING)
 async def start_experiment(
-    name: ExperimentName, live: ExperimentsDep, body: StartBody | None = None
+    name: ExperimentName,
+    live: ExperimentsDep,
+    resources: ResourcesDep,
+    body: StartBody | None = None,
 ) -> ExperimentDetail:
     """Let the experiment decide from now on how requests are answered."""
-    await live.book.start(name, allow_unsent=body is not None and body.allow_unsent)
-    return await _detail(live, name)
+    started = await live.book.start(name, allow_unsent=body is not None and body.allow_unsent)
+    settings = resources.settings
+    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    notes = await asyncio.to_thread(
+        arms_notes, started, registry, resources.pipeline.library.cultures
+    )
+    rivals = rivals_note(started, live.book.running)
+    said = [*notes, *filter(None, [rivals])]
+    return (await _detail(live, name)).model_copy(update={"notes": said})
 
 
 @router.post("/{name}/stop", responses=CHANGING)

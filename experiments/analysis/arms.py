@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.analysis.reading import CROSSED, STEERED, Events, Floats, Ints
+from experiments.analysis.reading import Events, Floats, Ints, Own, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
 from experiments.analysis.sampling import Sample
 from experiments.definition import ExperimentArm
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
-SHARES = (STEERED, "fell_back", "refused", "unreadable")
+SHARES = ("fell_back", "refused", "unreadable", "failed")
 MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
 
 
@@ -36,8 +36,8 @@ def _figures(
 ) -> ArmFigures:
     of_arm = events.units.arm == place
 
-    def values(metric: str) -> Floats:
-        found = events.values[metric]
+    def values(series: Series) -> Floats:
+        found = events.values[series]
         return np.asarray(found.value[of_arm[found.unit]])
 
     latency = values("latency_ms")
@@ -48,13 +48,14 @@ def _figures(
         is_control=arm.name == events.experiment.control,
         n_units=int(of_arm.sum()),
         n_requests=int((of_arm & events.units.is_request).sum()),
-        n_answers=latency.size,
-        n_crossed=int(values(CROSSED).sum()),
+        n_answers=values("failed").size,
+        n_crossed=int(values(Own.CROSSED).sum()),
         coverage=tuple(
             _coverage(metric, sample, events.units.arm[sample.units], place)
             for metric, sample in samples.items()
         ),
-        shares={metric: _mean(values(metric)) for metric in SHARES},
+        shares={Own.STEERED.value: _mean(values(Own.STEERED))}
+        | {metric: _mean(values(metric)) for metric in SHARES},
         means={metric: _mean(values(metric)) for metric in MEANS},
         latency_ms={
             f"{100.0 * q:g}": float(np.quantile(latency, q, method="inverted_cdf"))

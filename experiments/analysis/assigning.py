@@ -134,7 +134,7 @@ def progress_of(events: Events, plan: Plan | None) -> Progress:
         elapsed_s=elapsed_s,
         max_duration_s=events.experiment.max_duration_s,
         n_units=n_units,
-        n_answers=events.values["latency_ms"].unit.size,
+        n_answers=events.values["failed"].unit.size,
         planned_units=None if plan is None else plan.n_units,
         units_per_day=n_units * DAY_S / elapsed_s if elapsed_s > 0.0 and n_units else None,
     )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.definition import RECORDED_METRICS, Experiment
+from experiments.events import MAX_NUMBER
 from experiments.stores.columns import Answers, OutcomeValues
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision
@@ -22,8 +25,18 @@ Ints: TypeAlias = NDArray[np.int64]
 Truths: TypeAlias = NDArray[np.bool_]
 Strings: TypeAlias = NDArray[np.str_]
 
-# Whether the culture was spoken for, and whether another arm answered: beside what is recorded.
-STEERED, CROSSED = "steered", "crossed"
+
+class Own(Enum):
+    """What is known of an answer beside what is recorded; no text, so that no metric is meant.
+
+    STEERED: whether the culture was spoken for. CROSSED: whether another arm answered.
+    """
+
+    STEERED = "steered"
+    CROSSED = "crossed"
+
+
+Series: TypeAlias = str | Own
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +82,14 @@ class Events:
 
     Attributes:
         revisions: all of them, oldest first.
-        values: by metric: those of the experiment, all recorded ones, `STEERED` and `CROSSED`.
+        values: by metric: those of the experiment, all recorded ones, and what is `Own`.
         n_overridden: answers whose arm a tester chose; they are in nothing else.
     """
 
     revisions: tuple[StoredRevision, ...]
     now_s: float
     units: Units
-    values: Mapping[str, Values]
+    values: Mapping[Series, Values]
     n_overridden: int
 
     @property
@@ -108,8 +121,8 @@ class _Read:
     now_ms: int
     places: dict[str, int] = field(default_factory=dict)
     firsts: list[Units] = field(default_factory=list)
-    parts: dict[str, list[tuple[Ints, Ints, Floats]]] = field(default_factory=dict)
-    n_request_outcomes: Counter[str] = field(default_factory=Counter)
+    parts: dict[Series, list[tuple[Ints, Ints, Floats]]] = field(default_factory=dict)
+    n_request_outcomes: Counter[Series] = field(default_factory=Counter)
     n_overridden: int = 0
 
     def add_answers(self, piece: Answers, arms: Mapping[str, int]) -> None:
@@ -122,9 +135,11 @@ class _Read:
         unit = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
         for metric, recorded in piece.recorded.items():
             self._add(metric, unit, piece.time_ms[rows], recorded[rows])
-        crossed = piece.arm != piece.answered_arm
-        for metric, truths in ((STEERED, piece.steered), (CROSSED, crossed)):
-            self._add(metric, unit, piece.time_ms[rows], truths[rows].astype(np.float64))
+        # What failed has no value.
+        steered = np.where(piece.recorded["failed"] == 0.0, piece.steered, np.nan)
+        self._add(Own.STEERED, unit, piece.time_ms[rows], steered[rows])
+        crossed = (piece.arm != piece.answered_arm).astype(np.float64)
+        self._add(Own.CROSSED, unit, piece.time_ms[rows], crossed[rows])
         found, first = np.unique(unit, return_index=True)
         begins = rows[first[found >= n_before]]
         self.firsts.append(
@@ -156,17 +171,18 @@ class _Read:
         parts = self.firsts or [_NO_UNITS]
         return Units(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
-    def values(self, metric: str) -> Values:
-        """Return the values of a metric."""
-        parts = self.parts.get(metric) or [(np.empty(0, np.int64),) * 2 + (np.empty(0),)]
+    def values(self, series: Series) -> Values:
+        """Return the values of a metric, or of what is `Own`."""
+        parts = self.parts.get(series) or [(np.empty(0, np.int64),) * 2 + (np.empty(0),)]
         unit, at_ms, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-        n_request_outcomes = self.n_request_outcomes[metric]
+        n_request_outcomes = self.n_request_outcomes[series]
         return Values(unit, at_ms / 1000.0, value.astype(np.float64), n_request_outcomes)
 
-    def _add(self, metric: str, unit: Ints, at_ms: Ints, value: Floats) -> None:
-        is_number = np.isfinite(value)
-        part = (unit[is_number], at_ms[is_number], value[is_number])
-        self.parts.setdefault(metric, []).append(part)
+    def _add(self, series: Series, unit: Ints, at_ms: Ints, value: Floats) -> None:
+        # NaN is no value; what no outcome may have would make sums infinite.
+        is_value = np.abs(value) <= MAX_NUMBER
+        part = (unit[is_value], at_ms[is_value], value[is_value])
+        self.parts.setdefault(series, []).append(part)
 
 
 async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
@@ -185,11 +201,11 @@ async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
     async with aclosing(store.answers(name)) as answers:
         async for piece in answers:
             read.add_answers(piece, arms)
-    units = read.units()
-    recorded = (STEERED, CROSSED, *RECORDED_METRICS)
-    carried = [metric.name for metric in experiment.metrics if metric.name not in recorded]
+    units = await asyncio.to_thread(read.units)
+    carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
     async with aclosing(store.outcomes(name)) as outcomes:
         async for found in outcomes:
             read.add_outcomes(found, carried, units)
-    values = {metric: read.values(metric) for metric in (*recorded, *carried)}
+    series = (*Own, *RECORDED_METRICS, *carried)
+    values = await asyncio.to_thread(lambda: {each: read.values(each) for each in series})
     return Events(revisions, now_ms / 1000.0, units, values, read.n_overridden)

@@ -175,7 +175,9 @@ class ArmFigures(_Result):
         about: how it answers, in words.
         n_requests: those of its units that are single requests.
         n_crossed: answers that another arm gave, because the store was silent.
-        shares: metric → share of its answers (`steered`, `fell_back`, `refused`, `unreadable`).
+        n_answers: requests of its units, those that failed among them.
+        shares: metric → share of its answers (`steered`, `fell_back`, `refused`, `unreadable`), and
+            `failed` → share of all of `n_answers`.
         means: metric → mean over its answers.
         latency_ms: quantile in percent → latency of its answers.
     """

@@ -18,7 +18,7 @@ from experiments.statistics.means import Values as Known
 from experiments.statistics.units import UnitValue, settled_values
 
 # Recorded values that are shares, whatever bounds the definition gives.
-_SHARES = ("refused", "unreadable", "fell_back", "label_mass", "alignment")
+_SHARES = ("refused", "unreadable", "fell_back", "failed", "label_mass", "alignment")
 # A deviation of a fifth of a difference's range, as `Bounded` expects, seen with a power of 80 %.
 _EXPECTED_SD, _DISTANCE = 0.4, 2.8
 _FEWEST, _MOST = 100.0, 1e6

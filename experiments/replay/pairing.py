@@ -31,7 +31,8 @@ from experiments.replay.result import (
 from experiments.replay.rows import ReplayRow
 
 # What a replay is for comes first.
-METRICS = tuple(sorted(RECORDED_METRICS, key=lambda metric: metric != "alignment"))
+# The one that replay is for first. Failures are counted apart, with their reasons.
+METRICS = ("alignment", *(m for m in RECORDED_METRICS if m not in ("alignment", "failed")))
 _UNBOUNDED = ("latency_ms", "n_prompt_tokens", "n_reply_tokens")
 # The rows of one request, by arm.
 Asked = Mapping[str, ReplayRow]

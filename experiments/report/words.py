@@ -21,6 +21,7 @@ from experiments.statistics.decision import GuardrailState, Verdict
 METRIC_NAMES = {
     "steered": "Steered",
     "fell_back": "Fell back",
+    "failed": "Failed",
     "refused": "Refused",
     "unreadable": "Unreadable",
     "n_prompt_tokens": "Prompt tokens",
@@ -41,6 +42,8 @@ UNIT_VALUES = {
 
 TOO_FEW = "Too few units have a value to compare anything yet."
 HOUR_S = 3600.0
+# From here on an arm is largely another one.
+OFTEN = 0.3
 
 
 def headline(analysis: Analysis) -> str:
@@ -251,10 +254,21 @@ def facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
     said.append(("State", _state(analysis)))
     if analysis.progress.started_ms is not None or analysis.progress.n_units:
         said.append(("Units", _units(analysis)))
+    if often := _fell_back(analysis):
+        said.append(("Fell back", often))
     said.append(("As of", moment(analysis.at_ms)))
     if analysis.recorded_decision:
         said.append(("Decided", analysis.recorded_decision))
     return tuple(said)
+
+
+def _fell_back(analysis: Analysis) -> str:
+    """Return which arms were often answered in another way than theirs, empty for none."""
+    shares = ((arm.name, arm.shares.get("fell_back")) for arm in analysis.arms)
+    often = [f"{name} {percent(share, 0)}" for name, share in shares if share and share > OFTEN]
+    if not often:
+        return ""
+    return f"{', '.join(often)} of the answers were given in another way than the arm's"
 
 
 def _state(analysis: Analysis) -> str:

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -14,7 +15,7 @@ from experiments.definition import Experiment, State
 from experiments.definition_file import parse_experiment
 from experiments.errors import ExperimentUnknown, StoreUnavailable
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt, Receipt
-from experiments.stores import scripts
+from experiments.stores import forgetting, scripts
 from experiments.stores.columns import Answers, OutcomeValues, answers_of, outcomes_of
 from experiments.stores.database import Database, Recorded, Row, Script
 from experiments.stores.group_commit import Counts, GroupCommit, StoreLimits
@@ -30,7 +31,7 @@ from experiments.stores.schema import (
     TABLES,
     all_rows,
 )
-from experiments.stores.scripts import Forgotten, StoredRevision
+from experiments.stores.scripts import AnsweredIn, Forgotten, StoredRevision
 from experiments.stores.sqlite import SqliteDatabase
 
 T = TypeVar("T")
@@ -90,19 +91,20 @@ class EventStore:
 
         Raises:
             AnswerUnknown, UnitUnknown: it is an outcome of nothing that was recorded.
-            OutcomeConflict: its key is that of another outcome.
+            OutcomeConflict: its key is that of another outcome of the same answer or unit.
             OutcomeTaken: there is another one for this metric already.
             OutcomeLate: every window is over.
             StoreUnavailable: it may or may not be kept; sending it again is safe.
         """
         return await self._run(lambda: scripts.add_outcome(outcome))
 
-    async def answered_in(self, answer_id: str) -> tuple[str, ...]:
+    async def answered_in(self, answer_id: str) -> tuple[AnsweredIn, ...]:
         """Return the experiments that an answer was recorded in, none for an unknown answer.
 
         An answer outside of all experiments is in the one named "".
         """
-        return tuple(experiment for [experiment] in await self._read(ANSWERED_IN, answer_id))
+        rows = await self._read(ANSWERED_IN, answer_id)
+        return tuple(AnsweredIn(name, bool(chosen), int(since)) for name, chosen, since in rows)
 
     async def remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
         """Return units of an experiment with their arms, at most so many, the oldest first.
@@ -206,14 +208,37 @@ class EventStore:
                 yield rows
 
     async def forget_unit(self, unit: str) -> Forgotten:
-        """Delete all that is kept of a unit, given by its hash."""
-        forgotten = await self._run(lambda: scripts.forget_unit(unit), is_bounded=False)
+        """Delete all that is kept of a unit, given by its hash, and what waits here to be kept.
+
+        Raises:
+            StoreUnavailable: it may or may not be deleted; doing it again is safe.
+        """
+        try:
+            await asyncio.gather(
+                self._exposures.remove(lambda each: _is_of(unit, each)),
+                self._claims.remove(lambda claim: claim.unit == unit),
+            )
+        except TimeoutError as exc:
+            raise StoreUnavailable(self.place, "a batch that hangs") from exc
+        forgotten = await self._run(lambda: forgetting.forget_unit(unit), is_bounded=False)
         await self._database.scrub()
         return forgotten
 
     async def forget_before(self, time_ms: int) -> Forgotten:
-        """Delete the events before a time in milliseconds of UTC since 1970."""
-        forgotten = await self._run(lambda: scripts.forget_before(time_ms), is_bounded=False)
+        """Delete the events before a time in milliseconds of UTC since 1970.
+
+        Experiments that are not decided keep their exposures, the outcomes of those and of their
+        units, and the assignments, however old: without its first answers a unit would get another
+        value, and a result could turn. Texts go from all. Outcomes go with their answers, and
+        assignments once no exposure of the unit is left. Many transactions do it, so that others
+        need not wait; what they have deleted stays deleted where a later one fails.
+        """
+        forgotten = Forgotten()
+        for script, first in forgetting.OLD:
+            start: tuple[Any, ...] | None = first
+            while start is not None:
+                part = await self._run(partial(script, time_ms, start), is_bounded=False)
+                forgotten, start = forgotten.plus(part.forgotten), part.following
         await self._database.scrub()
         return forgotten
 
@@ -241,6 +266,11 @@ class EventStore:
                 return await self._database.run(script)
         except TimeoutError as exc:
             raise StoreUnavailable(self.place, f"no answer within {limit_s} s") from exc
+
+
+def _is_of(unit: str, recorded: Recorded) -> bool:
+    exposure, text = recorded
+    return exposure.unit == unit or (text is not None and text.unit == unit)
 
 
 async def open_sqlite(

@@ -3,7 +3,8 @@
 Items are handed over in memory and written in batches by one task. An item is acknowledged when
 its batch is committed. Who handed it over waits at most `wait_s`; later the item stays in the queue
 and is written as soon as the store takes it. It is lost when the queue is full, when it has waited
-for `keep_s`, when the store refuses it, or when the process ends before; each is counted.
+for `keep_s`, when the store refuses it, when it is to be forgotten, or when the process ends
+before; each is counted.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class DropReason(StrEnum):
     EXPIRED = "waited-too-long"
     REFUSED = "refused-by-store"
     CLOSED = "closed"
+    FORGOTTEN = "forgotten"
 
 
 class Counts(NamedTuple):
@@ -93,6 +95,8 @@ class GroupCommit(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._wake, self._idle = asyncio.Event(), asyncio.Event()
         self._idle.set()
+        # Held while a batch is written.
+        self._turn = asyncio.Lock()
         self._worker: asyncio.Task[None] | None = None
         self._is_closed, self._n_failures = False, 0
         self._writing_since: float | None = None
@@ -132,6 +136,19 @@ class GroupCommit(Generic[Item, Result]):
         finally:
             bound.cancel()
 
+    async def remove(self, is_unwanted: Callable[[Item], bool]) -> None:
+        """Drop what waits and is unwanted; when this returns, none of it is written any more.
+
+        Items that are handed over later are not looked at.
+
+        Raises:
+            TimeoutError: a batch has been under way for `statement_s`.
+        """
+        self._drop_unwanted(is_unwanted)
+        async with asyncio.timeout(self._limits.statement_s), self._turn:
+            # What the store did not take waits again.
+            self._drop_unwanted(is_unwanted)
+
     async def close(self) -> None:
         """Take nothing more, write what waits for at most `statement_s`, and count the rest."""
         self._is_closed = True
@@ -156,14 +173,17 @@ class GroupCommit(Generic[Item, Result]):
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                self._drop_old()
-                n_batch = min(len(self._queue), self._limits.max_batch)
-                batch = [self._queue.popleft() for _ in range(n_batch)]
-                if batch:
-                    await self._commit(batch)
+                async with self._turn:
+                    self._drop_old()
+                    n_batch = min(len(self._queue), self._limits.max_batch)
+                    batch = [self._queue.popleft() for _ in range(n_batch)]
+                    is_answered = not batch or await self._commit(batch)
+                if not is_answered:
+                    await self._back_off()
             self._idle.set()
 
-    async def _commit(self, batch: list[_Waiting[Item, Result]]) -> None:
+    async def _commit(self, batch: list[_Waiting[Item, Result]]) -> bool:
+        """Write a batch; return whether the store took or refused it, and did not fail."""
         self._writing_since, self._n_writing = time.monotonic(), len(batch)
         try:
             results = await self._write([waiting.item for waiting in batch])
@@ -172,11 +192,13 @@ class GroupCommit(Generic[Item, Result]):
             raise
         except StoreUnavailable as exc:
             self._queue.extendleft(reversed(batch))
-            self._writing_since, self._n_writing = None, 0
-            await self._back_off(exc)
+            if not self._n_failures:
+                logger.warning("store_failed", extra={"fields": {"reason": exc.reason}})
+            self._n_failures += 1
+            return False
         except Exception as exc:
             self._n_writing = 0
-            await self._one_by_one(batch, exc)
+            return await self._one_by_one(batch, exc)
         else:
             if self._n_failures:
                 logger.info("store_recovered", extra={"fields": {"n_failures": self._n_failures}})
@@ -185,26 +207,35 @@ class GroupCommit(Generic[Item, Result]):
                 self._acknowledge(waiting, result)
         finally:
             self._writing_since, self._n_writing = None, 0
+        return True
 
-    async def _one_by_one(self, batch: list[_Waiting[Item, Result]], exc: Exception) -> None:
+    async def _one_by_one(self, batch: list[_Waiting[Item, Result]], exc: Exception) -> bool:
         """Write what can be written, so that one bad item takes no other with it."""
         if len(batch) > 1:
-            for waiting in batch:
-                await self._commit([waiting])
-            return
+            for n_done, waiting in enumerate(batch, start=1):
+                if not await self._commit([waiting]):
+                    self._queue.extend(batch[n_done:])
+                    return False
+            return True
         if isinstance(exc, StoreRefused):
             # Without the driver's own error, which may quote the row.
             logger.error("event_refused_by_store", extra={"fields": {"reason": exc.reason}})
         else:
             logger.error("event_not_written", exc_info=exc)
         self._drop(batch[0], DropReason.REFUSED)
+        return True
 
-    async def _back_off(self, exc: StoreUnavailable) -> None:
-        if not self._n_failures:
-            logger.warning("store_failed", extra={"fields": {"reason": exc.reason}})
-        self._n_failures += 1
+    async def _back_off(self) -> None:
         longest = self._limits.max_retry_s
         await asyncio.sleep(min(longest, self._limits.retry_s * 2 ** min(self._n_failures - 1, 10)))
+
+    def _drop_unwanted(self, is_unwanted: Callable[[Item], bool]) -> None:
+        waiting, self._queue = self._queue, deque()
+        for each in waiting:
+            if is_unwanted(each.item):
+                self._drop(each, DropReason.FORGOTTEN)
+            else:
+                self._queue.append(each)
 
     def _drop_old(self) -> None:
         oldest = time.monotonic() - self._limits.keep_s

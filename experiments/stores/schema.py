@@ -38,6 +38,7 @@ EXPOSURE_COLUMNS: Final[Columns] = (
     ("latency_ms", "DOUBLE PRECISION"),
     ("n_prompt_tokens", "BIGINT"),
     ("n_reply_tokens", "BIGINT"),
+    ("failed", "SMALLINT"),
 )
 ASSIGNMENT_COLUMNS: Final[Columns] = (
     ("experiment", "TEXT"),
@@ -97,7 +98,7 @@ TABLES: Final[dict[str, Columns]] = {
 UNIQUE: Final[dict[str, str]] = {
     "exposures": "answer_id, experiment",
     "assignments": "experiment, unit",
-    "outcomes": "key",
+    "outcomes": "key, answer_id, experiment, unit",
     "texts": "answer_id",
     "experiments": "name, revision",
     "attachments": "experiment, kind",
@@ -106,12 +107,23 @@ UNIQUE: Final[dict[str, str]] = {
 _MAY_BE_NULL = {"refused", "label_mass", "alignment", "number"}
 
 
-def _create(table: str) -> str:
+def _create(table: str, *, without: str = "", key: str = "") -> str:
+    """Return the statement that makes a table, without a later column or with an earlier key."""
     columns = ", ".join(
         f"{name} {kind}" + ("" if name in _MAY_BE_NULL else " NOT NULL")
         for name, kind in TABLES[table]
+        if name != without
     )
-    return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({UNIQUE[table]}))"
+    return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({key or UNIQUE[table]}))"
+
+
+def _names(table: str) -> str:
+    return ", ".join(name for name, _ in TABLES[table])
+
+
+_OUTCOMES_ONCE = (
+    "CREATE UNIQUE INDEX outcomes_once ON outcomes (answer_id, experiment, unit, metric)"
+)
 
 
 # What brings a store from one version to the next. The first one makes a new store.
@@ -119,16 +131,32 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "CREATE TABLE schema_version (version BIGINT NOT NULL)",
         "INSERT INTO schema_version (version) VALUES (0)",
-        *map(_create, ("exposures", "assignments", "outcomes", "texts", "experiments")),
+        _create("exposures", without="failed"),
+        _create("assignments"),
+        _create("outcomes", key="key"),
+        *map(_create, ("texts", "experiments")),
         "CREATE INDEX exposures_in_order ON exposures (experiment, time_ms, answer_id)",
         "CREATE INDEX exposures_of_unit ON exposures (unit)",
         "CREATE INDEX assignments_of_unit ON assignments (unit)",
         "CREATE INDEX texts_of_unit ON texts (unit)",
-        "CREATE UNIQUE INDEX outcomes_once ON outcomes (answer_id, experiment, unit, metric)",
+        _OUTCOMES_ONCE,
     ),
     (
         *map(_create, ("attachments", "secrets")),
         "CREATE TABLE counters (name TEXT NOT NULL, value BIGINT NOT NULL, PRIMARY KEY (name))",
+        "ALTER TABLE exposures ADD COLUMN failed SMALLINT NOT NULL DEFAULT 0",
+        "CREATE INDEX exposures_by_time ON exposures (time_ms)",
+        "CREATE INDEX texts_by_time ON texts (time_ms)",
+        # The first answer of a unit in an experiment, however many it had.
+        "DROP INDEX exposures_of_unit",
+        "CREATE INDEX exposures_of_unit ON exposures (unit, experiment, overridden, time_ms)",
+        # SQLite cannot change the key of a table that is there.
+        "ALTER TABLE outcomes RENAME TO outcomes_before",
+        _create("outcomes"),
+        f"INSERT INTO outcomes ({_names('outcomes')}) "  # noqa: S608  # names from above
+        f"SELECT {_names('outcomes')} FROM outcomes_before",
+        "DROP TABLE outcomes_before",
+        _OUTCOMES_ONCE,
         "CREATE INDEX outcomes_in_order ON outcomes (time_ms, metric)",
     ),
 )
@@ -169,7 +197,11 @@ REMEMBERED: Final = (
     "SELECT unit, arm FROM assignments WHERE experiment = ?1 AND unit_kind <> 'request' "
     "ORDER BY time_ms DESC, unit LIMIT ?2"
 )
-ANSWERED_IN: Final = "SELECT experiment FROM exposures WHERE answer_id = ?1 ORDER BY experiment"
+ANSWERED_IN: Final = (
+    "SELECT e.experiment, e.overridden, COALESCE((SELECT MIN(f.time_ms) FROM exposures f WHERE "
+    "f.unit = e.unit AND f.experiment = e.experiment AND f.overridden = 0), e.time_ms) "
+    "FROM exposures e WHERE e.answer_id = ?1 ORDER BY e.experiment"
+)
 METRICS_SENT: Final = (
     "SELECT metric, COUNT(*) FROM outcomes WHERE time_ms >= ?1 GROUP BY metric ORDER BY metric"
 )
@@ -177,16 +209,23 @@ METRICS_SENT: Final = (
 # The assignment that an exposure implies, unless there is one.
 FIND_ARM: Final = "SELECT arm FROM assignments WHERE experiment = ?1 AND unit = ?2"
 
+
+def _of_answer(value: str) -> str:
+    """Return a value that only an answer has, and no request that failed."""
+    return f"CASE WHEN e.failed = 0 THEN {value} END"
+
+
 # Where the value of a metric that Milieu records stands in a row.
 RECORDED: Final[dict[str, str]] = {
-    "latency_ms": "e.latency_ms",
-    "n_prompt_tokens": "e.n_prompt_tokens",
-    "n_reply_tokens": "e.n_reply_tokens",
-    "refused": "e.refused",
-    "unreadable": "1 - e.readable",
-    "label_mass": "e.label_mass",
-    "alignment": "e.alignment",
-    "fell_back": "CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END",
+    "latency_ms": _of_answer("e.latency_ms"),
+    "n_prompt_tokens": _of_answer("e.n_prompt_tokens"),
+    "n_reply_tokens": _of_answer("e.n_reply_tokens"),
+    "refused": _of_answer("e.refused"),
+    "unreadable": _of_answer("1 - e.readable"),
+    "label_mass": _of_answer("e.label_mass"),
+    "alignment": _of_answer("e.alignment"),
+    "fell_back": _of_answer("CASE WHEN e.fallbacks = '[]' THEN 0 ELSE 1 END"),
+    "failed": "e.failed",
 }
 # Every answer of an experiment with what Milieu recorded; ?1 the experiment.
 ANSWERS: Final = (
@@ -212,8 +251,8 @@ OUTCOME_VALUES: Final = (
 
 def all_rows(table: str) -> str:
     """Return the query of a whole table, in the order of its key."""
-    names = ", ".join(name for name, _ in TABLES[table])
-    return f"SELECT {names} FROM {table} ORDER BY {UNIQUE[table]}"  # noqa: S608  # names from above
+    # Names come from the tables above.
+    return f"SELECT {_names(table)} FROM {table} ORDER BY {UNIQUE[table]}"  # noqa: S608
 
 
 def for_postgres(statement: str) -> str:

@@ -1,12 +1,13 @@
-"""The transactions of the event store: schema, revisions, outcomes, deletion."""
+"""The transactions of the event store: schema, revisions, outcomes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from experiments.definition import Experiment, State
+from experiments.definition import Experiment
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import (
     AnswerUnknown,
@@ -22,7 +23,6 @@ from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeRece
 from experiments.stores.database import Recorded, Row, Script, Step
 from experiments.stores.schema import (
     ATTACH,
-    COUNT_FORGOTTEN,
     EXPOSURE_COLUMNS,
     MIGRATIONS,
     OUTCOME_COLUMNS,
@@ -42,10 +42,29 @@ class StoredRevision(NamedTuple):
 class Forgotten(NamedTuple):
     """How many rows were deleted."""
 
-    n_exposures: int
-    n_outcomes: int
-    n_texts: int
-    n_assignments: int
+    n_exposures: int = 0
+    n_outcomes: int = 0
+    n_texts: int = 0
+    n_assignments: int = 0
+
+    def plus(self, other: Forgotten) -> Forgotten:
+        """Return the counts of both together."""
+        return Forgotten(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+
+class AnsweredIn(NamedTuple):
+    """An experiment that an answer was recorded in.
+
+    Attributes:
+        experiment: its name, empty for an answer outside of all.
+        overridden: whether a tester chose the arm.
+        unit_since_ms: when the unit was first answered there by an arm that no tester chose, in
+            milliseconds of UTC since 1970; the time of this answer where it never was.
+    """
+
+    experiment: str
+    overridden: bool
+    unit_since_ms: int
 
 
 def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
@@ -200,22 +219,30 @@ def check_secret(place: str, fingerprint: str) -> Script[None]:
 
 
 _OUTCOME_NAMES = tuple(name for name, _ in OUTCOME_COLUMNS)
-_BY_KEY = f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes WHERE key = ?1"  # noqa: S608
+# Senders choose keys, and do not know of one another.
+_BY_KEY = (
+    f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes "  # noqa: S608  # names from the schema
+    "WHERE key = ?1 AND answer_id = ?2 AND experiment = ?3 AND unit = ?4"
+)
 
 
 def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     """Store an outcome, or return the receipt of the same one that is there.
 
+    One that seems to come before what it is an outcome of, by a clock that lags behind, is stored
+    with the time of that.
+
     Raises:
         AnswerUnknown, UnitUnknown: it is an outcome of nothing that was recorded.
-        OutcomeConflict: its key is that of another outcome.
+        OutcomeConflict: its key is that of another outcome of the same answer or unit.
         OutcomeTaken: there is another one for this metric already.
         OutcomeLate: every window is over.
     """
-    there = yield Step(_BY_KEY, (outcome.key,))
+    key = (outcome.key, outcome.answer_id, outcome.experiment, outcome.unit)
+    there = yield Step(_BY_KEY, key)
     if there:
         return _repeated(outcome, there[0])
-    until_ms = yield from _open_until(outcome)
+    since_ms, until_ms = yield from _window(outcome)
     if outcome.time_ms > until_ms:
         raise OutcomeLate(late_s=(outcome.time_ms - until_ms) / 1000.0)
     if outcome.preferred:
@@ -224,81 +251,44 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
         )
         if not known:
             raise AnswerUnknown(outcome.preferred)
-    values = tuple(getattr(outcome, name) for name in _OUTCOME_NAMES)
+    stored = replace(outcome, time_ms=max(outcome.time_ms, since_ms))
+    values = tuple(getattr(stored, name) for name in _OUTCOME_NAMES)
     added = yield Step(insert("outcomes") + " RETURNING 1", values)
     if added:
-        return OutcomeReceipt(outcome.key, outcome.time_ms, repeated=False)
+        return OutcomeReceipt(stored.key, stored.time_ms, repeated=False)
     # Another gateway was faster with this key, or with this metric.
-    there = yield Step(_BY_KEY, (outcome.key,))
+    there = yield Step(_BY_KEY, key)
     if there:
         return _repeated(outcome, there[0])
     raise OutcomeTaken(outcome.metric, outcome.subject)
 
 
-def _open_until(outcome: Outcome) -> Script[int]:
+def _window(outcome: Outcome) -> Script[tuple[int, int]]:
+    """Return when an outcome can come at the earliest, and until when it counts somewhere."""
     if outcome.answer_id:
-        rows = yield Step(
-            "SELECT MAX(outcome_until_ms) FROM exposures WHERE answer_id = ?1",
+        [[since_ms, until_ms]] = yield Step(
+            "SELECT MAX(time_ms), MAX(outcome_until_ms) FROM exposures WHERE answer_id = ?1",
             (outcome.answer_id,),
         )
-        if rows[0][0] is None:
+        if until_ms is None:
             raise AnswerUnknown(outcome.answer_id)
     else:
-        rows = yield Step(
-            "SELECT MAX(outcome_until_ms) FROM exposures WHERE unit = ?1 AND experiment = ?2",
+        [[since_ms, until_ms]] = yield Step(
+            "SELECT COALESCE(MIN(CASE WHEN overridden = 0 THEN time_ms END), MIN(time_ms)), "
+            "MAX(outcome_until_ms) FROM exposures WHERE unit = ?1 AND experiment = ?2",
             (outcome.unit, outcome.experiment),
         )
-        if rows[0][0] is None:
+        if until_ms is None:
             raise UnitUnknown(outcome.experiment)
-    return int(rows[0][0])
+    return int(since_ms), int(until_ms)
 
 
 def _repeated(outcome: Outcome, row: Row) -> OutcomeReceipt:
     there = dict(zip(_OUTCOME_NAMES, row, strict=True))
     for name in _OUTCOME_NAMES:
-        found, expected = getattr(outcome, name), there[name]
-        if name != "time_ms" and found != expected:
-            what = "another one" if name in ("unit", "comment") else f"'{expected}'"
-            raise OutcomeConflict(outcome.key, found=f"another '{name}'", expected=what)
+        if name != "time_ms" and getattr(outcome, name) != there[name]:
+            # What is there may be of somebody else, who guessed the same key.
+            raise OutcomeConflict(
+                outcome.key, found=f"another '{name}'", expected="the same as before"
+            )
     return OutcomeReceipt(outcome.key, int(there["time_ms"]), repeated=True)
-
-
-def forget_unit(unit: str) -> Script[Forgotten]:
-    """Delete all that is kept of one unit, given by its hash."""
-    answers = "SELECT answer_id FROM exposures WHERE unit = ?1"
-    n_texts = yield from _delete(f"texts WHERE unit = ?1 OR answer_id IN ({answers})", unit)
-    n_outcomes = yield from _delete(f"outcomes WHERE unit = ?1 OR answer_id IN ({answers})", unit)
-    n_exposures = yield from _delete("exposures WHERE unit = ?1", unit)
-    n_assignments = yield from _delete("assignments WHERE unit = ?1", unit)
-    yield Step(COUNT_FORGOTTEN)
-    return Forgotten(n_exposures, n_outcomes, n_texts, n_assignments)
-
-
-def forget_before(time_ms: int) -> Script[Forgotten]:
-    """Delete the events before `time_ms`.
-
-    Outcomes go with their answers. Assignments stay while their experiment runs, for the sake of
-    the arm, and while there are later exposures of the unit.
-    """
-    n_texts = yield from _delete("texts WHERE time_ms < ?1", time_ms)
-    n_exposures = yield from _delete("exposures WHERE time_ms < ?1", time_ms)
-    n_outcomes = yield from _delete(
-        "outcomes WHERE time_ms < ?1 OR (answer_id <> '' AND NOT EXISTS (SELECT 1 FROM exposures e "
-        "WHERE e.answer_id = outcomes.answer_id))",
-        time_ms,
-    )
-    n_assignments = yield from _delete(
-        "assignments WHERE time_ms < ?1 AND NOT EXISTS (SELECT 1 FROM exposures e WHERE "
-        "e.experiment = assignments.experiment AND e.unit = assignments.unit) AND NOT EXISTS "
-        "(SELECT 1 FROM experiments x WHERE x.name = assignments.experiment AND x.state = ?2 AND "
-        "x.revision = (SELECT MAX(y.revision) FROM experiments y WHERE y.name = x.name))",
-        time_ms,
-        str(State.RUNNING),
-    )
-    return Forgotten(n_exposures, n_outcomes, n_texts, n_assignments)
-
-
-def _delete(what: str, *args: Any) -> Script[int]:
-    # `what` is one of the texts above; values are parameters.
-    [[n_deleted]] = yield Step(f"DELETE FROM {what}", args, counts=True)  # noqa: S608
-    return int(n_deleted)

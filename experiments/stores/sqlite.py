@@ -15,7 +15,7 @@ import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import aclosing, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,6 +24,7 @@ from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
 from experiments.stores.schema import FIND_ARM, insert
 from experiments.stores.scripts import claim_row, exposure_row, implied_claims, migrate, text_row
+from experiments.stores.sqlite_reader import read_rows
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,6 +35,8 @@ BUSY_S = 2.0
 TIDY_EVERY = 100
 LOG_BYTES = 4 * 2**20
 MAX_LOG_BYTES = 256 * 2**20
+# How often it is tried to take deleted rows out of a log that somebody reads.
+SCRUB_AGAIN_S = 1.0
 # In full, a commit is on the disk when it returns, and a power cut takes nothing. In normal it is
 # with the operating system, which keeps it whatever becomes of the process.
 SYNCED = "PRAGMA synchronous = FULL"
@@ -58,6 +61,7 @@ class SqliteDatabase:
         self._log = Path(f"{path}-wal")
         self._tidier = ThreadPoolExecutor(1, thread_name_prefix="events-log")
         self._tidying: asyncio.Future[None] | None = None
+        self._scrubbing: asyncio.Task[None] | None = None
         self._n_commits = 0
 
     @classmethod
@@ -128,25 +132,44 @@ class SqliteDatabase:
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
     ) -> AsyncGenerator[Sequence[Row], None]:
         """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
-        loop = asyncio.get_running_loop()
-        with ThreadPoolExecutor(1, thread_name_prefix="events-read") as thread:
-            reader = await loop.run_in_executor(thread, self._reader)
-            try:
-                cursor = await loop.run_in_executor(thread, reader.execute, statement, args)
-                while rows := await loop.run_in_executor(thread, cursor.fetchmany, n_rows):
+        pieces = read_rows(self._reader, statement, args, n_rows=n_rows)
+        try:
+            async with aclosing(pieces):
+                async for rows in pieces:
                     yield rows
-            except sqlite3.Error as exc:
-                raise self._error(exc) from exc
-            finally:
-                await loop.run_in_executor(thread, reader.close)
+        except sqlite3.Error as exc:
+            raise self._error(exc) from exc
 
     async def scrub(self) -> None:
-        """Bring the log into the file and cut it to nothing; deleted rows are overwritten there."""
-        await self._in_thread(self._checkpoint)
+        """Bring the log into the file and cut it to nothing; deleted rows are overwritten there.
 
-    def _checkpoint(self) -> None:
+        While somebody reads what was before, it cannot be cut; it is then tried again until it can.
+        """
+        if await self._in_thread(self._cut_log):
+            return
+        if self._scrubbing is None or self._scrubbing.done():
+            logger.warning("deleted_rows_left_in_log", extra={"fields": {"reason": "a reader"}})
+            self._scrubbing = asyncio.create_task(self._scrub_later(), name="scrub-events")
+
+    async def _scrub_later(self) -> None:
+        is_cut = False
+        while not is_cut:
+            await asyncio.sleep(SCRUB_AGAIN_S)
+            try:
+                is_cut = await self._in_thread(self._cut_log)
+            except StoreUnavailable as exc:
+                logger.debug("log_not_cut", extra={"fields": {"reason": exc.reason}})
+        logger.info("deleted_rows_scrubbed")
+
+    def _cut_log(self) -> bool:
+        """Return whether the log is empty now; answers wait for this, so it waits for nobody."""
         with self._named_errors():
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                cut = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
+            return not cut[0]
 
     def _tidy(self) -> None:
         try:
@@ -160,6 +183,11 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Close the file; the last one to do so brings the log into it."""
+        if self._scrubbing is not None and not self._scrubbing.done():
+            self._scrubbing.cancel()
+            await asyncio.gather(self._scrubbing, return_exceptions=True)
+            with suppress(StoreUnavailable):
+                await self._in_thread(self._cut_log)
         await asyncio.get_running_loop().run_in_executor(None, self._tidier.shutdown)
         await self._in_thread(self._connection.close)
         self._thread.shutdown(wait=False)
@@ -202,10 +230,9 @@ class SqliteDatabase:
         return StoreUnavailable(self.place, str(exc))
 
     def _reader(self) -> sqlite3.Connection:
-        with self._named_errors():
-            reader = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
-            reader.execute("PRAGMA query_only = 1")
-            return reader
+        reader = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
+        reader.execute("PRAGMA query_only = 1")
+        return reader
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ from tests.app.conftest import FakeServer
 from tests.app.experiments import (
     DEFINITION,
     NAME,
+    Service,
     experiment_settings,
     exposures,
     service,
@@ -200,14 +202,77 @@ async def test_a_stream_is_recorded_when_it_has_ended(settings: Settings) -> Non
     assert all(row["n_reply_tokens"] > 0 for row in recorded.values())
 
 
-async def test_an_answer_that_fails_is_no_exposure(settings: Settings, fake: FakeVllm) -> None:
+async def test_an_assigned_request_that_fails_is_recorded_as_failed(
+    settings: Settings, fake: FakeVllm
+) -> None:
     async with service(settings) as milieu:
         await milieu.running()
         fake.script(Scripted(status=400, message="no"))
         body = {"question": RELIGION, "culture": "DE", "user": "u1"}
         assert "vllm-rejected" in await milieu.refused(422, "POST", "/answer", json=body)
+        fake.script(Scripted(error_after=2))
+        chat = {"model": "fake@DE", "messages": [{"role": "user", "content": FAR}], "user": "u1"}
+        await milieu.client.post("/v1/chat/completions", json=chat | {"stream": True})
+        report = await reported(milieu, n_answers=2)
+
+    found = list((await exposures(settings)).values())
+    assert [row["failed"] for row in found] == [1, 1]
+    [figures] = [arm for arm in report["arms"] if arm["name"] == found[0]["arm"]]
+    assert figures["shares"]["failed"] == 1.0
+    assert figures["means"].get("alignment") is None
+
+
+async def test_a_client_that_leaves_is_recorded_as_failed(
+    settings: Settings, fake: FakeVllm
+) -> None:
+    async with service(settings) as milieu:
+        await milieu.running()
+        fake.delay_s = 30.0
+        body = {"question": RELIGION, "culture": "DE", "user": "u1"}
+        asking = asyncio.create_task(milieu.client.post("/answer", json=body))
+        while not fake.n_running:  # noqa: ASYNC110  # the fake has no event for it
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await reported(milieu, n_answers=1)
+
+    assert [row["failed"] for row in (await exposures(settings)).values()] == [1]
+
+
+async def test_a_failure_outside_experiments_is_not_recorded(
+    settings: Settings, fake: FakeVllm
+) -> None:
+    async with service(settings) as milieu:
+        fake.script(Scripted(status=400, message="no"))
+        body = {"question": RELIGION, "culture": "DE", "user": "u1"}
+        await milieu.refused(422, "POST", "/answer", json=body)
 
     assert await exposures(settings) == {}
+
+
+async def reported(milieu: Service, *, n_answers: int) -> dict[str, Any]:
+    """Return the report as soon as it has so many answers: failures are not waited for."""
+    async with asyncio.timeout(10.0):
+        while True:
+            report = await milieu.admin("GET", f"/{NAME}/report")
+            if report["progress"]["n_answers"] == n_answers:
+                return report
+            await asyncio.sleep(0.05)
+
+
+async def test_a_stream_is_recorded_before_its_last_word(settings: Settings) -> None:
+    async with service(settings) as milieu:
+        await milieu.running()
+        chat = {"model": "fake@DE", "messages": [{"role": "user", "content": FAR}], "user": "u1"}
+        async with milieu.client.stream(
+            "POST", "/v1/chat/completions", json=chat | {"stream": True}
+        ) as reply:
+            async for line in reply.aiter_lines():
+                chunk = json.loads(line[6:]) if line.startswith("data: {") else {}
+                if any(choice["finish_reason"] for choice in chunk.get("choices", ())):
+                    assert (await milieu.feedback(chunk["id"]))["counts"]
+                    return
+    raise AssertionError("no last word")
 
 
 async def test_texts_are_kept_as_set(fake_url: str, cache_folder: Path, tmp_path: Path) -> None:
@@ -238,7 +303,7 @@ async def test_texts_are_kept_as_set(fake_url: str, cache_folder: Path, tmp_path
     [
         ({"user": "u1"}, 403, "override-refused: "),
         ({"arm": f"{NAME}/nope"}, 404, "expected one of: plain, icl, adapter, both"),
-        ({"arm": "other/icl"}, 404, f"there are: {NAME}"),
+        ({"arm": "other/icl"}, 404, "'other' is no experiment here"),
         ({"k": 3}, 422, "found the arm 'religion/icl' of an experiment together with 'k'"),
         ({"arm": "icl"}, 422, "request-invalid: body.arm"),
     ],

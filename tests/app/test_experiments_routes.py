@@ -71,6 +71,7 @@ async def test_what_is_shown_can_be_sent_again(settings: Settings) -> None:
         ({"primary": {"metric": "helpful"}}, "field 'primary.kind': found nothing"),
         ({"trafic": 0.5}, "field 'trafic'"),
         ({"name": "No Name"}, "field 'name'"),
+        ({"primary": DEFINITION["primary"] | {"metric": "failed", "kind": "mean"}}, "'proportion'"),
         (
             {"arms": {"plain": {"method": "plain", "model": "gpt"}, "icl": {"method": "icl"}}},
             "'gpt'",
@@ -167,6 +168,45 @@ async def test_an_unknown_experiment_is_not_found(settings: Settings, path: str)
     async with service(settings) as milieu:
         said = await milieu.refused(404, verb, f"{ROOT}/nobody{path}")
     assert said.startswith("experiment-unknown: 'nobody' is no experiment; there are: none.")
+
+
+async def test_a_start_says_which_arms_cannot_be_had(settings: Settings) -> None:
+    pinned = {"method": "adapter", "adapter": "nobody@12345678"}
+    arms = {"plain": {"method": "plain"}, "own": {"method": "adapter"}, "pinned": pinned}
+    async with service(settings) as milieu:
+        await milieu.admin("POST", json=DEFINITION | {"arms": arms, "cultures": ["DEU", "KEN"]})
+        started = await milieu.admin("POST", f"/{NAME}/start", json={"allow_unsent": True})
+        await milieu.admin("POST", json=DEFINITION | {"name": "later"})
+        later = await milieu.admin("POST", "/later/start", json={"allow_unsent": True})
+
+    own, wanted = started["notes"]
+    assert own.startswith("arm 'own': no adapter is active for DEU, KEN; its users are answered by")
+    assert wanted.startswith("arm 'pinned': ")
+    assert "nobody@12345678" in wanted
+    assert "'religion' started earlier" in later["notes"][-1]
+
+
+async def test_which_experiments_there_are_is_told_to_admins_only(settings: Settings) -> None:
+    async with service(settings) as milieu:
+        await milieu.admin("POST", json=DEFINITION)
+        body = {"experiment": "nobody", "user": "u1", "metric": "helpful", "value": True}
+        said = await milieu.refused(404, "POST", "/v1/feedback", json=body)
+    assert said.startswith("experiment-unknown: 'nobody' is no experiment here.")
+    assert NAME not in said
+
+
+async def test_experiments_with_different_hold_outs_do_not_run_together(
+    settings: Settings,
+) -> None:
+    async with service(settings) as milieu:
+        await milieu.running(hold_out={"share": 0.3})
+        await milieu.admin("POST", json=DEFINITION | {"name": "other"})
+        start = {"json": {"allow_unsent": True}}
+        said = await milieu.refused(409, "POST", f"{ROOT}/other/start", **start)
+        assert said.startswith("hold-out-differs: Experiment 'other': found a hold-out of 0, ")
+        own = DEFINITION | {"name": "other", "hold_out": {"share": 0.0, "salt": "own"}}
+        await milieu.admin("PUT", "/other", json=own)
+        await milieu.admin("POST", "/other/start", **start)
 
 
 async def test_the_report_is_json_or_a_page(settings: Settings) -> None:

@@ -68,6 +68,9 @@ async def test_an_outcome_counts_in_the_experiment_of_its_answer(settings: Setti
         report = await milieu.admin("GET", f"/{NAME}/report")
 
     assert (outside["experiment"], outside["counts"]) == (None, False)
+    assert outside["notes"] == [
+        "kept, and counted in no result: the answer was given outside of experiments"
+    ]
     assert (inside["experiment"], inside["counts"], inside["notes"]) == (NAME, True, [])
     assert chatted["counts"]
     settled = [
@@ -91,6 +94,26 @@ async def test_a_metric_that_the_experiment_does_not_have_is_kept_and_not_counte
     [note] = receipt["notes"]
     assert "has no metric 'thumbs'; it has helpful" in note
     assert [row[0] for row in await outcomes(settings)] == ["thumbs"]
+
+
+async def test_what_a_tester_chose_is_kept_and_not_counted(settings: Settings) -> None:
+    async with service(settings) as milieu:
+        await milieu.running()
+        receipt = await milieu.feedback((await milieu.ask("qa", arm=f"{NAME}/icl"))["id"])
+    assert not receipt["counts"]
+    assert "a tester chose the arm" in receipt["notes"][0]
+
+
+async def test_after_the_users_window_an_outcome_is_kept_and_not_counted(
+    settings: Settings,
+) -> None:
+    async with service(settings) as milieu:
+        await milieu.running(outcome_window_s=1.0)
+        await milieu.ask("u1")
+        await asyncio.sleep(1.1)
+        receipt = await milieu.feedback((await milieu.ask("u1"))["id"])
+    assert not receipt["counts"]
+    assert "window, from the first answer in the experiment on, is over" in receipt["notes"][0]
 
 
 async def test_the_same_outcome_sent_again_is_taken_once(settings: Settings) -> None:
@@ -133,7 +156,9 @@ async def test_an_outcome_of_a_user_names_the_experiment(settings: Settings) -> 
         nobody = body | {"user": "u2"}
         assert "unit-unknown" in await milieu.refused(404, "POST", PATH, json=nobody)
         nowhere = body | {"experiment": "other"}
-        assert f"there are: {NAME}" in await milieu.refused(404, "POST", PATH, json=nowhere)
+        assert "'other' is no experiment here" in await milieu.refused(
+            404, "POST", PATH, json=nowhere
+        )
 
 
 async def test_feedback_after_the_window_is_refused(settings: Settings) -> None:
@@ -186,6 +211,8 @@ async def test_an_unknown_answer_and_a_second_outcome_are_refused(settings: Sett
         ({"key": ""}, "body.key"),
         ({"comment": "c" * 4001}, "body.comment"),
         ({"score": 3}, "body.score"),
+        ({"value": 1.7e308}, "body.value"),
+        ({"value": 10**400}, "body.value"),
     ],
 )
 async def test_feedback_that_makes_no_sense_is_refused(

@@ -28,7 +28,6 @@ from tests.experiments.events import (
     WINDOW_MS,
     a_claim,
     a_text,
-    an_experiment,
     an_exposure,
     an_outcome,
 )
@@ -111,11 +110,22 @@ async def test_what_milieu_measures_is_a_metric(store: EventStore) -> None:
         "label_mass": [0.25, math.nan],
         "alignment": [0.5, math.nan],
         "fell_back": [1.0, 0.0],
+        "failed": [0.0, 0.0],
     }
     recorded = (await answered(store)).recorded
     assert recorded.keys() == set(RECORDED_METRICS)
     for metric, expected in values.items():
         np.testing.assert_array_equal(recorded[metric], expected, err_msg=metric)
+
+
+async def test_a_request_that_failed_has_no_other_value(store: EventStore) -> None:
+    await store.record(
+        an_exposure(failed=True, refused=False, label_mass=0.5, alignment=0.5, latency_ms=9.0)
+    )
+
+    recorded = (await answered(store)).recorded
+    assert recorded["failed"].tolist() == [1.0]
+    assert all(np.isnan(recorded[metric]) for metric in RECORDED_METRICS if metric != "failed")
 
 
 async def test_the_order_is_time_then_id_by_its_bytes(store: EventStore) -> None:
@@ -234,7 +244,6 @@ async def test_the_same_key_and_outcome_give_the_same_receipt(open_store: OpenSt
     [
         ({"number": 0.0}, OutcomeConflict),
         ({"comment": "more"}, OutcomeConflict),
-        ({"answer_id": "a2"}, OutcomeConflict),
         ({"key": "another"}, OutcomeTaken),
         ({"key": "another", "number": 0.0}, OutcomeTaken),
     ],
@@ -250,6 +259,56 @@ async def test_a_second_outcome_is_refused_and_the_first_one_stays(
         await store.add_outcome(replace(an_outcome(), **again))
 
     assert await sent(store) == [("u1", False, 2000, 1.0)]
+
+
+async def test_a_key_is_of_one_answer_or_unit(store: EventStore) -> None:
+    await store.record(an_exposure("a1"))
+    await store.record(an_exposure("a2", unit="u2", time_ms=1001))
+    outcomes = [
+        an_outcome("a1", key="1"),
+        an_outcome("a2", key="1", number=0.0),
+        an_outcome(answer_id="", unit="u1", experiment="ways", key="1", number=0.0),
+        an_outcome(answer_id="", unit="u2", experiment="ways", key="1"),
+    ]
+
+    first = [await store.add_outcome(each) for each in outcomes]
+    again = [await store.add_outcome(each) for each in outcomes]
+
+    assert [each.repeated for each in first] == [False] * 4
+    assert again == [replace(each, repeated=True) for each in first]
+    assert [value for *_, value in await sent(store)] == [1.0, 0.0, 0.0, 1.0]
+
+
+async def test_a_conflict_does_not_tell_what_is_there(store: EventStore) -> None:
+    await store.record(an_exposure())
+    await store.add_outcome(an_outcome(metric="private"))
+
+    with pytest.raises(OutcomeConflict) as caught:
+        await store.add_outcome(an_outcome())
+
+    assert "private" not in str(caught.value)
+
+
+async def test_an_outcome_by_a_clock_that_lags_comes_with_its_answer(store: EventStore) -> None:
+    await store.record(an_exposure("a1", time_ms=5000))
+    await store.record(an_exposure("a2", time_ms=6000))
+
+    receipt = await store.add_outcome(an_outcome("a2", time_ms=4000))
+    again = await store.add_outcome(an_outcome("a2", time_ms=4500))
+
+    assert (receipt.time_ms, again.time_ms, again.repeated) == (6000, 6000, True)
+    assert await sent(store) == [("u1", False, 6000, 1.0)]
+
+
+async def test_an_outcome_of_a_unit_comes_after_its_first_answer(store: EventStore) -> None:
+    await store.record(an_exposure("a0", time_ms=3000, overridden=True))
+    await store.record(an_exposure("a1", time_ms=5000))
+    await store.record(an_exposure("a2", time_ms=6000))
+    own = an_outcome(answer_id="", unit="u1", experiment="ways", time_ms=4000)
+
+    assert (await store.add_outcome(own)).time_ms == 5000
+    later = replace(own, metric="stayed", key="another", time_ms=5500)
+    assert (await store.add_outcome(later)).time_ms == 5500
 
 
 async def test_of_outcomes_at_once_one_is_taken(open_store: OpenStore) -> None:
@@ -338,48 +397,3 @@ async def test_only_texts_with_consent_are_read(store: EventStore) -> None:
     await store.record(an_exposure("a3"))
 
     assert [text async for text in store.texts()] == [kept]
-
-
-async def test_a_unit_is_forgotten_whole(store: EventStore) -> None:
-    for i, unit in enumerate(("u1", "u2", "u1")):
-        answer_id = f"a{i}"
-        await store.record(
-            an_exposure(answer_id, unit=unit, time_ms=i), a_text(answer_id, unit=unit)
-        )
-        await store.add_outcome(an_outcome(answer_id))
-    await store.add_outcome(
-        an_outcome(answer_id="", unit="u1", experiment="ways", metric="stayed", key="s")
-    )
-
-    forgotten = await store.forget_unit("u1")
-
-    assert forgotten == (2, 3, 2, 1)
-    assert (await answered(store)).unit.tolist() == ["u2"]
-    assert [text.unit async for text in store.texts()] == ["u2"]
-    for table in ("exposures", "assignments", "outcomes", "texts"):
-        rows = [row async for piece in store.rows(table) for row in piece]
-        assert len(rows) == 1
-        assert "u1" not in str(rows)
-    assert await store.forget_unit("u1") == (0, 0, 0, 0)
-
-
-async def test_what_is_old_is_forgotten_but_for_the_arms_of_running_experiments(
-    store: EventStore,
-) -> None:
-    await store.save(an_experiment())
-    for answer_id, experiment, time_ms in (
-        ("a1", "ways", 10),
-        ("a2", "over", 20),
-        ("a3", "over", 3000),
-    ):
-        await store.record(
-            an_exposure(answer_id, experiment=experiment, unit=answer_id, time_ms=time_ms),
-            a_text(answer_id, time_ms=time_ms),
-        )
-        await store.add_outcome(an_outcome(answer_id, time_ms=time_ms + 1))
-
-    assert await store.forget_before(1000) == (2, 2, 2, 1)
-
-    assert [text.answer_id async for text in store.texts()] == ["a3"]
-    assert await store.settle(a_claim("a1", arm="plain")) == "icl"
-    assert await sent(store, experiment="over") == [("a3", False, 3001, 1.0)]

@@ -157,6 +157,78 @@ async def test_closing_counts_what_could_not_be_written() -> None:
     assert await commits.submit(3) == LOST
 
 
+async def test_what_is_removed_while_the_store_fails_is_not_written_later() -> None:
+    taker = Taker()
+    taker.error = StoreUnavailable("here", "no disk")
+    commits = queue(taker, wait_s=0.01)
+    for i in range(4):
+        assert await commits.submit(i) == LATE
+
+    await commits.remove(lambda item: item % 2 == 0)
+    taker.error = None
+    await commits.close()
+
+    assert taker.taken == [1, 3]
+    assert commits.counts == (2, 2, 0, {DropReason.FORGOTTEN: 2})
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailable("here", "no disk")])
+async def test_a_batch_under_way_ends_before_removing_does(error: Exception | None) -> None:
+    taker = Taker()
+    taker.is_open.clear()
+    taker.error = error
+    commits = queue(taker, wait_s=0.01, max_batch=1, statement_s=5.0)
+    assert await commits.submit(1) == LATE
+    assert await commits.submit(2) == LATE
+    removing = asyncio.create_task(commits.remove(lambda item: item == 1))
+    await asyncio.sleep(0.01)
+
+    is_early = removing.done()
+    taker.is_open.set()
+    await removing
+    n_written = taker.taken.count(1)
+    taker.error = None
+    await commits.close()
+
+    assert not is_early
+    # Written before it returned, or never.
+    assert taker.taken == [1, 2] if error is None else [2]
+    assert taker.taken.count(1) == n_written
+
+
+async def test_removing_does_not_wait_for_a_hanging_store_for_ever() -> None:
+    taker = Taker()
+    taker.is_open.clear()
+    commits = queue(taker, wait_s=0.01, max_batch=1, statement_s=0.05)
+    assert await commits.submit(1) == LATE
+    assert await commits.submit(2) == LATE
+
+    with pytest.raises(TimeoutError):
+        await commits.remove(lambda item: item == 2)
+
+    taker.is_open.set()
+    await commits.close()
+    assert taker.taken == [1]
+
+
+async def test_a_store_that_fails_within_a_refused_batch_gets_the_rest_later() -> None:
+    taker = Taker()
+    taker.refused = 0
+    commits = queue(taker)
+    waiting = [asyncio.create_task(commits.submit(i)) for i in range(4)]
+    while taker.taken != [1]:  # noqa: ASYNC110  # the one after the refused one
+        await asyncio.sleep(0)
+    taker.error = StoreUnavailable("here", "no disk")
+    await asyncio.sleep(0.01)
+    taker.error = None
+
+    found = await asyncio.gather(*waiting)
+
+    assert [each.is_dropped for each in found] == [True, False, False, False]
+    assert sorted(taker.taken) == [1, 2, 3]
+    await commits.close()
+
+
 async def test_a_caller_that_goes_away_leaves_its_item_to_be_written() -> None:
     taker = Taker()
     taker.is_open.clear()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import AsyncGenerator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from experiments.errors import StoreOutdated, StoreRefused, StoreUnavailable
 from experiments.events import Receipt
 from experiments.stores import scripts
 from experiments.stores import sqlite as sqlite_store
-from experiments.stores.database import Recorded, Script, Step
-from experiments.stores.event_store import open_sqlite
+from experiments.stores.database import Recorded, Row, Script, Step
+from experiments.stores.event_store import EventStore, open_sqlite
 from experiments.stores.group_commit import StoreLimits
 from experiments.stores.sqlite import SqliteDatabase
+from experiments.stores.sqlite_reader import read_rows
 from tests.experiments.conftest import LIMITS
 from tests.experiments.events import a_claim, a_text, an_exposure, an_outcome
 
@@ -64,6 +68,118 @@ async def test_what_is_deleted_is_not_left_in_the_files(tmp_path: Path) -> None:
         await store.forget_unit("hash-of-someone")
         left = content(tmp_path)
     assert b"someone" not in left.lower()
+
+
+async def reading_of_someone(store: EventStore) -> AsyncGenerator[Sequence[Row], None]:
+    """What is kept of someone, of which the rest is still to be read."""
+    for answer_id in ("a1", "a2", "a3"):
+        text = a_text(answer_id, unit="hash-of-someone")
+        await store.record(an_exposure(answer_id, unit="hash-of-someone"), text)
+    rows = store.rows("texts", n_rows=1)
+    await anext(rows)
+    return rows
+
+
+async def test_what_a_reader_keeps_in_the_log_is_scrubbed_when_it_leaves(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with await open_sqlite(path, limits=LIMITS) as store:
+        reading = await reading_of_someone(store)
+
+        started = time.monotonic()
+        await store.forget_unit("hash-of-someone")
+        took_s = time.monotonic() - started
+        is_left = b"someone" in content(tmp_path)
+        await reading.aclose()
+        async with asyncio.timeout(20.0):
+            while b"someone" in content(tmp_path):  # noqa: ASYNC110  # nobody is told
+                await asyncio.sleep(0.05)
+
+    assert is_left
+    # A reader is not waited for.
+    assert took_s < sqlite_store.BUSY_S
+
+
+async def test_what_a_reader_keeps_in_the_log_is_scrubbed_at_the_close(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    # Another process has the file open, so that closing does not cut the log by itself.
+    async with await open_sqlite(path):
+        store = await open_sqlite(path, limits=LIMITS)
+        reading = await reading_of_someone(store)
+        await store.forget_unit("hash-of-someone")
+        await reading.aclose()
+        await store.close()
+        left = content(tmp_path)
+    assert b"someone" not in left.lower()
+
+
+FOR_EVER = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT MAX(i) FROM n"
+
+
+async def longest_stop_s(until: asyncio.Task[Any]) -> float:
+    """The longest that the event loop did nothing else before a task was done."""
+    longest_s = 0.0
+    while not until.done():
+        started = time.monotonic()
+        await asyncio.sleep(0.01)
+        longest_s = max(longest_s, time.monotonic() - started)
+    return longest_s
+
+
+async def test_a_slow_read_ends_when_its_caller_gives_up(tmp_path: Path) -> None:
+    database = await SqliteDatabase.open(tmp_path / "events.db")
+
+    async def read() -> None:
+        async with (
+            asyncio.timeout(0.2),
+            aclosing(database.stream(FOR_EVER, (), n_rows=1)) as pieces,
+        ):
+            async for _ in pieces:
+                pass
+
+    reading = asyncio.create_task(read())
+    stop_s = await longest_stop_s(reading)
+
+    with pytest.raises(TimeoutError):
+        await reading
+    # Its thread is not left behind with a query that never ends.
+    async with asyncio.timeout(10.0):
+        while reader_threads():  # noqa: ASYNC110  # nobody is told
+            await asyncio.sleep(0.01)
+    assert stop_s < 2.0
+    await database.close()
+
+
+def reader_threads() -> list[str]:
+    return [each.name for each in threading.enumerate() if each.name.startswith("events-read")]
+
+
+async def test_a_read_that_cannot_be_interrupted_is_not_waited_for() -> None:
+    may_go_on, closed = threading.Event(), threading.Event()
+
+    class Hanging(sqlite3.Connection):
+        def execute(self, *args: Any) -> sqlite3.Cursor:
+            may_go_on.wait()
+            return super().execute(*args)
+
+        def close(self) -> None:
+            super().close()
+            closed.set()
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(":memory:", factory=Hanging)
+
+    async def read() -> None:
+        async with aclosing(read_rows(connect, "SELECT 1", (), n_rows=1)) as pieces:
+            async for _ in pieces:
+                pass
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await read()
+    is_early = closed.is_set()
+    may_go_on.set()
+    assert await asyncio.to_thread(closed.wait, 10.0)
+    assert not is_early
 
 
 async def test_with_a_sync_it_is_the_same_store(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from experiments.definition_file import experiment_fields
 from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
 from experiments.stores.event_store import EventStore
 from experiments.stores.schema import MIGRATIONS, SCHEMA_VERSION, SET_VERSION, for_postgres, insert
+from experiments.stores.scripts import exposure_row
 from experiments.unit import UnitHasher
 from tests.experiments.conftest import opened
 from tests.experiments.events import an_experiment, an_exposure, an_outcome
@@ -87,9 +89,25 @@ async def test_an_answer_names_the_experiments_it_was_in(store: EventStore) -> N
         await store.record(an_exposure("a1", experiment=experiment))
     await store.record(an_exposure("a2", experiment="", arm="", revision=0))
 
-    assert await store.answered_in("a1") == ("others", "ways")
-    assert await store.answered_in("a2") == ("",)
+    assert await store.answered_in("a1") == (("others", False, 1000), ("ways", False, 1000))
+    assert await store.answered_in("a2") == (("", False, 1000),)
     assert await store.answered_in("a3") == ()
+
+
+async def test_an_answer_tells_since_when_its_unit_is_answered(store: EventStore) -> None:
+    for answer_id, time_ms, changes in (
+        ("a1", 1000, {"overridden": True}),
+        ("a2", 3000, {"failed": True}),
+        ("a3", 2000, {"experiment": "others"}),
+        ("a4", 1500, {"unit": "u2", "overridden": True}),
+        ("a5", 4000, {}),
+    ):
+        await store.record(an_exposure(answer_id, **({"time_ms": time_ms} | changes)))
+
+    found = [await store.answered_in(f"a{n}") for n in (1, 4, 5)]
+
+    # The unit of a4 was answered by an override only.
+    assert found == [(("ways", True, 3000),), (("ways", True, 1500),), (("ways", False, 3000),)]
 
 
 async def test_outcomes_are_counted_by_metric_since_a_time(store: EventStore) -> None:
@@ -136,10 +154,18 @@ async def test_of_two_secrets_at_once_one_is_refused(open_store: OpenStore) -> N
 
 
 async def _make_first_version(place: str, definition: str) -> None:
-    """A store as version 1 made it, with one experiment."""
-    statements = [*MIGRATIONS[0], insert("experiments"), SET_VERSION]
-    row = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
-    values = dict(zip(statements[-2:], (row, (1,)), strict=True))
+    """A store as version 1 made it, with one experiment, answer and outcome."""
+    experiment = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
+    *exposure, _ = exposure_row(an_exposure(fallbacks=("none",)))
+    outcome = ("k", "helpful", "boolean", 1.0, "a1", "", "", "", "", 2000)
+    places = ", ".join(f"?{n}" for n in range(1, 1 + len(exposure)))
+    values: dict[str, Sequence[Any]] = {
+        insert("experiments"): experiment,
+        f"INSERT INTO exposures VALUES ({places})": exposure,
+        insert("outcomes"): outcome,
+        SET_VERSION: (1,),
+    }
+    statements = [*MIGRATIONS[0], *values]
     if not place.startswith("postgresql:"):
         connection = sqlite3.connect(place)
         for statement in statements:
@@ -170,6 +196,12 @@ async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
             await store.check_secret("0" * 16)
             [[version]] = await _versions(place)
             assert version == SCHEMA_VERSION
+            assert (await store.answered_in("a1")) == (("ways", False, 1000),)
+            [found] = [each async for each in store.answers("ways")]
+            assert found.recorded["failed"].tolist() == [0.0]
+            [sent] = [each async for each in store.outcomes("ways")]
+            assert sent.value.tolist() == [1.0]
+            assert (await store.add_outcome(an_outcome(key="k", time_ms=2001))).repeated
 
 
 async def _versions(place: str) -> list[tuple[int]]:
