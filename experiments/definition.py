@@ -174,8 +174,7 @@ class Layer:
 class HoldOut:
     """The share of all units, in [0, 1), that is left alone for good.
 
-    Experiments of the same salt leave the same units alone, and run together with the same share
-    only.
+    Experiments of one salt leave the same units alone, and run together with one share only.
     """
 
     share: float = 0.0
@@ -348,9 +347,7 @@ def check_layers(running: Iterable[Experiment]) -> None:
 
 
 def check_hold_outs(running: Iterable[Experiment]) -> None:
-    """Check that experiments of one salt leave the same units alone.
-
-    Else a unit that one of them holds out would be in another.
+    """Check that no unit that one experiment holds out is in another one of the same salt.
 
     Raises:
         HoldOutDiffers: two of one salt have different shares.
