@@ -16,7 +16,7 @@ from dataclasses import replace
 from adapters.pool import Leased, WeightsPool
 from app.choosing import Chooser
 from app.context import Build, ContextWindow
-from app.errors import CultureConflict, CultureMissing, UpstreamError
+from app.errors import CultureConflict, CultureMissing
 from app.lookup import EvidenceLookup
 from app.plan import (
     LABEL_TOKENS,
@@ -304,7 +304,8 @@ class Pipeline:
                 # One that fails ends the others: nobody would read them.
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(score(prompt)) for prompt in words.prompts]
-            except* UpstreamError as failed:
+            except ExceptionGroup as failed:
+                # Not `except*`: what that raises Python 3.11.3 and older put into a group again.
                 raise failed.exceptions[0] from failed
             readable = tuple(found for task in tasks if (found := task.result()) is not None)
             if len(readable) == len(tasks):

@@ -107,7 +107,7 @@ async def run(
         async with asyncio.TaskGroup() as group:
             for _ in range(n_concurrent):
                 group.create_task(running.work(work))
-    except* Exception as failed:
+    except ExceptionGroup as failed:
         first = failed.exceptions[0]
         while isinstance(first, ExceptionGroup):
             first = first.exceptions[0]

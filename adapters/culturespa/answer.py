@@ -134,7 +134,7 @@ async def answer_questions(
             async with asyncio.TaskGroup() as group:
                 for _ in range(n_concurrent):
                     group.create_task(work())
-        except* Exception as failed:
+        except ExceptionGroup as failed:
             raise first_error(failed) from failed
     return tuple(answers[ask.culture, ask.question.key] for ask in asks)
 

@@ -140,7 +140,7 @@ async def generate_questions(
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = {topic: group.create_task(running.topic(topic)) for topic in topics}
-        except* Exception as failed:
+        except ExceptionGroup as failed:
             raise first_error(failed) from failed
     attempts = {topic: task.result() for topic, task in tasks.items()}
     return Generated(

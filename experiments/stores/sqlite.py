@@ -37,6 +37,7 @@ LOG_BYTES = 4 * 2**20
 MAX_LOG_BYTES = 256 * 2**20
 # How often it is tried to take deleted rows out of a log that somebody reads.
 SCRUB_AGAIN_S = 1.0
+N_LAST_CUTS, LAST_CUT_S = 20, 0.05
 # In full, a commit is on the disk when it returns, and a power cut takes nothing. In normal it is
 # with the operating system, which keeps it whatever becomes of the process.
 SYNCED = "PRAGMA synchronous = FULL"
@@ -186,8 +187,12 @@ class SqliteDatabase:
         if self._scrubbing is not None and not self._scrubbing.done():
             self._scrubbing.cancel()
             await asyncio.gather(self._scrubbing, return_exceptions=True)
+            # A reader that was left a moment ago is being closed by its own thread.
             with suppress(StoreUnavailable):
-                await self._in_thread(self._cut_log)
+                for _ in range(N_LAST_CUTS):
+                    if await self._in_thread(self._cut_log):
+                        break
+                    await asyncio.sleep(LAST_CUT_S)
         await asyncio.get_running_loop().run_in_executor(None, self._tidier.shutdown)
         await self._in_thread(self._connection.close)
         self._thread.shutdown(wait=False)
@@ -227,7 +232,7 @@ class SqliteDatabase:
         refused = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.InterfaceError)
         if isinstance(exc, refused):
             return StoreRefused(self.place, str(exc))
-        return StoreUnavailable(self.place, str(exc))
+        return StoreUnavailable(self.place, _in_words(exc))
 
     def _reader(self) -> sqlite3.Connection:
         reader = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None)
@@ -297,3 +302,9 @@ def _driven(connection: sqlite3.Connection, script: Script[T]) -> T:
         rows = cursor.fetchall()
         if step.counts:
             rows = [(cursor.rowcount,)]
+
+
+def _in_words(exc: sqlite3.Error) -> str:
+    if exc.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+        return "a file that is no store (move it away, or bring back a copy of the store)"
+    return str(exc)
