@@ -101,6 +101,7 @@ def test_a_plan_is_read_as_it_was_kept(
         ((), ("--baseline", "0.99"), ("--baseline: found a mean of 1.04 after the effect",)),
         ((), ("--mean", "3", "--sd", "1"), ("--mean: found it for 'helpful', a proportion",)),
         ((), ("--baseline", "0.3", "--power", "1"), ("--power: found 1",)),
+        ((), ("--baseline", "0.3", "--units-per-day", "inf"), ("--units-per-day: found inf",)),
         (("--kind", "mean"), ("--mean", "3"), ("--mean, --sd: found one of them",)),
         (("--kind", "mean"), ("--baseline", "0.3"), ("expected --mean and --sd",)),
         (("--kind", "mean"), ("--mean", "3", "--sd", "0"), ("--sd: found a standard deviation",)),

@@ -25,9 +25,12 @@ from app.replay_requests import (
 from app.replaying import ReplayRun, replay_of, write_replay
 from app.resources import open_retrieval, read_library
 from evaluation.splits import leave_one_out
+from experiments.arm import Arm, ArmMethod
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
+from retrieval.prompting import ExemplarStyle
+from retrieval.selector import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary
@@ -393,6 +396,23 @@ async def test_adapters_answer_and_are_loaded_before_the_first_request(
     fell_back = {(row.arm, row.culture) for row in run.rows if row.fell_back}
     assert fell_back == {("adapter", "KEN"), ("adapter+icl", "KEN")}
     assert [each.reason for each in run.replay.fallbacks] == ["no adapter is active for Kenya"] * 2
+
+
+async def test_an_adapter_for_other_cultures_is_left_for_exemplars_as_it_is_for_users(
+    cache_folder: Path, tmp_path: Path
+) -> None:
+    vllm = FakeVllm(max_model_len=16384)
+    with serve(vllm.app) as url:
+        settings = adapter_settings(url, cache_folder, tmp_path)
+        german = add_adapter(settings, "german", ["DEU"])
+        pinned = Arm(ArmMethod.ADAPTER, 5, ExemplarStyle.SHARES, SelectorName.DENSE, adapter=german)
+        plain, icl = two_arms().arms
+        experiment = replace(two_arms(), arms=(plain, replace(icl, arm=pinned)))
+        run = await replay_of(settings, experiment, FEW)
+
+    answered = [row for row in run.rows if row.arm == "icl" and not row.failed]
+    assert {row.culture for row in answered if row.fell_back} == {"KEN"}
+    assert {row.culture for row in answered if not row.fell_back} == {"DEU"}
 
 
 async def test_another_model_is_refused_before_anything_is_asked(

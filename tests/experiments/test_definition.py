@@ -108,6 +108,7 @@ def test_arms_without_weights_share_equally() -> None:
             "'first' at most 'last'",
         ),
         ({"hold_out": {"share": 1.0}}, "hold_out.share", "1.0", "less than 1"),
+        ({"testers": ["user:\ud800"]}, "testers.0", "'user:", "valid string"),
         ({"testers": ["qa"]}, "-", "values that do not go together", "'testers' as user:NAME"),
         (
             {"weights": {"icl": 1.0}},
@@ -170,8 +171,9 @@ def test_an_adapter_method_without_an_adapter_is_refused() -> None:
         (b"\xff\xfe", "UnicodeDecodeError"),
         (b"[" * 50_000, "RecursionError"),
         (b"#" * 300_000, "a larger file"),
+        (b"hypothesis: 2026-13-45", "month must be in 1..12"),
     ],
-    ids=["empty", "list", "open", "twice", "alias", "object", "bytes", "deep", "large"],
+    ids=["empty", "list", "open", "twice", "alias", "object", "bytes", "deep", "large", "date"],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, found: str) -> None:
     path = tmp_path / "bad.yaml"
