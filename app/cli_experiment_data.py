@@ -73,12 +73,14 @@ def forget(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete for good what is kept of a user or session, or all events before a time.
+    """Delete for good what is kept of a user or session, or the events before a time.
+
+    Events of experiments that are not decided stay, but for texts: results would change.
 
     Example: milieu experiments forget --before 90d
     """
     with explained():
-        from app.experiment_output import print_forgotten
+        from app.experiment_output import print_forgotten, say
         from app.offline_experiments import forget_before, forget_unit
 
         settings = quiet_settings()
@@ -92,7 +94,10 @@ def forget(
         moment = moment_of(before, now=datetime.now(UTC))
         when = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         _confirm(f"Delete the events of everybody before {when}, for good?", yes=yes)
-        print_forgotten(asyncio.run(forget_before(settings, moment)))
+        forgotten, kept = asyncio.run(forget_before(settings, moment))
+        print_forgotten(forgotten)
+        if kept:
+            say(f"Kept, but for texts, until they are decided: the events of {', '.join(kept)}.")
 
 
 def moment_of(text: str, *, now: datetime) -> datetime:

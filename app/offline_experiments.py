@@ -35,6 +35,13 @@ class KeptPlan(NamedTuple):
     is_kept: bool
 
 
+class Tidied(NamedTuple):
+    """What was deleted, and the undecided experiments whose events stayed."""
+
+    forgotten: Forgotten
+    kept: tuple[str, ...]
+
+
 class Found(NamedTuple):
     """What a unit gets in an experiment.
 
@@ -191,10 +198,13 @@ async def forget_unit(settings: Settings, unit: Unit) -> Forgotten:
         return await store.forget_unit(unit_hasher(settings).hash(unit))
 
 
-async def forget_before(settings: Settings, moment: datetime) -> Forgotten:
+async def forget_before(settings: Settings, moment: datetime) -> Tidied:
     """Delete the events before a moment."""
-    async with _opened(settings) as (store, _):
-        return await store.forget_before(round(moment.timestamp() * 1000.0))
+    async with _opened(settings) as (store, book):
+        forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
+        latest = [each.experiment for each in await book.all()]
+    undecided = (State.RUNNING, State.STOPPED)
+    return Tidied(forgotten, tuple(each.name for each in latest if each.state in undecided))
 
 
 async def export_events(settings: Settings, folder: Path, *, with_texts: bool) -> Path:

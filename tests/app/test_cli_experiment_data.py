@@ -115,6 +115,11 @@ def test_nothing_is_deleted_without_a_yes(running: Experiments) -> None:
 def test_old_events_are_deleted(running: Experiments) -> None:
     running.answer(experiment="ways", arm="icl")
     assert "0 exposures" in running("forget", "--before", "1d", "--yes")
+    kept = running("forget", "--before", "0d", "--yes")
+    assert "0 exposures" in kept
+    assert "until they are decided: the events of ways." in kept
+    running("stop", "ways")
+    running("decide", "ways", "icl for all")
     assert "1 exposures" in running("forget", "--before", "0d", "--yes")
 
 
