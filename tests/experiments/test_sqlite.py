@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from experiments.definition import State
 from experiments.errors import StoreOutdated, StoreRefused, StoreUnavailable
 from experiments.events import Receipt
 from experiments.stores import scripts
@@ -24,7 +27,7 @@ from experiments.stores.group_commit import StoreLimits
 from experiments.stores.sqlite import SqliteDatabase
 from experiments.stores.sqlite_reader import read_rows
 from tests.experiments.conftest import LIMITS
-from tests.experiments.events import a_claim, a_text, an_exposure, an_outcome
+from tests.experiments.events import a_claim, a_text, an_experiment, an_exposure, an_outcome
 
 
 async def test_only_the_owner_reads_it(tmp_path: Path) -> None:
@@ -273,3 +276,19 @@ async def test_a_row_that_is_not_taken_is_no_reason_to_try_again(tmp_path: Path)
 
 def iter_one(statement: str) -> Script[None]:
     yield Step(statement)
+
+
+COUNT = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute(sys.argv[2]); c.close()"
+
+
+async def test_opening_it_again_leaves_the_locks_of_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.db"
+    async with await open_sqlite(path) as first:
+        await first.save(an_experiment(state=State.DRAFT))
+        async with await open_sqlite(path):
+            pass
+        # Who closes a store that nobody has open deletes its log; another process has to see that
+        # somebody has.
+        query = "SELECT COUNT(*) FROM experiments"
+        subprocess.run([sys.executable, "-c", COUNT, str(path), query], check=True)
+        assert path.with_name("events.db-wal").exists()
