@@ -243,8 +243,8 @@ class SqliteDatabase:
 def _opened(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite would let everybody read what it makes; the log gets the rights of the file. One that
-        # is there is not opened: closing it would drop the locks that this process has on it.
+        # SQLite would let everybody read what it makes; the log gets the rights of the file. One
+        # that is there is not opened: closing it would drop the locks that this process has on it.
         with suppress(FileExistsError):
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         connection = sqlite3.connect(

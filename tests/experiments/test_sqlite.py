@@ -290,5 +290,6 @@ async def test_opening_it_again_leaves_the_locks_of_the_first_one(tmp_path: Path
         # Who closes a store that nobody has open deletes its log; another process has to see that
         # somebody has.
         query = "SELECT COUNT(*) FROM experiments"
-        subprocess.run([sys.executable, "-c", COUNT, str(path), query], check=True)
+        counting = [sys.executable, "-c", COUNT, str(path), query]
+        await asyncio.to_thread(subprocess.run, counting, check=True)
         assert path.with_name("events.db-wal").exists()
