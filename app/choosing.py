@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.errors import CultureMissing
 from app.plan import ArmRequest, Asker, Choice
@@ -12,7 +12,7 @@ from experiments.assigner import Assigner
 from experiments.assignment import first_in
 from experiments.definition import Experiment
 from experiments.errors import ArmConflict, ExperimentsOff
-from experiments.unit import Unit, unit_of
+from experiments.unit import unit_of
 from survey_data.cultures import Culture
 
 
@@ -33,18 +33,11 @@ class RunningExperiments(Protocol):
         ...
 
 
-class NoExperiments:
-    """None run, and none can."""
+class Deciding(NamedTuple):
+    """Which experiments run, and who is in which of their arms."""
 
-    running: tuple[Experiment, ...] = ()
-
-    def named(self, name: str) -> Experiment:
-        """Refuse.
-
-        Raises:
-            ExperimentsOff: always.
-        """
-        raise ExperimentsOff
+    experiments: RunningExperiments
+    assigner: Assigner
 
 
 class Chooser:
@@ -54,16 +47,9 @@ class Chooser:
     culture, which every arm would answer alike.
     """
 
-    def __init__(
-        self,
-        planner: Planner,
-        *,
-        experiments: RunningExperiments | None = None,
-        assigner: Assigner | None = None,
-    ) -> None:
-        """Take what knows the settings, and the experiments where there can be any."""
-        self._planner = planner
-        self._experiments, self._assigner = experiments or NoExperiments(), assigner
+    def __init__(self, planner: Planner, deciding: Deciding | None) -> None:
+        """Take what knows the settings, and what decides, None where no experiments can run."""
+        self._planner, self._deciding = planner, deciding
 
     async def choose(self, wanted: ArmRequest, asker: Asker, culture: Culture | None) -> Choice:
         """Return the way of answering.
@@ -82,28 +68,19 @@ class Chooser:
                 raise ArmConflict(asker.wanted_arm, wanted.said)
             if culture is None:
                 raise CultureMissing()
-            name, _, arm = asker.wanted_arm.partition("/")
-            experiment = self._experiments.named(name)
-            return await self._assigned(experiment, unit, culture, answer_id, override=arm)
-        if not wanted.said and culture is not None:
-            running = self._experiments.running
-            found = first_in(running, unit, culture=culture.code) if running else None
-            if found is not None:
-                return await self._assigned(found, unit, culture, answer_id)
-        return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
-
-    async def _assigned(
-        self,
-        experiment: Experiment,
-        unit: Unit,
-        culture: Culture,
-        answer_id: str,
-        *,
-        override: str | None = None,
-    ) -> Choice:
-        if self._assigner is None:
-            raise ExperimentsOff
-        assignment = await self._assigner.assign(
+            if self._deciding is None:
+                raise ExperimentsOff
+            name, _, override = asker.wanted_arm.partition("/")
+            experiment = self._deciding.experiments.named(name)
+        elif wanted.said or culture is None or self._deciding is None:
+            return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
+        else:
+            running = self._deciding.experiments.running
+            found = first_in(running, unit, culture=culture.code)
+            if found is None:
+                return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
+            experiment, override = found, None
+        assignment = await self._deciding.assigner.assign(
             experiment, unit, culture=culture.code, override=override
         )
         chosen = assignment.arm

@@ -289,11 +289,10 @@ experiments.command()(forget)
 
 def _start(name: str, *, allow_unsent: bool) -> None:
     from app.experiment_output import say, say_next
-    from app.offline_experiments import notes_on, start_experiment
+    from app.offline_experiments import start_experiment
 
-    settings = quiet_settings()
-    started = asyncio.run(start_experiment(settings, name, allow_unsent=allow_unsent))
+    started = asyncio.run(start_experiment(quiet_settings(), name, allow_unsent=allow_unsent))
     say(f"{name} is running: services follow within a second.")
-    for note in asyncio.run(notes_on(settings, started)):
+    for note in started.notes:
         say(f"Note: {note}.")
     say_next(f"report {name}")

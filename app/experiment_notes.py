@@ -7,19 +7,32 @@ from collections.abc import Iterable, Sequence
 from adapters.errors import AdapterError
 from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER
 from adapters.registry import AdapterRegistry
+from app.served_adapters import registry_of
+from app.settings import Settings
 from experiments.definition import Experiment
 
 N_NAMED = 5
 
 
-def arms_notes(
+def start_notes(
+    experiment: Experiment,
+    running: Iterable[Experiment],
+    settings: Settings,
+    covered: Sequence[str],
+) -> tuple[str, ...]:
+    """Return what to know of an experiment that has just started. Reads the registry's files.
+
+    `covered` are the alpha-3 codes that stand for an experiment which names none.
+    """
+    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    rivals = _rivals_note(experiment, running)
+    return (*_arms_notes(experiment, registry, covered), *([rivals] if rivals else []))
+
+
+def _arms_notes(
     experiment: Experiment, registry: AdapterRegistry | None, covered: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return a note per arm whose adapter is not there, now, for cultures that it would answer.
-
-    `covered` are the alpha-3 codes of an experiment that names none; without a registry the servers
-    take no adapters.
-    """
+    """Return a note per arm whose adapter is not there, now, for cultures that it would answer."""
     codes = experiment.cultures or tuple(covered)
     notes = []
     for each in experiment.arms:
@@ -33,7 +46,7 @@ def arms_notes(
     return tuple(notes)
 
 
-def rivals_note(experiment: Experiment, running: Iterable[Experiment]) -> str:
+def _rivals_note(experiment: Experiment, running: Iterable[Experiment]) -> str:
     """Return which running experiments take users before this one, empty for none."""
     rivals = []
     for other in running:
@@ -53,6 +66,7 @@ def rivals_note(experiment: Experiment, running: Iterable[Experiment]) -> str:
 
 
 def _missing(wanted: str, registry: AdapterRegistry | None, codes: Sequence[str]) -> str:
+    """Return why an adapter is not to be had; without a registry the servers take none."""
     if registry is None:
         return "the servers take no adapters"
     if wanted != ACTIVE_ADAPTER:

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from app.alignment import PeopleAlignment
-from app.choosing import Chooser
+from app.choosing import Chooser, Deciding
 from app.event_stores import open_event_store, unit_hasher
 from app.planning import Planner
 from app.recording import Recorder
@@ -78,8 +78,8 @@ async def open_experiments(
 def chooser_of(planner: Planner, experiments: LiveExperiments | None) -> Chooser:
     """Return what chooses ways of answering, with the experiments where there are any."""
     if experiments is None:
-        return Chooser(planner)
-    return Chooser(planner, experiments=experiments.book, assigner=experiments.assigner)
+        return Chooser(planner, None)
+    return Chooser(planner, Deciding(experiments.book, experiments.assigner))
 
 
 def recorder_of(

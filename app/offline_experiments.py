@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from app.event_stores import open_event_store, unit_hasher
-from app.experiment_notes import arms_notes, rivals_note
+from app.experiment_notes import start_notes
 from app.experiment_plans import Planned, Traffic, planned_for
 from app.experiment_report import PLAN, PLAN_JSON, report_of
 from app.resources import read_library
-from app.served_adapters import registry_of
 from app.settings import Settings
 from experiments.analysis.result import Analysis
 from experiments.assignment import Standing, assign, first_in
@@ -21,7 +20,6 @@ from experiments.book import ExperimentBook
 from experiments.definition import Experiment, State
 from experiments.export import export_parquet
 from experiments.stores.event_store import EventStore
-from experiments.stores.schema import ASSIGNMENT_COLUMNS
 from experiments.stores.scripts import Forgotten, StoredRevision
 from experiments.unit import Unit
 from survey_data.cultures import read_catalogue
@@ -33,6 +31,13 @@ class KeptPlan(NamedTuple):
     experiment: Experiment
     planned: Planned
     is_kept: bool
+
+
+class Started(NamedTuple):
+    """An experiment that runs now, and what to know of it."""
+
+    experiment: Experiment
+    notes: tuple[str, ...]
 
 
 class Tidied(NamedTuple):
@@ -98,7 +103,7 @@ async def revise_experiment(
         return latest, await book.revise(change(latest), base=latest.revision)
 
 
-async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool) -> Experiment:
+async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool) -> Started:
     """Let an experiment run.
 
     Raises:
@@ -106,16 +111,9 @@ async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool)
             `ExperimentBook.start` says.
     """
     async with _opened(settings) as (_, book):
-        return await book.start(name, allow_unsent=allow_unsent)
-
-
-async def notes_on(settings: Settings, experiment: Experiment) -> tuple[str, ...]:
-    """Return what whoever starts the experiment should know of its arms and of others."""
-    registry = registry_of(settings) if settings.vllm.takes_adapters else None
-    async with _opened(settings) as (store, _):
-        rivals = rivals_note(experiment, await store.running())
-    notes = arms_notes(experiment, registry, sorted(_covered(settings)))
-    return (*notes, rivals) if rivals else notes
+        started = await book.start(name, allow_unsent=allow_unsent)
+        notes = start_notes(started, book.running, settings, sorted(_covered(settings)))
+        return Started(started, notes)
 
 
 async def stop_experiment(settings: Settings, name: str) -> Experiment:
@@ -188,7 +186,7 @@ async def find_arm(settings: Settings, name: str, unit: Unit, *, culture: str = 
             return Found(experiment, found.standing, "", False, "")
         first = first_in(await store.running(), unit, culture=of_request)
         elsewhere = "" if first is None or first.name == name else first.name
-        arm = await _remembered(store, name, hashed)
+        arm = await store.arm_of(name, hashed)
         return Found(experiment, found.standing, arm or found.arm.name, bool(arm), elsewhere)
 
 
@@ -229,15 +227,3 @@ async def _opened(
 
 def _covered(settings: Settings) -> Collection[str]:
     return read_library(settings, read_catalogue()).cultures
-
-
-async def _remembered(store: EventStore, experiment: str, unit: str) -> str | None:
-    """Return the arm that the store remembers of a unit, None where it knows none."""
-    names = [name for name, _ in ASSIGNMENT_COLUMNS]
-    of, who, arm = (names.index(name) for name in ("experiment", "unit", "arm"))
-    async with aclosing(store.rows("assignments")) as pieces:
-        async for rows in pieces:
-            for row in rows:
-                if (row[of], row[who]) == (experiment, unit):
-                    return str(row[arm])
-    return None

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Query, status
 from fastapi.responses import HTMLResponse, Response
 
 from app.dependencies import ExperimentsDep, PipelineDep, ResourcesDep
-from app.experiment_notes import arms_notes, rivals_note
+from app.experiment_notes import start_notes
 from app.experiment_report import report_of
 from app.experiment_schemas import (
     DecideBody,
@@ -24,7 +24,6 @@ from app.experiment_schemas import (
 )
 from app.live_experiments import LiveExperiments
 from app.schemas import Problem
-from app.served_adapters import registry_of
 from experiments.analysis.result import Analysis
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import DefinitionInvalid
@@ -111,14 +110,11 @@ async def start_experiment(
 ) -> ExperimentDetail:
     """Let the experiment decide from now on how requests are answered."""
     started = await live.book.start(name, allow_unsent=body is not None and body.allow_unsent)
-    settings = resources.settings
-    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    covered = resources.pipeline.library.cultures
     notes = await asyncio.to_thread(
-        arms_notes, started, registry, resources.pipeline.library.cultures
+        start_notes, started, live.book.running, resources.settings, covered
     )
-    rivals = rivals_note(started, live.book.running)
-    said = [*notes, *filter(None, [rivals])]
-    return (await _detail(live, name)).model_copy(update={"notes": said})
+    return (await _detail(live, name)).model_copy(update={"notes": list(notes)})
 
 
 @router.post("/{name}/stop", responses=CHANGING)

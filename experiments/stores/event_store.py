@@ -23,6 +23,7 @@ from experiments.stores.postgres import DEFAULT_SCHEMA, PostgresDatabase
 from experiments.stores.schema import (
     ANSWERED_IN,
     ANSWERS,
+    FIND_ARM,
     METRICS_SENT,
     N_FORGOTTEN,
     OUTCOME_VALUES,
@@ -105,6 +106,11 @@ class EventStore:
         """
         rows = await self._read(ANSWERED_IN, answer_id)
         return tuple(AnsweredIn(name, bool(chosen), int(since)) for name, chosen, since in rows)
+
+    async def arm_of(self, experiment: str, unit: str) -> str | None:
+        """Return the arm that a unit, given by its hash, has for good; None where it has none."""
+        rows = await self._read(FIND_ARM, experiment, unit)
+        return str(rows[0][0]) if rows else None
 
     async def remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
         """Return units of an experiment with their arms, at most so many, the oldest first.
