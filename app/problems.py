@@ -18,6 +18,7 @@ from adapters import errors as adapter_errors
 from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
 from app.middleware import ADMIN_PATHS
+from app.schemas import Problem
 from app.telemetry import request_id
 from evaluation import errors as evaluation_errors
 from evaluation.errors import LabelLogprobsInvalid
@@ -218,6 +219,11 @@ INVALID = ProblemKind(422, "request-invalid", "The request does not fit")
 JSON_INVALID = ProblemKind(400, "json-invalid", "The body is no JSON")
 NO_JSON = ProblemKind(415, "content-type-unsupported", "Unsupported content type")
 FAULT = ProblemKind(500, "fault", "A fault in Milieu")
+
+
+def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how a route declares that it may answer with a problem of one of these statuses."""
+    return {status: {"model": Problem, "content": {PROBLEM_JSON: {}}} for status in statuses}
 
 
 def install(app: FastAPI) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from fastapi import APIRouter
 
@@ -26,15 +25,12 @@ from app.adapter_schemas import (
 )
 from app.dependencies import PipelineDep, ResourcesDep
 from app.errors import CulturesMissing
+from app.problems import declared
 from app.resources import Resources
-from app.schemas import Problem
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
-PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
-READING: dict[int | str, dict[str, Any]] = {
-    status: PROBLEM for status in (401, 403, 404, 422, 500, 503)
-}
-CHANGING = READING | {status: PROBLEM for status in (400, 409, 413, 415, 502)}
+READING = declared(401, 403, 404, 422, 500, 503)
+CHANGING = READING | declared(400, 409, 413, 415, 502)
 
 
 @router.get("", responses=READING)

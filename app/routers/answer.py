@@ -14,18 +14,15 @@ from app.errors import AppError
 from app.pipeline import Pipeline
 from app.plan import Answer, AnswerRequest, ArmRequest, Asker, Plan
 from app.presenting import evidence_fields, present_answer
-from app.problems import kind_of
-from app.schemas import AnswerBody, AnswerResponse, Body, CultureText, Problem
+from app.problems import declared, kind_of
+from app.schemas import AnswerBody, AnswerResponse, Body, CultureText
 from app.streaming import EVENT_STREAM, EventStream
 from app.telemetry import server_timing
 from evaluation.errors import EvaluationError
 from survey_data.library import SurveyLibrary
 
 router = APIRouter(tags=["answers"])
-FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "content": {"application/problem+json": {}}}
-    for status in (400, 401, 404, 413, 415, 422, 502, 503, 504)
-}
+FAILURES = declared(400, 401, 404, 413, 415, 422, 502, 503, 504)
 REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
 

@@ -23,7 +23,7 @@ from app.experiment_schemas import (
     StartBody,
 )
 from app.live_experiments import LiveExperiments
-from app.schemas import Problem
+from app.problems import declared
 from experiments.analysis.result import Analysis
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import DefinitionInvalid
@@ -31,11 +31,8 @@ from experiments.report.page import to_html
 from experiments.stores.scripts import StoredRevision
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
-PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
-READING: dict[int | str, dict[str, Any]] = {
-    code: PROBLEM for code in (401, 403, 404, 422, 500, 503)
-}
-CHANGING = READING | {code: PROBLEM for code in (400, 409, 413, 415)}
+READING = declared(401, 403, 404, 422, 500, 503)
+CHANGING = READING | declared(400, 409, 413, 415)
 PLACE = "body"
 Definition = Annotated[
     dict[str, Any],

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header
 
 from app.dependencies import ExperimentsDep
 from app.experiment_schemas import FeedbackBody, FeedbackReceipt
-from app.schemas import Problem
+from app.problems import declared
 from experiments.errors import OutcomeInvalid
 from experiments.events import MAX_KEY_CHARS
 from experiments.feedback import Feedback
 
 router = APIRouter(prefix="/v1/feedback", tags=["experiments"])
-PROBLEM: dict[str, Any] = {"model": Problem, "content": {"application/problem+json": {}}}
-FAILURES: dict[int | str, dict[str, Any]] = {
-    status: PROBLEM for status in (400, 401, 404, 409, 413, 415, 422, 503)
-}
+FAILURES = declared(400, 401, 404, 409, 413, 415, 422, 503)
 
 
 @router.post("", responses=FAILURES)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from app.settings import Settings
+from tests.app.experiment_commands import Experiments
 from tests.app.service import served, settings_for
 from tests.fakes.vllm import FakeVllm, serve
 
@@ -85,3 +86,16 @@ def client(milieu_url: str, fake: FakeVllm) -> Iterator[httpx.Client]:
     """A client of the shared service, on the shared fake."""
     with httpx.Client(base_url=milieu_url, timeout=30.0) as client:
         yield client
+
+
+@pytest.fixture
+def experiments(tmp_path: Path) -> Experiments:
+    """`milieu experiments` on a store of the test's own."""
+    return Experiments(tmp_path)
+
+
+@pytest.fixture
+def running(experiments: Experiments) -> Experiments:
+    """With the experiment `ways` running."""
+    experiments("create", "ways", "--four-arms", "--start", "--allow-unsent")
+    return experiments

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import polars
@@ -15,18 +14,6 @@ from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitKind
 from tests.app.experiment_commands import Experiments
 from tests.experiments.events import a_claim
-
-
-@pytest.fixture
-def experiments(tmp_path: Path) -> Experiments:
-    return Experiments(tmp_path)
-
-
-@pytest.fixture
-def running(experiments: Experiments) -> Experiments:
-    """With the experiment `ways` running."""
-    experiments("create", "ways", "--four-arms", "--start", "--allow-unsent")
-    return experiments
 
 
 def test_the_arm_of_a_user_is_that_of_its_hash_at_first(running: Experiments) -> None:

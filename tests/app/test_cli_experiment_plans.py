@@ -19,18 +19,6 @@ from tests.app.experiment_commands import Experiments
 from tests.experiments.events import an_experiment
 
 
-@pytest.fixture
-def experiments(tmp_path: Path) -> Experiments:
-    return Experiments(tmp_path)
-
-
-@pytest.fixture
-def running(experiments: Experiments) -> Experiments:
-    """With the experiment `ways` running."""
-    experiments("create", "ways", "--four-arms", "--start", "--allow-unsent")
-    return experiments
-
-
 def test_a_plan_says_how_long_it_takes_and_stands_in_the_report(experiments: Experiments) -> None:
     experiments("create", "ways", "--four-arms")
     text = experiments("plan", "ways", "--units-per-day", "1000", "--baseline", "0.3")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,18 +14,6 @@ COMMANDS = (
     *("create", "list", "show", "revise", "start", "stop", "decide", "report", "plan", "assign"),
     *("export", "forget", "replay"),
 )
-
-
-@pytest.fixture
-def experiments(tmp_path: Path) -> Experiments:
-    return Experiments(tmp_path)
-
-
-@pytest.fixture
-def running(experiments: Experiments) -> Experiments:
-    """With the experiment `ways` running."""
-    experiments("create", "ways", "--four-arms", "--start", "--allow-unsent")
-    return experiments
 
 
 def test_every_command_has_an_example() -> None:
