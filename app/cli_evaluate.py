@@ -69,6 +69,12 @@ def evaluate(
     held_out: Annotated[
         bool, typer.Option("--held-out", help="Only what the embedded model never trained on.")
     ] = False,
+    any_culture: Annotated[
+        bool,
+        typer.Option(
+            "--any-culture", help="With --held-out: as all with evidence, not those kept."
+        ),
+    ] = False,
     test_share: Annotated[
         float | None, typer.Option(help="Ask this share; none of it is ever an exemplar.")
     ] = None,
@@ -111,7 +117,7 @@ def evaluate(
             _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
         # Here, not above: its imports take seconds, and the other commands need none.
         from app.evaluating import evaluated, read_figures, rescored
-        from app.evaluation_plan import PROMPT_METHODS, EvaluateOptions
+        from app.evaluation_options import PROMPT_METHODS, EvaluateOptions
 
         options = EvaluateOptions(
             pack=pack,
@@ -131,6 +137,7 @@ def evaluate(
             service=service,
             n_questions=questions,
             held_out_only=held_out,
+            any_culture=any_culture,
             test_share=test_share,
             n_orders=orders,
             n_seeds=seeds,

@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from adapters.pool import ACTIVE_ADAPTER
 from app.evaluation_adapters import notes_on
-from app.evaluation_plan import Asker, EvaluateOptions, Planned, hash_of, planned
+from app.evaluation_options import EvaluateOptions
+from app.evaluation_plan import Asker, Planned, hash_of, planned
 from app.resources import open_resources, open_retrieval, read_library
 from app.respondents import MilieuService, VllmModel
 from app.settings import Settings

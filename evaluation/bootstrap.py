@@ -2,8 +2,8 @@
 
 Answers to one question go together over cultures, so whole questions are drawn: one draw is a
 weight per question, the same for every culture and every method. A difference between two methods
-is therefore paired by question: it is the mean of the differences, cell by cell, and
-`gain_interval` gives its interval.
+is therefore paired by question: `gain_interval` is over the mean of the differences, cell by cell,
+and `alignment_gain_interval` over the difference of two scores of the same cells and draws.
 
 All arrays of cells are float64[c, q], a row per culture and a column per question, NaN where there
 is no answer. Leave out columns without any cell beforehand, so that no draw is spent on them.
@@ -15,6 +15,7 @@ Statistician 69(4), for the expanded percentile interval and bootstrap-t.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
 from typing import TypeAlias
@@ -83,10 +84,7 @@ def alignment_draws(missed: Floats, widest: Floats, weights: Floats) -> Floats:
 
     Source: METHODS, metric 1 (arXiv 2410.12971, section 4.1).
     """
-    known = ~np.isnan(missed)
-    far = weights @ np.where(known, missed, 0.0).T
-    farthest = weights @ np.where(known, widest, 0.0).T
-    return _mean_over_cultures(1.0 - np.sqrt(_ratio(far, farthest)))
+    return _alignment_drawn(missed, widest, weights)[0]
 
 
 def alignment_of(missed: Floats, widest: Floats) -> float:
@@ -136,25 +134,40 @@ def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> Inter
     `MIN_STUDENTISED` the errors are too uncertain themselves, and percentiles are taken. The
     interval stays within 0, as bad as options can be, and 1.
     """
-    value = alignment_of(missed, widest)
-    n_questions = _n_questions(missed)
-    if n_questions < MIN_STUDENTISED:
-        draws = alignment_draws(missed, widest, weights)
-        return interval(value, draws, n_questions=n_questions)
-    draws = alignment_draws(missed, widest, weights) - value
-    (error,) = _alignment_errors(missed, widest, _once(missed))
-    if error == 0.0:
-        return Interval(value, value, value)
-    errors = _alignment_errors(missed, widest, weights)
-    # A draw of one question many times has no error to measure it in.
-    usable = np.isfinite(draws) & (errors > 0.0)
-    in_errors = draws[usable] / errors[usable]
-    if not in_errors.size:
+    found = _drawn_interval(lambda w: _alignment_drawn(missed, widest, w), missed, weights)
+    if found is None:
         return None
-    tail = (1.0 - LEVEL) / 2.0
-    low, high = np.quantile(in_errors, (tail, 1.0 - tail))
-    bounds = value - high * error, value - low * error
-    return Interval(value, float(max(0.0, bounds[0])), float(min(1.0, bounds[1])))
+    return Interval(found.value, max(0.0, found.low), min(1.0, found.high))
+
+
+def alignment_gain_interval(
+    missed: Floats, baseline_missed: Floats, widest: Floats, weights: Floats
+) -> Interval | None:
+    """Return the paired gain in alignment score over another method, with its 95 % interval.
+
+    Both scores are over the cells that both have, and made anew in every draw from the same
+    questions, as a score is a ratio and no mean of cells. Above 0 is better. The interval is had
+    as that of `alignment_interval`, in standard errors of the difference, and stays within -1 and
+    1; None as for `interval`.
+
+    Args:
+        missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.
+        baseline_missed: float64[c, q], the same cells of the method that is compared with.
+        widest: float64[c, q], (n - 1)² of the number of options n.
+        weights: float64[d, q] from `question_weights`.
+    """
+    both = ~np.isnan(missed) & ~np.isnan(baseline_missed)
+    ours, theirs = (np.where(both, of, np.nan) for of in (missed, baseline_missed))
+
+    def drawn(some: Floats) -> tuple[Floats, Floats]:
+        values, moves = _alignment_drawn(ours, widest, some)
+        baseline_values, baseline_moves = _alignment_drawn(theirs, widest, some)
+        return values - baseline_values, moves - baseline_moves
+
+    found = _drawn_interval(drawn, ours, weights)
+    if found is None:
+        return None
+    return Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
 
 
 def gain_interval(values: Floats, baseline: Floats, weights: Floats) -> Interval | None:
@@ -203,10 +216,43 @@ def t_quantile(level: float, df: int) -> float:
     return math.sqrt(df) * math.tan(low)
 
 
-def _alignment_errors(missed: Floats, widest: Floats, weights: Floats) -> Floats:
-    """Return float64[d]: in each draw, the standard error of the alignment score.
+def _drawn_interval(
+    drawn: Callable[[Floats], tuple[Floats, Floats]], cells: Floats, weights: Floats
+) -> Interval | None:
+    """Return a statistic with its interval, each draw measured in its own standard error.
 
-    By linearisation: how much the score moves with each question, which is alike in all cultures.
+    With fewer than `MIN_STUDENTISED` questions percentiles are taken instead.
+
+    Args:
+        drawn: gives, for weights float64[d, q], the statistic float64[d] of each draw, and how
+            much it moves with each question, float64[d, q].
+        cells: float64[c, q], NaN where the statistic has no cell.
+        weights: float64[d, q] from `question_weights`.
+    """
+    once = _once(cells)
+    (value,), moves = drawn(once)
+    value, n_questions = float(value), _n_questions(cells)
+    draws, moves_drawn = drawn(weights)
+    if n_questions < MIN_STUDENTISED:
+        return interval(value, draws, n_questions=n_questions)
+    (error,) = _errors(moves, once)
+    if error == 0.0:
+        return Interval(value, value, value)
+    errors = _errors(moves_drawn, weights)
+    # A draw of one question many times has no error to measure it in.
+    usable = np.isfinite(draws) & (errors > 0.0)
+    in_errors = (draws[usable] - value) / errors[usable]
+    if not in_errors.size:
+        return None
+    tail = (1.0 - LEVEL) / 2.0
+    low, high = np.quantile(in_errors, (tail, 1.0 - tail))
+    return Interval(value, float(value - high * error), float(value - low * error))
+
+
+def _alignment_drawn(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return `alignment_draws`, and float64[d, q]: how much each moves with each question.
+
+    By linearisation; a question is alike in all cultures.
     """
     known = ~np.isnan(missed)
     far, farthest = np.where(known, missed, 0.0), np.where(known, widest, 0.0)
@@ -215,7 +261,12 @@ def _alignment_errors(missed: Floats, widest: Floats, weights: Floats) -> Floats
     n_cultures = np.isfinite(ratios).sum(axis=1, keepdims=True)
     scale = 2.0 * np.sqrt(ratios) * totals * n_cultures
     slopes = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
-    moves = slopes @ far - (slopes * np.nan_to_num(ratios)) @ farthest
+    moves = (slopes * np.nan_to_num(ratios)) @ farthest - slopes @ far
+    return _mean_over_cultures(1.0 - np.sqrt(ratios)), moves
+
+
+def _errors(moves: Floats, weights: Floats) -> Floats:
+    """Return float64[d]: the standard error of each draw, from how it moves with each question."""
     n_questions = weights.sum(axis=1)
     squares = (weights * np.square(moves)).sum(axis=1) * n_questions
     return np.asarray(np.sqrt(squares / np.maximum(n_questions - 1.0, 1.0)))

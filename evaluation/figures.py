@@ -69,6 +69,8 @@ class ConditionFigures(_Figures):
     Attributes:
         over_plain: paired gain in distribution similarity over `plain`; None for `plain` itself
             and where `plain` was not asked.
+        alignment_over_plain, soft_over_plain: the same in alignment score, over what could be read
+            of both, and in soft accuracy.
         over_reference: the same over each reference, by its name.
         over_method: of adapters, the same over the methods that they are best compared with.
         before: of adapters, the model as it is with the same prompt, where it was asked.
@@ -116,6 +118,8 @@ class ConditionFigures(_Figures):
     entropy: float | None = None
     people_diversity: float | None = None
     people_entropy: float | None = None
+    alignment_over_plain: Interval | None = None
+    soft_over_plain: Interval | None = None
 
 
 class Section(_Figures):

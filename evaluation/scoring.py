@@ -108,15 +108,18 @@ def _ability(plan: AbilityPlan | None, tables: Tables, how: Scoring) -> Ability 
 
 def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionPlan) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
-    questions = [question for question in plan.questions if question.key in of.questions]
     cultures = [code for code in plan.cultures if code in of.cultures]
+    questions = [
+        question
+        for question in plan.questions
+        if question.key in of.questions
+        and any(plan.library.distribution(question.key, code) for code in cultures)
+    ]
     found = []
     n_samples = min(N_SAMPLES, len(questions))
     for number in range(n_samples):
         question = questions[number * len(questions) // n_samples]
         asked_in = [c for c in cultures if plan.library.distribution(question.key, c) is not None]
-        if not asked_in:
-            continue
         culture = asked_in[number % len(asked_in)]
         people = plan.library.distribution(question.key, culture)
         answers = {name: _answer(plan, table, question, culture) for name, table in cells.items()}

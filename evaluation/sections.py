@@ -41,6 +41,14 @@ class SectionPlan(NamedTuple):
     questions: frozenset[str]
 
 
+class _OverPlain(NamedTuple):
+    """Paired gains of a condition over `plain`, in each metric that a report shows them in."""
+
+    similarity: Interval | None
+    alignment: Interval | None
+    soft: Interval | None
+
+
 @dataclass(frozen=True)
 class Tables:
     """All that was answered in a run: a table of cells per condition, and what they cost."""
@@ -59,7 +67,13 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
     """
     plan = tables.plan
     cultures = [i for i, code in enumerate(plan.cultures) if code in of.cultures]
-    columns = [j for j, question in enumerate(plan.questions) if question.key in of.questions]
+    # A question that none of the cultures was asked would take up draws.
+    columns = [
+        j
+        for j, question in enumerate(plan.questions)
+        if question.key in of.questions
+        and any(plan.library.distribution(question.key, plan.cultures[i]) for i in cultures)
+    ]
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
     part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)
@@ -119,8 +133,8 @@ class _Part:
     def figures(self, condition: Condition) -> ConditionFigures:
         """Return all figures of one condition."""
         cells = self._cells[condition.name]
+        over_plain = self._over_plain(condition)
         n_requests, prompt_tokens, completion_tokens = self._cost(condition)
-        is_plain = condition.name == PLAIN
         people = self._answered_as(cells)
         return ConditionFigures(
             name=condition.name,
@@ -130,18 +144,16 @@ class _Part:
             wasserstein=bootstrap.mean_interval(cells.wasserstein, self._weights),
             exact=self._sure(cells.exact),
             soft=self._sure(cells.soft),
-            over_plain=None if is_plain else self._gain(cells, PLAIN),
-            over_reference={
-                name: gain
-                for name in self._references
-                if name != condition.name and (gain := self._gain(cells, name)) is not None
-            },
+            over_plain=over_plain.similarity,
+            alignment_over_plain=over_plain.alignment,
+            soft_over_plain=over_plain.soft,
+            over_reference=dict(self._over_references(condition)),
             unreadable=float(np.nanmean(cells.unreadable)),
             refused=float(np.nanmean(cells.refused)),
             order_shift=_mean_or_none(cells.order_shift),
             order_flips=_mean_or_none(cells.order_flips),
             diversity=self._diversity(cells),
-            steering=None if is_plain else self._steering(condition, cells),
+            steering=self._steering(condition, cells),
             by_culture=dict(self._by_culture(cells)),
             by_topic=self._grouped(cells, [question.topic for question in self._questions]),
             by_n_options=self._grouped(cells, [len(q.options) for q in self._questions]),
@@ -173,6 +185,12 @@ class _Part:
             return None
         return _or_none(bootstrap.mean_of(metrics.spread(shares, self._n_options)))
 
+    def _over_references(self, condition: Condition) -> Iterable[tuple[str, Interval]]:
+        for name in self._references:
+            gain = self._gain(self._cells[condition.name], name)
+            if name != condition.name and gain is not None:
+                yield name, gain
+
     def _over_methods(self, condition: Condition) -> Iterable[tuple[str, Interval]]:
         for name in compared_with(condition, self._tables.plan.conditions):
             gain = self._gain(self._cells[condition.name], name)
@@ -201,19 +219,35 @@ class _Part:
             raise TooFewAnswers(f"answers to {n_questions} questions", self._of.title)
         return found
 
+    def _over_plain(self, condition: Condition) -> _OverPlain:
+        if condition.name == PLAIN or PLAIN not in self._cells:
+            return _OverPlain(None, None, None)
+        ours, theirs = self._paired(self._cells[condition.name], PLAIN)
+        weights = self._weights
+        return _OverPlain(
+            similarity=bootstrap.gain_interval(ours.similarity, theirs.similarity, weights),
+            alignment=bootstrap.alignment_gain_interval(
+                ours.missed, theirs.missed, ours.widest, weights
+            ),
+            soft=bootstrap.gain_interval(ours.soft, theirs.soft, weights),
+        )
+
     def _gain(self, cells: Cells, baseline: str) -> Interval | None:
         """Return the gain over another condition; None where that one was not asked."""
         if baseline not in self._cells:
             return None
+        ours, theirs = self._paired(cells, baseline)
+        return bootstrap.gain_interval(ours.similarity, theirs.similarity, self._weights)
+
+    def _paired(self, cells: Cells, baseline: str) -> tuple[Cells, Cells]:
+        """Return the rows that both have, row by row of the same culture."""
         other = self._cells[baseline]
         # One with fewer seeds is compared with every seed of the one with more.
         rows = [_row_of(other, row.culture, row.seed) for row in cells.rows]
         both = [i for i, row in enumerate(rows) if row is not None]
-        return bootstrap.gain_interval(
-            cells.similarity[both],
-            other.similarity[[row for row in rows if row is not None]],
-            self._weights,
-        )
+        columns = range(len(self._questions))
+        theirs = [row for row in rows if row is not None]
+        return cells.part(both, columns), other.part(theirs, columns)
 
     def _by_culture(self, cells: Cells) -> Iterable[tuple[str, CultureFigures]]:
         for code in self._codes:
@@ -251,7 +285,7 @@ class _Part:
         return _or_none(metrics.diversity(cells.position[self._first_seed(cells)]))
 
     def _steering(self, condition: Condition, cells: Cells) -> Steering | None:
-        if condition.kind not in ("method", "control"):
+        if condition.kind not in ("method", "control") or condition.name == PLAIN:
             return None
         codes = [self._codes[i] for i in self._answered_as(cells)]
         return steering(

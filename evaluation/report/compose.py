@@ -54,6 +54,7 @@ def _section_part(section: Section, names: dict[str, str], *, name: str) -> Part
         Text(told),
         conditions_plot(section, name=f"{name}-conditions"),
         tables.results(section),
+        tables.over_plain(section),
         tables.gains(section),
         tables.before_and_after(section),
         tables.over_methods(section),

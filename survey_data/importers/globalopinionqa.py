@@ -44,11 +44,12 @@ from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 PACK_ID = "globalopinionqa"
 # How the release writes countries that the catalogue knows under another name.
 SPELLINGS = {"S. Africa": "ZAF", "Czech Rep.": "CZE", "Palest. ter.": "PSE"}
+VALUES_SURVEYS = "World and European Values Survey"
 _SURVEYS = {
     "GAS": "Pew Global Attitudes Survey",
     "Pew GAS": "Pew Global Attitudes Survey",
-    "WVS": "World and European Values Survey",
-    "WVS/EVS": "World and European Values Survey",
+    "WVS": VALUES_SURVEYS,
+    "WVS/EVS": VALUES_SURVEYS,
 }
 # Rounding may add a little; what "don't know" is not listed for may lack much.
 MIN_SUM, MAX_SUM = 0.5, 1.05

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import cli
 from app.evaluating import evaluated
-from app.evaluation_plan import EvaluateOptions
+from app.evaluation_options import EvaluateOptions
 from app.respondents import patiently
 from evaluation.errors import RespondentFailed
 from evaluation.figures import ConditionFigures, Figures
@@ -102,6 +103,22 @@ def test_the_run_prints_a_table_and_where_the_report_is(evaluate: Evaluate, tmp_
     assert "3 questions, 2 cultures, 6 cells" in result.stdout
     assert "nearest exemplars" in result.stdout
     assert "report.html" in result.stdout
+
+
+def test_gains_over_plain_are_printed_within_80_columns(evaluate: Evaluate, tmp_path: Path) -> None:
+    methods = ("--method", "plain", "--method", "icl", "--controls")
+
+    result = evaluate(*FEW, *methods, "--out", tmp_path / "run", COLUMNS="80")
+
+    shown = result.stdout.partition("nearest exemplars")[2]
+    found = read(tmp_path / "run").sections[0].conditions
+    gains = {of.name: (of.alignment_over_plain, of.soft_over_plain) for of in found}
+    assert re.search(r"^over plain +alignment +soft accuracy *$", shown, re.MULTILINE)
+    for name in ("icl", "icl, answers reversed", "icl, another culture"):
+        values = [f"{of.value:.3f} [{of.low:.3f}, {of.high:.3f}]" for of in gains[name] if of]
+        assert len(values) == 2
+        row = " +".join(map(re.escape, (name, *values)))
+        assert re.search(rf"^{row} *$", shown, re.MULTILINE)
 
 
 def test_the_same_command_goes_on_in_the_same_folder(
@@ -332,6 +349,7 @@ def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
         (("--held-out", "--pack", "undp-ai-2025"), "held-out questions"),
         (("--reference-culture", "FR"), "expected one of"),
         (("--held-out", "-c", "US"), "USA with --held-out"),
+        (("--any-culture",), "without --held-out"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evaluation.bootstrap import (
     alignment_draws,
+    alignment_gain_interval,
     alignment_interval,
     alignment_of,
     gain_interval,
@@ -135,6 +136,40 @@ def test_a_constant_gain_is_certain_however_different_the_questions() -> None:
     assert found == pytest.approx((0.1, 0.1, 0.1))
 
 
+def test_a_gain_in_alignment_is_of_scores_over_the_cells_that_both_have() -> None:
+    # The second question counts for one of the two only, so it counts for neither.
+    # Ours: 1 - sqrt(1 + 0)/sqrt(9 + 9) = 0.764298. Theirs: 1 - sqrt(4 + 9)/sqrt(18) = 0.150163.
+    missed = np.array([[1.0, 81.0, 0.0]])
+    baseline = np.array([[4.0, nan, 9.0]])
+    widest = np.array([[9.0, 81.0, 9.0]])
+
+    found = alignment_gain_interval(missed, baseline, widest, question_weights(3))
+
+    assert found is not None
+    assert found.value == pytest.approx(0.614135, abs=1e-6)
+
+
+def test_a_gain_in_alignment_is_made_anew_in_every_draw() -> None:
+    # Draws (2, 0), (1, 1) and (0, 2) of a question with 4 options, gain 1/3, and one with 10:
+    # 1/3, (sqrt(4 + 81) - sqrt(1 + 0))/sqrt(90) = 0.866428, 1. The mean of cells knows no 0.866428.
+    missed, baseline = np.array([[1.0, 0.0]]), np.array([[4.0, 81.0]])
+    weights = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])
+
+    found = alignment_gain_interval(missed, baseline, np.array([[9.0, 81.0]]), weights)
+
+    # Of two questions the percentiles are the least and the greatest draw.
+    assert found == pytest.approx((0.866428, 1 / 3, 1.0), abs=1e-3)
+
+
+@pytest.mark.parametrize("n_questions", [10, 60])
+def test_the_same_answers_gain_nothing_in_alignment_for_certain(n_questions: int) -> None:
+    missed = np.random.default_rng(2).integers(0, 4, size=(2, n_questions)).astype(float) ** 2
+
+    found = alignment_gain_interval(missed, missed, missed * 0 + 9.0, question_weights(n_questions))
+
+    assert found == (0.0, 0.0, 0.0)
+
+
 @pytest.mark.parametrize(("level", "df"), [(0.0, 5), (1.0, 5), (0.95, 0)])
 def test_quantiles_that_there_are_not(level: float, df: int) -> None:
     with pytest.raises(ValueError, match="expected in"):
@@ -255,6 +290,33 @@ def test_a_paired_gain_is_covered(n_questions: int, similarities: Floats) -> Non
         n_questions,
     )
     assert 0.93 <= found <= 0.97
+
+
+@pytest.mark.parametrize("n_questions", [50, 250])
+def test_a_paired_gain_in_alignment_is_covered(n_questions: int) -> None:
+    rng = np.random.default_rng(14)
+    n_options = rng.choice(
+        [2, 3, 4, 5, 10, 11], p=np.array([35, 43, 107, 23, 42, 9]) / 259, size=N_POPULATION
+    )
+    shape = (N_CULTURES, N_POPULATION)
+    people = 0.6 * rng.beta(0.6, 0.6, size=N_POPULATION) + 0.4 * rng.beta(0.6, 0.6, size=shape)
+    # One answer for all cultures, and a method that goes a part of the way to each.
+    plain = np.broadcast_to(rng.beta(2.0, 2.0, size=N_POPULATION), shape)
+    better = np.clip(0.8 * plain + 0.2 * people + rng.normal(0.0, 0.06, size=shape), 0.0, 1.0)
+    gold = np.round(people * (n_options - 1))
+    missed, baseline = ((np.round(of * (n_options - 1)) - gold) ** 2 for of in (better, plain))
+    missed[rng.random(shape) < 0.05] = nan
+    widest = np.broadcast_to((n_options - 1.0) ** 2, shape)
+    paired = np.where(np.isnan(missed), nan, baseline)
+    found = coverage(
+        alignment_of(missed, widest) - alignment_of(paired, widest),
+        lambda columns, weights: alignment_gain_interval(
+            missed[:, columns], baseline[:, columns], widest[:, columns], weights
+        ),
+        n_questions,
+        n=1000,
+    )
+    assert 0.92 <= found <= 0.97
 
 
 @pytest.mark.parametrize("n_questions", [2, 5, 10, 40])

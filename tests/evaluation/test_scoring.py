@@ -80,12 +80,47 @@ async def test_the_gain_over_plain_is_paired(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+async def test_gains_over_plain_are_in_alignment_and_soft_accuracy_too(tmp_path: Path) -> None:
+    figures = await figures_of(tmp_path / "run", tiny_plan(tiny_library(), PaperModel()))
+
+    plain, icl = named(figures, "plain"), named(figures, "icl")
+    assert plain.alignment is not None
+    assert icl.alignment is not None
+    assert icl.alignment_over_plain is not None
+    assert icl.soft_over_plain is not None
+    # Every answer could be read and the survey has no gap, so gains are differences.
+    assert icl.alignment_over_plain.value == pytest.approx(
+        icl.alignment.value - plain.alignment.value
+    )
+    assert icl.soft_over_plain.value == pytest.approx(icl.soft.value - plain.soft.value)
+    for gain in (icl.alignment_over_plain, icl.soft_over_plain):
+        assert gain.low < gain.value < gain.high
+    assert (plain.alignment_over_plain, plain.soft_over_plain) == (None, None)
+
+
 async def test_without_plain_nothing_is_over_it(tmp_path: Path) -> None:
     plan = tiny_plan(tiny_library(), PaperModel(), methods=[Method.ICL])
 
     figures = await figures_of(tmp_path / "run", plan)
 
-    assert named(figures, "icl").over_plain is None
+    icl = named(figures, "icl")
+    assert (icl.over_plain, icl.alignment_over_plain, icl.soft_over_plain) == (None, None, None)
+
+
+async def test_a_question_that_none_of_the_cultures_was_asked_takes_no_part(tmp_path: Path) -> None:
+    library = tiny_library(not_asked={"DEU": (0,), "KEN": (0, 1)})
+    part = SectionPlan("Part", "", frozenset({"DEU", "KEN"}), frozenset(KEYS))
+    less = part._replace(questions=frozenset(KEYS[1:]))
+
+    figures = await figures_of(
+        tmp_path / "run", tiny_plan(library, PaperModel()), sections=(part, less)
+    )
+
+    section, same = figures.sections
+    assert (section.n_questions, section.n_cells) == (N_QUESTIONS - 1, 9)
+    # Nor any draw, so that intervals are those of the others.
+    assert section.conditions == same.conditions
+    assert len(figures.samples) == N_QUESTIONS - 1
 
 
 async def test_steering_and_diversity_are_of_conditions_that_speak_for_cultures(

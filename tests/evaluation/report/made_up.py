@@ -83,6 +83,8 @@ def condition(
         exact=around(rng, level - 0.3, 0.08),
         soft=around(rng, level, 0.04),
         over_plain=None if name == "plain" else gain(level - 0.73),
+        alignment_over_plain=None if name == "plain" else gain(level - 0.725, 0.032),
+        soft_over_plain=None if name == "plain" else gain(level - 0.721, 0.017),
         over_reference=references if model else {},
         unreadable=0.013 if "mode" in name else 0.0,
         refused=0.004 if "mode" in name else 0.0,

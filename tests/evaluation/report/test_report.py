@@ -42,6 +42,7 @@ def test_every_table_stands_in_both_files(folder: Path) -> None:
 
     for caption in (
         "How near answers came to people&#39;s",
+        "Gain over plain",
         "Gain in distribution similarity over each reference",
         "Do answers change with the culture?",
         "Readable and steady answers",
@@ -52,6 +53,22 @@ def test_every_table_stands_in_both_files(folder: Path) -> None:
     for caption in ("by culture", "by topic", "by number of options"):
         assert html.count(f"<summary>Distribution similarity {caption}</summary>") == 2
         assert f"### Distribution similarity {caption}\n" in text
+
+
+def test_gains_over_plain_stand_side_by_side(folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+
+    # 0.752 - 0.73, - 0.725, - 0.721; plain itself gains nothing.
+    assert "| Condition | Distribution similarity | Alignment score | Soft accuracy |" in text
+    assert (
+        text.count(
+            "| persona+icl, shares | 0.022 [0.011, 0.033] | 0.027 [\u22120.005, 0.059] "
+            "| 0.031 [0.014, 0.048] |"
+        )
+        == 2
+    )
+    (table, _) = text.partition("### Gain over plain\n")[2].split("\n### ", 1)
+    assert "| plain |" not in table
 
 
 def test_the_page_needs_nothing_from_outside(folder: Path) -> None:
