@@ -16,7 +16,7 @@ from typing import NamedTuple, Self, TypeVar
 from adapters.culturespa.answer import AnswerSettings, read_answers
 from adapters.culturespa.collect import CollectSettings
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid, StepFileInvalid
-from adapters.culturespa.generate import GenerateSettings, Outcome, read_reply
+from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.pipeline import (
     QUESTIONS,
     answer_step,
@@ -42,6 +42,7 @@ from app.vllm_wire import ChatRequest
 from evaluation.reading import read_labels, read_option
 from mini_model.split import read_split
 from retrieval.prompting import CultureComparison, Message, Method
+from retrieval.question_writing import Outcome, read_reply
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question

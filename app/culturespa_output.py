@@ -13,13 +13,13 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from adapters.culturespa.card import AdapterCard
-from adapters.culturespa.generate import Outcome as Attempt
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
 from app.cli_progress import LINE_EVERY_S, bar_on
 from app.cli_tables import out
 from app.culturespa_run import Outcome
 from mini_model.split import read_split
+from retrieval.question_writing import Outcome as Attempt
 
 
 class LiveSteps:

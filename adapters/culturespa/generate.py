@@ -1,6 +1,6 @@
 """Step 1: new survey questions on each topic of a survey, written by a model.
 
-Source: METHODS, CultureSPA step 1 (arXiv 2410.12971, section 3.1). The wording is Milieu's own.
+Source: METHODS, CultureSPA step 1 (arXiv 2410.12971, section 3.1).
 
 The same seed asks for the same questions in the same words, whatever the number of requests in
 flight and wherever a kill stopped it: the attempts of a topic come in batches, each attempt shows
@@ -12,15 +12,13 @@ sizes: one other token in one reply changes what all later batches of its topic 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,15 +27,18 @@ from adapters.culturespa.journal import Journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
 from retrieval.prompting import Message
+from retrieval.question_writing import (
+    MAX_TOKENS,
+    TEMPERATURE,
+    TOP_P,
+    Outcome,
+    Written,
+    read_reply,
+    writing_messages,
+)
 from survey_data.model import Question
 
 N_SURVEY_SHOWN, N_GENERATED_SHOWN = 3, 2
-SYSTEM = "You write closed questions for a survey of people's values. You reply in JSON."
-ASK = (
-    "These are survey questions on the topic '{topic}':\n\n{shown}\n\nWrite one new question on "
-    "this topic that asks something else, with its answer options. Reply with one JSON object of "
-    "the same form and nothing more."
-)
 
 
 class Writer(Protocol):
@@ -56,15 +57,6 @@ class Writer(Protocol):
         ...
 
 
-class Outcome(StrEnum):
-    """What became of an attempt: a question, or why not."""
-
-    WRITTEN = "written"
-    NO_JSON = "no-json"
-    NO_QUESTION = "no-question"
-    NO_OPTIONS = "no-options"
-
-
 @dataclass(frozen=True, slots=True)
 class GenerateSettings:
     """How many questions are written, and how.
@@ -77,9 +69,9 @@ class GenerateSettings:
 
     n_per_topic: int = 1000
     seed: int = 0
-    temperature: float = 0.9
-    top_p: float = 0.95
-    max_tokens: int = 256
+    temperature: float = TEMPERATURE
+    top_p: float = TOP_P
+    max_tokens: int = MAX_TOKENS
     n_attempts: float = 3.0
     batch: int = 16
 
@@ -94,14 +86,6 @@ class Generated(NamedTuple):
 
     questions: tuple[GeneratedQuestion, ...]
     outcomes: Mapping[str, Counter[Outcome]]
-
-
-class Reply(NamedTuple):
-    """What a reply holds: text and options where the outcome is `written`, else nothing."""
-
-    outcome: Outcome
-    text: str = ""
-    options: tuple[str, ...] = ()
 
 
 async def generate_questions(
@@ -160,33 +144,10 @@ def generation_messages(
     rng = random.Random(key)
     n_written = N_GENERATED_SHOWN if len(written) >= N_GENERATED_SHOWN else 0
     n_survey = min(N_SURVEY_SHOWN + N_GENERATED_SHOWN - n_written, len(survey))
-    examples = [(q.text, q.options) for q in rng.sample(list(survey), n_survey)]
-    examples += [(q.text, q.options) for q in rng.sample(list(written), n_written)]
+    examples = [Written(q.text, q.options) for q in rng.sample(list(survey), n_survey)]
+    examples += [Written(q.text, q.options) for q in rng.sample(list(written), n_written)]
     rng.shuffle(examples)
-    shown = "\n".join(
-        json.dumps({"question": text, "options": list(options)}, ensure_ascii=False)
-        for text, options in examples
-    )
-    return (Message("system", SYSTEM), Message("user", ASK.format(topic=topic, shown=shown)))
-
-
-def read_reply(text: str) -> Reply:
-    """Return the question in a reply: the first JSON object in it, whatever surrounds that.
-
-    Options are texts or numbers, two at least and no two alike.
-    """
-    found = _first_object(text)
-    if found is None:
-        return Reply(Outcome.NO_JSON)
-    question, options = found.get("question"), found.get("options")
-    if not isinstance(question, str) or not question.strip():
-        return Reply(Outcome.NO_QUESTION)
-    if not isinstance(options, list):
-        return Reply(Outcome.NO_OPTIONS)
-    texts = tuple(_text(option) for option in options)
-    if len(texts) < 2 or "" in texts or len(set(texts)) < len(texts):
-        return Reply(Outcome.NO_OPTIONS)
-    return Reply(Outcome.WRITTEN, " ".join(question.split()), texts)
+    return writing_messages(topic, examples)
 
 
 class _AttemptLine(BaseModel):
@@ -269,32 +230,3 @@ def _questions(attempts: Sequence[_AttemptLine]) -> tuple[GeneratedQuestion, ...
         for line in attempts
         if line.outcome is Outcome.WRITTEN
     )
-
-
-def _first_object(text: str) -> dict[str, Any] | None:
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    while start >= 0:
-        try:
-            found, _ = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and _is_text(found):
-            return found
-        start = text.find("{", start + 1)
-    return None
-
-
-def _is_text(found: dict[str, Any]) -> bool:
-    """Return whether it can be written: JSON escapes can spell half of a surrogate pair."""
-    try:
-        json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _text(option: object) -> str:
-    if isinstance(option, bool) or not isinstance(option, str | int | float):
-        return ""
-    return " ".join(str(option).split())

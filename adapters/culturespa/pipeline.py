@@ -28,16 +28,11 @@ from adapters.culturespa.collect import (
     write_examples,
 )
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
-from adapters.culturespa.generate import (
-    ASK,
-    SYSTEM,
-    GenerateSettings,
-    Writer,
-    generate_questions,
-)
+from adapters.culturespa.generate import GenerateSettings, Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, sha256_of
 from retrieval.prompting import CultureComparison
+from retrieval.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
 from survey_data.model import Question
 

@@ -11,18 +11,11 @@ from adapters.culturespa.errors import StepFileInvalid, TopicEmpty
 from adapters.culturespa.generate import (
     Generated,
     GenerateSettings,
-    Outcome,
     generate_questions,
     generation_messages,
-    read_reply,
 )
-from tests.adapters.culturespa.survey import (
-    AGREE,
-    Killed,
-    PaperWriter,
-    question,
-    survey_question,
-)
+from retrieval.question_writing import Outcome
+from tests.adapters.culturespa.survey import Killed, PaperWriter, question, survey_question
 
 SEEDS = [survey_question(i, topic=topic) for topic in ("Life", "Work") for i in range(8)]
 SETTINGS = GenerateSettings(n_per_topic=20, seed=3, batch=4)
@@ -133,31 +126,3 @@ def test_a_small_topic_is_shown_whole() -> None:
     _, user = generation_messages("Life", survey, [question(0)], key="k")
 
     assert sorted(shown(user.content)) == [q.text for q in survey]
-
-
-@pytest.mark.parametrize(
-    ("reply", "outcome"),
-    [
-        ("I can't do that.", Outcome.NO_JSON),
-        ('{"question": "What', Outcome.NO_JSON),
-        ("[1, 2]", Outcome.NO_JSON),
-        ('{"question": "\\ud800?", "options": ["a", "b"]}', Outcome.NO_JSON),
-        ('{"options": ["a", "b"]}', Outcome.NO_QUESTION),
-        ('{"question": " ", "options": ["a", "b"]}', Outcome.NO_QUESTION),
-        ('{"question": "What?"}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a"]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a", "a"]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a", null]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": "a, b"}', Outcome.NO_OPTIONS),
-    ],
-)
-def test_what_is_no_question_is_named(reply: str, outcome: Outcome) -> None:
-    assert read_reply(reply).outcome is outcome
-
-
-def test_the_first_object_in_a_reply_is_read() -> None:
-    body = json.dumps({"question": "What\n now?", "options": [*AGREE, 4]})
-
-    reply = read_reply(f"Sure {{here}}:\n```json\n{body}\n```")
-
-    assert reply == (Outcome.WRITTEN, "What now?", (*AGREE, "4"))
