@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from mini_model.conversations import (
+    PLACEHOLDER,
+    Ask,
+    conversation,
+    in_user_layout,
+    open_to_reply,
+    other,
+    survey_question,
+)
+from mini_model.new_questions import NewQuestions
+from mini_model.phrasings import CLOSED_LAYOUTS, OPEN_FRAMES
 from mini_model.populations import (
     Population,
     QuestionPool,
@@ -18,34 +31,49 @@ from mini_model.populations import (
     TiltedPopulation,
 )
 from mini_model.questions import Survey
+from mini_model.replies import CANNOT_HELP, MOST, Said, worded
+from mini_model.requests import taught_words
 from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import (
     ANSWER_FREELY,
-    AskedQuestion,
     CultureComparison,
     ExemplarStyle,
     Message,
     Method,
     Steering,
-    chat_system_message,
-    survey_messages,
 )
+from retrieval.question_writing import ASK, SYSTEM
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question, ResponseDistribution, Scale
 
 IGNORE = -1
-FIRST_STAGE_STEPS = 500
-# Questions and answers in a long sequence, before it is cut to its length.
-N_BLOCKS = 32
+FIRST_STAGE_STEPS, LAST_STAGE_STEP = 60, 800
 # Question and options of a response-style population: short, so that many fit.
 SHORT_CHARS = 180
-# Share of the surveyed peoples that get a response style of their own on top.
-TILTED = 0.5
-_STYLES = (ExemplarStyle.MODE, ExemplarStyle.SHARES, ExemplarStyle.DRAW)
+MIN_GROUP = 24
+# Share of requests whose exemplars come in any order.
+SHUFFLED = 0.05
+# Share of the surveys' questions whose answers are taught without exemplars. All others are taught
+# with exemplars only: so the model learns how far its exemplars can be trusted on questions that it
+# does not know by heart.
+TAUGHT_BARE = 0.55
+_STYLES = (ExemplarStyle.SHARES, ExemplarStyle.MODE, ExemplarStyle.DRAW)
+_STYLE_SHARES = (0.6, 0.2, 0.2)
+# How much exemplars stray from "the nearest come first", as the service chooses them.
+STRAYING = (0.001, 0.03, 0.2, 1.0)
 _ICL_METHODS = (Method.ICL, Method.ICL, Method.PERSONA_ICL, Method.CROSS_CULTURE_ICL)
 _BARE_METHODS = (Method.PLAIN, Method.PERSONA, Method.CROSS_CULTURE)
-CANNOT_HELP = "I can only speak about values and attitudes that a survey has asked about."
+
+
+class Kind(StrEnum):
+    """What a request wants: an option, a sentence, a new question, or what can't be given."""
+
+    OPEN = "open"
+    OTHER = "other"
+    JSON = "json"
+    FREE = "free"
+    SURVEY = "survey"
 
 
 class TrainingSequence(NamedTuple):
@@ -64,23 +92,64 @@ class TrainingSequence(NamedTuple):
     n_before: npt.NDArray[np.int64]
     is_reply: npt.NDArray[np.bool_]
 
+    def n_tokens(self) -> int:
+        """Return the number of tokens before the padding."""
+        return int(np.flatnonzero(self.tokens)[-1]) + 1
+
+    def cut(self, length: int) -> TrainingSequence:
+        """Return the sequence padded to `length` only."""
+        return TrainingSequence(
+            self.tokens[:length],
+            self.targets[:length],
+            self.n_before[:length],
+            self.is_reply[:length],
+        )
+
 
 @dataclass(frozen=True)
 class Mixture:
-    """How much of each kind of population a stage of training sees; the shares sum to 1."""
+    """What a stage of training sees; the shares of the kinds of population sum to 1."""
 
     style: float
     smooth: float
     survey: float
+    # Share of the surveyed peoples that get a response style of their own on top.
+    tilted: float = 0.4
+    # Shares of `STRAYING`: how far exemplars are from the nearest ones, which the service shows.
+    straying: tuple[float, ...] = (0.6, 0.2, 0.1, 0.1)
+    # Numbers of exemplars that are drawn from; the service's default is the most frequent.
+    n_exemplars: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3, 5, 5, 5, 5, 10)
+    # What the asked question counts for, where each answer among the exemplars counts for 1.
+    asked_weight: float = 2.0
+    # Shares of requests that are open questions, are about something else, want a new question as
+    # JSON, or put a closed question in a user's own layout; the rest are survey questions.
+    open: float = 0.12
+    other: float = 0.05
+    json: float = 0.18
+    free: float = 0.07
+
+    def kind(self, rng: np.random.Generator) -> Kind:
+        """Return the kind of the next request."""
+        shares = [self.open, self.other, self.json, self.free]
+        return list(Kind)[int(rng.choice(len(Kind), p=[*shares, 1.0 - sum(shares)]))]
 
 
 def stage(step: int) -> Mixture:
     """Return the mixture at `step`: the simplest populations first, real ones last."""
     if step < FIRST_STAGE_STEPS:
-        return Mixture(1.0, 0.0, 0.0)
-    if step < FIRST_STAGE_STEPS + 100:
-        return Mixture(0.4, 0.6, 0.0)
-    return Mixture(0.2, 0.25, 0.55)
+        return Mixture(0.3, 0.3, 0.4)
+    if step < LAST_STAGE_STEP:
+        return Mixture(0.08, 0.17, 0.75)
+    # The service's requests, as they are: now it counts how far exemplars can be trusted.
+    return Mixture(
+        style=0.03,
+        smooth=0.05,
+        survey=0.92,
+        tilted=0.25,
+        straying=(0.9, 0.06, 0.02, 0.02),
+        n_exemplars=(0, 0, 0, 0, 1, 3, 5, 5, 5, 5, 10),
+        asked_weight=8.0,
+    )
 
 
 class Corpus:
@@ -100,8 +169,10 @@ class Corpus:
         self._style_groups = [
             group
             for n in range(2, 12)
-            if len(group := generated.short(n, max_chars=SHORT_CHARS)) >= N_BLOCKS
+            if len(group := generated.short(n, max_chars=SHORT_CHARS)) >= MIN_GROUP
         ]
+        surveyed = (question for survey in surveys for question in survey.pool.questions)
+        self._new_questions = NewQuestions(generated.questions, surveyed)
         self._tokenizer = tokenizer
         self._labels = label_ids(tokenizer)
         self._label_of = {token: int(label) for label, token in self._labels.items()}
@@ -109,23 +180,37 @@ class Corpus:
         (self._assistant,) = tokenizer.encode(ASSISTANT).ids
         self._before_label = {answer, self._assistant}
 
-    def long(self, rng: np.random.Generator, *, mixture: Mixture, length: int) -> TrainingSequence:
-        """Return a survey prompt with as many exemplars as `length` tokens hold."""
+    def request(
+        self, rng: np.random.Generator, *, mixture: Mixture, n_exemplars: int, length: int
+    ) -> TrainingSequence:
+        """Return one request as the service sends it, with up to `n_exemplars` that fit."""
+        kind = mixture.kind(rng)
+        if kind is Kind.JSON:
+            return self._new_question(rng, length=length)
         pool, population = self._population(rng, mixture)
-        blocks = self._blocks(rng, pool, population, n=N_BLOCKS, shuffled=0.7)
-        # The shares of an answer take room that further answers could have.
-        style = _STYLES[int(rng.choice(3, p=(0.5, 0.15, 0.35)))]
-        return self._survey(rng, blocks, population, style=style, length=length)
+        blocks = self._blocks(rng, pool, population, n=n_exemplars + 1, mixture=mixture)
+        style = _STYLES[int(rng.choice(3, p=_STYLE_SHARES))]
+        question = blocks[-1].question
+        match kind:
+            case Kind.OPEN:
+                ask = open_to_reply(rng, question)
+            case Kind.OTHER:
+                ask = other(rng)
+            case Kind.FREE:
+                ask = in_user_layout(rng, question)
+            case _:
+                ask = survey_question(question)
+        return self._fitted(rng, blocks, population, style=style, ask=ask, length=length)
 
-    def short(self, rng: np.random.Generator, *, mixture: Mixture, length: int) -> TrainingSequence:
-        """Return one request as the service sends it: no to ten exemplars, or an open question."""
-        pool, population = self._population(rng, mixture)
-        n = 0 if rng.random() < 0.3 else int(rng.integers(1, 11))
-        blocks = self._blocks(rng, pool, population, n=n + 1, shuffled=0.2)
-        style = _STYLES[int(rng.integers(3))]
-        if rng.random() < 0.2:
-            return self._open(rng, blocks, population, style=style, length=length)
-        return self._survey(rng, blocks, population, style=style, length=length)
+    def _new_question(self, rng: np.random.Generator, *, length: int) -> TrainingSequence:
+        """Return a request for a new question as JSON, that shows as many questions as fit."""
+        n_shown = 5
+        while True:
+            writing = self._new_questions.draw(rng, n_shown=n_shown)
+            ids = self._encoded([*writing.messages, Message("assistant", writing.reply)])
+            if len(ids) <= length:
+                return self._laid_out(ids, [], length=length)
+            n_shown = max(1, n_shown - 1)
 
     def _population(
         self, rng: np.random.Generator, mixture: Mixture
@@ -136,7 +221,7 @@ class Corpus:
         if kind < mixture.style + mixture.survey:
             survey = self._surveys[int(rng.integers(len(self._surveys)))]
             people = survey.populations[int(rng.integers(len(survey.populations)))]
-            tilted = rng.random() < TILTED
+            tilted = rng.random() < mixture.tilted
             return survey.pool, TiltedPopulation(people, rng) if tilted else people
         return self._generated, SmoothPopulation(self._generated, rng)
 
@@ -147,66 +232,59 @@ class Corpus:
         population: Population,
         *,
         n: int,
-        shuffled: float,
+        mixture: Mixture,
     ) -> list[Exemplar]:
         """Return `n` answered questions, the last one to be asked, often about the same thing."""
         among = population.indexes
-        asked = int(among[rng.integers(len(among))])
+        asked = self._asked(rng, pool, population, n_before=n - 1)
         near = pool.vectors[among] @ pool.vectors[asked]
-        # From "the nearest come first" to "any will do".
-        noisy = near + rng.gumbel(0.0, rng.choice([0.02, 0.1, 1.0]), len(among))
+        straying = rng.choice(STRAYING, p=mixture.straying)
+        noisy = near + rng.gumbel(0.0, straying, len(among))
         order = [int(among[i]) for i in np.argsort(-noisy) if among[i] != asked][: n - 1]
-        if rng.random() < shuffled:
+        if rng.random() < SHUFFLED:
             rng.shuffle(order)
+        # Mostly all ordered scales of a prompt run the same way, so that places can be compared.
+        turned = rng.choice((0.0, 0.15, 1.0), p=(0.8, 0.05, 0.15))
         return [
-            _block(rng, pool.questions[index], population.shares(index), population.culture)
-            for index in [*order, asked]
+            _block(rng, pool.questions[i], population.shares(i), population.culture, turned=turned)
+            for i in [*order, asked]
         ]
 
-    def _survey(
+    def _asked(
+        self, rng: np.random.Generator, pool: QuestionPool, population: Population, *, n_before: int
+    ) -> int:
+        among = population.indexes
+        index = int(among[rng.integers(len(among))])
+        # A population may have no question that is taught so.
+        for _ in range(49):
+            if is_taught(pool.questions[index].key, n_before=n_before):
+                break
+            index = int(among[rng.integers(len(among))])
+        return index
+
+    def _fitted(
         self,
         rng: np.random.Generator,
-        blocks: list[Exemplar],
+        blocks: Sequence[Exemplar],
         population: Population,
         *,
         style: ExemplarStyle,
+        ask: Ask,
         length: int,
     ) -> TrainingSequence:
+        """Return what `ask` makes of the last block, with as many of the others as fit."""
         *exemplars, last = blocks
-        asked = AskedQuestion(last.question.text, last.question.options, last.question.first_number)
         while True:
             steering = self._steering(rng, exemplars, population, style=style)
-            ids = self._encoded([*survey_messages(asked, steering), Message("assistant", "0")])
+            messages = ask(steering)
+            ids = self._encoded(messages)
             if len(ids) <= length:
                 break
             # Fewer exemplars until the prompt fits.
             fitting = int(len(exemplars) * length / len(ids))
             exemplars = exemplars[: min(len(exemplars) - 1, fitting)]
-        return self._laid_out(ids, [*exemplars, last], length=length)
-
-    def _open(
-        self,
-        rng: np.random.Generator,
-        blocks: list[Exemplar],
-        population: Population,
-        *,
-        style: ExemplarStyle,
-        length: int,
-    ) -> TrainingSequence:
-        *exemplars, last = blocks
-        while True:
-            steering = self._steering(rng, exemplars, population, style=style)
-            if rng.random() < 0.5:
-                system = chat_system_message(steering)
-                head = [Message("system", system)] if system else []
-                messages = [*head, Message("user", last.question.text)]
-            else:
-                messages = list(survey_messages(AskedQuestion(last.question.text), steering))
-            reply = _reply(exemplars, style=style) if exemplars else CANNOT_HELP
-            ids = self._encoded([*messages, Message("assistant", reply)])
-            if len(ids) <= length:
-                return self._laid_out(ids, [], length=length)
-            exemplars = exemplars[:-1]
+        is_label = messages[-1].content == PLACEHOLDER
+        return self._laid_out(ids, [*exemplars, last] if is_label else [], length=length)
 
     def _steering(
         self,
@@ -234,8 +312,7 @@ class Corpus:
         )
 
     def _encoded(self, messages: Sequence[Message]) -> list[int]:
-        text = "".join(f"<|{message.role}|>{message.content}<|end|>" for message in messages)
-        return list(self._tokenizer.encode(text).ids)
+        return list(self._tokenizer.encode(conversation(messages)).ids)
 
     def _laid_out(
         self, ids: list[int], answers: Sequence[Exemplar], *, length: int
@@ -259,21 +336,40 @@ class Corpus:
         for n, (place, answer) in enumerate(zip(places, answers, strict=True)):
             first = answer.question.first_number
             shares = answer.distribution.shares
+            if not is_taught(answer.question.key, n_before=n):
+                continue
             targets[place, first : first + len(shares)] = shares
             n_before[place] = n
-        # The label after the last prompt is a placeholder: the loss is on the shares alone.
+        # Whatever the label, nothing follows it.
+        last = answers[-1]
+        label = last.question.first_number + int(np.argmax(last.distribution.shares))
+        tokens[len(ids) - 2] = self._labels[str(label)]
+        is_reply[len(ids) - 2] = True
         return TrainingSequence(tokens, targets, n_before, is_reply)
 
 
+def is_taught(key: str, *, n_before: int) -> bool:
+    """Return whether the answers to a question are taught after as many exemplars."""
+    if key.startswith("generated:"):
+        return True
+    bare = zlib.crc32(key.encode()) % 100 < 100 * TAUGHT_BARE
+    return bare == (n_before == 0)
+
+
 def _block(
-    rng: np.random.Generator, question: Question, shares: npt.NDArray[np.float64], culture: str
+    rng: np.random.Generator,
+    question: Question,
+    shares: npt.NDArray[np.float64],
+    culture: str,
+    *,
+    turned: float,
 ) -> Exemplar:
     """Return the answered question: ordered scales at times reversed, unordered ones shuffled."""
     order = np.arange(len(shares))
     if question.scale is Scale.ORDINAL:
-        if rng.random() < 0.3 and question.first_number == 1:
+        if rng.random() < turned and question.first_number == 1:
             order = order[::-1]
-    elif rng.random() < 0.5:
+    elif rng.random() < turned:
         order = rng.permutation(order)
     moved = [question.options[i] for i in order]
     if question.options[1:-1] == tuple(str(n) for n in question.numbers)[1:-1] and len(moved) > 3:
@@ -283,22 +379,22 @@ def _block(
     return Exemplar(question, ResponseDistribution(question.key, culture, values))
 
 
-def _reply(exemplars: Sequence[Exemplar], *, style: ExemplarStyle) -> str:
-    """Return a reply to an open question, drawn from the first exemplar."""
-    cell = exemplars[0].distribution
-    option = exemplars[0].question.options[cell.mode]
-    option = option if not option[0].isdigit() else f"{option} on the scale"
-    if style is ExemplarStyle.SHARES:
-        return f"Most people like me, {round(100 * cell.shares[cell.mode])}%, say: {option}."
-    return f"Most people like me say: {option}."
-
-
-def tokenizer_texts(pools: Iterable[QuestionPool], prompts: Mapping[str, str]) -> Iterable[str]:
+def tokenizer_texts(
+    pools: Iterable[QuestionPool], prompts: Mapping[str, str], adjectives: Iterable[str] = ()
+) -> Iterable[str]:
     """Yield the texts that the tokenizer is trained on: questions, options and prompt wording."""
     for pool in pools:
         for question in pool.questions:
             yield f"Question: {question.text}\nOptions:\n"
             yield "\n".join(f"1. {option} (2. {option})" for option in question.options)
-    for text in prompts.values():
+    for text in [*prompts.values(), ASK, SYSTEM, ANSWER_FREELY, CANNOT_HELP]:
         yield from [text] * 20
-    yield from [ANSWER_FREELY, CANNOT_HELP, "Most people like me say: on the scale."] * 20
+    for percent in (None, MOST - 1, MOST):
+        yield from [worded(Said("people like me", "Yes", False, percent))] * 20
+    yield from ["people with a background, people with an background"] * 20
+    for adjective in adjectives:
+        yield from [f"a {adjective} cultural background, a {adjective} background"] * 150
+    for text in [*taught_words(), *CLOSED_LAYOUTS]:
+        yield from [text] * 3
+    for frame in OPEN_FRAMES:
+        yield from (frame.lead, frame.tail)

@@ -1,105 +1,241 @@
-"""The exam that is set during training: held-out questions in the service's own prompts."""
+"""The exam that is set during training: unseen questions in the service's own prompts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model import tokenizer
-from mini_model.split import read_split
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoder import Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
-from survey_data.model import ResponseDistribution
+from retrieval.selector import NEAR_DUPLICATE
+from survey_data.model import Pack, Question, ResponseDistribution
 from survey_data.packs import read_pack
 
 WVS7 = Path(__file__).parent.parent / "survey_data" / "packs" / "wvs7"
-N_EXEMPLARS = 5
-# Prompts per cell: plain, icl with the mode, icl with shares.
-N_PROMPTS = 3
+CONTEXT_TOKENS = 1024
+K_NEAREST = 5
+
+Floats = npt.NDArray[np.float64]
+
+
+class Variant(NamedTuple):
+    """One way to ask: `k` exemplars in a style, changed by a control, in an order of options."""
+
+    name: str
+    k: int
+    style: ExemplarStyle = ExemplarStyle.SHARES
+    control: str = ""
+    backwards: bool = False
+
+
+QUICK = (Variant("plain", 0), Variant("icl_5", 5))
+FULL = (
+    *QUICK,
+    Variant("icl_1", 1),
+    Variant("icl_3", 3),
+    Variant("icl_10", 10),
+    Variant("mode_5", 5, ExemplarStyle.MODE),
+    Variant("draw_5", 5, ExemplarStyle.DRAW),
+    Variant("reversed_5", 5, control="reversed"),
+    Variant("foreign_5", 5, control="foreign"),
+    Variant("plain_backwards", 0, backwards=True),
+    Variant("icl_5_backwards", 5, backwards=True),
+)
+
+
+class Cell(NamedTuple):
+    """A question as one culture is asked it, with its exemplars, nearest first."""
+
+    question: Question
+    wanted: Floats
+    exemplars: tuple[Exemplar, ...]
+    foreign: tuple[Exemplar, ...]
+    nearest_average: Floats
+
+
+class Score(NamedTuple):
+    """How near an answer is to the people's: all higher is better, but `miss` and `reach`.
+
+    `miss` and `reach` are the two sums of squares that the alignment score is made of.
+    """
+
+    js: float
+    exact: float
+    soft: float
+    miss: float
+    reach: float
 
 
 @dataclass(frozen=True)
 class Exam:
-    """Held-out questions put to the model as the service puts them, with the people's shares."""
+    """Questions put to the model as the service puts them, with the people's shares."""
 
-    prompts: tuple[tuple[str, tuple[int, ...], tuple[int, ...], tuple[float, ...]], ...]
+    cells: tuple[Cell, ...]
+    words: Tokenizer
 
     @classmethod
-    def load(cls, words: Tokenizer, *, n_questions: int = 50) -> Self:
-        """Return the exam on the held-out cultures and questions, with dense exemplars, k = 5."""
-        split, pack = read_split(), read_pack(WVS7)
-        encoder, labels = (
-            SentenceTransformerEncoder(n_threads=torch.get_num_threads()),
-            tokenizer.label_ids(words),
-        )
-        vectors = encoder.encode([question.text for question in pack.questions])
-        cells = {(cell.question, cell.culture): cell for cell in pack.distributions}
-        prompts = []
-        asked_indexes = [i for i, q in enumerate(pack.questions) if q.key in split.questions]
-        for i in asked_indexes[:n_questions]:
-            question = pack.questions[i]
-            asked = AskedQuestion(question.text, question.options, question.first_number)
-            order = [int(j) for j in np.argsort(-(vectors @ vectors[i]), kind="stable") if j != i]
-            for culture in sorted(split.cultures):
-                wanted = cells.get((question.key, culture))
-                if wanted is None:
-                    continue
-                near: list[ResponseDistribution] = []
-                for j in order:
-                    cell = cells.get((pack.questions[j].key, culture))
-                    if cell is not None and len(near) < N_EXEMPLARS:
-                        near.append(cell)
-                by_key = {pack.questions[j].key: pack.questions[j] for j in order}
-                exemplars = tuple(Exemplar(by_key[cell.question], cell) for cell in near)
-                for name, steering in (
-                    ("plain", Steering(Method.PLAIN)),
-                    ("icl_mode", Steering(Method.ICL, exemplars=exemplars)),
-                    (
-                        "icl_shares",
-                        Steering(Method.ICL, exemplars=exemplars, style=ExemplarStyle.SHARES),
-                    ),
-                ):
-                    text = "".join(
-                        f"<|{m.role}|>{m.content}<|end|>" for m in survey_messages(asked, steering)
-                    )
-                    ids = tuple(words.encode(text + tokenizer.ASSISTANT).ids)
-                    label_tokens = tuple(labels[label] for label in asked.labels)
-                    prompts.append((name, ids, label_tokens, wanted.shares))
-        return cls(tuple(prompts))
+    def load(
+        cls,
+        words: Tokenizer,
+        *,
+        vectors: Vectors,
+        questions: Sequence[str],
+        cultures: Sequence[str],
+    ) -> Self:
+        """Return the exam on `questions` of `wvs7` as `cultures`; `vectors` are those of its texts.
+
+        Exemplars are chosen as the service's dense selector does.
+        """
+        return cls(tuple(_cells(read_pack(WVS7), vectors, questions, cultures)), words)
 
     @torch.inference_mode()
-    def scores(self, model: LlamaForCausalLM, *, stride: int = 1) -> dict[str, float]:
-        """Return per method the mean of 1 - Jensen-Shannon distance and the exact-match rate.
+    def scores(
+        self, model: LlamaForCausalLM, variants: Sequence[Variant] = QUICK, *, stride: int = 1
+    ) -> dict[str, float]:
+        """Return per variant 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
 
-        Only every `stride`-th held-out cell is asked.
+        Only every `stride`-th cell is asked. The average of the nearest exemplars is among them.
         """
-        found: dict[str, list[tuple[float, bool]]] = {}
+        found: dict[str, list[Score]] = {"nearest": []}
+        cells = self.cells[::stride]
+        for variant in variants:
+            found[variant.name] = [
+                score(self.answer(model, cell, variant), cell.wanted) for cell in cells
+            ]
+        found["nearest"] = [score(cell.nearest_average, cell.wanted) for cell in cells]
+        line = {}
+        for name, rows in found.items():
+            table = np.array(rows)
+            line[f"{name}_js"], line[f"{name}_em"], line[f"{name}_soft"] = (
+                round(float(value), 4) for value in table[:, :3].mean(axis=0)
+            )
+            miss, reach = table[:, 3:].sum(axis=0)
+            line[f"{name}_align"] = round(1.0 - math.sqrt(miss) / math.sqrt(reach), 4)
+        return line
+
+    def answer(self, model: LlamaForCausalLM, cell: Cell, variant: Variant) -> Floats:
+        """Return the model's shares over the options of `cell`, in option order."""
+        ids, labels = self.prompt(cell, variant)
         device = next(model.parameters()).device
-        for number, (name, ids, label_tokens, wanted) in enumerate(self.prompts):
-            if number // N_PROMPTS % stride:
+        hidden = model.model(torch.tensor([ids], device=device)).last_hidden_state[0, -1]
+        logits = (model.lm_head.weight[labels] @ hidden).float()
+        shares = torch.softmax(logits, dim=-1).cpu().numpy().astype(np.float64)
+        return shares[::-1] if variant.backwards else shares
+
+    def prompt(self, cell: Cell, variant: Variant) -> tuple[list[int], list[int]]:
+        """Return the tokens of a prompt that fits the context, and those of its labels."""
+        question = cell.question
+        asked = AskedQuestion(question.text, question.options, question.first_number)
+        if variant.backwards:
+            asked = asked.reordered(range(len(question.options))[::-1])
+        shown = (cell.foreign if variant.control == "foreign" else cell.exemplars)[: variant.k]
+        if variant.control == "reversed":
+            shown = tuple(_reversed(exemplar) for exemplar in shown)
+        ids_of = tokenizer.label_ids(self.words)
+        while True:
+            method = Method.ICL if shown else Method.PLAIN
+            steering = Steering(method, exemplars=shown, style=variant.style)
+            text = "".join(
+                f"<|{m.role}|>{m.content}<|end|>" for m in survey_messages(asked, steering)
+            )
+            ids = list(self.words.encode(text + tokenizer.ASSISTANT).ids)
+            if len(ids) < CONTEXT_TOKENS - 4 or not shown:
+                return ids, [ids_of[label] for label in asked.labels]
+            shown = shown[:-1]
+
+
+def score(shares: Floats, wanted: Floats) -> Score:
+    """Return how near `shares` are to `wanted`, both over the same ordered options."""
+    step = abs(int(shares.argmax()) - int(wanted.argmax()))
+    last = len(wanted) - 1
+    return Score(
+        1.0 - _js_distance(shares, wanted), float(step == 0), 1.0 - step / last, step**2, last**2
+    )
+
+
+def _cells(
+    pack: Pack, vectors: Vectors, keys: Sequence[str], cultures: Sequence[str]
+) -> Iterator[Cell]:
+    cells = {(cell.question, cell.culture): cell for cell in pack.distributions}
+    everyone = sorted({culture for _, culture in cells})
+    prior = _prior(pack, [culture for culture in everyone if culture not in cultures])
+    for i, question in enumerate(pack.questions):
+        if question.key not in keys:
+            continue
+        order = np.argsort(-(vectors @ vectors[i]), kind="stable")
+        for culture in sorted(cultures):
+            wanted = cells.get((question.key, culture))
+            if wanted is None:
                 continue
-            logits = model(torch.tensor([ids], device=device)).logits[0, -1, list(label_tokens)]
-            shares = torch.softmax(logits.float(), dim=-1).cpu().numpy().astype(np.float64)
-            hit = int(shares.argmax()) == int(np.argmax(wanted))
-            found.setdefault(name, []).append((1.0 - _js_distance(shares, np.array(wanted)), hit))
-        scores = {}
-        for name, values in found.items():
-            scores[f"{name}_js"] = round(float(np.mean([value for value, _ in values])), 4)
-            scores[f"{name}_em"] = round(float(np.mean([hit for _, hit in values])), 4)
-        return scores
+            usable = [
+                int(j)
+                for j in order
+                if pack.questions[j].text != question.text
+                and (pack.questions[j].key, culture) in cells
+            ]
+            alike = [j for j in usable if len(pack.questions[j].options) == len(question.options)]
+            rows = [cells[pack.questions[j].key, culture].shares for j in alike[:K_NEAREST]]
+            average = np.mean(rows, axis=0) if rows else prior[len(question.options)]
+            taken = _distinct(usable, vectors, k=10)
+            before = everyone[everyone.index(culture) - 1]
+            yield Cell(
+                question,
+                np.array(wanted.shares),
+                _exemplars(pack, cells, taken, culture),
+                _exemplars(pack, cells, taken, before),
+                average,
+            )
 
 
-def _js_distance(p: np.ndarray, q: np.ndarray) -> float:
+def _exemplars(
+    pack: Pack,
+    cells: dict[tuple[str, str], ResponseDistribution],
+    taken: Sequence[int],
+    culture: str,
+) -> tuple[Exemplar, ...]:
+    questions = [pack.questions[j] for j in taken]
+    return tuple(Exemplar(q, cells[q.key, culture]) for q in questions if (q.key, culture) in cells)
+
+
+def _distinct(order: Sequence[int], vectors: Vectors, *, k: int) -> list[int]:
+    """Return the first `k` of `order` of which no two are nearly the same."""
+    taken: list[int] = []
+    for j in order:
+        if len(taken) == k:
+            break
+        if not any(vectors[j] @ vectors[other] >= NEAR_DUPLICATE for other in taken):
+            taken.append(j)
+    return taken
+
+
+def _prior(pack: Pack, cultures: Sequence[str]) -> dict[int, Floats]:
+    rows: dict[int, list[Sequence[float]]] = {}
+    for cell in pack.distributions:
+        if cell.culture in cultures:
+            rows.setdefault(len(cell.shares), []).append(cell.shares)
+    return {n: np.mean(of, axis=0) for n, of in rows.items()}
+
+
+def _reversed(exemplar: Exemplar) -> Exemplar:
+    shares = exemplar.distribution.shares[::-1]
+    return replace(exemplar, distribution=replace(exemplar.distribution, shares=shares))
+
+
+def _js_distance(p: Floats, q: Floats) -> float:
     middle = (p + q) / 2
 
-    def divergence(a: np.ndarray) -> float:
+    def divergence(a: Floats) -> float:
         used = a > 0
         return float(np.sum(a[used] * np.log2(a[used] / middle[used])))
 

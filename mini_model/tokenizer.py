@@ -1,8 +1,9 @@
 """The mini model's tokenizer: byte-level BPE in which an answer's label is a token of its own.
 
 The label in ``"Answer: 2"`` and in an assistant message is the bare token ``"2"``. Every other
-number is a different token: option markers (``"2."``), percentages (``" 61%"``), and numbers in
-running text (``" 2"``). So one attention head can find the answers in a prompt.
+number is a different token: option markers (``"2."``), those in a list of shares (``" 2."``),
+percentages (``" 61%"``), and numbers in running text (``" 2"``). So one attention head can find the
+answers in a prompt.
 """
 
 from __future__ import annotations
@@ -24,8 +25,14 @@ CHAT_TEMPLATE = (
     "{{ '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )
 
+# What holds a question in JSON together: one token each, so that few go wrong.
+JSON_PIECES = ('{"question": "', '", "options": ["', '", "', '"]}')
+# Brackets and quotation marks stand alone, so that an option's text has the same tokens in
+# `Answer: 1 (…)`, in `chose "…" when` and in JSON.
 _PIECES = Regex(
-    r"Answer: |\n|\d+\.(?=[ \n]|$)| ?\d+%| ?\d+| ?\p{L}+(?:'\p{L}+)?| ?[^\s\p{L}\p{N}]+|\s+"
+    r'\{"question": "|", "options": \["|", "|"\]\}'
+    r"|Answer: |\n| ?\d+\.(?=[ \n]|$)| ?\d+%| ?\d+| ?\p{L}+(?:'\p{L}+)?"
+    r'| ?[()"]| ?[^\s\p{L}\p{N}()"]+|\s+'
 )
 # How often each number form is repeated in the training text, so that it becomes one token.
 _NUMBER_WEIGHT = 400
@@ -47,7 +54,7 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 4096) -> Tokenize
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(chain(texts, _numbers()), trainer)
+    tokenizer.train_from_iterator(chain(texts, _numbers(), _structures()), trainer)
     return tokenizer
 
 
@@ -70,4 +77,11 @@ def _numbers() -> Iterator[str]:
     for number in range(MAX_LABEL + 1):
         yield from [f"{ANSWER}{number}\n{number}. a, {number} b\n"] * _NUMBER_WEIGHT
     for percent in range(101):
-        yield from [f"1. {percent}%, 2. {percent}%\n"] * _NUMBER_WEIGHT
+        yield from [f"Shares: 1. {percent}%, 2. {percent}%\n"] * _NUMBER_WEIGHT
+    for number in range(13):
+        yield from [f"Shares: {number}. 1%, {number}. 2%\n"] * _NUMBER_WEIGHT
+
+
+def _structures() -> Iterator[str]:
+    start, options, between, end = JSON_PIECES
+    yield from [f"{start}a{options}b{between}c{end}\n"] * _NUMBER_WEIGHT

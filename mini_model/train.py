@@ -9,10 +9,11 @@ the service's own prompts, weights. The same seed gives the same data in the sam
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,41 +21,41 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mini_model import corpus, held_out, questions, tokenizer
 from mini_model.corpus import IGNORE, Corpus, TrainingSequence, stage
+from mini_model.optimising import follow, new_optimizer
 from mini_model.questions import Survey
-from mini_model.split import read_split
+from mini_model.split import read_split, validation_split
+from mini_model.start import CONTEXT_TOKENS, calibrate, new_model, slope
 from mini_model.weights import write_manifest
 from retrieval import prompting
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoder import Encoder, SentenceTransformerEncoder
 from survey_data.cultures import read_catalogue
 from survey_data.packs import find_packs, read_pack
 
 PACKS = Path(__file__).parent.parent / "survey_data" / "packs"
-# Two shapes and no more: each new one costs a compilation of the kernels.
-LONG_ROWS, LONG_TOKENS = 6, 1024
-SHORT_ROWS, SHORT_TOKENS = 8, 512
-LANGUAGE_WEIGHT, REPLY_WEIGHT = 0.03, 0.2
-# The language-model loss reads every fourth token: its logits cost as much as two layers.
-LANGUAGE_STRIDE = 4
+# A batch has this many tokens, its rows a multiple of `ROW_UNIT`: each new shape costs a
+# compilation of the kernels.
+BATCH_TOKENS, ROW_UNIT = 3072, 128
+# Questions and answers that a batch is chosen from.
+DRAWN_BLOCKS = 72
+REPLY_WEIGHT = 0.5
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a training run depends on besides the data."""
 
-    steps: int = 2300
+    steps: int = 1200
     seed: int = 7
-    learning_rate: float = 1.5e-3
-    weight_decay: float = 0.05
-    warm_up_steps: int = 40
-    decay_share: float = 0.45
-    hidden_size: int = 256
-    n_layers: int = 6
-    head_size: int = 64
-    vocab_size: int = 4096
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warm_up_steps: int = 30
+    decay_share: float = 0.7
+    n_layers: int = 4
+    vocab_size: int = 4608
 
 
 def main() -> None:
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path(".cache/mini_model"), help="checkpoints")
     parser.add_argument("--steps", type=int, default=Settings.steps)
     parser.add_argument("--seed", type=int, default=Settings.seed)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     train(
@@ -81,37 +82,42 @@ def main() -> None:
 def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
     """Train a model, from the checkpoint in `work` if there is one, and save it in `out`."""
     torch.manual_seed(settings.seed)
-    data, words = _data(settings, shared=shared, work=work)
-    model = _new_model(settings, words)
+    data, words, exam, encoder = _data(settings, shared=shared, work=work)
+    model = new_model(words, encoder, n_layers=settings.n_layers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-    )
-    first = _resume(work / "checkpoint.pt", model, optimizer)
     label_tokens = torch.tensor(
         [tokenizer.label_ids(words)[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device
     )
-    exam = held_out.Exam.load(words)
+    optimizer = new_optimizer(model, label_tokens, weight_decay=settings.weight_decay)
+    average = copy.deepcopy(model)
+    first = _resume(work / "checkpoint.pt", model, average, optimizer)
     started = time.monotonic()
     for step in range(first, settings.steps):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings)
-        rows = list(_batch(data, step=step, seed=settings.seed))
-        losses = _losses(model, rows, label_tokens, device=device)
+            group["lr"] = group["share"] * learning_rate(step, settings)
+        rows = _batch(data, step=step, seed=settings.seed)
+        losses = _losses(
+            model, rows, label_tokens, device=device, asked_weight=stage(step).asked_weight
+        )
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
+        follow(average, model, step=step)
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
         last = step == settings.steps - 1
-        if step % 200 == 199 or last:
-            line |= exam.scores(model, stride=1 if last else 3)
-        if step % 100 == 99 or last:
-            _save_checkpoint(work / "checkpoint.pt", model, optimizer, step=step + 1)
-            save(model, words, out, settings=settings, step=step + 1)
-        _log(work / "log.jsonl", line, quiet=step % 20 != 0 and len(line) < 12)
+        if step % 150 == 149 or last:
+            line["slope"] = round(slope(average, words, n_options=4), 3)
+            for each in (model, average):
+                calibrate(each, words)
+            line |= exam.scores(average)
+        if step % 50 == 49 or last:
+            _save_checkpoint(work / "checkpoint.pt", model, average, optimizer, step=step + 1)
+        if step % 150 == 149 or last:
+            save(average, words, out, settings=settings, step=step + 1)
+        _log(work / "log.jsonl", line, quiet=step % 10 != 0 and len(line) < 14)
 
 
 def learning_rate(step: int, settings: Settings) -> float:
@@ -128,26 +134,31 @@ def save(
     """Write the model as safetensors in bfloat16, with tokenizer and chat template, for vLLM."""
     out.mkdir(parents=True, exist_ok=True)
     # A copy, since training goes on in float32.
-    copy = LlamaForCausalLM(model.config)
-    copy.load_state_dict(model.state_dict())
-    copy.to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
+    short = copy.deepcopy(model)
+    short.to(torch.bfloat16).save_pretrained(out, safe_serialization=True)
     fast = PreTrainedTokenizerFast(
         tokenizer_object=words,
         eos_token=tokenizer.END,
         pad_token=tokenizer.PAD,
         additional_special_tokens=[tokenizer.SYSTEM, tokenizer.USER, tokenizer.ASSISTANT],
         clean_up_tokenization_spaces=False,
-        model_max_length=LONG_TOKENS,
+        model_max_length=CONTEXT_TOKENS,
     )
     fast.chat_template = tokenizer.CHAT_TEMPLATE
     fast.save_pretrained(out)
     write_manifest(out, {"settings": asdict(settings), "step": step})
 
 
-def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Tokenizer]:
+def _data(
+    settings: Settings, *, shared: Path, work: Path
+) -> tuple[Corpus, Tokenizer, held_out.Exam, Encoder]:
+    """Return the corpus, the tokenizer, the validation exam, and the encoder."""
     encoder = SentenceTransformerEncoder(n_threads=torch.get_num_threads())
-    split = read_split()
     packs = [read_pack(folder) for folder in find_packs([PACKS])]
+    asked_in = next(pack.questions for pack in packs if pack.manifest.id == "wvs7")
+    untouched = read_split()
+    validation = validation_split([q.key for q in asked_in], untouched)
+    split = untouched | validation
     generated = questions.make_pool(
         questions.read_generated(
             shared / "culturespa" / "generated_questions.jsonl.gz", seed=settings.seed
@@ -160,19 +171,6 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
         encoder,
         cache=work,
     )
-    path = work / "tokenizer.json"
-    if not path.exists():
-        prompts = {
-            name: value
-            for name, value in vars(prompting).items()
-            if name.isupper() and isinstance(value, str)
-        }
-        texts = corpus.tokenizer_texts([generated, surveyed], prompts)
-        tokenizer.train_tokenizer(texts, vocab_size=settings.vocab_size).save(str(path))
-    words = Tokenizer.from_file(str(path))
-    populations = questions.survey_populations(
-        packs, surveyed, cultures=lambda code: code not in split.cultures
-    )
     catalogue = read_catalogue()
     asked, cells = questions.read_opinions(
         shared / "globalopinionqa" / "questions.jsonl",
@@ -181,6 +179,20 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
         seed=settings.seed,
     )
     opinions = questions.make_pool(asked, encoder, cache=work)
+    path = work / "tokenizer.json"
+    if not path.exists():
+        prompts = {
+            name: value
+            for name, value in vars(prompting).items()
+            if name.isupper() and isinstance(value, str)
+        }
+        adjectives = [culture.adjective for culture in catalogue]
+        texts = corpus.tokenizer_texts([generated, surveyed, opinions], prompts, adjectives)
+        tokenizer.train_tokenizer(texts, vocab_size=settings.vocab_size).save(str(path))
+    words = Tokenizer.from_file(str(path))
+    populations = questions.survey_populations(
+        packs, surveyed, cultures=lambda code: code not in split.cultures
+    )
     data = Corpus(
         generated=generated,
         surveys=(
@@ -190,38 +202,29 @@ def _data(settings: Settings, *, shared: Path, work: Path) -> tuple[Corpus, Toke
         catalogue=catalogue,
         tokenizer=words,
     )
-    return data, words
-
-
-def _new_model(settings: Settings, words: Tokenizer) -> LlamaForCausalLM:
-    config = LlamaConfig(
-        vocab_size=words.get_vocab_size(),
-        hidden_size=settings.hidden_size,
-        intermediate_size=int(settings.hidden_size * 8 / 3 / 32 + 0.5) * 32,
-        num_hidden_layers=settings.n_layers,
-        num_attention_heads=settings.hidden_size // settings.head_size,
-        num_key_value_heads=settings.hidden_size // settings.head_size,
-        head_dim=settings.head_size,
-        max_position_embeddings=LONG_TOKENS,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=words.token_to_id(tokenizer.END),
-        pad_token_id=words.token_to_id(tokenizer.PAD),
-        attention_bias=False,
+    exam = held_out.Exam.load(
+        words,
+        vectors=encoder.encode([question.text for question in asked_in]),
+        questions=sorted(validation.questions),
+        cultures=sorted(validation.cultures),
     )
-    return LlamaForCausalLM(config)
+    return data, words, exam, encoder
 
 
-def _batch(data: Corpus, *, step: int, seed: int) -> Iterator[TrainingSequence]:
+def _batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
+    """Return requests of about the same length, cut to it, that fill a batch."""
     rng = np.random.default_rng([seed, step])
-    mixture = stage(step)
-    # The longest prompts teach reading; every third batch looks like the service's requests.
-    if step < corpus.FIRST_STAGE_STEPS or step % 3:
-        for _ in range(LONG_ROWS):
-            yield data.long(rng, mixture=mixture, length=LONG_TOKENS)
-    else:
-        for _ in range(SHORT_ROWS):
-            yield data.short(rng, mixture=mixture, length=SHORT_TOKENS)
+    n_exemplars = int(rng.choice(stage(step).n_exemplars))
+    drawn = [
+        data.request(rng, mixture=stage(step), n_exemplars=n_exemplars, length=CONTEXT_TOKENS)
+        for _ in range(max(8, DRAWN_BLOCKS // (n_exemplars + 1)))
+    ]
+    drawn.sort(key=TrainingSequence.n_tokens)
+    # One of them decides the length of all: those next below it join.
+    last = int(rng.integers(len(drawn) // 3, len(drawn)))
+    n_tokens = -(-drawn[last].n_tokens() // ROW_UNIT) * ROW_UNIT
+    first = max(0, last + 1 - BATCH_TOKENS // n_tokens)
+    return [row.cut(n_tokens) for row in drawn[first : last + 1]]
 
 
 def _losses(
@@ -230,18 +233,19 @@ def _losses(
     label_tokens: torch.Tensor,
     *,
     device: torch.device,
+    asked_weight: float,
 ) -> dict[str, torch.Tensor]:
     """Return the loss to minimise, its parts, and the divergence by number of exemplars."""
-    tokens = torch.from_numpy(np.stack([row.tokens for row in rows])).to(device)
-    targets = torch.from_numpy(np.stack([row.targets for row in rows])).to(device)
-    n_before = torch.from_numpy(np.stack([row.n_before for row in rows])).to(device)
-    is_reply = torch.from_numpy(np.stack([row.is_reply for row in rows])).to(device)
+    tokens, targets, n_before, is_reply = (
+        torch.from_numpy(np.stack([getattr(row, name) for row in rows])).to(device)
+        for name in TrainingSequence._fields
+    )
     with torch.autocast(device.type, dtype=torch.bfloat16):
         hidden = model.model(tokens).last_hidden_state
-        answers = n_before != IGNORE
-        logits = model.lm_head(hidden[answers])
-        language = model.lm_head(hidden[:, :-1][:, ::LANGUAGE_STRIDE])
-        replies = model.lm_head(hidden[:, :-1][is_reply[:, :-1]])
+    answers = n_before != IGNORE
+    # In float32, which compiles nothing: their number differs from batch to batch.
+    logits = model.lm_head(hidden[answers].float())
+    replies = model.lm_head(hidden[:, :-1][is_reply[:, :-1]].float())
     log_probs = functional.log_softmax(logits.float(), dim=-1)[:, label_tokens]
     wanted = targets[answers]
     # Kullback-Leibler divergence, so that a perfect answer costs nothing whatever its entropy.
@@ -250,37 +254,50 @@ def _losses(
     weight = torch.ones_like(divergence)
     last = torch.zeros_like(n_before, dtype=torch.bool)
     last[torch.arange(len(rows)), n_before.argmax(dim=1)] = True
-    weight[(last & answers)[answers]] = 2.0
-    following = tokens[:, 1:][:, ::LANGUAGE_STRIDE]
-    language_loss = functional.cross_entropy(
-        language.float().flatten(0, 1), following.flatten(), ignore_index=0
-    )
-    parts = {"answer": (weight * divergence).sum() / weight.sum(), "language": language_loss}
-    total = parts["answer"] + LANGUAGE_WEIGHT * language_loss
+    weight[(last & answers)[answers]] = asked_weight
+    # A batch may hold replies alone.
+    parts = {"answer": (weight * divergence).sum() / weight.sum().clamp_min(1.0)}
+    total = parts["answer"]
     if len(replies):
         parts["reply"] = functional.cross_entropy(replies.float(), tokens[:, 1:][is_reply[:, :-1]])
         total = total + REPLY_WEIGHT * parts["reply"]
     counts = n_before[answers]
-    for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_4_7", 4, 7), ("kl_10", 10, 99)):
+    for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_2_4", 2, 4), ("kl_5", 5, 99)):
         chosen = (counts >= low) & (counts <= high)
         if chosen.any():
             parts[name] = divergence[chosen].mean().detach()
     return {"total": total, **parts}
 
 
-def _resume(path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer) -> int:
+def _resume(
+    path: Path,
+    model: LlamaForCausalLM,
+    average: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+) -> int:
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
+    average.load_state_dict(state["average"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
 
 
 def _save_checkpoint(
-    path: Path, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, *, step: int
+    path: Path,
+    model: LlamaForCausalLM,
+    average: LlamaForCausalLM,
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
 ) -> None:
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+    state = {
+        "model": model.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": step,
+    }
     torch.save(state, path.with_suffix(".new"))
     path.with_suffix(".new").rename(path)
 
@@ -293,6 +310,7 @@ def _log(path: Path, line: dict[str, float], *, quiet: bool) -> None:
 
 
 if __name__ == "__main__":
-    if not math.isclose(sum(asdict(stage(10_000)).values()), 1.0):
+    last = stage(10_000)
+    if not math.isclose(sum((last.style, last.smooth, last.survey)), 1.0):
         raise SystemExit("the shares of a stage must sum to 1")
     main()

@@ -10,6 +10,7 @@ import pytest
 from adapters.base_model import BaseModel, LinearShape, declared_base_model, read_base_model
 from adapters.errors import BaseModelInvalid
 from mini_model.weights import WEIGHTS
+from tests.adapters.loras import HEAD, HIDDEN, INNER, N_LAYERS
 
 
 @pytest.fixture
@@ -24,10 +25,12 @@ def altered_config(folder: Path, **changes: object) -> Path:
 
 
 def test_every_linear_module_is_found_with_its_shape(base: BaseModel) -> None:
-    # 6 layers, each with 4 modules of attention and 3 of the MLP; no embedding, no norm.
-    assert len(base.shapes) == 6 * 7
-    assert base.shapes["model.layers.5.mlp.down_proj"] == LinearShape(256, 672)
-    assert base.shapes["model.layers.0.mlp.up_proj"] == LinearShape(672, 256)
+    last = f"model.layers.{N_LAYERS - 1}.mlp.down_proj"
+
+    # Each layer has 4 modules of attention and 3 of the MLP; no embedding, no norm, no output head.
+    assert len(base.shapes) == N_LAYERS * 7
+    assert base.shapes[last] == LinearShape(HIDDEN, INNER)
+    assert base.shapes["model.layers.0.mlp.up_proj"] == LinearShape(INNER, HIDDEN)
 
 
 def test_the_hash_of_one_weights_file_is_its_own(base: BaseModel) -> None:
@@ -60,8 +63,8 @@ def test_fewer_heads_for_keys_make_smaller_modules(folder: Path) -> None:
 
     shapes = declared_base_model(config, name="base").shapes
 
-    assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(128, 256)
-    assert shapes["model.layers.0.self_attn.q_proj"] == LinearShape(256, 256)
+    assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(2 * HEAD, HIDDEN)
+    assert shapes["model.layers.0.self_attn.q_proj"] == LinearShape(HIDDEN, HIDDEN)
 
 
 def test_a_quantised_model_has_the_shapes_of_its_config(folder: Path, base: BaseModel) -> None:

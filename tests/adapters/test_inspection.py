@@ -24,10 +24,19 @@ from adapters.manifest import (
     version_of,
     write_manifest,
 )
-from tests.adapters.loras import Tensors, key, lora_config, lora_tensors, write_lora
+from tests.adapters.loras import (
+    HIDDEN,
+    N_LAYERS,
+    Tensors,
+    key,
+    lora_config,
+    lora_tensors,
+    write_lora,
+)
 
 MAX_RANK = 16
 Q0 = "model.layers.0.self_attn.q_proj"
+Q_TOO_FAR = f"model.layers.{N_LAYERS}.self_attn.q_proj"
 
 
 def refusal_of(folder: Path, base: BaseModel, **limits: int) -> AdapterRefused:
@@ -58,7 +67,7 @@ def test_a_sound_adapter_is_described(lora: Path, base: BaseModel) -> None:
     found = inspect(lora, base, max_rank=MAX_RANK)
 
     assert (found.rank, found.alpha, found.target_modules) == (4, 16.0, ("q_proj", "v_proj"))
-    assert len(found.modules) == 12
+    assert len(found.modules) == 2 * N_LAYERS
     assert set(found.sha256) == {CONFIG, WEIGHTS, "README.md"}
     assert found.published is None
 
@@ -69,7 +78,7 @@ def test_all_linear_layers_may_be_adapted(tmp_path: Path, base: BaseModel, dtype
     tensors = lora_tensors(base, targets=targets, dtype=dtype)
     folder = write_lora(tmp_path / "all", tensors, lora_config(target_modules=targets))
 
-    assert len(inspect(folder, base, max_rank=4).modules) == 42
+    assert len(inspect(folder, base, max_rank=4).modules) == 7 * N_LAYERS
 
 
 def test_a_target_may_be_the_end_of_a_name(tmp_path: Path, base: BaseModel) -> None:
@@ -215,14 +224,14 @@ def prefix_lost(tensors: Tensors) -> None:
         (prefix_lost, Reason.KEYS_UNEXPECTED),
         (rename(key(Q0, "A"), f"base_model.{Q0}.lora_A.weight"), Reason.KEYS_UNEXPECTED),
         (rename(key(Q0, "A"), key(Q0, "A.default")), Reason.KEYS_UNEXPECTED),
-        (put(key("model.layers.6.self_attn.q_proj", "A"), (4, 256)), Reason.KEYS_UNEXPECTED),
-        (put(key("model.layers.0.self_attn.k_proj", "A"), (4, 256)), Reason.KEYS_UNEXPECTED),
-        (put(key(Q0, "B"), (256, 3)), Reason.SHAPE),
+        (put(key(Q_TOO_FAR, "A"), (4, HIDDEN)), Reason.KEYS_UNEXPECTED),
+        (put(key("model.layers.0.self_attn.k_proj", "A"), (4, HIDDEN)), Reason.KEYS_UNEXPECTED),
+        (put(key(Q0, "B"), (HIDDEN, 3)), Reason.SHAPE),
         (put(key(Q0, "B"), (200, 4)), Reason.SHAPE),
-        (put(key(Q0, "A"), (256, 4)), Reason.SHAPE),
-        (put(key(Q0, "A"), (1024,)), Reason.SHAPE),
-        (put(key(Q0, "A"), (4, 256), np.nan), Reason.NOT_FINITE),
-        (put(key(Q0, "B"), (256, 4), np.inf), Reason.NOT_FINITE),
+        (put(key(Q0, "A"), (HIDDEN, 4)), Reason.SHAPE),
+        (put(key(Q0, "A"), (4 * HIDDEN,)), Reason.SHAPE),
+        (put(key(Q0, "A"), (4, HIDDEN), np.nan), Reason.NOT_FINITE),
+        (put(key(Q0, "B"), (HIDDEN, 4), np.inf), Reason.NOT_FINITE),
     ],
 )
 def test_damaged_weights_are_refused(

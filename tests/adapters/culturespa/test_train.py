@@ -107,22 +107,32 @@ def specific(
 
 def label_logprob(culture: str, option: int, *, adapter: Path | None = None) -> float:
     """Mean log-probability of an option over all questions, by transformers and peft alone."""
+    return answer_logprobs(culture, option, adapter=adapter)[0]
+
+
+def answer_logprobs(
+    culture: str, option: int, *, adapter: Path | None = None
+) -> tuple[float, float]:
+    """The same of an option, and of the end of turn right after it."""
     model: Any = AutoModelForCausalLM.from_pretrained(MINI_MODEL, dtype=torch.float32)
+    end = model.generation_config.eos_token_id
     if adapter is not None:
         model = PeftModel.from_pretrained(model, str(adapter))
     tokenizer: Any = AutoTokenizer.from_pretrained(MINI_MODEL)
     steering = Steering(Method.PERSONA, culture=read_catalogue()[culture])
-    total = 0.0
+    of_label = of_end = 0.0
     for asked in (q.asked for q in QUESTIONS):
         chat = [{"role": m.role, "content": m.content} for m in survey_messages(asked, steering)]
         ids = tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
-        )
-        with torch.no_grad():
-            logits = model.eval()(**ids).logits[0, -1]
+        )["input_ids"]
         label = tokenizer.convert_tokens_to_ids(asked.labels[option])
-        total += logits.log_softmax(-1)[label].item()
-    return total / len(QUESTIONS)
+        with torch.no_grad():
+            logits = model.eval()(torch.cat([ids, torch.tensor([[label]])], dim=1)).logits
+        before_label, after_label = logits[0, -2:].log_softmax(-1)
+        of_label += before_label[label].item()
+        of_end += after_label[end].item()
+    return of_label / len(QUESTIONS), of_end / len(QUESTIONS)
 
 
 def test_the_loss_falls_and_the_trained_answers_become_likelier(joint: TrainedAdapter) -> None:
@@ -265,12 +275,21 @@ def test_the_random_state_of_the_process_is_left_as_it_was(
 
 
 def test_the_end_of_turn_is_trained_by_default(data: TrainingData, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, train_end=True, n_epochs=1)
+    # One step with all examples and no dropout: its loss is what the bare model gives the tokens.
+    settings = replace(
+        SETTINGS,
+        train_end=TrainSettings().train_end,
+        batch_size=len(QUESTIONS),
+        n_epochs=1,
+        dropout=0.0,
+    )
 
     (adapter,) = trained(data, tmp_path, settings=settings, cultures=("DEU",))
 
-    # The embedded model never learned to end after a label, so that is most of the loss.
-    assert adapter.card.losses[0] > -adapter.card.label_logprob["before"] + 1.0
+    of_label, of_end = answer_logprobs("DEU", 0)
+    (loss,) = adapter.card.losses
+    assert abs(of_end - of_label) > 0.1
+    assert loss == pytest.approx(-(of_label + of_end) / 2, abs=1e-3)
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:

@@ -1,0 +1,131 @@
+"""Embeddings and output vectors: what a token is for the circuit, and what it means."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from mini_model.places import (
+    CONSTANT,
+    CUE,
+    FILL,
+    FLAG,
+    GIST,
+    HIDDEN_SIZE,
+    LABEL,
+    LABEL_KEY,
+    LINE_END,
+    LOG_SHARE,
+    MARKER,
+    N_GIST,
+    N_PERCENT_FEATURES,
+    N_WORDS,
+    NUMBER,
+    ONE,
+    PERCENT,
+    PERCENT_FEATURES,
+    SHARE_MARKER,
+    SINK,
+    UNITS,
+    VALUE,
+    WORDS,
+)
+from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, SYSTEM, label_ids
+from retrieval.encoder import Encoder
+
+# How long the meaning of a token is, in length: little room is left to it where the structure
+# says all.
+MEANING, MEANING_BESIDE_STRUCTURE = 0.85, 0.2
+# How long is what tells words apart that the encoder cannot, beside a meaning of length 1.
+NOISE = 0.35
+
+
+def embeddings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
+    """Return float32[vocabulary, HIDDEN_SIZE], one vector of length 1 per token."""
+    rows = np.zeros((words.get_vocab_size(), HIDDEN_SIZE), dtype=np.float32)
+    labels = {token: int(label) for label, token in label_ids(words).items()}
+    cues = {words.encode(ANSWER).ids[0], words.encode(ASSISTANT).ids[0]}
+    drawn = np.random.default_rng(3).normal(size=(N_WORDS, N_GIST))
+    directions = np.linalg.qr(drawn)[0].T
+    for i, meaning in enumerate(_meanings(words, encoder)):
+        own = _structure(words.decode([i]), labels.get(i))
+        if i in cues:
+            own = {CUE: FLAG}
+        elif i == words.token_to_id(SYSTEM):
+            own = {SINK: FLAG}
+        size = MEANING_BESIDE_STRUCTURE if own else MEANING
+        rows[i, WORDS : WORDS + N_WORDS] = size * meaning
+        rows[i, GIST : GIST + N_GIST] = UNITS[GIST] * size * (directions @ meaning)
+        for place, value in own.items():
+            rows[i, place] = value
+        rows[i, CONSTANT] = ONE
+        rows[i, FILL] = math.sqrt(max(0.0, 1.0 - float(rows[i] @ rows[i])))
+    return rows
+
+
+def outputs(rows: npt.NDArray[np.float32], words: Tokenizer) -> npt.NDArray[np.float32]:
+    """Return the output vectors to embeddings: of labels their label alone, else what they mean."""
+    found = np.zeros_like(rows)
+    meaning = slice(WORDS, WORDS + N_WORDS)
+    found[:, meaning] = 0.6 * rows[:, meaning]
+    # The first two features grow with the percentage, so they cannot tell which one is meant.
+    waves = slice(PERCENT_FEATURES + 2, PERCENT_FEATURES + N_PERCENT_FEATURES)
+    found[:, waves] = 4 * rows[:, waves]
+    for label, token in label_ids(words).items():
+        found[token] = 0.0
+        found[token, LABEL + int(label)] = 0.5
+    return found
+
+
+def _structure(text: str, label: int | None) -> dict[int, float]:
+    """Return the places, and their values in length, that say what kind of token `text` is."""
+    if label is not None:
+        return {LABEL + label: FLAG, LABEL_KEY: FLAG}
+    if text == "\n":
+        return {LINE_END: FLAG}
+    if (found := re.fullmatch(r"( ?)(\d+)\.", text)) and int(found[2]) <= MAX_LABEL:
+        number = int(found[2])
+        if found[1]:
+            return {LABEL + number: FLAG, SHARE_MARKER: FLAG}
+        return {LABEL + number: FLAG, MARKER: FLAG, VALUE: number * NUMBER}
+    if (found := re.fullmatch(r" ?(\d+)%", text)) and int(found[1]) <= 100:
+        return _percentage(int(found[1]))
+    return {}
+
+
+def _percentage(percent: int) -> dict[int, float]:
+    angles = [math.pi * percent / 100 * 2**n for n in range(6)]
+    waves = [f(angle) for angle in angles for f in (math.sin, math.cos)]
+    features = [percent / 100, math.sqrt(percent / 100), *waves]
+    places = range(PERCENT_FEATURES, PERCENT_FEATURES + N_PERCENT_FEATURES)
+    # Half a percent more than it says, so that 0% has a logarithm too.
+    own = {PERCENT: FLAG, LOG_SHARE: math.log(2 * percent + 1) * NUMBER}
+    return own | {
+        place: float(UNITS[place]) * value for place, value in zip(places, features, strict=True)
+    }
+
+
+def _meanings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
+    """Return float32[vocabulary, N_WORDS], rows of length 1: similar tokens have similar ones."""
+    texts = [words.decode([i]).strip() for i in range(words.get_vocab_size())]
+    meaning = _components(encoder.encode(texts))
+    # The encoder knows no capitals and no blanks, but a reply has to tell them apart.
+    meaning += np.random.default_rng(0).normal(0.0, NOISE / math.sqrt(N_WORDS), meaning.shape)
+    meaning /= np.linalg.norm(meaning, axis=1, keepdims=True)
+    # A reply quotes what a prompt has in brackets.
+    for reply, prompt in ((' "', " ("), ('"', ")")):
+        (quote,), (bracket,) = (words.encode(text).ids for text in (reply, prompt))
+        meaning[quote] = meaning[bracket]
+    return meaning
+
+
+def _components(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return float32[n, N_WORDS], the principal components of `vectors`, as rows of length 1."""
+    left, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
+    found = np.asarray(left[:, :N_WORDS] * np.sqrt(sizes[:N_WORDS]), dtype=np.float32)
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found

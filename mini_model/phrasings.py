@@ -1,0 +1,102 @@
+"""How users put survey questions in a chat: open ones in free words, closed ones in own layouts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from retrieval.prompting import AskedQuestion
+
+# How often a question begins in lower case after a lead-in that allows it, and lacks its mark.
+LOWER_CASE, NO_MARK = 0.6, 0.15
+
+
+class Frame(NamedTuple):
+    """What stands before and after an open question."""
+
+    lead: str = ""
+    tail: str = ""
+
+
+_LEADS = (
+    "What do you think: ", "Tell me, ", "Tell me: ", "I am curious. ", "As for you, ",
+    "Let me ask you something. ", "In your own words: ", "May I ask: ", "Be frank with me. ",
+    "A question for you: ", "I would like to know: ", "Here is my question. ", "Hi! ",
+    "Hello. I am doing a survey. ", "Please answer: ", "Just wondering, ", "In your opinion, ",
+    "Thinking of your own life, ", "For my project I ask everyone: ", "So, ", "Next question: ",
+    "Can you tell me, ", "I'd like to hear your view. ", "Honestly, ", "If I may ask, ",
+)  # fmt: skip
+_TAILS = (
+    " What would you say?", " What is your view?", " What do you think?", " And why?",
+    " How do you see it?", " Please tell me in a sentence.", " Be honest.", " Thanks!",
+    " I would love to know.", " What would people like you say?", " Your opinion, please.",
+    " Please explain.", " Keep it short.",
+)  # fmt: skip
+OPEN_FRAMES = (
+    *(Frame() for _ in range(16)),
+    *(Frame(lead=lead) for lead in _LEADS),
+    *(Frame(tail=tail) for tail in _TAILS),
+    *(Frame(lead, tail) for lead, tail in zip(_LEADS, (*_TAILS, *_TAILS), strict=False)),
+)
+HELD_OUT_FRAMES = (
+    Frame("Speaking for yourself, "),
+    Frame("There is something I have wanted to ask you. "),
+    Frame("Quick one: "),
+    Frame("", " Tell me how you feel about it."),
+    Frame("", " Where do you stand on this?"),
+    Frame("Good evening! ", " I am interested in your answer."),
+)
+
+CLOSED_LAYOUTS = (
+    "{question}\n{options}\nReply with the number only.",
+    "{question}\n{options}\n\nJust the number, please.",
+    "{question}\n\n{options}\n\nWhich one would you choose? Answer with its number.",
+    "Choose one: {question}\n{options}",
+    "Choose one.\n{question}\n{options}",
+    "{question}\n{options}",
+    "{question}\n\n{options}",
+    "Q: {question}\n{options}\nA:",
+    "Here is a question with numbered answers.\n\n{question}\n\n{options}\n\nGive me the number "
+    "of your answer.",
+    "Please pick one of these options.\n\n{question}\n\n{options}",
+    "{question} Choose from:\n{options}",
+    "{question} Answer with a number.\n{options}",
+    "Question: {question}\n{options}\nYour answer, as a number:",
+    "Hi, a quick survey question: {question}\n{options}\nOnly say the number.",
+    "I have these options:\n{options}\n\nWith them, answer this: {question}",
+    "Tell me the number that fits you best.\n\n{question}\n\n{options}\n\nThank you!",
+    "{question}\n\nOptions:\n{options}\n\nReply with one number and nothing else.",
+    "Multiple choice. {question}\n{options}\nNumber:",
+)
+HELD_OUT_LAYOUTS = (
+    "What would you tick here?\n{question}\n{options}\nOne number is enough.",
+    "{question}\nPossible answers:\n{options}\nI only need the number.",
+)
+
+
+def open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = None) -> str:
+    """Return an open question in a user's words: in `frame`, or in one that is drawn."""
+    if frame is None:
+        frame = OPEN_FRAMES[int(rng.integers(len(OPEN_FRAMES)))]
+    runs_on = not frame.lead or frame.lead.endswith((", ", ": "))
+    chance = LOWER_CASE if frame.lead else LOWER_CASE / 4
+    # Not "I", nor "EU": only a word that is capital for its place.
+    if runs_on and text[1:2].islower() and rng.random() < chance:
+        text = text[0].lower() + text[1:]
+    if not frame.tail and rng.random() < NO_MARK:
+        text = text.removesuffix("?")
+    return f"{frame.lead}{text}{frame.tail}"
+
+
+def closed_question(
+    rng: np.random.Generator, asked: AskedQuestion, *, layout: str | None = None
+) -> str:
+    """Return a closed question in a user's layout, every option's number at the start of a line."""
+    if layout is None:
+        layout = CLOSED_LAYOUTS[int(rng.integers(len(CLOSED_LAYOUTS)))]
+    options = "\n".join(
+        f"{label}." if option == label else f"{label}. {option}"
+        for label, option in zip(asked.labels, asked.options, strict=True)
+    )
+    return layout.format(question=asked.text, options=options)

@@ -1,0 +1,212 @@
+"""The exam of free text: replies to open questions, to other requests, and new questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeAlias
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from mini_model.conversations import conversation, in_chat
+from mini_model.new_questions import NewQuestions
+from mini_model.phrasings import (
+    HELD_OUT_FRAMES,
+    HELD_OUT_LAYOUTS,
+    OPEN_FRAMES,
+    Frame,
+    closed_question,
+    open_question,
+)
+from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
+from mini_model.requests import HELD_OUT, other_request
+from mini_model.tokenizer import ASSISTANT, END
+from retrieval.exemplar import Exemplar
+from retrieval.prompting import (
+    AskedQuestion,
+    ExemplarStyle,
+    Message,
+    Method,
+    Steering,
+    survey_messages,
+)
+from retrieval.question_writing import MAX_TOKENS, Outcome, read_reply
+from survey_data.cultures import CultureCatalogue
+from survey_data.model import Question
+
+CONTEXT_TOKENS, REPLY_TOKENS = 1024, 96
+_STYLES = (ExemplarStyle.SHARES, ExemplarStyle.SHARES, ExemplarStyle.MODE, ExemplarStyle.DRAW)
+_METHODS = (Method.ICL, Method.PERSONA_ICL)
+
+# From a prompt's tokens and the most tokens of a reply, the reply's, with the end token if it came.
+Generate: TypeAlias = Callable[[list[int], int], list[int]]
+
+
+class Asked(Protocol):
+    """A question with the exemplars that its prompt shows, such as `held_out.Cell`."""
+
+    @property
+    def question(self) -> Question:
+        """The asked question."""
+        ...
+
+    @property
+    def exemplars(self) -> tuple[Exemplar, ...]:
+        """The answers that one culture gave to other questions, nearest first."""
+        ...
+
+
+class Rate(NamedTuple):
+    """A share in [0, 1], NaN over nothing, and the number of cases that it is over."""
+
+    share: float
+    n: int
+
+
+@dataclass(frozen=True)
+class ReplyExam:
+    """Prompts whose right reply is known, put to a model.
+
+    Attributes:
+        words: the model's tokenizer.
+        cells: questions with exemplars; those without any are left out.
+        catalogue: names of the cultures that prompts say.
+        n_exemplars: shown at most.
+        seed: decides every draw.
+    """
+
+    words: Tokenizer
+    cells: Sequence[Asked]
+    catalogue: CultureCatalogue
+    n_exemplars: int = 5
+    seed: int = 0
+
+    def open_scores(self, generate: Generate) -> dict[str, Rate]:
+        """Return how replies to open questions fare; `generate` is greedy.
+
+        `formed` have one of the right forms; `people`, `option` and `share` say what the first
+        exemplar says (`share` where there is one to be said), `exact` in exactly the right words.
+        The same for the phrasings that are not taught, under `new_…`. Cells take turns in style, in
+        whether the culture is named, and in phrasing.
+        """
+        rng = np.random.default_rng(self.seed)
+        found: dict[str, list[tuple[Said, str]]] = {"": [], "new_": []}
+        for i, cell in enumerate(self._shown()):
+            steering = self._steering(cell, i)
+            wanted = what_to_say(steering)
+            if wanted is None:
+                continue
+            taught = self._in_chat(rng, cell, steering, OPEN_FRAMES)
+            if i // 8 % 2:
+                taught = list(survey_messages(AskedQuestion(cell.question.text), steering))
+            untaught = self._in_chat(rng, cell, steering, HELD_OUT_FRAMES)
+            found[""].append((wanted, self._reply(generate, taught)))
+            found["new_"].append((wanted, self._reply(generate, untaught)))
+        return {
+            f"open_{prefix}{name}": rate
+            for prefix, pairs in found.items()
+            for name, rate in _compared(pairs).items()
+        }
+
+    def refusal_scores(self, generate: Generate) -> dict[str, Rate]:
+        """Return how often a request of no taught template is refused; `generate` is greedy.
+
+        `unasked` is the share of open questions without exemplars that are refused, as they should.
+        """
+        rng = np.random.default_rng(self.seed)
+        other, unasked = [], []
+        for i, cell in enumerate(self._shown()):
+            asked = in_chat(other_request(rng, HELD_OUT), self._steering(cell, i))
+            other.append(self._reply(generate, asked) == CANNOT_HELP)
+            plain = in_chat(open_question(rng, cell.question.text), Steering(Method.PLAIN))
+            unasked.append(self._reply(generate, plain) == CANNOT_HELP)
+        return {"other_refused": _rate(other), "unasked_refused": _rate(unasked)}
+
+    def layout_scores(self, generate: Generate) -> dict[str, Rate]:
+        """Return how often a closed question of no taught layout gets one of its labels alone."""
+        rng = np.random.default_rng(self.seed)
+        answered = []
+        for i, cell in enumerate(self._shown()):
+            q = cell.question
+            asked = AskedQuestion(q.text, q.options, q.first_number)
+            layout = HELD_OUT_LAYOUTS[i % len(HELD_OUT_LAYOUTS)]
+            user = closed_question(rng, asked, layout=layout)
+            text = self._reply(generate, in_chat(user, self._steering(cell, i)))
+            answered.append(text in asked.labels)
+        return {"layout_answered": _rate(answered)}
+
+    def json_scores(
+        self, sample: Generate, questions: NewQuestions, *, n: int = 100
+    ) -> dict[str, Rate]:
+        """Return how many of `n` replies are a new question as JSON.
+
+        `valid` ones are read by the service's own reader and are nothing but the JSON; `new` are
+        those of the valid ones whose text no known question and no reply before had, whatever the
+        case.
+
+        Args:
+            sample: draws with `TEMPERATURE` and `TOP_P` of `retrieval.question_writing`.
+            questions: what prompts show.
+            n: number of prompts.
+        """
+        rng = np.random.default_rng(self.seed)
+        texts: list[str] = []
+        valid = []
+        for _ in range(n):
+            text = self._reply(sample, questions.draw(rng).messages, max_tokens=MAX_TOKENS)
+            found = read_reply(text)
+            valid.append(found.outcome is Outcome.WRITTEN and text[:1] + text[-1:] == "{}")
+            if valid[-1]:
+                texts.append(found.text.casefold())
+        new = [
+            text not in questions.texts and text not in texts[:i] for i, text in enumerate(texts)
+        ]
+        return {"json_valid": _rate(valid), "json_new": _rate(new)}
+
+    def _shown(self) -> list[Asked]:
+        return [cell for cell in self.cells if cell.exemplars]
+
+    def _steering(self, cell: Asked, turn: int) -> Steering:
+        code = cell.exemplars[0].distribution.culture
+        return Steering(
+            _METHODS[turn // len(_STYLES) % 2] if code else Method.ICL,
+            culture=self.catalogue[code] if code else None,
+            exemplars=cell.exemplars[: self.n_exemplars],
+            style=_STYLES[turn % len(_STYLES)],
+            seed=self.seed,
+        )
+
+    def _in_chat(
+        self, rng: np.random.Generator, cell: Asked, steering: Steering, frames: Sequence[Frame]
+    ) -> list[Message]:
+        frame = frames[int(rng.integers(len(frames)))]
+        return in_chat(open_question(rng, cell.question.text, frame=frame), steering)
+
+    def _reply(
+        self, generate: Generate, asked: Sequence[Message], *, max_tokens: int = REPLY_TOKENS
+    ) -> str:
+        """Return the reply; empty where it has no end, or the prompt leaves no room for one."""
+        ids = list(self.words.encode(conversation(asked) + ASSISTANT).ids)
+        if len(ids) + max_tokens > CONTEXT_TOKENS:
+            return ""
+        found, end = generate(ids, max_tokens), self.words.token_to_id(END)
+        return self.words.decode(found[: found.index(end)]) if end in found else ""
+
+
+def _compared(pairs: Sequence[tuple[Said, str]]) -> dict[str, Rate]:
+    said = [(wanted, read(text)) for wanted, text in pairs]
+    named = [pair for pair in said if pair[0].people != LIKE_ME]
+    numbered = [pair for pair in said if pair[0].percent is not None]
+    return {
+        "formed": _rate([got is not None for _, got in said]),
+        "people": _rate([got is not None and got.people == want.people for want, got in said]),
+        "culture": _rate([got is not None and got.people == want.people for want, got in named]),
+        "option": _rate([got is not None and got.option == want.option for want, got in said]),
+        "share": _rate([got is not None and got.percent == want.percent for want, got in numbered]),
+        "exact": _rate([text == worded(wanted) for wanted, text in pairs]),
+    }
+
+
+def _rate(hits: Sequence[bool]) -> Rate:
+    return Rate(sum(hits) / len(hits) if hits else float("nan"), len(hits))

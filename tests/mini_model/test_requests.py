@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from mini_model.phrasings import (
+    CLOSED_LAYOUTS,
+    HELD_OUT_FRAMES,
+    HELD_OUT_LAYOUTS,
+    OPEN_FRAMES,
+    Frame,
+    closed_question,
+    open_question,
+)
+from mini_model.requests import FILLINGS, HELD_OUT, TAUGHT, other_request, taught_words
+from mini_model.tokenizer import ANSWER, label_ids
+from retrieval.prompting import AskedQuestion
+from tests.mini_model.pools import small_tokenizer
+
+TEXT = "How important is family in your life?"
+ASKED = AskedQuestion(TEXT, ("Very important", "1", "2"), 0)
+
+
+@pytest.mark.parametrize("templates", [TAUGHT, HELD_OUT])
+def test_every_slot_is_filled(templates: Sequence[str]) -> None:
+    rng = np.random.default_rng(0)
+
+    for template in templates:
+        assert "{" not in other_request(rng, [template])
+
+
+def test_requests_hardly_repeat() -> None:
+    rng = np.random.default_rng(0)
+
+    assert len({other_request(rng) for _ in range(1000)}) > 700
+
+
+def test_held_out_templates_are_not_taught() -> None:
+    taught = "\n".join(taught_words())
+
+    assert not set(HELD_OUT) & set(TAUGHT)
+    for template in HELD_OUT:
+        assert re.sub(r"\{\w+\}", "", template) not in taught
+
+
+def test_every_filling_is_used() -> None:
+    used = set(re.findall(r"\{(\w+)\}", "".join([*TAUGHT, *HELD_OUT])))
+
+    assert used == set(FILLINGS)
+
+
+def test_no_request_looks_like_an_answer() -> None:
+    rng, words = np.random.default_rng(0), small_tokenizer()
+    (answer,) = words.encode(ANSWER).ids
+    labels = set(label_ids(words).values())
+    for _ in range(300):
+        ids = words.encode(f"<|user|>{other_request(rng)}<|end|>").ids
+        assert answer not in ids
+        assert not labels & set(ids)
+
+
+def test_a_bare_frame_leaves_the_question_nearly_as_it_is() -> None:
+    found = {open_question(np.random.default_rng(i), TEXT, frame=Frame()) for i in range(200)}
+
+    lower = TEXT[0].lower() + TEXT[1:]
+    assert found == {TEXT, TEXT[:-1], lower, lower[:-1]}
+
+
+@pytest.mark.parametrize("text", ["I am happy?", "EU membership is good?", "In what way?"])
+def test_only_ordinary_words_lose_their_capital(text: str) -> None:
+    found = {
+        open_question(np.random.default_rng(i), text, frame=Frame("So, ", " Why?"))
+        for i in range(60)
+    }
+
+    assert len(found) == (2 if text.startswith("In") else 1)
+
+
+def test_after_a_full_stop_the_question_keeps_its_capital() -> None:
+    for i in range(60):
+        said = open_question(np.random.default_rng(i), TEXT, frame=Frame("I am curious. "))
+        assert said.startswith("I am curious. How ")
+
+
+def test_held_out_phrasings_are_not_taught() -> None:
+    leads, tails = {f.lead for f in OPEN_FRAMES} - {""}, {f.tail for f in OPEN_FRAMES} - {""}
+
+    assert not leads & {frame.lead for frame in HELD_OUT_FRAMES}
+    assert not tails & {frame.tail for frame in HELD_OUT_FRAMES}
+    assert not set(CLOSED_LAYOUTS) & set(HELD_OUT_LAYOUTS)
+
+
+@pytest.mark.parametrize("layout", [*CLOSED_LAYOUTS, *HELD_OUT_LAYOUTS])
+def test_every_layout_has_the_options_markers_as_a_survey_question(layout: str) -> None:
+    words = small_tokenizer()
+    text = closed_question(np.random.default_rng(0), ASKED, layout=layout)
+
+    tokens = words.encode(f"<|user|>{text}<|end|>").tokens
+    lines = text.split("\n")
+    first = lines.index("0. Very important")
+    assert lines[first + 1 : first + 3] == ["1.", "2."]
+    assert TEXT in text
+    assert [t for t in tokens if re.fullmatch(r"\d+\.", t)] == ["0.", "1.", "2."]
+    assert not {words.id_to_token(i) for i in label_ids(words).values()} & set(tokens)
