@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from mini_model.populations import (
 from mini_model.questions import Survey
 from mini_model.replies import CANNOT_HELP, MOST, Said, worded
 from mini_model.requests import taught_words
+from mini_model.stages import Kind, Mixture
 from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import (
@@ -48,7 +48,6 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question, ResponseDistribution, Scale
 
 IGNORE = -1
-FIRST_STAGE_STEPS, LAST_STAGE_STEP = 60, 800
 # Question and options of a response-style population: short, so that many fit.
 SHORT_CHARS = 180
 MIN_GROUP = 24
@@ -64,16 +63,6 @@ _STYLE_SHARES = (0.6, 0.2, 0.2)
 STRAYING = (0.001, 0.03, 0.2, 1.0)
 _ICL_METHODS = (Method.ICL, Method.ICL, Method.PERSONA_ICL, Method.CROSS_CULTURE_ICL)
 _BARE_METHODS = (Method.PLAIN, Method.PERSONA, Method.CROSS_CULTURE)
-
-
-class Kind(StrEnum):
-    """What a request wants: an option, a sentence, a new question, or what can't be given."""
-
-    OPEN = "open"
-    OTHER = "other"
-    JSON = "json"
-    FREE = "free"
-    SURVEY = "survey"
 
 
 class TrainingSequence(NamedTuple):
@@ -104,52 +93,6 @@ class TrainingSequence(NamedTuple):
             self.n_before[:length],
             self.is_reply[:length],
         )
-
-
-@dataclass(frozen=True)
-class Mixture:
-    """What a stage of training sees; the shares of the kinds of population sum to 1."""
-
-    style: float
-    smooth: float
-    survey: float
-    # Share of the surveyed peoples that get a response style of their own on top.
-    tilted: float = 0.4
-    # Shares of `STRAYING`: how far exemplars are from the nearest ones, which the service shows.
-    straying: tuple[float, ...] = (0.6, 0.2, 0.1, 0.1)
-    # Numbers of exemplars that are drawn from; the service's default is the most frequent.
-    n_exemplars: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3, 5, 5, 5, 5, 10)
-    # What the asked question counts for, where each answer among the exemplars counts for 1.
-    asked_weight: float = 2.0
-    # Shares of requests that are open questions, are about something else, want a new question as
-    # JSON, or put a closed question in a user's own layout; the rest are survey questions.
-    open: float = 0.12
-    other: float = 0.05
-    json: float = 0.18
-    free: float = 0.07
-
-    def kind(self, rng: np.random.Generator) -> Kind:
-        """Return the kind of the next request."""
-        shares = [self.open, self.other, self.json, self.free]
-        return list(Kind)[int(rng.choice(len(Kind), p=[*shares, 1.0 - sum(shares)]))]
-
-
-def stage(step: int) -> Mixture:
-    """Return the mixture at `step`: the simplest populations first, real ones last."""
-    if step < FIRST_STAGE_STEPS:
-        return Mixture(0.3, 0.3, 0.4)
-    if step < LAST_STAGE_STEP:
-        return Mixture(0.08, 0.17, 0.75)
-    # The service's requests, as they are: now it counts how far exemplars can be trusted.
-    return Mixture(
-        style=0.03,
-        smooth=0.05,
-        survey=0.92,
-        tilted=0.25,
-        straying=(0.9, 0.06, 0.02, 0.02),
-        n_exemplars=(0, 0, 0, 0, 1, 3, 5, 5, 5, 5, 10),
-        asked_weight=8.0,
-    )
 
 
 class Corpus:

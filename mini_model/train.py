@@ -24,10 +24,11 @@ from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mini_model import corpus, held_out, questions, tokenizer
-from mini_model.corpus import IGNORE, Corpus, TrainingSequence, stage
+from mini_model.corpus import IGNORE, Corpus, TrainingSequence
 from mini_model.optimising import follow, new_optimizer
 from mini_model.questions import Survey
 from mini_model.split import read_split, validation_split
+from mini_model.stages import stage
 from mini_model.start import CONTEXT_TOKENS, calibrate, new_model, slope
 from mini_model.weights import write_manifest
 from retrieval import prompting
@@ -48,7 +49,7 @@ REPLY_WEIGHT = 0.5
 class Settings:
     """What a training run depends on besides the data."""
 
-    steps: int = 1200
+    steps: int = 1500
     seed: int = 7
     learning_rate: float = 1e-3
     weight_decay: float = 0.02

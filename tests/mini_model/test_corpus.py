@@ -10,21 +10,12 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from mini_model.corpus import (
-    FIRST_STAGE_STEPS,
-    IGNORE,
-    TAUGHT_BARE,
-    Corpus,
-    Kind,
-    Mixture,
-    TrainingSequence,
-    is_taught,
-    stage,
-)
+from mini_model.corpus import IGNORE, TAUGHT_BARE, Corpus, TrainingSequence, is_taught
 from mini_model.populations import QuestionPool, SmoothPopulation, StylePopulation
 from mini_model.questions import read_generated
 from mini_model.replies import CANNOT_HELP, LIKE_ME, read
 from mini_model.split import read_split
+from mini_model.stages import LAST_STAGE_STEP, SECOND_STAGE_STEP, Kind, Mixture, stage
 from mini_model.tokenizer import ANSWER, ASSISTANT, END, label_ids
 from retrieval.question_writing import Outcome, read_reply
 from survey_data.cultures import read_catalogue
@@ -72,7 +63,9 @@ def texts(words: Tokenizer, row: TrainingSequence) -> tuple[str, str]:
     )
 
 
-@pytest.mark.parametrize("step", [0, FIRST_STAGE_STEPS, FIRST_STAGE_STEPS + 400, 10_000])
+@pytest.mark.parametrize(
+    "step", [0, SECOND_STAGE_STEP, 500, LAST_STAGE_STEP, 10_000]
+)
 def test_the_shares_of_a_stage_sum_to_one(step: int) -> None:
     mixture = stage(step)
 
