@@ -40,7 +40,7 @@ def draw(lines: Sequence[Line], out: Path) -> None:
     for name, n_exemplars in DIVERGENCES.items():
         above.plot(*_averaged(lines, name), label=n_exemplars)
     above.set_ylabel("KL divergence in training")
-    above.legend(title="exemplars before")
+    above.legend(title="exemplars before", ncols=4, loc="upper center")
     above.set_ylim(bottom=0)
     for name, label in EXAM.items():
         asked = [line for line in lines if name in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,36 @@ HELD_OUT_FRAMES = (
     Frame("Good evening! ", " I am interested in your answer."),
 )
 
+# What people ask about in few words of their own, where a survey uses many.
+SHORT = 0.45
+_SUBJECTS = (
+    "family", "friends", "religion", "God", "politics", "work", "the police", "the government",
+    "the press", "the courts", "parliament", "the army", "the church", "democracy", "strangers",
+    "foreigners", "immigrants", "homosexuality", "abortion", "divorce", "the death penalty", "war",
+    "women at work", "working mothers", "men and women", "marriage", "children", "obedience",
+    "independence", "leisure", "money", "taxes", "equality", "freedom", "security", "tradition",
+    "artificial intelligence", "technology", "the environment", "climate change", "corruption",
+    "bribes", "elections", "human rights", "your country", "national pride", "the economy",
+    "private property", "competition", "hard work", "happiness", "health", "trust",
+    "your neighbours",
+    "banks", "trade unions", "the United Nations", "universities", "television", "the internet",
+    "lying", "stealing", "suicide", "violence", "parents", "old age", "education", "poverty",
+)  # fmt: skip
+HELD_OUT_SUBJECTS = ("science", "the law", "charity", "your boss", "sports", "big companies")
+_SHORT_FORMS = (
+    "How important is {} to you?", "How important is {} in your life?", "Is {} important to you?",
+    "How much do you trust {}?", "Do you trust {}?", "Can one trust {}?",
+    "What do you think about {}?",
+    "What do you think of {}?", "What is your opinion on {}?", "How do you feel about {}?",
+    "What does {} mean to you?", "Do you believe in {}?", "Are you for or against {}?",
+    "Is {} a good thing?", "What matters about {}?", "Tell me about {}.", "And {}?",
+    "Should there be more of {}?", "Is {} ever justified?", "Do you worry about {}?",
+    "Are you satisfied with {}?", "Who should decide about {}?", "Should women work?",
+    "Are you religious?", "Are you happy?", "Are most people honest?",
+    "Can most people be trusted?",
+    "What are your values?", "What matters most in life?",
+)  # fmt: skip
+
 CLOSED_LAYOUTS = (
     "{question}\n{options}\nReply with the number only.",
     "{question}\n{options}\n\nJust the number, please.",
@@ -76,8 +107,13 @@ HELD_OUT_LAYOUTS = (
 
 
 def open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = None) -> str:
-    """Return an open question in a user's words: in `frame`, or in one that is drawn."""
+    """Return an open question in a user's words: in `frame`, or in one that is drawn.
+
+    Where none is given it may also be a short one, about something else than the text.
+    """
     if frame is None:
+        if rng.random() < SHORT:
+            return short_question(rng, _SUBJECTS)
         frame = OPEN_FRAMES[int(rng.integers(len(OPEN_FRAMES)))]
     runs_on = not frame.lead or frame.lead.endswith((", ", ": "))
     chance = LOWER_CASE if frame.lead else LOWER_CASE / 4
@@ -87,6 +123,13 @@ def open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = 
     if not frame.tail and rng.random() < NO_MARK:
         text = text.removesuffix("?")
     return f"{frame.lead}{text}{frame.tail}"
+
+
+def short_question(rng: np.random.Generator, subjects: Sequence[str]) -> str:
+    """Return an open question of few words about one of `subjects`."""
+    form = _SHORT_FORMS[int(rng.integers(len(_SHORT_FORMS)))]
+    text = form.format(subjects[int(rng.integers(len(subjects)))])
+    return text.rstrip("?") if rng.random() < NO_MARK else text
 
 
 def closed_question(

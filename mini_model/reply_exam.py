@@ -14,10 +14,12 @@ from mini_model.new_questions import NewQuestions
 from mini_model.phrasings import (
     HELD_OUT_FRAMES,
     HELD_OUT_LAYOUTS,
+    HELD_OUT_SUBJECTS,
     OPEN_FRAMES,
     Frame,
     closed_question,
     open_question,
+    short_question,
 )
 from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
 from mini_model.requests import HELD_OUT, other_request
@@ -108,6 +110,15 @@ class ReplyExam:
             for prefix, pairs in found.items()
             for name, rate in _compared(pairs).items()
         }
+
+    def short_scores(self, generate: Generate) -> dict[str, Rate]:
+        """Return how often a short question about a subject that is not taught is not refused."""
+        rng = np.random.default_rng(self.seed)
+        formed = []
+        for i, cell in enumerate(self._shown()):
+            asked = in_chat(short_question(rng, HELD_OUT_SUBJECTS), self._steering(cell, i))
+            formed.append(read(self._reply(generate, asked)) is not None)
+        return {"short_formed": _rate(formed)}
 
     def refusal_scores(self, generate: Generate) -> dict[str, Rate]:
         """Return how often a request of no taught template is refused; `generate` is greedy.

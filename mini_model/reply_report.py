@@ -51,7 +51,8 @@ def main() -> None:
     known = NewQuestions(read_generated(generated, seed=7), pack.questions)
     greedy, sampled = (_generate(model, words, sample=sample) for sample in (False, True))
     found = replies.open_scores(greedy) | replies.refusal_scores(greedy)
-    found |= replies.layout_scores(greedy) | replies.json_scores(sampled, known, n=args.n)
+    found |= replies.layout_scores(greedy) | replies.short_scores(greedy)
+    found |= replies.json_scores(sampled, known, n=args.n)
     for name, rate in found.items():
         print(f"{name:20} {rate.share:.2f}  of {rate.n}")
 

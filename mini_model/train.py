@@ -28,7 +28,7 @@ from mini_model.corpus import IGNORE, Corpus, TrainingSequence
 from mini_model.optimising import follow, new_optimizer
 from mini_model.questions import Survey
 from mini_model.split import read_split, validation_split
-from mini_model.stages import stage
+from mini_model.stages import LAST_STAGE_STEP, stage
 from mini_model.start import CONTEXT_TOKENS, calibrate, new_model, slope
 from mini_model.weights import write_manifest
 from retrieval import prompting
@@ -49,7 +49,7 @@ REPLY_WEIGHT = 0.5
 class Settings:
     """What a training run depends on besides the data."""
 
-    steps: int = 1500
+    steps: int = 2300
     seed: int = 7
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
@@ -122,11 +122,17 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
 
 
 def learning_rate(step: int, settings: Settings) -> float:
-    """Return the rate at `step`: linear warm-up, constant, then linear to a twentieth."""
+    """Return the rate at `step`: linear warm-up, constant, then linear to a twentieth.
+
+    The last stage, which is about words, begins anew with six tenths of the rate.
+    """
     if step < settings.warm_up_steps:
         return settings.learning_rate * (step + 1) / settings.warm_up_steps
-    left = (settings.steps - step) / (settings.decay_share * settings.steps)
-    return settings.learning_rate * max(0.05, min(1.0, left))
+    if step < LAST_STAGE_STEP:
+        left = (LAST_STAGE_STEP - step) / (settings.decay_share * LAST_STAGE_STEP)
+        return settings.learning_rate * max(0.05, min(1.0, left))
+    left = (settings.steps - step) / (settings.steps - LAST_STAGE_STEP)
+    return settings.learning_rate * max(0.05, 0.6 * min(1.0, 2 * left))
 
 
 def save(

@@ -63,9 +63,7 @@ def texts(words: Tokenizer, row: TrainingSequence) -> tuple[str, str]:
     )
 
 
-@pytest.mark.parametrize(
-    "step", [0, SECOND_STAGE_STEP, 500, LAST_STAGE_STEP, 10_000]
-)
+@pytest.mark.parametrize("step", [0, SECOND_STAGE_STEP, 500, LAST_STAGE_STEP, 10_000])
 def test_the_shares_of_a_stage_sum_to_one(step: int) -> None:
     mixture = stage(step)
 

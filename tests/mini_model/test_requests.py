@@ -10,6 +10,7 @@ from mini_model.phrasings import (
     CLOSED_LAYOUTS,
     HELD_OUT_FRAMES,
     HELD_OUT_LAYOUTS,
+    HELD_OUT_SUBJECTS,
     OPEN_FRAMES,
     Frame,
     closed_question,
@@ -105,3 +106,11 @@ def test_every_layout_has_the_options_markers_as_a_survey_question(layout: str) 
     assert TEXT in text
     assert [t for t in tokens if re.fullmatch(r"\d+\.", t)] == ["0.", "1.", "2."]
     assert not {words.id_to_token(i) for i in label_ids(words).values()} & set(tokens)
+
+
+def test_short_questions_are_drawn_too_and_name_taught_subjects_only() -> None:
+    found = [open_question(np.random.default_rng(i), TEXT) for i in range(400)]
+
+    short = [said for said in found if TEXT[1:-1] not in said]
+    assert 100 < len(short) < 300
+    assert not any(subject in said for said in short for subject in HELD_OUT_SUBJECTS)
