@@ -15,8 +15,8 @@ from pydantic import ConfigDict, Field, ValidationError
 from adapters.errors import AdapterRefused, BaseModelInvalid
 from adapters.weights_file import ITEM_BYTES, read_header
 
-# Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA on them
-# has keys of its own, which servers don't take.
+# Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA on
+# them has keys of its own, which servers don't take.
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "wte", "wpe"})
 # Families whose layers have Llama's names and shapes.
 LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "granite"})
