@@ -77,6 +77,7 @@ from mini_model.places import (
     SHARE_FINDER,
     SINK,
     STATE_FINDER,
+    TURNED,
     UNITS,
     VALUE,
     WORDS,
@@ -150,7 +151,7 @@ def calibrate(model: LlamaForCausalLM, slopes: npt.NDArray[np.float64]) -> None:
     """Divide what shares add to the labels by `slopes`, one per number in `OPTIONS_READ`."""
     reading, turning = (Units(model.model.layers[i]).down for i in (1, 2))
     read = np.repeat(slopes, [n + 1 for n in OPTIONS_READ])
-    turned = np.repeat(slopes, [2 * n for n in OPTIONS_READ])
+    turned = np.repeat(slopes[: len(TURNED)], [2 * n for n in TURNED])
     with torch.no_grad():
         reading[:, :N_READ_UNITS] /= torch.from_numpy(read).float()
         turning[:, :N_FLIP_UNITS] /= torch.from_numpy(turned).float()
@@ -327,7 +328,7 @@ def _compare_options(head: Head) -> None:
 def _turn(layer: torch.nn.Module) -> None:
     """Let the third layer put the turned shares in place of those read, on a turned scale."""
     units, unit = Units(layer), 0
-    for n in OPTIONS_READ:
+    for n in TURNED:
         for label in range(1, n + 1):
             up = {FLIPPED + label - 1: n, SHARE + label: -n}
             for edge, sign in ((SAME_WAY, 1.0), (SURELY_NOT, -1.0)):

@@ -20,6 +20,9 @@ LENGTH = 1.25
 N_LABELS = MAX_LABEL + 1
 # Numbers of options whose shares are read.
 OPTIONS_READ = range(2, 13)
+# Of these, the scales that are turned: longer ones have words at their ends alone, and some begin
+# with 0.
+TURNED = range(2, 10)
 
 # The same in every embedding.
 CONSTANT = 0
@@ -92,6 +95,6 @@ COMPARER = 0
 N_READ_UNITS = sum(n + 1 for n in OPTIONS_READ)
 N_READING_LAYER_UNITS = N_READ_UNITS + N_LABELS
 # Units of the third layer's: two per number of options and option, that turn scales.
-N_FLIP_UNITS = 2 * sum(OPTIONS_READ)
+N_FLIP_UNITS = 2 * sum(TURNED)
 # Units of the last layer's: two per label, that add opinions.
 N_OPINION_UNITS = 2 * N_LABELS

@@ -107,7 +107,7 @@ def test_heads_of_the_circuit_are_kept_and_others_move(
     ("layer", "n_units"),
     [
         (1, places.N_READ_UNITS + places.N_LABELS),
-        (2, 2 * sum(places.OPTIONS_READ)),
+        (2, places.N_FLIP_UNITS),
         (3, 2 * places.N_LABELS),
     ],
 )
@@ -133,7 +133,7 @@ def test_only_the_circuit_writes_to_its_places(
         *range(places.OPINION, places.OPINION + places.N_LABELS),
         *range(places.PERCENT_FEATURES, places.FLIPPED),
         *range(places.WORDS, places.FIRST_OPTION),
-        *range(places.FIRST_OPTION + places.N_FIRST_OPTION, places.HIDDEN_SIZE),
+        *range(places.GIST + places.N_GIST, places.HIDDEN_SIZE),
     ]
     kept = sorted(set(range(places.HIDDEN_SIZE)) - set(open_))
 

@@ -49,7 +49,7 @@ def words() -> Tokenizer:
 def untrained() -> LlamaForCausalLM:
     """The model itself, for tests that leave it as it is."""
     torch.manual_seed(7)
-    return new_model(words(), SentenceTransformerEncoder(), n_layers=4, n_prompts=1)
+    return new_model(words(), SentenceTransformerEncoder(), n_layers=4, n_prompts=4)
 
 
 def exemplar(
