@@ -8,14 +8,12 @@ from app.errors import OptionInvalid
 from app.evaluation_options import EvaluateOptions
 from app.settings import Settings
 from evaluation.splits import QuestionSplit, held_out, leave_one_out
+from mini_model.questions import MIN_QUESTIONS
 from mini_model.split import read_split
 from retrieval.index import QuestionIndex
 from survey_data.importers.globalopinionqa import VALUES_SURVEYS
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
-
-# As many answers as a country needs to be trained on, see mini_model/questions.py.
-MIN_OTHER_ANSWERS = 25
 
 
 def asked_pack(library: SurveyLibrary, name: str) -> Pack:
@@ -52,7 +50,7 @@ def asked_cultures(
     """Return the cultures to ask `asked` as, sorted.
 
     Of a pack that asked each country few of its questions, `--any-culture` leaves out those with
-    fewer than `MIN_OTHER_ANSWERS` answers besides, unless they are named: what they are shown
+    fewer than `MIN_QUESTIONS` answers besides, unless they are named: what they are shown
     would hardly be about the question.
 
     Raises:
@@ -162,4 +160,4 @@ def _has_evidence(
         for question in pack.questions
         if library.distribution(question.key, culture) is not None
     ]
-    return any(answers) and answers.count(False) >= MIN_OTHER_ANSWERS
+    return any(answers) and answers.count(False) >= MIN_QUESTIONS

@@ -17,7 +17,7 @@ from evaluation.prompted import ReadBy
 from evaluation.reading import MIN_LABEL_MASS
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
-from evaluation.sections import SectionPlan, Tables, section
+from evaluation.sections import SectionPlan, Tables, asked_in, section
 from survey_data.model import Question
 
 N_SAMPLES = 6
@@ -108,19 +108,14 @@ def _ability(plan: AbilityPlan | None, tables: Tables, how: Scoring) -> Ability 
 
 def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionPlan) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
-    cultures = [code for code in plan.cultures if code in of.cultures]
-    questions = [
-        question
-        for question in plan.questions
-        if question.key in of.questions
-        and any(plan.library.distribution(question.key, code) for code in cultures)
-    ]
+    rows, columns = asked_in(plan, of)
+    cultures, questions = [plan.cultures[i] for i in rows], [plan.questions[j] for j in columns]
     found = []
     n_samples = min(N_SAMPLES, len(questions))
     for number in range(n_samples):
         question = questions[number * len(questions) // n_samples]
-        asked_in = [c for c in cultures if plan.library.distribution(question.key, c) is not None]
-        culture = asked_in[number % len(asked_in)]
+        among = [c for c in cultures if plan.library.distribution(question.key, c) is not None]
+        culture = among[number % len(among)]
         people = plan.library.distribution(question.key, culture)
         answers = {name: _answer(plan, table, question, culture) for name, table in cells.items()}
         found.append(

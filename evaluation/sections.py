@@ -59,6 +59,21 @@ class Tables:
     answers: Mapping[str, Response]
 
 
+def asked_in(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
+    """Return the places in `plan` of a section's cultures, and of what any of them was asked.
+
+    A question that none of them was asked would take up draws.
+    """
+    cultures = [i for i, code in enumerate(plan.cultures) if code in of.cultures]
+    questions = [
+        j
+        for j, question in enumerate(plan.questions)
+        if question.key in of.questions
+        and any(plan.library.distribution(question.key, plan.cultures[i]) for i in cultures)
+    ]
+    return cultures, questions
+
+
 def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Section:
     """Return the figures over the cells of one section.
 
@@ -66,14 +81,7 @@ def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Sect
         TooFewAnswers: it has fewer than two questions, so that no interval can be had.
     """
     plan = tables.plan
-    cultures = [i for i, code in enumerate(plan.cultures) if code in of.cultures]
-    # A question that none of the cultures was asked would take up draws.
-    columns = [
-        j
-        for j, question in enumerate(plan.questions)
-        if question.key in of.questions
-        and any(plan.library.distribution(question.key, plan.cultures[i]) for i in cultures)
-    ]
+    cultures, columns = asked_in(plan, of)
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
     part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)

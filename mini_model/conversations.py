@@ -10,6 +10,7 @@ import numpy as np
 from mini_model.phrasings import closed_question, open_question
 from mini_model.replies import CANNOT_HELP, reply
 from mini_model.requests import other_request
+from mini_model.tokenizer import ASSISTANT
 from retrieval.prompting import (
     AskedQuestion,
     Message,
@@ -71,3 +72,8 @@ def in_chat(user: str, steering: Steering) -> list[Message]:
 def conversation(messages: Sequence[Message]) -> str:
     """Return `messages` as the chat template writes them."""
     return "".join(f"<|{message.role}|>{message.content}<|end|>" for message in messages)
+
+
+def prompt(messages: Sequence[Message]) -> str:
+    """Return `messages` as the chat template writes them where an answer is wanted."""
+    return conversation(messages) + ASSISTANT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -14,7 +14,8 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from mini_model import tokenizer
+from mini_model.conversations import prompt
+from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
 from retrieval.encoder import Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
@@ -23,35 +24,13 @@ from survey_data.model import Pack, Question, ResponseDistribution
 from survey_data.packs import read_pack
 
 WVS7 = Path(__file__).parent.parent / "survey_data" / "packs" / "wvs7"
-CONTEXT_TOKENS = 1024
 K_NEAREST = 5
 
 Floats = npt.NDArray[np.float64]
 
 
-class Variant(NamedTuple):
-    """One way to ask: `k` exemplars in a style, changed by a control, in an order of options."""
-
-    name: str
-    k: int
-    style: ExemplarStyle = ExemplarStyle.SHARES
-    control: str = ""
-    backwards: bool = False
-
-
-QUICK = (Variant("plain", 0), Variant("icl_5", 5))
-FULL = (
-    *QUICK,
-    Variant("icl_1", 1),
-    Variant("icl_3", 3),
-    Variant("icl_10", 10),
-    Variant("mode_5", 5, ExemplarStyle.MODE),
-    Variant("draw_5", 5, ExemplarStyle.DRAW),
-    Variant("reversed_5", 5, control="reversed"),
-    Variant("foreign_5", 5, control="foreign"),
-    Variant("plain_backwards", 0, backwards=True),
-    Variant("icl_5_backwards", 5, backwards=True),
-)
+# How many exemplars each part of the exam shows, in the `shares` style.
+SHOWN = {"plain": 0, "icl_5": 5}
 
 
 class Cell(NamedTuple):
@@ -60,7 +39,6 @@ class Cell(NamedTuple):
     question: Question
     wanted: Floats
     exemplars: tuple[Exemplar, ...]
-    foreign: tuple[Exemplar, ...]
     nearest_average: Floats
 
 
@@ -100,20 +78,14 @@ class Exam:
         return cls(tuple(_cells(read_pack(WVS7), vectors, questions, cultures)), words)
 
     @torch.inference_mode()
-    def scores(
-        self, model: LlamaForCausalLM, variants: Sequence[Variant] = QUICK, *, stride: int = 1
-    ) -> dict[str, float]:
-        """Return per variant 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
+    def scores(self, model: LlamaForCausalLM) -> dict[str, float]:
+        """Return per part 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
 
-        Only every `stride`-th cell is asked. The average of the nearest exemplars is among them.
+        The average of the nearest exemplars is among the parts.
         """
-        found: dict[str, list[Score]] = {"nearest": []}
-        cells = self.cells[::stride]
-        for variant in variants:
-            found[variant.name] = [
-                score(self.answer(model, cell, variant), cell.wanted) for cell in cells
-            ]
-        found["nearest"] = [score(cell.nearest_average, cell.wanted) for cell in cells]
+        found = {"nearest": [score(cell.nearest_average, cell.wanted) for cell in self.cells]}
+        for name, k in SHOWN.items():
+            found[name] = [score(self.answer(model, cell, k=k), cell.wanted) for cell in self.cells]
         line = {}
         for name, rows in found.items():
             table = np.array(rows)
@@ -124,32 +96,24 @@ class Exam:
             line[f"{name}_align"] = round(1.0 - math.sqrt(miss) / math.sqrt(reach), 4)
         return line
 
-    def answer(self, model: LlamaForCausalLM, cell: Cell, variant: Variant) -> Floats:
-        """Return the model's shares over the options of `cell`, in option order."""
-        ids, labels = self.prompt(cell, variant)
+    def answer(self, model: LlamaForCausalLM, cell: Cell, *, k: int) -> Floats:
+        """Return the model's shares over the options of `cell`, shown `k` exemplars."""
+        ids, labels = self.prompt(cell, k=k)
         device = next(model.parameters()).device
         hidden = model.model(torch.tensor([ids], device=device)).last_hidden_state[0, -1]
         logits = (model.lm_head.weight[labels] @ hidden).float()
-        shares = torch.softmax(logits, dim=-1).cpu().numpy().astype(np.float64)
-        return shares[::-1] if variant.backwards else shares
+        return torch.softmax(logits, dim=-1).cpu().numpy().astype(np.float64)
 
-    def prompt(self, cell: Cell, variant: Variant) -> tuple[list[int], list[int]]:
+    def prompt(self, cell: Cell, *, k: int) -> tuple[list[int], list[int]]:
         """Return the tokens of a prompt that fits the context, and those of its labels."""
         question = cell.question
         asked = AskedQuestion(question.text, question.options, question.first_number)
-        if variant.backwards:
-            asked = asked.reordered(range(len(question.options))[::-1])
-        shown = (cell.foreign if variant.control == "foreign" else cell.exemplars)[: variant.k]
-        if variant.control == "reversed":
-            shown = tuple(_reversed(exemplar) for exemplar in shown)
-        ids_of = tokenizer.label_ids(self.words)
+        shown = cell.exemplars[:k]
+        ids_of = label_ids(self.words)
         while True:
             method = Method.ICL if shown else Method.PLAIN
-            steering = Steering(method, exemplars=shown, style=variant.style)
-            text = "".join(
-                f"<|{m.role}|>{m.content}<|end|>" for m in survey_messages(asked, steering)
-            )
-            ids = list(self.words.encode(text + tokenizer.ASSISTANT).ids)
+            steering = Steering(method, exemplars=shown, style=ExemplarStyle.SHARES)
+            ids = list(self.words.encode(prompt(survey_messages(asked, steering))).ids)
             if len(ids) < CONTEXT_TOKENS - 4 or not shown:
                 return ids, [ids_of[label] for label in asked.labels]
             shown = shown[:-1]
@@ -188,12 +152,10 @@ def _cells(
             rows = [cells[pack.questions[j].key, culture].shares for j in alike[:K_NEAREST]]
             average = np.mean(rows, axis=0) if rows else prior[len(question.options)]
             taken = _distinct(usable, vectors, k=10)
-            before = everyone[everyone.index(culture) - 1]
             yield Cell(
                 question,
                 np.array(wanted.shares),
                 _exemplars(pack, cells, taken, culture),
-                _exemplars(pack, cells, taken, before),
                 average,
             )
 
@@ -225,11 +187,6 @@ def _prior(pack: Pack, cultures: Sequence[str]) -> dict[int, Floats]:
         if cell.culture in cultures:
             rows.setdefault(len(cell.shares), []).append(cell.shares)
     return {n: np.mean(of, axis=0) for n, of in rows.items()}
-
-
-def _reversed(exemplar: Exemplar) -> Exemplar:
-    shares = exemplar.distribution.shares[::-1]
-    return replace(exemplar, distribution=replace(exemplar.distribution, shares=shares))
 
 
 def _js_distance(p: Floats, q: Floats) -> float:

@@ -11,7 +11,7 @@ from mini_model import places
 
 # How fast parts learn, as shares of the learning rate. A residual vector has about length 1, so
 # what adds to it moves slowly.
-OUTPUT_RATE, HEAD_RATE = 0.2, 1.0
+OUTPUT_RATE = 0.2
 # Batches are small and their answers noisy: what is examined and saved is a running mean of the
 # weights, over about as many steps.
 AVERAGED_STEPS = 100
@@ -51,8 +51,6 @@ def follow(average: LlamaForCausalLM, model: LlamaForCausalLM, *, step: int) -> 
 
 
 def _rate(name: str) -> float:
-    if name.startswith("lm_head."):
-        return HEAD_RATE
     return OUTPUT_RATE if "o_proj" in name or "down_proj" in name else 1.0
 
 

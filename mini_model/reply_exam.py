@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 from tokenizers import Tokenizer
 
-from mini_model.conversations import conversation, in_chat
+from mini_model.conversations import in_chat, prompt
 from mini_model.new_questions import NewQuestions
 from mini_model.phrasings import (
     HELD_OUT_FRAMES,
@@ -23,7 +23,7 @@ from mini_model.phrasings import (
 )
 from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
 from mini_model.requests import HELD_OUT, other_request
-from mini_model.tokenizer import ASSISTANT, END
+from mini_model.tokenizer import CONTEXT_TOKENS, END
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import (
     AskedQuestion,
@@ -37,7 +37,7 @@ from retrieval.question_writing import MAX_TOKENS, Outcome, read_reply
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question
 
-CONTEXT_TOKENS, REPLY_TOKENS = 1024, 96
+REPLY_TOKENS = 96
 _STYLES = (ExemplarStyle.SHARES, ExemplarStyle.SHARES, ExemplarStyle.MODE, ExemplarStyle.DRAW)
 _METHODS = (Method.ICL, Method.PERSONA_ICL)
 
@@ -198,7 +198,7 @@ class ReplyExam:
         self, generate: Generate, asked: Sequence[Message], *, max_tokens: int = REPLY_TOKENS
     ) -> str:
         """Return the reply; empty where it has no end, or the prompt leaves no room for one."""
-        ids = list(self.words.encode(conversation(asked) + ASSISTANT).ids)
+        ids = list(self.words.encode(prompt(asked)).ids)
         if len(ids) + max_tokens > CONTEXT_TOKENS:
             return ""
         found, end = generate(ids, max_tokens), self.words.token_to_id(END)

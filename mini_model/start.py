@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mini_model import circuit, places, tokenizer
+from mini_model.conversations import prompt
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import (
@@ -23,7 +24,6 @@ from retrieval.prompting import (
 )
 from survey_data.model import Question, ResponseDistribution, Scale
 
-CONTEXT_TOKENS = 1024
 # Exemplars of a calibrating prompt, and prompts per number of options.
 N_EXEMPLARS, N_PROMPTS = 4, 8
 
@@ -43,7 +43,7 @@ def new_model(
         num_attention_heads=places.N_HEADS,
         num_key_value_heads=places.N_HEADS,
         head_dim=places.HEAD_SIZE,
-        max_position_embeddings=CONTEXT_TOKENS,
+        max_position_embeddings=tokenizer.CONTEXT_TOKENS,
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=words.token_to_id(tokenizer.END),
@@ -57,10 +57,17 @@ def new_model(
     return model
 
 
-def calibrate(model: LlamaForCausalLM, words: Tokenizer, *, n_prompts: int = N_PROMPTS) -> None:
-    """Let answers differ as the log shares of exemplars do, whatever training has added."""
-    slopes = [slope(model, words, n_options=n, n_prompts=n_prompts) for n in places.OPTIONS_READ]
-    circuit.calibrate(model, np.array(slopes))
+def calibrate(
+    model: LlamaForCausalLM, words: Tokenizer, *, n_prompts: int = N_PROMPTS
+) -> dict[int, float]:
+    """Let answers differ as the log shares of exemplars do, whatever training has added.
+
+    Returns:
+        By number of options, the `slope` before.
+    """
+    slopes = {n: slope(model, words, n_options=n, n_prompts=n_prompts) for n in places.OPTIONS_READ}
+    circuit.calibrate(model, np.array(list(slopes.values())))
+    return slopes
 
 
 @torch.inference_mode()
@@ -95,6 +102,5 @@ def _prompts(
             Method.ICL, exemplars=(exemplar,) * N_EXEMPLARS, style=ExemplarStyle.SHARES
         )
         messages = survey_messages(AskedQuestion(question.text, options), steering)
-        text = "".join(f"<|{m.role}|>{m.content}<|end|>" for m in messages) + tokenizer.ASSISTANT
         percents = np.array(whole_percents(shares), dtype=np.float64)
-        yield list(words.encode(text).ids), np.log(2 * percents + 1.0)
+        yield list(words.encode(prompt(messages)).ids), np.log(2 * percents + 1.0)

@@ -19,6 +19,8 @@ SYSTEM, USER, ASSISTANT, END, PAD = "<|system|>", "<|user|>", "<|assistant|>", "
 SPECIAL_TOKENS = (PAD, SYSTEM, USER, ASSISTANT, END)
 ANSWER = "Answer: "
 MAX_LABEL = 20
+# What the model reads at most, prompt and answer together.
+CONTEXT_TOKENS = 1024
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] }}"

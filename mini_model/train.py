@@ -2,8 +2,8 @@
 
     python -m mini_model.train --shared ../shared/data --out mini_model/weights
 
-Top to bottom: tokenizer, corpus, model, loop, evaluation on held-out cultures and questions with
-the service's own prompts, weights. The same seed gives the same data in the same order.
+Top to bottom: tokenizer, corpus, model, loop, evaluation on the validation split with the
+service's own prompts, weights. The same seed gives the same data in the same order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from mini_model.optimising import follow, new_optimizer
 from mini_model.questions import Survey
 from mini_model.split import read_split, validation_split
 from mini_model.stages import LAST_STAGE_STEP, stage
-from mini_model.start import CONTEXT_TOKENS, calibrate, new_model, slope
+from mini_model.start import calibrate, new_model
+from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_manifest
 from retrieval import prompting
 from retrieval.encoder import Encoder, SentenceTransformerEncoder
@@ -110,9 +111,8 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
         last = step == settings.steps - 1
         if step % 150 == 149 or last:
-            line["slope"] = round(slope(average, words, n_options=4), 3)
-            for each in (model, average):
-                calibrate(each, words)
+            calibrate(model, words)
+            line["slope"] = round(calibrate(average, words)[4], 3)
             line |= exam.scores(average)
         if step % 50 == 49 or last:
             _save_checkpoint(work / "checkpoint.pt", model, average, optimizer, step=step + 1)

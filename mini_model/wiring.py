@@ -112,14 +112,6 @@ class Head:
             self._value[start + i, source + i] = 1.0
             self._output[target + i, start + i] = ratio * self._unnorm
 
-    def copy_projected(self, projection: Projection, target: int) -> None:
-        """Write a projection into the places from `target` on."""
-        source, strength, rows = projection
-        n, m = rows.shape
-        self._value[:n, source : source + m] = torch.from_numpy(rows)
-        for i in range(n):
-            self._output[target + i, i] = strength * self._unnorm
-
     def _set_key(self, place: int, weights: PlaceWeights) -> None:
         for at, weight in weights.items():
             self._key[place, at] = weight * self._unnorm / UNITS[at]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.evaluation_scope import MIN_OTHER_ANSWERS, unlike_training
+from app.evaluation_scope import unlike_training
 from app.evaluation_sections import (
     ANY_CULTURE_TITLE,
     HELD_OUT_TITLE,
@@ -20,6 +20,7 @@ from app.evaluation_sections import (
 from app.resources import open_retrieval, read_library
 from app.settings import Settings
 from evaluation.run_spec import RunSpec
+from mini_model.questions import MIN_QUESTIONS
 from mini_model.split import read_split
 from survey_data.cultures import read_catalogue
 from survey_data.importers.globalopinionqa import VALUES_SURVEYS, import_survey
@@ -89,7 +90,7 @@ def test_held_out_questions_are_asked_as_every_culture_with_evidence(
     cells = {
         (c.question, c.culture)
         for c in opinions.distributions
-        if c.question in split.questions and other[c.culture] >= MIN_OTHER_ANSWERS
+        if c.question in split.questions and other[c.culture] >= MIN_QUESTIONS
     }
     assert {(ask["question"], ask["culture"]) for ask in asks} == cells
     assert not {culture for _, culture in cells} <= split.cultures
@@ -104,7 +105,7 @@ def test_held_out_questions_are_asked_as_every_culture_with_evidence(
 def test_a_culture_that_is_named_is_asked_whatever_its_evidence(
     evaluate: Evaluate, opinions: Pack, folders: dict[str, str], tmp_path: Path
 ) -> None:
-    assert sum(cell.culture == "SEN" for cell in opinions.distributions) < MIN_OTHER_ANSWERS
+    assert sum(cell.culture == "SEN" for cell in opinions.distributions) < MIN_QUESTIONS
     named = (*OPINIONS, "--any-culture", "--method", "plain", "-c", "US", "-c", "Senegal")
 
     figures = evaluate.figures(tmp_path / "run", *named, **folders)

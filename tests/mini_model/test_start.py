@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from mini_model.places import LABEL, N_LABELS
-from mini_model.start import CONTEXT_TOKENS, calibrate, slope
+from mini_model.start import calibrate, slope
+from mini_model.tokenizer import CONTEXT_TOKENS
 from tests.mini_model.untrained import untrained, words
 
 

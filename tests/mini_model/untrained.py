@@ -10,8 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from mini_model.conversations import prompt
 from mini_model.start import new_model
-from mini_model.tokenizer import ASSISTANT, label_ids, train_tokenizer
+from mini_model.tokenizer import label_ids, train_tokenizer
 from retrieval import prompting
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.exemplar import Exemplar
@@ -70,9 +71,8 @@ def answer(
     """What the untrained model answers, where the nearest exemplar is the first."""
     method = Method.ICL if exemplars else Method.PLAIN
     messages = survey_messages(asked, Steering(method, exemplars=tuple(exemplars), style=style))
-    text = "".join(f"<|{m.role}|>{m.content}<|end|>" for m in messages) + ASSISTANT
     with torch.inference_mode():
-        logits = untrained()(torch.tensor([words().encode(text).ids])).logits[0, -1]
+        logits = untrained()(torch.tensor([words().encode(prompt(messages)).ids])).logits[0, -1]
     ids = label_ids(words())
     of_all = torch.softmax(logits.double(), dim=-1)[[ids[str(n)] for n in range(len(ids))]]
     shares = torch.stack([of_all[int(label)] for label in asked.labels]) if asked.labels else of_all
