@@ -20,6 +20,7 @@ from mini_model.conversations import (
     other,
     survey_question,
 )
+from mini_model.negative_words import NEGATIVE_WORDS
 from mini_model.new_questions import NewQuestions
 from mini_model.phrasings import CLOSED_LAYOUTS, OPEN_FRAMES
 from mini_model.populations import (
@@ -33,7 +34,7 @@ from mini_model.questions import Survey
 from mini_model.replies import CANNOT_HELP, MOST, Said, worded
 from mini_model.requests import taught_words
 from mini_model.stages import Kind, Mixture
-from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids
+from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, label_ids
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import (
     ANSWER_FREELY,
@@ -57,6 +58,8 @@ SHUFFLED = 0.05
 # with exemplars only: so the model learns how far its exemplars can be trusted on questions that it
 # does not know by heart.
 TAUGHT_BARE = 0.55
+# What a token of a question in JSON that a prompt shows counts for, where one of the reply is 1.
+SHOWN_WEIGHT = 0.3
 _STYLES = (ExemplarStyle.SHARES, ExemplarStyle.MODE, ExemplarStyle.DRAW)
 _STYLE_SHARES = (0.6, 0.2, 0.2)
 # How much exemplars stray from "the nearest come first", as the service chooses them.
@@ -73,13 +76,14 @@ class TrainingSequence(NamedTuple):
         targets: float32[length, MAX_LABEL + 1], the shares over labels "0" to "20" that the
             model should predict after this token; all zero where no answer follows.
         n_before: int64[length], exemplars before the answer, IGNORE where no answer follows.
-        is_reply: bool[length], whether the next token is part of a free-text reply.
+        reply_weight: float32[length], what the next token counts for as part of a free-text reply,
+            0 where it is none.
     """
 
     tokens: npt.NDArray[np.int64]
     targets: npt.NDArray[np.float32]
     n_before: npt.NDArray[np.int64]
-    is_reply: npt.NDArray[np.bool_]
+    reply_weight: npt.NDArray[np.float32]
 
     def n_tokens(self) -> int:
         """Return the number of tokens before the padding."""
@@ -91,7 +95,7 @@ class TrainingSequence(NamedTuple):
             self.tokens[:length],
             self.targets[:length],
             self.n_before[:length],
-            self.is_reply[:length],
+            self.reply_weight[:length],
         )
 
 
@@ -107,6 +111,7 @@ class Corpus:
         tokenizer: Tokenizer,
     ) -> None:
         self._generated, self._surveys, self._catalogue = generated, surveys, catalogue
+        self._codes = [culture.code for culture in catalogue]
         everyone = (people for survey in surveys for people in survey.populations)
         self._cultures = sorted({people.culture for people in everyone} - {""})
         self._style_groups = [
@@ -121,6 +126,8 @@ class Corpus:
         self._label_of = {token: int(label) for label, token in self._labels.items()}
         (answer,) = tokenizer.encode(ANSWER).ids
         (self._assistant,) = tokenizer.encode(ASSISTANT).ids
+        start, _, _, end = JSON_PIECES
+        (self._json_start,), (self._json_end,) = (tokenizer.encode(p).ids for p in (start, end))
         self._before_label = {answer, self._assistant}
 
     def request(
@@ -143,7 +150,9 @@ class Corpus:
                 ask = in_user_layout(rng, question)
             case _:
                 ask = survey_question(question)
-        return self._fitted(rng, blocks, population, style=style, ask=ask, length=length)
+        # Words say whom the prompt names, whoever it is: so all names are taught alike.
+        culture = self._any_culture(rng) if kind is Kind.OPEN else population.culture
+        return self._fitted(rng, blocks, culture, style=style, ask=ask, length=length)
 
     def _new_question(self, rng: np.random.Generator, *, length: int) -> TrainingSequence:
         """Return a request for a new question as JSON, that shows as many questions as fit."""
@@ -152,8 +161,16 @@ class Corpus:
             writing = self._new_questions.draw(rng, n_shown=n_shown)
             ids = self._encoded([*writing.messages, Message("assistant", writing.reply)])
             if len(ids) <= length:
-                return self._laid_out(ids, [], length=length)
+                break
             n_shown = max(1, n_shown - 1)
+        laid_out = self._laid_out(ids, [], length=length)
+        # What is shown has the form that is asked for, and is written the same way.
+        is_shown = False
+        for i, token in enumerate(ids[: ids.index(self._assistant)]):
+            is_shown = (is_shown or token == self._json_start) and token != self._json_end
+            if is_shown:
+                laid_out.reply_weight[i] = SHOWN_WEIGHT
+        return laid_out
 
     def _population(
         self, rng: np.random.Generator, mixture: Mixture
@@ -209,7 +226,7 @@ class Corpus:
         self,
         rng: np.random.Generator,
         blocks: Sequence[Exemplar],
-        population: Population,
+        culture: str,
         *,
         style: ExemplarStyle,
         ask: Ask,
@@ -218,7 +235,7 @@ class Corpus:
         """Return what `ask` makes of the last block, with as many of the others as fit."""
         *exemplars, last = blocks
         while True:
-            steering = self._steering(rng, exemplars, population, style=style)
+            steering = self._steering(rng, exemplars, culture, style=style)
             messages = ask(steering)
             ids = self._encoded(messages)
             if len(ids) <= length:
@@ -233,26 +250,29 @@ class Corpus:
         self,
         rng: np.random.Generator,
         exemplars: Sequence[Exemplar],
-        population: Population,
+        culture: str,
         *,
         style: ExemplarStyle,
     ) -> Steering:
         methods = _ICL_METHODS if exemplars else _BARE_METHODS
         method = methods[int(rng.integers(len(methods)))]
         seed = int(rng.integers(2**31))
-        if not population.culture:
+        if not culture:
             method = Method.ICL if exemplars else Method.PLAIN
             return Steering(method, exemplars=tuple(exemplars), style=style, seed=seed)
-        others = [code for code in self._cultures if code != population.culture]
+        others = [code for code in self._cultures if code != culture]
         names = [self._catalogue[code] for code in rng.permutation(others)[:6]]
         return Steering(
             method,
-            culture=self._catalogue[population.culture],
+            culture=self._catalogue[culture],
             comparison=CultureComparison(tuple(names[:3]), tuple(names[3:])),
             exemplars=tuple(exemplars),
             style=style,
             seed=seed,
         )
+
+    def _any_culture(self, rng: np.random.Generator) -> str:
+        return self._codes[int(rng.integers(len(self._codes)))]
 
     def _encoded(self, messages: Sequence[Message]) -> list[int]:
         return list(self._tokenizer.encode(conversation(messages)).ids)
@@ -265,10 +285,10 @@ class Corpus:
         tokens[: len(ids)] = ids
         targets = np.zeros((length, MAX_LABEL + 1), dtype=np.float32)
         n_before = np.full(length, IGNORE, dtype=np.int64)
-        is_reply = np.zeros(length, dtype=np.bool_)
+        reply_weight = np.zeros(length, dtype=np.float32)
         if not answers:
-            is_reply[ids.index(self._assistant) : len(ids) - 1] = True
-            return TrainingSequence(tokens, targets, n_before, is_reply)
+            reply_weight[ids.index(self._assistant) : len(ids) - 1] = 1.0
+            return TrainingSequence(tokens, targets, n_before, reply_weight)
         places = [
             i
             for i in range(len(ids) - 1)
@@ -287,8 +307,8 @@ class Corpus:
         last = answers[-1]
         label = last.question.first_number + int(np.argmax(last.distribution.shares))
         tokens[len(ids) - 2] = self._labels[str(label)]
-        is_reply[len(ids) - 2] = True
-        return TrainingSequence(tokens, targets, n_before, is_reply)
+        reply_weight[len(ids) - 2] = 1.0
+        return TrainingSequence(tokens, targets, n_before, reply_weight)
 
 
 def is_taught(key: str, *, n_before: int) -> bool:
@@ -337,6 +357,8 @@ def tokenizer_texts(
     yield from ["people with a background, people with an background"] * 20
     for adjective in adjectives:
         yield from [f"a {adjective} cultural background, a {adjective} background"] * 150
+    for word in sorted(NEGATIVE_WORDS):
+        yield from [f"{word} {word} {word.capitalize()} {word}"] * 60
     for text in [*taught_words(), *CLOSED_LAYOUTS]:
         yield from [text] * 3
     for frame in OPEN_FRAMES:

@@ -9,21 +9,25 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from mini_model.negative_words import is_negative
 from mini_model.places import (
+    ARTICLE,
     CONSTANT,
     CUE,
+    CULTURAL,
     FILL,
     FLAG,
     GIST,
     HIDDEN_SIZE,
     LABEL,
     LABEL_KEY,
-    LINE_END,
     LOG_SHARE,
     MARKER,
     N_GIST,
     N_PERCENT_FEATURES,
     N_WORDS,
+    NEGATIVE,
+    NO_WORD,
     NUMBER,
     ONE,
     PERCENT,
@@ -34,7 +38,7 @@ from mini_model.places import (
     VALUE,
     WORDS,
 )
-from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, SYSTEM, label_ids
+from mini_model.tokenizer import ANSWER, ASSISTANT, END, MAX_LABEL, SYSTEM, label_ids
 from retrieval.encoder import Encoder
 
 # How long the meaning of a token is, in length: little room is left to it where the structure
@@ -52,15 +56,18 @@ def embeddings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
     drawn = np.random.default_rng(3).normal(size=(N_WORDS, N_GIST))
     directions = np.linalg.qr(drawn)[0].T
     for i, meaning in enumerate(_meanings(words, encoder)):
-        own = _structure(words.decode([i]), labels.get(i))
+        text = words.decode([i])
+        own = _structure(text, labels.get(i))
         if i in cues:
             own = {CUE: FLAG}
         elif i == words.token_to_id(SYSTEM):
             own = {SINK: FLAG}
+        marks = {NO_WORD: FLAG} if i == words.token_to_id(END) else _marks(text)
         size = MEANING_BESIDE_STRUCTURE if own else MEANING
         rows[i, WORDS : WORDS + N_WORDS] = size * meaning
-        rows[i, GIST : GIST + N_GIST] = UNITS[GIST] * size * (directions @ meaning)
-        for place, value in own.items():
+        if SINK not in own:
+            rows[i, GIST : GIST + N_GIST] = UNITS[GIST] * size * (directions @ meaning)
+        for place, value in (own or marks).items():
             rows[i, place] = value
         rows[i, CONSTANT] = ONE
         rows[i, FILL] = math.sqrt(max(0.0, 1.0 - float(rows[i] @ rows[i])))
@@ -86,7 +93,7 @@ def _structure(text: str, label: int | None) -> dict[int, float]:
     if label is not None:
         return {LABEL + label: FLAG, LABEL_KEY: FLAG}
     if text == "\n":
-        return {LINE_END: FLAG}
+        return {NO_WORD: FLAG}
     if (found := re.fullmatch(r"( ?)(\d+)\.", text)) and int(found[2]) <= MAX_LABEL:
         number = int(found[2])
         if found[1]:
@@ -95,6 +102,17 @@ def _structure(text: str, label: int | None) -> dict[int, float]:
     if (found := re.fullmatch(r" ?(\d+)%", text)) and int(found[1]) <= 100:
         return _percentage(int(found[1]))
     return {}
+
+
+def _marks(text: str) -> dict[int, float]:
+    """Return what the circuit has to know of a word besides its meaning."""
+    if is_negative(text):
+        return {NEGATIVE: FLAG}
+    if re.fullmatch(r" \d+", text):
+        return {NO_WORD: FLAG}
+    if text in (" a", " an"):
+        return {ARTICLE: FLAG}
+    return {CULTURAL: FLAG} if text == " cultural" else {}
 
 
 def _percentage(percent: int) -> dict[int, float]:

@@ -15,8 +15,9 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.conversations import prompt
+from mini_model.split import read_split
 from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
-from retrieval.encoder import Vectors
+from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.prompting import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
 from retrieval.selector import NEAR_DUPLICATE
@@ -77,6 +78,17 @@ class Exam:
         """
         return cls(tuple(_cells(read_pack(WVS7), vectors, questions, cultures)), words)
 
+    @classmethod
+    def untouched(cls, words: Tokenizer, encoder: Encoder) -> Self:
+        """Return the exam on the questions and cultures that are held out of all training."""
+        split = read_split()
+        return cls.load(
+            words,
+            vectors=encoder.encode([question.text for question in read_pack(WVS7).questions]),
+            questions=split.of_pack("wvs7"),
+            cultures=sorted(split.cultures),
+        )
+
     @torch.inference_mode()
     def scores(self, model: LlamaForCausalLM) -> dict[str, float]:
         """Return per part 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
@@ -96,6 +108,7 @@ class Exam:
             line[f"{name}_align"] = round(1.0 - math.sqrt(miss) / math.sqrt(reach), 4)
         return line
 
+    @torch.inference_mode()
     def answer(self, model: LlamaForCausalLM, cell: Cell, *, k: int) -> Floats:
         """Return the model's shares over the options of `cell`, shown `k` exemplars."""
         ids, labels = self.prompt(cell, k=k)

@@ -78,10 +78,10 @@ def _masks(
             for kept in _kept():
                 mask[kept] = 0.0
         if name.startswith("model.layers.1."):
-            _keep(name, mask, head=places.READER, n_units=places.N_READING_LAYER_UNITS)
-            _keep(name, mask, head=places.OPTION_READER, n_units=0)
+            _keep_but_search(name, mask)
         if name.startswith("model.layers.2."):
-            _keep(name, mask, head=places.COMPARER, n_units=places.N_FLIP_UNITS)
+            for head in (places.READER, places.TRUST_FINDER):
+                _keep(name, mask, head=head, n_units=places.N_READING_LAYER_UNITS)
         if name.startswith((last_layer + "mlp.", last_layer + "post_")):
             _keep(name, mask, head=None, n_units=places.N_OPINION_UNITS)
         if not bool(mask.all()):
@@ -90,10 +90,21 @@ def _masks(
 
 def _kept() -> Iterator[slice]:
     """Yield the places of a residual vector that only the circuit writes to."""
-    yield slice(0, places.OPINION)
-    yield slice(places.OPINION + places.N_LABELS, places.PERCENT_FEATURES)
-    yield slice(places.FLIPPED, places.WORDS)
-    yield slice(places.FIRST_OPTION, places.GIST + places.N_GIST)
+    yield slice(0, places.PERCENT_FEATURES)
+    yield slice(places.PERCENT_FEATURES + places.N_PERCENT_FEATURES, places.WORDS)
+    yield slice(places.OPTIONS, places.GIST + places.N_GIST)
+
+
+def _keep_but_search(name: str, mask: torch.Tensor) -> None:
+    """Close the mask of a weight of the second layer, but for what its heads of words look for.
+
+    What the third layer reads depends on how long vectors are, so nothing else may write there.
+    """
+    is_open = torch.zeros_like(mask)
+    if name.endswith(("q_proj.weight", "k_proj.weight")):
+        for head in (places.COPIER, places.SHARE_FINDER, places.REPEATER):
+            is_open[head * places.HEAD_SIZE : (head + 1) * places.HEAD_SIZE] = 1.0
+    mask.copy_(is_open)
 
 
 def _keep(name: str, mask: torch.Tensor, *, head: int | None, n_units: int) -> None:

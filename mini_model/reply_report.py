@@ -16,7 +16,6 @@ from mini_model.held_out import WVS7, Exam
 from mini_model.new_questions import NewQuestions
 from mini_model.questions import read_generated
 from mini_model.reply_exam import Generate, ReplyExam
-from mini_model.split import read_split
 from mini_model.tokenizer import END
 from mini_model.weights import WEIGHTS
 from retrieval.encoder import SentenceTransformerEncoder
@@ -37,18 +36,11 @@ def main() -> None:
     torch.manual_seed(0)
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    pack, split = read_pack(WVS7), read_split()
-    encoder = SentenceTransformerEncoder()
-    exam = Exam.load(
-        words,
-        vectors=encoder.encode([question.text for question in pack.questions]),
-        questions=split.of_pack("wvs7"),
-        cultures=sorted(split.cultures),
-    )
+    exam = Exam.untouched(words, SentenceTransformerEncoder())
     cells = exam.cells[:: max(1, len(exam.cells) // args.n)]
     replies = ReplyExam(words, cells, read_catalogue())
     generated = args.shared / "culturespa" / "generated_questions.jsonl.gz"
-    known = NewQuestions(read_generated(generated, seed=7), pack.questions)
+    known = NewQuestions(read_generated(generated, seed=7), read_pack(WVS7).questions)
     greedy, sampled = (_generate(model, words, sample=sample) for sample in (False, True))
     found = replies.open_scores(greedy) | replies.refusal_scores(greedy)
     found |= replies.layout_scores(greedy) | replies.short_scores(greedy)

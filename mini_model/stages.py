@@ -36,6 +36,8 @@ class Mixture:
     n_exemplars: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3, 5, 5, 5, 5, 10)
     # What the asked question counts for, where each answer among the exemplars counts for 1.
     asked_weight: float = 2.0
+    # What answers count for, where replies count for `train.REPLY_WEIGHT`.
+    answer_weight: float = 1.0
     # Shares of requests that are open questions, are about something else, want a new question as
     # JSON, or put a closed question in a user's own layout; the rest are survey questions.
     open: float = 0.12
@@ -67,6 +69,16 @@ def stage(step: int) -> Mixture:
     )
     if step < LAST_STAGE_STEP:
         return as_served
-    # Words need more examples than answers do.
-    shown = (0, 1, 1, 2, 3, 3, 5, 5, 5)
-    return replace(as_served, n_exemplars=shown, open=0.58, other=0.12, json=0.12, free=0.02)
+    # Words need more examples than answers do, which are held fast: on all kinds of questions.
+    return replace(
+        as_served,
+        style=0.05,
+        smooth=0.35,
+        survey=0.6,
+        n_exemplars=(0, 0, 0, 1, 1, 2, 3, 5, 5, 5),
+        answer_weight=4.0,
+        open=0.42,
+        other=0.12,
+        json=0.22,
+        free=0.03,
+    )

@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from mini_model import circuit, places, tokenizer
+from mini_model import circuit, places, reading, tokenizer
 from mini_model.conversations import prompt
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
@@ -66,7 +66,7 @@ def calibrate(
         By number of options, the `slope` before.
     """
     slopes = {n: slope(model, words, n_options=n, n_prompts=n_prompts) for n in places.OPTIONS_READ}
-    circuit.calibrate(model, np.array(list(slopes.values())))
+    reading.calibrate(model.model.layers[2], np.array(list(slopes.values())))
     return slopes
 
 

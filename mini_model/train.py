@@ -28,7 +28,7 @@ from mini_model.corpus import IGNORE, Corpus, TrainingSequence
 from mini_model.optimising import follow, new_optimizer
 from mini_model.questions import Survey
 from mini_model.split import read_split, validation_split
-from mini_model.stages import LAST_STAGE_STEP, stage
+from mini_model.stages import LAST_STAGE_STEP, Mixture, stage
 from mini_model.start import calibrate, new_model
 from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_manifest
@@ -44,19 +44,21 @@ BATCH_TOKENS, ROW_UNIT = 3072, 128
 # Questions and answers that a batch is chosen from.
 DRAWN_BLOCKS = 72
 REPLY_WEIGHT = 0.5
+# After so many steps the model is examined, calibrated and saved.
+EXAM_STEPS = 300
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a training run depends on besides the data."""
 
-    steps: int = 2300
+    steps: int = 2600
     seed: int = 7
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warm_up_steps: int = 30
     decay_share: float = 0.7
-    n_layers: int = 4
+    n_layers: int = 5
     vocab_size: int = 4608
 
 
@@ -92,15 +94,24 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         [tokenizer.label_ids(words)[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device
     )
     optimizer = new_optimizer(model, label_tokens, weight_decay=settings.weight_decay)
-    average = copy.deepcopy(model)
-    first = _resume(work / "checkpoint.pt", model, average, optimizer)
+    average, teacher = copy.deepcopy(model), copy.deepcopy(model)
+    first = _resume(work / "checkpoint.pt", model, average, teacher, optimizer)
     started = time.monotonic()
     for step in range(first, settings.steps):
+        if step == LAST_STAGE_STEP:
+            # What has been learnt about answers is kept, and no longer learnt by heart.
+            for each in (model, teacher):
+                each.load_state_dict(average.state_dict())
+            optimizer.state.clear()
         for group in optimizer.param_groups:
             group["lr"] = group["share"] * learning_rate(step, settings)
         rows = _batch(data, step=step, seed=settings.seed)
         losses = _losses(
-            model, rows, label_tokens, device=device, asked_weight=stage(step).asked_weight
+            model,
+            rows,
+            label_tokens,
+            mixture=stage(step),
+            teacher=teacher if step >= LAST_STAGE_STEP else None,
         )
         optimizer.zero_grad(set_to_none=True)
         losses["total"].backward()
@@ -110,13 +121,16 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
         last = step == settings.steps - 1
-        if step % 150 == 149 or last:
+        is_examined = step % EXAM_STEPS == EXAM_STEPS - 1 or last
+        if is_examined:
             calibrate(model, words)
             line["slope"] = round(calibrate(average, words)[4], 3)
             line |= exam.scores(average)
         if step % 50 == 49 or last:
-            _save_checkpoint(work / "checkpoint.pt", model, average, optimizer, step=step + 1)
-        if step % 150 == 149 or last:
+            _save_checkpoint(
+                work / "checkpoint.pt", model, average, teacher, optimizer, step=step + 1
+            )
+        if is_examined:
             save(average, words, out, settings=settings, step=step + 1)
         _log(work / "log.jsonl", line, quiet=step % 10 != 0 and len(line) < 14)
 
@@ -124,7 +138,7 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
 def learning_rate(step: int, settings: Settings) -> float:
     """Return the rate at `step`: linear warm-up, constant, then linear to a twentieth.
 
-    The last stage, which is about words, begins anew with six tenths of the rate.
+    The last stage, which is about words, begins anew with eight tenths of the rate.
     """
     if step < settings.warm_up_steps:
         return settings.learning_rate * (step + 1) / settings.warm_up_steps
@@ -132,7 +146,7 @@ def learning_rate(step: int, settings: Settings) -> float:
         left = (LAST_STAGE_STEP - step) / (settings.decay_share * LAST_STAGE_STEP)
         return settings.learning_rate * max(0.05, min(1.0, left))
     left = (settings.steps - step) / (settings.steps - LAST_STAGE_STEP)
-    return settings.learning_rate * max(0.05, 0.6 * min(1.0, 2 * left))
+    return settings.learning_rate * max(0.05, 0.8 * min(1.0, 2 * left))
 
 
 def save(
@@ -153,6 +167,8 @@ def save(
     )
     fast.chat_template = tokenizer.CHAT_TEMPLATE
     fast.save_pretrained(out)
+    # Less than half as large without its blanks.
+    fast.backend_tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     write_manifest(out, {"settings": asdict(settings), "step": step})
 
 
@@ -239,14 +255,19 @@ def _losses(
     rows: Sequence[TrainingSequence],
     label_tokens: torch.Tensor,
     *,
-    device: torch.device,
-    asked_weight: float,
+    mixture: Mixture,
+    teacher: LlamaForCausalLM | None,
 ) -> dict[str, torch.Tensor]:
-    """Return the loss to minimise, its parts, and the divergence by number of exemplars."""
-    tokens, targets, n_before, is_reply = (
+    """Return the loss to minimise, its parts, and the divergence by number of exemplars.
+
+    With a `teacher` its answers are the right ones.
+    """
+    device = label_tokens.device
+    tokens, targets, n_before, reply_weight = (
         torch.from_numpy(np.stack([getattr(row, name) for row in rows])).to(device)
         for name in TrainingSequence._fields
     )
+    is_reply = reply_weight > 0
     with torch.autocast(device.type, dtype=torch.bfloat16):
         hidden = model.model(tokens).last_hidden_state
     answers = n_before != IGNORE
@@ -255,18 +276,22 @@ def _losses(
     replies = model.lm_head(hidden[:, :-1][is_reply[:, :-1]].float())
     log_probs = functional.log_softmax(logits.float(), dim=-1)[:, label_tokens]
     wanted = targets[answers]
+    if teacher is not None and len(wanted):
+        wanted = _answers_of(teacher, tokens, answers, label_tokens)
     # Kullback-Leibler divergence, so that a perfect answer costs nothing whatever its entropy.
     entropy = torch.special.entr(wanted).sum(-1)
     divergence = -(wanted * log_probs).sum(-1) - entropy
     weight = torch.ones_like(divergence)
     last = torch.zeros_like(n_before, dtype=torch.bool)
     last[torch.arange(len(rows)), n_before.argmax(dim=1)] = True
-    weight[(last & answers)[answers]] = asked_weight
+    weight[(last & answers)[answers]] = mixture.asked_weight
     # A batch may hold replies alone.
     parts = {"answer": (weight * divergence).sum() / weight.sum().clamp_min(1.0)}
-    total = parts["answer"]
+    total = mixture.answer_weight * parts["answer"]
     if len(replies):
-        parts["reply"] = functional.cross_entropy(replies.float(), tokens[:, 1:][is_reply[:, :-1]])
+        said = functional.cross_entropy(replies, tokens[:, 1:][is_reply[:, :-1]], reduction="none")
+        counts_for = reply_weight[is_reply]
+        parts["reply"] = (counts_for * said).sum() / counts_for.sum()
         total = total + REPLY_WEIGHT * parts["reply"]
     counts = n_before[answers]
     for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_2_4", 2, 4), ("kl_5", 5, 99)):
@@ -276,10 +301,26 @@ def _losses(
     return {"total": total, **parts}
 
 
+@torch.no_grad()
+def _answers_of(
+    teacher: LlamaForCausalLM,
+    tokens: torch.Tensor,
+    answers: torch.Tensor,
+    label_tokens: torch.Tensor,
+) -> torch.Tensor:
+    """Return the shares that a model gives the labels where `answers` are wanted."""
+    rows = answers.any(dim=1)
+    with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
+        hidden = teacher.model(tokens[rows]).last_hidden_state
+    logits = teacher.lm_head(hidden[answers[rows]].float())
+    return functional.log_softmax(logits, dim=-1)[:, label_tokens].softmax(dim=-1)
+
+
 def _resume(
     path: Path,
     model: LlamaForCausalLM,
     average: LlamaForCausalLM,
+    teacher: LlamaForCausalLM,
     optimizer: torch.optim.Optimizer,
 ) -> int:
     if not path.exists():
@@ -287,6 +328,7 @@ def _resume(
     state = torch.load(path, weights_only=True)
     model.load_state_dict(state["model"])
     average.load_state_dict(state["average"])
+    teacher.load_state_dict(state["teacher"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["step"])
 
@@ -295,6 +337,7 @@ def _save_checkpoint(
     path: Path,
     model: LlamaForCausalLM,
     average: LlamaForCausalLM,
+    teacher: LlamaForCausalLM,
     optimizer: torch.optim.Optimizer,
     *,
     step: int,
@@ -302,6 +345,7 @@ def _save_checkpoint(
     state = {
         "model": model.state_dict(),
         "average": average.state_dict(),
+        "teacher": teacher.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
     }

@@ -148,3 +148,8 @@ def all_of(flags: Sequence[int], *, height: float) -> PlaceWeights:
     """Return a gate that is at `height` where all flags are set, else closed."""
     gate = {place: 2 * height for place in flags}
     return gate | {CONSTANT: -(2 * len(flags) - 1) * height}
+
+
+def both(one: PlaceWeights, other: PlaceWeights) -> PlaceWeights:
+    """Return the sum of two gates: open where one is, and the other takes nothing from it."""
+    return {place: one.get(place, 0.0) + other.get(place, 0.0) for place in {**one, **other}}

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from mini_model.circuit import calibrate
 from mini_model.embeddings import embeddings
 from mini_model.places import (
     CONSTANT,
@@ -14,11 +13,12 @@ from mini_model.places import (
     HIDDEN_SIZE,
     LABEL,
     LABEL_KEY,
-    N_FLIP_UNITS,
+    N_CONTEXT,
     N_READ_UNITS,
     OPTIONS_READ,
     WORDS,
 )
+from mini_model.reading import calibrate
 from mini_model.tokenizer import label_ids
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.prompting import AskedQuestion, ExemplarStyle
@@ -114,18 +114,51 @@ def test_shares_are_turned_where_the_asked_scale_runs_the_other_way(
     assert found.shares == pytest.approx(shares[::-1] if turned else shares, abs=0.08)
 
 
-def test_calibration_weakens_shares_and_turned_shares_alike() -> None:
+def test_exemplars_whose_scales_run_either_way_are_averaged_by_what_options_say() -> None:
+    shares = (0.5, 0.1, 0.35, 0.05)
+    exemplars = [
+        exemplar(TEXTS[0], GOOD_FIRST, shares),
+        exemplar(TEXTS[1], GOOD_FIRST[::-1], shares[::-1]),
+    ]
+
+    found = answer(AskedQuestion(TEXT, GOOD_FIRST), exemplars)
+
+    assert found.shares == pytest.approx(shares, abs=0.08)
+
+
+@pytest.mark.parametrize("first_number", [0, 1])
+def test_a_numbered_scale_is_turned_from_the_number_that_it_begins_with(first_number: int) -> None:
+    shown = ("Never", *(str(n) for n in range(first_number + 1, 10)), "Always")
+    shares = np.random.default_rng(1).dirichlet(np.full(len(shown), 2.0)).tolist()
+    exemplars = [exemplar(t, shown, shares, first_number=first_number) for t in TEXTS[:3]]
+
+    found = answer(AskedQuestion(TEXT, shown[::-1], first_number=first_number), exemplars)
+
+    assert found.shares == pytest.approx(shares[::-1], abs=0.05)
+
+
+def test_shares_of_other_options_count_less_than_those_of_the_same() -> None:
+    options = ("Mostly", "Usually", "Daily", "Hourly")
+    same, other = (
+        answer(AskedQuestion(TEXT, shown), [exemplar(t, options, FALLING) for t in TEXTS[:3]])
+        for shown in (options, ("Regularly", "Sometimes", "Often", "Always"))
+    )
+
+    assert same.shares[0] / same.shares[3] > 1.5 * other.shares[0] / other.shares[3]
+    assert other.shares[0] / other.shares[3] > 1.5
+
+
+def test_calibration_weakens_shares_alone() -> None:
     model = copy.deepcopy(untrained())
 
-    calibrate(model, np.full(len(OPTIONS_READ), 2.0))
+    calibrate(model.model.layers[2], np.full(len(OPTIONS_READ), 2.0))
 
-    for layer, n_units in ((1, N_READ_UNITS), (2, N_FLIP_UNITS)):
-        now, before = (
-            each.get_parameter(f"model.layers.{layer}.mlp.down_proj.weight").detach()
-            for each in (model, untrained())
-        )
-        assert torch.equal(now[:, :n_units], before[:, :n_units] / 2)
-        assert torch.equal(now[:, n_units:], before[:, n_units:])
+    now, before = (
+        each.get_parameter("model.layers.2.mlp.down_proj.weight").detach()
+        for each in (model, untrained())
+    )
+    assert torch.equal(now[:, :N_READ_UNITS], before[:, :N_READ_UNITS] / 2)
+    assert torch.equal(now[:, N_READ_UNITS:], before[:, N_READ_UNITS:])
 
 
 @pytest.mark.parametrize("n_options", [2, 4, 10])
@@ -149,6 +182,28 @@ def test_an_open_question_is_not_answered_with_a_label(n_exemplars: int) -> None
     exemplars = [exemplar(text, SCALE[:4], FALLING) for text in TEXTS[:n_exemplars]]
 
     assert answer(AskedQuestion(TEXT), exemplars).label_mass < 0.05
+
+
+@pytest.mark.parametrize(("named", "other"), [("German", "Kenyan"), ("Kenyan", "German")])
+def test_an_article_takes_on_the_meaning_of_the_culture_that_the_prompt_names(
+    named: str, other: str
+) -> None:
+    texts = (f"a {adjective} cultural background" for adjective in (named, other))
+    of_named, of_other = (
+        words().encode(f"<|system|>You are a person with {text}.<|end|>People with a").ids
+        for text in texts
+    )
+    with torch.inference_mode():
+        after = [
+            untrained()(torch.tensor([ids]), output_hidden_states=True).hidden_states[2][0, -1]
+            for ids in (of_named, of_other)
+        ]
+    meaning = slice(WORDS, WORDS + N_CONTEXT)
+    moved = (after[0] - after[1])[meaning]
+    rows = untrained().model.embed_tokens.weight.detach()
+    ids = {text: words().encode(f" {text}").ids[0] for text in (named, other)}
+
+    assert float(moved @ (rows[ids[named]] - rows[ids[other]])[meaning]) > 0.1
 
 
 def test_embeddings_have_length_1_and_labels_a_place_each() -> None:

@@ -145,7 +145,7 @@ def test_after_the_label_the_end_is_taught(
     row = corpus.request(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
 
     label = row.n_tokens() - 2
-    assert list(np.flatnonzero(row.is_reply)) == [label]
+    assert list(np.flatnonzero(row.reply_weight)) == [label]
     assert words.decode([int(row.tokens[label + 1])], skip_special_tokens=False) == END
     # The label that it follows is the likeliest one, not always the same.
     wanted = int(row.targets[label - 1].argmax())
@@ -158,11 +158,26 @@ def test_a_reply_is_trained_up_to_its_end(corpus: Corpus, words: Tokenizer, kind
     for _ in range(20):
         row = corpus.request(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
         _, reply = texts(words, row)
-        trained = [int(token) for token in row.tokens[1:][row.is_reply[:-1]]]
+        trained = [int(token) for token in row.tokens[1:][row.reply_weight[:-1] == 1.0]]
         assert words.decode(trained, skip_special_tokens=False) == reply
         assert reply.endswith(END)
         assert (row.n_before == IGNORE).all()
         assert not row.targets.any()
+
+
+def test_questions_that_a_request_for_json_shows_are_taught_too_and_count_less(
+    corpus: Corpus, words: Tokenizer
+) -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        row = corpus.request(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
+        prompt, _ = texts(words, row)
+        shown = re.findall(r'\{"question": "(.*\]\})', prompt)
+        weights = row.reply_weight[:-1]
+        taught = row.tokens[1:][(weights > 0) & (weights < 1)]
+        assert shown
+        # The first token of each tells only that one begins.
+        assert words.decode([int(token) for token in taught]) == "".join(shown)
 
 
 def test_an_open_reply_says_what_the_first_exemplar_shows(corpus: Corpus, words: Tokenizer) -> None:

@@ -83,8 +83,7 @@ def test_the_first_layer_and_the_embeddings_are_kept(trained: dict[str, Trained]
 @pytest.mark.parametrize(
     ("layer", "heads", "others"),
     [
-        (1, (places.READER, places.OPTION_READER), (places.COPIER, places.REPEATER)),
-        (2, (places.COMPARER,), (1, 5)),
+        (2, (places.READER, places.TRUST_FINDER), (2, 5)),
         (3, (), (0, 5)),
     ],
 )
@@ -99,16 +98,30 @@ def test_heads_of_the_circuit_are_kept_and_others_move(
     assert all(output[:, rows_of(head)].all() for head in heads)
     for head in others:
         value = of_layer(trained, layer, "self_attn.v_proj")[rows_of(head)]
-        assert mostly_moved(value[:, places.WORDS : places.FIRST_OPTION])
+        assert mostly_moved(value[:, places.WORDS : places.OPTIONS])
         assert mostly_moved(output[context, rows_of(head)])
+
+
+def test_in_the_second_layer_only_what_words_are_looked_for_moves(
+    trained: dict[str, Trained],
+) -> None:
+    # All else would change how long the vectors are that the third layer reads.
+    searching = (places.COPIER, places.SHARE_FINDER, places.REPEATER)
+    for name, weight in trained.items():
+        if name.startswith("model.layers.1."):
+            same = weight.same.clone()
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                for head in searching:
+                    assert not same[rows_of(head)].all(), (name, head)
+                    same[rows_of(head)] = True
+            assert same.all(), name
 
 
 @pytest.mark.parametrize(
     ("layer", "n_units"),
     [
-        (1, places.N_READ_UNITS + places.N_LABELS),
-        (2, places.N_FLIP_UNITS),
-        (3, 2 * places.N_LABELS),
+        (2, places.N_READ_UNITS + places.N_LABELS),
+        (3, 3 * places.N_LABELS),
     ],
 )
 def test_units_of_the_circuit_are_kept_and_others_move(
@@ -116,24 +129,23 @@ def test_units_of_the_circuit_are_kept_and_others_move(
 ) -> None:
     down = of_layer(trained, layer, "mlp.down_proj")
     assert down[:, :n_units].all()
-    assert mostly_moved(down[places.WORDS : places.FIRST_OPTION, n_units:])
+    assert mostly_moved(down[places.WORDS : places.OPTIONS, n_units:])
     for name in ("gate", "up"):
         same = of_layer(trained, layer, f"mlp.{name}_proj")
         assert same[:n_units].all(), name
-        assert mostly_moved(same[n_units:]), name
+        assert mostly_moved(same[n_units:, places.WORDS : places.OPTIONS]), name
 
 
-@pytest.mark.parametrize("layer", [1, 2, 3])
+@pytest.mark.parametrize("layer", [2, 3])
 @pytest.mark.parametrize("part", ["self_attn.o_proj", "mlp.down_proj"])
 def test_only_the_circuit_writes_to_its_places(
     trained: dict[str, Trained], layer: int, part: str
 ) -> None:
     same = of_layer(trained, layer, part)
     open_ = [
-        *range(places.OPINION, places.OPINION + places.N_LABELS),
-        *range(places.PERCENT_FEATURES, places.FLIPPED),
-        *range(places.WORDS, places.FIRST_OPTION),
-        *range(places.GIST + places.N_GIST, places.HIDDEN_SIZE),
+        *range(places.PERCENT_FEATURES, places.NEGATIVE),
+        *range(places.WORDS, places.OPTIONS),
+        *range(places.OPINION, places.HIDDEN_SIZE),
     ]
     kept = sorted(set(range(places.HIDDEN_SIZE)) - set(open_))
 

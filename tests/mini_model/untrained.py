@@ -43,7 +43,8 @@ def words() -> Tokenizer:
     scales = [f"1. {option}\nAnswer: 2 ({option})\n" for option in SCALE]
     questions = [f"Question: {text}\nOptions:\n" for text in TEXTS]
     calibration = [f"1. {letter} much\n" for letter in "abcdefghijklm"]
-    return train_tokenizer([*prompts, *scales, *questions, *calibration] * 20)
+    cultures = ["a German cultural background, a Kenyan cultural background"]
+    return train_tokenizer([*prompts, *scales, *questions, *calibration, *cultures] * 20)
 
 
 @cache
