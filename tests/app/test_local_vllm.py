@@ -238,7 +238,7 @@ async def test_a_killed_keeper_takes_the_server_with_it(options: LocalVllmOption
 
 
 def test_the_command_line_holds_no_secret_and_the_environment_no_settings_of_milieu() -> None:
-    options = LocalVllmOptions(Path("/m"), "mini", Path("/l"), lora=LoraOptions(max_loras=2))
+    options = LocalVllmOptions(Path("/m"), "mini", Path("/l"), lora=LoraOptions())
 
     command = vllm_command(options, 8123)
     environment = vllm_environment(
@@ -248,11 +248,23 @@ def test_the_command_line_holds_no_secret_and_the_environment_no_settings_of_mil
     assert "secret" not in " ".join(command)
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "8123"
-    assert command[command.index("--max-loras") + 1] == "2"
     assert environment["VLLM_API_KEY"] == "secret"
     assert environment["PATH"] == "/bin"
     assert environment["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "True"
     assert "MILIEU_API_KEYS" not in environment
+
+
+@pytest.mark.parametrize(("for_cpu", "n_slots", "n_kept"), [(True, 7, 7), (False, 2, 6)])
+def test_on_a_cpu_one_slot_more_than_there_are_adapters_stays_empty(
+    monkeypatch: pytest.MonkeyPatch, for_cpu: bool, n_slots: int, n_kept: int
+) -> None:
+    monkeypatch.setattr("app.vllm_command._is_for_cpu", lambda: for_cpu)
+    lora = LoraOptions(max_loras=2, max_cpu_loras=6)
+
+    command = vllm_command(LocalVllmOptions(Path("/m"), "mini", Path("/l"), lora=lora), 8123)
+
+    assert command[command.index("--max-loras") + 1] == str(n_slots)
+    assert command[command.index("--max-cpu-loras") + 1] == str(n_kept)
 
 
 @pytest.mark.vllm

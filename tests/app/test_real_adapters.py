@@ -63,6 +63,34 @@ def filled(folder: Path, model_dir: Path) -> AdapterRegistry:
     return registry
 
 
+async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
+    vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
+) -> None:
+    registry = filled(tmp_path, vllm_model_dir)
+    names = [entry.version_name for entry in registry.entries()][: LORA.max_cpu_loras]
+    prompts = canary_prompts()
+    async with (
+        aiohttp.ClientSession() as session,
+        VllmClient([vllm.url], api_key=vllm.api_key) as client,
+    ):
+        server, scorer = VllmLora(vllm.url, session, api_key=vllm.api_key), Scorer(client)
+
+        async def answer(name: str) -> list[Sequence[float]]:
+            return await asyncio.gather(
+                *(scorer.score(name, p.messages, p.labels) for p in prompts)
+            )
+
+        alone = await answer(BASE_NAME)
+        for name in names:
+            await server.load(name, registry.path(name))
+        # Every adapter has been in use, and is again while the model alone is asked.
+        found = await asyncio.gather(*(answer(name) for name in [*names, BASE_NAME] * 6))
+
+        of_base = found[len(names) :: len(names) + 1]
+        assert all(differs(alone, of) for of in found[: len(names)])
+        assert not any(differs(alone, of) for of in of_base)
+
+
 async def test_more_adapters_than_fit_are_all_answered_and_come_back(
     vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
 ) -> None:
