@@ -85,7 +85,7 @@ OPINION_UNIT = 0.35
 SHARPNESS = 7_000.0
 # In length: by how much the labels of an asked question are above all others, and what a log unit
 # of a share adds to one.
-ADMITTED, LABEL_UNIT = 0.19, 1 / 66
+ADMITTED, LABEL_UNIT = 0.285, 1 / 66
 # Activations of an open gate: where it writes shares, and elsewhere. The higher, the less comes
 # through one that is shut.
 WRITING, OPEN = 12.0, 10.0
