@@ -89,7 +89,6 @@ class Exam:
             cultures=sorted(split.cultures),
         )
 
-    @torch.inference_mode()
     def scores(self, model: LlamaForCausalLM) -> dict[str, float]:
         """Return per part 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
 

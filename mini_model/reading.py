@@ -91,6 +91,9 @@ ADMITTED, LABEL_UNIT = 0.285, 1 / 66
 WRITING, OPEN = 12.0, 10.0
 # At an answer, `PERCENT` has this many of its units where shares were read.
 SHARES_READ = 0.5
+# Gates: open where an answer to a closed question is wanted, and as far open as shares are trusted.
+ANSWER_WANTED: PlaceWeights = {CUE: 2 * OPEN, CLOSED: OPEN, CONSTANT: -2 * OPEN}
+TRUSTED: PlaceWeights = {TRUST: OPEN, CONSTANT: -OPEN}
 
 
 class ScalePoint(NamedTuple):
@@ -160,11 +163,11 @@ def read_shares(layer: torch.nn.Module) -> None:
 def add_opinion(layer: torch.nn.Module) -> None:
     """Let the last layer add the opinion to the labels, less where shares were read."""
     units = Units(layer)
-    asked = {CUE: 2 * OPEN, CLOSED: OPEN, CONSTANT: -2 * OPEN}
-    beside = both(asked, {PERCENT: OPEN / SHARES_READ, CONSTANT: -OPEN})
-    trusted = both(asked, {TRUST: OPEN, CONSTANT: -OPEN})
-    parts = ((asked, 1.0), (beside, -BESIDE_SHARES), (trusted, -BESIDE_TRUSTED))
-    for part, (gate, by) in enumerate(parts):
+    shown = {PERCENT: OPEN / SHARES_READ, CONSTANT: -OPEN}
+    parts: tuple[tuple[PlaceWeights, float], ...]
+    parts = (({}, 1.0), (shown, -BESIDE_SHARES), (TRUSTED, -BESIDE_TRUSTED))
+    for part, (condition, by) in enumerate(parts):
+        gate = both(ANSWER_WANTED, condition)
         for label in range(N_LABELS):
             added = {LABEL + label: by * OPINION_UNIT / OPEN}
             # An opinion is in length, the unit of its place that of a copied label.
@@ -231,13 +234,11 @@ def _move_to_labels(units: Units) -> None:
 
     Each label has one in N of the percentages that a head averages over: its share counts N-fold.
     """
-    asked = {CUE: 2 * OPEN, CLOSED: OPEN, CONSTANT: -2 * OPEN}
-    trusted = {TRUST: OPEN, CONSTANT: -OPEN}
     unit = 0
     for point in _points(height=OPEN):
         for is_negative, source in ((False, point.label), (True, point.opposite)):
-            gate = both(asked, both(point.gate, _runs(is_negative, height=OPEN)))
-            for condition, by in (({}, OF_OTHER_OPTIONS), (trusted, OF_SAME_OPTIONS)):
+            gate = both(ANSWER_WANTED, both(point.gate, _runs(is_negative, height=OPEN)))
+            for condition, by in (({}, OF_OTHER_OPTIONS), (TRUSTED, OF_SAME_OPTIONS)):
                 added = {LABEL + point.label: by * LABEL_UNIT / OPEN}
                 up = {SHARE + source: float(point.n_points)}
                 units.set(unit, gate=both(gate, condition), up=up, down=added)
@@ -249,14 +250,14 @@ def _admit_labels(units: Units, *, first_unit: int) -> None:
     for last in range(1, N_LABELS):
         labels = range(0 if last == LAST_FROM_ZERO else 1, last + 1)
         admitted = {LABEL + label: ADMITTED / OPEN for label in labels}
-        gate = {LAST + last: 2 * OPEN, CUE: 2 * OPEN, CLOSED: OPEN, CONSTANT: -4 * OPEN}
+        gate = both(ANSWER_WANTED, _flag(LAST + last, True, height=OPEN))
         units.set(first_unit + last, gate=gate, up={CONSTANT: 1.0}, down=admitted)
 
 
 def _points(*, height: float) -> Iterator[ScalePoint]:
     """Yield all options of all scales; a gate is 0 where its scale is, else `-2 * height`."""
     for last, first in _scales():
-        gate: PlaceWeights = {LAST + last: 2 * height, CONSTANT: -2 * height}
+        gate = _flag(LAST + last, True, height=height)
         if last == LAST_FROM_ZERO:
             gate = both(gate, _flag(FROM_ZERO, first == 0, height=height))
         for label in range(first, last + 1):

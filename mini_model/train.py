@@ -313,7 +313,7 @@ def _answers_of(
     with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
         hidden = teacher.model(tokens[rows]).last_hidden_state
     logits = teacher.lm_head(hidden[answers[rows]].float())
-    return functional.log_softmax(logits, dim=-1)[:, label_tokens].softmax(dim=-1)
+    return torch.softmax(logits[:, label_tokens], dim=-1)
 
 
 def _resume(
