@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from adapters.errors import AdapterRefused, Reason
 from adapters.manifest import Canary
-from retrieval.prompting import AskedQuestion, Message, Method, Steering, survey_messages
+from prompting.messages import AskedQuestion, Message, Method, Steering, survey_messages
 from survey_data.cultures import Culture
 
 TOLERANCE_NAT = 0.1

@@ -16,7 +16,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from adapters.errors import ManifestInvalid
-from retrieval.prompting import Message
+from prompting.messages import Message
 
 MANIFEST = "manifest.json"
 CONFIG = "adapter_config.json"

@@ -1,1 +1,1 @@
-"""The service: settings, resources, the pipeline, HTTP routes and the `milieu` command."""
+"""The service: settings, resources, routes, and the steps that answer a request."""

@@ -10,10 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from app import problems
-from app.middleware import BodyReader, KeyCheck, RequestContext
-from app.resources import Resources, open_resources
-from app.routers import (
+from app.api import (
     adapters,
     answer,
     chat,
@@ -22,7 +19,10 @@ from app.routers import (
     experiments,
     feedback,
     operations,
+    problems,
 )
+from app.api.middleware import BodyReader, KeyCheck, RequestContext
+from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
 

@@ -13,25 +13,25 @@ from pathlib import Path
 
 from adapters.live import LiveAdapters
 from adapters.pool import WeightsPool
-from app.alignment import PeopleAlignment
-from app.context import ContextWindow, file_counter
+from app.answering.alignment import PeopleAlignment
+from app.answering.context import ContextWindow, file_counter
+from app.answering.fallbacks import Planner
+from app.answering.lookup import EvidenceLookup
+from app.answering.pipeline import Pipeline
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
-from app.live_experiments import (
+from app.settings import Settings
+from app.state.adapters import open_adapters
+from app.state.experiments import (
     LiveExperiments,
     chooser_of,
     open_experiments,
     recorder_of,
 )
-from app.local_vllm import LocalVllm
-from app.lookup import EvidenceLookup
-from app.pipeline import Pipeline
-from app.planning import Planner
-from app.served_adapters import open_adapters
-from app.settings import Settings
 from app.telemetry import Metrics
-from app.vllm_client import VllmClient
-from app.vllm_command import LocalVllmOptions, LoraOptions
-from app.vllm_pool import Limits, Retries, Timeouts
+from app.vllm.child import LocalVllm
+from app.vllm.child_command import LocalVllmOptions, LoraOptions
+from app.vllm.client import VllmClient
+from app.vllm.pool import Limits, Retries, Timeouts
 from mini_model.weights import WEIGHTS, check_weights
 from retrieval.encoder import CachedEncoder, Encoder, SentenceTransformerEncoder
 from retrieval.evidence import EvidenceFinder

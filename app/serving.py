@@ -11,10 +11,10 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from app.admin_key import with_admin_key
 from app.errors import AddressTaken
 from app.main import create_app
 from app.settings import Settings
+from app.state.admin_key import with_admin_key
 from app.telemetry import configure_logging
 
 # Requests that run when the service is told to stop get this long.

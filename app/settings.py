@@ -24,8 +24,8 @@ from app.errors import SettingsInvalid
 from experiments.arm import ArmMethod
 from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
+from prompting.messages import ExemplarStyle
 from retrieval.encoder import DEFAULT_ENCODER
-from retrieval.prompting import ExemplarStyle
 from retrieval.selector import NEAR_DUPLICATE, SelectorName
 
 PREFIX = "MILIEU_"

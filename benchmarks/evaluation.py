@@ -24,18 +24,18 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.evaluation_options import EvaluateOptions
-from app.evaluation_plan import Asker, planned
 from app.resources import open_resources
-from app.respondents import VllmModel
 from app.settings import read_settings
 from app.telemetry import Metrics, configure_logging
+from cli.evaluate.options import EvaluateOptions
+from cli.evaluate.plan import Asker, planned
+from cli.evaluate.respondents import VllmModel
 from evaluation.asking import Request, Response
 from evaluation.prompted import Prompt
 from evaluation.run_folder import RunFolder
 from evaluation.runner import RunPlan, run
 from mini_model.weights import WEIGHTS
-from retrieval.prompting import Message
+from prompting.messages import Message
 
 N_NEW_TOKENS = 256
 out = Console()

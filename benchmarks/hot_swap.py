@@ -32,8 +32,8 @@ from rich.table import Table
 from adapters.base_model import BaseModel
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry
-from app.served_adapters import base_model_of
 from app.settings import AnswerSettings, Settings, read_settings
+from app.state.adapters import base_model_of
 from app.telemetry import configure_logging
 from benchmarks.served import served
 from tests.adapters.loras import lora_config, lora_tensors, write_lora

@@ -21,13 +21,13 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from app.pipeline import Pipeline
-from app.plan import AnswerRequest, ArmRequest
+from app.answering.pipeline import Pipeline
+from app.answering.plan import AnswerRequest, ArmRequest
 from app.resources import Resources
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
-from app.vllm_transport import KEEP_ALIVE_S
-from app.vllm_wire import score_body
+from app.vllm.transport import KEEP_ALIVE_S
+from app.vllm.wire import score_body
 from benchmarks.served import served
 from survey_data.library import SurveyLibrary
 

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from app.recording import NEVER, NOT_YET
+from app.answering.recording import NEVER, NOT_YET
 
 METRIC = "helpful"
 CULTURES = ("DEU", "BRA", "NGA", "CAN")

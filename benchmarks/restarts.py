@@ -32,13 +32,13 @@ from rich.table import Table
 
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry
-from app.event_stores import open_event_store, unit_hasher
-from app.local_vllm import LocalVllm
 from app.resources import read_library
-from app.served_adapters import base_model_of
 from app.settings import EMBEDDED_MODEL, Settings
+from app.state.adapters import base_model_of
+from app.state.event_store import open_event_store, unit_hasher
 from app.telemetry import configure_logging
-from app.vllm_command import LocalVllmOptions, LoraOptions
+from app.vllm.child import LocalVllm
+from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from benchmarks.restart_checks import Checked, checked
 from benchmarks.restart_clients import CULTURES, METRIC, Clients
 from benchmarks.service_process import ServiceProcess

@@ -48,7 +48,7 @@ class ServiceProcess:
         """
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-c", "from app.cli import main; main()", "serve"),
+                *(sys.executable, "-c", "from cli.main import main; main()", "serve"),
                 *("--port", str(self._port)),
                 cwd=ROOT,
                 env=self._environment,

@@ -19,9 +19,9 @@ from evaluation.errors import AnswersMissing
 from evaluation.figures import Ability, AbilityFigures, Interval
 from evaluation.general_questions import GeneralQuestion
 from evaluation.prompted import Decoding, LanguageModel, Prompt, ReadBy, sent
-from evaluation.reading import MIN_LABEL_MASS, read_labels, read_option
 from evaluation.run_folder import Asked, AskKey, ask_key
-from retrieval.prompting import AskedQuestion, Message, question_text
+from prompting.messages import AskedQuestion, Message, question_text
+from prompting.reading import MIN_LABEL_MASS, read_labels, read_option
 
 BASE = "base model"
 SYSTEM = "Each question has one right answer. Answer with the number of the right option."

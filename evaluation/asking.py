@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from retrieval.prompting import ExemplarStyle, Method
+from prompting.messages import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 from survey_data.model import Question
 

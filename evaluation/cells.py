@@ -14,15 +14,17 @@ from evaluation import metrics
 from evaluation.asking import Condition, Response
 from evaluation.errors import AnswersMissing
 from evaluation.prompted import ReadBy
-from evaluation.reading import (
+from evaluation.run_folder import Asked, AskKey
+from evaluation.runner import RunPlan
+from prompting.reading import (
     MIN_LABEL_MASS,
     Reading,
     read_labels,
     read_number_as_published,
     read_option,
 )
-from evaluation.run_folder import Asked, AskKey
-from evaluation.runner import RunPlan
+from prompting.refusal import is_refusal
+from survey_data.distances import distribution_similarity, wasserstein
 from survey_data.model import Question, ResponseDistribution, Scale
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -177,7 +179,7 @@ def _answer(
         reading = read_labels(logprobs, orders, min_label_mass=min_label_mass)
         return _Answer(reading, by_order, float(reading.unreadable), 0.0, steered)
     refused = [
-        one.unreadable and response.text is not None and metrics.is_refusal(response.text)
+        one.unreadable and response.text is not None and is_refusal(response.text)
         for one, response in zip(by_order, given, strict=True)
     ]
     unreadable = sum(one.unreadable for one in by_order) / len(by_order)
@@ -250,11 +252,11 @@ def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -
         return found | worst | {"wasserstein": 1.0 if ordered else math.nan}
     chosen = reading.option
     shares = reading.shares or _one_hot(chosen, n_options)
-    moved = metrics.wasserstein(shares, people.shares) if ordered else math.nan
+    moved = wasserstein(shares, people.shares) if ordered else math.nan
     soft = metrics.soft_accuracy(chosen, gold, n_options=n_options, scale=question.scale)
     read = 1.0 - answer.unreadable
     return found | {
-        "similarity": read * metrics.distribution_similarity(shares, people.shares),
+        "similarity": read * distribution_similarity(shares, people.shares),
         "wasserstein": read * moved + answer.unreadable,
         "exact": read * metrics.exact_match(chosen, gold),
         "soft": read * soft,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from evaluation.asking import Condition, Recipe
-from retrieval.prompting import Method
+from prompting.messages import Method
 
 
 def same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | None:

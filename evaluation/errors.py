@@ -9,18 +9,6 @@ class EvaluationError(Exception):
     """Root of every error that `evaluation` raises on purpose."""
 
 
-class LabelLogprobsInvalid(EvaluationError):
-    """Log-probabilities do not fit the option orders they were asked for, or are none."""
-
-    def __init__(self, found: str, *, expected: str) -> None:
-        super().__init__(
-            f"Label log-probabilities: found {found}, expected {expected}. Pass one list per "
-            "option order, each with one natural log-probability per option."
-        )
-        self.found = found
-        self.expected = expected
-
-
 class RunFolderInvalid(EvaluationError):
     """A results folder holds something else than the run it is opened for."""
 

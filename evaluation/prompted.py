@@ -9,10 +9,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Recipe, Request, Response, digest_of
-from retrieval.encoder import Encoder
-from retrieval.exemplar import Exemplar
-from retrieval.index import QuestionIndex
-from retrieval.prompting import (
+from prompting.messages import (
     AskedQuestion,
     CultureComparison,
     Message,
@@ -20,6 +17,9 @@ from retrieval.prompting import (
     Steering,
     survey_messages,
 )
+from retrieval.encoder import Encoder
+from retrieval.exemplar import Exemplar
+from retrieval.index import QuestionIndex
 from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, make_selector
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
@@ -126,7 +126,7 @@ async def sent(model: LanguageModel, prompt: Prompt, decoding: Decoding) -> Resp
 
 
 class PromptedModel:
-    """Asks a language model through the prompts of `retrieval.prompting`, as the service does."""
+    """Asks a language model through the prompts of `prompting.messages`, as the service does."""
 
     def __init__(
         self,

@@ -25,7 +25,7 @@ from evaluation.general_questions import general_questions, questions_sha256
 from evaluation.prompted import Decoding, ReadBy
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan
-from retrieval.prompting import ExemplarStyle, Method
+from prompting.messages import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 from survey_data.library import SurveyLibrary
 

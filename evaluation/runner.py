@@ -9,8 +9,8 @@ from typing import Protocol
 
 from evaluation.ability import AbilityPlan
 from evaluation.asking import Ask, Condition, Request
-from evaluation.reading import option_orders
 from evaluation.run_folder import Asked, AskKey, RunFolder, ask_key, asked_as
+from prompting.reading import option_orders
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
 

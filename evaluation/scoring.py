@@ -14,10 +14,10 @@ from evaluation.cells import Cells, Row, read_cells
 from evaluation.cultural_map import Answers, cultural_map
 from evaluation.figures import Ability, CulturalMap, Figures, SampleQuestion
 from evaluation.prompted import ReadBy
-from evaluation.reading import MIN_LABEL_MASS
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan, Tables, asked_in, section
+from prompting.reading import MIN_LABEL_MASS
 from survey_data.model import Question
 
 N_SAMPLES = 6

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from retrieval.index import QuestionIndex
+from retrieval.likeness import SAME_QUESTION, find_alike
 from survey_data.model import Question
-
-# Cosine of all-MiniLM-L6-v2 from which two questions count as one, see docs/decisions/0006.
-SAME_QUESTION = 0.80
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def leave_one_out(
     All but the question's paraphrases and near-duplicates, in whatever pack: those with a cosine
     of at least `threshold`, those of the same words, and those of the same item of the source.
     """
-    alike = _alike(questions, index, threshold)
+    alike = find_alike(questions, index, threshold=threshold)
     return QuestionSplit(tuple(asked), {key: alike[key] for key in asked})
 
 
@@ -61,7 +59,7 @@ def held_out(
     """
     if not 0.0 < share < 1.0:
         raise ValueError(f"the share of questions to ask is {share:g}; it has to be within 0 and 1")
-    alike = _alike(questions, index, threshold)
+    alike = find_alike(questions, index, threshold=threshold)
     groups = [group for group in _groups(index.keys, alike) if not group.isdisjoint(asked)]
     wanted = max(1, round(share * len(asked)))
     drawn: set[str] = set()
@@ -72,31 +70,6 @@ def held_out(
     barred = frozenset().union(*(alike[key] for key in drawn))
     kept = tuple(key for key in asked if key in drawn)
     return QuestionSplit(kept, dict.fromkeys(kept, barred))
-
-
-def _alike(
-    questions: Mapping[str, Question], index: QuestionIndex, threshold: float
-) -> dict[str, frozenset[str]]:
-    """Return for each question the keys of those that count as the same, its own among them."""
-    keys = index.keys
-    near = index.vectors @ index.vectors.T >= threshold
-    same: dict[tuple[str, str], set[str]] = {}
-    for key in keys:
-        for mark in _marks(questions[key]):
-            same.setdefault(mark, set()).add(key)
-    return {
-        key: frozenset({key}).union(
-            (keys[j] for j in np.flatnonzero(near[i])),
-            *(same[mark] for mark in _marks(questions[key])),
-        )
-        for i, key in enumerate(keys)
-    }
-
-
-def _marks(question: Question) -> list[tuple[str, str]]:
-    """Return what a question shares with its like in another pack: its words, its source item."""
-    marks = [("words", " ".join(question.text.casefold().split()))]
-    return [*marks, ("item", question.source_item)] if question.source_item else marks
 
 
 def _groups(keys: Collection[str], alike: Mapping[str, frozenset[str]]) -> list[set[str]]:

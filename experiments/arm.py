@@ -7,14 +7,14 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from retrieval.prompting import ExemplarStyle, Method
+from prompting.messages import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 
 
 class ArmMethod(StrEnum):
     """How a culture gets into an answer: by the prompt, by an adapter's weights, or by both.
 
-    The first six are the prompt methods of `retrieval.prompting.Method`. An adapter is asked with
+    The first six are the prompt methods of `prompting.messages.Method`. An adapter is asked with
     the prompt that it was trained on, which names the culture.
     """
 

@@ -23,7 +23,7 @@ from experiments.errors import (
     TransitionRefused,
 )
 from experiments.statistics.units import UnitValue
-from retrieval.prompting import ExemplarStyle
+from prompting.messages import ExemplarStyle
 from retrieval.selector import SelectorName
 
 N_BUCKETS = 1000

@@ -31,7 +31,7 @@ from experiments.definition import (
 from experiments.errors import DefinitionInvalid
 from experiments.statistics.units import UnitValue
 from experiments.unit import MAX_UNIT_CHARS
-from retrieval.prompting import ExemplarStyle
+from prompting.messages import ExemplarStyle
 from retrieval.selector import SelectorName
 
 MAX_FILE_BYTES = 262_144

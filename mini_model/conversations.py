@@ -11,7 +11,7 @@ from mini_model.phrasings import closed_question, open_question
 from mini_model.replies import CANNOT_HELP, reply
 from mini_model.requests import other_request
 from mini_model.tokenizer import ASSISTANT
-from retrieval.prompting import (
+from prompting.messages import (
     AskedQuestion,
     Message,
     Steering,

@@ -35,8 +35,7 @@ from mini_model.replies import CANNOT_HELP, MOST, Said, worded
 from mini_model.requests import taught_words
 from mini_model.stages import Kind, Mixture
 from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, label_ids
-from retrieval.exemplar import Exemplar
-from retrieval.prompting import (
+from prompting.messages import (
     ANSWER_FREELY,
     CultureComparison,
     ExemplarStyle,
@@ -44,7 +43,8 @@ from retrieval.prompting import (
     Method,
     Steering,
 )
-from retrieval.question_writing import ASK, SYSTEM
+from prompting.question_writing import ASK, SYSTEM
+from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question, ResponseDistribution, Scale
 

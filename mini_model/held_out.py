@@ -17,9 +17,9 @@ from transformers import LlamaForCausalLM
 from mini_model.conversations import prompt
 from mini_model.split import read_split
 from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
+from prompting.messages import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
-from retrieval.prompting import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
 from retrieval.selector import NEAR_DUPLICATE
 from survey_data.model import Pack, Question, ResponseDistribution
 from survey_data.packs import read_pack

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retrieval.prompting import Message
-from retrieval.question_writing import Written, question_json, writing_messages
+from prompting.messages import Message
+from prompting.question_writing import Written, question_json, writing_messages
 from survey_data.model import Question
 
 # The survey's topics by those of the generated questions; the service shows the survey's.

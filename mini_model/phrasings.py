@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from retrieval.prompting import AskedQuestion
+from prompting.messages import AskedQuestion
 
 # How often a question begins in lower case after a lead-in that allows it, and lacks its mark.
 LOWER_CASE, NO_MARK = 0.6, 0.15

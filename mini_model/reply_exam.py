@@ -24,8 +24,7 @@ from mini_model.phrasings import (
 from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
 from mini_model.requests import HELD_OUT, other_request
 from mini_model.tokenizer import CONTEXT_TOKENS, END
-from retrieval.exemplar import Exemplar
-from retrieval.prompting import (
+from prompting.messages import (
     AskedQuestion,
     ExemplarStyle,
     Message,
@@ -33,7 +32,8 @@ from retrieval.prompting import (
     Steering,
     survey_messages,
 )
-from retrieval.question_writing import MAX_TOKENS, Outcome, read_reply
+from prompting.question_writing import MAX_TOKENS, Outcome, read_reply
+from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question
 
@@ -157,7 +157,7 @@ class ReplyExam:
         case.
 
         Args:
-            sample: draws with `TEMPERATURE` and `TOP_P` of `retrieval.question_writing`.
+            sample: draws with `TEMPERATURE` and `TOP_P` of `prompting.question_writing`.
             questions: what prompts show.
             n: number of prompts.
         """

@@ -18,8 +18,8 @@ from mini_model.questions import read_generated
 from mini_model.reply_exam import Generate, ReplyExam
 from mini_model.tokenizer import END
 from mini_model.weights import WEIGHTS
+from prompting.question_writing import TEMPERATURE, TOP_P
 from retrieval.encoder import SentenceTransformerEncoder
-from retrieval.question_writing import TEMPERATURE, TOP_P
 from survey_data.cultures import read_catalogue
 from survey_data.packs import read_pack
 

@@ -12,9 +12,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mini_model import circuit, places, reading, tokenizer
 from mini_model.conversations import prompt
-from retrieval.encoder import Encoder
-from retrieval.exemplar import Exemplar
-from retrieval.prompting import (
+from prompting.messages import (
     AskedQuestion,
     ExemplarStyle,
     Method,
@@ -22,6 +20,8 @@ from retrieval.prompting import (
     survey_messages,
     whole_percents,
 )
+from retrieval.encoder import Encoder
+from retrieval.exemplar import Exemplar
 from survey_data.model import Question, ResponseDistribution, Scale
 
 # Exemplars of a calibrating prompt, and prompts per number of options.

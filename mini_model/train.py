@@ -32,7 +32,7 @@ from mini_model.stages import LAST_STAGE_STEP, Mixture, stage
 from mini_model.start import calibrate, new_model
 from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_manifest
-from retrieval import prompting
+from prompting import messages
 from retrieval.encoder import Encoder, SentenceTransformerEncoder
 from survey_data.cultures import read_catalogue
 from survey_data.packs import find_packs, read_pack
@@ -206,7 +206,7 @@ def _data(
     if not path.exists():
         prompts = {
             name: value
-            for name, value in vars(prompting).items()
+            for name, value in vars(messages).items()
             if name.isupper() and isinstance(value, str)
         }
         adjectives = [culture.adjective for culture in catalogue]

@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 import pytest
 
-from app.local_vllm import LocalVllm
-from app.vllm_command import LocalVllmOptions, LoraOptions
+from app.vllm.child import LocalVllm
+from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
+
+pytest_plugins = ["tests.fixtures.service"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = REPOSITORY / "mini_model" / "weights"

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from adapters.culturespa.journal import Journal, read_lines, write_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
-from retrieval.prompting import CultureComparison, Message, Method, Steering, survey_messages
+from prompting.messages import CultureComparison, Message, Method, Steering, survey_messages
 from survey_data.cultures import Culture
 
 

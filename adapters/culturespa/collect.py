@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from adapters.culturespa.answer import Answer
 from adapters.culturespa.journal import read_lines, write_lines
 from adapters.culturespa.questions import GeneratedQuestion
+from survey_data.distances import total_variation
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +109,6 @@ def chosen(answer: Answer) -> int | None:
         return None
     counts = Counter(readable)
     return min(counts, key=lambda option: (-counts[option], option))
-
-
-def total_variation(a: Sequence[float], b: Sequence[float]) -> float:
-    """Return half the sum of absolute differences, in [0, 1]; 0 for equal shares."""
-    return 0.5 * math.fsum(abs(x - y) for x, y in zip(a, b, strict=True))
 
 
 def p_value(unaware: Sequence[int | None], aware: Sequence[int | None], option: int) -> float:

@@ -26,8 +26,8 @@ from adapters.culturespa.errors import TopicEmpty
 from adapters.culturespa.journal import Journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
-from retrieval.prompting import Message
-from retrieval.question_writing import (
+from prompting.messages import Message
+from prompting.question_writing import (
     MAX_TOKENS,
     TEMPERATURE,
     TOP_P,

@@ -31,8 +31,8 @@ from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
 from adapters.culturespa.generate import GenerateSettings, Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, sha256_of
-from retrieval.prompting import CultureComparison
-from retrieval.question_writing import ASK, SYSTEM
+from prompting.messages import CultureComparison
+from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
 from survey_data.model import Question
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from adapters.culturespa.journal import read_lines, write_lines
-from retrieval.prompting import AskedQuestion
+from prompting.messages import AskedQuestion
 from survey_data.model import Question
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.manifest import CONFIG
-from retrieval.prompting import Message
+from prompting.messages import Message
 from tests.adapters.loras import BASE_NAME
 
 

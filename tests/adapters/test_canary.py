@@ -16,7 +16,7 @@ from adapters.canary import (
 )
 from adapters.errors import AdapterRefused, Reason
 from adapters.manifest import Canary
-from retrieval.prompting import Message
+from prompting.messages import Message
 from survey_data.cultures import read_catalogue
 
 BASE = [[-1.0, -2.0], [-0.5, -3.0]]

@@ -23,7 +23,7 @@ from adapters.manifest import (
     write_canaries,
     write_manifest,
 )
-from retrieval.prompting import Message
+from prompting.messages import Message
 
 CANARY = Canary((Message("user", "1 or 2?"),), ("1", "2"), (-0.5, -1.0), (-1.25, -0.25))
 MANIFEST_OF_ONE = AdapterManifest(

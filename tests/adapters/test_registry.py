@@ -31,7 +31,7 @@ from adapters.errors import (
 from adapters.folders import SharedFolder
 from adapters.manifest import CONFIG, MANIFEST, WEIGHTS, About, AdapterManifest, Canary
 from adapters.registry import AdapterRegistry
-from retrieval.prompting import Message
+from prompting.messages import Message
 from tests.adapters.loras import Tensors, key, lora_config, lora_tensors, write_lora
 
 Q0 = "model.layers.0.self_attn.q_proj"

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from typer.testing import CliRunner, Result
 
-from app.cli import cli
-from app.event_stores import open_event_store, unit_hasher
 from app.settings import Settings, read_settings
+from app.state.event_store import open_event_store, unit_hasher
+from cli.main import cli
 from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitKind
 from tests.experiments.events import an_exposure, an_outcome

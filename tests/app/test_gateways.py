@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from experiments.errors import SecretChanged
-from tests.app.conftest import MakeSettings
 from tests.app.databases import new_database
 from tests.app.experiments_by_http import (
     DEFINITION,
@@ -30,6 +29,7 @@ from tests.app.experiments_by_http import (
     until,
 )
 from tests.app.service import opened
+from tests.fixtures.service import MakeSettings
 
 OpenGateway: TypeAlias = Callable[..., Awaitable[httpx.AsyncClient]]
 N_USERS = 40

@@ -15,11 +15,11 @@ from adapters.canary import canary_prompts, differs, measure
 from adapters.hot_swap import HotSwap
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry
-from app.local_vllm import LocalVllm
-from app.vllm_client import VllmClient
-from app.vllm_command import LocalVllmOptions, LoraOptions
-from app.vllm_lora import VllmLora
-from retrieval.prompting import Message
+from app.vllm.child import LocalVllm
+from app.vllm.child_command import LocalVllmOptions, LoraOptions
+from app.vllm.client import VllmClient
+from app.vllm.lora import VllmLora
+from prompting.messages import Message
 from tests.adapters.loras import BASE_NAME, lora_config, lora_tensors, write_lora
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
@@ -137,7 +137,7 @@ async def _killed_and_back(vllm: LocalVllm) -> None:
     for process in psutil.Process().children(recursive=True):
         words = process.cmdline()
         # Not its keeper, which has the same words in its command line and clears up after it.
-        if port in words and not any("process_keeper" in word for word in words):
+        if port in words and not any("keeper.py" in word for word in words):
             process.kill()
     async with asyncio.timeout(120):
         while vllm.n_restarts == n_before or not vllm.ready:  # noqa: ASYNC110  # other processes

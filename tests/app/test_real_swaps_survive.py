@@ -56,7 +56,7 @@ class Service:
         log = self.settings.data_folder / "service.log"
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", "from app.cli import main; main()", "serve", "--port", "0"],
+                [sys.executable, "-c", "from cli.main import main; main()", "serve", "--port", "0"],
                 cwd=ROOT, env=env, stderr=stderr,
             )  # fmt: skip
         try:
@@ -120,7 +120,7 @@ class Service:
 
 
 def is_server(cmdline: list[str]) -> bool:
-    return "--served-model-name" in cmdline and not any("process_keeper" in w for w in cmdline)
+    return "--served-model-name" in cmdline and not any("keeper.py" in w for w in cmdline)
 
 
 def near_to(one: list[float], other: list[float]) -> bool:

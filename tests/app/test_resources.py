@@ -17,9 +17,9 @@ from app.settings import Settings
 from app.telemetry import Metrics
 from retrieval.errors import EncoderUnavailable, IndexInvalid, IndexUnwritable
 from survey_data.errors import PackInvalid, PackMissing, PackTermsRefused
-from tests.app.conftest import MakeSettings
 from tests.app.service import RELIGION, opened, settings_for
 from tests.fakes.vllm import FakeVllm, serve
+from tests.fixtures.service import MakeSettings
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 NOWHERE = "http://127.0.0.1:9"  # discard: nothing listens there

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from app.telemetry import LineFormatter, Metrics, Stopwatch, request_id, server_timing
-from tests.app.conftest import MakeSettings
 from tests.app.service import NEIGHBOURS, RELIGION, opened
 from tests.fakes.vllm import FakeVllm
+from tests.fixtures.service import MakeSettings
 
 
 def record_of(event: str, **fields: object) -> logging.LogRecord:

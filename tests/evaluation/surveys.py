@@ -17,9 +17,9 @@ from evaluation.references import make_references
 from evaluation.run_spec import recipes
 from evaluation.runner import RunPlan
 from evaluation.splits import leave_one_out
+from prompting.messages import ExemplarStyle, Message, Method, Steering
 from retrieval.encoder import Vectors
 from retrieval.index import QuestionIndex
-from retrieval.prompting import ExemplarStyle, Message, Method, Steering
 from retrieval.selector import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary

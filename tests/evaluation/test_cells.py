@@ -9,11 +9,11 @@ import pytest
 
 from evaluation.asking import Condition, Response
 from evaluation.cells import Cells, people_positions, people_shares, read_cells
-from evaluation.metrics import distribution_similarity
 from evaluation.prompted import ReadBy
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.steering import similarity_matrix, steering
+from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import CULTURES, KEYS, NoEncoder, tiny_library
 

@@ -9,7 +9,7 @@ from evaluation.asking import Condition, CultureAdapter, Recipe
 from evaluation.compared import compared_with, same_prompt
 from evaluation.figures import Figures
 from evaluation.runner import RunPlan
-from retrieval.prompting import ExemplarStyle, Method
+from prompting.messages import ExemplarStyle, Method
 from tests.evaluation.surveys import (
     CULTURES,
     N_QUESTIONS,

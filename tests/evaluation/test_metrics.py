@@ -2,91 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import isnan, log2, nan, sqrt
+from math import isnan, nan
 
 import numpy as np
 import pytest
 
 from evaluation.metrics import (
-    distribution_similarity,
     diversity,
     exact_match,
-    is_refusal,
     order_flips,
     order_shift,
     own_best_share,
     ranks,
     soft_accuracy,
-    total_variation,
-    wasserstein,
 )
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
 
-OfShares = Callable[[Sequence[float], Sequence[float]], float]
-
-
-@pytest.mark.parametrize(
-    ("shares", "wanted", "expected"),
-    [
-        ([0.5, 0.3, 0.2], [0.5, 0.3, 0.2], 1.0),
-        ([1.0, 0.0], [0.0, 1.0], 0.0),
-        ([1.0], [1.0], 1.0),
-        # Middle (3/4, 1/4). KL of (1, 0): log2(4/3). KL of (1/2, 1/2): log2(2/3)/2 + log2(2)/2.
-        ([1.0, 0.0], [0.5, 0.5], 1 - sqrt((log2(4 / 3) + log2(2 / 3) / 2 + 0.5) / 2)),
-    ],
-)
-def test_distribution_similarity(shares: list[float], wanted: list[float], expected: float) -> None:
-    assert distribution_similarity(shares, wanted) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize(
-    ("shares", "wanted", "expected"),
-    [
-        ([1.0, 0.0, 0.0], [0.0, 0.0, 1.0], 1.0),
-        ([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], 0.5),
-        ([0.2, 0.8], [0.2, 0.8], 0.0),
-        ([0.2, 0.8], [0.5, 0.5], 0.3),
-        # Cumulated 0.5, 0.5, 1 and 0, 1, 1: (0.5 + 0.5) / 2
-        ([0.5, 0.0, 0.5], [0.0, 1.0, 0.0], 0.5),
-    ],
-)
-def test_wasserstein(shares: list[float], wanted: list[float], expected: float) -> None:
-    assert wasserstein(shares, wanted) == pytest.approx(expected)
-
-
-def test_total_variation() -> None:
-    # (0.3 + 0.1 + 0.2) / 2
-    assert total_variation([0.5, 0.3, 0.2], [0.2, 0.4, 0.4]) == pytest.approx(0.3)
-    assert total_variation([1.0, 0.0], [0.0, 1.0]) == 1.0
-
-
-@pytest.mark.parametrize("metric", [distribution_similarity, wasserstein, total_variation])
-@pytest.mark.parametrize(
-    ("shares", "wanted", "message"),
-    [
-        ([0.5, 0.5], [0.2, 0.3, 0.5], "as many"),
-        ([0.5, 0.5], [0.5, 0.4], "expected 1"),
-        ([1.5, -0.5], [0.5, 0.5], "below 0"),
-        ([nan, 0.5], [0.5, 0.5], "below 0"),
-        ([], [], "expected 1"),
-    ],
-)
-def test_what_are_no_shares_is_refused(
-    metric: OfShares, shares: list[float], wanted: list[float], message: str
-) -> None:
-    with pytest.raises(ValueError, match=message):
-        metric(shares, wanted)
-
-
-def test_rounded_shares_are_normalised() -> None:
-    assert distribution_similarity([0.333] * 3, [1 / 3] * 3) == pytest.approx(1.0, abs=1e-6)
-
 
 def test_one_option_is_no_scale() -> None:
-    with pytest.raises(ValueError, match="at least 2"):
-        wasserstein([1.0], [1.0])
     with pytest.raises(ValueError, match="at least 2"):
         soft_accuracy(0, 0, n_options=1, scale=Scale.ORDINAL)
 
@@ -139,48 +73,6 @@ def test_order_flips(chosen: list[int | None], expected: float) -> None:
 @pytest.mark.parametrize("chosen", [[], [1], [1, None], [None, None]])
 def test_a_flip_takes_two_readable_answers(chosen: list[int | None]) -> None:
     assert isnan(order_flips(chosen))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "I'm sorry, I can't help with that.",
-        "I\u2019m sorry, but I can\u2019t.",
-        "As an AI language model, I am neutral.",
-        "I don't have personal opinions.",
-        "I cannot answer this question.",
-        "I cannot provide a response that condones domestic violence.",
-        "I'm not able to share a view.",
-        "I'd rather not say.",
-        "Als Sprachmodell habe ich keine Meinung.",
-        "Ich kann diese Frage nicht beantworten.",
-        "Lo siento, no puedo responder a eso.",
-        "En tant qu'IA, je n'ai pas d'opinion.",
-        "Je ne peux pas répondre.",
-        "作为一个AI,我没有个人观点。",
-        "抱歉,我无法回答这个问题。",
-    ],
-)
-def test_a_refusal(text: str) -> None:
-    assert is_refusal(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "3",
-        "I can't say I disagree: 3",
-        "I can't say.",
-        "Neither agree nor disagree",
-        "I'm sorry to hear that; I strongly agree.",
-        "People cannot be trusted.",
-        "No opinion",
-        "blah blah",
-    ],
-)
-def test_no_refusal(text: str) -> None:
-    assert not is_refusal(text)
 
 
 def test_ranks_are_places_in_the_own_row() -> None:

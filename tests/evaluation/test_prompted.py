@@ -2,7 +2,7 @@ import pytest
 
 from evaluation.asking import Ask, Control, Recipe
 from evaluation.prompted import Decoding, PromptedModel, ReadBy
-from retrieval.prompting import ExemplarStyle, Message, Method
+from prompting.messages import ExemplarStyle, Message, Method
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import KEYS, PaperModel, prompted, tiny_library
 

@@ -11,8 +11,8 @@ import pytest
 
 from evaluation.asking import Ask
 from evaluation.errors import AnswerNotRecorded, EvaluationError, RecordingInvalid
-from evaluation.reading import read_number_as_published
 from evaluation.recorded import RecordedAnswers
+from prompting.reading import read_number_as_published
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
 from survey_data.similarity import alignment_score

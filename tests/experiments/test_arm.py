@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from experiments.arm import Arm, ArmMethod
-from retrieval.prompting import ExemplarStyle, Method
+from prompting.messages import ExemplarStyle, Method
 from retrieval.selector import SelectorName
 
 ARM = Arm(ArmMethod.ICL, 5, ExemplarStyle.SHARES, SelectorName.DENSE)

@@ -7,7 +7,7 @@ import pytest
 
 from mini_model.new_questions import MAX_OPTION, MAX_OPTIONS, MAX_TEXT, SURVEY_TOPICS, NewQuestions
 from mini_model.tokenizer import JSON_PIECES
-from retrieval.question_writing import Outcome, Written, question_json, read_reply
+from prompting.question_writing import Outcome, Written, question_json, read_reply
 from survey_data.model import Question, Scale
 from tests.mini_model.pools import small_tokenizer, wvs7
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mini_model.replies import CANNOT_HELP, Said, read, reply, what_to_say, worded
+from prompting.messages import CultureComparison, ExemplarStyle, Method, Steering, exemplar_block
 from retrieval.exemplar import Exemplar
-from retrieval.prompting import CultureComparison, ExemplarStyle, Method, Steering, exemplar_block
 from survey_data.cultures import read_catalogue
 from survey_data.model import Question, ResponseDistribution, Scale
 from tests.mini_model.pools import small_tokenizer, wvs7_pool

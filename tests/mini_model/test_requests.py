@@ -18,7 +18,7 @@ from mini_model.phrasings import (
 )
 from mini_model.requests import FILLINGS, HELD_OUT, TAUGHT, other_request, taught_words
 from mini_model.tokenizer import ANSWER, label_ids
-from retrieval.prompting import AskedQuestion
+from prompting.messages import AskedQuestion
 from tests.mini_model.pools import small_tokenizer
 
 TEXT = "How important is family in your life?"

@@ -13,10 +13,10 @@ from transformers import LlamaForCausalLM
 from mini_model.conversations import prompt
 from mini_model.start import new_model
 from mini_model.tokenizer import label_ids, train_tokenizer
-from retrieval import prompting
+from prompting import messages
+from prompting.messages import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.exemplar import Exemplar
-from retrieval.prompting import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
 from survey_data.model import Question, ResponseDistribution, Scale
 
 SCALE = (
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 
 @cache
 def words() -> Tokenizer:
-    prompts = [v for k, v in vars(prompting).items() if k.isupper() and isinstance(v, str)]
+    prompts = [v for k, v in vars(messages).items() if k.isupper() and isinstance(v, str)]
     scales = [f"1. {option}\nAnswer: 2 ({option})\n" for option in SCALE]
     questions = [f"Question: {text}\nOptions:\n" for text in TEXTS]
     calibration = [f"1. {letter} much\n" for letter in "abcdefghijklm"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.steps import seed_of
-from retrieval.prompting import Message
+from prompting.messages import Message
 from survey_data.model import Question, Scale
 
 AGREE = ("Agree", "Neither", "Disagree")

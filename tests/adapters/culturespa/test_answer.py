@@ -18,7 +18,7 @@ from adapters.culturespa.answer import (
     write_answers,
 )
 from adapters.culturespa.errors import StepFileInvalid
-from retrieval.prompting import CultureComparison, Method
+from prompting.messages import CultureComparison, Method
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, PaperAnswerer, question
 

@@ -18,7 +18,6 @@ from adapters.culturespa.collect import (
     random_control,
     read_examples,
     subset,
-    total_variation,
     write_examples,
 )
 from tests.adapters.culturespa.survey import question
@@ -92,11 +91,6 @@ def test_the_p_value_is_fishers() -> None:
     assert p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 1), 1) == pytest.approx(6 / 252)
     # Unreadable replies are in neither group: 1 of 1 against 0 of 1.
     assert p_value((0, None), (1, None), 1) == pytest.approx(1 / 2)
-
-
-def test_total_variation_by_hand() -> None:
-    # (|0.6 - 0.1| + |0.3 - 0.3| + |0.1 - 0.6|) / 2
-    assert total_variation((0.6, 0.3, 0.1), (0.1, 0.3, 0.6)) == pytest.approx(0.5)
 
 
 def test_a_subset_has_its_share_of_each_culture_and_lies_in_a_larger_one() -> None:

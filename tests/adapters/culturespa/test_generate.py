@@ -14,7 +14,7 @@ from adapters.culturespa.generate import (
     generate_questions,
     generation_messages,
 )
-from retrieval.question_writing import Outcome
+from prompting.question_writing import Outcome
 from tests.adapters.culturespa.survey import Killed, PaperWriter, question, survey_question
 
 SEEDS = [survey_question(i, topic=topic) for topic in ("Life", "Work") for i in range(8)]

@@ -13,7 +13,7 @@ from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.targets import Encoded, Target, encode, encode_answer
 from mini_model.tokenizer import END, MAX_LABEL, label_ids
-from retrieval.prompting import Message
+from prompting.messages import Message
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import question
 from tests.conftest import WEIGHTS

@@ -32,7 +32,7 @@ from adapters.culturespa.recipe import (
 from adapters.culturespa.train import train_adapters
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry
-from retrieval.prompting import Method, Steering, survey_messages
+from prompting.messages import Method, Steering, survey_messages
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, question
 from tests.conftest import WEIGHTS as MINI_MODEL

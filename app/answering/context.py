@@ -1,0 +1,95 @@
+"""Fits a prompt into the context of the served model, by leaving exemplars out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+from tokenizers import Tokenizer
+
+from app.errors import ContextTooSmall
+from app.vllm.client import VllmClient
+from prompting.messages import Message, Method, Steering
+
+# What a chat template adds to a message, generously; for the quick bound only.
+TEMPLATE_TOKENS = 16
+PLAIN = Steering(Method.PLAIN)
+
+Build: TypeAlias = Callable[[Steering], tuple[Message, ...]]
+CountText: TypeAlias = Callable[[str], int]
+
+
+class Fitted(NamedTuple):
+    """A prompt that fits, what it says, and the `budget` of tokens that it fits into."""
+
+    messages: tuple[Message, ...]
+    steering: Steering
+    budget: int
+
+
+class ContextWindow:
+    """Knows how many tokens the served model reads, and how many a prompt has."""
+
+    def __init__(self, vllm: VllmClient, *, count_text: CountText | None = None) -> None:
+        """Ask `vllm`.
+
+        `count_text` counts the tokens of a text as the model does, where its tokenizer is at hand;
+        that saves a call to the server.
+        """
+        self._vllm = vllm
+        self._count_text = count_text or _n_bytes
+
+    async def fit(
+        self,
+        steering: Steering,
+        build: Build,
+        *,
+        model: str,
+        n_reply_tokens: int,
+        bare: Steering = PLAIN,
+    ) -> Fitted:
+        """Return the prompt with as many exemplars, nearest first, as there is room for.
+
+        Where a method that shows exemplars is left with none, `bare` takes its place.
+
+        Raises:
+            ContextTooSmall: the prompt does not fit even without exemplars.
+            UpstreamError: vLLM does not tell.
+        """
+        budget = await self._vllm.context_tokens(model) - n_reply_tokens
+        while True:
+            messages = build(steering)
+            n_tokens = await self._count(messages, model, at_most=budget)
+            if n_tokens <= budget:
+                return Fitted(messages, steering, budget)
+            n_shown = len(steering.exemplars)
+            if not n_shown:
+                raise ContextTooSmall(n_tokens, max(0, budget))
+            n_kept = max(0, min(n_shown - 1, n_shown * budget // n_tokens))
+            steering = replace(steering, exemplars=steering.exemplars[:n_kept])
+            if not n_kept:
+                steering = bare
+
+    async def _count(self, messages: Sequence[Message], model: str, *, at_most: int) -> int:
+        """Return the number of tokens of a prompt, or a bound on it that is within `at_most`.
+
+        A token is at least one byte of text, so most prompts need no call to be known to fit.
+        """
+        bound = sum(self._count_text(message.content) + TEMPLATE_TOKENS for message in messages)
+        return bound if bound <= at_most else await self._vllm.count_tokens(messages, model=model)
+
+
+def file_counter(tokenizer_file: Path) -> CountText:
+    """Return a function that counts tokens as the tokenizer in `tokenizer_file` does."""
+    tokenizer = Tokenizer.from_file(str(tokenizer_file))
+
+    def count(text: str) -> int:
+        return len(tokenizer.encode(text))
+
+    return count
+
+
+def _n_bytes(text: str) -> int:
+    return len(text.encode())

@@ -1,0 +1,127 @@
+"""`/v1/adapters`: which adapters there are, and which are active. Needs an admin key.
+
+No route takes a path, a URL or a hub id: adapters come into the registry by `milieu adapters add`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from fastapi import APIRouter
+
+from adapters.errors import AdaptersOff
+from adapters.live import LiveAdapters
+from app.api.dependencies import PipelineDep, ResourcesDep
+from app.api.problems import declared
+from app.api.schemas.adapters import (
+    ActivateBody,
+    AdapterDetail,
+    AdapterName,
+    AdaptersResponse,
+    ChangeResponse,
+    CultureBody,
+    RemovedResponse,
+    detail_of,
+    summary_of,
+)
+from app.errors import CulturesMissing
+from app.resources import Resources
+
+router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
+READING = declared(401, 403, 404, 422, 500, 503)
+CHANGING = READING | declared(400, 409, 413, 415, 502)
+
+
+@router.get("", responses=READING)
+async def list_adapters(resources: ResourcesDep) -> AdaptersResponse:
+    """List the adapters of the registry, and which are active."""
+    live = _live(resources)
+    return AdaptersResponse(
+        adapters=[
+            summary_of(s.manifest, s.cultures, loaded=s.is_loaded, effect_nat=s.effect_nat)
+            for s in await live.states()
+        ],
+        active=live.active,
+    )
+
+
+@router.get("/{name}", responses=READING)
+async def show_adapter(name: AdapterName, resources: ResourcesDep) -> AdapterDetail:
+    """Show all that is known of one adapter."""
+    state = await _live(resources).state(name)
+    return detail_of(
+        state.manifest, state.cultures, loaded=state.is_loaded, effect_nat=state.effect_nat
+    )
+
+
+@router.post("/deactivate", responses=CHANGING)
+async def deactivate_adapter(
+    body: CultureBody, resources: ResourcesDep, pipeline: PipelineDep
+) -> ChangeResponse:
+    """Let the base model answer for a culture; a rollback brings the adapter back."""
+    started, live = time.perf_counter(), _live(resources)
+    code = pipeline.catalogue.resolve(body.culture).code
+    await live.deactivate(code)
+    return _changed(live, (code,), started)
+
+
+@router.post("/rollback", responses=CHANGING)
+async def roll_back_adapter(
+    body: CultureBody, resources: ResourcesDep, pipeline: PipelineDep
+) -> ChangeResponse:
+    """Go back to what answered for a culture before the last change."""
+    started, live = time.perf_counter(), _live(resources)
+    code = pipeline.catalogue.resolve(body.culture).code
+    await live.rollback(code)
+    return _changed(live, (code,), started)
+
+
+@router.post("/{name}/activate", responses=CHANGING)
+async def activate_adapter(
+    name: AdapterName,
+    resources: ResourcesDep,
+    pipeline: PipelineDep,
+    body: ActivateBody | None = None,
+) -> ChangeResponse:
+    """Load an adapter, prove it, and let it answer for cultures; what runs is not disturbed."""
+    started, live = time.perf_counter(), _live(resources)
+    asked = [] if body is None else body.cultures
+    codes = tuple(dict.fromkeys(pipeline.catalogue.resolve(text).code for text in asked))
+    if not codes:
+        manifest = (await live.state(name)).manifest
+        if not manifest.cultures:
+            raise CulturesMissing(manifest.version_name)
+        codes = manifest.cultures
+    for code in codes:
+        # Of others no question is answered, so what is activated for them would never answer.
+        pipeline.library.cover(code)
+    return _changed(live, await live.activate(name, codes), started)
+
+
+@router.delete("/{name}", responses=CHANGING)
+async def remove_adapter(name: AdapterName, resources: ResourcesDep) -> RemovedResponse:
+    """Delete an adapter that is active for no culture, once no request uses it."""
+    started = time.perf_counter()
+    removed = await _live(resources).remove(name)
+    return RemovedResponse(removed=removed, took_ms=_ms_since(started))
+
+
+def _live(resources: Resources) -> LiveAdapters:
+    if resources.weights.live is None:
+        raise AdaptersOff
+    return resources.weights.live
+
+
+def _changed(live: LiveAdapters, codes: Sequence[str], started: float) -> ChangeResponse:
+    active = live.active
+    return ChangeResponse(
+        cultures=list(codes),
+        adapter=active.get(codes[0]),
+        active=active,
+        took_ms=_ms_since(started),
+    )
+
+
+def _ms_since(started: float) -> float:
+    return round((time.perf_counter() - started) * 1000.0, 1)

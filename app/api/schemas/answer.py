@@ -1,0 +1,319 @@
+"""The shapes of HTTP requests and responses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from app.settings import MAX_K
+from experiments.arm import ArmMethod
+from prompting.messages import ExemplarStyle
+from retrieval.selector import SelectorName
+from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
+
+MAX_QUESTION_CHARS = 2000
+MAX_OPTION_CHARS = 300
+MAX_ORDERS = 8
+MAX_NEW_TOKENS = 131_072
+MAX_UNIT_CHARS = 200
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text.strip()
+
+
+def _distinct(options: list[str]) -> list[str]:
+    if options and not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
+        raise ValueError(f"found {len(options)} options, expected {MIN_OPTIONS} to {MAX_OPTIONS}")
+    if len({option.casefold() for option in options}) != len(options):
+        raise ValueError("two options are the same")
+    return options
+
+
+QuestionText = Annotated[
+    str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_not_blank)
+]
+OptionText = Annotated[
+    str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(_not_blank)
+]
+Options = Annotated[list[OptionText], AfterValidator(_distinct)]
+AdapterText = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=80,
+        description="'auto', the one that is active for the culture; 'none'; or the name of one. "
+        "By default 'auto' for the methods of an adapter, else 'none'.",
+        examples=["auto", "culturespa-joint@1a2b3c4d"],
+    ),
+]
+CultureText = Annotated[str, Field(min_length=1, max_length=80)]
+
+
+ArmText = Annotated[
+    str,
+    Field(
+        max_length=130,
+        pattern=r"^([^/]+/[^/]+)?$",
+        description="For testers of an experiment, and instead of saying how to answer: the arm to "
+        "answer by, as `experiment/arm`. Such answers are left out of results.",
+        examples=["religion-2026/icl"],
+    ),
+]
+CONSENT = (
+    "Whether the end user agreed that question and answer are kept. They are kept only where the "
+    "service is set to."
+)
+
+
+class Body(BaseModel):
+    """A request body: fields that are not known are refused, not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ArmFields(Body):
+    """How to answer, where the client wants something else than the settings say."""
+
+    method: ArmMethod | None = Field(None, description="How the culture gets into the answer.")
+    k: int | None = Field(None, ge=1, le=MAX_K, description="Exemplars to show.")
+    exemplar_style: ExemplarStyle | None = Field(None, description="What an exemplar shows.")
+    retriever: SelectorName | None = Field(None, description="How exemplars are chosen.")
+    adapter: AdapterText | None = None
+
+
+class AnswerBody(ArmFields):
+    """A question to be answered as the people of a culture answer."""
+
+    question: QuestionText
+    culture: CultureText | None = Field(
+        None, description="Code, name or language tag; here or in the query.", examples=["DE"]
+    )
+    options: Options = Field(
+        default_factory=list,
+        description="2 to 20 answers to choose from, in scale order. Without them those of a "
+        "survey question that is near enough; else the answer is free text.",
+    )
+    orders: int = Field(
+        1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
+    )
+    user: str = Field(
+        "",
+        max_length=MAX_UNIT_CHARS,
+        description="Your name for who is answered, for experiments; kept as a keyed hash only.",
+    )
+    session: str = Field(
+        "", max_length=MAX_UNIT_CHARS, description="Where the user is not known: the session."
+    )
+    arm: ArmText = ""
+    consent: bool = Field(False, description=CONSENT)
+    stream: bool = Field(False, description="Server-sent events: evidence, deltas, answer.")
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    temperature: float = Field(0.0, ge=0.0, le=2.0, description="For free text.")
+    top_p: float = Field(1.0, gt=0.0, le=1.0, description="For free text.")
+    max_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS, description="For free text.")
+
+
+class ExemplarsBody(Body):
+    """A question for which exemplars are wanted, without asking a model."""
+
+    question: QuestionText
+    culture: CultureText
+    k: int | None = Field(None, ge=1, le=MAX_K)
+    retriever: SelectorName | None = None
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+
+
+class ResponseModel(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CultureName(ResponseModel):
+    """A culture by its codes and its name."""
+
+    code: str = Field(description="ISO 3166-1 alpha-3.")
+    alpha2: str
+    name: str
+
+
+class OptionShare(ResponseModel):
+    """An option with its share, in [0, 1]; the shares of a question sum to 1."""
+
+    number: int
+    label: str
+    share: float
+
+
+class ChosenOption(ResponseModel):
+    """An option by its number and its text."""
+
+    number: int
+    label: str
+
+
+class ExemplarEvidence(ResponseModel):
+    """A survey question that the model was shown, and how people answered it."""
+
+    question_key: str
+    topic: str
+    question: str
+    answer: ChosenOption = Field(description="The option with the largest share.")
+    shares: list[OptionShare]
+    similarity: float | None = Field(
+        description="Cosine for 'dense', chrF++ in [0, 100] for 'chrf', null for the others."
+    )
+    survey: str
+    pack: str
+    source_item: str
+    years: str
+    n_respondents: int | None
+    non_response: float | None
+    wording: str
+    citation: str
+
+
+class UsageCounts(ResponseModel):
+    """Tokens of one answer, over all calls that it took."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = Field(description="Prompt tokens found in vLLM's prefix cache.")
+
+
+class FallbackReason(ResponseModel):
+    """A method that was wanted, and why it could not be had."""
+
+    method: ArmMethod
+    because: str
+
+
+class ExperimentFields(ResponseModel):
+    """The experiment that decided how to answer."""
+
+    name: str
+    revision: int
+    arm: str
+    overridden: bool = Field(description="Whether a tester chose the arm.")
+
+
+class EvidenceFields(ResponseModel):
+    """What every answer says of the culture and the evidence behind it."""
+
+    culture: CultureName | None
+    experiment: ExperimentFields | None = Field(
+        description="Null where no experiment decided how to answer."
+    )
+    method: ArmMethod = Field(description="The method that was used: the rung of the ladder.")
+    requested_method: ArmMethod
+    fallbacks: list[FallbackReason] = Field(
+        description="Methods that were wanted before the one used, and why they could not be had."
+    )
+    exemplar_style: ExemplarStyle
+    retriever: SelectorName
+    adapter: str | None = Field(description="The adapter that answers; null: the base model.")
+    steered: bool
+    not_steered_because: str | None
+    nearest_similarity: float | None
+    exemplars: list[ExemplarEvidence]
+    warnings: list[str]
+
+
+class AnswerHead(ResponseModel):
+    """The answer itself, with the model's probability of each option."""
+
+    id: str
+    culture: CultureName | None
+    question: str
+    options_from: str | None = Field(
+        description="'request', the key of the survey question that gave them, or null."
+    )
+    answer: str | None = Field(description="The option's text, or free text; null: unreadable.")
+    option: ChosenOption | None
+    shares: list[OptionShare] | None
+    label_mass: float | None = Field(
+        description="Probability that the model gave to the options together, before normalising."
+    )
+
+
+class AnswerResponse(EvidenceFields, AnswerHead):
+    """An answer, and the evidence that the model was shown."""
+
+    culture: CultureName
+    model: str
+    usage: UsageCounts
+    timings_ms: dict[str, float]
+
+
+class ExemplarsResponse(ResponseModel):
+    """What would be shown to the model."""
+
+    culture: CultureName
+    question: str
+    retriever: SelectorName
+    same_question: str | None = Field(description="Survey question that this one is, if any.")
+    nearest_similarity: float | None
+    below_floor: bool
+    exemplars: list[ExemplarEvidence]
+
+
+class PackSummary(ResponseModel):
+    """A pack, and how much of it a culture answered."""
+
+    id: str
+    title: str
+    years: str
+    n_questions: int
+    weighted: bool
+    wording: str
+    licence: str
+    commercial_use: bool
+    citation: str
+
+
+class MapPoint(ResponseModel):
+    """A place on the Inglehart-Welzel map."""
+
+    traditional_secular: float
+    survival_expression: float
+    year: int
+
+
+class CultureSummary(CultureName):
+    """A culture that can be answered for."""
+
+    native_name: str
+    adjective: str
+    languages: list[str]
+    region: str
+    cultural_map: MapPoint | None
+    n_questions: int
+    packs: list[PackSummary]
+
+
+class CulturesResponse(ResponseModel):
+    """The covered cultures."""
+
+    cultures: list[CultureSummary]
+
+
+class Problem(ResponseModel):
+    """Problem details, RFC 9457."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    errors: list[dict[str, Any]] | None = None
+
+
+class Health(ResponseModel):
+    """Whether the service lives, or is ready."""
+
+    status: Literal["ok", "starting", "unavailable"]
+    vllm: Literal["ready", "starting", "unavailable"] | None = None

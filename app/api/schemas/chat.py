@@ -1,0 +1,209 @@
+"""OpenAI's chat request, as far as Milieu serves it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from app.answering.plan import ArmRequest, Asker, ChatTurn, Plan
+from app.api.schemas.answer import (
+    CONSENT,
+    MAX_NEW_TOKENS,
+    MAX_UNIT_CHARS,
+    AdapterText,
+    ArmText,
+    CultureText,
+)
+from app.errors import FieldUnsupported
+from app.settings import MAX_K
+from app.vllm.wire import MAX_CHOICES, ChatRequest
+from experiments.arm import ArmMethod
+from prompting.messages import ExemplarStyle, Message
+from retrieval.selector import SelectorName
+
+MAX_MESSAGES = 256
+MAX_CONTENT_CHARS = 100_000
+MAX_STOPS = 4
+# Sent by ordinary clients; they change nothing in the reply and go no further than here.
+IGNORED = frozenset(
+    {
+        "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier",
+        "prompt_cache_key", "reasoning_effort", "verbosity",
+    }
+)  # fmt: skip
+# Their empty values, which some clients send, ask for nothing.
+UNSUPPORTED = {
+    "tools": "Milieu's prompts have no tools",
+    "tool_choice": "Milieu's prompts have no tools",
+    "functions": "Milieu's prompts have no tools",
+    "function_call": "Milieu's prompts have no tools",
+    "logit_bias": "it would change what a culture's answer is",
+    "modalities": "replies are text",
+    "audio": "replies are text",
+    "prediction": "vLLM's chat does not take it",
+    "web_search_options": "Milieu looks up surveys only",
+}
+
+
+class OpenAIFault(BaseModel):
+    """What went wrong, as OpenAI's clients read it."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str
+
+
+class OpenAIProblem(BaseModel):
+    """The body of every error under OpenAI's paths."""
+
+    error: OpenAIFault
+
+
+class TextPart(BaseModel):
+    """A part of a message; text is the only kind."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["text"]
+    text: str = Field(max_length=MAX_CONTENT_CHARS)
+
+
+class ChatMessage(BaseModel):
+    """One message of the chat so far."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)] | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        """The content as one text."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content)
+
+
+class StreamOptions(BaseModel):
+    """What else a stream should hold."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    include_usage: bool = False
+
+
+class ChatBody(BaseModel):
+    """OpenAI's fields that Milieu serves, and Milieu's own: `culture` to `consent`."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    model: str = Field(min_length=1, max_length=300)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS)
+    max_completion_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS)
+    temperature: float | None = Field(None, ge=0.0, le=2.0)
+    top_p: float | None = Field(None, gt=0.0, le=1.0)
+    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    stop: str | list[str] | None = None
+    presence_penalty: float | None = Field(None, ge=-2.0, le=2.0)
+    frequency_penalty: float | None = Field(None, ge=-2.0, le=2.0)
+    logprobs: bool | None = False
+    top_logprobs: int | None = Field(None, ge=0, le=20)
+    n: int | None = Field(1, ge=1, le=MAX_CHOICES)
+    response_format: dict[str, Any] | None = None
+    user: str | None = Field(None, max_length=MAX_UNIT_CHARS)
+
+    culture: CultureText | None = None
+    method: ArmMethod | None = None
+    k: int | None = Field(None, ge=1, le=MAX_K)
+    exemplar_style: ExemplarStyle | None = None
+    retriever: SelectorName | None = None
+    adapter: AdapterText | None = None
+    evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
+    session: str = Field("", max_length=MAX_UNIT_CHARS, description="For experiments.")
+    arm: ArmText = ""
+    consent: bool = Field(False, description=CONSENT)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
+            raise ValueError(f"{len(self.stop)} stops, at most {MAX_STOPS} are served")
+        if self.messages[-1].role == "assistant":
+            raise ValueError("the last message is the assistant's; expected one to reply to")
+        return self
+
+    def check_fields(self) -> None:
+        """Refuse what is asked for but not served.
+
+        Raises:
+            FieldUnsupported: a field that Milieu does not serve, or that nobody knows.
+        """
+        for field, value in (self.model_extra or {}).items():
+            if field in UNSUPPORTED and value not in (None, [], {}, "none", "auto"):
+                raise FieldUnsupported(field, UNSUPPORTED[field])
+            if field not in UNSUPPORTED and field not in IGNORED:
+                raise FieldUnsupported(field, "no such field in a chat request")
+        kind = (self.response_format or {}).get("type", "text")
+        if kind not in ("text", "json_object", "json_schema"):
+            raise FieldUnsupported("response_format", f"no such type as '{str(kind)[:40]}'")
+
+    @property
+    def n_reply_tokens(self) -> int | None:
+        """How long the reply may be, under the newer or the older name."""
+        return self.max_completion_tokens or self.max_tokens
+
+    def turn(self, culture: str | None) -> ChatTurn:
+        """Return what the pipeline is asked."""
+        return ChatTurn(
+            messages=self.plain_messages(),
+            culture=culture,
+            arm=ArmRequest(
+                self.method, self.k, self.exemplar_style, self.retriever, adapter=self.adapter
+            ),
+            asker=Asker(self.user or "", self.session, self.arm, self.consent),
+            seed=self.seed or 0,
+            max_tokens=self.n_reply_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+        )
+
+    def plain_messages(self) -> tuple[Message, ...]:
+        """Return the messages as the pipeline has them; a developer's is a system message."""
+        return tuple(
+            Message("system" if message.role == "developer" else message.role, message.text)
+            for message in self.messages
+        )
+
+    def upstream(self, plan: Plan, messages: tuple[Message, ...]) -> ChatRequest:
+        """Return the request to vLLM: `messages`, and the fields that may go there.
+
+        What an experiment's arm says of the decoding goes before what the client says.
+        """
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        decoding = plan.choice.decoding
+        return ChatRequest(
+            model=plan.weights.model,
+            messages=messages,
+            max_tokens=decoding.max_tokens or self.n_reply_tokens,
+            temperature=self.temperature if decoding.temperature is None else decoding.temperature,
+            top_p=self.top_p if decoding.top_p is None else decoding.top_p,
+            seed=self.seed,
+            stop=stop,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            logprobs=bool(self.logprobs),
+            top_logprobs=self.top_logprobs,
+            n=self.n or 1,
+            response_format=self._response_format(),
+        )
+
+    def _response_format(self) -> dict[str, Any] | None:
+        given = self.response_format
+        if given is None or given.get("type", "text") == "text":
+            return None
+        # Of what the client sent only these keys may reach vLLM.
+        return {key: given[key] for key in ("type", "json_schema") if key in given}

@@ -1,0 +1,1 @@
+"""What a running service keeps: experiments, adapters, secrets."""

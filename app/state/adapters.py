@@ -1,0 +1,109 @@
+"""Adapters on the vLLM servers of the settings: registry, hot swap and canaries, wired up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import aiohttp
+
+from adapters.base_model import BaseModel, declared_base_model, read_base_model
+from adapters.errors import AdapterLoadFailed, LoraServerSilent
+from adapters.hot_swap import HotSwap, LoraServer
+from adapters.live import LiveAdapters
+from adapters.proving import Prover
+from adapters.registry import AdapterRegistry
+from app.errors import UpstreamError, UpstreamInvalid, UpstreamRejected
+from app.settings import Settings
+from app.vllm.client import VllmClient
+from app.vllm.lora import VllmLora
+from prompting.messages import Message
+from survey_data.cultures import CultureCatalogue
+
+# A server that was started anew has its adapters back after this, or with the first request.
+WATCH_INTERVAL_S = 2.0
+
+
+class VllmCanaries:
+    """One vLLM server as `adapters.canary.CanaryServer`."""
+
+    def __init__(self, url: str, vllm: VllmClient, *, base_model: str) -> None:
+        self._url, self._vllm, self._base_model = url, vllm, base_model
+
+    async def score(
+        self, model: str, messages: Sequence[Message], labels: Sequence[str]
+    ) -> Sequence[float]:
+        """Return the labels' log-probabilities.
+
+        Raises:
+            LoraServerSilent: the server does not answer.
+            AdapterLoadFailed: the model has no token of its own for a label, or the server refuses
+                the canary, as one that is longer than it reads.
+        """
+        try:
+            scored = await self._vllm.score(
+                messages, labels, model=model, base_model=self._base_model
+            )
+        except (UpstreamRejected, UpstreamInvalid) as exc:
+            # It would say so again, which is not to be waited for.
+            raise AdapterLoadFailed(model, reason=str(exc)) from exc
+        except UpstreamError as exc:
+            raise LoraServerSilent(self._url, str(exc)) from exc
+        if scored is None:
+            raise AdapterLoadFailed(model, reason="its tokenizer has no single token for a number")
+        return scored.logprobs
+
+
+def base_model_of(settings: Settings) -> BaseModel:
+    """Return the model that adapters are checked against. Reads its weights, if they are here.
+
+    Raises:
+        BaseModelInvalid: the files in the model's folder do not say what it is made of.
+    """
+    folder = settings.vllm.model_path
+    if any(folder.glob("*.safetensors")):
+        return read_base_model(folder, name=settings.model)
+    return declared_base_model(folder / "config.json", name=settings.model)
+
+
+@asynccontextmanager
+async def open_adapters(
+    settings: Settings, urls: Sequence[str], *, api_key: str, catalogue: CultureCatalogue
+) -> AsyncIterator[LiveAdapters]:
+    """Open the registry of the settings on the vLLM servers at `urls`.
+
+    Raises:
+        BaseModelInvalid: the files of the base model cannot be read.
+        RegistryInvalid: what is active cannot be read.
+    """
+    registry = await asyncio.to_thread(registry_of, settings)
+    base = await asyncio.to_thread(base_model_of, settings)
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        servers: list[LoraServer] = []
+        canaries: dict[str, VllmCanaries] = {}
+        for url in urls:
+            server = VllmLora(url, session, api_key=api_key)
+            client = VllmClient([url], api_key=api_key or None)
+            await stack.enter_async_context(client)
+            canaries[server.url] = VllmCanaries(url, client, base_model=base.name)
+            servers.append(server)
+        prover = Prover(registry, base, catalogue=catalogue, canary_server=canaries.__getitem__)
+        capacity = settings.vllm.max_cpu_loras
+        hot = HotSwap(servers, locate=prover.locate, prove=prover.prove, capacity=capacity)
+        live = LiveAdapters(registry, hot, prover)
+        await live.open()
+        watching = asyncio.create_task(live.watch(WATCH_INTERVAL_S), name="watch-adapters")
+        try:
+            yield live
+        finally:
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
+            await live.close()
+
+
+def registry_of(settings: Settings) -> AdapterRegistry:
+    """Return the registry of the settings, for who changes its files and serves none of them."""
+    return AdapterRegistry(settings.adapters_folder)

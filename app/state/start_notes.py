@@ -1,0 +1,83 @@
+"""What to know of an experiment that starts: arms that cannot be had, users that go elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from adapters.errors import AdapterError
+from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER
+from adapters.registry import AdapterRegistry
+from app.settings import Settings
+from app.state.adapters import registry_of
+from experiments.definition import Experiment
+
+N_NAMED = 5
+
+
+def start_notes(
+    experiment: Experiment,
+    running: Iterable[Experiment],
+    settings: Settings,
+    covered: Sequence[str],
+) -> tuple[str, ...]:
+    """Return what to know of an experiment that has just started. Reads the registry's files.
+
+    `covered` are the alpha-3 codes that stand for an experiment which names none.
+    """
+    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    rivals = _rivals_note(experiment, running)
+    return (*_arms_notes(experiment, registry, covered), *([rivals] if rivals else []))
+
+
+def _arms_notes(
+    experiment: Experiment, registry: AdapterRegistry | None, covered: Sequence[str]
+) -> tuple[str, ...]:
+    """Return a note per arm whose adapter is not there, now, for cultures that it would answer."""
+    codes = experiment.cultures or tuple(covered)
+    notes = []
+    for each in experiment.arms:
+        wanted = each.arm.adapter
+        if wanted == NO_ADAPTER:
+            continue
+        missing = _missing(wanted, registry, codes)
+        if missing:
+            left = "exemplars" if each.arm.method.needs_adapter else "the model as it is"
+            notes.append(f"arm '{each.name}': {missing}; its users are answered by {left} instead")
+    return tuple(notes)
+
+
+def _rivals_note(experiment: Experiment, running: Iterable[Experiment]) -> str:
+    """Return which running experiments take users before this one, empty for none."""
+    rivals = []
+    for other in running:
+        if other.name == experiment.name:
+            break
+        same_layer = bool(other.layer.name) and other.layer.name == experiment.layer.name
+        shared = set(other.cultures) & set(experiment.cultures)
+        alike = not other.cultures or not experiment.cultures or bool(shared)
+        if alike and not same_layer:
+            rivals.append(f"'{other.name}'")
+    if not rivals:
+        return ""
+    return (
+        f"{' and '.join(rivals)} started earlier: users that are in both stay there, and this one "
+        "gets the others. Name one 'layer' with ranges apart to say who is in which"
+    )
+
+
+def _missing(wanted: str, registry: AdapterRegistry | None, codes: Sequence[str]) -> str:
+    """Return why an adapter is not to be had; without a registry the servers take none."""
+    if registry is None:
+        return "the servers take no adapters"
+    if wanted != ACTIVE_ADAPTER:
+        try:
+            registry.resolve(wanted)
+        except AdapterError as exc:
+            return str(exc).rstrip(".")
+        return ""
+    active = registry.active()
+    without = [code for code in codes if code not in active]
+    if not without:
+        return ""
+    shown = ", ".join(without[:N_NAMED]) + (", …" if len(without) > N_NAMED else "")
+    return f"no adapter is active for {shown}"

@@ -1,0 +1,1 @@
+"""Everything that speaks to vLLM, and the vLLM that Milieu starts."""

@@ -1,0 +1,1 @@
+"""The `milieu` command: a folder per command group, and the jobs that run without a service."""

@@ -1,0 +1,236 @@
+"""What `milieu culturespa` shows: a bar per step, what it came to, and what to do next."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from adapters.culturespa.card import AdapterCard
+from adapters.culturespa.recipe import TrainedAdapter
+from adapters.culturespa.steps import StepManifest
+from cli.culturespa.run import Outcome
+from cli.progress import LINE_EVERY_S, bar_on
+from cli.tables import out
+from mini_model.split import read_split
+from prompting.question_writing import Outcome as Attempt
+
+
+class LiveSteps:
+    """Shows how far each step is, and what it came to; see `cli.culturespa.run.RunProgress`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    @contextmanager
+    def step(self, name: str, *, unit: str) -> Iterator[Bar]:
+        """Show a step while it goes on."""
+        bar = Bar(self._console, name, unit=unit)
+        try:
+            with bar.shown():
+                yield bar
+        except BaseException:
+            if bar.was_told:
+                self._console.print("What was done is kept; the same command goes on from there.")
+            raise
+        bar.end()
+
+    def on_done(self, name: str, manifest: StepManifest) -> None:
+        """Print what a step came to."""
+        print_step(name, manifest)
+
+
+class Bar:
+    """How far one step is: a bar on a terminal, lines now and then elsewhere."""
+
+    def __init__(self, console: Console, name: str, *, unit: str) -> None:
+        self._console, self._name, self._unit = console, name, unit
+        self._progress = bar_on(console)
+        self._task = self._progress.add_task(f"{name}: getting ready", total=None, rate="")
+        self._of, self._total, self._done = "", 0, 0
+        self._began_s = self._first_s = self._told_s = time.monotonic()
+        self._n_first = 0
+        self.was_told = False
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Keep the bar on the terminal."""
+        if not self._console.is_terminal:
+            self._console.print(f"{self._name} …", highlight=False)
+        with self._progress:
+            yield
+
+    def __call__(self, done: int, total: int, /, *, of: str = "") -> None:
+        """Show that so much is done of `total`; see `cli.culturespa.run.OnStep`."""
+        now = time.monotonic()
+        if not self.was_told or of != self._of:
+            # Loading a model is no part of the pace.
+            self._first_s, self._n_first, self._of = now, done, of
+        self.was_told, self._done, self._total = True, done, total
+        rate = self._rate(now)
+        what = self._name if of in self._name else f"{self._name} {of}"
+        self._progress.update(self._task, description=what, completed=done, total=total, rate=rate)
+        if rate and not self._console.is_terminal and now - self._told_s >= LINE_EVERY_S:
+            self._console.print(f"{what}: {done} of {total} {self._unit}, {rate}", highlight=False)
+            self._told_s = now
+
+    def end(self) -> None:
+        """Say where no bar says it how long the step took."""
+        if self._console.is_terminal:
+            return
+        took_s = time.monotonic() - self._began_s
+        found = f"{self._done} of {self._total} {self._unit}" if self.was_told else "done before"
+        self._console.print(f"{self._name}: {found}, {took_s:.1f} s", highlight=False)
+
+    def _rate(self, now: float) -> str:
+        took_s, n = now - self._first_s, self._done - self._n_first
+        if n < 1 or took_s < 0.5:
+            return ""
+        return f"{n / took_s:.0f}/s" if n > took_s else f"{took_s / n:.1f} s each"
+
+
+def print_manifest(manifest: StepManifest) -> None:
+    """Print a step's manifest as JSON."""
+    out.print_json(json.dumps(manifest.model_dump(), ensure_ascii=False))
+
+
+def print_cards(adapters: Sequence[TrainedAdapter]) -> None:
+    """Print the cards of adapters as JSON, each with its folder."""
+    cards = [
+        {"folder": str(adapter.folder), **adapter.card.model_dump(mode="json")}
+        for adapter in adapters
+    ]
+    out.print_json(json.dumps(cards, ensure_ascii=False))
+
+
+def print_step(name: str, manifest: StepManifest, folder: Path | None = None) -> None:
+    """Print what a step came to."""
+    counts = manifest.counts
+    match manifest.step:
+        case "generate":
+            _print_generated(counts)
+        case "filter":
+            _print_filtered(counts)
+        case "survey":
+            out.print(
+                f"{name}: {counts['questions']} questions of {manifest.settings['pack']}; "
+                f"{counts['held_out']} held out for evaluation"
+            )
+        case "answer":
+            n_cultures = len(manifest.settings["cultures"])
+            out.print(
+                f"{name}: {counts['answers']} answers of {manifest.settings['model']}, unaware "
+                f"and as {n_cultures} cultures; {counts['unreadable']} unreadable"
+            )
+        case "collect":
+            _print_collected(name, manifest)
+    if folder is not None:
+        out.print(f"Written to {folder}")
+
+
+def print_adapters(adapters: Sequence[TrainedAdapter]) -> None:
+    """Print what was trained."""
+    table = Table(
+        Column("Folder", overflow="fold"),
+        "Cultures",
+        *map(_right, ("Examples", "Steps", "Loss", "Label")),
+    )
+    for adapter in adapters:
+        card = adapter.card
+        table.add_row(str(adapter.folder), ", ".join(card.cultures), *_figures(card))
+    out.print(table)
+    out.print("Label: mean log-probability of a trained label, before → after.", style="dim")
+    for adapter in adapters:
+        for reason, n in adapter.card.left_out.items():
+            out.print(f"{adapter.folder}: {n} examples left out, {reason}", style="yellow")
+
+
+def print_outcomes(outcomes: Sequence[Outcome], *, pack: str, from_survey: bool) -> None:
+    """Print the adapters of a run, and the commands that come next."""
+    print_adapters([outcome.adapter for outcome in outcomes])
+    entries = [(o.variant, o.entry) for o in outcomes if o.entry is not None]
+    if not entries:
+        return
+    out.print("In the registry; what comes next:")
+    # Of the largest share, and of no control: the others are there to be compared with.
+    largest = max(variant.ratio for variant, _ in entries)
+    sets: dict[str, list[str]] = {}
+    for variant, entry in entries:
+        sets.setdefault(variant.label, []).append(entry.version_name)
+        if variant.ratio == largest and not variant.is_control:
+            out.print(
+                f"  milieu adapters activate {entry.version_name}",
+                *_named(entry.cultures),
+                soft_wrap=True,
+            )
+    cultures = sorted({culture for _, entry in entries for culture in entry.cultures})
+    asked = [f"--pack {pack}", *_named(cultures)]
+    if from_survey and read_split().cultures.issuperset(cultures):
+        asked.append("--held-out")
+    of = [f"--adapter {label}={','.join(names)}" for label, names in sets.items()]
+    out.print("  milieu evaluate", *asked, *of, soft_wrap=True)
+
+
+def _named(cultures: Sequence[str]) -> list[str]:
+    return [f"-c {culture}" for culture in cultures]
+
+
+def _print_generated(counts: Mapping[str, Any]) -> None:
+    table = Table("Topic", *(_right(attempt) for attempt in Attempt))
+    for topic, of in counts["outcomes"].items():
+        table.add_row(topic, *(str(of.get(attempt, 0)) for attempt in Attempt))
+    out.print(table)
+    out.print(f"generate: {counts['questions']} questions written")
+
+
+def _print_filtered(counts: Mapping[str, Any]) -> None:
+    left = " → ".join(f"{n:,}" for n in (counts["n_read"], *counts["n_left"]))
+    out.print(f"filter: {left} questions")
+    out.print(
+        f"  {counts['n_repeated']} repeat another or the survey, {counts['n_unexplained']} have "
+        f"bare numbers and no scale, {counts['n_half_labelled']} label some options only",
+        f"\n  {counts['n_moved']} had end labels moved into the text, {counts['n_renumbered']} "
+        "numbering stripped",
+        sep="",
+        soft_wrap=True,
+    )
+
+
+def _print_collected(name: str, manifest: StepManifest) -> None:
+    verdicts: Mapping[str, Mapping[str, int]] = manifest.counts["verdicts"]
+    topics: Mapping[str, Mapping[str, int]] = manifest.counts["topics"]
+    heads = ("Examples", "Kept", "Same", "Too close", "Unreadable")
+    table = Table("Culture", *map(_right, heads))
+    for culture, of in verdicts.items():
+        n_examples = sum(topics.get(culture, {}).values())
+        found = (of.get(verdict, 0) for verdict in ("kept", "same", "too-close", "unreadable"))
+        table.add_row(culture, str(n_examples), *map(str, found))
+    out.print(table)
+    by_topic = Table("Topic", *map(_right, topics))
+    for topic in sorted({topic for of in topics.values() for topic in of}):
+        by_topic.add_row(topic, *(str(of.get(topic, 0)) for of in topics.values()))
+    if topics:
+        out.print(by_topic)
+    ratio = manifest.settings["ratio"]
+    share = "" if ratio == 1.0 else f", {100.0 * ratio:g} % of what differs"
+    out.print(f"{name}: {manifest.counts['examples']} examples{share}")
+
+
+def _figures(card: AdapterCard) -> tuple[str, ...]:
+    label = card.label_logprob
+    return (
+        str(sum(card.n_examples.values())),
+        str(card.n_steps),
+        f"{card.losses[0]:.3f} → {card.losses[-1]:.3f}",
+        f"{label['before']:.3f} → {label['after']:.3f}",
+    )
+
+
+def _right(head: str) -> Column:
+    return Column(head, justify="right")

@@ -1,0 +1,166 @@
+"""From `--adapter` to the exact versions that answer for each culture of a run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from adapters.live import AdapterState
+from adapters.manifest import AdapterManifest, is_version_name
+from adapters.pool import ACTIVE_ADAPTER
+from app.errors import OptionInvalid
+from evaluation.asking import CultureAdapter
+from evaluation.run_spec import AdapterSetSpec, ConditionSpec, adapter_name, recipes
+from experiments.arm import ArmMethod
+from prompting.messages import ExemplarStyle, Method
+from retrieval.selector import SelectorName
+
+OPTION = "--adapter"
+ACTIVE = "active"
+_LABEL = re.compile(r"[\w@.+%][\w@.+% -]{0,39}")
+
+
+class _Named(NamedTuple):
+    """An option as it was given: the label of a set, and the names of its adapters."""
+
+    label: str
+    names: tuple[str, ...]
+
+
+def sets_of_registry(
+    given: Sequence[str], states: Sequence[AdapterState], cultures: Sequence[str]
+) -> tuple[AdapterSetSpec, ...]:
+    """Return the sets that `--adapter` names, or what is active now where it names none.
+
+    `states` are the registry's adapters, `cultures` those that are asked.
+
+    Raises:
+        OptionInvalid: a name is not of one adapter, a label is there twice, a set has two adapters
+            for a culture, or none for any.
+    """
+    if not given:
+        return (_active(states, cultures),)
+    manifests = {state.manifest.version_name: state.manifest for state in states}
+    return tuple(
+        _set(of, [_found(name, manifests) for name in of.names], cultures) for of in _parsed(given)
+    )
+
+
+def sets_of_service(given: Sequence[str], cultures: Sequence[str]) -> tuple[AdapterSetSpec, ...]:
+    """Return the sets to ask a service for: exact versions, or what it has active itself.
+
+    Raises:
+        OptionInvalid: a set is not one exact version, or a label is there twice.
+    """
+    found = []
+    for of in _parsed(given) if given else [_Named(ACTIVE, (ACTIVE_ADAPTER,))]:
+        for name in of.names:
+            if given and not is_version_name(name):
+                raise OptionInvalid(OPTION, name, "name@version, to ask a service for it")
+        if len(of.names) > 1:
+            expected = "one adapter per label, as a service does not say whom each is for"
+            raise OptionInvalid(OPTION, ",".join(of.names), expected)
+        pairs = (CultureAdapter(culture, of.names[0]) for culture in cultures)
+        found.append(AdapterSetSpec(label=of.label, adapters=tuple(pairs)))
+    return tuple(found)
+
+
+def adapter_conditions(
+    methods: Collection[ArmMethod],
+    sets: Sequence[AdapterSetSpec],
+    *,
+    are_labelled: bool,
+    styles: Sequence[ExemplarStyle],
+    ks: Sequence[int],
+    retrievers: Sequence[SelectorName],
+) -> tuple[ConditionSpec, ...]:
+    """Return the conditions of adapters: per method, and in it per set, as `recipes` makes them."""
+    found = []
+    for method in (each for each in ArmMethod if each in methods and each.needs_adapter):
+        prompt: Method = method.prompt
+        asked = recipes([prompt], styles=styles, ks=ks, retrievers=retrievers, controls=False)
+        for of in sets:
+            label = of.label if are_labelled else ""
+            found += [
+                ConditionSpec(
+                    name=adapter_name(spec.name, prompt, label=label),
+                    kind="method",
+                    recipe=spec.recipe,
+                    cultures=of.cultures,
+                    adapter_set=of.label,
+                )
+                for spec in asked
+            ]
+    return tuple(found)
+
+
+def notes_on(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
+    """Return what a reader has to know of the sets before comparing them."""
+    return tuple(
+        f"Adapters “{of.label}” serve no {', '.join(of.left_out)}: their conditions are of the "
+        f"other {len(of.adapters)} cultures alone, and so are the gains over others."
+        for of in sets
+        if of.left_out
+    )
+
+
+def _parsed(given: Sequence[str]) -> list[_Named]:
+    found: dict[str, _Named] = {}
+    for text in given:
+        before, equals, after = text.partition("=")
+        listed = after if equals else before
+        names = tuple(name.strip() for name in listed.split(",") if name.strip())
+        if not names:
+            raise OptionInvalid(OPTION, text, "NAME, or LABEL=NAME[,NAME…]")
+        if not equals and len(names) > 1:
+            raise OptionInvalid(OPTION, text, f"LABEL={text}, as several need a label")
+        label = before.strip() if equals else names[0]
+        if not _LABEL.fullmatch(label):
+            expected = "a label of up to 40 letters, digits, spaces and .+-%@"
+            raise OptionInvalid(OPTION, text, expected)
+        if label in found:
+            raise OptionInvalid(OPTION, f"the label '{label}' twice", "a label per set")
+        found[label] = _Named(label, names)
+    return list(found.values())
+
+
+def _found(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
+    """Return the adapter that `name` means, as the registry does."""
+    matching = [
+        manifest for version, manifest in manifests.items() if name in (version, manifest.name)
+    ]
+    if len(matching) == 1:
+        return matching[0]
+    known = [of.version_name for of in matching] or list(manifests)
+    shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
+    raise OptionInvalid(OPTION, name, f"one of {shown}" if known else "an adapter of the registry")
+
+
+def _set(
+    of: _Named, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
+) -> AdapterSetSpec:
+    pairs, left_out = [], []
+    for culture in cultures:
+        serving = sorted({m.version_name for m in manifests if m.serves(culture)})
+        if len(serving) > 1:
+            found = f"{' and '.join(serving)} for {culture} in '{of.label}'"
+            raise OptionInvalid(OPTION, found, "one adapter for each culture")
+        if serving:
+            pairs.append(CultureAdapter(culture, serving[0]))
+        else:
+            left_out.append(culture)
+    if not pairs:
+        found = f"'{of.label}', for {', '.join(sorted({c for m in manifests for c in m.cultures}))}"
+        raise OptionInvalid(OPTION, found, f"adapters for some of {', '.join(cultures)}")
+    return AdapterSetSpec(label=of.label, adapters=tuple(pairs), left_out=tuple(left_out))
+
+
+def _active(states: Sequence[AdapterState], cultures: Sequence[str]) -> AdapterSetSpec:
+    active = {culture: of.manifest.version_name for of in states for culture in of.cultures}
+    pairs = tuple(CultureAdapter(c, active[c]) for c in cultures if c in active)
+    if not pairs:
+        expected = f"--adapter, or one that is active for some of {', '.join(cultures)}"
+        raise OptionInvalid("--method", "that of an adapter, and none is active", expected)
+    left_out = tuple(culture for culture in cultures if culture not in active)
+    return AdapterSetSpec(label=ACTIVE, adapters=pairs, left_out=left_out)

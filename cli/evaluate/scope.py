@@ -1,0 +1,163 @@
+"""Which questions a run asks, as whom, and what it may show with them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from app.errors import OptionInvalid
+from app.settings import Settings
+from cli.evaluate.options import EvaluateOptions
+from evaluation.splits import QuestionSplit, held_out, leave_one_out
+from mini_model.questions import MIN_QUESTIONS
+from mini_model.split import read_split
+from retrieval.index import QuestionIndex
+from survey_data.importers.globalopinionqa import VALUES_SURVEYS
+from survey_data.library import SurveyLibrary
+from survey_data.model import Pack
+
+
+def asked_pack(library: SurveyLibrary, name: str) -> Pack:
+    """Return the pack whose questions are asked.
+
+    Raises:
+        PackMissing: no loaded pack has that id.
+    """
+    library.manifest(name)
+    return next(pack for pack in library.packs if pack.manifest.id == name)
+
+
+def asked_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
+    """Return the keys of the questions to ask, before a share of them is drawn.
+
+    Raises:
+        OptionInvalid: nothing of the pack is held out, or fewer than two questions are left.
+    """
+    keys = [question.key for question in pack.questions]
+    if options.held_out_only:
+        apart = read_split().questions
+        keys = [key for key in keys if key in apart]
+        if not keys:
+            raise OptionInvalid("--held-out", pack.manifest.id, "a pack with held-out questions")
+    keys = keys[: options.n_questions]
+    if len(keys) < 2:
+        raise OptionInvalid("--questions", str(len(keys)), "2 or more, so that there are intervals")
+    return tuple(keys)
+
+
+def asked_cultures(
+    library: SurveyLibrary, pack: Pack, options: EvaluateOptions, *, asked: Collection[str]
+) -> tuple[str, ...]:
+    """Return the cultures to ask `asked` as, sorted.
+
+    Of a pack that asked each country few of its questions, `--any-culture` leaves out those with
+    fewer than `MIN_QUESTIONS` answers besides, unless they are named: what they are shown
+    would hardly be about the question.
+
+    Raises:
+        OptionInvalid: a culture is not in the pack or not held out, or none is left.
+    """
+    apart = read_split().cultures
+    if options.any_culture and not options.held_out_only:
+        raise OptionInvalid("--any-culture", "without --held-out", "both, or neither")
+    is_apart_only = options.held_out_only and not options.any_culture
+    if options.cultures:
+        codes = codes_of(library, pack, options.cultures, option="--culture")
+        if is_apart_only and not apart.issuperset(codes):
+            trained = ", ".join(sorted(set(codes) - apart))
+            expected = f"some of {', '.join(sorted(apart))}, or --any-culture"
+            raise OptionInvalid("--culture", f"{trained} with --held-out", expected)
+        return codes
+    if options.any_culture:
+        codes = tuple(c for c in pack.cultures if _has_evidence(library, pack, c, asked=asked))
+    else:
+        codes = tuple(c for c in pack.cultures if c in apart or not is_apart_only)
+    if not codes:
+        raise OptionInvalid("--held-out", pack.manifest.id, "a pack with cultures to ask as")
+    return codes
+
+
+def codes_of(
+    library: SurveyLibrary, pack: Pack, given: Sequence[str], *, option: str
+) -> tuple[str, ...]:
+    """Return the codes of cultures named by code or name, sorted.
+
+    Raises:
+        CultureUnknown: there is no such culture.
+        OptionInvalid: the pack did not survey it.
+    """
+    codes = [library.catalogue.resolve(text).code for text in given]
+    for text, code in zip(given, codes, strict=True):
+        if code not in pack.cultures:
+            raise OptionInvalid(option, text, f"one of {', '.join(pack.cultures)}")
+    return tuple(sorted(set(codes)))
+
+
+def exemplar_packs(
+    library: SurveyLibrary, pack: Pack, options: EvaluateOptions
+) -> tuple[Pack, ...]:
+    """Return the packs that exemplars may come from, the asked one first."""
+    if not options.any_pack:
+        return (pack,)
+    return (pack, *(other for other in library.packs if other is not pack))
+
+
+def asked_split(
+    settings: Settings,
+    options: EvaluateOptions,
+    library: SurveyLibrary,
+    *,
+    pack: Pack,
+    asked: Sequence[str],
+    index: QuestionIndex,
+) -> QuestionSplit:
+    """Return what is asked; of other packs nothing is shown, unless exemplars are from any.
+
+    Raises:
+        OptionInvalid: the share to ask is none.
+    """
+    if options.test_share is not None and not 0.0 < options.test_share < 1.0:
+        found = f"{options.test_share:g}"
+        raise OptionInvalid("--test-share", found, "a share within 0 and 1, both excluded")
+    threshold = settings.answer.same_question
+    if options.test_share is None:
+        split = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
+    else:
+        split = held_out(
+            asked,
+            questions=library.questions,
+            index=index,
+            share=options.test_share,
+            threshold=threshold,
+        )
+    usable = {q.key for each in exemplar_packs(library, pack, options) for q in each.questions}
+    others = library.questions.keys() - usable
+    return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})
+
+
+def unlike_training(
+    settings: Settings, library: SurveyLibrary, asked: Sequence[str], *, index: QuestionIndex
+) -> tuple[str, ...]:
+    """Return which held-out questions count as the same as none that is not held out.
+
+    Nor are items of the values surveys among those of GlobalOpinionQA: most are in `wvs7` too, in
+    words of Milieu's own, which no cosine recognises.
+    """
+    apart, threshold = read_split().questions, settings.answer.same_question
+    alike = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
+    return tuple(
+        key
+        for key in asked
+        if alike.barred[key] <= apart and library.questions[key].topic != VALUES_SURVEYS
+    )
+
+
+def _has_evidence(
+    library: SurveyLibrary, pack: Pack, culture: str, *, asked: Collection[str]
+) -> bool:
+    """Return whether a culture answered some of `asked`, and enough other questions of the pack."""
+    answers = [
+        question.key in asked
+        for question in pack.questions
+        if library.distribution(question.key, culture) is not None
+    ]
+    return any(answers) and answers.count(False) >= MIN_QUESTIONS

@@ -1,0 +1,230 @@
+"""How `milieu experiments` prints what it found: tables and YAML for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+from rich.table import Column, Table
+
+from app.state.experiment_report import PLAN_JSON
+from cli.experiments.plans import Planned, days_left
+from cli.experiments.store import Found, KeptPlan
+from cli.tables import out
+from experiments.assignment import Standing
+from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
+from experiments.definition_file import experiment_fields
+from experiments.report.markup import legible
+from experiments.report.numbers import count, duration, moment, number, percent, signed
+from experiments.stores.scripts import Forgotten, StoredRevision
+
+# What a reader wants to know first; the other fields follow.
+_FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control", "weights")
+# What the state of an experiment says, and not its definition.
+_STATE_FIELDS = ("state", "revision", "decision")
+
+
+def say(text: str) -> None:
+    """Print a line as it is, without what would steer the terminal."""
+    out.print(legible(text), highlight=False, soft_wrap=True)
+
+
+def say_next(*commands: str) -> None:
+    """Print what to run next."""
+    say("Next:")
+    for command in commands:
+        say(f"  milieu experiments {command}")
+
+
+def definition_yaml(experiment: Experiment) -> str:
+    """Return the definition as YAML that defines the same, without what is as it is by default."""
+    fields = experiment_fields(experiment)
+    for name in _STATE_FIELDS:
+        del fields[name]
+    content = {name: fields[name] for name in _FIRST_FIELDS} | fields
+    content["primary"] = _metric_first(content["primary"])
+    content["guardrails"] = [_metric_first(each) for each in content["guardrails"]]
+    if experiment.layer == Layer():
+        del content["layer"]
+    if experiment.hold_out == HoldOut():
+        del content["hold_out"]
+    text: str = yaml.safe_dump(_said(content), sort_keys=False, allow_unicode=True)
+    return text
+
+
+def print_list(found: Sequence[StoredRevision], *, as_json: bool) -> None:
+    """Print the latest revision of every experiment."""
+    if as_json:
+        print_json([_fields(each) for each in found])
+        return
+    if not found:
+        out.print("No experiments. Make one with `milieu experiments create NAME --four-arms`.")
+        return
+    table = Table(
+        Column("Experiment", no_wrap=True), "State", "Changed", "Metric", "Arms", box=None
+    )
+    for experiment, time_ms in found:
+        arms = ", ".join(experiment.arm_names)
+        row = (str(experiment.state), moment(time_ms), experiment.primary.metric.name, arms)
+        table.add_row(experiment.name, *row)
+    out.print(table)
+
+
+def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
+    """Print the latest definition, and what changed when."""
+    latest = revisions[-1].experiment
+    if as_json:
+        made = [_fields(each) | {"changed": _changes(revisions, at)} for at, each in _at(revisions)]
+        print_json({"definition": experiment_fields(latest), "revisions": made})
+        return
+    out.print(legible(definition_yaml(latest)), highlight=False, soft_wrap=True)
+    say(f"{latest.name} is {latest.state}, revision {latest.revision}.")
+    if latest.decision:
+        say(f"Decided: {latest.decision}")
+    table = Table("Revision", "At", "State", "Changed", box=None, padding=(0, 2, 0, 0))
+    for at, (experiment, time_ms) in _at(revisions):
+        changed = ", ".join(_changes(revisions, at)) or ("-" if at else "defined")
+        table.add_row(str(experiment.revision), moment(time_ms), str(experiment.state), changed)
+    out.print(table)
+
+
+def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
+    """Print how long an experiment takes."""
+    experiment, found = kept.experiment, kept.planned
+    plan, name = found.plan, experiment.name
+    if as_json:
+        said = {"experiment": name, "arm": found.arm, "alpha": found.alpha, "power": found.power}
+        print_json(
+            said | {"is_kept": kept.is_kept, "plan": PLAN_JSON.dump_python(plan, mode="json")}
+        )
+        return
+    metric = experiment.primary.metric.name
+    say(f"{name}: {_days(plan.days)}, or {count(plan.n_units)} units of {_two(kept)}.")
+    say(
+        f"If {found.arm} moves {metric} by {signed(found.effect)}, {found.power:.0%} of such "
+        "experiments have shown it by then."
+    )
+    say(
+        f"Look as often as you like: the error rate of {percent(found.alpha)} per arm holds over "
+        "all looks."
+    )
+    come = f"{count(round(found.units_per_day * found.share))} of {number(found.units_per_day)}"
+    say(f"Expected: {come} such units a day take part.")
+    table = Table("Have shown it", Column("Units", justify="right"), "Days", box=None)
+    for share, n_units in plan.quantiles:
+        table.add_row(f"{share:.0%} of experiments", count(n_units), _days(found.days_of(n_units)))
+    out.print(table, highlight=False)
+    fixed = plan.n_units_fixed
+    say(
+        f"A test with one look, at its end, takes {count(fixed)} units, "
+        f"{_days(found.days_of(fixed))}."
+    )
+    if found.wait_s:
+        say(f"Plus {duration(found.wait_s)}, until the last unit's value counts.")
+    _say_fit(experiment, found)
+    if kept.is_kept:
+        say("Kept for the report.")
+        say_next(f"start {name}")
+    else:
+        say(f"Not kept: {name} is {experiment.state}, and was not planned before its first look.")
+
+
+def print_arm(found: Found, *, as_json: bool) -> None:
+    """Print what a unit gets, and why."""
+    name, arm = found.experiment.name, found.arm
+    why = _why_not(found)
+    if as_json:
+        said = {"experiment": name, "standing": found.standing, "arm": arm or None}
+        print_json(said | {"is_remembered": found.is_remembered, "elsewhere": found.elsewhere})
+        return
+    if not arm:
+        say(f"Not in {name}: {why}.")
+    elif found.elsewhere:
+        say(
+            f"Not in {name}: it is in {found.elsewhere}, which started earlier; an answer is given "
+            "by one experiment only."
+        )
+    else:
+        how = (
+            "the store remembers it"
+            if found.is_remembered
+            else "by its hash; it has not been answered yet"
+        )
+        say(f"In {name}: arm {arm} ({how}).")
+
+
+def print_forgotten(forgotten: Forgotten) -> None:
+    """Print what was deleted."""
+    what = (
+        (forgotten.n_exposures, "exposures"),
+        (forgotten.n_outcomes, "outcomes"),
+        (forgotten.n_texts, "texts"),
+        (forgotten.n_assignments, "assignments"),
+    )
+    say("Deleted: " + ", ".join(f"{count(n)} {noun}" for n, noun in what) + ".")
+
+
+def print_json(value: object) -> None:
+    """Print JSON."""
+    out.print_json(json.dumps(value, ensure_ascii=False))
+
+
+def _fields(stored: StoredRevision) -> dict[str, Any]:
+    return experiment_fields(stored.experiment) | {"time_ms": stored.time_ms}
+
+
+def _at(revisions: Sequence[StoredRevision]) -> list[tuple[int, StoredRevision]]:
+    return list(enumerate(revisions))
+
+
+def _changes(revisions: Sequence[StoredRevision], at: int) -> list[str]:
+    """Return the fields that a revision changed."""
+    if not at:
+        return []
+    before, after = (experiment_fields(revisions[n].experiment) for n in (at - 1, at))
+    return [name for name in after if name != "revision" and before[name] != after[name]]
+
+
+def _said(value: Any) -> Any:
+    """Return a plain value without empty parts of mappings."""
+    if not isinstance(value, dict):
+        return value
+    parts = {name: _said(part) for name, part in value.items()}
+    return {name: part for name, part in parts.items() if part not in ("", None, [], {})}
+
+
+def _metric_first(fields: dict[str, Any]) -> dict[str, Any]:
+    return {"metric": fields["metric"]} | fields
+
+
+def _two(kept: KeptPlan) -> str:
+    return f"the arms {kept.planned.arm} and {kept.experiment.control} together"
+
+
+def _days(days: float) -> str:
+    return duration(days * DAY_S)
+
+
+def _say_fit(experiment: Experiment, found: Planned) -> None:
+    left, longest = days_left(experiment, found), duration(experiment.max_duration_s)
+    if left < 0.0:
+        say(
+            f"It ends after {longest} (max_duration_s), likely without a winner. More traffic, "
+            "fewer arms, a larger smallest effect or a longer duration help."
+        )
+
+
+def _why_not(found: Found) -> str:
+    experiment = found.experiment
+    layer = experiment.layer
+    return {
+        Standing.IN: "",
+        Standing.NOT_RUNNING: f"it is {experiment.state}"
+        + (", and starts first" if experiment.state is State.DRAFT else ""),
+        Standing.OTHER_CULTURE: "it applies to " + ", ".join(experiment.cultures),
+        Standing.HELD_OUT: f"the unit is held out ({experiment.hold_out.share:.0%} of all are)",
+        Standing.OTHER_BUCKET: f"its bucket of the layer is outside {layer.first}-{layer.last}",
+        Standing.OUTSIDE_TRAFFIC: f"it is outside the {experiment.traffic_share:.0%} of traffic",
+    }[found.standing]

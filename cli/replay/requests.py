@@ -1,0 +1,268 @@
+"""What is replayed: survey questions, or requests that were logged with consent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from app.answering.plan import AnswerRequest, ChatTurn
+from app.errors import OptionInvalid
+from experiments.definition import Experiment
+from experiments.events import AnswerText
+from experiments.report.numbers import counted, joined
+from mini_model.split import read_split
+from prompting.messages import Message
+from survey_data.library import SurveyLibrary
+
+N_QUESTIONS = 50
+N_CULTURES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayOptions:
+    """Which requests are replayed, and how.
+
+    Attributes:
+        logged: logged requests instead of survey questions.
+        packs: whose questions; empty for all that are loaded.
+        cultures: codes, names or language tags; empty for those of the experiment, and where it
+            names none for `N_CULTURES` of the packs, or for all of the log.
+        held_out_only: only questions and cultures that the embedded model never trained on.
+        n_questions: how many are drawn; None for `N_QUESTIONS`, or for all of the log.
+        seed: of the draws, and of requests without one of their own.
+    """
+
+    logged: bool = False
+    packs: tuple[str, ...] = ()
+    cultures: tuple[str, ...] = ()
+    held_out_only: bool = False
+    n_questions: int | None = None
+    seed: int = 0
+    n_concurrent: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """One request to ask every arm. See `experiments.replay.rows.ReplayRow` for the first three."""
+
+    id: str
+    question: str
+    culture: str
+    asked: AnswerRequest | ChatTurn
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSet:
+    """The requests of a replay, where they are from in words, and what is left out of them."""
+
+    requests: tuple[ReplayRequest, ...]
+    source: str
+    notes: tuple[str, ...]
+
+
+def survey_requests(
+    library: SurveyLibrary,
+    experiment: Experiment,
+    options: ReplayOptions,
+    *,
+    alike: Mapping[str, frozenset[str]],
+) -> RequestSet:
+    """Return survey questions, each to every culture of the replay that answered it.
+
+    `alike` has for each question the keys that count as the same, its own among them. A question
+    with another one like it is not asked: the other's answers might be shown with it.
+
+    Raises:
+        OptionInvalid: a pack or culture is not among those that there are, or nothing is left.
+        PackMissing, CultureUnknown, CultureNotCovered: so named.
+    """
+    packs = [library.manifest(name).id for name in options.packs]
+    in_packs = [key for key, q in library.questions.items() if not packs or q.pack in packs]
+    generator = np.random.default_rng(options.seed)
+    cultures = _cultures(library, experiment, options, in_packs, generator)
+    if options.held_out_only:
+        in_packs = [key for key in in_packs if key in read_split().questions]
+    answered = [key for key in in_packs if any(library.distribution(key, c) for c in cultures)]
+    usable = [key for key in answered if len(alike[key]) == 1]
+    if not usable:
+        found = f"{joined(packs) or 'all packs'} for {', '.join(cultures)}"
+        raise OptionInvalid("--pack", found, "a pack with questions that these cultures answered")
+    n = options.n_questions or N_QUESTIONS
+    # In the order of the draw: a run that is ended early has asked some that were drawn.
+    drawn = [usable[place] for place in generator.permutation(len(usable))[:n]]
+    requests = [
+        ReplayRequest(key, key, culture, AnswerRequest(question.text, culture, seed=options.seed))
+        for key in drawn
+        for question in (library.questions[key],)
+        for culture in cultures
+        if library.distribution(key, culture) is not None
+    ]
+    note = (
+        "A question is never shown its own answers. Left out before the draw: "
+        f"{counted(len(answered) - len(usable), 'question')} with another one like it, whose "
+        "answers might have been shown."
+    )
+    return RequestSet(tuple(requests), _source(library, requests, options), (note,))
+
+
+def logged_requests(
+    texts: Iterable[AnswerText],
+    library: SurveyLibrary,
+    experiment: Experiment,
+    options: ReplayOptions,
+) -> RequestSet:
+    """Return the logged requests that the experiment applies to, in the order of their ids.
+
+    Raises:
+        OptionInvalid: a culture is not among those of the experiment, or no request is left.
+        CultureUnknown, CultureNotCovered: so named.
+    """
+    named = _named(library, experiment, options)
+    found: list[ReplayRequest] = []
+    n_elsewhere = n_unknown = 0
+    for text in texts:
+        assert text.consented
+        if text.culture not in (named or library.cultures):
+            n_elsewhere += 1
+            continue
+        try:
+            found.append(_request(text, options.seed))
+        except ValidationError:
+            n_unknown += 1
+    if not found:
+        known = f"none of {n_elsewhere + n_unknown} that the experiment applies to"
+        expected = "requests whose users consented (MILIEU_EXPERIMENTS__TEXTS=consented)"
+        raise OptionInvalid("--logged", known, expected)
+    n_found = len(found)
+    if options.n_questions is not None and options.n_questions < n_found:
+        generator = np.random.default_rng(options.seed)
+        places = generator.permutation(n_found)[: options.n_questions]
+        found = [found[place] for place in places]
+    drawn = "" if len(found) == n_found else f", drawn from {n_found}"
+    left_out = (
+        (n_elsewhere, "without a culture, or with one that the experiment does not apply to"),
+        (n_unknown, "not in a form that can be asked again"),
+    )
+    return RequestSet(
+        tuple(found),
+        f"{counted(len(found), 'logged request')} with consent{drawn}",
+        tuple(f"Left out: {counted(n, 'logged request')} {why}." for n, why in left_out if n),
+    )
+
+
+def _source(
+    library: SurveyLibrary, requests: Sequence[ReplayRequest], options: ReplayOptions
+) -> str:
+    keys, cultures = {of.question for of in requests}, {of.culture for of in requests}
+    packs = joined(sorted({library.questions[key].pack for key in keys}))
+    held_out = ", held out from the embedded model's training" if options.held_out_only else ""
+    counts = f"{counted(len(keys), 'question')} of {packs}, {counted(len(cultures), 'culture')}"
+    return counts + held_out
+
+
+class _Logged(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    seed: int | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+
+
+class _LoggedAnswer(_Logged):
+    kind: Literal["answer"]
+    question: str = Field(min_length=1)
+    options: tuple[str, ...] = ()
+
+
+class _LoggedMessage(BaseModel):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class _LoggedChat(_Logged):
+    kind: Literal["chat"]
+    messages: tuple[_LoggedMessage, ...] = Field(min_length=1)
+
+
+_LOGGED: TypeAdapter[_LoggedAnswer | _LoggedChat] = TypeAdapter(
+    Annotated[_LoggedAnswer | _LoggedChat, Field(discriminator="kind")]
+)
+
+
+def _request(text: AnswerText, seed: int) -> ReplayRequest:
+    logged = _LOGGED.validate_json(text.request)
+    own_seed = seed if logged.seed is None else logged.seed
+    asked: AnswerRequest | ChatTurn
+    if isinstance(logged, _LoggedChat):
+        said = [message.content for message in logged.messages if message.role == "user"]
+        about = [said[-1] if said else ""]
+        asked = ChatTurn(
+            messages=tuple(Message(each.role, each.content) for each in logged.messages),
+            culture=text.culture,
+            seed=own_seed,
+            max_tokens=logged.max_tokens,
+            temperature=logged.temperature,
+            top_p=logged.top_p,
+        )
+    else:
+        about = [logged.question, *logged.options]
+        given = {name: getattr(logged, name) for name in ("max_tokens", "temperature", "top_p")}
+        asked = AnswerRequest(
+            logged.question,
+            text.culture,
+            options=logged.options,
+            seed=own_seed,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    return ReplayRequest(text.answer_id, _digest(about), text.culture, asked)
+
+
+def _digest(texts: Sequence[str]) -> str:
+    """Return sixteen hexadecimal digits that the same words share, case and blanks aside."""
+    folded = json.dumps([" ".join(text.casefold().split()) for text in texts])
+    return hashlib.sha256(folded.encode()).hexdigest()[:16]
+
+
+def _cultures(
+    library: SurveyLibrary,
+    experiment: Experiment,
+    options: ReplayOptions,
+    keys: Sequence[str],
+    generator: np.random.Generator,
+) -> tuple[str, ...]:
+    named = _named(library, experiment, options)
+    apart = read_split().cultures
+    if named:
+        if options.held_out_only and (trained := sorted(set(named) - apart)):
+            found = f"{', '.join(trained)} with --held-out"
+            raise OptionInvalid("--culture", found, f"some of {', '.join(sorted(apart))}")
+        return named
+    there = [
+        code
+        for code in library.cultures
+        if (code in apart or not options.held_out_only)
+        and any(library.distribution(key, code) for key in keys)
+    ]
+    places = generator.permutation(len(there))[:N_CULTURES]
+    return tuple(sorted(there[place] for place in places))
+
+
+def _named(
+    library: SurveyLibrary, experiment: Experiment, options: ReplayOptions
+) -> tuple[str, ...]:
+    """Return the cultures that the options name, else those of the experiment; empty for all."""
+    codes = [library.catalogue.resolve(text).code for text in options.cultures]
+    for text, code in zip(options.cultures, codes, strict=True):
+        if experiment.cultures and code not in experiment.cultures:
+            raise OptionInvalid("--culture", text, f"one of {', '.join(experiment.cultures)}")
+    named = tuple(sorted(set(codes or experiment.cultures)))
+    for code in named:
+        library.cover(code)
+    return named

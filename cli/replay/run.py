@@ -1,0 +1,356 @@
+"""Asks every arm of an experiment the same requests, by the service's own pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
+from adapters.pool import NO_ADAPTER
+from app.answering.plan import AnswerRequest, ArmRequest, ChatTurn, Plan
+from app.errors import (
+    AppError,
+    OptionInvalid,
+    RetrievalBusy,
+    UpstreamBusy,
+    UpstreamUnavailable,
+)
+from app.resources import Resources, open_resources
+from app.settings import Settings
+from app.state.event_store import open_event_store
+from app.state.experiment_report import REPLAY
+from app.telemetry import Metrics, Stopwatch
+from app.vllm.wire import ChatRequest
+from cli.evaluate.respondents import patiently
+from cli.replay.requests import (
+    ReplayOptions,
+    ReplayRequest,
+    RequestSet,
+    logged_requests,
+    survey_requests,
+)
+from evaluation.errors import EvaluationError
+from experiments.definition import Experiment, ExperimentArm
+from experiments.errors import ExportRefused
+from experiments.events import AnswerText
+from experiments.replay.page import to_html
+from experiments.replay.pairing import replayed
+from experiments.replay.result import Replay
+from experiments.replay.rows import ReplayRow
+from prompting.refusal import is_refusal
+from retrieval.errors import RetrievalError
+from survey_data.errors import SurveyDataError
+from survey_data.library import SurveyLibrary
+
+# What may be better in a moment; a server that starts anew is waited for.
+_PASSING = (UpstreamUnavailable, UpstreamBusy, LoraServerSilent, AdaptersBusy, RetrievalBusy)
+# What one request can fail of.
+_FAILED = (AppError, AdapterError, EvaluationError, RetrievalError, SurveyDataError)
+
+
+class ReplayProgress(Protocol):
+    """Is told how much there is to do, and then how it goes."""
+
+    def on_planned(self, n_answers: int) -> None:
+        """A replay of `n_answers` answers begins."""
+
+    def on_answered(self, n: int, *, n_failed: int) -> None:
+        """So many are there, those that failed among them."""
+
+
+class Stored(NamedTuple):
+    """An experiment of the store, and the texts to replay, if they are wanted."""
+
+    experiment: Experiment
+    texts: tuple[AnswerText, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRun:
+    """What came of a replay; it was ended early where `replay` has fewer requests than planned."""
+
+    replay: Replay
+    rows: tuple[ReplayRow, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every request was asked of every arm."""
+        return self.replay.n_requests == self.replay.n_planned
+
+
+async def stored(settings: Settings, name: str, *, with_texts: bool) -> Stored:
+    """Return the latest revision of an experiment in the store of the settings.
+
+    Raises:
+        ExperimentError: there is no store, or no experiment of that name.
+        AppError: the store's secret cannot be had.
+    """
+    async with await open_event_store(settings) as store:
+        revisions = await store.revisions(name)
+        texts = [text async for text in store.texts()] if with_texts else []
+    return Stored(revisions[-1].experiment, tuple(texts))
+
+
+async def stored_texts(settings: Settings) -> tuple[AnswerText, ...]:
+    """Return the texts of the store whose users consented.
+
+    Raises:
+        ExperimentError, AppError: as with `stored`.
+    """
+    async with await open_event_store(settings) as store:
+        return tuple([text async for text in store.texts()])
+
+
+async def kept(settings: Settings, replay: Replay) -> bool:
+    """Attach a replay to its experiment in the store, in place of an earlier one.
+
+    One that does not know how near the arms are to people takes no other's place. Return whether
+    it was attached.
+
+    Raises:
+        ExperimentError, AppError: as with `stored`.
+    """
+    async with await open_event_store(settings) as store:
+        if not replay.offline() and REPLAY in await store.attachments(replay.experiment):
+            return False
+        await store.attach(replay.experiment, REPLAY, replay.model_dump_json())
+        return True
+
+
+async def replay_of(
+    settings: Settings,
+    experiment: Experiment,
+    options: ReplayOptions,
+    *,
+    texts: Sequence[AnswerText] = (),
+    progress: ReplayProgress | None = None,
+    pause_s: float = 1.0,
+) -> ReplayRun:
+    """Ask every arm of `experiment` what `options` name, and return what came of it.
+
+    `texts` are the logged requests, where these are asked for. Nothing of it is recorded, and no
+    request has a user. A server that starts anew is waited for, `pause_s` at first and longer each
+    time, about a minute in all. Cancelled while it asks, it ends with what has been answered.
+
+    Raises:
+        OptionInvalid: an option names something that is not there.
+        AppError, AdapterError, SurveyDataError, RetrievalError: what every answer would fail of.
+    """
+    async with open_resources(settings, Metrics()) as resources:
+        library, alike = resources.pipeline.library, resources.alignment.alike
+        if options.logged:
+            wanted = logged_requests(texts, library, experiment, options)
+        else:
+            wanted = survey_requests(library, experiment, options, alike=alike)
+        await _check_arms(resources, experiment, wanted)
+        asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
+        n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
+        await asking.ask(wanted.requests, n_concurrent=n_concurrent)
+        found = replayed(
+            asking.rows,
+            experiment,
+            made_ms=time.time_ns() // 1_000_000,
+            source=wanted.source,
+            notes=wanted.notes,
+            model=settings.model,
+            seed=options.seed,
+            n_planned=len(wanted.requests),
+            cultures=_names(library, wanted.requests),
+        )
+        return ReplayRun(found, tuple(asking.rows))
+
+
+def check_folder(folder: Path) -> None:
+    """Check that results can be written there without mixing with others.
+
+    Raises:
+        ExportRefused: the folder holds files.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise ExportRefused(folder)
+
+
+def write_replay(run: ReplayRun, folder: Path) -> None:
+    """Write replay.json, rows.jsonl and report.html."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in run.rows)
+    (folder / "rows.jsonl").write_text("".join(lines))
+    (folder / "report.html").write_text(to_html(run.replay))
+    (folder / "replay.json").write_text(run.replay.model_dump_json(indent=2) + "\n")
+
+
+class _Asking:
+    """Asks requests, and keeps what came of them in `rows`."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        experiment: Experiment,
+        *,
+        progress: ReplayProgress | None,
+        pause_s: float,
+    ) -> None:
+        self._resources, self._experiment = resources, experiment
+        self._progress, self._pause_s = progress, pause_s
+        self._n_failed = 0
+        # Waiting for a server that did not come back helps nobody a second time.
+        self._is_gone = False
+        self.rows: list[ReplayRow] = []
+
+    async def ask(self, requests: Sequence[ReplayRequest], *, n_concurrent: int) -> None:
+        """Ask every request of every arm, `n_concurrent` requests at a time, or until cancelled."""
+        if self._progress is not None:
+            self._progress.on_planned(len(requests) * len(self._experiment.arms))
+        left = iter(enumerate(requests))
+
+        async def work() -> None:
+            for place, request in left:
+                await self._ask_arms(place, request)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(n_concurrent):
+                    group.create_task(work())
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not self.rows:
+                raise
+            # Whoever ends a replay wants to see what it found.
+            task.uncancel()
+
+    async def _ask_arms(self, place: int, request: ReplayRequest) -> None:
+        """Ask all arms one after another; each goes first as often as the others."""
+        arms = self._experiment.arms
+        first = place % len(arms)
+        for arm in (*arms[first:], *arms[:first]):
+            row = await self._row(request, arm)
+            self.rows.append(row)
+            self._n_failed += bool(row.failed)
+            if self._progress is not None:
+                self._progress.on_answered(len(self.rows), n_failed=self._n_failed)
+
+    async def _row(self, request: ReplayRequest, arm: ExperimentArm) -> ReplayRow:
+        asked = _asked_of(request.asked, arm)
+
+        async def answered() -> ReplayRow:
+            if isinstance(asked, ChatTurn):
+                return await self._chat_row(request, arm.name, asked)
+            return await self._answer_row(request, arm.name, asked)
+
+        try:
+            if self._is_gone:
+                row = await answered()
+            else:
+                name = self._resources.settings.model
+                row = await patiently(answered, name, _PASSING, pause_s=self._pause_s)
+            self._is_gone = False
+            return row
+        except _FAILED as exc:
+            self._is_gone = self._is_gone or isinstance(exc.__cause__, _PASSING)
+            return ReplayRow(
+                request=request.id,
+                question=request.question,
+                culture=request.culture,
+                arm=arm.name,
+                failed=str(exc) or type(exc).__name__,
+            )
+
+    async def _answer_row(
+        self, request: ReplayRequest, arm: str, asked: AnswerRequest
+    ) -> ReplayRow:
+        started = time.perf_counter()
+        answer = await self._resources.pipeline.answer(asked)
+        latency_ms = _since_ms(started)
+        reading, plan = answer.reading, answer.plan
+        return ReplayRow(
+            request=request.id,
+            question=request.question,
+            culture=request.culture,
+            arm=arm,
+            alignment=self._resources.alignment.of(plan, answer.words, reading),
+            label_mass=None if reading is None else reading.label_mass,
+            readable=reading is None or not reading.unreadable,
+            refused=None if answer.text is None else is_refusal(answer.text),
+            latency_ms=latency_ms,
+            n_prompt_tokens=answer.usage.prompt_tokens,
+            n_reply_tokens=answer.usage.completion_tokens,
+            steered=plan.steered,
+            fell_back=bool(plan.fallbacks),
+            because="; ".join(left.because for left in plan.fallbacks),
+            shown=_shown(plan),
+        )
+
+    async def _chat_row(self, request: ReplayRequest, arm: str, turn: ChatTurn) -> ReplayRow:
+        pipeline = self._resources.pipeline
+        started = time.perf_counter()
+        async with pipeline.prepared_chat(turn, Stopwatch(pipeline.metrics)) as (plan, messages):
+            completion = await self._resources.vllm.chat(
+                ChatRequest(
+                    model=plan.weights.model,
+                    messages=messages,
+                    max_tokens=turn.max_tokens,
+                    temperature=turn.temperature,
+                    top_p=turn.top_p,
+                    seed=turn.seed,
+                )
+            )
+        return ReplayRow(
+            request=request.id,
+            question=request.question,
+            culture=request.culture,
+            arm=arm,
+            refused=is_refusal(completion.text),
+            latency_ms=_since_ms(started),
+            n_prompt_tokens=completion.usage.prompt_tokens,
+            n_reply_tokens=completion.usage.completion_tokens,
+            steered=plan.steered,
+            fell_back=bool(plan.fallbacks),
+            because="; ".join(left.because for left in plan.fallbacks),
+            shown=_shown(plan),
+        )
+
+
+async def _check_arms(resources: Resources, experiment: Experiment, wanted: RequestSet) -> None:
+    """Check what every answer of an arm would fail of, and load the adapters that will answer."""
+    served = resources.settings.model
+    for arm in experiment.arms:
+        if arm.model not in ("", served):
+            raise OptionInvalid(f"arm '{arm.name}'", f"model '{arm.model}'", f"'{served}'")
+    await resources.vllm.context_tokens(served)
+    adapters = {arm.arm.adapter for arm in experiment.arms} - {NO_ADAPTER}
+    catalogue = resources.pipeline.catalogue
+    for adapter in sorted(adapters):
+        for code in sorted({request.culture for request in wanted.requests}):
+            # One for other cultures is left for the next rung, as it is for users.
+            with suppress(AdapterForOthers):
+                async with resources.weights.lease(catalogue[code], adapter):
+                    pass
+
+
+def _asked_of(asked: AnswerRequest | ChatTurn, arm: ExperimentArm) -> AnswerRequest | ChatTurn:
+    """Return the request as the arm answers it; all is said, so that no experiment decides."""
+    way, decoding = arm.arm, arm.decoding
+    said = ArmRequest(
+        way.method, way.k, way.style, way.retriever, way.n_orders, way.adapter, can_miss=True
+    )
+    given = {name: value for name, value in asdict(decoding).items() if value is not None}
+    return replace(asked, arm=said, **given)
+
+
+def _shown(plan: Plan) -> tuple[str, ...]:
+    return tuple(exemplar.question.key for exemplar in plan.shown_exemplars)
+
+
+def _names(library: SurveyLibrary, requests: Iterable[ReplayRequest]) -> dict[str, str]:
+    codes = {request.culture for request in requests}
+    return {code: library.catalogue[code].name for code in codes}
+
+
+def _since_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000.0
