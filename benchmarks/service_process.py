@@ -40,6 +40,17 @@ class ServiceProcess:
         """Where it is, the same after each start."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def pid(self) -> int:
+        """The process that runs now.
+
+        Raises:
+            RuntimeError: none does.
+        """
+        if self._process is None:
+            raise RuntimeError("the service was not started")
+        return self._process.pid
+
     async def start(self) -> None:
         """Start it and return when it can answer.
 

@@ -8,13 +8,12 @@ import logging
 import re
 import secrets
 import socket
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
 from app.errors import UpstreamError, VllmStartFailed
-from app.process import keeper as keeper_script
+from app.process.supervised import SupervisedProcess, read_last_lines
 from app.vllm.child_command import LocalVllmOptions, vllm_command, vllm_environment
 from app.vllm.client import VllmClient
 from app.vllm.wire import ChatRequest
@@ -26,10 +25,9 @@ N_LOG_LINES = 12
 N_LOGS_KEPT = 3
 N_PORTS = 3
 START_POLL_S = 0.1
-_TAIL_BYTES = 64 * 1024
-# What vLLM puts before each line of its processes, and a traceback's frames, which are indented.
-_LINE_HEAD = re.compile(r"\(\w+ pid=\d+\) (?:[A-Z]+ [\d-]+ [\d:]+ \[[^]]*\] ?)?")
-_NOISE = re.compile(r"\s|$")
+# Empty lines, and a traceback's frames, which are indented; vLLM puts the name of the process, and
+# often level, time and place, before each line.
+_NOISE = re.compile(r"(?>\(\w+ pid=\d+\) (?:[A-Z]+ [\d-]+ [\d:]+ \[[^]]*\] ?)?)?+(?:\s|$)")
 _WARM_UP = (Message("user", "?"),)
 _WARM_UP_LABELS = ("1", "2")
 
@@ -37,8 +35,8 @@ _WARM_UP_LABELS = ("1", "2")
 class LocalVllm:
     """Starts vLLM, waits until it answers, and starts it again when it dies or falls ill.
 
-    Address and key stay the same over restarts. The child runs under a keeper process
-    (`keeper`), so that none of its processes outlives the service, even a killed one.
+    Address and key stay the same over restarts. The child runs under a supervisor
+    (`SupervisedProcess`), so that none of its processes outlives the service, even a killed one.
     Used as `async with LocalVllm(options) as vllm`, or by `start` and `stop`.
     """
 
@@ -54,7 +52,7 @@ class LocalVllm:
         self._port = 0
         self._ready = False
         self._n_restarts = 0
-        self._keeper: asyncio.subprocess.Process | None = None
+        self._process: SupervisedProcess | None = None
         self._watching: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -115,17 +113,15 @@ class LocalVllm:
         _rotate(log)
         options, command = self.options, self._command(self.options, self._port)
         with log.open("wb") as output:
-            self._keeper = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", str(Path(keeper_script.__file__))),
-                *(str(options.stop_grace_s), *command),
-                stdin=asyncio.subprocess.PIPE,
+            self._process = await SupervisedProcess.spawn(
+                command,
+                grace_s=options.stop_grace_s,
+                env=vllm_environment(options, api_key=self.api_key),
                 stdout=output,
                 stderr=output,
-                env=vllm_environment(options, api_key=self.api_key),
-                start_new_session=True,
             )
         try:
-            await self._until_ready(self._keeper)
+            await self._until_ready(self._process)
         except BaseException:
             await self._end()
             raise
@@ -133,12 +129,12 @@ class LocalVllm:
         took_s = round(asyncio.get_running_loop().time() - started, 1)
         logger.info("vllm_started", extra={"fields": {"url": self.url, "took_s": took_s}})
 
-    async def _until_ready(self, keeper: asyncio.subprocess.Process) -> None:
+    async def _until_ready(self, process: SupervisedProcess) -> None:
         try:
             async with asyncio.timeout(self.options.start_deadline_s), self._client() as client:
                 while not (await client.health())[0].is_healthy:
-                    if keeper.returncode is not None:
-                        raise self._failed(f"it ended with status {keeper.returncode}")
+                    if process.status is not None:
+                        raise self._failed(f"it ended with status {process.status}")
                     await asyncio.sleep(START_POLL_S)
                 await self._warm_up(client)
         except TimeoutError as exc:
@@ -175,8 +171,8 @@ class LocalVllm:
 
     async def _until_broken(self) -> str:
         """Return, when the child died or stays ill, what was seen."""
-        assert self._keeper is not None, "only a launched child is watched"
-        died = asyncio.create_task(self._keeper.wait())
+        assert self._process is not None, "only a launched child is watched"
+        died = asyncio.create_task(self._process.wait())
         n_failed = 0
         try:
             async with self._client() as client:
@@ -193,17 +189,10 @@ class LocalVllm:
 
     async def _end(self) -> None:
         self._ready = False
-        keeper, self._keeper = self._keeper, None
-        if keeper is None or keeper.returncode is not None:
+        process, self._process = self._process, None
+        if process is None or process.status is not None:
             return
-        assert keeper.stdin is not None, "the keeper is started with a pipe"
-        keeper.stdin.close()
-        try:
-            async with asyncio.timeout(self.options.stop_grace_s + 5.0):
-                await keeper.wait()
-        except TimeoutError:
-            keeper.kill()
-            await keeper.wait()
+        await process.end()
         logger.info("vllm_ended", extra={"fields": {"url": self.url}})
 
     def _client(self) -> VllmClient:
@@ -211,7 +200,8 @@ class LocalVllm:
 
     def _failed(self, reason: str) -> VllmStartFailed:
         log = self.options.log_file
-        return VllmStartFailed(reason, log_lines=_last_lines(log), log_file=str(log))
+        lines = read_last_lines(log, N_LOG_LINES, noise=_NOISE)
+        return VllmStartFailed(reason, log_lines=lines, log_file=str(log))
 
 
 def _free_port() -> int:
@@ -228,14 +218,3 @@ def _rotate(log: Path) -> None:
         earlier = log if age == 1 else log.with_name(f"{log.name}.{age - 1}")
         if earlier.exists():
             earlier.replace(log.with_name(f"{log.name}.{age}"))
-
-
-def _last_lines(log: Path) -> list[str]:
-    """Return the last lines that say something: tracebacks without their frames."""
-    if not log.exists():
-        return []
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    said = [line for line in lines if not _NOISE.match(_LINE_HEAD.sub("", line))]
-    return said[-N_LOG_LINES:]

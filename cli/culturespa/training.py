@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,13 +33,15 @@ from adapters.culturespa.recipe import (
     with_batch_size,
 )
 from app.errors import OptionInvalid
-from app.process import keeper as keeper_script
+from app.process.supervised import SupervisedProcess, read_last_lines
 from cli.culturespa.steps import check_questions
 
 MODULE = "adapters.culturespa.train"
 NEEDED = ("torch", "peft", "transformers")
 N_LOG_LINES = 8
 GRACE_S = 5.0
+# Empty lines, and a traceback without its last line.
+_NOISE = re.compile(r" |\s*$|Traceback")
 _KNOWN_ERRORS = "adapters.culturespa.errors."
 
 
@@ -195,38 +197,22 @@ async def _train(
     # -P: a folder of the user's must not come before Milieu's packages.
     command = command or (sys.executable, "-P", "-m", MODULE)
     with log.open("wb") as errors:
-        keeper = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(Path(keeper_script.__file__)), str(GRACE_S)),
-            *(*command, *_arguments(training, codes)),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=errors,
+        process = await SupervisedProcess.spawn(
+            (*command, *_arguments(training, codes)),
+            grace_s=GRACE_S,
             env=_environment(training.n_threads),
-            start_new_session=True,
+            stderr=errors,
         )
-    assert keeper.stdout is not None, "it is started with pipes"
     try:
-        async for line in keeper.stdout:
+        async for line in process.lines():
             steps.read(line)
-        status = await keeper.wait()
+        status = await process.wait()
     finally:
-        await _end(keeper)
+        await process.end()
     if status != 0:
-        raise TrainingFailed(status, log_lines=_last_lines(log), log_file=log)
-
-
-async def _end(keeper: asyncio.subprocess.Process) -> None:
-    if keeper.returncode is not None:
-        return
-    assert keeper.stdin is not None, "it is started with pipes"
-    # The keeper ends what it keeps when this pipe does.
-    keeper.stdin.close()
-    try:
-        async with asyncio.timeout(GRACE_S + 5.0):
-            await keeper.wait()
-    except TimeoutError:
-        keeper.kill()
-        await keeper.wait()
+        lines = read_last_lines(log, N_LOG_LINES, noise=_NOISE)
+        said = [line.removeprefix(_KNOWN_ERRORS) for line in lines]
+        raise TrainingFailed(status, log_lines=said, log_file=log)
 
 
 def _arguments(training: Training, codes: Sequence[str]) -> list[str]:
@@ -257,10 +243,3 @@ def _environment(n_threads: int) -> dict[str, str]:
     """Return this process's environment without Milieu's settings, keys among them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MILIEU_")}
     return kept | {"OMP_NUM_THREADS": str(n_threads), "HF_HUB_OFFLINE": "1"}
-
-
-def _last_lines(log: Path) -> list[str]:
-    """Return the last lines that say something: tracebacks without their frames."""
-    lines = log.read_text("utf-8", "replace").splitlines()
-    said = [line for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
-    return [line.removeprefix(_KNOWN_ERRORS) for line in said[-N_LOG_LINES:]]

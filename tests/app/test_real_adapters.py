@@ -136,8 +136,8 @@ async def _killed_and_back(vllm: LocalVllm) -> None:
     n_before, port = vllm.n_restarts, vllm.url.rpartition(":")[2]
     for process in psutil.Process().children(recursive=True):
         words = process.cmdline()
-        # Not its keeper, which has the same words in its command line and clears up after it.
-        if port in words and not any("keeper.py" in word for word in words):
+        # Not its supervisor, which has the same words in its command line and clears up after it.
+        if port in words and not any("supervisor.py" in word for word in words):
             process.kill()
     async with asyncio.timeout(120):
         while vllm.n_restarts == n_before or not vllm.ready:  # noqa: ASYNC110  # other processes

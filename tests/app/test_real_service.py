@@ -151,7 +151,7 @@ def vllm_processes() -> list[psutil.Process]:
             command = " ".join(process.cmdline())
         except psutil.NoSuchProcess:
             continue
-        if "api_server" in command and "keeper" not in command:
+        if "api_server" in command and "supervisor" not in command:
             found.append(process)
     return [process for process in found if process not in OWN]
 

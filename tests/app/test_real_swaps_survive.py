@@ -74,7 +74,7 @@ class Service:
     def vllm_processes(self) -> list[psutil.Process]:
         assert self.process is not None
         children = psutil.Process(self.process.pid).children(recursive=True)
-        # Not its keeper, which has the same words in its command line and clears up after it.
+        # Not its supervisor, which has the same words in its command line and clears up after it.
         return [child for child in children if is_server(child.cmdline())]
 
     def ask(self, **fields: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class Service:
 
 
 def is_server(cmdline: list[str]) -> bool:
-    return "--served-model-name" in cmdline and not any("keeper.py" in w for w in cmdline)
+    return "--served-model-name" in cmdline and not any("supervisor.py" in w for w in cmdline)
 
 
 def near_to(one: list[float], other: list[float]) -> bool:

@@ -93,7 +93,7 @@ async def test_a_killed_child_comes_back_at_the_same_address(
     async with _started(options) as vllm:
         url, pids = vllm.url, _pids(options)
         if victim == 1:
-            # The fake does not mind; this shows that the keeper ends the rest of a group.
+            # The fake does not mind; this shows that the supervisor ends the rest of a group.
             os.kill(pids[1], signal.SIGKILL)
         os.kill(pids[0], signal.SIGKILL)
 
@@ -216,7 +216,7 @@ async def test_nothing_outlives_the_service(
     try:
         await _until(lambda: _reported(service)[-1:] == ["0 True"])
         pids = _descendants(service.pid)
-        assert len(pids) == 3, "keeper, server and grandchild"
+        assert len(pids) == 3, "supervisor, server and grandchild"
 
         service.send_signal(number)
         service.wait(10.0)
@@ -226,7 +226,7 @@ async def test_nothing_outlives_the_service(
         _finish(service)
 
 
-async def test_a_killed_keeper_takes_the_server_with_it(options: LocalVllmOptions) -> None:
+async def test_a_killed_supervisor_takes_the_server_with_it(options: LocalVllmOptions) -> None:
     async with _started(options) as vllm:
         server, grandchild = _pids(options)
         os.kill(_parent(server), signal.SIGKILL)
@@ -275,12 +275,12 @@ async def test_the_real_one_comes_back_after_a_kill_and_ends_with_the_service(
     service = _service("real", vllm_model_dir, tmp_path / "vllm.log")
     try:
         await _until(lambda: _reported(service)[-1:] == ["0 True"], within_s=280.0)
-        keeper, server, *rest = _descendants(service.pid)
+        supervisor, server, *rest = _descendants(service.pid)
         assert rest, "the engine is a process of its own"
         os.kill(server, signal.SIGKILL)
 
         await _until(lambda: _reported(service)[-1:] == ["1 True"], within_s=280.0)
-        assert not _alive([keeper, server, *rest])
+        assert not _alive([supervisor, server, *rest])
 
         pids = _descendants(service.pid)
         service.kill()

@@ -1,8 +1,8 @@
 """Runs one command, and ends all of it when whoever started this goes away, however it does.
 
-`python -I -S keeper.py GRACE_S COMMAND…`, with a pipe as standard input that stays open
+`python -I -S supervisor.py GRACE_S COMMAND…`, with a pipe as standard input that stays open
 for as long as the command is wanted. Nothing here is imported from outside the standard library,
-so that the keeper starts in milliseconds and needs few megabytes.
+so that the supervisor starts in milliseconds and needs few megabytes.
 
 The end of the pipe tells of the starter's death even by SIGKILL, which a signal handler would not
 see; PR_SET_PDEATHSIG alone would not do either, for it acts on a thread, and not on grandchildren.
@@ -19,12 +19,11 @@ import subprocess
 import sys
 from typing import NoReturn
 
-POLL_S = 0.2
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class _Ended(Exception):
-    """The keeper was told to stop by a signal."""
+    """The supervisor was told to stop by a signal."""
 
 
 def main(argv: list[str]) -> int:
@@ -32,13 +31,14 @@ def main(argv: list[str]) -> int:
     grace_s, command = float(argv[1]), argv[2:]
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _on_signal)
-    # Orphans of the command become the keeper's children, so that it sees the last of them end.
+    # Orphans of the command become the supervisor's children, so that it sees the last of them end.
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    deaths = _watch_children()
     child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_end_with_keeper
+        command, stdin=subprocess.DEVNULL, process_group=0, preexec_fn=_end_with_supervisor
     )
     try:
-        while child.poll() is None and not _starter_is_gone():
+        while child.poll() is None and not _starter_is_gone(deaths):
             pass
     except _Ended:
         pass
@@ -46,9 +46,24 @@ def main(argv: list[str]) -> int:
     return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
-def _starter_is_gone() -> bool:
-    readable, _, _ = select.select([sys.stdin.fileno()], [], [], POLL_S)
-    return bool(readable) and not os.read(sys.stdin.fileno(), 4096)
+def _watch_children() -> int:
+    """Return a descriptor that can be read when a child has ended, so that nothing need poll."""
+    deaths, to_write = os.pipe()
+    for descriptor in (deaths, to_write):
+        os.set_blocking(descriptor, False)
+    signal.set_wakeup_fd(to_write, warn_on_full_buffer=False)
+    # Only a signal with a handler wakes it.
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    return deaths
+
+
+def _starter_is_gone(deaths: int) -> bool:
+    """Wait until a child ends or the pipe does; return whether it was the pipe."""
+    starter = sys.stdin.fileno()
+    readable, _, _ = select.select([starter, deaths], [], [])
+    if deaths in readable:
+        os.read(deaths, 4096)
+    return starter in readable and not os.read(starter, 4096)
 
 
 def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -64,8 +79,8 @@ def _end(child: subprocess.Popen[bytes], grace_s: float) -> None:
             os.waitpid(-1, 0)
 
 
-def _end_with_keeper() -> None:
-    # For the case that the keeper itself is killed: the command may still end in good order.
+def _end_with_supervisor() -> None:
+    # For the case that the supervisor itself is killed: the command may still end in good order.
     _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
