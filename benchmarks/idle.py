@@ -12,7 +12,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
-from collections import Counter
+from collections import defaultdict
 from pathlib import Path
 
 import aiohttp
@@ -40,7 +40,7 @@ def main() -> None:
     sys.exit(0 if sum(used.values()) <= MOST_PERCENT * args.seconds / 100.0 else 1)
 
 
-async def run(*, seconds: float, settle: float) -> Counter[str]:
+async def run(*, seconds: float, settle: float) -> dict[str, float]:
     """Start the service, leave it alone, and return the CPU seconds of each kind of process."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder, "service.log")
@@ -49,16 +49,16 @@ async def run(*, seconds: float, settle: float) -> Counter[str]:
             await asyncio.sleep(settle)
             before = cpu_seconds(service.pid)
             await asyncio.sleep(seconds)
-            used = cpu_seconds(service.pid)
-            used.subtract(before)
+            after = cpu_seconds(service.pid)
+    used = {name: after[name] - before[name] for name in (GATEWAY, SUPERVISOR, VLLM)}
     _print(used, seconds)
     return used
 
 
-def cpu_seconds(pid: int) -> Counter[str]:
+def cpu_seconds(pid: int) -> dict[str, float]:
     """Return the CPU seconds so far of the service with this `pid`, its supervisor and its vLLM."""
     service = psutil.Process(pid)
-    used = Counter({GATEWAY: _cpu_s(service)})
+    used = defaultdict(float, {GATEWAY: _cpu_s(service)})
     for process in service.children(recursive=True):
         is_supervisor = any(part.endswith("supervisor.py") for part in process.cmdline())
         used[SUPERVISOR if is_supervisor else VLLM] += _cpu_s(process)
@@ -76,10 +76,10 @@ async def _ask(url: str) -> None:
         it.raise_for_status()
 
 
-def _print(used: Counter[str], seconds: float) -> None:
+def _print(used: dict[str, float], seconds: float) -> None:
     table = Table("", "CPU s", "% of a core", title=f"{seconds:g} s without a request")
-    for name in (GATEWAY, SUPERVISOR, VLLM):
-        table.add_row(name, f"{used[name]:.2f}", f"{used[name] / seconds * 100.0:.2f}")
+    for name, used_s in used.items():
+        table.add_row(name, f"{used_s:.2f}", f"{used_s / seconds * 100.0:.2f}")
     total = sum(used.values())
     table.add_row("all", f"{total:.2f}", f"{total / seconds * 100.0:.2f}", style="bold")
     out.print(table)
