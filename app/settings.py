@@ -26,7 +26,8 @@ from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
 from prompting.messages import ExemplarStyle
 from retrieval.encoder import DEFAULT_ENCODER
-from retrieval.selector import NEAR_DUPLICATE, SelectorName
+from retrieval.selector import NEAR_DUPLICATE
+from retrieval.selector_name import SelectorName
 
 PREFIX = "MILIEU_"
 EMBEDDED_MODEL = "milieu-mini"

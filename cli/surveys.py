@@ -13,7 +13,7 @@ from app.resources import load_encoder, open_retrieval, read_library
 from app.settings import MAX_K, Settings
 from retrieval.evidence import Wanted
 from retrieval.index_files import library_index, origin_of, save_index
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.packs import find_packs, read_pack
 

@@ -15,10 +15,11 @@ import numpy as np
 from evaluation import bootstrap
 from evaluation.asking import Ask, Condition, Request, Respondent, Response, digest_of
 from evaluation.bootstrap import Floats
+from evaluation.decoding import Decoding, ReadBy
 from evaluation.errors import AnswersMissing
 from evaluation.figures import Ability, AbilityFigures, Interval
 from evaluation.general_questions import GeneralQuestion
-from evaluation.prompted import Decoding, LanguageModel, Prompt, ReadBy, sent
+from evaluation.prompted import LanguageModel, Prompt, sent
 from evaluation.run_folder import Asked, AskKey, ask_key
 from prompting.messages import AskedQuestion, Message, question_text
 from prompting.reading import MIN_LABEL_MASS, read_labels, read_option

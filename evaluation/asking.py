@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from prompting.messages import ExemplarStyle, Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.model import Question
 
 ConditionKind: TypeAlias = Literal["method", "control", "recorded", "reference"]

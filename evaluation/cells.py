@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from evaluation import metrics
 from evaluation.asking import Condition, Response
+from evaluation.decoding import ReadBy
 from evaluation.errors import AnswersMissing
-from evaluation.prompted import ReadBy
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from prompting.reading import (

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import asdict, replace
 from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Recipe, Request, Response, digest_of
+from evaluation.decoding import Decoding, ReadBy
 from prompting.messages import (
     AskedQuestion,
     CultureComparison,
@@ -20,7 +20,8 @@ from prompting.messages import (
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
-from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, make_selector
+from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
+from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
 
@@ -29,27 +30,6 @@ LABEL_TOKENS = 4
 PLAIN = Steering(Method.PLAIN)
 
 Build = Callable[[Steering], tuple[Message, ...]]
-
-
-class ReadBy(StrEnum):
-    """How an answer is had: log-probabilities of the labels, or text in one of two parsers."""
-
-    LOGPROBS = "logprobs"
-    TEXT = "text"
-    PUBLISHED = "published"
-
-
-@dataclass(frozen=True, slots=True)
-class Decoding:
-    """How an answer in text is sampled; of no account for log-probabilities.
-
-    The papers sampled with temperature 0.6, top_p 0.9 and 256 new tokens.
-    """
-
-    read_by: ReadBy = ReadBy.LOGPROBS
-    temperature: float = 0.6
-    top_p: float = 0.9
-    max_tokens: int = 256
 
 
 class Fit(NamedTuple):

@@ -20,13 +20,13 @@ from evaluation.asking import (
     Response,
     digest_of,
 )
+from evaluation.decoding import Decoding, ReadBy
 from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
 from evaluation.general_questions import general_questions, questions_sha256
-from evaluation.prompted import Decoding, ReadBy
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan
 from prompting.messages import ExemplarStyle, Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
 
 ABILITY = "general ability"

@@ -12,8 +12,8 @@ from evaluation.ability import AbilityPlan, score_ability
 from evaluation.asking import Response
 from evaluation.cells import Cells, Row, read_cells
 from evaluation.cultural_map import Answers, cultural_map
+from evaluation.decoding import ReadBy
 from evaluation.figures import Ability, CulturalMap, Figures, SampleQuestion
-from evaluation.prompted import ReadBy
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan, Tables, asked_in, section

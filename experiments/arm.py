@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from prompting.messages import ExemplarStyle, Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 
 class ArmMethod(StrEnum):

@@ -13,15 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
-from experiments.definition import (
-    RECORDED_METRICS,
-    Experiment,
-    State,
-    check_hold_outs,
-    check_layers,
-    moved,
-    revised,
-)
+from experiments.definition import Experiment, State, check_hold_outs, check_layers, moved, revised
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import (
     DefinitionInvalid,
@@ -31,6 +23,7 @@ from experiments.errors import (
     RevisionConflict,
     StoreUnavailable,
 )
+from experiments.metrics import RECORDED_METRICS
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision
 

@@ -22,9 +22,10 @@ from experiments.errors import (
     LayerOverlap,
     TransitionRefused,
 )
+from experiments.metrics import Guardrail, Metric, PrimaryMetric
 from experiments.statistics.units import UnitValue
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 N_BUCKETS = 1000
 WEIGHT_TOLERANCE = 1e-9
@@ -46,77 +47,6 @@ class State(StrEnum):
         """The states that can follow."""
         order = list(State)
         return tuple(order[order.index(self) + 1 :][:1])
-
-
-class MetricKind(StrEnum):
-    """What the values of a metric are, and what is compared."""
-
-    PROPORTION = "proportion"
-    MEAN = "mean"
-    RATING = "rating"
-    QUANTILE = "quantile"
-
-
-class Direction(StrEnum):
-    """Which values are better."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-
-
-# Recorded by Milieu itself with every answer; outcomes carry all other metrics.
-RECORDED_METRICS = (
-    "latency_ms",
-    "n_prompt_tokens",
-    "n_reply_tokens",
-    "refused",
-    "unreadable",
-    "label_mass",
-    "alignment",
-    "fell_back",
-    "failed",
-)
-# Of these a value is yes or no.
-RECORDED_TRUTHS = ("refused", "unreadable", "fell_back", "failed")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """One measured quantity.
-
-    Attributes:
-        direction: which values are better.
-        quantile: in (0, 1), for a quantile only: which one is compared.
-        lowest, highest: bounds of the values, None where there are none.
-    """
-
-    name: str
-    kind: MetricKind
-    direction: Direction
-    quantile: float | None = None
-    lowest: float | None = None
-    highest: float | None = None
-
-    @property
-    def is_recorded(self) -> bool:
-        """Whether Milieu itself records it, and no outcome carries it."""
-        return self.name in RECORDED_METRICS
-
-
-@dataclass(frozen=True, slots=True)
-class PrimaryMetric:
-    """The metric that decides; `smallest_effect` > 0, in its units, is the least worth having."""
-
-    metric: Metric
-    smallest_effect: float
-
-
-@dataclass(frozen=True, slots=True)
-class Guardrail:
-    """A metric that must not get worse by `margin` >= 0 or more, in its units."""
-
-    metric: Metric
-    margin: float
 
 
 @dataclass(frozen=True, slots=True)

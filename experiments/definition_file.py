@@ -14,25 +14,27 @@ from experiments.arm import Arm, ArmMethod
 from experiments.definition import (
     DAY_S,
     N_BUCKETS,
-    RECORDED_METRICS,
-    RECORDED_TRUTHS,
     Decoding,
-    Direction,
     Experiment,
     ExperimentArm,
-    Guardrail,
     HoldOut,
     Layer,
-    Metric,
-    MetricKind,
-    PrimaryMetric,
     State,
 )
 from experiments.errors import DefinitionInvalid
+from experiments.metrics import (
+    RECORDED_METRICS,
+    RECORDED_TRUTHS,
+    Direction,
+    Guardrail,
+    Metric,
+    MetricKind,
+    PrimaryMetric,
+)
 from experiments.statistics.units import UnitValue
 from experiments.unit import MAX_UNIT_CHARS
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 MAX_FILE_BYTES = 262_144
 MAX_SHOWN_CHARS = 80

@@ -6,8 +6,9 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
-from experiments.definition import Experiment, Metric, MetricKind
+from experiments.definition import Experiment
 from experiments.errors import MetricUnknown, OutcomeInvalid
+from experiments.metrics import Metric, MetricKind
 from experiments.unit import UnitKind
 
 MAX_KEY_CHARS = 200

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from experiments.definition import RECORDED_METRICS, Experiment
+from experiments.definition import Experiment
 from experiments.errors import OutcomeInvalid
 from experiments.events import Outcome, OutcomeKind, OutcomeReceipt, check_outcome
+from experiments.metrics import RECORDED_METRICS
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import AnsweredIn
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
-from retrieval.selector import NEAR_DUPLICATE, Query, Selector, SelectorName, make_selector
+from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
+from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
 

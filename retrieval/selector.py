@@ -9,28 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Protocol
 
 from retrieval.chrf import ChrfScorer
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.index import Hit, QuestionIndex
+from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
 
 NEAR_DUPLICATE = 0.97
 CHRF_DECIMALS = 2
 
 Ranked = Iterable[tuple[str, float | None]]
-
-
-class SelectorName(StrEnum):
-    """How exemplars are chosen."""
-
-    DENSE = "dense"
-    CHRF = "chrf"
-    TOPIC = "topic"
-    RANDOM = "random"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from adapters.culturespa.journal import Journal, read_lines, write_lines
 from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.settings import AnswerSettings, Reading
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
 from prompting.messages import CultureComparison, Message, Method, Steering, survey_messages
 from survey_data.cultures import Culture
@@ -38,29 +38,6 @@ class Answerer(Protocol):
     ) -> int | None:
         """Return the index of the label in one sampled reply, None where it is unreadable."""
         ...
-
-
-class Reading(StrEnum):
-    """How an answer is read: from the labels' log-probabilities, or from sampled replies."""
-
-    LOGPROBS = "logprobs"
-    SAMPLING = "sampling"
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerSettings:
-    """How questions are answered.
-
-    Attributes:
-        method: how the culture-aware prompt names a culture; `cross-culture` is the CCT variant.
-        n_repeats: replies sampled for each answer; of no account for log-probabilities.
-        seed: together with culture, question and repeat the seed of a sampled reply.
-    """
-
-    method: Literal[Method.PERSONA, Method.CROSS_CULTURE] = Method.PERSONA
-    reading: Reading = Reading.LOGPROBS
-    n_repeats: int = 1
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from adapters.culturespa.answer import Answer
 from adapters.culturespa.journal import read_lines, write_lines
 from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.settings import CollectSettings
 from survey_data.distances import total_variation
 
 
@@ -30,22 +31,6 @@ class Example:
     culture: str
     question: str
     option: int
-
-
-@dataclass(frozen=True, slots=True)
-class CollectSettings:
-    """When an aware answer counts as different; by default, as in the paper, any other option does.
-
-    Attributes:
-        min_total_variation: of log-probabilities: the total variation between the two answers'
-            shares, in [0, 1], that has to be reached besides another likeliest option.
-        max_p_value: of samples: the p-value, in (0, 1], that Fisher's exact test, one-sided, may
-            have at most: that the aware replies do not choose their modal option more often than
-            the unaware replies do. With one reply each it is 1.
-    """
-
-    min_total_variation: float = 0.0
-    max_p_value: float = 1.0
 
 
 class Verdict(StrEnum):

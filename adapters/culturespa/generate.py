@@ -15,7 +15,6 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,12 +24,10 @@ from pydantic import BaseModel, ConfigDict
 from adapters.culturespa.errors import TopicEmpty
 from adapters.culturespa.journal import Journal
 from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.settings import GenerateSettings
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
 from prompting.messages import Message
 from prompting.question_writing import (
-    MAX_TOKENS,
-    TEMPERATURE,
-    TOP_P,
     Outcome,
     Written,
     read_reply,
@@ -55,30 +52,6 @@ class Writer(Protocol):
     ) -> str:
         """Return a reply to `messages`."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateSettings:
-    """How many questions are written, and how.
-
-    Attributes:
-        n_per_topic: questions to write on each topic.
-        n_attempts: attempts allowed for each of them on average, retries included.
-        batch: attempts of a topic that do not see each other's questions.
-    """
-
-    n_per_topic: int = 1000
-    seed: int = 0
-    temperature: float = TEMPERATURE
-    top_p: float = TOP_P
-    max_tokens: int = MAX_TOKENS
-    n_attempts: float = 3.0
-    batch: int = 16
-
-    @property
-    def limit(self) -> int:
-        """Attempts on a topic at which it is given up, full or not."""
-        return round(self.n_per_topic * self.n_attempts)
 
 
 class Generated(NamedTuple):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from adapters.culturespa.answer import (
     Answerer,
-    AnswerSettings,
     answer_questions,
     read_answers,
     steerings_of,
@@ -20,7 +19,6 @@ from adapters.culturespa.answer import (
     write_answers,
 )
 from adapters.culturespa.collect import (
-    CollectSettings,
     collect,
     count_by_topic,
     random_control,
@@ -28,8 +26,9 @@ from adapters.culturespa.collect import (
     write_examples,
 )
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
-from adapters.culturespa.generate import GenerateSettings, Writer, generate_questions
+from adapters.culturespa.generate import Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
+from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, sha256_of
 from prompting.messages import CultureComparison
 from prompting.question_writing import ASK, SYSTEM

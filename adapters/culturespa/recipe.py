@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -14,50 +13,8 @@ from adapters.culturespa.card import AdapterCard, read_card
 from adapters.culturespa.collect import Example, read_examples
 from adapters.culturespa.errors import StepChanged
 from adapters.culturespa.questions import GeneratedQuestion, read_questions
+from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import sha256_of
-
-
-class Mode(StrEnum):
-    """One adapter for all cultures, or one for each."""
-
-    JOINT = "joint"
-    SPECIFIC = "specific"
-
-    @property
-    def batch_size(self) -> int:
-        """The paper's: the examples of one culture are few."""
-        return 128 if self is Mode.JOINT else 8
-
-
-@dataclass(frozen=True, slots=True)
-class TrainSettings:
-    """Hyper-parameters; the defaults are the paper's.
-
-    Attributes:
-        batch_size: examples per step; None takes the mode's.
-        micro_batch_size: examples computed at a time; memory depends on it, results hardly do.
-        warm_up_share: of all steps, in which the learning rate rises; after it, a cosine to 0.
-        train_end: whether the end of turn after the label is trained too. A chat model ends there
-            anyway and is kept from forgetting it; for a model that never learned to end after a
-            label, the loss is mostly that.
-        checkpoint_steps: steps between two checkpoints.
-        max_tokens: of a prompt with its answer; longer examples are left out and counted.
-    """
-
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    learning_rate: float = 1e-4
-    warm_up_share: float = 0.1
-    n_epochs: int = 1
-    batch_size: int | None = None
-    micro_batch_size: int = 8
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    seed: int = 0
-    train_end: bool = True
-    checkpoint_steps: int = 50
-    max_tokens: int = 1024
 
 
 class Base(NamedTuple):

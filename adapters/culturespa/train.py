@@ -31,16 +31,15 @@ from adapters.culturespa.errors import BaseUnfit, NothingToTrain, StepChanged
 from adapters.culturespa.journal import write_text
 from adapters.culturespa.recipe import (
     Base,
-    Mode,
     TrainedAdapter,
     TrainingData,
-    TrainSettings,
     checked_card,
     learning_rate,
     new_card,
     read_data,
     with_batch_size,
 )
+from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
 from adapters.culturespa.targets import IGNORED, Encoded, Target, encode
 from survey_data.cultures import CultureCatalogue, read_catalogue

@@ -15,7 +15,7 @@ from prompting.messages import AskedQuestion, ExemplarStyle, Message, Method, St
 from prompting.reading import Reading
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.cultures import Culture
 
 # Room for a label in a tokenizer that has no token of its own for it.

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.culturespa.answer import AnswerSettings
-from adapters.culturespa.generate import GenerateSettings
-from adapters.culturespa.recipe import Mode, TrainSettings
+from adapters.culturespa.settings import AnswerSettings, GenerateSettings, Mode, TrainSettings
 from adapters.culturespa.steps import StepManifest
 from cli.console import explained, notes, quiet_settings
 from cli.culturespa.options import (

@@ -10,10 +10,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from adapters.culturespa.answer import AnswerSettings, Reading
-from adapters.culturespa.collect import CollectSettings
-from adapters.culturespa.generate import GenerateSettings
-from adapters.culturespa.recipe import Mode, TrainSettings
+from adapters.culturespa.settings import (
+    AnswerSettings,
+    CollectSettings,
+    GenerateSettings,
+    Mode,
+    Reading,
+    TrainSettings,
+)
 from app.errors import OptionInvalid
 from prompting.messages import Method
 

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from adapters.base_model import BaseModel, read_base_model
-from adapters.culturespa.answer import AnswerSettings
-from adapters.culturespa.collect import CollectSettings
 from adapters.culturespa.errors import NothingToTrain
-from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS
-from adapters.culturespa.recipe import Base, Mode, TrainedAdapter, TrainSettings
+from adapters.culturespa.recipe import Base, TrainedAdapter
+from adapters.culturespa.settings import (
+    AnswerSettings,
+    CollectSettings,
+    GenerateSettings,
+    Mode,
+    TrainSettings,
+)
 from adapters.culturespa.steps import StepManifest
 from adapters.manifest import About, AdapterManifest, is_name
 from adapters.registry import AdapterRegistry

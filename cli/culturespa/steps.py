@@ -13,10 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
-from adapters.culturespa.answer import AnswerSettings, read_answers
-from adapters.culturespa.collect import CollectSettings
+from adapters.culturespa.answer import read_answers
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid, StepFileInvalid
-from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.pipeline import (
     QUESTIONS,
     answer_step,
@@ -31,6 +29,7 @@ from adapters.culturespa.questions import (
     read_released,
     write_questions,
 )
+from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.resources import open_resources, read_library

@@ -23,15 +23,14 @@ from adapters.culturespa.errors import (
 )
 from adapters.culturespa.recipe import (
     Base,
-    Mode,
     TrainedAdapter,
     TrainingData,
-    TrainSettings,
     checked_card,
     new_card,
     read_data,
     with_batch_size,
 )
+from adapters.culturespa.settings import Mode, TrainSettings
 from app.errors import OptionInvalid
 from app.process.supervised import SupervisedProcess, read_last_lines
 from cli.culturespa.steps import check_questions

@@ -14,7 +14,7 @@ from evaluation.asking import CultureAdapter
 from evaluation.run_spec import AdapterSetSpec, ConditionSpec, adapter_name, recipes
 from experiments.arm import ArmMethod
 from prompting.messages import ExemplarStyle, Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 OPTION = "--adapter"
 ACTIVE = "active"

@@ -13,11 +13,11 @@ from app.errors import OptionInvalid
 from app.settings import MAX_K
 from cli.console import explained, notes, quiet_settings
 from cli.evaluate.output import LiveProgress, print_falls, print_figures
+from evaluation.decoding import Decoding, ReadBy
 from evaluation.gate import falls
-from evaluation.prompted import Decoding, ReadBy
 from experiments.arm import ArmMethod
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 FELL = 1
 

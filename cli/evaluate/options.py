@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.prompted import Decoding
+from evaluation.decoding import Decoding
 from experiments.arm import ArmMethod
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 PROMPT_METHODS = tuple(method for method in ArmMethod if not method.needs_adapter)
 ADAPTER_METHODS = tuple(method for method in ArmMethod if method.needs_adapter)

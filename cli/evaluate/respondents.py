@@ -17,8 +17,9 @@ from app.errors import ContextTooSmall, UpstreamBusy, UpstreamTimeout, UpstreamU
 from app.vllm.client import VllmClient
 from app.vllm.wire import ChatCompletion, ChatRequest, LabelLogprobs
 from evaluation.asking import Ask, Request, Response, digest_of
+from evaluation.decoding import Decoding
 from evaluation.errors import RespondentFailed
-from evaluation.prompted import Decoding, Fit
+from evaluation.prompted import Fit
 from experiments.arm import ArmMethod
 from prompting.messages import Message, Method, Steering
 

@@ -12,7 +12,8 @@ from app.errors import OptionInvalid
 from cli.console import explained, notes, quiet_settings
 from cli.experiments.data import assign, export, forget
 from cli.replay.command import replay
-from experiments.definition import Direction, MetricKind, State
+from experiments.definition import State
+from experiments.metrics import Direction, MetricKind
 
 experiments = typer.Typer(
     help="A/B experiments on ways of answering: define, start, look, decide. The commands work on "

@@ -7,16 +7,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from app.errors import OptionInvalid
-from experiments.definition import (
-    Direction,
-    Experiment,
-    Guardrail,
-    Metric,
-    MetricKind,
-    PrimaryMetric,
-    four_arms,
-)
+from experiments.definition import Experiment, four_arms
 from experiments.definition_file import experiment_fields, parse_experiment, read_experiment
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from survey_data.cultures import read_catalogue
 
 DEFAULT_METRIC = "helpful"

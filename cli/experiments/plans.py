@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from app.errors import OptionInvalid
 from experiments.analysis.sampling import value_range
-from experiments.definition import DAY_S, N_BUCKETS, Direction, Experiment, MetricKind
+from experiments.definition import DAY_S, N_BUCKETS, Experiment
+from experiments.metrics import Direction, MetricKind
 from experiments.statistics.decision import split_alpha
 from experiments.statistics.planning import Baseline, Plan, planned
 

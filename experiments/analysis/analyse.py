@@ -33,7 +33,8 @@ from experiments.analysis.result import (
 )
 from experiments.analysis.sampling import Sample, sampled
 from experiments.analysis.setting import Setting
-from experiments.definition import Direction, Experiment, Metric, State
+from experiments.definition import Experiment, State
+from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, Decision, Goal, Verdict, decide
 from experiments.statistics.planning import Plan
 from experiments.stores.event_store import EventStore

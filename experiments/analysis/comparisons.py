@@ -23,7 +23,7 @@ from experiments.analysis.result import (
 )
 from experiments.analysis.sampling import Sample, known_of
 from experiments.analysis.setting import Setting
-from experiments.definition import Direction, Metric
+from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, Guardrail, split_alpha
 from experiments.statistics.means import Bounded, Values
 

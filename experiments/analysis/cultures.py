@@ -9,7 +9,7 @@ import numpy as np
 from experiments.analysis.comparing import Difference, Pair, mean_difference, quantile_gap
 from experiments.analysis.reading import Strings
 from experiments.analysis.result import CultureEffect, Cultures, Span, known
-from experiments.definition import Metric
+from experiments.metrics import Metric
 from experiments.statistics.cultures import partially_pooled
 from experiments.statistics.differences import BlockShape
 from experiments.statistics.means import Interval, Values

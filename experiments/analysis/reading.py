@@ -13,8 +13,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.definition import RECORDED_METRICS, Experiment
+from experiments.definition import Experiment
 from experiments.events import MAX_NUMBER
+from experiments.metrics import RECORDED_METRICS
 from experiments.stores.columns import Answers, OutcomeValues
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from experiments.definition import Direction, Guardrail, Metric, MetricKind, State
+from experiments.definition import State
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind
 from experiments.statistics.decision import GuardrailState, Verdict
 from experiments.statistics.means import Interval
 from experiments.statistics.units import UnitValue

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.analysis.reading import Floats, Ints, Units, Values
-from experiments.definition import Metric, MetricKind
+from experiments.metrics import Metric, MetricKind
 from experiments.statistics.differences import bounded_difference
 from experiments.statistics.means import EXPECTED_N, Unbounded
 from experiments.statistics.means import Values as Known

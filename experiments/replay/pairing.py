@@ -19,7 +19,8 @@ from scipy.special import stdtrit
 
 from experiments.analysis.arms import about
 from experiments.analysis.result import Span
-from experiments.definition import RECORDED_METRICS, Experiment, ExperimentArm
+from experiments.definition import Experiment, ExperimentArm
+from experiments.metrics import RECORDED_METRICS
 from experiments.replay.result import (
     ALPHA,
     ArmReplay,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from experiments.analysis.result import Analysis
-from experiments.definition import Direction, State
+from experiments.definition import State
+from experiments.metrics import Direction
 from experiments.report import plots, tables, words
 from experiments.report.frame import framed
 from experiments.report.markup import Markup, Part, tag, together

@@ -15,7 +15,7 @@ from experiments.analysis.result import (
     SampleRatio,
     Span,
 )
-from experiments.definition import Direction
+from experiments.metrics import Direction
 from experiments.report.drawing import (
     CHARACTER,
     Scale,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from experiments.analysis.result import Analysis, Measured, SampleRatio
-from experiments.definition import Direction, MetricKind, State
+from experiments.definition import State
+from experiments.metrics import Direction, MetricKind
 from experiments.report.numbers import (
     count,
     counted,

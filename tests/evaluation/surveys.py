@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from evaluation.asking import Condition, Response
-from evaluation.prompted import Build, Decoding, Fit, PromptedModel
+from evaluation.decoding import Decoding
+from evaluation.prompted import Build, Fit, PromptedModel
 from evaluation.references import make_references
 from evaluation.run_spec import recipes
 from evaluation.runner import RunPlan
@@ -20,7 +21,7 @@ from evaluation.splits import leave_one_out
 from prompting.messages import ExemplarStyle, Message, Method, Steering
 from retrieval.encoder import Vectors
 from retrieval.index import QuestionIndex
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack, Question, ResponseDistribution, Scale

@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.asking import Condition, Response
 from evaluation.cells import Cells, people_positions, people_shares, read_cells
-from evaluation.prompted import ReadBy
+from evaluation.decoding import ReadBy
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.steering import similarity_matrix, steering

@@ -1,7 +1,8 @@
 import pytest
 
 from evaluation.asking import Ask, Control, Recipe
-from evaluation.prompted import Decoding, PromptedModel, ReadBy
+from evaluation.decoding import Decoding, ReadBy
+from evaluation.prompted import PromptedModel
 from prompting.messages import ExemplarStyle, Message, Method
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import KEYS, PaperModel, prompted, tiny_library

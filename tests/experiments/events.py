@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.definition import (
-    Direction,
-    Experiment,
-    Guardrail,
-    Metric,
-    MetricKind,
-    PrimaryMetric,
-    State,
-    four_arms,
-)
+from experiments.definition import Experiment, State, four_arms
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeKind
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.unit import UnitKind
 
 WINDOW_MS = 10_000

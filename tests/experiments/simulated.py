@@ -10,17 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.definition import (
-    DAY_S,
-    Direction,
-    Experiment,
-    Guardrail,
-    Metric,
-    MetricKind,
-    PrimaryMetric,
-    State,
-)
+from experiments.definition import DAY_S, Experiment, State
 from experiments.events import Exposure, Outcome
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.stores.event_store import EventStore, open_sqlite
 from experiments.stores.group_commit import StoreLimits
 from tests.experiments.events import an_experiment, an_exposure, an_outcome

@@ -11,9 +11,10 @@ import pytest
 
 from experiments.analysis.analyse import analysed
 from experiments.analysis.result import Analysis, OfflineAlignment
-from experiments.definition import Direction, Metric, MetricKind, PrimaryMetric, State, moved
+from experiments.definition import State, moved
 from experiments.errors import ExperimentUnknown
 from experiments.events import OutcomeKind
+from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
 from experiments.statistics.decision import GuardrailState, Verdict
 from experiments.statistics.differences import bounded_difference
 from experiments.statistics.means import confidence_sequence

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.arm import Arm, ArmMethod
 from prompting.messages import ExemplarStyle, Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 ARM = Arm(ArmMethod.ICL, 5, ExemplarStyle.SHARES, SelectorName.DENSE)
 

@@ -12,15 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.book import ExperimentBook
-from experiments.definition import (
-    Direction,
-    Experiment,
-    Layer,
-    Metric,
-    MetricKind,
-    PrimaryMetric,
-    State,
-)
+from experiments.definition import Experiment, Layer, State
 from experiments.errors import (
     ChangeRefused,
     DefinitionInvalid,
@@ -32,6 +24,7 @@ from experiments.errors import (
     StoreUnavailable,
     TransitionRefused,
 )
+from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
 from experiments.stores.event_store import EventStore
 from tests.experiments.conftest import OpenStore
 from tests.experiments.events import an_experiment, an_exposure, an_outcome

@@ -17,7 +17,6 @@ from experiments.definition import (
     ExperimentArm,
     HoldOut,
     Layer,
-    MetricKind,
     State,
     four_arms,
     moved,
@@ -30,6 +29,7 @@ from experiments.definition_file import (
     write_experiment,
 )
 from experiments.errors import ArmUnknown, ChangeRefused, DefinitionInvalid, TransitionRefused
+from experiments.metrics import MetricKind
 from tests.experiments.events import PRIMARY, an_experiment
 
 FILE = """\

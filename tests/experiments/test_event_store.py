@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.definition import RECORDED_METRICS
 from experiments.errors import (
     AnswerUnknown,
     ExperimentError,
@@ -22,6 +21,7 @@ from experiments.errors import (
     UnitUnknown,
 )
 from experiments.events import OutcomeKind, Receipt
+from experiments.metrics import RECORDED_METRICS
 from experiments.stores.columns import Answers
 from experiments.stores.event_store import EventStore
 from tests.experiments.events import (

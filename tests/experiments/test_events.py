@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from experiments.definition import RECORDED_METRICS, Direction, Guardrail, Metric, MetricKind
 from experiments.errors import MetricUnknown, OutcomeInvalid
 from experiments.events import Exposure, OutcomeKind, check_outcome
+from experiments.metrics import RECORDED_METRICS, Direction, Guardrail, Metric, MetricKind
 from experiments.stores.schema import EXPOSURE_COLUMNS, RECORDED
 from tests.experiments.events import an_experiment, an_outcome
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from experiments.analysis.analyse import analysed
-from experiments.definition import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.events import MAX_NUMBER, OutcomeKind
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.stores.event_store import EventStore
 from tests.experiments.simulated import DAY_MS, Events, exposure_of, sqlite_store, two_arms
 

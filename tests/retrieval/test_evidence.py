@@ -5,7 +5,7 @@ import pytest
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.evidence import EvidenceFinder, Wanted
 from retrieval.index import QuestionIndex
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.errors import CultureNotCovered
 from survey_data.library import SurveyLibrary
 

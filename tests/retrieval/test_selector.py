@@ -13,14 +13,8 @@ from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
 from retrieval.index_files import library_index
-from retrieval.selector import (
-    ChrfSelector,
-    ExemplarPool,
-    Query,
-    Selector,
-    SelectorName,
-    make_selector,
-)
+from retrieval.selector import ChrfSelector, ExemplarPool, Query, Selector, make_selector
+from retrieval.selector_name import SelectorName
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureNotCovered
 from survey_data.library import SurveyLibrary

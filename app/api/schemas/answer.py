@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from app.settings import MAX_K
 from experiments.arm import ArmMethod
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 
 MAX_QUESTION_CHARS = 2000

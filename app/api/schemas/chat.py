@@ -20,7 +20,7 @@ from app.settings import MAX_K
 from app.vllm.wire import MAX_CHOICES, ChatRequest
 from experiments.arm import ArmMethod
 from prompting.messages import ExemplarStyle, Message
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 
 MAX_MESSAGES = 256
 MAX_CONTENT_CHARS = 100_000

@@ -9,8 +9,6 @@ import pytest
 
 from adapters.culturespa.answer import (
     Answer,
-    AnswerSettings,
-    Reading,
     answer_questions,
     read_answers,
     steerings_of,
@@ -18,6 +16,7 @@ from adapters.culturespa.answer import (
     write_answers,
 )
 from adapters.culturespa.errors import StepFileInvalid
+from adapters.culturespa.settings import AnswerSettings, Reading
 from prompting.messages import CultureComparison, Method
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, PaperAnswerer, question

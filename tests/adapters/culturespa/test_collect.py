@@ -9,7 +9,6 @@ import pytest
 
 from adapters.culturespa.answer import Answer
 from adapters.culturespa.collect import (
-    CollectSettings,
     Example,
     Verdict,
     collect,
@@ -20,6 +19,7 @@ from adapters.culturespa.collect import (
     subset,
     write_examples,
 )
+from adapters.culturespa.settings import CollectSettings
 from tests.adapters.culturespa.survey import question
 
 ANSWERS = (

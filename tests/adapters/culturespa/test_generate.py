@@ -8,12 +8,8 @@ from pathlib import Path
 import pytest
 
 from adapters.culturespa.errors import StepFileInvalid, TopicEmpty
-from adapters.culturespa.generate import (
-    Generated,
-    GenerateSettings,
-    generate_questions,
-    generation_messages,
-)
+from adapters.culturespa.generate import Generated, generate_questions, generation_messages
+from adapters.culturespa.settings import GenerateSettings
 from prompting.question_writing import Outcome
 from tests.adapters.culturespa.survey import Killed, PaperWriter, question, survey_question
 

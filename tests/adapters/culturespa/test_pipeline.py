@@ -7,10 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.culturespa.answer import AnswerSettings
-from adapters.culturespa.collect import CollectSettings, read_examples
+from adapters.culturespa.collect import read_examples
 from adapters.culturespa.errors import StepChanged, StepFileInvalid
-from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.pipeline import (
     CONTROL,
     EXAMPLES,
@@ -20,6 +18,7 @@ from adapters.culturespa.pipeline import (
     generate_step,
 )
 from adapters.culturespa.questions import from_survey, read_questions, write_questions
+from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import StepFolder, StepManifest
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import (

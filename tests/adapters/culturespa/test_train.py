@@ -20,15 +20,8 @@ from adapters.culturespa.card import CARD, CONFIG, README, WEIGHTS, read_card
 from adapters.culturespa.collect import Example, write_examples
 from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
 from adapters.culturespa.questions import write_questions
-from adapters.culturespa.recipe import (
-    Base,
-    Mode,
-    TrainedAdapter,
-    TrainingData,
-    TrainSettings,
-    learning_rate,
-    read_data,
-)
+from adapters.culturespa.recipe import Base, TrainedAdapter, TrainingData, learning_rate, read_data
+from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.train import train_adapters
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prompting.messages import Method
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from tests.app.service import (
     FAR,
     NEIGHBOURS,

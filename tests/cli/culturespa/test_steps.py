@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.culturespa.answer import AnswerSettings, Reading, read_answers
+from adapters.culturespa.answer import read_answers
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid
-from adapters.culturespa.generate import GenerateSettings
 from adapters.culturespa.questions import GeneratedQuestion, read_questions, write_questions
+from adapters.culturespa.settings import AnswerSettings, GenerateSettings, Reading
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
 from cli.culturespa.steps import (

@@ -20,7 +20,8 @@ from adapters.culturespa.errors import (
     TrainingFailed,
 )
 from adapters.culturespa.questions import GeneratedQuestion, write_questions
-from adapters.culturespa.recipe import Base, Mode
+from adapters.culturespa.recipe import Base
+from adapters.culturespa.settings import Mode
 from app.errors import OptionInvalid
 from cli.culturespa.training import Training, trained
 from tests.conftest import WEIGHTS

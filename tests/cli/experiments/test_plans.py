@@ -12,8 +12,9 @@ from app.errors import OptionInvalid
 from app.state.experiment_report import PLAN, PLAN_JSON
 from cli.experiments.options import guardrail_of
 from cli.experiments.output import definition_yaml
-from experiments.definition import Direction, Guardrail, HoldOut, Layer, Metric, MetricKind
+from experiments.definition import HoldOut, Layer
 from experiments.definition_file import parse_experiment, read_experiment
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind
 from experiments.stores.event_store import EventStore
 from tests.app.experiment_commands import Experiments
 from tests.experiments.events import an_experiment

@@ -30,7 +30,7 @@ from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
 from prompting.messages import ExemplarStyle
-from retrieval.selector import SelectorName
+from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary

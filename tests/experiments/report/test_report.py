@@ -12,7 +12,8 @@ from rich.console import Console
 
 from experiments.analysis.analyse import analysed
 from experiments.analysis.result import Analysis, OfflineAlignment
-from experiments.definition import PrimaryMetric, State
+from experiments.definition import State
+from experiments.metrics import PrimaryMetric
 from experiments.report.page import to_html
 from experiments.report.terminal import print_report
 from tests.experiments.events import an_experiment
