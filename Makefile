@@ -3,11 +3,16 @@
 #   VENV=dir      where the environment lives (.venv)
 #   PYTHON=exe    the Python that makes it, 3.11 or newer (python3)
 #   ARGS="…"      passed on: make test ARGS="tests/app -x", make serve ARGS="--port 8001"
+#   WORKERS=n     how many processes share the tests (2)
 
 VENV ?= .venv
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 ARGS ?=
+WORKERS ?= 2
+# What is asked of one target is not meant for a make that its commands start.
+unexport ARGS
+MAKEOVERRIDES :=
 
 BIN := $(VENV)/bin
 RUN := $(VENV)/.stamp-run
@@ -18,13 +23,16 @@ INSTALL := $(PIP) install -qq --progress-bar off
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: serve test check evaluate bench clean help
+.PHONY: serve test test-deep check evaluate bench clean help
 
 serve: $(RUN) ## start Milieu, with the embedded model, on http://127.0.0.1:8000
 	@$(BIN)/milieu serve $(ARGS)
 
 test: $(DEV) ## run the tests, those against the real vLLM too
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+test-deep: $(DEV) ## run what takes longer: kills, soaks, fuzzing, every benchmark once
+	@$(BIN)/python -m pytest -m deep $(ARGS)
 
 check: $(DEV) ## format, lint, types, who imports whom
 	@echo "ruff format" && $(BIN)/ruff format --check --quiet . \
@@ -45,7 +53,7 @@ clean: ## remove the virtual environment and every cache and build output
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # A stamp is written after the last step, so an interrupted set-up is taken up again. `venv` repairs
 # an environment that was left half made, and pip skips what is already there.

@@ -15,7 +15,7 @@ from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 
-pytest_plugins = ["tests.fixtures.service"]
+pytest_plugins = ["tests.fixtures.service", "tests.fixtures.workers"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = REPOSITORY / "mini_model" / "weights"

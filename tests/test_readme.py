@@ -69,7 +69,7 @@ def make(target: str, *arguments: str) -> list[str]:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    dropped = ("MILIEU_", "MAKE", "MFLAGS")
+    dropped = ("MILIEU_", "MAKE", "MFLAGS", "ARGS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     # The tests' own, for what is kept of adapters and keys.
     data = {"MILIEU_DATA_FOLDER": os.environ["MILIEU_DATA_FOLDER"]}

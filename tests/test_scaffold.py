@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,33 @@ def test_torch_is_the_same_version_in_the_makefile_and_the_dockerfile() -> None:
     assert len(set(versions)) == 1
 
 
-@pytest.mark.parametrize("target", ["serve", "test", "check", "evaluate", "bench", "clean", "help"])
+@pytest.mark.parametrize(
+    "target", ["serve", "test", "test-deep", "check", "evaluate", "bench", "clean", "help"]
+)
 def test_the_makefile_has_the_target_and_explains_it(target: str) -> None:
     text = (ROOT / "Makefile").read_text()
     assert re.search(rf"^{target}:.* ## \S", text, flags=re.MULTILINE)
     assert target in re.findall(r"^\.PHONY: (.+)$", text, flags=re.MULTILINE)[0].split()
+
+
+def test_arguments_reach_the_target_and_no_make_that_it_starts(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    python = tmp_path / "bin" / "python"
+    inner = f"exec make -C {ROOT} --assume-old={tmp_path}/.stamp-run --dry-run serve"
+    python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@"\n{inner}\n')
+    python.chmod(0o755)
+    stamps = [f"--assume-old={tmp_path}/.stamp-{name}" for name in ("run", "dev")]
+
+    done = subprocess.run(
+        ["make", "--no-print-directory", *stamps, "test", f"VENV={tmp_path}", "ARGS=tests/app -x"],
+        cwd=ROOT, env=os.environ | {"VENV": str(tmp_path)}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+
+    *words, served = done.stdout.splitlines()
+    assert words[:3] == ["-m", "pytest", "-n"]
+    assert words[-2:] == ["tests/app", "-x"]
+    assert served.strip().endswith("milieu serve")
 
 
 def test_a_stamp_is_written_last() -> None:
@@ -125,7 +148,10 @@ def test_ci_runs_check_then_test() -> None:
     assert os.access(script, os.X_OK)
     text = script.read_text()
     assert "set -euo pipefail" in text
-    assert re.findall(r"^make (\w+)$", text, flags=re.MULTILINE) == ["check", "test"]
+    assert re.findall(r"^make (\w+)( .+)?$", text, flags=re.MULTILINE) == [
+        ("check", ""),
+        ("test", ' ARGS="--durations=25"'),
+    ]
 
 
 def test_the_image_runs_as_nobody_special() -> None:
