@@ -26,7 +26,7 @@ from app.answering.plan import AnswerRequest, ArmRequest
 from app.resources import Resources
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
-from app.vllm.transport import KEEP_ALIVE_S
+from app.vllm.connections import KEEP_ALIVE_S
 from app.vllm.wire import score_body
 from benchmarks.served import served
 from survey_data.library import SurveyLibrary

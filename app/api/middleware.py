@@ -103,7 +103,7 @@ class KeyCheck:
 
     def _error(self, scope: Scope) -> Exception | None:
         path = scope["path"]
-        is_admins = any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
+        is_admins = is_admin_path(path)
         if path in OPEN_PATHS or not (self.keys or is_admins):
             return None
         given = _given_keys(Headers(scope=scope))
@@ -113,6 +113,11 @@ class KeyCheck:
         if is_known:
             return AdminKeyRefused()
         return KeyRefused("an admin key") if is_admins else KeyRefused()
+
+
+def is_admin_path(path: str) -> bool:
+    """Return whether `path` is an admin's: one of `ADMIN_PATHS`, or below it."""
+    return any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
 
 
 def _given_keys(headers: Headers) -> list[str]:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from adapters import errors as adapter_errors
 from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
-from app.api.middleware import ADMIN_PATHS
+from app.api.middleware import is_admin_path
 from app.api.schemas.answer import Problem
 from app.telemetry import request_id
 from experiments import errors as experiment_errors
@@ -237,7 +237,7 @@ def response_to(scope: Scope, error: Exception) -> ASGIApp:
     detail = str(error)
     if is_hidden:
         detail = f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
-    elif isinstance(error, ExperimentUnknown) and not _is_admins(scope):
+    elif isinstance(error, ExperimentUnknown) and not is_admin_path(scope["path"]):
         # Which experiments there are is an admin's to know.
         detail = f"'{error.name}' is no experiment here. Ask an admin for its name."
     response = _response(scope["path"], kind, detail)
@@ -277,11 +277,7 @@ def _response(
 
 
 def _is_hidden(scope: Scope, kind: ProblemKind) -> bool:
-    return kind is FAULT or (kind.code in FOR_OPERATORS and not _is_admins(scope))
-
-
-def _is_admins(scope: Scope) -> bool:
-    return bool(scope["path"].startswith(ADMIN_PATHS))
+    return kind is FAULT or (kind.code in FOR_OPERATORS and not is_admin_path(scope["path"]))
 
 
 async def _on_error(request: Request, error: Exception) -> Any:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-import aiohttp
-
 from adapters.base_model import BaseModel, declared_base_model, read_base_model
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.hot_swap import HotSwap, LoraServer
@@ -80,13 +78,11 @@ async def open_adapters(
     registry = await asyncio.to_thread(registry_of, settings)
     base = await asyncio.to_thread(base_model_of, settings)
     async with AsyncExitStack() as stack:
-        session = await stack.enter_async_context(aiohttp.ClientSession())
         servers: list[LoraServer] = []
         canaries: dict[str, VllmCanaries] = {}
         for url in urls:
-            server = VllmLora(url, session, api_key=api_key)
-            client = VllmClient([url], api_key=api_key or None)
-            await stack.enter_async_context(client)
+            server = await stack.enter_async_context(VllmLora(url, api_key=api_key))
+            client = await stack.enter_async_context(VllmClient([url], api_key=api_key))
             canaries[server.url] = VllmCanaries(url, client, base_model=base.name)
             servers.append(server)
         prover = Prover(registry, base, catalogue=catalogue, canary_server=canaries.__getitem__)

@@ -8,15 +8,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from typing import Protocol, Self
 
-import aiohttp
-
 from app.errors import UpstreamError, UpstreamInvalid, UpstreamModelMissing
+from app.vllm.connections import Call
 from app.vllm.event_stream import event_data
 from app.vllm.labels import LabelTokens
-from app.vllm.lookup_once import FoundOnce
-from app.vllm.pool import Gate, Limits, Retries, ServerPool, Timeouts
-from app.vllm.status_errors import refusal
-from app.vllm.transport import Call, Restore, ServerHealth, Transport, time_limit
+from app.vllm.once import OnceCache
+from app.vllm.pool import Limiter, Limits, Retries, ServerPool, Timeouts
+from app.vllm.status_errors import status_error
+from app.vllm.transport import Restore, ServerHealth, Transport, time_limit
 from app.vllm.wire import (
     ChatChunk,
     ChatCompletion,
@@ -53,9 +52,8 @@ class Observer(Protocol):
 class VllmClient:
     """Calls vLLM's OpenAI-compatible API on the least busy of its servers.
 
-    Used as `async with VllmClient(urls) as client`, which opens (and closes) an
-    `aiohttp.ClientSession` where none is given. Cancelling a call closes its connection at once,
-    whereupon vLLM stops generating. All methods raise, besides what they say themselves:
+    Used as `async with VllmClient(urls) as client`. Cancelling a call closes its connection at
+    once, whereupon vLLM stops generating. All methods raise, besides what they say themselves:
 
         UpstreamUnavailable: no server could be reached, or the one that was asked broke down.
         UpstreamBusy: the queue is full, here (raised at once) or on every server.
@@ -70,7 +68,6 @@ class VllmClient:
         urls: Sequence[str],
         *,
         api_key: str | None = None,
-        session: aiohttp.ClientSession | None = None,
         timeouts: Timeouts | None = None,
         retries: Retries | None = None,
         limits: Limits | None = None,
@@ -86,11 +83,10 @@ class VllmClient:
         self._observer = observer
         self._timeouts = timeouts or Timeouts()
         self._limits = limits or Limits()
-        self._gate = Gate(self._limits, on_change=self._report_in_flight)
+        self._limiter = Limiter(self._limits, on_change=self._report_in_flight)
         self._transport = Transport(
             ServerPool(urls),
             api_key=api_key,
-            session=session,
             timeouts=self._timeouts,
             retries=retries or Retries(),
             retry_after_s=self._limits.retry_after_s,
@@ -99,7 +95,7 @@ class VllmClient:
             restore=restore or _nothing_restored,
         )
         self._labels = LabelTokens(self._tokenize_chat)
-        self._context_tokens = FoundOnce(self._find_context_tokens)
+        self._context_tokens = OnceCache(self._find_context_tokens)
 
     async def __aenter__(self) -> Self:
         await self._transport.open()
@@ -111,16 +107,16 @@ class VllmClient:
     @property
     def n_in_flight(self) -> int:
         """How many chats and scores are under way."""
-        return self._gate.n_in_flight
+        return self._limiter.n_in_flight
 
     @property
     def n_queued(self) -> int:
         """How many chats and scores wait for a place."""
-        return self._gate.n_queued
+        return self._limiter.n_queued
 
     def check_room(self) -> None:
         """Raise UpstreamBusy where a chat would be turned away at once, before work is put in."""
-        self._gate.check_room()
+        self._limiter.check_room()
 
     async def chat(self, request: ChatRequest, request_id: str | None = None) -> ChatCompletion:
         """Return the whole answer to `request`; `request_id` becomes part of vLLM's own."""
@@ -133,7 +129,7 @@ class VllmClient:
     ) -> AsyncGenerator[ChatChunk, None]:
         """Yield the chunks of the answer as they come; the last one has `usage` and no choice.
 
-        Nothing is sent before the first chunk is asked for, and every refusal is raised then.
+        Nothing is sent before the first chunk is asked for, and every error is raised then.
         Close it (`contextlib.aclosing`) if it may be left before its end: that closes the
         connection. An error event within the stream is raised as if it were the status.
         """
@@ -143,7 +139,7 @@ class VllmClient:
         with self._observed():
             async with AsyncExitStack() as stack:
                 async with time_limit("the start of its answer", deadline=deadline):
-                    await stack.enter_async_context(self._gate.slot())
+                    await stack.enter_async_context(self._limiter.slot())
                     response = await stack.enter_async_context(self._transport.reply(call))
                 parts = self._transport.parts(response, deadline=deadline)
                 await stack.enter_async_context(aclosing(parts))
@@ -240,7 +236,7 @@ class VllmClient:
             return read_tokens(await self._ask(Call("POST", _TOKENIZE, model, body)))
 
     async def _generate(self, call: Call) -> JsonObject:
-        async with time_limit("its answer", deadline=self._deadline()), self._gate.slot():
+        async with time_limit("its answer", deadline=self._deadline()), self._limiter.slot():
             return await self._transport.read(call)
 
     async def _ask(self, call: Call) -> JsonObject:
@@ -254,7 +250,7 @@ class VllmClient:
             return chunk
         code = error.get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) else 500
-        raise refusal(status, data, model=model, retry_after_s=self._limits.retry_after_s)
+        raise status_error(status, data, model=model, retry_after_s=self._limits.retry_after_s)
 
     @contextmanager
     def _observed(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
-from app.vllm.lookup_once import FoundOnce
+from app.vllm.once import OnceCache
 from prompting.messages import Message
 
 _ASKED = Message("user", "?")
@@ -32,8 +32,8 @@ class LabelTokens:
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
-        self._prefixes = FoundOnce(self._find_prefix)
-        self._ids = FoundOnce(self._find)
+        self._prefixes = OnceCache(self._find_prefix)
+        self._ids = OnceCache(self._find)
 
     async def ids(self, model: str, labels: Sequence[str]) -> tuple[int, ...] | None:
         """Return one token id per label, None where a label is not one token of its own."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 import aiohttp
 
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
+from app.vllm.connections import Call, Connections, Reply
+from app.vllm.pool import Timeouts
 from app.vllm.wire import read_json, read_models
 
 TIMEOUT_S = 60.0
@@ -16,48 +19,51 @@ class VllmLora:
     """One vLLM server, started with `--enable-lora` and `VLLM_ALLOW_RUNTIME_LORA_UPDATING`.
 
     Name and path come from Milieu's registry, never from a request: vLLM reads any path it is told.
+    Used as `async with VllmLora(url) as server`.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession, *, api_key: str = "") -> None:
+    def __init__(self, url: str, *, api_key: str | None = None) -> None:
         self.url = url.rstrip("/")
-        self._session = session
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._connections = Connections(api_key=api_key, connect_s=Timeouts().connect_s)
+
+    async def __aenter__(self) -> Self:
+        await self._connections.open()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self._connections.close()
 
     async def loaded(self) -> frozenset[str]:
-        status, data = await self._call("GET", "/v1/models")
-        if status != 200:
-            raise LoraServerSilent(self.url, f"status {status}")
+        reply = await self._read(Call("GET", "/v1/models"))
+        if reply.status != 200:
+            raise LoraServerSilent(self.url, f"status {reply.status}")
         # A base model has no parent.
-        return frozenset(card.id for card in read_models(read_json(data)) if card.parent)
+        return frozenset(card.id for card in read_models(read_json(reply.data)) if card.parent)
 
     async def load(self, name: str, path: Path) -> None:
         body = {"lora_name": name, "lora_path": str(path)}
-        status, data = await self._call("POST", "/v1/load_lora_adapter", body)
+        reply = await self._read(Call("POST", "/v1/load_lora_adapter", body=body))
         # Of a name that is loaded vLLM says 400; the name is the content's, so nothing is to do.
-        if status == 400 and b"already been loaded" in data:
+        if reply.status == 400 and b"already been loaded" in reply.data:
             return
-        if status != 200:
-            raise AdapterLoadFailed(name, reason=data.decode("utf-8", "replace")[:300])
+        if reply.status != 200:
+            raise _load_failed(name, reply)
 
     async def unload(self, name: str) -> None:
-        status, data = await self._call("POST", "/v1/unload_lora_adapter", {"lora_name": name})
-        if status not in (200, 404):
-            raise AdapterLoadFailed(name, reason=data.decode("utf-8", "replace")[:300])
+        body = {"lora_name": name}
+        reply = await self._read(Call("POST", "/v1/unload_lora_adapter", body=body))
+        if reply.status not in (200, 404):
+            raise _load_failed(name, reply)
 
-    async def _call(
-        self, method: str, path: str, body: dict[str, str] | None = None
-    ) -> tuple[int, bytes]:
+    async def _read(self, call: Call) -> Reply:
         try:
-            async with self._session.request(
-                method,
-                self.url + path,
-                json=body,
-                headers=self._headers,
-                timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-                allow_redirects=False,
-            ) as response:
-                if response.status in (502, 503, 504):
-                    raise LoraServerSilent(self.url, f"status {response.status}")
-                return response.status, await response.read()
+            reply = await self._connections.read(self.url, call, limit_s=TIMEOUT_S)
         except (aiohttp.ClientError, OSError) as exc:
             raise LoraServerSilent(self.url, type(exc).__name__) from exc
+        if reply.status in (502, 503, 504):
+            raise LoraServerSilent(self.url, f"status {reply.status}")
+        return reply
+
+
+def _load_failed(name: str, reply: Reply) -> AdapterLoadFailed:
+    return AdapterLoadFailed(name, reason=reply.data.decode("utf-8", "replace")[:300])

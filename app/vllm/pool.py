@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from app.errors import UpstreamBusy
 
-LONGEST_REST_S = 30.0
+LONGEST_COOLDOWN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +62,12 @@ class Limits:
 
 @dataclass(slots=True, eq=False)
 class Server:
-    """One vLLM server; it rests for a while after a failure."""
+    """One vLLM server; after a failure it is left alone until its cooldown is over."""
 
     url: str
     n_in_flight: int = 0
     n_failures: int = 0
-    rests_until: float = field(default=0.0, repr=False)
+    cools_until: float = field(default=0.0, repr=False)
 
     @contextmanager
     def occupied(self) -> Iterator[None]:
@@ -86,44 +86,44 @@ class ServerPool:
         self,
         urls: Sequence[str],
         *,
-        rest_s: float = 1.0,
+        cooldown_s: float = 1.0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         if not urls:
             raise ValueError("there is no server; give at least one URL")
         self.servers = tuple(Server(url.rstrip("/")) for url in urls)
-        self._rest_s = rest_s
+        self._cooldown_s = cooldown_s
         self._now = now
 
     def pick(self, avoid: Collection[Server] = ()) -> Server:
-        """Return the server for the next call, one of `avoid` only if there is no other awake.
+        """Return the server for the next call, one of `avoid` only if no other is ready.
 
-        When all rest, the one that wakes first is tried, so a single server always is.
+        When all cool down, the one that is ready first is tried, so a single server always is.
         """
         now = self._now()
-        awake = [server for server in self.servers if server.rests_until <= now]
-        fresh = [server for server in awake if server not in avoid]
-        if candidates := fresh or awake:
+        ready = [server for server in self.servers if server.cools_until <= now]
+        fresh = [server for server in ready if server not in avoid]
+        if candidates := fresh or ready:
             return min(candidates, key=lambda server: server.n_in_flight)
-        return min(self.servers, key=lambda server: server.rests_until)
+        return min(self.servers, key=lambda server: server.cools_until)
 
     def failed(self, server: Server) -> None:
         """Leave `server` out for a while, longer each time in a row."""
-        rest_s = min(LONGEST_REST_S, self._rest_s * 2.0**server.n_failures)
+        cooldown_s = min(LONGEST_COOLDOWN_S, self._cooldown_s * 2.0**server.n_failures)
         server.n_failures += 1
-        server.rests_until = self._now() + rest_s
+        server.cools_until = self._now() + cooldown_s
 
     def busy(self, server: Server, *, for_s: float) -> None:
         """Leave `server` out while its queue is full; that is no failure."""
-        server.rests_until = self._now() + min(LONGEST_REST_S, for_s)
+        server.cools_until = self._now() + min(LONGEST_COOLDOWN_S, for_s)
 
     def worked(self, server: Server) -> None:
         """Forget the failures of `server`."""
         server.n_failures = 0
-        server.rests_until = 0.0
+        server.cools_until = 0.0
 
 
-class Gate:
+class Limiter:
     """Lets so many calls through at once, makes so many wait, and turns the rest away."""
 
     def __init__(self, limits: Limits, *, on_change: Callable[[int], None]) -> None:

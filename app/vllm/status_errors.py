@@ -19,9 +19,9 @@ from app.errors import (
 )
 
 
-def refusal(status: int, data: bytes, *, model: str, retry_after_s: float) -> UpstreamError:
+def status_error(status: int, data: bytes, *, model: str, retry_after_s: float) -> UpstreamError:
     """Return the error that a reply other than 200 stands for; `model` is the one asked for."""
-    message = _refusal_message(data)
+    message = _error_message(data)
     match status:
         case 404 if message.kind == "NotFoundError":
             return UpstreamModelMissing(model, message.text)
@@ -58,19 +58,19 @@ def _seconds_until(date: str) -> float | None:
     return max(0.0, (at - datetime.now(UTC)).total_seconds())
 
 
-class _RefusalMessage(NamedTuple):
+class _ErrorMessage(NamedTuple):
     text: str
     kind: str
 
 
-def _refusal_message(data: bytes) -> _RefusalMessage:
+def _error_message(data: bytes) -> _ErrorMessage:
     plain = data[:200].decode("utf-8", "replace").strip() or "no reason given"
     try:
         reply = json.loads(data)
     except ValueError:
-        return _RefusalMessage(plain, "")
+        return _ErrorMessage(plain, "")
     error = reply.get("error", reply) if isinstance(reply, dict) else None
     if not isinstance(error, dict):
-        return _RefusalMessage(plain if error is None else str(error)[:1000], "")
+        return _ErrorMessage(plain if error is None else str(error)[:1000], "")
     text = error.get("message") or error.get("detail") or plain
-    return _RefusalMessage(str(text)[:1000], str(error.get("type", "")))
+    return _ErrorMessage(str(text)[:1000], str(error.get("type", "")))

@@ -1,4 +1,4 @@
-"""One call to vLLM: which server, how long, how often. The only place that opens connections."""
+"""One call to vLLM: which server, how long, how often."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import math
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import aiohttp
@@ -19,29 +18,17 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from app.vllm.connections import Call, Connections
 from app.vllm.pool import Retries, Server, ServerPool, Timeouts
-from app.vllm.status_errors import refusal, retry_after
+from app.vllm.status_errors import retry_after, status_error
 from app.vllm.wire import JsonObject, read_json
 
 logger = logging.getLogger(__name__)
 
 HEALTH_TIMEOUT_S = 5.0
-# vLLM closes a connection that was idle for 5 s; a request must not be sent into that moment.
-KEEP_ALIVE_S = 3.0
 RETRYABLE = frozenset({429, 502, 503, 504})
 FULL = frozenset({429, 503})
 Restore: TypeAlias = Callable[[str], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """What is asked of a server; `model` is only for the messages of errors."""
-
-    method: str
-    path: str
-    model: str = ""
-    body: JsonObject | None = None
-    request_id: str | None = None
 
 
 class ServerHealth(NamedTuple):
@@ -64,7 +51,6 @@ class Transport:
         pool: ServerPool,
         *,
         api_key: str | None,
-        session: aiohttp.ClientSession | None,
         timeouts: Timeouts,
         retries: Retries,
         retry_after_s: float,
@@ -73,9 +59,7 @@ class Transport:
         restore: Restore,
     ) -> None:
         self._pool = pool
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._session = session
-        self._owns_session = session is None
+        self._connections = Connections(api_key=api_key, connect_s=timeouts.connect_s)
         self._timeouts = timeouts
         self._retries = retries
         self._retry_after_s = retry_after_s
@@ -84,16 +68,12 @@ class Transport:
         self._restore = restore
 
     async def open(self) -> None:
-        """Open a session where none was given."""
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-            self._session = aiohttp.ClientSession(connector=connector)
+        """Open a session. Does nothing when there is one."""
+        await self._connections.open()
 
     async def close(self) -> None:
-        """Close the session, if it is this transport's own, and every connection with it."""
-        if self._owns_session and self._session is not None:
-            await self._session.close()
-            self._session = None
+        """Close the session and every connection with it."""
+        await self._connections.close()
 
     async def read(self, call: Call) -> JsonObject:
         """Return the JSON object that is the reply to `call`."""
@@ -132,14 +112,12 @@ class Transport:
         return tuple(await asyncio.gather(*map(self._health, self._pool.servers)))
 
     async def _health(self, server: Server) -> ServerHealth:
-        timeout = aiohttp.ClientTimeout(
-            total=HEALTH_TIMEOUT_S, sock_connect=self._timeouts.connect_s
-        )
+        call = Call("GET", "/health")
         try:
-            async with self._open_session.get(f"{server.url}/health", timeout=timeout) as response:
-                return ServerHealth(server.url, response.status == 200)
+            reply = await self._connections.read(server.url, call, limit_s=HEALTH_TIMEOUT_S)
         except (aiohttp.ClientError, OSError):  # a TimeoutError is an OSError
             return ServerHealth(server.url, False)
+        return ServerHealth(server.url, reply.status == 200)
 
     async def _first_reply(self, call: Call) -> tuple[Server, aiohttp.ClientResponse]:
         tried: list[Server] = []
@@ -174,16 +152,8 @@ class Transport:
         return wait_s if wait_s <= self._retries.longest_wait_s else None
 
     async def _try(self, server: Server, call: Call) -> aiohttp.ClientResponse:
-        request_id = {"X-Request-Id": call.request_id} if call.request_id else {}
         try:
-            response = await self._open_session.request(
-                call.method,
-                server.url + call.path,
-                json=call.body,
-                headers=self._headers | request_id,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s),
-                allow_redirects=False,
-            )
+            response = await self._connections.send(server.url, call)
             if response.status == 200:
                 self._pool.worked(server)
                 return response
@@ -194,15 +164,15 @@ class Transport:
         except (aiohttp.ClientError, ConnectionError) as exc:
             self._pool.failed(server)
             raise self._unavailable(server, exc) from exc
-        raise self._refused(server, call, response, data)
+        raise self._status_error(server, call, response, data)
 
-    def _refused(
+    def _status_error(
         self, server: Server, call: Call, response: aiohttp.ClientResponse, data: bytes
     ) -> UpstreamError | _Failed:
         status = response.status
         asked_s = retry_after(response.headers.get("Retry-After"))
         wait_s = self._retry_after_s if asked_s is None else asked_s
-        error = refusal(status, data, model=call.model, retry_after_s=wait_s)
+        error = status_error(status, data, model=call.model, retry_after_s=wait_s)
         if status in FULL:
             self._pool.busy(server, for_s=wait_s)
         elif status >= 500:
@@ -214,12 +184,6 @@ class Transport:
         fields = {"url": server.url, "reason": str(exc) or type(exc).__name__}
         logger.warning("vllm_unreachable", extra={"fields": fields})
         return UpstreamUnavailable(type(exc).__name__, retry_after_s=self._retry_after_s)
-
-    @property
-    def _open_session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("the client is not open; use it in `async with`")
-        return self._session
 
 
 @asynccontextmanager

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
@@ -70,10 +69,10 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
     names = [entry.version_name for entry in registry.entries()][: LORA.max_cpu_loras]
     prompts = canary_prompts()
     async with (
-        aiohttp.ClientSession() as session,
+        VllmLora(vllm.url, api_key=vllm.api_key) as server,
         VllmClient([vllm.url], api_key=vllm.api_key) as client,
     ):
-        server, scorer = VllmLora(vllm.url, session, api_key=vllm.api_key), Scorer(client)
+        scorer = Scorer(client)
 
         async def answer(name: str) -> list[Sequence[float]]:
             return await asyncio.gather(
@@ -98,10 +97,10 @@ async def test_more_adapters_than_fit_are_all_answered_and_come_back(
     names = [entry.version_name for entry in registry.entries()]
     prompts = canary_prompts()
     async with (
-        aiohttp.ClientSession() as session,
+        VllmLora(vllm.url, api_key=vllm.api_key) as server,
         VllmClient([vllm.url], api_key=vllm.api_key) as client,
     ):
-        server, scorer = VllmLora(vllm.url, session, api_key=vllm.api_key), Scorer(client)
+        scorer = Scorer(client)
 
         async def prove(on: object, name: str) -> None:
             registry.prove(name, await measure(scorer, prompts, base_model=BASE_NAME, adapter=name))

@@ -9,16 +9,18 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
+from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from app.api.middleware import BodyReader, KeyCheck, RequestContext
 from app.api.problems import response_to
 from app.errors import KeyRefused
 from app.telemetry import Metrics, request_id
+from experiments.errors import ExperimentUnknown
 from tests.app.service import NEIGHBOURS, RELIGION, counted, opened
 from tests.fakes.vllm import FakeVllm
 from tests.fixtures.service import MakeSettings
@@ -63,6 +65,26 @@ async def test_a_request_with_a_key_is_served(
 ) -> None:
     async with opened(make_settings(api_keys="first, second")) as client:
         assert (await client.get("/v1/cultures", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/adapters", "/v1/adapters/a@1", "/v1/experiments/e"])
+async def test_what_is_an_admins_is_closed_and_says_what_failed(
+    make_settings: MakeSettings, path: str
+) -> None:
+    async with opened(make_settings()) as client:
+        assert (await client.get(path)).status_code == 401
+    told = response_to({"type": "http", "path": path}, ExperimentUnknown("none", ["secret"]))
+    assert b"secret" in cast(JSONResponse, told).body
+
+
+@pytest.mark.parametrize("path", ["/v1/adaptersX", "/v1/experiments-2", "/v1/adapter"])
+async def test_a_path_that_only_begins_like_an_admins_is_anybodys(
+    make_settings: MakeSettings, path: str
+) -> None:
+    async with opened(make_settings()) as client:
+        assert (await client.get(path)).status_code == 404
+    told = response_to({"type": "http", "path": path}, ExperimentUnknown("none", ["secret"]))
+    assert b"secret" not in cast(JSONResponse, told).body
 
 
 async def test_a_request_without_a_key_is_refused(make_settings: MakeSettings) -> None:

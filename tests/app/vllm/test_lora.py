@@ -1,7 +1,5 @@
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from adapters.errors import LoraServerSilent
@@ -14,47 +12,44 @@ from tests.fakes.vllm import MODEL, FakeVllm, serve
 ASKED = (Message("user", "1 or 2?"),)
 
 
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession() as session:
-        yield session
+async def test_an_adapter_is_a_model_from_load_to_unload() -> None:
+    with serve(FakeVllm(api_key="secret").app) as url:
+        async with VllmLora(url, api_key="secret") as server:
+            await server.load("de@1", Path("/adapters/de@1"))
+            async with VllmClient([url], api_key="secret") as client:
+                assert await client.score(ASKED, ("1", "2"), model="de@1") is not None
+            assert await server.loaded() == {"de@1"}
+            await server.unload("de@1")
+
+            assert await server.loaded() == frozenset()
 
 
-async def test_an_adapter_is_a_model_from_load_to_unload(session: aiohttp.ClientSession) -> None:
-    fake = FakeVllm(api_key="secret")
-    with serve(fake.app) as url:
-        server = VllmLora(url, session, api_key="secret")
-        await server.load("de@1", Path("/adapters/de@1"))
-        async with VllmClient([url], api_key="secret") as client:
-            assert await client.score(ASKED, ("1", "2"), model="de@1") is not None
-        assert await server.loaded() == {"de@1"}
-        await server.unload("de@1")
-
-        assert await server.loaded() == frozenset()
-
-
-async def test_unloading_what_is_not_there_does_nothing(session: aiohttp.ClientSession) -> None:
+async def test_unloading_what_is_not_there_does_nothing() -> None:
     with serve(FakeVllm().app) as url:
-        await VllmLora(url, session).unload("de@1")
+        async with VllmLora(url) as server:
+            await server.unload("de@1")
 
 
-async def test_the_base_model_is_no_adapter(session: aiohttp.ClientSession) -> None:
+async def test_the_base_model_is_no_adapter() -> None:
     fake = FakeVllm()
     with serve(fake.app) as url:
-        assert MODEL not in await VllmLora(url, session).loaded()
+        async with VllmLora(url) as server:
+            assert MODEL not in await server.loaded()
 
 
-async def test_a_silent_server_is_told_apart(session: aiohttp.ClientSession) -> None:
-    with pytest.raises(LoraServerSilent):
-        await VllmLora("http://127.0.0.1:1", session).loaded()
+async def test_a_silent_server_is_told_apart() -> None:
+    async with VllmLora("http://127.0.0.1:1") as server:
+        with pytest.raises(LoraServerSilent):
+            await server.loaded()
 
 
-async def test_adapters_are_swapped_while_requests_run(session: aiohttp.ClientSession) -> None:
+async def test_adapters_are_swapped_while_requests_run() -> None:
     fake = FakeVllm()
     with serve(fake.app) as url:
-        hot = HotSwap([VllmLora(url, session)], locate=lambda name: Path("/a") / name, capacity=2)
-        for name in ("a@1", "b@1", "c@1"):
-            async with hot.lease(name), VllmClient([url]) as client:
-                assert await client.score(ASKED, ("1", "2"), model=name) is not None
+        async with VllmLora(url) as server:
+            hot = HotSwap([server], locate=lambda name: Path("/a") / name, capacity=2)
+            for name in ("a@1", "b@1", "c@1"):
+                async with hot.lease(name), VllmClient([url]) as client:
+                    assert await client.score(ASKED, ("1", "2"), model=name) is not None
 
     assert fake.adapters == {"b@1": "/a/b@1", "c@1": "/a/c@1"}

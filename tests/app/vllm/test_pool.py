@@ -20,9 +20,9 @@ def test_waits_double_up_to_a_cap_and_depend_on_the_seed() -> None:
     assert 0.05 <= waits[0] <= 0.1
 
 
-def test_a_failing_server_rests_twice_as_long_each_time() -> None:
+def test_the_cooldown_of_a_failing_server_doubles_each_time() -> None:
     now = 0.0
-    pool = ServerPool(["http://a/", "http://b"], rest_s=1.0, now=lambda: now)
+    pool = ServerPool(["http://a/", "http://b"], cooldown_s=1.0, now=lambda: now)
     a, b = pool.servers
     assert a.url == "http://a"
 
@@ -41,7 +41,7 @@ def test_a_failing_server_rests_twice_as_long_each_time() -> None:
     assert pool.pick() is a
 
 
-def test_when_all_rest_the_first_to_wake_is_tried() -> None:
+def test_when_all_cool_down_the_first_to_be_ready_is_tried() -> None:
     pool = ServerPool(["http://a", "http://b"], now=lambda: 0.0)
     a, b = pool.servers
     pool.busy(a, for_s=5.0)

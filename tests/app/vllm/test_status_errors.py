@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import pytest
 
 from app.errors import UpstreamRejected
-from app.vllm.status_errors import refusal, retry_after
+from app.vllm.status_errors import retry_after, status_error
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ from app.vllm.status_errors import refusal, retry_after
     ],
 )
 def test_the_reason_is_found_in_any_body(data: bytes, message: str) -> None:
-    error = refusal(400, data, model="fake", retry_after_s=1.0)
+    error = status_error(400, data, model="fake", retry_after_s=1.0)
 
     assert isinstance(error, UpstreamRejected)
     assert message in error.message

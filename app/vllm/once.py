@@ -10,7 +10,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class FoundOnce(Generic[K, V]):
+class OnceCache(Generic[K, V]):
     """Looks a key up once, however many ask at the same time, and keeps what it found.
 
     Failures are not kept. A caller that gives up does not stop the search for the others.
