@@ -48,11 +48,11 @@ from benchmarks.simulated_units import (
     yes_or_no,
 )
 from benchmarks.simulation import Bench, out, shown_units
-from experiments.statistics.differences import block_shape, blocks
+from experiments.statistics.differences import fit_block_shape, form_blocks
 from experiments.statistics.means import (
     Bounded,
     Unbounded,
-    Values,
+    ValueModel,
     confidence_sequence,
 )
 from experiments.statistics.quantiles import count_bounds
@@ -101,12 +101,12 @@ def without_effect(bench: Bench) -> None:
     table = Table("Values", "ever found", "bound", "naive z-test", title=title)
     for i, metric in enumerate(metrics):
         rng = np.random.default_rng([1, i])
-        values, shape = metric.values(bench.n_events), block_shape(*metric.weights)
+        values, shape = metric.values(bench.n_events), fit_block_shape(*metric.weights)
         ours = naive = 0
         for _ in range(bench.n_runs):
             treated = assigned(rng, bench.n_events, metric.weights)
             drawn = metric.draw(rng, treated)
-            history = values.empty.history(blocks(treated, drawn, shape=shape).values)
+            history = values.empty.history(form_blocks(treated, drawn, shape=shape).values)
             ours += first_crossing(history, values) >= 0
             naive += naive_crosses(treated, drawn)
         held = bench.held(f"A/A {metric.name}", ours, bench.n_runs, ALPHA)
@@ -143,7 +143,7 @@ def repeated_measures(bench: Bench) -> None:
             corrected += corrected_means_cross(answers, asymptotic)
             treated = answers.treated[answers.units]
             per_answer = answers.expected(bench.n_events / 2)
-            stream = per_answer.empty.history(blocks(treated, answers.values).values)
+            stream = per_answer.empty.history(form_blocks(treated, answers.values).values)
             as_units += first_crossing(stream, per_answer) >= 0
             naive += naive_crosses(treated, answers.values)
         table.add_row(
@@ -174,7 +174,7 @@ def coverage(bench: Bench) -> None:
         streams = (difference_stream(rng, metric, bench.n_events) for _ in range(bench.n_runs))
         name = f"difference of {metric.name}"
         _add_coverage(bench, table, name, streams, values=values, truth=metric.truth)
-    singles: tuple[tuple[str, Draw, float, Values], ...] = (
+    singles: tuple[tuple[str, Draw, float, ValueModel], ...] = (
         ("mean of shares, 0.02", yes_or_no(0.02), 0.02, Bounded(0.0, 1.0)),
         ("mean of ratings", rating(), 3.6, Bounded(1.0, 5.0)),
         ("mean of lognormal, sigma 1", amount(1.0), up, Unbounded()),
@@ -194,7 +194,7 @@ def _add_coverage(
     name: str,
     streams: Iterable[Running],
     *,
-    values: Values,
+    values: ValueModel,
     truth: float,
 ) -> None:
     missed, widths = 0, []
@@ -244,7 +244,7 @@ def power(bench: Bench) -> None:
         for _ in range(n_runs):
             treated = assigned(rng, bench.n_events, metric.weights)
             drawn = metric.draw(rng, treated)
-            pairs = blocks(treated, drawn)
+            pairs = form_blocks(treated, drawn)
             row = first_crossing(values.empty.history(pairs.values), values)
             found += row >= 0
             stops.append(float(pairs.completed[row] + 1) if row >= 0 else math.inf)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.restart_clients import Given, Noted
-from experiments.analysis.analyse import analysed
+from experiments.analysis.analyse import analyse
 from experiments.stores.event_store import EventStore
 from experiments.stores.schema import TABLES
 from experiments.unit import Unit, UnitHasher, UnitKind
@@ -132,7 +132,7 @@ async def _check_analysis(
     exposures: list[Row],
     outcomes: list[Row],
 ) -> None:
-    analysis = await analysed(store, experiment, now_ms=time.time_ns() // 1_000_000)
+    analysis = await analyse(store, experiment, now_ms=time.time_ns() // 1_000_000)
     n_answers = sum(arm.n_answers for arm in analysis.arms)
     n_crossed, crossed = sum(arm.n_crossed for arm in analysis.arms), found.counts[CROSSED]
     n_expected = sum(row["experiment"] == experiment for row in exposures)

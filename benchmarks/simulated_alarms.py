@@ -10,9 +10,9 @@ from scipy.stats import chi2
 
 from benchmarks.simulated_looks import ALPHA
 from benchmarks.simulated_units import SHARE, assigned
-from experiments.statistics.cultures import found_effects
-from experiments.statistics.differences import blocks, bounded_difference
-from experiments.statistics.means import Values, log_e_values
+from experiments.statistics.cultures import find_effects
+from experiments.statistics.differences import bound_difference, form_blocks
+from experiments.statistics.means import ValueModel, log_e_values
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
 from experiments.statistics.streams import Floats
 
@@ -53,7 +53,7 @@ class Alarms:
 
 def findings(rng: np.random.Generator, effects: Floats, n_each: int) -> Findings:
     """Return what is found in cultures of `n_each` units each."""
-    values = bounded_difference(*SHARE, expected_n=n_each / 4)
+    values = bound_difference(*SHARE, expected_n=n_each / 4)
     log_e, null = _culture_evidence(rng, effects, n_each, values), effects == 0.0
     needed = math.log(effects.size / ALPHA)
     ranked = np.sort(log_e, axis=1)[:, ::-1] + np.log(np.arange(1, effects.size + 1))
@@ -63,7 +63,7 @@ def findings(rng: np.random.Generator, effects: Floats, n_each: int) -> Findings
     for least in (1, 5, effects.size + 1):
         enough = n_found >= least
         at = int(enough.argmax()) if enough.any() else -1
-        found = found_effects(log_e[at], alpha=ALPHA, error_rate="share")
+        found = find_effects(log_e[at], alpha=ALPHA, error_rate="share")
         shares.append(float((found & null).sum() / max(1, found.sum())))
         true_found = float((found & ~null).sum() / max(1, (~null).sum()))
     return Findings(
@@ -75,7 +75,7 @@ def findings(rng: np.random.Generator, effects: Floats, n_each: int) -> Findings
 
 
 def _culture_evidence(
-    rng: np.random.Generator, effects: Floats, n_each: int, values: Values
+    rng: np.random.Generator, effects: Floats, n_each: int, values: ValueModel
 ) -> Floats:
     """Return float64[events, cultures], each culture's evidence after each event."""
     n = effects.size * n_each
@@ -85,7 +85,7 @@ def _culture_evidence(
     log_e = np.zeros((n, effects.size))
     for c in range(effects.size):
         mine = np.flatnonzero(culture == c)
-        pairs = blocks(treated[mine], drawn[mine])
+        pairs = form_blocks(treated[mine], drawn[mine])
         evidence = log_e_values(values.empty.history(pairs.values), values)
         steps = np.searchsorted(mine[pairs.completed], np.arange(n), side="right")
         log_e[:, c] = np.r_[0.0, evidence][steps]

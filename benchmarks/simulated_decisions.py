@@ -11,8 +11,8 @@ from benchmarks.simulated_alarms import ALARM_ALPHAS, findings, first_alarms
 from benchmarks.simulated_looks import ALPHA, difference_stream, first_crossing
 from benchmarks.simulated_units import RATINGS, SHARE, Metric, assigned, rating, yes_or_no
 from benchmarks.simulation import Bench, out, shown_units
-from experiments.statistics.differences import blocks
-from experiments.statistics.planning import Baseline, planned
+from experiments.statistics.differences import form_blocks
+from experiments.statistics.planning import Baseline, plan_sample
 
 N_CULTURES = 20
 
@@ -148,12 +148,12 @@ def durations(bench: Bench) -> None:
         ((0.5, 0.05, (0.5, 0.5)), (0.02, 0.01, (0.5, 0.5)), (0.3, 0.05, (0.2, 0.8)))
     ):
         rng = np.random.default_rng([10, i])
-        plan = planned(Baseline.rate(rate), effect, units_per_day=1000.0, weights=weights)
+        plan = plan_sample(Baseline.rate(rate), effect, units_per_day=1000.0, weights=weights)
         draw = yes_or_no(rate, effect)
         stops = []
         for _ in range(n_runs):
             treated = assigned(rng, 3 * plan.n_units, weights)
-            pairs = blocks(treated, draw(rng, treated), shape=plan.shape)
+            pairs = form_blocks(treated, draw(rng, treated), shape=plan.shape)
             row = first_crossing(plan.values.empty.history(pairs.values), plan.values)
             stops.append(float(pairs.completed[row] + 1) if row >= 0 else math.inf)
         ended = sum(stop <= plan.n_units for stop in stops) / n_runs

@@ -8,10 +8,10 @@ from statistics import NormalDist
 import numpy as np
 
 from benchmarks.simulated_units import Answers, Bools, Metric, assigned
-from experiments.statistics.differences import block_shape, blocks
-from experiments.statistics.means import Unbounded, Values, log_e_values
+from experiments.statistics.differences import fit_block_shape, form_blocks
+from experiments.statistics.means import Unbounded, ValueModel, log_e_values
 from experiments.statistics.streams import Floats, Running
-from experiments.statistics.units import UnitValue, settled_values
+from experiments.statistics.units import UnitValue, settle_values
 
 ALPHA = 0.05
 MIN_NAIVE = 30
@@ -22,12 +22,12 @@ Z = NormalDist().inv_cdf(1.0 - ALPHA / 2.0)
 def difference_stream(rng: np.random.Generator, metric: Metric, n_units: int) -> Running:
     """Return the stream of differences of a simulated experiment."""
     treated = assigned(rng, n_units, metric.weights)
-    pairs = blocks(treated, metric.draw(rng, treated), shape=block_shape(*metric.weights))
+    pairs = form_blocks(treated, metric.draw(rng, treated), shape=fit_block_shape(*metric.weights))
     return metric.values(n_units).empty.history(pairs.values)
 
 
 def first_crossing(
-    running: Running, values: Values, *, null: float = 0.0, above: bool | None = None
+    running: Running, values: ValueModel, *, null: float = 0.0, above: bool | None = None
 ) -> int:
     """Return the first row whose interval leaves `null` out; -1 for none.
 
@@ -73,7 +73,7 @@ def fixed_finds(treated: Bools, values: Floats) -> bool:
 
 def settled_cross(answers: Answers, kind: UnitValue) -> bool:
     """Return whether a difference is ever found between units that have settled."""
-    found = settled_values(
+    found = settle_values(
         answers.exposed,
         answers.units,
         answers.at,
@@ -83,7 +83,7 @@ def settled_cross(answers: Answers, kind: UnitValue) -> bool:
         kind=kind,
     )
     values = answers.expected(found.values.size / 2)
-    stream = values.empty.history(blocks(answers.treated[found.units], found.values).values)
+    stream = values.empty.history(form_blocks(answers.treated[found.units], found.values).values)
     return first_crossing(stream, values) >= 0
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.statistics.differences import block_shape, bounded_difference
-from experiments.statistics.means import Unbounded, Values
+from experiments.statistics.differences import bound_difference, fit_block_shape
+from experiments.statistics.means import Unbounded, ValueModel
 from experiments.statistics.streams import Floats, Ints
 
 Bools = NDArray[np.bool_]
@@ -39,14 +39,14 @@ class Metric:
     weights: tuple[float, float] = (0.5, 0.5)
     sd: float | None = None
 
-    def values(self, n_events: int) -> Values:
+    def values(self, n_events: int) -> ValueModel:
         """What the analysis knows beforehand."""
-        shape = block_shape(*self.weights)
+        shape = fit_block_shape(*self.weights)
         expected_n = n_events / sum(shape) / 2
         if self.bounds is None:
             return Unbounded(expected_n=expected_n)
         sd = self.sd and self.sd * math.sqrt(1 / shape.n_treatment + 1 / shape.n_control)
-        return bounded_difference(*self.bounds, expected_n=expected_n, expected_sd=sd)
+        return bound_difference(*self.bounds, expected_n=expected_n, expected_sd=sd)
 
 
 def assigned(rng: np.random.Generator, n: int, weights: tuple[float, float]) -> Bools:
@@ -105,11 +105,11 @@ class Answers:
     values: Floats
     bounds: tuple[float, float] | None = SHARE
 
-    def expected(self, n_blocks: float) -> Values:
+    def expected(self, n_blocks: float) -> ValueModel:
         """Return what the analysis of `n_blocks` differences knows beforehand."""
         if self.bounds is None:
             return Unbounded(expected_n=n_blocks / 2)
-        return bounded_difference(*self.bounds, expected_n=n_blocks / 2)
+        return bound_difference(*self.bounds, expected_n=n_blocks / 2)
 
 
 def loyal(rng: np.random.Generator, n_events: int) -> Answers:

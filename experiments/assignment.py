@@ -52,7 +52,7 @@ class Assignment:
     settled: bool = False
 
 
-def hashed(*parts: str) -> int:
+def hash_parts(*parts: str) -> int:
     """Return an integer, uniform in [0, 2**64), that only equal parts share.
 
     The first eight bytes, big-endian, of the SHA-256 of the JSON list of version and parts.
@@ -93,20 +93,20 @@ def standing_of(experiment: Experiment, unit: Unit, *, culture: str = "") -> Sta
         return Standing.NOT_RUNNING
     if experiment.cultures and culture not in experiment.cultures:
         return Standing.OTHER_CULTURE
-    if _is_within(hashed("hold-out", experiment.hold_out.salt, who), experiment.hold_out.share):
+    if _is_within(hash_parts("hold-out", experiment.hold_out.salt, who), experiment.hold_out.share):
         return Standing.HELD_OUT
     layer = experiment.layer
-    bucket = hashed("layer", layer.name or f"{name}/{salt}", who) * N_BUCKETS // SPAN
+    bucket = hash_parts("layer", layer.name or f"{name}/{salt}", who) * N_BUCKETS // SPAN
     if not layer.first <= bucket <= layer.last:
         return Standing.OTHER_BUCKET
-    if not _is_within(hashed("traffic", salt, name, who), experiment.traffic_share):
+    if not _is_within(hash_parts("traffic", salt, name, who), experiment.traffic_share):
         return Standing.OUTSIDE_TRAFFIC
     return Standing.IN
 
 
 def arm_of(experiment: Experiment, unit: Unit) -> ExperimentArm:
     """Return the arm whose range the unit's hash falls in; ranges follow the order of the arms."""
-    at = hashed("arm", experiment.salt, experiment.name, unit.text)
+    at = hash_parts("arm", experiment.salt, experiment.name, unit.text)
     end = 0.0
     for arm in experiment.arms:
         end += arm.weight
@@ -115,7 +115,7 @@ def arm_of(experiment: Experiment, unit: Unit) -> ExperimentArm:
     return experiment.arms[-1]
 
 
-def first_in(
+def find_first(
     experiments: Iterable[Experiment], unit: Unit, *, culture: str = ""
 ) -> Experiment | None:
     """Return the first of `experiments` that the unit takes part in, None where there is none.

@@ -1,7 +1,7 @@
 """An experiment: what is compared, on whom, by which metrics, and what may change when.
 
-An `Experiment` never changes. A change is another one with the next revision, made by `revised`
-or `moved`, which refuse what would make the measured incomparable.
+An `Experiment` never changes. A change is another one with the next revision, made by `revise`
+or `change_state`, which refuse what would make the measured incomparable.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ def _check_arms(experiment: Experiment) -> None:
 _WHILE_RUNNING = ("weights", "traffic_share (up)", "max_duration_s", "testers")
 
 
-def revised(current: Experiment, wanted: Experiment) -> Experiment:
+def revise(current: Experiment, wanted: Experiment) -> Experiment:
     """Return `wanted` as the revision after `current`, in the same state.
 
     Raises:
@@ -225,10 +225,12 @@ def revised(current: Experiment, wanted: Experiment) -> Experiment:
         return new
     if current.state is not State.RUNNING:
         _refuse(
-            current, next(iter(_changed(current, new)), "state"), "no change but its next state"
+            current,
+            next(iter(_list_changes(current, new)), "state"),
+            "no change but its next state",
         )
-    for name in _changed(current, new):
-        if name == "arms" and _unweighted(current) == _unweighted(new):
+    for name in _list_changes(current, new):
+        if name == "arms" and _drop_weights(current) == _drop_weights(new):
             continue
         if name == "traffic_share" and new.traffic_share > current.traffic_share:
             continue
@@ -237,7 +239,7 @@ def revised(current: Experiment, wanted: Experiment) -> Experiment:
     return new
 
 
-def moved(current: Experiment, state: State, *, decision: str = "") -> Experiment:
+def change_state(current: Experiment, state: State, *, decision: str = "") -> Experiment:
     """Return the revision after `current`, in `state`.
 
     Raises:
@@ -251,12 +253,12 @@ def moved(current: Experiment, state: State, *, decision: str = "") -> Experimen
     return replace(current, state=state, revision=current.revision + 1, decision=said)
 
 
-def _changed(current: Experiment, new: Experiment) -> list[str]:
+def _list_changes(current: Experiment, new: Experiment) -> list[str]:
     names = (each.name for each in fields(Experiment) if each.name not in ("revision", "state"))
     return [name for name in names if getattr(current, name) != getattr(new, name)]
 
 
-def _unweighted(experiment: Experiment) -> tuple[ExperimentArm, ...]:
+def _drop_weights(experiment: Experiment) -> tuple[ExperimentArm, ...]:
     return tuple(replace(arm, weight=1.0) for arm in experiment.arms)
 
 
@@ -288,7 +290,7 @@ def check_hold_outs(running: Iterable[Experiment]) -> None:
             raise HoldOutDiffers(other.name, found=theirs.share, expected=mine.share, of=one.name)
 
 
-def four_arms(
+def draft_four_arms(
     name: str,
     primary: PrimaryMetric,
     *,

@@ -257,7 +257,7 @@ def read_experiment(path: Path) -> Experiment:
         ) from exc
     except yaml.YAMLError as exc:
         raise DefinitionInvalid(
-            str(path), field="-", found=_yaml_fault(exc), expected="YAML without anchors"
+            str(path), field="-", found=_explain_yaml_fault(exc), expected="YAML without anchors"
         ) from exc
     return replace(parse_experiment(data, str(path)), state=State.DRAFT, revision=1)
 
@@ -270,7 +270,7 @@ def parse_experiment(data: object, place: str) -> Experiment:
     """
     if not isinstance(data, dict):
         raise DefinitionInvalid(
-            place, field="-", found=_shown(data), expected="fields with values, from 'name' on"
+            place, field="-", found=_shorten(data), expected="fields with values, from 'name' on"
         )
     try:
         return _ExperimentModel.model_validate(data).inside()
@@ -279,8 +279,8 @@ def parse_experiment(data: object, place: str) -> Experiment:
         raise DefinitionInvalid(
             place,
             field=".".join(str(part) for part in first["loc"]) or "-",
-            found=_found(first),
-            expected=_expected(first["type"], first["msg"]),
+            found=_show_input(first),
+            expected=_explain_expected(first["type"], first["msg"]),
         ) from exc
     except DefinitionInvalid as exc:
         raise DefinitionInvalid(
@@ -322,21 +322,21 @@ def _metric_fields(metric: Metric) -> dict[str, Any]:
     return {key: value for key, value in content.items() if value is not None}
 
 
-def _found(fault: Any) -> str:
+def _show_input(fault: Any) -> str:
     """Return what was found, in few words; a whole definition is none."""
     if fault["type"] == "missing":
         return "nothing"
     if isinstance(fault["input"], dict) and fault["type"] == "value_error":
         return "values that do not go together"
-    return _shown(fault["input"])
+    return _shorten(fault["input"])
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = "nothing" if value is None else repr(value)
     return text if len(text) <= MAX_SHOWN_CHARS else text[:MAX_SHOWN_CHARS] + "…"
 
 
-def _expected(kind: str, message: str) -> str:
+def _explain_expected(kind: str, message: str) -> str:
     if kind == "missing":
         return "a value"
     if kind == "extra_forbidden":
@@ -352,7 +352,7 @@ def _expected(kind: str, message: str) -> str:
     return message
 
 
-def _yaml_fault(exc: yaml.YAMLError) -> str:
+def _explain_yaml_fault(exc: yaml.YAMLError) -> str:
     if not isinstance(exc, yaml.MarkedYAMLError):
         return "a fault"
     mark = exc.problem_mark

@@ -14,7 +14,7 @@ from experiments.stores.scripts import AnsweredIn
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class KeptOutcome:
     """An outcome that is kept.
 
     Attributes:
@@ -30,7 +30,7 @@ class Taken:
 
 
 class Definitions(Protocol):
-    """Where definitions are looked up; `experiments.book.ExperimentBook` is one."""
+    """Where definitions are looked up; `experiments.registry.ExperimentRegistry` is one."""
 
     @property
     def running(self) -> tuple[Experiment, ...]:
@@ -45,7 +45,7 @@ class Feedback:
         """Take where outcomes are kept, and which experiments run."""
         self._store, self._definitions = store, definitions
 
-    async def take(self, outcome: Outcome) -> Taken:
+    async def take(self, outcome: Outcome) -> KeptOutcome:
         """Keep an outcome; when this returns, it is durable.
 
         One of an answer may have any metric: what the answer's experiment has no metric for is kept
@@ -64,9 +64,9 @@ class Feedback:
         if outcome.experiment:
             check_outcome(await self._definition(outcome.experiment), outcome)
             receipt = await self._store.add_outcome(outcome)
-            return Taken(receipt, outcome.experiment, counts=True)
+            return KeptOutcome(receipt, outcome.experiment, counts=True)
         # An answer is in one experiment, or outside of all under the empty name.
-        places = await self._store.answered_in(outcome.answer_id)
+        places = await self._store.find_experiments(outcome.answer_id)
         place = next((place for place in places if place.experiment), None)
         why_not = "the answer was given outside of experiments"
         if place is not None:
@@ -75,7 +75,7 @@ class Feedback:
         receipt = await self._store.add_outcome(outcome)
         notes = (f"kept, and counted in no result: {why_not}",) if why_not else ()
         name = "" if place is None else place.experiment
-        return Taken(receipt, name, not why_not, notes)
+        return KeptOutcome(receipt, name, not why_not, notes)
 
     async def _definition(self, name: str) -> Experiment:
         for experiment in self._definitions.running:

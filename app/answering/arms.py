@@ -9,7 +9,7 @@ from app.answering.fallbacks import Planner
 from app.answering.plan import ArmRequest, Asker, Choice
 from app.errors import CultureMissing
 from experiments.assigner import Assigner
-from experiments.assignment import first_in
+from experiments.assignment import find_first
 from experiments.definition import Experiment
 from experiments.errors import ArmConflict, ExperimentsOff
 from experiments.unit import unit_of
@@ -17,7 +17,7 @@ from survey_data.cultures import Culture
 
 
 class RunningExperiments(Protocol):
-    """The experiments that run; `experiments.book.ExperimentBook` knows them."""
+    """The experiments that run; `experiments.registry.ExperimentRegistry` knows them."""
 
     @property
     def running(self) -> tuple[Experiment, ...]:
@@ -76,7 +76,7 @@ class Chooser:
             return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
         else:
             running = self._deciding.experiments.running
-            found = first_in(running, unit, culture=culture.code)
+            found = find_first(running, unit, culture=culture.code)
             if found is None:
                 return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
             experiment, override = found, None

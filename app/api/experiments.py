@@ -59,13 +59,13 @@ Definition = Annotated[
 @router.get("", responses=READING)
 async def list_experiments(live: ExperimentsDep) -> ExperimentsResponse:
     """List all experiments, the first created first."""
-    return ExperimentsResponse(experiments=[_summary(each) for each in await live.book.all()])
+    return ExperimentsResponse(experiments=[_summary(each) for each in await live.registry.all()])
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=CHANGING)
 async def define_experiment(definition: Definition, live: ExperimentsDep) -> ExperimentDetail:
     """Define an experiment. It is a draft until it is started."""
-    experiment = await live.book.define(parse_experiment(definition, PLACE))
+    experiment = await live.registry.define(parse_experiment(definition, PLACE))
     return await _detail(live, experiment.name)
 
 
@@ -94,7 +94,7 @@ async def revise_experiment(
     wanted = parse_experiment({"name": name} | definition, PLACE)
     if wanted.name != name:
         raise DefinitionInvalid(PLACE, field="name", found=f"'{wanted.name}'", expected=f"'{name}'")
-    await live.book.revise(wanted, base=wanted.revision if "revision" in definition else None)
+    await live.registry.revise(wanted, base=wanted.revision if "revision" in definition else None)
     return await _detail(live, name)
 
 
@@ -106,10 +106,10 @@ async def start_experiment(
     body: StartBody | None = None,
 ) -> ExperimentDetail:
     """Let the experiment decide from now on how requests are answered."""
-    started = await live.book.start(name, allow_unsent=body is not None and body.allow_unsent)
+    started = await live.registry.start(name, allow_unsent=body is not None and body.allow_unsent)
     covered = resources.pipeline.library.cultures
     notes = await asyncio.to_thread(
-        start_notes, started, live.book.running, resources.settings, covered
+        start_notes, started, live.registry.running, resources.settings, covered
     )
     return (await _detail(live, name)).model_copy(update={"notes": list(notes)})
 
@@ -117,7 +117,7 @@ async def start_experiment(
 @router.post("/{name}/stop", responses=CHANGING)
 async def stop_experiment(name: ExperimentName, live: ExperimentsDep) -> ExperimentDetail:
     """Let the experiment decide nothing any more. Outcomes are taken until their windows close."""
-    await live.book.stop(name)
+    await live.registry.stop(name)
     return await _detail(live, name)
 
 
@@ -126,7 +126,7 @@ async def decide_experiment(
     name: ExperimentName, body: DecideBody, live: ExperimentsDep
 ) -> ExperimentDetail:
     """Write down what came of a stopped experiment."""
-    await live.book.decide(name, body.decision)
+    await live.registry.decide(name, body.decision)
     return await _detail(live, name)
 
 
@@ -147,7 +147,7 @@ async def report_experiment(
 
 
 async def _detail(live: LiveExperiments, name: str) -> ExperimentDetail:
-    revisions = await live.book.revisions(name)
+    revisions = await live.registry.revisions(name)
     latest = revisions[-1]
     return ExperimentDetail(
         **dict(_summary(latest)),

@@ -34,7 +34,7 @@ async def take_feedback(
         key=body.key or idempotency_key,
         time_ms=time.time_ns() // 1_000_000,
     )
-    taken = await Feedback(live.store, live.book).take(outcome)
+    taken = await Feedback(live.store, live.registry).take(outcome)
     return FeedbackReceipt(
         key=taken.receipt.key,
         received_ms=taken.receipt.time_ms,

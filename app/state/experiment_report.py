@@ -6,16 +6,16 @@ import time
 
 from pydantic import TypeAdapter
 
-from experiments.analysis.analyse import analysed
+from experiments.analysis.analyse import analyse
 from experiments.analysis.result import Analysis
 from experiments.replay.result import Replay
-from experiments.statistics.planning import Plan
+from experiments.statistics.planning import SamplePlan
 from experiments.stores.event_store import EventStore
 from survey_data.library import SurveyLibrary
 
 # Kinds of attachments.
 PLAN, REPLAY = "plan", "replay"
-PLAN_JSON = TypeAdapter(Plan)
+PLAN_JSON = TypeAdapter(SamplePlan)
 
 
 async def report_of(store: EventStore, name: str, library: SurveyLibrary) -> Analysis:
@@ -30,7 +30,7 @@ async def report_of(store: EventStore, name: str, library: SurveyLibrary) -> Ana
     plan, replay = attached.get(PLAN), attached.get(REPLAY)
     offline = {} if replay is None else Replay.model_validate_json(replay).offline(experiment)
     catalogue = library.catalogue
-    return await analysed(
+    return await analyse(
         store,
         name,
         now_ms=time.time_ns() // 1_000_000,

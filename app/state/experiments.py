@@ -16,9 +16,9 @@ from app.answering.recording import Recorder
 from app.settings import Settings
 from app.state.event_store import open_event_store, unit_hasher
 from experiments.assigner import N_REMEMBERED, Assigner
-from experiments.book import ExperimentBook
 from experiments.definition import DAY_S
 from experiments.errors import StoreRefused, StoreUnavailable
+from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from experiments.unit import UnitHasher
 
@@ -33,7 +33,7 @@ class LiveExperiments:
     """What a service has of experiments; closed with it."""
 
     store: EventStore
-    book: ExperimentBook
+    registry: ExperimentRegistry
     hasher: UnitHasher
     assigner: Assigner
 
@@ -55,31 +55,31 @@ async def open_experiments(
         stack.push_async_callback(store.close)
         hasher = await asyncio.to_thread(unit_hasher, settings)
         assigner = Assigner(store, hasher)
-        book = ExperimentBook(
+        registry = ExperimentRegistry(
             store,
             cultures=cultures,
             models=(settings.model,),
             refresh_s=settings.experiments.refresh_s,
             on_forgotten=assigner.forget_all,
         )
-        await book.refresh()
-        await _recall(store, book, assigner)
-        tasks = [asyncio.create_task(book.watch(), name="watch-experiments")]
+        await registry.refresh()
+        await _recall(store, registry, assigner)
+        tasks = [asyncio.create_task(registry.watch(), name="watch-experiments")]
         retention_days = settings.experiments.retention_days
         if retention_days is not None:
             tidying = _tidied(store, keep_s=retention_days * DAY_S)
             tasks.append(asyncio.create_task(tidying, name="tidy-events"))
         stack.push_async_callback(_ended, tasks)
-        fields = {"store": store.place, "n_running": len(book.running)}
+        fields = {"store": store.place, "n_running": len(registry.running)}
         logger.info("experiments_opened", extra={"fields": fields})
-        yield LiveExperiments(store, book, hasher, assigner)
+        yield LiveExperiments(store, registry, hasher, assigner)
 
 
 def chooser_of(planner: Planner, experiments: LiveExperiments | None) -> Chooser:
     """Return what chooses ways of answering, with the experiments where there are any."""
     if experiments is None:
         return Chooser(planner, None)
-    return Chooser(planner, Deciding(experiments.book, experiments.assigner))
+    return Chooser(planner, Deciding(experiments.registry, experiments.assigner))
 
 
 def recorder_of(
@@ -92,11 +92,11 @@ def recorder_of(
     return Recorder(experiments.store, experiments.hasher, alignment=alignment, texts=texts)
 
 
-async def _recall(store: EventStore, book: ExperimentBook, assigner: Assigner) -> None:
+async def _recall(store: EventStore, registry: ExperimentRegistry, assigner: Assigner) -> None:
     """Remember the arms of the running experiments, unless that takes too long."""
     try:
-        for experiment in book.running:
-            arms = await store.remembered(experiment.name, most=N_REMEMBERED)
+        for experiment in registry.running:
+            arms = await store.list_remembered(experiment.name, most=N_REMEMBERED)
             assigner.recall(experiment.name, arms)
     except StoreUnavailable as exc:
         # Each unit is asked for when it comes.

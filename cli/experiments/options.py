@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from app.errors import OptionInvalid
-from experiments.definition import Experiment, four_arms
+from experiments.definition import Experiment, draft_four_arms
 from experiments.definition_file import experiment_fields, parse_experiment, read_experiment
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from survey_data.cultures import read_catalogue
@@ -153,7 +153,9 @@ def _four_arms(name: str, options: FourArms) -> Experiment:
             expected = f"the least difference of '{metric.name}' worth having, in its units"
             raise OptionInvalid("--smallest-effect", "nothing", expected)
         effect = DEFAULT_EFFECT
-    draft = four_arms(name, PrimaryMetric(metric, effect), hypothesis=options.hypothesis or "")
+    draft = draft_four_arms(
+        name, PrimaryMetric(metric, effect), hypothesis=options.hypothesis or ""
+    )
     guardrails = tuple(map(guardrail_of, options.guardrails))
     return _checked(replace(draft, guardrails=guardrails, cultures=codes(options.cultures)))
 

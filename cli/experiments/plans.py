@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.errors import OptionInvalid
-from experiments.analysis.sampling import value_range
+from experiments.analysis.samples import find_value_range
 from experiments.definition import DAY_S, N_BUCKETS, Experiment
 from experiments.metrics import Direction, MetricKind
 from experiments.statistics.decision import split_alpha
-from experiments.statistics.planning import Baseline, Plan, planned
+from experiments.statistics.planning import Baseline, SamplePlan, plan_sample
 
 # More than there are people.
 MAX_UNITS_PER_DAY = 1e10
@@ -42,7 +42,7 @@ class Planned(NamedTuple):
         wait_s: what to add to the plan's days until the last unit counts.
     """
 
-    plan: Plan
+    plan: SamplePlan
     arm: str
     effect: float
     share: float
@@ -78,7 +78,7 @@ def planned_for(experiment: Experiment, traffic: Traffic, *, power: float) -> Pl
     alpha = split_alpha(experiment.alpha, len(others))
     baseline = _baseline(experiment, traffic)
     try:
-        plan = planned(
+        plan = plan_sample(
             baseline,
             effect,
             units_per_day=traffic.units_per_day * share,
@@ -118,7 +118,7 @@ def _baseline(experiment: Experiment, traffic: Traffic) -> Baseline:
             found = "nothing" if traffic.mean is None and traffic.sd is None else "one of them"
             expected = f"both: what is known of a user's '{metric.name}' under control"
             raise OptionInvalid("--mean, --sd", found, expected)
-        low, high = value_range(metric, counts) or (None, None)
+        low, high = find_value_range(metric, counts) or (None, None)
         return Baseline(traffic.mean, traffic.sd, low, high)
     except ValueError as exc:
         raise _refused("--sd" if traffic.rate is None else "--baseline", exc) from exc

@@ -15,10 +15,10 @@ from app.state.experiment_report import PLAN, PLAN_JSON, report_of
 from app.state.start_notes import start_notes
 from cli.experiments.plans import Planned, Traffic, planned_for
 from experiments.analysis.result import Analysis
-from experiments.assignment import Standing, assign, first_in
-from experiments.book import ExperimentBook
+from experiments.assignment import Standing, assign, find_first
 from experiments.definition import Experiment, State
 from experiments.export import export_parquet
+from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import Forgotten, StoredRevision
 from experiments.unit import Unit
@@ -69,14 +69,14 @@ async def create_experiment(settings: Settings, experiment: Experiment) -> Exper
     Raises:
         DefinitionInvalid, ExperimentTaken: as `ExperimentBook.define` says.
     """
-    async with _opened(settings, cultures=_covered(settings)) as (_, book):
-        return await book.define(experiment)
+    async with _opened(settings, cultures=_covered(settings)) as (_, registry):
+        return await registry.define(experiment)
 
 
 async def list_experiments(settings: Settings) -> tuple[StoredRevision, ...]:
     """Return the latest revision of every experiment, the first created first."""
-    async with _opened(settings) as (_, book):
-        return await book.all()
+    async with _opened(settings) as (_, registry):
+        return await registry.all()
 
 
 async def show_experiment(settings: Settings, name: str) -> tuple[StoredRevision, ...]:
@@ -85,8 +85,8 @@ async def show_experiment(settings: Settings, name: str) -> tuple[StoredRevision
     Raises:
         ExperimentUnknown: there is none of that name.
     """
-    async with _opened(settings) as (_, book):
-        return await book.revisions(name)
+    async with _opened(settings) as (_, registry):
+        return await registry.revisions(name)
 
 
 async def revise_experiment(
@@ -98,9 +98,9 @@ async def revise_experiment(
         ExperimentUnknown, DefinitionInvalid, ChangeRefused, RevisionConflict: as
             `ExperimentBook.revise` says.
     """
-    async with _opened(settings, cultures=_covered(settings)) as (_, book):
-        latest = (await book.revisions(name))[-1].experiment
-        return latest, await book.revise(change(latest), base=latest.revision)
+    async with _opened(settings, cultures=_covered(settings)) as (_, registry):
+        latest = (await registry.revisions(name))[-1].experiment
+        return latest, await registry.revise(change(latest), base=latest.revision)
 
 
 async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool) -> Started:
@@ -110,9 +110,9 @@ async def start_experiment(settings: Settings, name: str, *, allow_unsent: bool)
         ExperimentUnknown, TransitionRefused, LayerOverlap, MetricNotSent, RevisionConflict: as
             `ExperimentBook.start` says.
     """
-    async with _opened(settings) as (_, book):
-        started = await book.start(name, allow_unsent=allow_unsent)
-        notes = start_notes(started, book.running, settings, sorted(_covered(settings)))
+    async with _opened(settings) as (_, registry):
+        started = await registry.start(name, allow_unsent=allow_unsent)
+        notes = start_notes(started, registry.running, settings, sorted(_covered(settings)))
         return Started(started, notes)
 
 
@@ -122,8 +122,8 @@ async def stop_experiment(settings: Settings, name: str) -> Experiment:
     Raises:
         ExperimentUnknown, TransitionRefused, RevisionConflict: as `ExperimentBook.stop` says.
     """
-    async with _opened(settings) as (_, book):
-        return await book.stop(name)
+    async with _opened(settings) as (_, registry):
+        return await registry.stop(name)
 
 
 async def decide_experiment(settings: Settings, name: str, decision: str) -> Experiment:
@@ -133,8 +133,8 @@ async def decide_experiment(settings: Settings, name: str, decision: str) -> Exp
         ExperimentUnknown, DefinitionInvalid, TransitionRefused, RevisionConflict: as
             `ExperimentBook.decide` says.
     """
-    async with _opened(settings) as (_, book):
-        return await book.decide(name, decision)
+    async with _opened(settings) as (_, registry):
+        return await registry.decide(name, decision)
 
 
 async def analyse_experiment(settings: Settings, name: str) -> Analysis:
@@ -160,8 +160,8 @@ async def plan_experiment(
         ExperimentUnknown: there is none of that name.
         OptionInvalid: what is expected does not fit the metric, or cannot be.
     """
-    async with _opened(settings) as (store, book):
-        experiment = (await book.revisions(name))[-1].experiment
+    async with _opened(settings) as (store, registry):
+        experiment = (await registry.revisions(name))[-1].experiment
         found = planned_for(experiment, traffic, power=power)
         is_kept = experiment.state is State.DRAFT
         if is_kept:
@@ -178,13 +178,13 @@ async def find_arm(settings: Settings, name: str, unit: Unit, *, culture: str = 
         ExperimentUnknown: there is none of that name.
     """
     hashed = unit_hasher(settings).hash(unit)
-    async with _opened(settings) as (store, book):
-        experiment = (await book.revisions(name))[-1].experiment
+    async with _opened(settings) as (store, registry):
+        experiment = (await registry.revisions(name))[-1].experiment
         of_request = culture or next(iter(experiment.cultures), "")
         found = assign(experiment, unit, culture=of_request)
         if found.arm is None:
             return Found(experiment, found.standing, "", False, "")
-        first = first_in(await store.running(), unit, culture=of_request)
+        first = find_first(await store.running(), unit, culture=of_request)
         elsewhere = "" if first is None or first.name == name else first.name
         arm = await store.arm_of(name, hashed)
         return Found(experiment, found.standing, arm or found.arm.name, bool(arm), elsewhere)
@@ -198,9 +198,9 @@ async def forget_unit(settings: Settings, unit: Unit) -> Forgotten:
 
 async def forget_before(settings: Settings, moment: datetime) -> Tidied:
     """Delete the events before a moment."""
-    async with _opened(settings) as (store, book):
+    async with _opened(settings) as (store, registry):
         forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
-        latest = [each.experiment for each in await book.all()]
+        latest = [each.experiment for each in await registry.all()]
     undecided = (State.RUNNING, State.STOPPED)
     return Tidied(forgotten, tuple(each.name for each in latest if each.state in undecided))
 
@@ -219,10 +219,10 @@ async def export_events(settings: Settings, folder: Path, *, with_texts: bool) -
 @asynccontextmanager
 async def _opened(
     settings: Settings, *, cultures: Collection[str] = ()
-) -> AsyncIterator[tuple[EventStore, ExperimentBook]]:
-    """Open store and book; `cultures` are needed where definitions are saved only."""
+) -> AsyncIterator[tuple[EventStore, ExperimentRegistry]]:
+    """Open store and registry; `cultures` are needed where definitions are saved only."""
     async with await open_event_store(settings) as store:
-        yield store, ExperimentBook(store, cultures=cultures, models=(settings.model,))
+        yield store, ExperimentRegistry(store, cultures=cultures, models=(settings.model,))
 
 
 def _covered(settings: Settings) -> Collection[str]:

@@ -40,7 +40,7 @@ from experiments.definition import Experiment, ExperimentArm
 from experiments.errors import ExportRefused
 from experiments.events import AnswerText
 from experiments.replay.page import to_html
-from experiments.replay.pairing import replayed
+from experiments.replay.pairing import summarise_replay
 from experiments.replay.result import Replay
 from experiments.replay.rows import ReplayRow
 from prompting.refusal import is_refusal
@@ -152,7 +152,7 @@ async def replay_of(
         asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
         n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
         await asking.ask(wanted.requests, n_concurrent=n_concurrent)
-        found = replayed(
+        found = summarise_replay(
             asking.rows,
             experiment,
             made_ms=time.time_ns() // 1_000_000,

@@ -12,15 +12,9 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 
-from experiments.analysis.arms import arm_figures
-from experiments.analysis.assigning import (
-    progress_of,
-    revisions_of,
-    sample_ratio_of,
-    strata_of,
-)
+from experiments.analysis.arms import measure_arms
 from experiments.analysis.comparisons import Comparer
-from experiments.analysis.reading import Events, events_of
+from experiments.analysis.reading import Events, read_events
 from experiments.analysis.result import (
     Analysis,
     Comparison,
@@ -31,22 +25,28 @@ from experiments.analysis.result import (
     Said,
     SampleRatio,
 )
-from experiments.analysis.sampling import Sample, sampled
+from experiments.analysis.samples import Sample, take_sample
 from experiments.analysis.setting import Setting
+from experiments.analysis.strata import (
+    check_sample_ratio,
+    measure_progress,
+    split_into_strata,
+    summarise_revisions,
+)
 from experiments.definition import Experiment, State
 from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, Decision, Goal, Verdict, decide
-from experiments.statistics.planning import Plan
+from experiments.statistics.planning import SamplePlan
 from experiments.stores.event_store import EventStore
 
 
-async def analysed(
+async def analyse(
     store: EventStore,
     experiment: str,
     *,
     now_ms: int,
     cultures: Mapping[str, str] | None = None,
-    plan: Plan | None = None,
+    plan: SamplePlan | None = None,
     offline: Mapping[str, OfflineAlignment] | None = None,
 ) -> Analysis:
     """Return what the events of an experiment say at `now_ms`, in milliseconds of UTC since 1970.
@@ -57,20 +57,22 @@ async def analysed(
         ExperimentUnknown: there is none of that name.
         StoreUnavailable: the store does not answer.
     """
-    events = await events_of(store, experiment, now_ms=now_ms)
+    events = await read_events(store, experiment, now_ms=now_ms)
     setting = Setting(cultures or {}, plan, offline or {})
-    return await asyncio.to_thread(analysis_of, events, setting)
+    return await asyncio.to_thread(analyse_events, events, setting)
 
 
-def analysis_of(events: Events, setting: Setting) -> Analysis:
+def analyse_events(events: Events, setting: Setting) -> Analysis:
     """Return what the events say; the same events always say the same."""
-    experiment, strata = events.experiment, strata_of(events)
-    samples = {metric.name: _sample(events, metric) for metric in experiment.metrics}
-    ratio, progress = sample_ratio_of(events, strata), progress_of(events, setting.plan)
+    experiment, strata = events.experiment, split_into_strata(events)
+    samples = {metric.name: _sample_metric(events, metric) for metric in experiment.metrics}
+    ratio, progress = check_sample_ratio(events, strata), measure_progress(events, setting.plan)
     comparer = Comparer(events, setting, strata, samples)
     arms = [arm for arm in experiment.arm_names if arm != experiment.control]
-    compared = {arm: comparer.compared(arm) for arm in arms}
-    decision = decided(experiment, [each.evidence for each in compared.values()], ratio, progress)
+    compared = {arm: comparer.compare(arm) for arm in arms}
+    decision = draw_conclusion(
+        experiment, [each.evidence for each in compared.values()], ratio, progress
+    )
     said = dict(decision.by_arm)
     return Analysis(
         experiment=experiment.name,
@@ -96,14 +98,14 @@ def analysis_of(events: Events, setting: Setting) -> Analysis:
             )
             for arm, each in compared.items()
         ),
-        arms=arm_figures(events, samples, setting.offline),
+        arms=measure_arms(events, samples, setting.offline),
         sample_ratio=ratio,
-        revisions=revisions_of(events),
-        left_out=_left_out(events, samples),
+        revisions=summarise_revisions(events),
+        left_out=_count_left_out(events, samples),
     )
 
 
-def decided(
+def draw_conclusion(
     experiment: Experiment,
     arms: Sequence[ArmEvidence],
     ratio: SampleRatio,
@@ -133,8 +135,8 @@ def decided(
     return decision
 
 
-def _sample(events: Events, metric: Metric) -> Sample:
-    return sampled(
+def _sample_metric(events: Events, metric: Metric) -> Sample:
+    return take_sample(
         events.units,
         events.values[metric.name],
         metric,
@@ -145,7 +147,7 @@ def _sample(events: Events, metric: Metric) -> Sample:
     )
 
 
-def _left_out(events: Events, samples: Mapping[str, Sample]) -> LeftOut:
+def _count_left_out(events: Events, samples: Mapping[str, Sample]) -> LeftOut:
     units, primary = events.units, events.experiment.primary.metric.name
     return LeftOut(
         n_overridden=events.n_overridden,

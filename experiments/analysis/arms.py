@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.analysis.reading import Events, Floats, Ints, Own, Series
+from experiments.analysis.reading import Derived, Events, Floats, Ints, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
-from experiments.analysis.sampling import Sample
+from experiments.analysis.samples import Sample
 from experiments.definition import ExperimentArm
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
@@ -16,18 +16,18 @@ SHARES = ("fell_back", "refused", "unreadable", "failed")
 MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
 
 
-def arm_figures(
+def measure_arms(
     events: Events, samples: Mapping[str, Sample], offline: Mapping[str, OfflineAlignment]
 ) -> tuple[ArmFigures, ...]:
     """Return the arms, in their order. Answers count in the arm that their unit was assigned."""
     arms = events.experiment.arms
     return tuple(
-        _figures(events, samples, arm, place, offline.get(arm.name))
+        _measure_arm(events, samples, arm, place, offline.get(arm.name))
         for place, arm in enumerate(arms)
     )
 
 
-def _figures(
+def _measure_arm(
     events: Events,
     samples: Mapping[str, Sample],
     arm: ExperimentArm,
@@ -43,18 +43,18 @@ def _figures(
     latency = values("latency_ms")
     return ArmFigures(
         name=arm.name,
-        about=about(arm),
+        about=describe_arm(arm),
         weight=arm.weight,
         is_control=arm.name == events.experiment.control,
         n_units=int(of_arm.sum()),
         n_requests=int((of_arm & events.units.is_request).sum()),
         n_answers=values("failed").size,
-        n_crossed=int(values(Own.CROSSED).sum()),
+        n_crossed=int(values(Derived.CROSSED).sum()),
         coverage=tuple(
-            _coverage(metric, sample, events.units.arm[sample.units], place)
+            _measure_coverage(metric, sample, events.units.arm[sample.units], place)
             for metric, sample in samples.items()
         ),
-        shares={Own.STEERED.value: _mean(values(Own.STEERED))}
+        shares={Derived.STEERED.value: _mean(values(Derived.STEERED))}
         | {metric: _mean(values(metric)) for metric in SHARES},
         means={metric: _mean(values(metric)) for metric in MEANS},
         latency_ms={
@@ -67,7 +67,7 @@ def _figures(
     )
 
 
-def about(arm: ExperimentArm) -> str:
+def describe_arm(arm: ExperimentArm) -> str:
     """Return how an arm answers, in words."""
     way, decoding = arm.arm, arm.decoding
     said = [f"method {way.method}"]
@@ -85,7 +85,7 @@ def about(arm: ExperimentArm) -> str:
     return ", ".join(said)
 
 
-def _coverage(metric: str, sample: Sample, arms: Ints, place: int) -> Coverage:
+def _measure_coverage(metric: str, sample: Sample, arms: Ints, place: int) -> Coverage:
     return Coverage(
         metric=metric,
         n_settled=int((arms == place).sum()),

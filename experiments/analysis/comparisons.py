@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.analysis.assigning import Strata, shape_of
-from experiments.analysis.comparing import Difference, Pair, mean_difference, quantile_gap
-from experiments.analysis.cultures import culture_effects
+from experiments.analysis.cultures import estimate_culture_effects
+from experiments.analysis.differences import Difference, Pair, compare_means, compare_quantiles
 from experiments.analysis.reading import Events, Floats
 from experiments.analysis.result import (
     Cultures,
@@ -19,16 +18,17 @@ from experiments.analysis.result import (
     Look,
     Measured,
     Span,
-    known,
+    finite_or_none,
 )
-from experiments.analysis.sampling import Sample, known_of
+from experiments.analysis.samples import Sample, expected_differences
 from experiments.analysis.setting import Setting
+from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Direction, Metric
-from experiments.statistics.decision import ArmEvidence, Guardrail, split_alpha
-from experiments.statistics.means import Bounded, Values
+from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
+from experiments.statistics.means import Bounded, ValueModel
 
 
-class Compared(NamedTuple):
+class ArmComparison(NamedTuple):
     """One arm against control: as it is shown, and as it is weighed."""
 
     effect: Effect
@@ -51,55 +51,55 @@ class Comparer:
         experiment = self.events.experiment
         return split_alpha(experiment.alpha, len(experiment.arms) - 1)
 
-    def compared(self, arm: str) -> Compared:
+    def compare(self, arm: str) -> ArmComparison:
         """Return the primary metric at the arm's part of alpha, and every guardrail at alpha."""
         experiment = self.events.experiment
         primary = experiment.primary
         difference = self._difference(
-            arm, primary.metric, self._primary_known(arm), alpha=self.alpha
+            arm, primary.metric, self._expect_primary(arm), alpha=self.alpha
         )
         measured = Measured.of(primary.metric, primary.smallest_effect)
         effect = Effect(**self._shown(arm, measured, difference), alpha=self.alpha)
         shown, weighed = [], []
         for guardrail in experiment.guardrails:
             metric, margin = guardrail.metric, guardrail.margin
-            values = known_of(metric, margin, experiment.unit_value)
+            values = expected_differences(metric, margin, experiment.unit_value)
             found = self._difference(arm, metric, values, alpha=experiment.alpha)
             is_higher = metric.direction is Direction.HIGHER
-            judged = Guardrail(metric.name, found.now, margin, is_higher)
+            judged = GuardrailEvidence(metric.name, found.now, margin, is_higher)
             fields = self._shown(arm, Measured.of(metric, margin), found)
             shown.append(GuardrailEffect(**fields, alpha=experiment.alpha, state=judged.state))
             weighed.append(judged)
-        return Compared(effect, tuple(shown), ArmEvidence(arm, difference.now, tuple(weighed)))
+        return ArmComparison(effect, tuple(shown), ArmEvidence(arm, difference.now, tuple(weighed)))
 
     def cultures(self, arm: str) -> Cultures:
         """Return the primary metric per culture."""
         metric = self.events.experiment.primary.metric
-        pair, units = self._pair(arm, metric)
-        return culture_effects(
+        pair, units = self._pair_units(arm, metric)
+        return estimate_culture_effects(
             pair,
             self.events.units.culture[units],
             metric,
-            self._primary_known(arm),
+            self._expect_primary(arm),
             alpha=self.alpha,
-            shape=shape_of(self.events, arm),
+            shape=choose_block_shape(self.events, arm),
             possible=self.events.experiment.cultures or tuple(self.setting.cultures),
             names=self.setting.cultures,
         )
 
-    def _primary_known(self, arm: str) -> Values:
+    def _expect_primary(self, arm: str) -> ValueModel:
         """Return what the plan says of the primary metric's differences, else the definition.
 
         A plan of other blocks or another range is one of another experiment.
         """
         plan, experiment = self.setting.plan, self.events.experiment
         primary = experiment.primary
-        known = known_of(primary.metric, primary.smallest_effect, experiment.unit_value)
-        if plan is None or plan.shape != shape_of(self.events, arm):
+        known = expected_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
+        if plan is None or plan.shape != choose_block_shape(self.events, arm):
             return known
         return plan.values if _range(plan.values) == _range(known) else known
 
-    def _pair(self, arm: str, metric: Metric) -> tuple[Pair, Floats]:
+    def _pair_units(self, arm: str, metric: Metric) -> tuple[Pair, Floats]:
         """Return the settled units of the arm and of control, and which they are."""
         names, sample = self.events.experiment.arm_names, self.samples[metric.name]
         treatment, control = names.index(arm), names.index(self.events.experiment.control)
@@ -114,11 +114,13 @@ class Comparer:
         )
         return pair, units
 
-    def _difference(self, arm: str, metric: Metric, values: Values, *, alpha: float) -> Difference:
-        pair, _ = self._pair(arm, metric)
+    def _difference(
+        self, arm: str, metric: Metric, values: ValueModel, *, alpha: float
+    ) -> Difference:
+        pair, _ = self._pair_units(arm, metric)
         if metric.quantile is not None:
-            return quantile_gap(pair, metric.quantile, alpha=alpha)
-        return mean_difference(pair, values, alpha=alpha, shape=shape_of(self.events, arm))
+            return compare_quantiles(pair, metric.quantile, alpha=alpha)
+        return compare_means(pair, values, alpha=alpha, shape=choose_block_shape(self.events, arm))
 
     def _shown(self, arm: str, measured: Measured, found: Difference) -> dict[str, object]:
         """Return the fields of an effect."""
@@ -148,20 +150,20 @@ def _level(values: Floats, quantile: float | None) -> float | None:
     return float(np.quantile(values, quantile, method="inverted_cdf"))
 
 
-def _range(values: Values) -> tuple[float, float] | None:
+def _range(values: ValueModel) -> tuple[float, float] | None:
     return (values.low, values.high) if isinstance(values, Bounded) else None
 
 
 def _history(found: Difference) -> tuple[Look, ...]:
-    columns = (
-        found.at_s,
-        found.sequence.n,
-        found.sequence.estimate,
-        found.sequence.low,
-        found.sequence.high,
-    )
+    sequence = found.sequence
+    columns = (found.at_s, sequence.n, sequence.estimate, sequence.low, sequence.high)
     return tuple(
-        Look(at_ms=round(at_s * 1000.0), n=n, estimate=known(middle), low=known(low),
-             high=known(high))
-        for at_s, n, middle, low, high in zip(*(each.tolist() for each in columns), strict=True)
-    )  # fmt: skip
+        Look(
+            at_ms=round(at_s * 1000.0),
+            n=n,
+            estimate=finite_or_none(middle),
+            low=finite_or_none(low),
+            high=finite_or_none(high),
+        )
+        for at_s, n, middle, low, high in zip(*(column.tolist() for column in columns), strict=True)
+    )

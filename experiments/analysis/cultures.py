@@ -6,23 +6,23 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.analysis.comparing import Difference, Pair, mean_difference, quantile_gap
+from experiments.analysis.differences import Difference, Pair, compare_means, compare_quantiles
 from experiments.analysis.reading import Strings
-from experiments.analysis.result import CultureEffect, Cultures, Span, known
+from experiments.analysis.result import CultureEffect, Cultures, Span, finite_or_none
 from experiments.metrics import Metric
-from experiments.statistics.cultures import partially_pooled
+from experiments.statistics.cultures import pool_partially
 from experiments.statistics.differences import BlockShape
-from experiments.statistics.means import Interval, Values
+from experiments.statistics.means import Interval, ValueModel
 
 N_CODES = 249
 """Alpha-3 codes of ISO 3166-1, all that can come where nobody says which."""
 
 
-def culture_effects(
+def estimate_culture_effects(
     pair: Pair,
     cultures: Strings,
     metric: Metric,
-    known_values: Values,
+    known_values: ValueModel,
     *,
     alpha: float,
     shape: BlockShape,
@@ -42,41 +42,41 @@ def culture_effects(
         names: of cultures, by code.
     """
     present = sorted(set(cultures.tolist()) - {""})
-    n_possible = _n_possible(possible, present)
+    n_possible = _count_possible(possible, present)
     pairs = [pair.at(cultures == culture) for culture in present]
-    found = [_difference(own, metric, known_values, alpha / n_possible, shape) for own in pairs]
-    pooled = partially_pooled([each.now.estimate for each in found], [each.error for each in found])
+    found = [_compare(own, metric, known_values, alpha / n_possible, shape) for own in pairs]
+    pooled = pool_partially([each.now.estimate for each in found], [each.error for each in found])
     spans = np.column_stack([pooled.estimate, pooled.low, pooled.high]).tolist()
     return Cultures(
         alpha=alpha,
         n_possible=n_possible,
-        mean=known(pooled.mean),
-        spread=known(pooled.spread) if found else None,
+        mean=finite_or_none(pooled.mean),
+        spread=finite_or_none(pooled.spread) if found else None,
         effects=tuple(
-            _effect(culture, names.get(culture, culture), own, each, Interval(*span))
+            _describe_effect(culture, names.get(culture, culture), own, each, Interval(*span))
             for culture, own, each, span in zip(present, pairs, found, spans, strict=True)
         ),
     )
 
 
-def _n_possible(possible: Sequence[str], present: Sequence[str]) -> int:
+def _count_possible(possible: Sequence[str], present: Sequence[str]) -> int:
     """Return over how many cultures the error rate is split; it must not grow with the looks."""
     return len({*possible, *present}) if possible else N_CODES
 
 
-def _difference(
-    own: Pair, metric: Metric, known_values: Values, alpha: float, shape: BlockShape
+def _compare(
+    own: Pair, metric: Metric, known_values: ValueModel, alpha: float, shape: BlockShape
 ) -> Difference:
     """Return the difference at the last look.
 
-    Its interval leaves 0 out exactly where `found_effects` with `any` finds an effect.
+    Its interval leaves 0 out exactly where `find_effects` with `any` finds an effect.
     """
     if metric.quantile is not None:
-        return quantile_gap(own, metric.quantile, alpha=alpha, n_looks=1)
-    return mean_difference(own, known_values, alpha=alpha, shape=shape, n_looks=1)
+        return compare_quantiles(own, metric.quantile, alpha=alpha, n_looks=1)
+    return compare_means(own, known_values, alpha=alpha, shape=shape, n_looks=1)
 
 
-def _effect(
+def _describe_effect(
     culture: str, name: str, own: Pair, found: Difference, pooled: Interval
 ) -> CultureEffect:
     return CultureEffect(

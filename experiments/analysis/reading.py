@@ -27,7 +27,7 @@ Truths: TypeAlias = NDArray[np.bool_]
 Strings: TypeAlias = NDArray[np.str_]
 
 
-class Own(Enum):
+class Derived(Enum):
     """What is known of an answer beside what is recorded; no text, so that no metric is meant.
 
     STEERED: whether the culture was spoken for. CROSSED: whether another arm answered.
@@ -37,7 +37,7 @@ class Own(Enum):
     CROSSED = "crossed"
 
 
-Series: TypeAlias = str | Own
+Series: TypeAlias = str | Derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class Units:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class MetricValues:
     """Values of one metric: whose, when they came, and which.
 
     Attributes:
@@ -83,14 +83,14 @@ class Events:
 
     Attributes:
         revisions: all of them, oldest first.
-        values: by metric: those of the experiment, all recorded ones, and what is `Own`.
+        values: by metric: those of the experiment, all recorded ones, and what is `Derived`.
         n_overridden: answers whose arm a tester chose; they are in nothing else.
     """
 
     revisions: tuple[StoredRevision, ...]
     now_s: float
     units: Units
-    values: Mapping[Series, Values]
+    values: Mapping[Series, MetricValues]
     n_overridden: int
 
     @property
@@ -109,7 +109,7 @@ _NO_UNITS = Units(
 
 
 @dataclass
-class _Read:
+class _EventReader:
     """What has been read so far, up to `now_ms`.
 
     Attributes:
@@ -138,9 +138,9 @@ class _Read:
             self._add(metric, unit, piece.time_ms[rows], recorded[rows])
         # What failed has no value.
         steered = np.where(piece.recorded["failed"] == 0.0, piece.steered, np.nan)
-        self._add(Own.STEERED, unit, piece.time_ms[rows], steered[rows])
+        self._add(Derived.STEERED, unit, piece.time_ms[rows], steered[rows])
         crossed = (piece.arm != piece.answered_arm).astype(np.float64)
-        self._add(Own.CROSSED, unit, piece.time_ms[rows], crossed[rows])
+        self._add(Derived.CROSSED, unit, piece.time_ms[rows], crossed[rows])
         found, first = np.unique(unit, return_index=True)
         begins = rows[first[found >= n_before]]
         self.firsts.append(
@@ -172,12 +172,12 @@ class _Read:
         parts = self.firsts or [_NO_UNITS]
         return Units(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
-    def values(self, series: Series) -> Values:
-        """Return the values of a metric, or of what is `Own`."""
+    def values(self, series: Series) -> MetricValues:
+        """Return the values of a metric, or of what is `Derived`."""
         parts = self.parts.get(series) or [(np.empty(0, np.int64),) * 2 + (np.empty(0),)]
         unit, at_ms, value = (np.concatenate(column) for column in zip(*parts, strict=True))
         n_request_outcomes = self.n_request_outcomes[series]
-        return Values(unit, at_ms / 1000.0, value.astype(np.float64), n_request_outcomes)
+        return MetricValues(unit, at_ms / 1000.0, value.astype(np.float64), n_request_outcomes)
 
     def _add(self, series: Series, unit: Ints, at_ms: Ints, value: Floats) -> None:
         # NaN is no value; what no outcome may have would make sums infinite.
@@ -186,7 +186,7 @@ class _Read:
         self.parts.setdefault(series, []).append(part)
 
 
-async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
+async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:
     """Return the events of an experiment up to `now_ms`, in milliseconds of UTC since 1970.
 
     Answers and outcomes are read one after the other, so of slightly different moments; outcomes
@@ -197,7 +197,7 @@ async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
         StoreUnavailable: the store does not answer.
     """
     revisions = await store.revisions(name)
-    experiment, read = revisions[-1].experiment, _Read(now_ms)
+    experiment, read = revisions[-1].experiment, _EventReader(now_ms)
     arms = {arm: place for place, arm in enumerate(experiment.arm_names)}
     async with aclosing(store.answers(name)) as answers:
         async for piece in answers:
@@ -207,6 +207,6 @@ async def events_of(store: EventStore, name: str, *, now_ms: int) -> Events:
     async with aclosing(store.outcomes(name)) as outcomes:
         async for found in outcomes:
             read.add_outcomes(found, carried, units)
-    series = (*Own, *RECORDED_METRICS, *carried)
+    series = (*Derived, *RECORDED_METRICS, *carried)
     values = await asyncio.to_thread(lambda: {each: read.values(each) for each in series})
     return Events(revisions, now_ms / 1000.0, units, values, read.n_overridden)

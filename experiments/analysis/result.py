@@ -30,7 +30,11 @@ class Span(_Result):
     @classmethod
     def of(cls, interval: Interval) -> Span:
         """Return `interval` with None for what is not finite."""
-        return cls(estimate=known(interval[0]), low=known(interval[1]), high=known(interval[2]))
+        return cls(
+            estimate=finite_or_none(interval[0]),
+            low=finite_or_none(interval[1]),
+            high=finite_or_none(interval[2]),
+        )
 
 
 class Look(Span):
@@ -314,6 +318,6 @@ class Analysis(_Result):
     left_out: LeftOut
 
 
-def known(number: float) -> float | None:
+def finite_or_none(number: float) -> float | None:
     """Return `number`, None where it is not finite."""
     return float(number) if math.isfinite(number) else None

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from experiments.analysis.arms import about
+from experiments.analysis.arms import describe_arm
 from experiments.analysis.result import Span
 from experiments.definition import Experiment, ExperimentArm
 from experiments.metrics import RECORDED_METRICS
@@ -26,8 +26,8 @@ from experiments.replay.result import (
     ArmReplay,
     CultureReplay,
     Estimate,
-    Reason,
     Replay,
+    ReplayReason,
 )
 from experiments.replay.rows import ReplayRow
 
@@ -36,12 +36,12 @@ from experiments.replay.rows import ReplayRow
 METRICS = ("alignment", *(m for m in RECORDED_METRICS if m not in ("alignment", "failed")))
 _UNBOUNDED = ("latency_ms", "n_prompt_tokens", "n_reply_tokens")
 # The rows of one request, by arm.
-Asked = Mapping[str, ReplayRow]
+RequestRows = Mapping[str, ReplayRow]
 # A question and a value of it.
 Value = tuple[str, float]
 
 
-def replayed(
+def summarise_replay(
     rows: Iterable[ReplayRow],
     experiment: Experiment,
     *,
@@ -59,9 +59,9 @@ def replayed(
     answer is counted, and its request is in no pair with that arm. A metric that no answer has is
     not among the results. `cultures` are names by code.
     """
-    asked = _asked(rows, experiment)
+    asked = _group_requests(rows, experiment)
     known = [metric for metric in METRICS if _is_known(asked, metric)]
-    all_shown = [shown for of in asked if len(shown := _shown(of)) > 1]
+    all_shown = [shown for of in asked if len(shown := _list_shown(of)) > 1]
     return Replay(
         experiment=experiment.name,
         definition_id=experiment.id,
@@ -74,16 +74,20 @@ def replayed(
         n_planned=n_planned,
         n_requests=len(asked),
         n_questions=len({row.question for of in asked for row in of.values()}),
-        arms=tuple(_arm(asked, arm, experiment.control, known) for arm in experiment.arms),
-        cultures=_cultures(asked, experiment, cultures or {}) if "alignment" in known else (),
+        arms=tuple(
+            _summarise_arm(asked, arm, experiment.control, known) for arm in experiment.arms
+        ),
+        cultures=_summarise_cultures(asked, experiment, cultures or {})
+        if "alignment" in known
+        else (),
         n_shown=len(all_shown),
         same_shown=_share(len(set(shown)) == 1 for shown in all_shown),
-        failures=_reasons(asked, experiment, "failed"),
-        fallbacks=_reasons(asked, experiment, "because"),
+        failures=_count_reasons(asked, experiment, "failed"),
+        fallbacks=_count_reasons(asked, experiment, "because"),
     )
 
 
-def estimated(
+def estimate_mean(
     values: Sequence[Value], *, lowest: float = -math.inf, highest: float = math.inf
 ) -> Estimate:
     """Return the mean of the questions' means, and its 95 % interval by Student's t over questions.
@@ -108,7 +112,7 @@ def estimated(
     return Estimate(span=span, n=len(values), n_questions=n)
 
 
-def _asked(rows: Iterable[ReplayRow], experiment: Experiment) -> list[Asked]:
+def _group_requests(rows: Iterable[ReplayRow], experiment: Experiment) -> list[RequestRows]:
     requests: dict[tuple[str, str], dict[str, ReplayRow]] = defaultdict(dict)
     arms = set(experiment.arm_names)
     for row in rows:
@@ -117,23 +121,23 @@ def _asked(rows: Iterable[ReplayRow], experiment: Experiment) -> list[Asked]:
     return [requests[key] for key in sorted(requests) if requests[key].keys() == arms]
 
 
-def _is_known(asked: Sequence[Asked], metric: str) -> bool:
+def _is_known(asked: Sequence[RequestRows], metric: str) -> bool:
     return any(row.value(metric) is not None for of in asked for row in of.values())
 
 
-def _level(asked: Iterable[Asked], arm: str, metric: str) -> Estimate:
+def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> Estimate:
     rows = (of[arm] for of in asked)
     found = [(row.question, value) for row in rows if (value := row.value(metric)) is not None]
-    return estimated(found, lowest=0.0, highest=_highest(metric))
+    return estimate_mean(found, lowest=0.0, highest=_highest(metric))
 
 
-def _difference(asked: Iterable[Asked], arm: str, control: str, metric: str) -> Estimate:
+def _difference(asked: Iterable[RequestRows], arm: str, control: str, metric: str) -> Estimate:
     found = []
     for of in asked:
         treated, untreated = of[arm].value(metric), of[control].value(metric)
         if treated is not None and untreated is not None:
             found.append((of[arm].question, treated - untreated))
-    return estimated(found, lowest=-_highest(metric), highest=_highest(metric))
+    return estimate_mean(found, lowest=-_highest(metric), highest=_highest(metric))
 
 
 def _highest(metric: str) -> float:
@@ -141,15 +145,15 @@ def _highest(metric: str) -> float:
     return math.inf if metric in _UNBOUNDED else 1.0
 
 
-def _arm(
-    asked: Sequence[Asked], arm: ExperimentArm, control: str, metrics: Sequence[str]
+def _summarise_arm(
+    asked: Sequence[RequestRows], arm: ExperimentArm, control: str, metrics: Sequence[str]
 ) -> ArmReplay:
     rows = [of[arm.name] for of in asked]
     is_control = arm.name == control
     return ArmReplay(
         name=arm.name,
         id=arm.id,
-        about=about(arm),
+        about=describe_arm(arm),
         is_control=is_control,
         n_answers=sum(not row.failed for row in rows),
         n_failed=sum(bool(row.failed) for row in rows),
@@ -161,10 +165,10 @@ def _arm(
     )
 
 
-def _cultures(
-    asked: Sequence[Asked], experiment: Experiment, names: Mapping[str, str]
+def _summarise_cultures(
+    asked: Sequence[RequestRows], experiment: Experiment, names: Mapping[str, str]
 ) -> tuple[CultureReplay, ...]:
-    by_code: dict[str, list[Asked]] = defaultdict(list)
+    by_code: dict[str, list[RequestRows]] = defaultdict(list)
     for of in asked:
         by_code[of[experiment.control].culture].append(of)
     arms = experiment.arm_names
@@ -184,7 +188,7 @@ def _cultures(
     )
 
 
-def _shown(of: Asked) -> list[tuple[str, ...]]:
+def _list_shown(of: RequestRows) -> list[tuple[str, ...]]:
     return [row.shown for row in of.values() if row.shown]
 
 
@@ -193,11 +197,11 @@ def _share(truths: Iterable[bool]) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _reasons(
-    asked: Sequence[Asked], experiment: Experiment, field: Literal["failed", "because"]
-) -> tuple[Reason, ...]:
+def _count_reasons(
+    asked: Sequence[RequestRows], experiment: Experiment, field: Literal["failed", "because"]
+) -> tuple[ReplayReason, ...]:
     said = ((row.arm, getattr(row, field)) for of in asked for row in of.values())
     counts = Counter((arm, reason) for arm, reason in said if reason)
     order = {arm: place for place, arm in enumerate(experiment.arm_names)}
     ranked = sorted(counts.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))
-    return tuple(Reason(arm=arm, reason=reason, n=n) for (arm, reason), n in ranked)
+    return tuple(ReplayReason(arm=arm, reason=reason, n=n) for (arm, reason), n in ranked)

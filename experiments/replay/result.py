@@ -71,7 +71,7 @@ class CultureReplay(_Result):
     differences: dict[str, Estimate]
 
 
-class Reason(_Result):
+class ReplayReason(_Result):
     """Why an arm did not answer, or not in its own way, and how often."""
 
     arm: str
@@ -115,8 +115,8 @@ class Replay(_Result):
     cultures: tuple[CultureReplay, ...]
     n_shown: int
     same_shown: float | None
-    failures: tuple[Reason, ...]
-    fallbacks: tuple[Reason, ...]
+    failures: tuple[ReplayReason, ...]
+    fallbacks: tuple[ReplayReason, ...]
 
     @property
     def has_answers(self) -> bool:

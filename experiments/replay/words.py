@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from experiments.analysis.result import Span
-from experiments.replay.result import ArmReplay, Reason, Replay
+from experiments.replay.result import ArmReplay, Replay, ReplayReason
 from experiments.report.numbers import (
     ABSENT,
     count,
@@ -71,7 +71,7 @@ def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
     return tuple(said)
 
 
-def reasons(replay: Replay, found: tuple[Reason, ...]) -> tuple[str, ...]:
+def reasons(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
     """Return reasons in words, of each arm the most frequent ones."""
     said = []
     for arm in replay.arms:

@@ -25,7 +25,7 @@ ErrorRate = Literal["any", "share"]
 
 
 @dataclass(frozen=True, slots=True)
-class Pooled:
+class PooledEffects:
     """Effects drawn towards their common mean. Descriptive.
 
     Attributes:
@@ -43,7 +43,7 @@ class Pooled:
     spread: float
 
 
-def found_effects(
+def find_effects(
     log_e: ArrayLike, *, alpha: float, error_rate: ErrorRate = "any"
 ) -> NDArray[np.bool_]:
     """Return bool[c]: in which cultures there is an effect.
@@ -81,7 +81,9 @@ def found_effects(
     return np.asarray(evidence >= least)
 
 
-def partially_pooled(estimates: ArrayLike, errors: ArrayLike, *, level: float = 0.95) -> Pooled:
+def pool_partially(
+    estimates: ArrayLike, errors: ArrayLike, *, level: float = 0.95
+) -> PooledEffects:
     """Return effects per culture, drawn towards their mean the more, the less is known of each.
 
     Normal effects around a common mean, normal errors, and every spread between 0 and twice the
@@ -112,13 +114,13 @@ def partially_pooled(estimates: ArrayLike, errors: ArrayLike, *, level: float = 
     if x.size < 2:
         mean, spread, middle, sd = float(x[0]) if x.size else math.nan, 0.0, x, own_errors
     else:
-        mean, spread, middle, sd = _averaged_over_spreads(x, np.square(own_errors))
+        mean, spread, middle, sd = _average_over_spreads(x, np.square(own_errors))
     estimate, low, high = (np.full(effects.shape, np.nan) for _ in range(3))
     estimate[known], low[known], high[known] = middle, middle - reach * sd, middle + reach * sd
-    return Pooled(estimate, low, high, mean, spread)
+    return PooledEffects(estimate, low, high, mean, spread)
 
 
-def _averaged_over_spreads(x: Floats, variances: Floats) -> tuple[float, float, Floats, Floats]:
+def _average_over_spreads(x: Floats, variances: Floats) -> tuple[float, float, Floats, Floats]:
     """Return common mean, spread, and each culture's expectation and standard deviation."""
     widest = 2.0 * float(x.max() - x.min()) + math.sqrt(float(variances.min()))
     spreads = np.linspace(0.0, widest, N_SPREADS)[:, None]

@@ -56,7 +56,7 @@ class Goal:
 
 
 @dataclass(frozen=True, slots=True)
-class Guardrail:
+class GuardrailEvidence:
     """A metric that an arm must not worsen.
 
     Attributes:
@@ -99,7 +99,7 @@ class ArmEvidence:
 
     arm: str
     effect: Interval
-    guardrails: Sequence[Guardrail] = ()
+    guardrails: Sequence[GuardrailEvidence] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def decide(
     check_alpha(sample_ratio_alpha)
     if not arms:
         raise ValueError("no arm besides control; expected at least one")
-    fates = [_fate(evidence, goal) for evidence in arms]
+    fates = [_judge(evidence, goal) for evidence in arms]
     by_arm = tuple((e.arm, text) for e, (_, text) in zip(arms, fates, strict=True))
     if sample_ratio_log_e >= -math.log(sample_ratio_alpha):
         reason = (
@@ -187,7 +187,7 @@ def decide(
         ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
         if not ahead or duration_over:
             return Decision(Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}", by_arm)
-        reason = f"Continue: {text} But {_and(ahead)} may turn out better still."
+        reason = f"Continue: {text} But {_join(ahead)} may turn out better still."
         return Decision(Verdict.CONTINUE, None, reason, by_arm)
     texts = " ".join(text for _, text in by_arm)
     if not waiting:
@@ -198,17 +198,17 @@ def decide(
     return Decision(Verdict.CONTINUE, None, f"Continue: {texts}", by_arm)
 
 
-def _fate(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
+def _judge(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
     """Return what may become of an arm, and a sentence on it."""
     gain = _gain(evidence.effect, higher_is_better=goal.higher_is_better)
-    shown = _shown(evidence.effect)
+    shown = _show(evidence.effect)
     name, smallest = f"{evidence.arm}: {goal.metric}", f"{goal.smallest_effect:.4g}"
     states = {g.metric: g.state for g in evidence.guardrails}
     for guardrail in evidence.guardrails:
         if states[guardrail.metric] is GuardrailState.VIOLATED:
             return _Fate.OUT, (
                 f"{evidence.arm}: guardrail {guardrail.metric} is worse than control by more than "
-                f"its margin of {guardrail.margin:.4g} ({_shown(guardrail.effect)})."
+                f"its margin of {guardrail.margin:.4g} ({_show(guardrail.effect)})."
             )
     if gain.high < 0.0:
         return _Fate.OUT, f"{name} is worse than control ({shown})."
@@ -220,7 +220,7 @@ def _fate(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
     unsure = [metric for metric, state in states.items() if state is GuardrailState.UNDECIDED]
     if unsure:
         return _Fate.OPEN, (
-            f"{name} is better than control ({shown}), but guardrail {_and(unsure)} may still be "
+            f"{name} is better than control ({shown}), but guardrail {_join(unsure)} may still be "
             "worse by more than its margin."
         )
     safe = " and every guardrail is safe" if states else ""
@@ -239,7 +239,7 @@ def _estimate(evidence: ArmEvidence, goal: Goal) -> float:
     return -math.inf if math.isnan(estimate) else estimate
 
 
-def _shown(effect: Interval) -> str:
+def _show(effect: Interval) -> str:
     if math.isinf(effect.low) or math.isinf(effect.high) or math.isnan(effect.estimate):
         return "too few units to say"
     text = f"{effect.estimate:+.3g}, from {effect.low:+.3g} to {effect.high:+.3g}"
@@ -250,12 +250,12 @@ def _others(ready: Sequence[tuple[ArmEvidence, str]], best: ArmEvidence) -> str:
     others = [e.arm for e, _ in ready if e.arm != best.arm]
     if not others:
         return ""
-    verb, whom = ("is", "it") if len(others) == 1 else ("are", "them")
+    verb, pronoun = ("is", "it") if len(others) == 1 else ("are", "them")
     return (
-        f" {_and(others)} {verb} better than control and safe too; {best.arm} is not shown to beat "
-        f"{whom}."
+        f" {_join(others)} {verb} better than control and safe too; {best.arm} is not shown to "
+        f"beat {pronoun}."
     )
 
 
-def _and(names: Sequence[str]) -> str:
+def _join(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.means import Bounded
-from experiments.statistics.streams import Floats, Ints, Tally, finite
+from experiments.statistics.streams import Floats, Ints, Tally, check_finite
 
 LARGEST_SIDE = 10
 MORE_VARIANCE = 0.005
@@ -69,21 +69,21 @@ class Pairing:
     waiting_treatment: tuple[float, ...] = ()
     waiting_control: tuple[float, ...] = ()
 
-    def extended(self, treated: ArrayLike, values: ArrayLike) -> Pairing:
-        """Return the pairing with further units in; arguments as for `blocks`.
+    def extend(self, treated: ArrayLike, values: ArrayLike) -> Pairing:
+        """Return the pairing with further units in; arguments as for `form_blocks`.
 
         Raises:
-            ValueError: as for `blocks`.
+            ValueError: as for `form_blocks`.
         """
-        under, new = _checked(treated, values)
+        under, new = _check(treated, values)
         treatment = np.concatenate([self.waiting_treatment, new[under]])
         control = np.concatenate([self.waiting_control, new[~under]])
         n_blocks = min(
             treatment.size // self.shape.n_treatment, control.size // self.shape.n_control
         )
-        differences = _differences(treatment, control, self.shape, n_blocks)
+        differences = _subtract(treatment, control, self.shape, n_blocks)
         return Pairing(
-            self.tally.extended(differences),
+            self.tally.extend(differences),
             self.shape,
             tuple(treatment[n_blocks * self.shape.n_treatment :].tolist()),
             tuple(control[n_blocks * self.shape.n_control :].tolist()),
@@ -94,7 +94,7 @@ class Pairing:
         return Pairing(self.tally, self.shape)
 
 
-def block_shape(weight_treatment: float, weight_control: float) -> BlockShape:
+def fit_block_shape(weight_treatment: float, weight_control: float) -> BlockShape:
     """Return the smallest block that suits the arms' weights.
 
     It is the smallest with which the effect's variance, for as many units, is within 0.5 % of the
@@ -116,7 +116,7 @@ def block_shape(weight_treatment: float, weight_control: float) -> BlockShape:
     return min((s for s, loss in losses.items() if loss <= enough), key=lambda s: (sum(s), s))
 
 
-def blocks(
+def form_blocks(
     treated: ArrayLike,
     values: ArrayLike,
     *,
@@ -134,7 +134,7 @@ def blocks(
     Raises:
         ValueError: the arrays differ in length, or a value is not finite.
     """
-    under, found = _checked(treated, values)
+    under, found = _check(treated, values)
     of = np.zeros(found.size, np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
     if of.shape != found.shape:
         raise ValueError(f"{of.size} strata of {found.size} units; expected one of each")
@@ -144,7 +144,7 @@ def blocks(
     for rows in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
         treatment, control = rows[under[rows]], rows[~under[rows]]
         n_blocks = min(treatment.size // shape.n_treatment, control.size // shape.n_control)
-        parts.append(_differences(found[treatment], found[control], shape, n_blocks))
+        parts.append(_subtract(found[treatment], found[control], shape, n_blocks))
         last = np.arange(1, n_blocks + 1)
         ends.append(
             np.maximum(treatment[last * shape.n_treatment - 1], control[last * shape.n_control - 1])
@@ -154,7 +154,7 @@ def blocks(
     return Blocks(np.concatenate(parts)[by_time], completed[by_time])
 
 
-def bounded_difference(
+def bound_difference(
     low: float, high: float, *, expected_n: float, expected_sd: float | None = None
 ) -> Bounded:
     """Return what is known of block differences of values from `low` to `high`.
@@ -172,7 +172,7 @@ def bounded_difference(
     return Bounded(-length, length, expected_n=expected_n, expected_sd=expected_sd, follows=0.0)
 
 
-def _differences(treatment: Floats, control: Floats, shape: BlockShape, n_blocks: int) -> Floats:
+def _subtract(treatment: Floats, control: Floats, shape: BlockShape, n_blocks: int) -> Floats:
     used_treatment = treatment[: n_blocks * shape.n_treatment]
     used_control = control[: n_blocks * shape.n_control]
     return np.asarray(
@@ -181,8 +181,8 @@ def _differences(treatment: Floats, control: Floats, shape: BlockShape, n_blocks
     )
 
 
-def _checked(treated: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
-    under, found = np.asarray(treated, dtype=np.bool_), finite(values, "values")
+def _check(treated: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+    under, found = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
     if under.shape != found.shape:
         raise ValueError(f"{under.size} arms of {found.size} units; expected one of each")
     return under, found

@@ -150,11 +150,13 @@ class Unbounded:
         return Tally()
 
 
-Values: TypeAlias = Bounded | Unbounded
+ValueModel: TypeAlias = Bounded | Unbounded
 """What is known of a stream's values before they are seen."""
 
 
-def confidence_sequence(running: Running, values: Values, *, alpha: float) -> ConfidenceSequence:
+def confidence_sequence(
+    running: Running, values: ValueModel, *, alpha: float
+) -> ConfidenceSequence:
     """Return the interval of the mean at each of k looks.
 
     Under `Bounded`, all of them hold the mean with probability 1 - alpha at least, whatever the
@@ -186,7 +188,7 @@ def confidence_sequence(running: Running, values: Values, *, alpha: float) -> Co
 
 
 def log_e_values(
-    running: Running, values: Values, *, null: float = 0.0, side: Side = "two-sided"
+    running: Running, values: ValueModel, *, null: float = 0.0, side: Side = "two-sided"
 ) -> Floats:
     """Return the logarithm of the e-process against "the mean is `null`", float64[k].
 

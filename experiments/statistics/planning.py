@@ -8,12 +8,12 @@ from statistics import NormalDist
 
 import numpy as np
 
-from experiments.statistics.differences import BlockShape, block_shape, bounded_difference
+from experiments.statistics.differences import BlockShape, bound_difference, fit_block_shape
 from experiments.statistics.means import (
     MIN_N,
     Bounded,
     Unbounded,
-    Values,
+    ValueModel,
     check_alpha,
     confidence_sequence,
 )
@@ -74,7 +74,7 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SamplePlan:
     """What an experiment needs. Units are those of the two compared arms together.
 
     Attributes:
@@ -90,11 +90,11 @@ class Plan:
     days: float
     quantiles: tuple[tuple[float, int], ...]
     n_units_fixed: int
-    values: Values
+    values: ValueModel
     shape: BlockShape
 
 
-def planned(
+def plan_sample(
     baseline: Baseline,
     smallest_effect: float,
     *,
@@ -104,7 +104,7 @@ def planned(
     power: float = 0.8,
     n_runs: int = 2000,
     seed: int = 0,
-) -> Plan:
+) -> SamplePlan:
     """Return the units and days that an experiment needs to see its smallest effect of interest.
 
     Simulated are block differences with normal noise, of the baseline's standard deviation in both
@@ -126,25 +126,26 @@ def planned(
     """
     _check(baseline, smallest_effect, units_per_day, weights, power)
     check_alpha(alpha)
-    shape = block_shape(*weights)
+    shape = fit_block_shape(*weights)
     variances = baseline.sd_after(smallest_effect) ** 2, baseline.sd**2
     sd = math.sqrt(variances[0] / shape.n_treatment + variances[1] / shape.n_control)
     effect = abs(smallest_effect)
     z, most_z = (_distance(alpha, at) for at in (power, max(power, LEAST_POWER)))
     fixed = max(2, math.ceil((z * sd / effect) ** 2))
     longest = math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))
-    values = _values(baseline, n_blocks=fixed, sd=sd)
-    stops = _stopping_blocks(
+    values = _model_values(baseline, n_blocks=fixed, sd=sd)
+    stops = _simulate_stops(
         values, effect, sd, (fixed, longest), alpha=alpha, n_runs=n_runs, seed=seed
     )
     # Blocks fill at the rate of the arm that is slower to fill its side.
     weight = sum(weights)
     per_block = max(shape.n_treatment * weight / weights[0], shape.n_control * weight / weights[1])
-    n_units = _units(float(np.quantile(stops, power, method="higher")), per_block)
+    n_units = _count_units(float(np.quantile(stops, power, method="higher")), per_block)
     quantiles = tuple(
-        (q, _units(float(np.quantile(stops, q, method="higher")), per_block)) for q in QUANTILES
+        (q, _count_units(float(np.quantile(stops, q, method="higher")), per_block))
+        for q in QUANTILES
     )
-    return Plan(
+    return SamplePlan(
         n_units=n_units,
         days=n_units / (units_per_day * weight),
         quantiles=quantiles,
@@ -154,14 +155,14 @@ def planned(
     )
 
 
-def _values(baseline: Baseline, *, n_blocks: int, sd: float) -> Values:
+def _model_values(baseline: Baseline, *, n_blocks: int, sd: float) -> ValueModel:
     if baseline.low is None or baseline.high is None:
         return Unbounded(expected_n=n_blocks, min_n=MIN_N)
-    return bounded_difference(baseline.low, baseline.high, expected_n=n_blocks, expected_sd=sd)
+    return bound_difference(baseline.low, baseline.high, expected_n=n_blocks, expected_sd=sd)
 
 
-def _stopping_blocks(
-    values: Values,
+def _simulate_stops(
+    values: ValueModel,
     effect: float,
     sd: float,
     horizons: tuple[int, int],
@@ -206,7 +207,7 @@ def _variance_per_unit(variances: tuple[float, float], weights: tuple[float, flo
     return float((np.array(variances) / shares).sum())
 
 
-def _units(blocks: float, per_block: float) -> int:
+def _count_units(blocks: float, per_block: float) -> int:
     return math.ceil(blocks * per_block)
 
 

@@ -18,7 +18,7 @@ from scipy.special import betaln
 
 from experiments.statistics.means import EXPECTED_N, ConfidenceSequence, check_alpha
 from experiments.statistics.mixtures import best_precision
-from experiments.statistics.streams import Floats, Ints, finite
+from experiments.statistics.streams import Floats, Ints, check_finite
 
 
 def quantile_sequence(
@@ -45,7 +45,7 @@ def quantile_sequence(
         ValueError: `p` or `alpha` is not between 0 and 1, a value is not finite, or a look is
             beyond the values.
     """
-    found = finite(values, "values")
+    found = check_finite(values, "values")
     at = np.array([found.size]) if looks is None else np.asarray(looks, dtype=np.int64)
     if at.size and not (at.min() >= 0 and at.max() <= found.size):
         raise ValueError(f"looks after {at.min()} to {at.max()} of {found.size} values")

@@ -84,7 +84,7 @@ class Tally:
             ValueError: `values` is not one-dimensional, or one of them is not finite or beyond
                 `limit`.
         """
-        new = finite(values, "values")
+        new = check_finite(values, "values")
         if self.centre is not None and math.isfinite(self.limit):
             beyond = np.flatnonzero(np.abs(new - self.centre) > self.limit * ROUNDING)
             if beyond.size:
@@ -101,7 +101,7 @@ class Tally:
         squares = self.squares + np.cumsum(np.square(away))
         return Running(n, total, squares, self.cubes + np.cumsum(away**3))
 
-    def extended(self, values: ArrayLike) -> Tally:
+    def extend(self, values: ArrayLike) -> Tally:
         """Return the tally with further `values`, float64[k], in.
 
         Raises:
@@ -119,7 +119,7 @@ class Tally:
         )
 
 
-def finite(values: ArrayLike, name: str) -> Floats:
+def check_finite(values: ArrayLike, name: str) -> Floats:
     """Return `values` as float64[k].
 
     Raises:

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.statistics.streams import Floats, Ints, finite
+from experiments.statistics.streams import Floats, Ints, check_finite
 
 UnitValue = Literal["first", "mean", "sum"]
 """A unit's value: its first outcome in its window, or the mean or sum of all of them."""
@@ -26,7 +26,7 @@ Rows: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledUnits:
     """Units whose values are final, in the order in which they became so.
 
     Attributes:
@@ -44,7 +44,7 @@ class Settled:
     n_silent: int
 
 
-def settled_values(
+def settle_values(
     exposed_at_s: ArrayLike,
     outcome_units: ArrayLike,
     outcome_at_s: ArrayLike,
@@ -53,7 +53,7 @@ def settled_values(
     window_s: float,
     now_s: float,
     kind: UnitValue = "mean",
-) -> Settled:
+) -> SettledUnits:
     """Return the final values of all units that have settled by `now_s`.
 
     A unit's window begins with its first exposure and lasts `window_s`, both ends included. With
@@ -77,8 +77,8 @@ def settled_values(
         ValueError: arrays of outcomes differ in length, an outcome is of no unit, a number is not
             finite, or `window_s` is not above 0.
     """
-    exposed = finite(exposed_at_s, "exposed_at_s")
-    units, at, values = _outcomes(outcome_units, outcome_at_s, outcome_values, exposed.size)
+    exposed = check_finite(exposed_at_s, "exposed_at_s")
+    units, at, values = _check_outcomes(outcome_units, outcome_at_s, outcome_values, exposed.size)
     if not window_s > 0.0:
         raise ValueError(f"a window of {window_s} s; expected more than 0")
     closes = exposed + window_s
@@ -86,7 +86,7 @@ def settled_values(
     units, at, values = units[inside], at[inside], values[inside]
     seen = exposed <= now_s
     if kind == "first":
-        has, settles, final = _first(units, at, values, closes)
+        has, settles, final = _find_first(units, at, values, closes)
         done = has
     else:
         counts = np.bincount(units, minlength=exposed.size)
@@ -98,7 +98,7 @@ def settled_values(
     over = closes < now_s
     rows = np.flatnonzero(done)
     rows = rows[np.argsort(settles[rows], kind="stable")]
-    return Settled(
+    return SettledUnits(
         units=rows.astype(np.int64),
         at_s=settles[rows],
         values=final[rows],
@@ -107,11 +107,14 @@ def settled_values(
     )
 
 
-def _outcomes(
+def _check_outcomes(
     outcome_units: ArrayLike, outcome_at_s: ArrayLike, outcome_values: ArrayLike, n_units: int
 ) -> tuple[Ints, Floats, Floats]:
     """Return the checked columns of the outcomes."""
-    at, values = finite(outcome_at_s, "outcome_at_s"), finite(outcome_values, "outcome_values")
+    at, values = (
+        check_finite(outcome_at_s, "outcome_at_s"),
+        check_finite(outcome_values, "outcome_values"),
+    )
     units = np.asarray(outcome_units, dtype=np.int64)
     if not units.shape == at.shape == values.shape:
         raise ValueError(
@@ -123,7 +126,7 @@ def _outcomes(
     return units, at, values
 
 
-def _first(
+def _find_first(
     units: Ints, at: Floats, values: Floats, closes: Floats
 ) -> tuple[NDArray[np.bool_], Floats, Floats]:
     """Return per unit whether it has an outcome, when the first came, and its value."""

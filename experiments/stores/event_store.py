@@ -99,7 +99,7 @@ class EventStore:
         """
         return await self._run(lambda: scripts.add_outcome(outcome))
 
-    async def answered_in(self, answer_id: str) -> tuple[AnsweredIn, ...]:
+    async def find_experiments(self, answer_id: str) -> tuple[AnsweredIn, ...]:
         """Return the experiments that an answer was recorded in, none for an unknown answer.
 
         An answer outside of all experiments is in the one named "".
@@ -112,7 +112,7 @@ class EventStore:
         rows = await self._read(FIND_ARM, experiment, unit)
         return str(rows[0][0]) if rows else None
 
-    async def remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
+    async def list_remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
         """Return units of an experiment with their arms, at most so many, the oldest first.
 
         Single requests, which do not come again, are left out.
@@ -120,12 +120,12 @@ class EventStore:
         rows = await self._read(REMEMBERED, experiment, most)
         return tuple((unit, arm) for unit, arm in reversed(rows))
 
-    async def n_forgotten(self) -> int:
+    async def count_forgotten(self) -> int:
         """Return a count that rises whenever a unit is deleted, through whichever gateway."""
         rows = await self._read(N_FORGOTTEN)
         return int(rows[0][0]) if rows else 0
 
-    async def metrics_sent(self, *, since_ms: int) -> dict[str, int]:
+    async def count_sent(self, *, since_ms: int) -> dict[str, int]:
         """Return how many outcomes each metric had since a time in milliseconds of UTC."""
         rows = await self._read(METRICS_SENT, since_ms)
         return {metric: int(n_outcomes) for metric, n_outcomes in rows}
@@ -137,11 +137,11 @@ class EventStore:
             RevisionConflict: it is not the one after the latest.
         """
         now_ms = time.time_ns() // 1_000_000
-        await self._run(lambda: scripts.save(experiment, now_ms))
+        await self._run(lambda: scripts.save_revision(experiment, now_ms))
 
     async def experiments(self) -> tuple[StoredRevision, ...]:
         """Return the latest revision of every experiment, the first created first."""
-        return await self._run(scripts.latest_revisions)
+        return await self._run(scripts.read_latest_revisions)
 
     async def running(self) -> tuple[Experiment, ...]:
         """Return the latest revisions of the experiments that run, the first started first."""
@@ -154,7 +154,7 @@ class EventStore:
         Raises:
             ExperimentUnknown: there is none of that name.
         """
-        found = await self._run(lambda: scripts.revisions(name))
+        found = await self._run(lambda: scripts.read_revisions(name))
         if not found:
             known = [at.experiment.name for at in await self.experiments()]
             raise ExperimentUnknown(name, known)
@@ -167,7 +167,7 @@ class EventStore:
 
     async def attachments(self, experiment: str) -> dict[str, str]:
         """Return what was attached to an experiment, by kind."""
-        return await self._run(lambda: scripts.attachments(experiment))
+        return await self._run(lambda: scripts.read_attachments(experiment))
 
     async def check_secret(self, fingerprint: str) -> None:
         """Keep the fingerprint of the secret that units are hashed with, from the first call on.

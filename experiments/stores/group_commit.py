@@ -65,7 +65,7 @@ class Counts(NamedTuple):
     n_dropped: dict[DropReason, int]
 
 
-class Written(NamedTuple, Generic[Result]):
+class WriteResult(NamedTuple, Generic[Result]):
     """What became of an item within the bound: its result, or whether it is lost."""
 
     result: Result | None
@@ -77,7 +77,7 @@ class Written(NamedTuple, Generic[Result]):
 class _Waiting(Generic[Item, Result]):
     item: Item
     since: float
-    done: asyncio.Future[Written[Result]] = field(repr=False)
+    done: asyncio.Future[WriteResult[Result]] = field(repr=False)
     is_left: bool = False
 
 
@@ -109,14 +109,14 @@ class GroupCommit(Generic[Item, Result]):
         n_queued = len(self._queue) + self._n_writing
         return Counts(self._n_recorded, self._n_late, n_queued, dict(self._dropped))
 
-    async def submit(self, item: Item) -> Written[Result]:
+    async def submit(self, item: Item) -> WriteResult[Result]:
         """Hand over an item; return when it is committed, lost, or the bound has passed.
 
         While the store is known to fail or to hang, the bound is not waited for.
         """
         if self._is_closed or len(self._queue) >= self._limits.max_queued:
             self._dropped[DropReason.CLOSED if self._is_closed else DropReason.FULL] += 1
-            return Written(None, is_written=False, is_dropped=True)
+            return WriteResult(None, is_written=False, is_dropped=True)
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Item, Result] = _Waiting(item, time.monotonic(), loop.create_future())
         self._queue.append(waiting)
@@ -126,7 +126,7 @@ class GroupCommit(Generic[Item, Result]):
             self._worker = asyncio.create_task(self._work(), name="group-commit")
         if self._is_behind():
             waiting.is_left = True
-            return Written(None, is_written=False, is_dropped=False)
+            return WriteResult(None, is_written=False, is_dropped=False)
         bound = loop.call_later(self._limits.wait_s, _leave, waiting)
         try:
             return await waiting.done
@@ -246,16 +246,16 @@ class GroupCommit(Generic[Item, Result]):
         self._n_recorded += 1
         self._n_late += waiting.is_left
         if not waiting.done.done():
-            waiting.done.set_result(Written(result, is_written=True, is_dropped=False))
+            waiting.done.set_result(WriteResult(result, is_written=True, is_dropped=False))
 
     def _drop(self, waiting: _Waiting[Item, Result], reason: DropReason) -> None:
         self._dropped[reason] += 1
         if not waiting.done.done():
-            waiting.done.set_result(Written(None, is_written=False, is_dropped=True))
+            waiting.done.set_result(WriteResult(None, is_written=False, is_dropped=True))
 
 
 def _leave(waiting: _Waiting[Item, Result]) -> None:
     """Let the caller go on; its item stays."""
     if not waiting.done.done():
         waiting.is_left = True
-        waiting.done.set_result(Written(None, is_written=False, is_dropped=False))
+        waiting.done.set_result(WriteResult(None, is_written=False, is_dropped=False))

@@ -23,7 +23,7 @@ from experiments.stores.schema import (
     Columns,
     for_postgres,
 )
-from experiments.stores.scripts import claim_row, exposure_row, implied_claims, migrate, text_row
+from experiments.stores.scripts import claim_row, exposure_row, imply_claims, migrate, text_row
 
 if TYPE_CHECKING:
     import asyncpg
@@ -85,7 +85,7 @@ class PostgresDatabase:
         """
         parts = urlsplit(dsn)
         self._place = f"postgresql://{parts.hostname or 'local'}{parts.path} ({schema})"
-        settings = {"search_path": _quoted(schema), "application_name": "milieu"}
+        settings = {"search_path": _quote(schema), "application_name": "milieu"}
         self._options: dict[str, Any] = {"dsn": dsn, "timeout": timeout_s}
         self._settings = settings
         self._line_settings = settings if sync else settings | {"synchronous_commit": "off"}
@@ -111,7 +111,7 @@ class PostgresDatabase:
         except ImportError as exc:
             raise DriverMissing("asyncpg", needed_for="PostgreSQL", extra="postgres") from exc
         database = cls(dsn, schema, sync=sync, timeout_s=timeout_s)
-        async with database._named_errors():
+        async with database._name_errors():
             database._pool = await asyncpg.create_pool(
                 min_size=0, max_size=4, server_settings=database._settings, **database._options
             )
@@ -135,7 +135,7 @@ class PostgresDatabase:
         """Add those that are not there yet, each with the assignment it implies, in one commit."""
         exposures = [exposure_row(each.exposure) for each in batch]
         texts = [text_row(each.text) for each in batch if each.text is not None]
-        claims = [claim_row(claim) for claim in implied_claims(batch)]
+        claims = [claim_row(claim) for claim in imply_claims(batch)]
         args = (
             *_arrays(exposures, EXPOSURE_COLUMNS),
             *_arrays(texts, TEXT_COLUMNS),
@@ -163,15 +163,15 @@ class PostgresDatabase:
 
     async def run(self, script: Callable[[], Script[T]]) -> T:
         """Run a script in one transaction and return its result."""
-        async with self._borrowed() as connection, connection.transaction():
-            return await _driven(connection, script())
+        async with self._borrow() as connection, connection.transaction():
+            return await _drive(connection, script())
 
     async def stream(
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
     ) -> AsyncGenerator[Sequence[Row], None]:
         """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
         async with (
-            self._borrowed() as connection,
+            self._borrow() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             cursor = await connection.cursor(for_postgres(statement), *args)
@@ -195,9 +195,9 @@ class PostgresDatabase:
                 pool.terminate()
 
     async def _migrate(self) -> None:
-        async with self._borrowed() as connection, connection.transaction():
+        async with self._borrow() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", MIGRATION_LOCK)
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(self._schema)}")
+            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quote(self._schema)}")
             there = await connection.fetchval(
                 "SELECT 1 FROM information_schema.tables WHERE table_schema = $1 "
                 "AND table_name = 'schema_version'",
@@ -206,11 +206,11 @@ class PostgresDatabase:
             version = 0
             if there:
                 version = await connection.fetchval("SELECT version FROM schema_version")
-            await _driven(connection, migrate(self.place, version=version))
+            await _drive(connection, migrate(self.place, version=version))
 
     @asynccontextmanager
-    async def _borrowed(self) -> AsyncIterator[_Borrowed]:
-        async with self._named_errors():
+    async def _borrow(self) -> AsyncIterator[_Borrowed]:
+        async with self._name_errors():
             if self._pool is None:
                 raise StoreUnavailable(self.place, "a closed store")
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
@@ -226,7 +226,7 @@ class PostgresDatabase:
         """Lend the connection of that name, a new one where the last one broke."""
         import asyncpg
 
-        async with self._named_errors():
+        async with self._name_errors():
             connection = self._lines.get(name)
             if connection is None or connection.is_closed():
                 connection = self._lines[name] = await asyncpg.connect(
@@ -242,7 +242,7 @@ class PostgresDatabase:
                 raise
 
     @asynccontextmanager
-    async def _named_errors(self) -> AsyncIterator[None]:
+    async def _name_errors(self) -> AsyncIterator[None]:
         import asyncpg
 
         try:
@@ -255,7 +255,7 @@ class PostgresDatabase:
             raise StoreUnavailable(self.place, reason) from exc
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -263,7 +263,7 @@ def _arrays(rows: Sequence[Row], columns: Columns) -> list[list[Any]]:
     return [[row[at] for row in rows] for at in range(len(columns))]
 
 
-async def _driven(connection: _Borrowed, script: Script[T]) -> T:
+async def _drive(connection: _Borrowed, script: Script[T]) -> T:
     rows: Sequence[Row] | None = None
     while True:
         try:

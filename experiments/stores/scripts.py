@@ -106,7 +106,7 @@ def text_of(row: Row) -> AnswerText:
     )
 
 
-def implied_claims(batch: Sequence[Recorded]) -> list[Claim]:
+def imply_claims(batch: Sequence[Recorded]) -> list[Claim]:
     """Return the assignments that exposures imply, one per unit, sorted so that none deadlocks."""
     claims: dict[tuple[str, str], Claim] = {}
     for exposure, _ in batch:
@@ -140,7 +140,7 @@ def migrate(place: str, *, version: int) -> Script[None]:
         yield Step(SET_VERSION, (SCHEMA_VERSION,))
 
 
-def save(experiment: Experiment, time_ms: int) -> Script[None]:
+def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
     """Store a revision. The same one twice is stored once.
 
     Raises:
@@ -170,25 +170,25 @@ def save(experiment: Experiment, time_ms: int) -> Script[None]:
         raise RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
 
 
-def revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
+def read_revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
     """Return every revision of an experiment, oldest first; none where there is no such one."""
     rows = yield Step(
         "SELECT definition, time_ms FROM experiments WHERE name = ?1 ORDER BY revision", (name,)
     )
-    return tuple(_stored(row) for row in rows)
+    return tuple(_read_revision(row) for row in rows)
 
 
-def latest_revisions() -> Script[tuple[StoredRevision, ...]]:
+def read_latest_revisions() -> Script[tuple[StoredRevision, ...]]:
     """Return the latest revision of every experiment, those that were created first first."""
     rows = yield Step(
         "SELECT x.definition, x.time_ms FROM experiments x JOIN (SELECT name, MAX(revision) AS "
         "revision, MIN(time_ms) AS created_ms FROM experiments GROUP BY name) m "
         "ON x.name = m.name AND x.revision = m.revision ORDER BY m.created_ms, x.name"
     )
-    return tuple(_stored(row) for row in rows)
+    return tuple(_read_revision(row) for row in rows)
 
 
-def _stored(row: Row) -> StoredRevision:
+def _read_revision(row: Row) -> StoredRevision:
     definition, time_ms = row
     return StoredRevision(parse_experiment(json.loads(definition), "store"), time_ms)
 
@@ -198,7 +198,7 @@ def attach(experiment: str, kind: str, content: str, time_ms: int) -> Script[Non
     yield Step(ATTACH, (experiment, kind, content, time_ms))
 
 
-def attachments(experiment: str) -> Script[dict[str, str]]:
+def read_attachments(experiment: str) -> Script[dict[str, str]]:
     """Return what belongs to an experiment, by kind."""
     rows = yield Step(
         "SELECT kind, content FROM attachments WHERE experiment = ?1 ORDER BY kind", (experiment,)
@@ -241,8 +241,8 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     key = (outcome.key, outcome.answer_id, outcome.experiment, outcome.unit)
     there = yield Step(_BY_KEY, key)
     if there:
-        return _repeated(outcome, there[0])
-    since_ms, until_ms = yield from _window(outcome)
+        return _repeat_receipt(outcome, there[0])
+    since_ms, until_ms = yield from _find_window(outcome)
     if outcome.time_ms > until_ms:
         raise OutcomeLate(late_s=(outcome.time_ms - until_ms) / 1000.0)
     if outcome.preferred:
@@ -259,11 +259,11 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     # Another gateway was faster with this key, or with this metric.
     there = yield Step(_BY_KEY, key)
     if there:
-        return _repeated(outcome, there[0])
+        return _repeat_receipt(outcome, there[0])
     raise OutcomeTaken(outcome.metric, outcome.subject)
 
 
-def _window(outcome: Outcome) -> Script[tuple[int, int]]:
+def _find_window(outcome: Outcome) -> Script[tuple[int, int]]:
     """Return when an outcome can come at the earliest, and until when it counts somewhere."""
     if outcome.answer_id:
         [[since_ms, until_ms]] = yield Step(
@@ -283,7 +283,7 @@ def _window(outcome: Outcome) -> Script[tuple[int, int]]:
     return int(since_ms), int(until_ms)
 
 
-def _repeated(outcome: Outcome, row: Row) -> OutcomeReceipt:
+def _repeat_receipt(outcome: Outcome, row: Row) -> OutcomeReceipt:
     there = dict(zip(_OUTCOME_NAMES, row, strict=True))
     for name in _OUTCOME_NAMES:
         if name != "time_ms" and getattr(outcome, name) != there[name]:

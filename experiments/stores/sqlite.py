@@ -23,7 +23,7 @@ from experiments.errors import StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
 from experiments.stores.schema import FIND_ARM, insert
-from experiments.stores.scripts import claim_row, exposure_row, implied_claims, migrate, text_row
+from experiments.stores.scripts import claim_row, exposure_row, imply_claims, migrate, text_row
 from experiments.stores.sqlite_reader import read_rows
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class SqliteDatabase:
         thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         loop = asyncio.get_running_loop()
         try:
-            connection = await loop.run_in_executor(thread, _opened, path)
+            connection = await loop.run_in_executor(thread, _open, path)
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -104,7 +104,7 @@ class SqliteDatabase:
         texts = [text_row(each.text) for each in batch if each.text is not None]
         with self._transaction(sync=self._sync) as connection:
             connection.executemany(INSERT_EXPOSURE, exposures)
-            connection.executemany(INSERT_CLAIM, map(claim_row, implied_claims(batch)))
+            connection.executemany(INSERT_CLAIM, map(claim_row, imply_claims(batch)))
             connection.executemany(INSERT_TEXT, texts)
         return [None] * len(batch)
 
@@ -127,7 +127,7 @@ class SqliteDatabase:
 
     def _run(self, script: Callable[[], Script[T]]) -> T:
         with self._transaction(sync=True) as connection:
-            return _driven(connection, script())
+            return _drive(connection, script())
 
     async def stream(
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
@@ -164,7 +164,7 @@ class SqliteDatabase:
 
     def _cut_log(self) -> bool:
         """Return whether the log is empty now; answers wait for this, so it waits for nobody."""
-        with self._named_errors():
+        with self._name_errors():
             self._connection.execute("PRAGMA busy_timeout = 0")
             try:
                 cut = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -203,7 +203,7 @@ class SqliteDatabase:
     @contextmanager
     def _transaction(self, *, sync: bool) -> Iterator[sqlite3.Connection]:
         """Lend the connection for one transaction, which with `sync` waits for the disk."""
-        with self._named_errors():
+        with self._name_errors():
             # Within a transaction the mode cannot be changed.
             if sync is not self._is_synced:
                 self._connection.execute(SYNCED if sync else UNSYNCED)
@@ -222,7 +222,7 @@ class SqliteDatabase:
                 raise
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def _name_errors(self) -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as exc:
@@ -240,7 +240,7 @@ class SqliteDatabase:
         return reader
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite would let everybody read what it makes; the log gets the rights of the file. One
@@ -258,7 +258,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA secure_delete = 1")
         connection.execute("BEGIN IMMEDIATE")
-        _driven(connection, migrate(str(path), version=_version(connection)))
+        _drive(connection, migrate(str(path), version=_read_version(connection)))
         connection.execute("COMMIT")
     except sqlite3.Error as exc:
         connection.close()
@@ -282,7 +282,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
             time.sleep(0.02)
 
 
-def _version(connection: sqlite3.Connection) -> int:
+def _read_version(connection: sqlite3.Connection) -> int:
     there = connection.execute(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
     )
@@ -291,7 +291,7 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT version FROM schema_version").fetchone()[0])
 
 
-def _driven(connection: sqlite3.Connection, script: Script[T]) -> T:
+def _drive(connection: sqlite3.Connection, script: Script[T]) -> T:
     rows: Sequence[Row] | None = None
     while True:
         try:

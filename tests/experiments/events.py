@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from experiments.definition import Experiment, State, four_arms
+from experiments.definition import Experiment, State, draft_four_arms
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeKind
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.unit import UnitKind
@@ -17,7 +17,7 @@ LATENCY = Guardrail(Metric("latency_ms", MetricKind.QUANTILE, Direction.LOWER, q
 def an_experiment(**changes: Any) -> Experiment:
     """Four arms, running unless said otherwise."""
     fields = {"state": State.RUNNING, "guardrails": (LATENCY,)} | changes
-    base = four_arms(fields.pop("name", "ways"), PRIMARY)
+    base = draft_four_arms(fields.pop("name", "ways"), PRIMARY)
     given = {name: getattr(base, name) for name in ("hypothesis", "primary", "arms", "control")}
     return Experiment(name=base.name, **(given | fields))
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.analysis.analyse import analysed
+from experiments.analysis.analyse import analyse
 from experiments.analysis.result import Analysis, OfflineAlignment
-from experiments.definition import State, moved
+from experiments.definition import State, change_state
 from experiments.errors import ExperimentUnknown
 from experiments.events import OutcomeKind
 from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
 from experiments.statistics.decision import GuardrailState, Verdict
-from experiments.statistics.differences import bounded_difference
+from experiments.statistics.differences import bound_difference
 from experiments.statistics.means import confidence_sequence
 from experiments.statistics.sample_ratio import sample_ratio_log_e
 from experiments.stores.event_store import EventStore
@@ -51,7 +51,7 @@ async def test_effect_is_the_mean_difference_of_pairs_by_hand(store: EventStore)
     start = await started(store, guardrails=())
     events = drawn(two_arms(), 400, start_ms=start, days=3, rates={"plain": 0.4, "icl": 0.7})
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + 4 * DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + 4 * DAY_MS)
 
     arm_of = {exposure.answer_id: exposure.arm for exposure in events.exposures}
     in_order = sorted(events.outcomes, key=lambda outcome: outcome.time_ms)
@@ -67,7 +67,7 @@ async def test_effect_is_the_mean_difference_of_pairs_by_hand(store: EventStore)
     assert effect.treatment == pytest.approx(by_arm["icl"].mean())
     assert effect.control == pytest.approx(by_arm["plain"].mean())
     # 2.8 standard errors of 0.4 make 0.03: (2.8 * 0.4 / 0.03)² = 1393.8 differences.
-    known = bounded_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
+    known = bound_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
     history = known.empty.history(differences)
     expected = confidence_sequence(history, known, alpha=0.05)
     assert effect.span.low == pytest.approx(expected.low[-1])
@@ -81,7 +81,7 @@ async def test_history_is_thinned_in_order_and_ends_now(store: EventStore) -> No
     start = await started(store)
     events = drawn(two_arms(), 900, start_ms=start, days=5, rates={"plain": 0.5, "icl": 0.5})
     await events.keep(store, ())
-    effect = (await analysed(store, "ways", now_ms=start + 5 * DAY_MS)).comparisons[0].effect
+    effect = (await analyse(store, "ways", now_ms=start + 5 * DAY_MS)).comparisons[0].effect
     assert len(effect.history) == 200
     assert [look.at_ms for look in effect.history] == sorted(look.at_ms for look in effect.history)
     assert effect.history[-1].n == effect.n_compared
@@ -93,7 +93,7 @@ async def test_events_after_the_moment_are_not_seen(store: EventStore) -> None:
     events = drawn(two_arms(), 200, start_ms=start, days=4, rates={"plain": 0.5, "icl": 0.5})
     await events.keep(store, ())
     until = start + 2 * DAY_MS
-    found = await analysed(store, "ways", now_ms=until)
+    found = await analyse(store, "ways", now_ms=until)
     assert found.progress.n_answers == sum(e.time_ms <= until for e in events.exposures)
     settled = sum(c.n_settled for arm in found.arms for c in arm.coverage if c.metric == "helpful")
     assert settled == sum(o.time_ms <= until for o in events.outcomes)
@@ -104,7 +104,7 @@ async def test_arms_are_described_over_their_answers(store: EventStore) -> None:
     events = drawn(two_arms(), 300, start_ms=start, days=1, rates={"plain": 0.5, "icl": 0.5})
     await events.keep(store, ())
     offline = {"icl": OfflineAlignment(estimate=0.7, low=0.6, high=0.8, source="run 1")}
-    found = await analysed(store, "ways", now_ms=start + DAY_MS, offline=offline)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS, offline=offline)
     icl = found.arms[1]
     own = [exposure for exposure in events.exposures if exposure.arm == "icl"]
     latency = sorted(exposure.latency_ms for exposure in own)
@@ -127,7 +127,7 @@ async def test_open_and_silent_units_are_told_apart(store: EventStore) -> None:
     events.add(exposure_of(experiment, 2, "icl", start + DAY_MS))
     events.add(exposure_of(experiment, 3, "icl", start), 1.0, time_ms=start + 5)
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS + 10)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS + 10)
     [coverage] = [c for c in found.arms[1].coverage if c.metric == "helpful"]
     assert (coverage.n_settled, coverage.n_open, coverage.n_silent) == (1, 1, 1)
 
@@ -140,7 +140,7 @@ async def test_analysis_is_by_intention_to_treat(store: EventStore) -> None:
     crossed = exposure_of(experiment, 1, "plain", start + 5, settled=False)
     events.add(replace(crossed, answer_id="later"))
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     plain, icl = found.arms
     assert (plain.n_units, plain.n_answers) == (0, 0)
     assert (icl.n_units, icl.n_answers, icl.n_crossed) == (1, 2, 1)
@@ -160,7 +160,7 @@ async def test_what_is_left_out_is_counted(store: EventStore) -> None:
     of_request = {"answer_id": "", "experiment": "ways", "unit": request.unit, "key": "own"}
     await events.keep(store, ())
     await store.add_outcome(an_outcome(**of_request, time_ms=start + 10))
-    left = (await analysed(store, "ways", now_ms=start + DAY_MS)).left_out
+    left = (await analyse(store, "ways", now_ms=start + DAY_MS)).left_out
     assert left.n_overridden == 1
     assert left.n_request_outcomes == 1
     assert left.n_late == 1
@@ -175,7 +175,7 @@ async def test_outcomes_of_units_themselves_count(store: EventStore) -> None:
     unit = events.exposures[0].unit
     own = {"answer_id": "", "experiment": "ways", "unit": unit, "key": "own"}
     await store.add_outcome(an_outcome(**own, time_ms=start + 10))
-    effect = (await analysed(store, "ways", now_ms=start + 20)).comparisons[0].effect
+    effect = (await analyse(store, "ways", now_ms=start + 20)).comparisons[0].effect
     assert (effect.n_treatment, effect.treatment) == (1, 1.0)
 
 
@@ -194,7 +194,7 @@ async def test_a_unit_counts_with_its_chosen_value(
     later = replace(exposure_of(experiment, 1, "icl", start + 2000), answer_id="later")
     events.add(later, 4.0, **given)
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.comparisons[0].effect.treatment == expected
 
 
@@ -206,7 +206,7 @@ async def test_values_beyond_the_promised_range_are_clipped(store: EventStore) -
     for n, latency_ms in enumerate((400.0, 900.0)):
         events.add(exposure_of(two_arms(**changes), n, "icl", start + n, latency_ms=latency_ms))
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.comparisons[0].effect.treatment == 450.0
     assert found.left_out.n_clipped == 1
 
@@ -223,7 +223,7 @@ async def test_weights_that_changed_are_counted_apart(store: EventStore) -> None
         arm = "icl" if n % 5 < (2 if n < 200 else 4) else "plain"
         events.add(exposure_of(revision, n, arm, start + n), float(arm == "icl"))
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     ratio = found.sample_ratio
     assert [stratum.n_units for stratum in ratio.strata] == [(120, 80), (40, 160)]
     expected = sum(
@@ -247,14 +247,14 @@ async def test_cultures_are_found_at_their_part_of_the_error_rate(store: EventSt
         )
     await events.keep(store, ())
     names = {code: code.title() for code in CULTURES}
-    found = await analysed(store, "ways", now_ms=start + DAY_MS, cultures=names)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS, cultures=names)
     cultures = found.comparisons[0].cultures
     brazil, germany = cultures.effects
     assert (brazil.name, germany.name) == ("Bra", "Deu")
     assert (brazil.found, germany.found) == (True, False)
     assert brazil.raw.estimate == 1.0
     assert cultures.n_possible == len(CULTURES)
-    known = bounded_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
+    known = bound_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
     history = known.empty.history(np.ones(200))
     expected = confidence_sequence(history, known, alpha=0.05 / len(CULTURES))
     assert brazil.raw.low == pytest.approx(expected.low[-1])
@@ -277,7 +277,7 @@ async def test_a_guardrail_decides_over_a_winner(
         latency_ms={"icl": latency_ms},
     )
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + 3 * DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + 3 * DAY_MS)
     assert found.comparisons[0].guardrails[0].state is state
     assert found.decision.verdict is verdict
     said = "Ship icl" if verdict is Verdict.SHIP else "guardrail latency_ms is worse than control"
@@ -293,7 +293,7 @@ async def test_a_quantile_has_a_p_value_that_agrees_with_its_interval(store: Eve
     events = drawn(two_arms(**changes), 400, start_ms=start, days=1, rates=rates, latency_ms=slow)
     events.outcomes.clear()
     await events.keep(store, ())
-    effect = (await analysed(store, "ways", now_ms=start + DAY_MS)).comparisons[0].effect
+    effect = (await analyse(store, "ways", now_ms=start + DAY_MS)).comparisons[0].effect
     assert effect.span.high is not None
     assert effect.span.high < 0.0
     assert effect.p_value < 1e-6
@@ -313,7 +313,7 @@ async def test_units_beside_the_weights_raise_the_alarm(store: EventStore) -> No
     )
     events.outcomes.clear()
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.sample_ratio.alarm
     assert found.sample_ratio.p_value < 0.001
     assert found.decision.verdict is Verdict.STOP
@@ -322,7 +322,7 @@ async def test_units_beside_the_weights_raise_the_alarm(store: EventStore) -> No
 
 async def test_an_experiment_without_events_has_nothing_to_say(store: EventStore) -> None:
     start = await started(store)
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     effect = found.comparisons[0].effect
     assert found.decision.verdict is Verdict.CONTINUE
     assert "too few units to say" in found.decision.reason
@@ -339,7 +339,7 @@ async def test_an_arm_without_units_is_compared_with_nobody(store: EventStore, a
     for n in range(5):
         events.add(exposure_of(two_arms(), n, arm, start + n), 1.0)
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.comparisons[0].effect.span.estimate is None
     assert found.comparisons[0].cultures.effects[0].raw.estimate is None
     assert found.decision.verdict is Verdict.CONTINUE
@@ -350,22 +350,22 @@ async def test_a_metric_without_outcomes_leaves_units_open(store: EventStore) ->
     events = drawn(two_arms(), 50, start_ms=start, days=1, rates={"plain": 0.5, "icl": 0.5})
     events.outcomes.clear()
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert sum(arm.coverage[0].n_open for arm in found.arms) == 50
     assert found.comparisons[0].effect.treatment is None
 
 
 async def test_a_draft_is_to_be_started(store: EventStore) -> None:
     start = await started(store, state=State.DRAFT)
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert "is a draft" in found.decision.reason
     assert found.progress.started_ms is None
 
 
 async def test_what_was_stopped_without_a_winner_does_not_go_on(store: EventStore) -> None:
     start = await started(store)
-    await store.save(moved(two_arms(), State.STOPPED))
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    await store.save(change_state(two_arms(), State.STOPPED))
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.decision.verdict is Verdict.STOP
     assert found.decision.reason.startswith("Stop: the experiment was stopped without a winner.")
     assert found.progress.elapsed_s < 60.0
@@ -373,7 +373,7 @@ async def test_what_was_stopped_without_a_winner_does_not_go_on(store: EventStor
 
 async def test_the_longest_duration_ends_an_experiment(store: EventStore) -> None:
     start = await started(store, max_duration_s=86_400.0)
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert found.decision.verdict is Verdict.STOP
     assert "planned duration is over" in found.decision.reason
 
@@ -382,11 +382,11 @@ async def test_an_analysis_is_the_same_after_json(store: EventStore) -> None:
     start = await started(store)
     events = drawn(two_arms(), 120, start_ms=start, days=1, rates={"plain": 0.5, "icl": 0.5})
     await events.keep(store, ())
-    found = await analysed(store, "ways", now_ms=start + DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
     assert Analysis.model_validate_json(found.model_dump_json()) == found
     assert '"schema_version":1' in found.model_dump_json()
 
 
 async def test_an_unknown_experiment_is_refused(store: EventStore) -> None:
     with pytest.raises(ExperimentUnknown):
-        await analysed(store, "nothing", now_ms=0)
+        await analyse(store, "nothing", now_ms=0)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from experiments.assigner import Assigner
 from experiments.assignment import Standing, assign
-from experiments.definition import Experiment, revised
+from experiments.definition import Experiment, revise
 from experiments.events import Claim
 from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitHasher, UnitKind
@@ -21,7 +21,7 @@ UNITS = [Unit(UnitKind.USER, f"user-{i}") for i in range(60)]
 def reweighted(experiment: Experiment, *weights: float) -> Experiment:
     pairs = zip(experiment.arms, weights, strict=True)
     arms = tuple(replace(arm, weight=weight) for arm, weight in pairs)
-    return revised(experiment, replace(experiment, arms=arms))
+    return revise(experiment, replace(experiment, arms=arms))
 
 
 async def arms(assigner: Assigner, experiment: Experiment) -> list[str]:
@@ -132,7 +132,7 @@ async def test_what_is_recalled_is_not_asked_for_again(store: EventStore) -> Non
     memory = Memory(None)
     again = Assigner(memory, HASHER)
 
-    again.recall(experiment.name, await store.remembered(experiment.name, most=1000))
+    again.recall(experiment.name, await store.list_remembered(experiment.name, most=1000))
 
     assert await arms(again, experiment) == before
     assert memory.asked == []
@@ -142,10 +142,10 @@ async def test_of_many_those_that_came_last_are_recalled(store: EventStore) -> N
     experiment = an_experiment()
     await arms(Assigner(store, HASHER), experiment)
 
-    recalled = await store.remembered(experiment.name, most=5)
+    recalled = await store.list_remembered(experiment.name, most=5)
 
     assert len(recalled) == 5
-    assert len(await store.remembered(experiment.name, most=1000)) == len(UNITS)
+    assert len(await store.list_remembered(experiment.name, most=1000)) == len(UNITS)
 
 
 async def test_after_forgetting_all_the_store_is_asked() -> None:

@@ -11,7 +11,15 @@ from typing import Any
 
 import pytest
 
-from experiments.assignment import SPAN, Standing, arm_of, assign, first_in, hashed, standing_of
+from experiments.assignment import (
+    SPAN,
+    Standing,
+    arm_of,
+    assign,
+    find_first,
+    hash_parts,
+    standing_of,
+)
 from experiments.definition import (
     Experiment,
     ExperimentArm,
@@ -19,7 +27,7 @@ from experiments.definition import (
     Layer,
     State,
     check_layers,
-    revised,
+    revise,
 )
 from experiments.errors import ArmUnknown, LayerOverlap, OverrideRefused
 from experiments.unit import Unit, UnitKind
@@ -81,7 +89,7 @@ def test_the_table_has_every_standing_and_every_arm() -> None:
 
 def test_the_hash_is_the_start_of_a_sha256() -> None:
     # printf '["1","arm","","ways","user:a"]' | sha256sum
-    assert hashed("arm", "", "ways", "user:a") == 0xE92799EEC56F1270
+    assert hash_parts("arm", "", "ways", "user:a") == 0xE92799EEC56F1270
 
 
 @pytest.mark.parametrize(
@@ -100,7 +108,7 @@ def test_arms_get_their_weights(weights: tuple[float, ...]) -> None:
 
 def test_the_hash_is_uniform() -> None:
     # Of uniform values in [0, 1): mean 1/2, variance 1/12, so the mean of n strays by 1/sqrt(12 n).
-    values = [hashed("arm", "", "ways", unit.text) / SPAN for unit in users()]
+    values = [hash_parts("arm", "", "ways", unit.text) / SPAN for unit in users()]
     assert abs(statistics.fmean(values) - 0.5) < Z / (12 * N_UNITS) ** 0.5
     tenths = Counter(int(value * 10) for value in values)
     # Chi-squared with 9 degrees of freedom exceeds 45 once in a million times.
@@ -137,7 +145,7 @@ def test_who_is_in_says_nothing_about_the_arm() -> None:
 
 def test_more_traffic_takes_nobody_out_or_to_another_arm() -> None:
     small = an_experiment(traffic_share=0.1)
-    large = revised(small, replace(small, traffic_share=0.6))
+    large = revise(small, replace(small, traffic_share=0.6))
 
     for unit in users(3000):
         before, after = assign(small, unit), assign(large, unit)
@@ -238,8 +246,8 @@ def test_nobody_else_chooses_an_arm(kind: UnitKind) -> None:
 def test_a_unit_is_in_the_first_experiment_that_takes_it() -> None:
     one, other = an_experiment(traffic_share=0.5), an_experiment(name="other")
 
-    found = Counter(first.name for unit in users(2000) if (first := first_in([one, other], unit)))
+    found = Counter(first.name for unit in users(2000) if (first := find_first([one, other], unit)))
 
     assert abs(found["ways"] - 1000) < Z * 500**0.5
     assert found["other"] == 2000 - found["ways"]
-    assert first_in([], Unit(UnitKind.USER, "a")) is None
+    assert find_first([], Unit(UnitKind.USER, "a")) is None

@@ -18,9 +18,9 @@ from experiments.definition import (
     HoldOut,
     Layer,
     State,
-    four_arms,
-    moved,
-    revised,
+    change_state,
+    draft_four_arms,
+    revise,
 )
 from experiments.definition_file import (
     experiment_fields,
@@ -194,7 +194,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     write_experiment(one, path)
 
     assert read_experiment(path) == one
-    started = replace(moved(one, State.RUNNING), hold_out=HoldOut(0.1), unit_value="sum")
+    started = replace(change_state(one, State.RUNNING), hold_out=HoldOut(0.1), unit_value="sum")
     assert parse_experiment(json.loads(json.dumps(experiment_fields(started))), "x") == started
 
 
@@ -210,18 +210,18 @@ def test_an_experiment_does_not_change() -> None:
 
 
 def test_four_arms_are_one_call_away() -> None:
-    found = four_arms("ways", PRIMARY)
+    found = draft_four_arms("ways", PRIMARY)
     assert found.arm_names == ("plain", "icl", "adapter", "adapter+icl")
     assert (found.control, found.state) == ("plain", State.DRAFT)
     assert [arm.arm.adapter for arm in found.arms] == ["none", "none", "auto", "auto"]
     with pytest.raises(DefinitionInvalid, match=r"a sum of 0\.8, expected a sum of 1"):
-        four_arms("ways", PRIMARY, weights=dict.fromkeys(found.arm_names, 0.2))
+        draft_four_arms("ways", PRIMARY, weights=dict.fromkeys(found.arm_names, 0.2))
     with pytest.raises(DefinitionInvalid, match="expected weights of plain, icl"):
-        four_arms("ways", PRIMARY, weights={"plain": 1.0})
+        draft_four_arms("ways", PRIMARY, weights={"plain": 1.0})
 
 
 def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
-    arm = four_arms("ways", PRIMARY).arms[1]
+    arm = draft_four_arms("ways", PRIMARY).arms[1]
     assert arm.id == arm.arm.id == replace(arm, weight=0.5, name="x").id
     assert len({arm.id, replace(arm, model="m").id, replace(arm, decoding=Decoding(0.5)).id}) == 3
 
@@ -231,7 +231,7 @@ def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
     [(("a",), "2 or more"), (("a", "a"), "names that differ"), (("a", "hold-out"), "not reserved")],
 )
 def test_arms_that_cannot_be_told_apart_are_refused(names: tuple[str, ...], expected: str) -> None:
-    arm = four_arms("ways", PRIMARY).arms[0]
+    arm = draft_four_arms("ways", PRIMARY).arms[0]
     arms = tuple(ExperimentArm(name, 1.0 / len(names), arm.arm) for name in names)
     with pytest.raises(DefinitionInvalid, match=expected):
         Experiment("ways", "h", PRIMARY, arms, control="a")
@@ -244,9 +244,9 @@ def test_an_unknown_arm_is_named() -> None:
 
 def test_states_only_go_forward() -> None:
     draft = an_experiment(state=State.DRAFT)
-    running = moved(draft, State.RUNNING)
-    stopped = moved(running, State.STOPPED)
-    decided = moved(stopped, State.DECIDED, decision="icl for all")
+    running = change_state(draft, State.RUNNING)
+    stopped = change_state(running, State.STOPPED)
+    decided = change_state(stopped, State.DECIDED, decision="icl for all")
 
     assert [each.revision for each in (draft, running, stopped, decided)] == [1, 2, 3, 4]
     assert decided.decision == "icl for all"
@@ -256,19 +256,19 @@ def test_states_only_go_forward() -> None:
         (stopped, State.RUNNING),
     ):
         with pytest.raises(TransitionRefused):
-            moved(state, after)
+            change_state(state, after)
     with pytest.raises(TransitionRefused, match="expected none, since that is its end"):
-        moved(decided, State.DRAFT)
+        change_state(decided, State.DRAFT)
 
 
 def test_a_draft_changes_freely_but_for_its_name() -> None:
     draft = an_experiment(state=State.DRAFT)
 
-    found = revised(draft, replace(draft, alpha=0.1, salt="s", guardrails=()))
+    found = revise(draft, replace(draft, alpha=0.1, salt="s", guardrails=()))
 
     assert (found.alpha, found.revision, found.state) == (0.1, 2, State.DRAFT)
     with pytest.raises(ChangeRefused, match="'name', expected the same name"):
-        revised(draft, replace(draft, name="other"))
+        revise(draft, replace(draft, name="other"))
 
 
 @pytest.mark.parametrize(
@@ -276,13 +276,13 @@ def test_a_draft_changes_freely_but_for_its_name() -> None:
 )
 def test_a_running_experiment_may_change_what_moves_nobody(change: dict[str, Any]) -> None:
     running = an_experiment(traffic_share=0.5)
-    assert revised(running, replace(running, **change)).revision == 2
+    assert revise(running, replace(running, **change)).revision == 2
 
 
 def test_a_running_experiment_may_change_its_weights() -> None:
     running = an_experiment()
     changed = reweighted(running, 0.1, 0.2, 0.3, 0.4)
-    assert [arm.weight for arm in revised(running, changed).arms] == [0.1, 0.2, 0.3, 0.4]
+    assert [arm.weight for arm in revise(running, changed).arms] == [0.1, 0.2, 0.3, 0.4]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_a_running_experiment_may_change_its_weights() -> None:
 def test_a_running_experiment_refuses_all_else(change: dict[str, Any]) -> None:
     running = an_experiment(traffic_share=0.5)
     with pytest.raises(ChangeRefused) as caught:
-        revised(running, replace(running, **change))
+        revise(running, replace(running, **change))
     assert caught.value.field == next(iter(change))
 
 
@@ -317,14 +317,14 @@ def test_the_arms_of_a_running_experiment_never_change() -> None:
     other_k = replace(icl, arm=replace(icl.arm, k=9))
     for arms in ((plain, other_k, *others), (icl, plain, *others)):
         with pytest.raises(ChangeRefused, match="'arms'"):
-            revised(running, replace(running, arms=arms))
+            revise(running, replace(running, arms=arms))
 
 
 @pytest.mark.parametrize("state", [State.STOPPED, State.DECIDED])
 def test_what_is_over_does_not_change(state: State) -> None:
     over = an_experiment(state=state)
     with pytest.raises(ChangeRefused, match="'testers', expected no change but its next state"):
-        revised(over, replace(over, testers=("user:a",)))
+        revise(over, replace(over, testers=("user:a",)))
 
 
 def test_every_method_can_be_an_arm() -> None:

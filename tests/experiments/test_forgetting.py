@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from experiments.definition import State, moved
+from experiments.definition import State, change_state
 from experiments.events import Receipt
 from experiments.stores import forgetting
 from experiments.stores.event_store import EventStore, open_sqlite
@@ -58,7 +58,7 @@ async def test_of_an_experiment_that_is_not_decided_only_texts_are_forgotten(
     experiment = an_experiment()
     while experiment.state is not state:
         await store.save(experiment)
-        experiment = moved(experiment, experiment.state.next_states[0])
+        experiment = change_state(experiment, experiment.state.next_states[0])
     await store.save(experiment)
     await fill(store, "a1", "ways", 10)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from experiments.errors import StoreRefused, StoreUnavailable
-from experiments.stores.group_commit import DropReason, GroupCommit, StoreLimits, Written
+from experiments.stores.group_commit import DropReason, GroupCommit, StoreLimits, WriteResult
 
 
 class Taker:
@@ -42,8 +42,8 @@ def queue(taker: Taker, **limits: float) -> GroupCommit[int, int]:
     return GroupCommit(taker.write, limits=StoreLimits(**given))  # type: ignore[arg-type]  # counts
 
 
-LOST = Written(None, is_written=False, is_dropped=True)
-LATE = Written(None, is_written=False, is_dropped=False)
+LOST = WriteResult(None, is_written=False, is_dropped=True)
+LATE = WriteResult(None, is_written=False, is_dropped=False)
 
 
 async def test_each_caller_gets_its_own_result() -> None:

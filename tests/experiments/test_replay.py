@@ -15,7 +15,7 @@ from rich.console import Console
 
 from experiments.definition import Experiment
 from experiments.replay.page import to_html
-from experiments.replay.pairing import estimated, replayed
+from experiments.replay.pairing import estimate_mean, summarise_replay
 from experiments.replay.report import print_replay
 from experiments.replay.result import Replay
 from experiments.replay.rows import ReplayRow
@@ -40,7 +40,7 @@ def rows_of(alignments: dict[str, Sequence[float | None]], culture: str = "DEU")
 def found(rows: Sequence[ReplayRow], experiment: Experiment | None = None, **more: Any) -> Replay:
     given: dict[str, Any] = {"made_ms": 0, "source": "made up", "model": "mini", "seed": 0}
     given["n_planned"] = len({(row.request, row.culture) for row in rows})
-    return replayed(rows, experiment or two_arms(), **(given | more))
+    return summarise_replay(rows, experiment or two_arms(), **(given | more))
 
 
 def difference(replay: Replay, metric: str = "alignment") -> tuple[float | None, ...]:
@@ -51,7 +51,7 @@ def difference(replay: Replay, metric: str = "alignment") -> tuple[float | None,
 def test_an_interval_is_students_t_over_questions() -> None:
     # Values 0.1, 0.2, 0.3: mean 0.2, standard deviation 0.1, standard error 0.1 / sqrt(3) =
     # 0.0577350; t with 2 degrees of freedom leaves 2.5 % above 4.302653: reach 0.2484138.
-    span = estimated([("a", 0.1), ("b", 0.2), ("c", 0.3)]).span
+    span = estimate_mean([("a", 0.1), ("b", 0.2), ("c", 0.3)]).span
 
     assert span.estimate == pytest.approx(0.2)
     assert span.low == pytest.approx(0.2 - 0.2484138)
@@ -62,7 +62,7 @@ def test_a_question_counts_once_however_many_cultures_it_was_asked_for() -> None
     # Question a: mean of 0.0, 0.2 and 0.4 is 0.2. Question b: 0.4. Their mean is 0.3, where that
     # of the four values is 0.25. Deviations of 0.1: standard deviation 0.1414214, error 0.1;
     # t with 1 degree of freedom 12.706205: reach 1.2706205.
-    estimate = estimated([("a", 0.0), ("a", 0.2), ("a", 0.4), ("b", 0.4)])
+    estimate = estimate_mean([("a", 0.0), ("a", 0.2), ("a", 0.4), ("b", 0.4)])
 
     assert estimate.span.estimate == pytest.approx(0.3)
     assert estimate.span.high == pytest.approx(0.3 + 1.2706205)

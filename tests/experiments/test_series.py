@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.analysis.analyse import analysed
+from experiments.analysis.analyse import analyse
 from experiments.events import MAX_NUMBER, OutcomeKind
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.stores.event_store import EventStore
@@ -34,7 +34,7 @@ async def test_a_failed_request_counts_its_unit_and_is_no_answer(store: EventSto
     events.add(replace(late, outcome_until_ms=start + 15 * DAY_MS), 0.0)
     await events.keep(store, (experiment,))
 
-    found = await analysed(store, "ways", now_ms=start + 9 * DAY_MS)
+    found = await analyse(store, "ways", now_ms=start + 9 * DAY_MS)
 
     plain, icl = found.arms
     assert (icl.n_units, icl.n_answers, found.progress.n_answers) == (2, 4, 4)
@@ -57,7 +57,7 @@ async def test_failing_is_a_metric(store: EventStore) -> None:
         events.add(exposure_of(experiment, n, arm, DAY_MS + n, failed=failed))
     await events.keep(store, (experiment,))
 
-    found = await analysed(store, "ways", now_ms=2 * DAY_MS)
+    found = await analyse(store, "ways", now_ms=2 * DAY_MS)
 
     [guardrail] = found.comparisons[0].guardrails
     assert (guardrail.treatment, guardrail.control) == (0.25, 0.0)
@@ -79,7 +79,7 @@ async def test_the_greatest_numbers_end_in_a_report(store: EventStore, unit_valu
         )
     await events.keep(store, (experiment,))
 
-    found = await analysed(store, "ways", now_ms=2 * DAY_MS)
+    found = await analyse(store, "ways", now_ms=2 * DAY_MS)
 
     assert found.comparisons[0].effect.n_compared == 10
     assert found.model_dump_json()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from experiments.definition import State, moved, revised
+from experiments.definition import State, change_state, revise
 from experiments.definition_file import experiment_fields
 from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
 from experiments.stores.event_store import EventStore
@@ -27,8 +27,8 @@ OpenStore = Callable[[], Awaitable[EventStore]]
 async def test_revisions_are_kept_in_their_order(open_store: OpenStore) -> None:
     one, other = await open_store(), await open_store()
     first = an_experiment(state=State.DRAFT, cultures=("DEU",), testers=("user:qa",))
-    second = revised(first, replace(first, salt="s"))
-    third = moved(second, State.RUNNING)
+    second = revise(first, replace(first, salt="s"))
+    third = change_state(second, State.RUNNING)
 
     for each in (first, first, second, third):
         await one.save(each)
@@ -41,7 +41,7 @@ async def test_two_changes_at_once_are_not_both_kept(open_store: OpenStore) -> N
     one, other = await open_store(), await open_store()
     first = an_experiment()
     await one.save(first)
-    changes = [revised(first, replace(first, max_duration_s=days)) for days in (1.0, 2.0)]
+    changes = [revise(first, replace(first, max_duration_s=days)) for days in (1.0, 2.0)]
 
     found = await asyncio.gather(
         one.save(changes[0]), other.save(changes[1]), return_exceptions=True
@@ -68,14 +68,14 @@ async def test_only_running_experiments_run_and_the_first_started_is_first(
     drafts = [an_experiment(name=name, state=State.DRAFT) for name in ("a", "b", "c", "d")]
     for draft in drafts:
         await store.save(draft)
-    a, b, c, _ = [moved(draft, State.RUNNING) for draft in drafts]
+    a, b, c, _ = [change_state(draft, State.RUNNING) for draft in drafts]
     for each in (c, a, b):
         await store.save(each)
         # Started at another millisecond.
         await asyncio.sleep(0.002)
     changed = replace(c, revision=3, traffic_share=1.0, testers=("user:qa",))
     await store.save(changed)
-    await store.save(moved(b, State.STOPPED))
+    await store.save(change_state(b, State.STOPPED))
 
     assert await store.running() == (changed, a)
 
@@ -89,9 +89,9 @@ async def test_an_answer_names_the_experiments_it_was_in(store: EventStore) -> N
         await store.record(an_exposure("a1", experiment=experiment))
     await store.record(an_exposure("a2", experiment="", arm="", revision=0))
 
-    assert await store.answered_in("a1") == (("others", False, 1000), ("ways", False, 1000))
-    assert await store.answered_in("a2") == (("", False, 1000),)
-    assert await store.answered_in("a3") == ()
+    assert await store.find_experiments("a1") == (("others", False, 1000), ("ways", False, 1000))
+    assert await store.find_experiments("a2") == (("", False, 1000),)
+    assert await store.find_experiments("a3") == ()
 
 
 async def test_an_answer_tells_since_when_its_unit_is_answered(store: EventStore) -> None:
@@ -104,7 +104,7 @@ async def test_an_answer_tells_since_when_its_unit_is_answered(store: EventStore
     ):
         await store.record(an_exposure(answer_id, **({"time_ms": time_ms} | changes)))
 
-    found = [await store.answered_in(f"a{n}") for n in (1, 4, 5)]
+    found = [await store.find_experiments(f"a{n}") for n in (1, 4, 5)]
 
     # The unit of a4 was answered by an override only.
     assert found == [(("ways", True, 3000),), (("ways", True, 1500),), (("ways", False, 3000),)]
@@ -115,9 +115,9 @@ async def test_outcomes_are_counted_by_metric_since_a_time(store: EventStore) ->
         await store.record(an_exposure(f"a{n}"))
         await store.add_outcome(an_outcome(f"a{n}", metric=metric, time_ms=time_ms))
 
-    assert await store.metrics_sent(since_ms=0) == {"helpful": 1, "stars": 2}
-    assert await store.metrics_sent(since_ms=2000) == {"stars": 2}
-    assert await store.metrics_sent(since_ms=3000) == {}
+    assert await store.count_sent(since_ms=0) == {"helpful": 1, "stars": 2}
+    assert await store.count_sent(since_ms=2000) == {"stars": 2}
+    assert await store.count_sent(since_ms=3000) == {}
 
 
 async def test_what_is_attached_replaces_what_was_of_its_kind(open_store: OpenStore) -> None:
@@ -196,7 +196,7 @@ async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
             await store.check_secret("0" * 16)
             [[version]] = await _versions(place)
             assert version == SCHEMA_VERSION
-            assert (await store.answered_in("a1")) == (("ways", False, 1000),)
+            assert (await store.find_experiments("a1")) == (("ways", False, 1000),)
             [found] = [each async for each in store.answers("ways")]
             assert found.recorded["failed"].tolist() == [0.0]
             [sent] = [each async for each in store.outcomes("ways")]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from experiments.analysis.analyse import analysed
+from experiments.analysis.analyse import analyse
 from experiments.analysis.result import Analysis, OfflineAlignment
 from experiments.definition import State
 from experiments.metrics import PrimaryMetric
@@ -35,7 +35,7 @@ async def made(
         rates = of_units.pop("rates", {"plain": 0.3, "icl": 0.7})
         events = drawn(experiment, n_units, start_ms=start, days=3, rates=rates, **of_units)
         await events.keep(store, ())
-        return await analysed(
+        return await analyse(
             store, "ways", now_ms=start + 3 * DAY_MS, cultures=cultures or CULTURES
         )
 

@@ -7,35 +7,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.statistics.cultures import found_effects, partially_pooled
+from experiments.statistics.cultures import find_effects, pool_partially
 
 
 def test_both_error_rates_by_hand() -> None:
     # Four cultures at 5 %: any needs 80; by share the k-th largest needs 80 / k.
     log_e = np.log([90.0, 41.0, 27.0, 1.0])
-    assert found_effects(log_e, alpha=0.05).tolist() == [True, False, False, False]
-    shared = found_effects(log_e, alpha=0.05, error_rate="share")
+    assert find_effects(log_e, alpha=0.05).tolist() == [True, False, False, False]
+    shared = find_effects(log_e, alpha=0.05, error_rate="share")
     assert shared.tolist() == [True, True, True, False]
 
 
 def test_no_culture_has_no_effect() -> None:
-    assert found_effects([], alpha=0.05).size == 0
+    assert find_effects([], alpha=0.05).size == 0
 
 
 @given(st.lists(st.floats(-5.0, 10.0), min_size=1, max_size=30), st.floats(0.001, 0.5))
 def test_the_share_finds_all_that_any_finds(log_e: list[float], alpha: float) -> None:
-    any_found = found_effects(log_e, alpha=alpha)
-    assert (found_effects(log_e, alpha=alpha, error_rate="share") | ~any_found).all()
-    assert (found_effects(log_e, alpha=min(0.9, 2 * alpha)) | ~any_found).all()
+    any_found = find_effects(log_e, alpha=alpha)
+    assert (find_effects(log_e, alpha=alpha, error_rate="share") | ~any_found).all()
+    assert (find_effects(log_e, alpha=min(0.9, 2 * alpha)) | ~any_found).all()
 
 
 def test_evidence_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="NaN"):
-        found_effects([math.nan], alpha=0.05)
+        find_effects([math.nan], alpha=0.05)
 
 
 def test_two_cultures_alike_are_drawn_alike_towards_their_mean() -> None:
-    found = partially_pooled([0.0, 4.0], [1.0, 1.0])
+    found = pool_partially([0.0, 4.0], [1.0, 1.0])
     assert found.mean == pytest.approx(2.0)
     assert found.estimate.sum() == pytest.approx(4.0)
     assert 0.0 < found.estimate[0] < 2.0
@@ -46,28 +46,28 @@ def test_two_cultures_alike_are_drawn_alike_towards_their_mean() -> None:
 
 def test_certain_effects_stay_and_their_spread_is_theirs() -> None:
     effects = np.random.default_rng(1).normal(1.0, 2.0, 200)
-    found = partially_pooled(effects, np.full(200, 1e-3))
+    found = pool_partially(effects, np.full(200, 1e-3))
     assert found.estimate == pytest.approx(effects, abs=1e-4)
     assert found.spread == pytest.approx(2.0, rel=0.1)
     assert (found.high - found.low).max() == pytest.approx(2 * 1.959964e-3, rel=1e-3)
 
 
 def test_effects_no_farther_apart_than_their_errors_are_nearly_one() -> None:
-    found = partially_pooled(np.linspace(0.9, 1.1, 30), np.ones(30))
+    found = pool_partially(np.linspace(0.9, 1.1, 30), np.ones(30))
     assert found.spread < 0.3
     assert found.estimate == pytest.approx(np.ones(30), abs=0.02)
 
 
 def test_one_culture_stays_as_it_is_and_none_is_none() -> None:
-    found = partially_pooled([2.0, math.nan], [1.0, 1.0])
+    found = pool_partially([2.0, math.nan], [1.0, 1.0])
     assert found.estimate[0] == 2.0
     assert found.low[0] == pytest.approx(2.0 - 1.959964)
     assert math.isnan(found.estimate[1])
-    assert math.isnan(partially_pooled([], []).mean)
+    assert math.isnan(pool_partially([], []).mean)
 
 
 def test_a_less_certain_culture_is_drawn_more() -> None:
-    found = partially_pooled([0.0, 4.0, 8.0, 8.0], [0.5, 0.5, 0.5, 3.0])
+    found = pool_partially([0.0, 4.0, 8.0, 8.0], [0.5, 0.5, 0.5, 3.0])
     assert abs(found.estimate[2] - 8.0) < abs(found.estimate[3] - 8.0)
 
 
@@ -76,6 +76,6 @@ def test_intervals_hold_the_effects_of_cultures() -> None:
     for _ in range(200):
         effects = rng.normal(1.0, 0.5, 20)
         errors = rng.uniform(0.2, 1.0, 20)
-        found = partially_pooled(effects + errors * rng.normal(size=20), errors)
+        found = pool_partially(effects + errors * rng.normal(size=20), errors)
         held.append(((found.low <= effects) & (effects <= found.high)).mean())
     assert 0.9 < np.mean(held) < 0.98

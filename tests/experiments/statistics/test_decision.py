@@ -8,7 +8,7 @@ from experiments.statistics.decision import (
     ArmEvidence,
     Decision,
     Goal,
-    Guardrail,
+    GuardrailEvidence,
     GuardrailState,
     Verdict,
     decide,
@@ -22,8 +22,8 @@ UNSURE, SMALL = Interval(0.1, -0.1, 0.3), Interval(0.0, -0.05, 0.05)
 ENDLESS = Interval(math.nan, -math.inf, math.inf)
 
 
-def refusals(effect: Interval) -> Guardrail:
-    return Guardrail("refusals", effect, margin=0.02, higher_is_better=False)
+def refusals(effect: Interval) -> GuardrailEvidence:
+    return GuardrailEvidence("refusals", effect, margin=0.02, higher_is_better=False)
 
 
 SAFE = refusals(Interval(0.0, -0.01, 0.01))
@@ -41,7 +41,7 @@ def test_guardrails_where_lower_is_better() -> None:
     assert SAFE.state is GuardrailState.SAFE
     assert VIOLATED.state is GuardrailState.VIOLATED
     assert UNDECIDED.state is GuardrailState.UNDECIDED
-    assert Guardrail("speed", ENDLESS, margin=0.0).state is GuardrailState.UNDECIDED
+    assert GuardrailEvidence("speed", ENDLESS, margin=0.0).state is GuardrailState.UNDECIDED
 
 
 def test_an_arm_that_is_better_and_safe_is_shipped() -> None:
@@ -140,4 +140,4 @@ def test_what_cannot_be_decided_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
         Goal("rating", smallest_effect=0.0)
     with pytest.raises(ValueError, match="0 or more"):
-        Guardrail("rating", BETTER, margin=-1.0)
+        GuardrailEvidence("rating", BETTER, margin=-1.0)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from experiments.statistics.differences import (
     BlockShape,
     Pairing,
-    block_shape,
-    blocks,
-    bounded_difference,
+    bound_difference,
+    fit_block_shape,
+    form_blocks,
 )
 from experiments.statistics.means import confidence_sequence, log_e_values
 from experiments.statistics.streams import Tally
@@ -23,26 +23,26 @@ T, C = True, False
 
 
 def test_blocks_by_hand() -> None:
-    found = blocks([T, T, C, T, C], [1.0, 2.0, 5.0, 3.0, 7.0])
+    found = form_blocks([T, T, C, T, C], [1.0, 2.0, 5.0, 3.0, 7.0])
     assert found.values.tolist() == [1.0 - 5.0, 2.0 - 7.0]
     assert found.completed.tolist() == [2, 4]
 
 
 def test_a_block_of_two_to_one_takes_means() -> None:
-    found = blocks([T, C, C, T, T], [1.0, 5.0, 9.0, 3.0, 8.0], shape=BlockShape(2, 1))
+    found = form_blocks([T, C, C, T, T], [1.0, 5.0, 9.0, 3.0, 8.0], shape=BlockShape(2, 1))
     assert found.values.tolist() == [2.0 - 5.0]
     assert found.completed.tolist() == [3]
 
 
 def test_units_of_different_strata_are_in_no_block() -> None:
-    found = blocks([T, C, C, T], [1.0, 5.0, 9.0, 3.0], strata=[0, 1, 0, 1])
+    found = form_blocks([T, C, C, T], [1.0, 5.0, 9.0, 3.0], strata=[0, 1, 0, 1])
     assert found.values.tolist() == [1.0 - 9.0, 3.0 - 5.0]
     assert found.completed.tolist() == [2, 3]
 
 
 def test_an_empty_arm_gives_no_block() -> None:
-    assert blocks([T, T], [1.0, 2.0]).values.size == 0
-    assert blocks([], []).values.size == 0
+    assert form_blocks([T, T], [1.0, 2.0]).values.size == 0
+    assert form_blocks([], []).values.size == 0
 
 
 @given(units, units, shapes)
@@ -51,9 +51,9 @@ def test_units_in_two_parts_are_as_in_one(
 ) -> None:
     pairing = Pairing(Tally(centre=0.0), shape)
     for part in (first, second):
-        pairing = pairing.extended([t for t, _ in part], [v for _, v in part])
+        pairing = pairing.extend([t for t, _ in part], [v for _, v in part])
     both = first + second
-    whole = blocks([t for t, _ in both], [v for _, v in both], shape=shape)
+    whole = form_blocks([t for t, _ in both], [v for _, v in both], shape=shape)
     assert pairing.tally.n == whole.values.size
     assert pairing.tally.total == pytest.approx(whole.values.sum(), abs=1e-9)
     waiting = len(pairing.waiting_treatment) + len(pairing.waiting_control)
@@ -61,14 +61,14 @@ def test_units_in_two_parts_are_as_in_one(
 
 
 def test_nobody_waits_for_the_next_stratum() -> None:
-    pairing = Pairing(Tally()).extended([T], [1.0]).in_next_stratum().extended([C], [2.0])
+    pairing = Pairing(Tally()).extend([T], [1.0]).in_next_stratum().extend([C], [2.0])
     assert pairing.tally.n == 0
 
 
 @given(units)
 def test_swapped_arms_turn_every_difference(drawn: list[tuple[bool, float]]) -> None:
     treated, values = np.array([t for t, _ in drawn], bool), [v for _, v in drawn]
-    there, back = blocks(treated, values), blocks(~treated, values)
+    there, back = form_blocks(treated, values), form_blocks(~treated, values)
     assert back.values.tolist() == (-there.values).tolist()
 
 
@@ -86,31 +86,31 @@ def test_swapped_arms_turn_every_difference(drawn: list[tuple[bool, float]]) -> 
 def test_the_shape_suits_the_weights(
     treatment: float, control: float, shape: tuple[int, int]
 ) -> None:
-    assert block_shape(treatment, control) == shape
+    assert fit_block_shape(treatment, control) == shape
 
 
 def test_an_arm_without_weight_is_refused() -> None:
     with pytest.raises(ValueError, match="above 0"):
-        block_shape(0.5, 0.0)
+        fit_block_shape(0.5, 0.0)
 
 
 def test_arrays_of_different_lengths_are_refused() -> None:
     with pytest.raises(ValueError, match="1 arms of 2 units"):
-        blocks([T], [1.0, 2.0])
+        form_blocks([T], [1.0, 2.0])
     with pytest.raises(ValueError, match="1 strata of 2 units"):
-        blocks([T, C], [1.0, 2.0], strata=[0])
+        form_blocks([T, C], [1.0, 2.0], strata=[0])
 
 
 def test_few_runs_ever_find_what_is_not_there_and_all_what_is() -> None:
     # 200 runs at 5 %: 20 or more have a probability below 0.2 %.
     rng = np.random.default_rng(0)
-    values = bounded_difference(0.0, 1.0, expected_n=500)
+    values = bound_difference(0.0, 1.0, expected_n=500)
     found = {0.0: 0, 0.2: 0}
     for effect in found:
         for _ in range(200):
             treated = rng.random(2000) < 0.5
             drawn = (rng.random(2000) < 0.4 + effect * treated).astype(float)
-            history = values.empty.history(blocks(treated, drawn).values)
+            history = values.empty.history(form_blocks(treated, drawn).values)
             found[effect] += bool((log_e_values(history, values) >= math.log(20.0)).any())
     assert found[0.0] < 20
     assert found[0.2] == 200
@@ -120,7 +120,7 @@ def test_the_interval_of_a_difference_is_around_it() -> None:
     rng = np.random.default_rng(1)
     treated = rng.random(20_000) < 0.5
     drawn = (rng.random(20_000) < 0.5 + 0.1 * treated).astype(float)
-    values = bounded_difference(0.0, 1.0, expected_n=5000)
-    history = values.empty.history(blocks(treated, drawn).values)
+    values = bound_difference(0.0, 1.0, expected_n=5000)
+    history = values.empty.history(form_blocks(treated, drawn).values)
     found = confidence_sequence(history, values, alpha=0.05).at(-1)
     assert 0.0 < found.low < 0.1 < found.high < 0.2

@@ -11,7 +11,7 @@ from experiments.statistics.means import (
     MIN_N,
     Bounded,
     Unbounded,
-    Values,
+    ValueModel,
     confidence_sequence,
     log_e_values,
     p_values,
@@ -20,7 +20,7 @@ from experiments.statistics.means import (
 from experiments.statistics.streams import Floats
 
 SHARE = Bounded(0.0, 1.0)
-KINDS: tuple[Values, ...] = (Bounded(-5.0, 5.0), Unbounded(min_n=2))
+KINDS: tuple[ValueModel, ...] = (Bounded(-5.0, 5.0), Unbounded(min_n=2))
 streams = st.lists(st.floats(-5.0, 5.0).map(lambda x: round(x, 3)), min_size=1, max_size=40)
 
 
@@ -82,7 +82,7 @@ def test_the_unbounded_interval_by_hand() -> None:
 @pytest.mark.parametrize("values", KINDS)
 @given(stream=streams, alphas=st.tuples(st.floats(1e-4, 0.9), st.floats(1e-4, 0.9)))
 def test_a_smaller_alpha_never_narrows(
-    values: Values, stream: list[float], alphas: tuple[float, float]
+    values: ValueModel, stream: list[float], alphas: tuple[float, float]
 ) -> None:
     history = values.empty.history(stream)
     strict = confidence_sequence(history, values, alpha=min(alphas))
@@ -93,7 +93,7 @@ def test_a_smaller_alpha_never_narrows(
 
 @pytest.mark.parametrize("values", KINDS)
 @given(stream=streams)
-def test_turned_values_turn_the_interval(values: Values, stream: list[float]) -> None:
+def test_turned_values_turn_the_interval(values: ValueModel, stream: list[float]) -> None:
     there = confidence_sequence(values.empty.history(stream), values, alpha=0.1)
     back = confidence_sequence(values.empty.history([-x for x in stream]), values, alpha=0.1)
     assert back.low == pytest.approx(-there.high)
@@ -103,7 +103,7 @@ def test_turned_values_turn_the_interval(values: Values, stream: list[float]) ->
 @settings(max_examples=50)
 @given(stream=streams, shift=st.integers(-8, 8))
 def test_moved_values_move_the_interval(stream: list[float], shift: int) -> None:
-    pairs: tuple[tuple[Values, Values], ...] = (
+    pairs: tuple[tuple[ValueModel, ValueModel], ...] = (
         (Bounded(-5.0, 5.0), Bounded(-5.0 + shift, 5.0 + shift)),
         (Unbounded(min_n=2), Unbounded(min_n=2)),
     )
@@ -113,13 +113,13 @@ def test_moved_values_move_the_interval(stream: list[float], shift: int) -> None
             moved.empty.history([x + shift for x in stream]), moved, alpha=0.1
         )
         # Distances of 1e-16 of equal values may or may not be 0.
-        if values.empty.extended(stream).squares > 1e-9:
+        if values.empty.extend(stream).squares > 1e-9:
             assert there.low[-1] == pytest.approx(here.low[-1] + shift, abs=1e-6)
             assert there.high[-1] == pytest.approx(here.high[-1] + shift, abs=1e-6)
 
 
 @pytest.mark.parametrize("values", [SHARE, Unbounded()])
-def test_interval_and_evidence_agree(values: Values) -> None:
+def test_interval_and_evidence_agree(values: ValueModel) -> None:
     drawn = np.random.default_rng(3).random(1000) < 0.6
     history = values.empty.history(drawn.astype(np.float64))
     found = confidence_sequence(history, values, alpha=0.05)
@@ -149,7 +149,7 @@ def test_standard_errors_by_hand() -> None:
     assert found[1] == pytest.approx(math.sqrt(2.0))
 
 
-def _ever_missed(values: Values, drawn: Floats, truth: float) -> int:
+def _ever_missed(values: ValueModel, drawn: Floats, truth: float) -> int:
     return sum(
         bool((log_e_values(values.empty.history(run), values, null=truth) >= math.log(20.0)).any())
         for run in drawn

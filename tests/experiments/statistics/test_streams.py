@@ -35,7 +35,7 @@ def test_values_in_two_parts_are_as_in_one(
     first: list[float], second: list[float], centre: float | None
 ) -> None:
     start = Tally(centre=centre)
-    parts, whole = start.extended(first).extended(second), start.extended(first + second)
+    parts, whole = start.extend(first).extend(second), start.extend(first + second)
 
     assert parts.n == whole.n
     assert (parts.total, parts.squares, parts.cubes) == pytest.approx(
@@ -45,7 +45,7 @@ def test_values_in_two_parts_are_as_in_one(
 
 def test_a_tally_is_the_last_row_of_its_history() -> None:
     values = np.random.default_rng(0).normal(size=50)
-    history, running = Tally().history(values), Tally().extended(values).running
+    history, running = Tally().history(values), Tally().extend(values).running
 
     assert (running.n[0], running.total[0]) == (history.n[-1], history.total[-1])
     assert running.squares[0] == history.squares[-1]
@@ -53,7 +53,7 @@ def test_a_tally_is_the_last_row_of_its_history() -> None:
 
 def test_an_empty_stream_has_no_mean() -> None:
     assert np.isnan(Tally().running.mean).all()
-    assert Tally().extended([]) == Tally()
+    assert Tally().extend([]) == Tally()
 
 
 def test_a_value_that_is_not_finite_is_refused() -> None:

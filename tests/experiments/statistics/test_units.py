@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.statistics.units import Settled, UnitValue, settled_values
+from experiments.statistics.units import SettledUnits, UnitValue, settle_values
 
 # Units 0, 1, 2 are first seen at 0, 10 and 100 s. Unit 1 answers at 11 and 15 s and, after its
 # window of 20 s, at 40 s; unit 0 at 19 s; unit 2 never.
@@ -13,8 +13,8 @@ EXPOSED = [0.0, 10.0, 100.0]
 UNITS, AT, VALUES = [1, 0, 1, 1], [15.0, 19.0, 11.0, 40.0], [3.0, 7.0, 1.0, 9.0]
 
 
-def settled(kind: UnitValue, now_s: float) -> Settled:
-    return settled_values(EXPOSED, UNITS, AT, VALUES, window_s=20.0, now_s=now_s, kind=kind)
+def settled(kind: UnitValue, now_s: float) -> SettledUnits:
+    return settle_values(EXPOSED, UNITS, AT, VALUES, window_s=20.0, now_s=now_s, kind=kind)
 
 
 def test_a_mean_is_of_the_window_and_known_when_it_is_over() -> None:
@@ -47,7 +47,7 @@ def test_an_open_window_is_waited_for() -> None:
 
 
 def test_nothing_has_settled_without_units() -> None:
-    found = settled_values([], [], [], [], window_s=1.0, now_s=5.0)
+    found = settle_values([], [], [], [], window_s=1.0, now_s=5.0)
     assert (found.values.size, found.n_open, found.n_silent) == (0, 0, 0)
 
 
@@ -57,8 +57,8 @@ def test_what_has_settled_never_changes(seed: int, kind: UnitValue, now_s: float
     exposed, units = rng.uniform(0.0, 2.0, 20), rng.integers(0, 20, 80)
     at, values = exposed[units] + rng.exponential(0.3, 80), rng.normal(size=80)
     arguments = (exposed, units, at, values)
-    early = settled_values(*arguments, window_s=0.5, now_s=now_s, kind=kind)
-    late = settled_values(*arguments, window_s=0.5, now_s=9.0, kind=kind)
+    early = settle_values(*arguments, window_s=0.5, now_s=now_s, kind=kind)
+    late = settle_values(*arguments, window_s=0.5, now_s=9.0, kind=kind)
     n = early.units.size
     assert early.units.tolist() == late.units[:n].tolist()
     assert early.values.tolist() == late.values[:n].tolist()
@@ -67,8 +67,8 @@ def test_what_has_settled_never_changes(seed: int, kind: UnitValue, now_s: float
 
 def test_outcomes_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="as many of each"):
-        settled_values([0.0], [0], [1.0], [], window_s=1.0, now_s=5.0)
+        settle_values([0.0], [0], [1.0], [], window_s=1.0, now_s=5.0)
     with pytest.raises(ValueError, match="outcomes of units 3 to 3 of 1"):
-        settled_values([0.0], [3], [1.0], [1.0], window_s=1.0, now_s=5.0)
+        settle_values([0.0], [3], [1.0], [1.0], window_s=1.0, now_s=5.0)
     with pytest.raises(ValueError, match="more than 0"):
-        settled_values([0.0], [0], [1.0], [1.0], window_s=0.0, now_s=5.0)
+        settle_values([0.0], [0], [1.0], [1.0], window_s=0.0, now_s=5.0)

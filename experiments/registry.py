@@ -13,7 +13,14 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 
-from experiments.definition import Experiment, State, check_hold_outs, check_layers, moved, revised
+from experiments.definition import (
+    Experiment,
+    State,
+    change_state,
+    check_hold_outs,
+    check_layers,
+    revise,
+)
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import (
     DefinitionInvalid,
@@ -35,7 +42,7 @@ N_SHOWN = 10
 CROSSED_S = (0.1, 0.2, 0.4, 0.8)
 
 
-class ExperimentBook:
+class ExperimentRegistry:
     """Defines, changes, starts and ends experiments, and knows those that are running."""
 
     def __init__(
@@ -87,7 +94,7 @@ class ExperimentBook:
         """
         async with self._reading:
             self._running = await self._store.running()
-            n_forgotten = await self._store.n_forgotten()
+            n_forgotten = await self._store.count_forgotten()
             if self._n_forgotten not in (None, n_forgotten) and self._on_forgotten is not None:
                 self._on_forgotten()
             self._n_forgotten = n_forgotten
@@ -138,7 +145,7 @@ class ExperimentBook:
         draft = replace(experiment, state=State.DRAFT, revision=1, decision="")
         self._check_names(draft)
         try:
-            return await self._saved(draft)
+            return await self._save(draft)
         except RevisionConflict as exc:
             raise ExperimentTaken(draft.name) from exc
 
@@ -155,7 +162,7 @@ class ExperimentBook:
             RevisionConflict: somebody else changed it since `base`, or at the same time.
             StoreUnavailable: the store does not answer.
         """
-        latest = await self._latest(wanted.name)
+        latest = await self._read_latest(wanted.name)
         if base is not None and base != latest.revision:
             raise RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
         kept = replace(
@@ -163,9 +170,9 @@ class ExperimentBook:
         )
         if kept == latest:
             return latest
-        new = revised(latest, kept)
+        new = revise(latest, kept)
         self._check_names(new)
-        return await self._saved(new)
+        return await self._save(new)
 
     async def start(self, name: str, *, allow_unsent: bool = False) -> Experiment:
         """Let an experiment run, and return its revision.
@@ -184,15 +191,15 @@ class ExperimentBook:
             RevisionConflict: somebody else changed it at the same time.
             StoreUnavailable: the store does not answer.
         """
-        started = moved(await self._latest(name), State.RUNNING)
+        started = change_state(await self._read_latest(name), State.RUNNING)
         running = await self._store.running()
         for other in running:
             check_layers((other, started))
             check_hold_outs((other, started))
         if not allow_unsent:
-            await self._check_sent(started)
-        started = await self._saved(started)
-        await self._make_way(started)
+            await self._check_metrics_sent(started)
+        started = await self._save(started)
+        await self._yield_to_rival(started)
         return started
 
     async def stop(self, name: str) -> Experiment:
@@ -204,7 +211,7 @@ class ExperimentBook:
             RevisionConflict: somebody else changed it at the same time.
             StoreUnavailable: the store does not answer.
         """
-        return await self._saved(moved(await self._latest(name), State.STOPPED))
+        return await self._save(change_state(await self._read_latest(name), State.STOPPED))
 
     async def decide(self, name: str, decision: str) -> Experiment:
         """Keep what came of a stopped experiment, and return its revision.
@@ -220,13 +227,13 @@ class ExperimentBook:
             raise DefinitionInvalid(
                 _place(name), field="decision", found="nothing", expected="what came of it"
             )
-        latest = await self._latest(name)
-        return await self._saved(moved(latest, State.DECIDED, decision=decision.strip()))
+        latest = await self._read_latest(name)
+        return await self._save(change_state(latest, State.DECIDED, decision=decision.strip()))
 
-    async def _latest(self, name: str) -> Experiment:
+    async def _read_latest(self, name: str) -> Experiment:
         return (await self._store.revisions(name))[-1].experiment
 
-    async def _saved(self, experiment: Experiment) -> Experiment:
+    async def _save(self, experiment: Experiment) -> Experiment:
         # What does not fit the format would be refused whenever the store is read.
         kept = parse_experiment(experiment_fields(experiment), _place(experiment.name))
         await self._store.save(kept)
@@ -235,18 +242,18 @@ class ExperimentBook:
             await self.refresh()
         return kept
 
-    async def _check_sent(self, experiment: Experiment) -> None:
+    async def _check_metrics_sent(self, experiment: Experiment) -> None:
         carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
         if not carried:
             return
         since_ms = round((time.time() - SENT_WITHIN_S) * 1000)
-        sent = await self._store.metrics_sent(since_ms=since_ms)
+        sent = await self._store.count_sent(since_ms=since_ms)
         for metric in carried:
             if not sent.get(metric):
                 near = get_close_matches(metric, [*sent, *RECORDED_METRICS], n=1)
                 raise MetricNotSent(experiment.name, metric, sorted(sent), near="".join(near))
 
-    async def _make_way(self, started: Experiment) -> None:
+    async def _yield_to_rival(self, started: Experiment) -> None:
         """Stop `started` again if another gateway started one in its buckets at the same time.
 
         Both have checked before either was saved. Whoever saved last sees the other here, so two
@@ -256,7 +263,7 @@ class ExperimentBook:
         """
         for wait_s in (*CROSSED_S, None):
             running = await self._store.running()
-            rival = _rival(running, started)
+            rival = _find_rival(running, started)
             if rival is None:
                 return
             names = [experiment.name for experiment in running]
@@ -271,22 +278,22 @@ class ExperimentBook:
         place = _place(experiment.name)
         strange = [code for code in experiment.cultures if code not in self._cultures]
         if strange:
-            expected = f"covered cultures: {_some(sorted(self._cultures))}"
+            expected = f"covered cultures: {_shorten(sorted(self._cultures))}"
             raise DefinitionInvalid(
-                place, field="cultures", found=_some(strange), expected=expected
+                place, field="cultures", found=_shorten(strange), expected=expected
             )
         if self._models is None:
             return
         for arm in experiment.arms:
             if arm.model and arm.model not in self._models:
-                expected = f"no model, for that of the service, or one of: {_some(self._models)}"
+                expected = f"no model, for that of the service, or one of: {_shorten(self._models)}"
                 field = f"arms.{arm.name}.model"
                 raise DefinitionInvalid(
                     place, field=field, found=f"'{arm.model}'", expected=expected
                 )
 
 
-def _rival(running: Sequence[Experiment], started: Experiment) -> Experiment | None:
+def _find_rival(running: Sequence[Experiment], started: Experiment) -> Experiment | None:
     """Return the first of `running` that wants units of `started`, if that is running itself."""
     others = [each for each in running if each.name != started.name]
     if len(others) == len(running):
@@ -298,7 +305,7 @@ def _place(name: str) -> str:
     return f"experiment '{name}'"
 
 
-def _some(names: Iterable[str]) -> str:
+def _shorten(names: Iterable[str]) -> str:
     shown = list(names)
     more = ", …" if len(shown) > N_SHOWN else ""
     return (", ".join(shown[:N_SHOWN]) or "none") + more

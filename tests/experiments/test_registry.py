@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from experiments.book import ExperimentBook
 from experiments.definition import Experiment, Layer, State
 from experiments.errors import (
     ChangeRefused,
@@ -25,6 +24,7 @@ from experiments.errors import (
     TransitionRefused,
 )
 from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
+from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from tests.experiments.conftest import OpenStore
 from tests.experiments.events import an_experiment, an_exposure, an_outcome
@@ -35,8 +35,8 @@ LATENCY = PrimaryMetric(
 )
 
 
-def a_book(store: EventStore, **changes: Any) -> ExperimentBook:
-    return ExperimentBook(store, **({"cultures": COVERED} | changes))
+def a_registry(store: EventStore, **changes: Any) -> ExperimentRegistry:
+    return ExperimentRegistry(store, **({"cultures": COVERED} | changes))
 
 
 def a_draft(name: str = "ways", **changes: Any) -> Experiment:
@@ -45,9 +45,9 @@ def a_draft(name: str = "ways", **changes: Any) -> Experiment:
     return an_experiment(name=name, **fields)
 
 
-async def started(book: ExperimentBook, name: str = "ways", **changes: Any) -> Experiment:
-    await book.define(a_draft(name, **changes))
-    return await book.start(name)
+async def started(registry: ExperimentRegistry, name: str = "ways", **changes: Any) -> Experiment:
+    await registry.define(a_draft(name, **changes))
+    return await registry.start(name)
 
 
 async def states(store: EventStore) -> dict[str, State]:
@@ -55,37 +55,37 @@ async def states(store: EventStore) -> dict[str, State]:
 
 
 async def test_nothing_is_running_at_first(store: EventStore) -> None:
-    book = a_book(store)
-    await book.refresh()
-    assert book.running == ()
+    registry = a_registry(store)
+    await registry.refresh()
+    assert registry.running == ()
 
 
 async def test_an_experiment_goes_from_draft_to_decision(store: EventStore) -> None:
-    book = a_book(store)
-    await book.define(a_draft())
-    running = await book.start("ways")
-    assert list(book.running) == [running]
-    await book.stop("ways")
-    assert not book.running
-    await book.decide("ways", " icl for all ")
-    revisions = [at.experiment for at in await book.revisions("ways")]
+    registry = a_registry(store)
+    await registry.define(a_draft())
+    running = await registry.start("ways")
+    assert list(registry.running) == [running]
+    await registry.stop("ways")
+    assert not registry.running
+    await registry.decide("ways", " icl for all ")
+    revisions = [at.experiment for at in await registry.revisions("ways")]
     assert [at.state for at in revisions] == list(State)
     assert [at.revision for at in revisions] == [1, 2, 3, 4]
     assert revisions[-1].decision == "icl for all"
 
 
 async def test_the_one_that_started_first_comes_first(store: EventStore) -> None:
-    book = a_book(store)
+    registry = a_registry(store)
     for name in ("b", "a", "c"):
-        await book.define(a_draft(name))
+        await registry.define(a_draft(name))
     for name in ("c", "b", "a"):
-        await book.start(name)
+        await registry.start(name)
         await asyncio.sleep(0.005)
-    assert [each.name for each in book.running] == ["c", "b", "a"]
+    assert [each.name for each in registry.running] == ["c", "b", "a"]
 
 
 async def test_another_gateway_sees_what_runs_when_it_looks(open_store: OpenStore) -> None:
-    one, other = a_book(await open_store()), a_book(await open_store())
+    one, other = a_registry(await open_store()), a_registry(await open_store())
     await started(one)
     assert not other.running
     await other.refresh()
@@ -93,43 +93,43 @@ async def test_another_gateway_sees_what_runs_when_it_looks(open_store: OpenStor
 
 
 async def test_a_running_experiment_is_found_by_its_name(store: EventStore) -> None:
-    book = a_book(store)
-    running = await started(book)
-    assert book.named("ways") == running
+    registry = a_registry(store)
+    running = await started(registry)
+    assert registry.named("ways") == running
 
 
 async def test_a_draft_is_no_running_experiment(store: EventStore) -> None:
-    book = a_book(store)
-    await book.define(a_draft())
-    await started(book, "other")
+    registry = a_registry(store)
+    await registry.define(a_draft())
+    await started(registry, "other")
     with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
-        book.named("ways")
+        registry.named("ways")
 
 
 async def test_what_is_defined_is_a_draft_whatever_is_given(store: EventStore) -> None:
-    kept = await a_book(store).define(a_draft(state=State.RUNNING, revision=7, decision="done"))
+    kept = await a_registry(store).define(a_draft(state=State.RUNNING, revision=7, decision="done"))
     assert (kept.state, kept.revision, kept.decision) == (State.DRAFT, 1, "")
 
 
 async def test_the_same_definition_twice_is_kept_once(store: EventStore) -> None:
-    book = a_book(store)
-    kept = await book.define(a_draft())
-    assert await book.define(a_draft()) == kept
-    assert len(await book.revisions("ways")) == 1
+    registry = a_registry(store)
+    kept = await registry.define(a_draft())
+    assert await registry.define(a_draft()) == kept
+    assert len(await registry.revisions("ways")) == 1
 
 
 async def test_another_definition_under_the_same_name_is_refused(store: EventStore) -> None:
-    book = a_book(store)
-    await book.define(a_draft())
+    registry = a_registry(store)
+    await registry.define(a_draft())
     with pytest.raises(ExperimentTaken, match="'ways'"):
-        await book.define(a_draft(alpha=0.01))
+        await registry.define(a_draft(alpha=0.01))
 
 
 async def test_the_same_definition_after_the_start_is_refused(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book)
+    registry = a_registry(store)
+    await started(registry)
     with pytest.raises(ExperimentTaken):
-        await book.define(a_draft())
+        await registry.define(a_draft())
 
 
 @pytest.mark.parametrize(
@@ -142,23 +142,23 @@ async def test_the_same_definition_after_the_start_is_refused(store: EventStore)
 async def test_what_the_service_does_not_have_is_refused(
     store: EventStore, changes: dict[str, Any], field: str, found: str, expected: str
 ) -> None:
-    book = a_book(store, models=("mini",))
+    registry = a_registry(store, models=("mini",))
     if "arms" in changes:
         plain, icl, *rest = a_draft().arms
         changes = {"arms": (plain, replace(icl, model="huge"), *rest)}
     with pytest.raises(DefinitionInvalid) as caught:
-        await book.define(a_draft(**changes))
+        await registry.define(a_draft(**changes))
     assert (caught.value.field, caught.value.found) == (field, found)
     assert expected in caught.value.expected
-    await book.define(a_draft())
+    await registry.define(a_draft())
     with pytest.raises(DefinitionInvalid):
-        await book.revise(a_draft(**changes))
+        await registry.revise(a_draft(**changes))
 
 
 async def test_of_many_cultures_ten_are_named(store: EventStore) -> None:
     codes = [f"{chr(65 + n)}AA" for n in range(20)]
     with pytest.raises(DefinitionInvalid) as caught:
-        await a_book(store, cultures=codes).define(a_draft(cultures=("ZZZ",)))
+        await a_registry(store, cultures=codes).define(a_draft(cultures=("ZZZ",)))
     assert caught.value.expected.endswith("IAA, JAA, …")
     assert "KAA" not in caught.value.expected
 
@@ -166,126 +166,126 @@ async def test_of_many_cultures_ten_are_named(store: EventStore) -> None:
 async def test_any_model_may_be_named_where_they_are_not_known(store: EventStore) -> None:
     plain, icl, *rest = a_draft().arms
     arms = (plain, replace(icl, model="huge"), *rest)
-    kept = await a_book(store).define(a_draft(arms=arms))
+    kept = await a_registry(store).define(a_draft(arms=arms))
     assert kept.arm("icl").model == "huge"
 
 
 async def test_what_the_store_could_not_read_again_is_never_kept(store: EventStore) -> None:
-    book = a_book(store)
+    registry = a_registry(store)
     with pytest.raises(DefinitionInvalid, match="testers"):
-        await book.define(a_draft(testers=("somebody",)))
-    assert await book.all() == ()
+        await registry.define(a_draft(testers=("somebody",)))
+    assert await registry.all() == ()
 
 
 async def test_a_revision_keeps_state_and_counts_on(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book, traffic_share=0.2)
-    revised = await book.revise(a_draft(traffic_share=0.5))
+    registry = a_registry(store)
+    await started(registry, traffic_share=0.2)
+    revised = await registry.revise(a_draft(traffic_share=0.5))
     assert (revised.state, revised.revision) == (State.RUNNING, 3)
-    assert book.running == (revised,)
+    assert registry.running == (revised,)
 
 
 async def test_a_revision_without_a_change_is_the_latest(store: EventStore) -> None:
-    book = a_book(store)
-    running = await started(book)
-    assert await book.revise(a_draft()) == running
-    await book.stop("ways")
-    await book.decide("ways", "none")
-    assert (await book.revise(a_draft())).state is State.DECIDED
-    assert len(await book.revisions("ways")) == 4
+    registry = a_registry(store)
+    running = await started(registry)
+    assert await registry.revise(a_draft()) == running
+    await registry.stop("ways")
+    await registry.decide("ways", "none")
+    assert (await registry.revise(a_draft())).state is State.DECIDED
+    assert len(await registry.revisions("ways")) == 4
 
 
 async def test_a_running_experiment_keeps_its_metric(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book)
+    registry = a_registry(store)
+    await started(registry)
     with pytest.raises(ChangeRefused, match="'primary'"):
-        await book.revise(a_draft(primary=replace(LATENCY, smallest_effect=20.0)))
+        await registry.revise(a_draft(primary=replace(LATENCY, smallest_effect=20.0)))
 
 
 async def test_an_unknown_experiment_cannot_be_changed(store: EventStore) -> None:
-    book = a_book(store)
-    await book.define(a_draft("other"))
-    for change in (book.start("ways"), book.stop("ways"), book.revise(a_draft())):
+    registry = a_registry(store)
+    await registry.define(a_draft("other"))
+    for change in (registry.start("ways"), registry.stop("ways"), registry.revise(a_draft())):
         with pytest.raises(ExperimentUnknown, match="there are: other"):
             await change
 
 
 async def test_a_stopped_experiment_does_not_start_again(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book)
-    await book.stop("ways")
+    registry = a_registry(store)
+    await started(registry)
+    await registry.stop("ways")
     with pytest.raises(TransitionRefused):
-        await book.start("ways")
+        await registry.start("ways")
 
 
 async def test_a_decision_needs_words(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book)
-    await book.stop("ways")
+    registry = a_registry(store)
+    await started(registry)
+    await registry.stop("ways")
     with pytest.raises(DefinitionInvalid, match="found nothing"):
-        await book.decide("ways", "  ")
+        await registry.decide("ways", "  ")
 
 
 async def test_a_decision_that_is_too_long_is_refused(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book)
-    await book.stop("ways")
+    registry = a_registry(store)
+    await started(registry)
+    await registry.stop("ways")
     with pytest.raises(DefinitionInvalid, match="field 'decision'"):
-        await book.decide("ways", "x" * 4001)
+        await registry.decide("ways", "x" * 4001)
     assert await states(store) == {"ways": State.STOPPED}
 
 
 async def test_a_metric_that_nobody_sends_is_refused(store: EventStore) -> None:
-    book = a_book(store)
+    registry = a_registry(store)
     now_ms = time.time_ns() // 1_000_000
     outside: dict[str, Any] = {"experiment": "", "arm": "", "revision": 0}
     await store.record(an_exposure(time_ms=now_ms, **outside))
     await store.add_outcome(an_outcome(metric="stars", key="stars", time_ms=now_ms))
-    await book.define(an_experiment(state=State.DRAFT))
+    await registry.define(an_experiment(state=State.DRAFT))
     with pytest.raises(MetricNotSent, match=r"'helpful'.*stars"):
-        await book.start("ways")
+        await registry.start("ways")
     assert await states(store) == {"ways": State.DRAFT}
     await store.add_outcome(an_outcome(time_ms=now_ms))
-    await book.start("ways")
+    await registry.start("ways")
 
 
 async def test_a_metric_that_was_last_sent_long_ago_is_refused(store: EventStore) -> None:
-    book = a_book(store)
+    registry = a_registry(store)
     await store.record(an_exposure())
     await store.add_outcome(an_outcome())
-    await book.define(an_experiment(state=State.DRAFT))
+    await registry.define(an_experiment(state=State.DRAFT))
     with pytest.raises(MetricNotSent):
-        await book.start("ways")
+        await registry.start("ways")
 
 
 async def test_an_unsent_metric_may_be_allowed(store: EventStore) -> None:
-    book = a_book(store)
-    await book.define(an_experiment(state=State.DRAFT))
-    assert (await book.start("ways", allow_unsent=True)).state is State.RUNNING
+    registry = a_registry(store)
+    await registry.define(an_experiment(state=State.DRAFT))
+    assert (await registry.start("ways", allow_unsent=True)).state is State.RUNNING
 
 
 async def test_two_experiments_do_not_share_buckets_of_a_layer(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book, "one", layer=Layer("prompts", 0, 499))
-    await started(book, "two", layer=Layer("prompts", 500, 999))
-    await book.define(a_draft("three", layer=Layer("prompts", 400, 600)))
+    registry = a_registry(store)
+    await started(registry, "one", layer=Layer("prompts", 0, 499))
+    await started(registry, "two", layer=Layer("prompts", 500, 999))
+    await registry.define(a_draft("three", layer=Layer("prompts", 400, 600)))
     with pytest.raises(LayerOverlap, match=r"'one'.*'three'"):
-        await book.start("three")
-    assert [each.name for each in book.running] == ["one", "two"]
+        await registry.start("three")
+    assert [each.name for each in registry.running] == ["one", "two"]
 
 
 async def test_buckets_are_free_again_after_a_stop(store: EventStore) -> None:
-    book = a_book(store)
-    await started(book, "one", layer=Layer("prompts"))
-    await book.stop("one")
-    await started(book, "two", layer=Layer("prompts"))
+    registry = a_registry(store)
+    await started(registry, "one", layer=Layer("prompts"))
+    await registry.stop("one")
+    await started(registry, "two", layer=Layer("prompts"))
 
 
 async def test_of_starts_at_the_same_time_one_stays_at_most(open_store: OpenStore) -> None:
-    books = [a_book(await open_store()) for _ in range(4)]
-    for n, book in enumerate(books):
-        await book.define(a_draft(f"e{n}", layer=Layer("prompts")))
-    starts = [book.start(f"e{n}") for n, book in enumerate(books)]
+    books = [a_registry(await open_store()) for _ in range(4)]
+    for n, registry in enumerate(books):
+        await registry.define(a_draft(f"e{n}", layer=Layer("prompts")))
+    starts = [registry.start(f"e{n}") for n, registry in enumerate(books)]
     came = await asyncio.gather(*starts, return_exceptions=True)
     stayed = [each for each in came if isinstance(each, Experiment)]
     refused = [each for each in came if isinstance(each, BaseException)]
@@ -313,17 +313,17 @@ async def test_a_start_that_crossed_an_earlier_one_is_taken_back(store: EventSto
     draft = a_draft("first", layer=Layer("prompts"))
     await store.save(draft)
     rival = replace(draft, state=State.RUNNING, revision=2)
-    book = a_book(Crossing(store, rival))
-    await book.define(a_draft("second", layer=Layer("prompts")))
+    registry = a_registry(Crossing(store, rival))
+    await registry.define(a_draft("second", layer=Layer("prompts")))
     with pytest.raises(LayerOverlap, match=r"'first'.*'second'"):
-        await book.start("second")
+        await registry.start("second")
     assert await states(store) == {"first": State.RUNNING, "second": State.STOPPED}
-    assert [each.name for each in book.running] == ["first"]
+    assert [each.name for each in registry.running] == ["first"]
 
 
 async def test_two_definitions_at_the_same_time_are_one(open_store: OpenStore) -> None:
-    books = [a_book(await open_store()) for _ in range(3)]
-    defined = (book.define(a_draft(alpha=0.01 * (n + 1))) for n, book in enumerate(books))
+    books = [a_registry(await open_store()) for _ in range(3)]
+    defined = (registry.define(a_draft(alpha=0.01 * (n + 1))) for n, registry in enumerate(books))
     came = await asyncio.gather(*defined, return_exceptions=True)
     assert sum(isinstance(each, Experiment) for each in came) == 1
     assert sum(isinstance(each, ExperimentTaken) for each in came) == 2
@@ -344,21 +344,21 @@ class Failing(EventStore):
             raise said
         return said
 
-    async def n_forgotten(self) -> int:
+    async def count_forgotten(self) -> int:
         return 0
 
 
-async def watched(store: Failing) -> ExperimentBook:
-    """The book after it has watched all that the store says."""
-    book = a_book(store, refresh_s=0.001)
-    watching = asyncio.create_task(book.watch())
+async def watched(store: Failing) -> ExperimentRegistry:
+    """The registry after it has watched all that the store says."""
+    registry = a_registry(store, refresh_s=0.001)
+    watching = asyncio.create_task(registry.watch())
     await store.has_ended.wait()
     await asyncio.sleep(0.02)
     assert not watching.done()
     watching.cancel()
     with pytest.raises(asyncio.CancelledError):
         await watching
-    return book
+    return registry
 
 
 async def test_what_was_known_stays_while_the_store_is_silent(
@@ -367,8 +367,8 @@ async def test_what_was_known_stays_while_the_store_is_silent(
     silent = StoreUnavailable("a store", "no answer")
     one = an_experiment()
     with caplog.at_level(logging.WARNING):
-        book = await watched(Failing([(one,), silent, silent, silent]))
-    assert book.running == (one,)
+        registry = await watched(Failing([(one,), silent, silent, silent]))
+    assert registry.running == (one,)
     assert [record.message for record in caplog.records] == ["experiments_not_refreshed"]
 
 
@@ -376,30 +376,30 @@ async def test_the_log_says_once_that_the_store_is_back(caplog: pytest.LogCaptur
     silent = StoreUnavailable("a store", "no answer")
     one = an_experiment()
     with caplog.at_level(logging.WARNING):
-        book = await watched(Failing([silent, silent, (one,), (one,), (one,)]))
-    assert book.running == (one,)
+        registry = await watched(Failing([silent, silent, (one,), (one,), (one,)]))
+    assert registry.running == (one,)
     said = ["experiments_not_refreshed", "experiments_refreshed_again"]
     assert [record.message for record in caplog.records] == said
 
 
 async def test_the_watch_goes_on_after_what_it_does_not_know() -> None:
     one = an_experiment()
-    book = await watched(Failing([ValueError("a row that is no JSON"), (one,)]))
-    assert book.running == (one,)
+    registry = await watched(Failing([ValueError("a row that is no JSON"), (one,)]))
+    assert registry.running == (one,)
 
 
 async def test_a_refresh_without_an_answer_is_an_error() -> None:
     with pytest.raises(ExperimentError):
-        await a_book(Failing([StoreUnavailable("a store", "no answer")])).refresh()
+        await a_registry(Failing([StoreUnavailable("a store", "no answer")])).refresh()
 
 
 async def test_what_units_were_deleted_elsewhere_is_told_once(open_store: OpenStore) -> None:
     here, there = await open_store(), await open_store()
     told: list[str] = []
-    book = ExperimentBook(here, cultures=(), on_forgotten=lambda: told.append("forgotten"))
-    await book.refresh()
+    registry = ExperimentRegistry(here, cultures=(), on_forgotten=lambda: told.append("forgotten"))
+    await registry.refresh()
     await there.forget_unit("u1")
     assert told == []
-    await book.refresh()
-    await book.refresh()
+    await registry.refresh()
+    await registry.refresh()
     assert told == ["forgotten"]

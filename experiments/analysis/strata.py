@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.analysis.comparing import looks_of
+from experiments.analysis.differences import choose_looks
 from experiments.analysis.reading import Events, Floats, Ints
 from experiments.analysis.result import (
     Progress,
@@ -17,8 +17,8 @@ from experiments.analysis.result import (
     SampleRatio,
 )
 from experiments.definition import DAY_S, Experiment, State
-from experiments.statistics.differences import BlockShape, block_shape
-from experiments.statistics.planning import Plan
+from experiments.statistics.differences import BlockShape, fit_block_shape
+from experiments.statistics.planning import SamplePlan
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
 
 
@@ -37,7 +37,7 @@ class Strata:
     of_unit: Ints
 
 
-def strata_of(events: Events) -> Strata:
+def split_into_strata(events: Events) -> Strata:
     """Return the spans of equal weights, of which the first begins with revision 1."""
     firsts: list[int] = []
     weights: list[tuple[float, ...]] = []
@@ -55,17 +55,17 @@ def weights_of(experiment: Experiment) -> tuple[float, ...]:
     return tuple(arm.weight for arm in experiment.arms)
 
 
-def shape_of(events: Events, arm: str) -> BlockShape:
+def choose_block_shape(events: Events, arm: str) -> BlockShape:
     """Return the block that suits the weights of an arm and control when the experiment began.
 
     It stays, whatever the weights become: a shape that followed them would be chosen after looks.
     """
     running = [at.experiment for at in events.revisions if at.experiment.state is State.RUNNING]
     first = running[0] if running else events.experiment
-    return block_shape(first.arm(arm).weight, first.arm(first.control).weight)
+    return fit_block_shape(first.arm(arm).weight, first.arm(first.control).weight)
 
 
-def sample_ratio_of(events: Events, strata: Strata) -> SampleRatio:
+def check_sample_ratio(events: Events, strata: Strata) -> SampleRatio:
     """Return whether arms got their shares of units, by every unit's first answer.
 
     Each stratum has counts of its own, and their evidence adds up. An alarm that was raised at any
@@ -100,11 +100,11 @@ def sample_ratio_of(events: Events, strata: Strata) -> SampleRatio:
 def _ratio_history(at_s: Floats, log_e: Floats) -> tuple[RatioLook, ...]:
     return tuple(
         RatioLook(at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look]))
-        for look in looks_of(log_e.size).tolist()
+        for look in choose_looks(log_e.size).tolist()
     )
 
 
-def revisions_of(events: Events) -> tuple[RevisionFigures, ...]:
+def summarise_revisions(events: Events) -> tuple[RevisionFigures, ...]:
     """Return what each revision was, and how many units it assigned."""
     return tuple(
         RevisionFigures(
@@ -120,7 +120,7 @@ def revisions_of(events: Events) -> tuple[RevisionFigures, ...]:
     )
 
 
-def progress_of(events: Events, plan: Plan | None) -> Progress:
+def measure_progress(events: Events, plan: SamplePlan | None) -> Progress:
     """Return how long the experiment has run, and how many units it had."""
     times = {state: _first_ms(events, state) for state in State}
     started_ms, ended_ms = times[State.RUNNING], times[State.STOPPED]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.analysis.reading import Floats, Ints, Units, Values
+from experiments.analysis.reading import Floats, Ints, MetricValues, Units
 from experiments.metrics import Metric, MetricKind
-from experiments.statistics.differences import bounded_difference
+from experiments.statistics.differences import bound_difference
 from experiments.statistics.means import EXPECTED_N, Unbounded
-from experiments.statistics.means import Values as Known
-from experiments.statistics.units import UnitValue, settled_values
+from experiments.statistics.means import ValueModel as Known
+from experiments.statistics.units import UnitValue, settle_values
 
 # Recorded values that are shares, whatever bounds the definition gives.
 _SHARES = ("refused", "unreadable", "fell_back", "failed", "label_mass", "alignment")
@@ -45,7 +45,7 @@ class Sample:
     n_clipped: int
 
 
-def value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | None:
+def find_value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | None:
     """Return the least and the greatest value of a unit, None where they are not known."""
     if kind == "sum":
         return None
@@ -56,7 +56,7 @@ def value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | None:
     return (0.0, 1.0) if metric.name in _SHARES else None
 
 
-def known_of(metric: Metric, worth: float, kind: UnitValue) -> Known:
+def expected_differences(metric: Metric, worth: float, kind: UnitValue) -> Known:
     """Return what is known of differences of a metric before they are seen.
 
     Args:
@@ -64,19 +64,19 @@ def known_of(metric: Metric, worth: float, kind: UnitValue) -> Known:
         worth: the effect that one wants to see, 0 where none is said.
         kind: what a unit's value is.
     """
-    ends = value_range(metric, kind)
+    ends = find_value_range(metric, kind)
     if ends is None:
         return Unbounded()
     low, high = ends
     n = float(EXPECTED_N)
     if worth > 0.0:
         n = (_DISTANCE * _EXPECTED_SD * (high - low) / worth) ** 2
-    return bounded_difference(low, high, expected_n=min(max(n, _FEWEST), _MOST))
+    return bound_difference(low, high, expected_n=min(max(n, _FEWEST), _MOST))
 
 
-def sampled(
+def take_sample(
     units: Units,
-    values: Values,
+    values: MetricValues,
     metric: Metric,
     *,
     n_arms: int,
@@ -88,7 +88,7 @@ def sampled(
 
     A sum is of all that a user had, so single requests have none; they have first value and mean.
     """
-    settled = settled_values(
+    settled = settle_values(
         units.first_s,
         values.unit,
         values.at_s,
@@ -104,19 +104,19 @@ def sampled(
     done = np.zeros(len(units), np.bool_)
     done[settled.units] = True
     over = units.first_s + window_s < now_s
-    final, n_clipped = _clipped(settled.values[rows], value_range(metric, kind))
+    final, n_clipped = _clip(settled.values[rows], find_value_range(metric, kind))
     return Sample(
         units=settled.units[rows],
         at_s=settled.at_s[rows],
         values=final,
-        n_open=_by_arm(units.arm[takes_part & ~done & ~over], n_arms),
-        n_silent=_by_arm(units.arm[takes_part & ~done & over], n_arms),
+        n_open=_count_by_arm(units.arm[takes_part & ~done & ~over], n_arms),
+        n_silent=_count_by_arm(units.arm[takes_part & ~done & over], n_arms),
         n_late=int((values.at_s > units.first_s[values.unit] + window_s).sum()),
         n_clipped=n_clipped,
     )
 
 
-def _clipped(values: Floats, ends: tuple[float, float] | None) -> tuple[Floats, int]:
+def _clip(values: Floats, ends: tuple[float, float] | None) -> tuple[Floats, int]:
     """Return values within the range that was promised, and how many were not."""
     if ends is None:
         return values, 0
@@ -124,5 +124,5 @@ def _clipped(values: Floats, ends: tuple[float, float] | None) -> tuple[Floats, 
     return inside, int((inside != values).sum())
 
 
-def _by_arm(arms: Ints, n_arms: int) -> Ints:
+def _count_by_arm(arms: Ints, n_arms: int) -> Ints:
     return np.bincount(arms, minlength=n_arms).astype(np.int64)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.analysis.reading import Floats, Ints, Truths
-from experiments.statistics.differences import BlockShape, blocks
+from experiments.statistics.differences import BlockShape, form_blocks
 from experiments.statistics.means import (
     ConfidenceSequence,
     Interval,
-    Values,
+    ValueModel,
     confidence_sequence,
     log_e_values,
     p_values,
@@ -63,18 +63,18 @@ class Difference:
     error: float
 
 
-def looks_of(n: int, n_looks: int = N_LOOKS) -> Ints:
+def choose_looks(n: int, n_looks: int = N_LOOKS) -> Ints:
     """Return indices from 0 to `n` - 1, evenly and `n_looks` at most, the last one among them."""
     return np.unique(np.linspace(n - 1, 0, min(n, n_looks)).round().astype(np.int64))
 
 
-def mean_difference(
-    pair: Pair, known: Values, *, alpha: float, shape: BlockShape, n_looks: int = N_LOOKS
+def compare_means(
+    pair: Pair, known: ValueModel, *, alpha: float, shape: BlockShape, n_looks: int = N_LOOKS
 ) -> Difference:
     """Return the difference of the arms' means, by blocks of their units."""
-    found = blocks(pair.treated, pair.values, shape=shape, strata=pair.strata)
+    found = form_blocks(pair.treated, pair.values, shape=shape, strata=pair.strata)
     history = known.empty.history(found.values)
-    looks = looks_of(found.values.size, n_looks)
+    looks = choose_looks(found.values.size, n_looks)
     running = history.at(looks)
     sequence = confidence_sequence(running, known, alpha=alpha)
     if not looks.size:
@@ -89,13 +89,13 @@ def mean_difference(
     )
 
 
-def quantile_gap(pair: Pair, p: float, *, alpha: float, n_looks: int = N_LOOKS) -> Difference:
+def compare_quantiles(pair: Pair, p: float, *, alpha: float, n_looks: int = N_LOOKS) -> Difference:
     """Return the difference of the arms' `p`-quantiles, from a sequence of each arm.
 
     Each arm's own sequence is taken over all strata: its units are alike whatever the weights.
     """
     treatment, control = pair.values[pair.treated], pair.values[~pair.treated]
-    looks = looks_of(pair.values.size, n_looks)
+    looks = choose_looks(pair.values.size, n_looks)
     n_treatment = np.cumsum(pair.treated)[looks]
     # Before both arms have units there is nothing to compare.
     both = (n_treatment > 0) & (looks + 1 > n_treatment)
@@ -108,11 +108,11 @@ def quantile_gap(pair: Pair, p: float, *, alpha: float, n_looks: int = N_LOOKS) 
     if not looks.size:
         now = Interval(math.nan, -math.inf, math.inf)
         return Difference(np.empty(0), sequence, now, 1.0, math.nan)
-    p_value = _quantile_p(np.sort(treatment), np.sort(control), p) if n_looks > 1 else math.nan
+    p_value = _find_quantile_p(np.sort(treatment), np.sort(control), p) if n_looks > 1 else math.nan
     return Difference(pair.at_s[looks], sequence, sequence.at(-1), p_value, math.nan)
 
 
-def _quantile_p(treatment: Floats, control: Floats, p: float) -> float:
+def _find_quantile_p(treatment: Floats, control: Floats, p: float) -> float:
     """Return the least error rate, found by halving, at which the interval leaves 0 out."""
 
     def excludes(log_alpha: float) -> bool:
