@@ -13,7 +13,8 @@ from typing import NamedTuple, Protocol
 
 from adapters.errors import AdapterRefused, Reason
 from adapters.manifest import Canary
-from prompting.messages import AskedQuestion, Message, Method, Steering, survey_messages
+from prompting.messages import AskedQuestion, Message, Steering, survey_messages
+from prompting.recipe import Method
 from survey_data.cultures import Culture
 
 TOLERANCE_NAT = 0.1

@@ -9,10 +9,8 @@ from typing import NamedTuple
 
 from adapters.errors import AdapterError, AdaptersOff, LoraServerSilent
 from adapters.live import LiveAdapters
+from prompting.recipe import ACTIVE_ADAPTER, NO_ADAPTER
 from survey_data.cultures import Culture
-
-# What a request may ask for besides an adapter by its name.
-NO_ADAPTER, ACTIVE_ADAPTER = "none", "auto"
 
 
 class ServedWeights(NamedTuple):

@@ -23,7 +23,7 @@ from app.settings import Settings
 from app.state.adapters import open_adapters
 from app.state.experiments import (
     LiveExperiments,
-    chooser_of,
+    arm_selector_of,
     open_experiments,
     recorder_of,
 )
@@ -146,7 +146,7 @@ async def open_resources(
             catalogue=catalogue,
             library=library,
             planner=planner,
-            chooser=chooser_of(planner, experiments),
+            arms=arm_selector_of(settings, experiments),
             lookup=lookup,
             weights=weights,
             vllm=vllm,

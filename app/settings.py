@@ -21,10 +21,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
-from experiments.arm import ArmMethod
 from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
-from prompting.messages import ExemplarStyle
+from prompting.recipe import ExemplarStyle, Method, Recipe
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.selector import NEAR_DUPLICATE
 from retrieval.selector_name import SelectorName
@@ -133,7 +132,7 @@ class AnswerSettings(_Group):
     an answer of the model as it is, which says so, or a refusal.
     """
 
-    method: ArmMethod = ArmMethod.ICL
+    method: Method = Method.ICL
     last_rung: Literal["plain", "refuse"] = "plain"
     k: int = Field(default=5, ge=1, le=MAX_K)
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
@@ -143,6 +142,17 @@ class AnswerSettings(_Group):
     near_duplicate: Fraction = NEAR_DUPLICATE
     min_label_mass: Fraction = 0.05
     max_tokens: int = Field(default=128, ge=1, le=4096)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of a request that says nothing of its own."""
+        return Recipe(
+            self.method,
+            k=self.k,
+            style=self.exemplar_style,
+            retriever=self.retriever,
+            adapter=self.method.usual_adapter,
+        )
 
 
 class ExperimentSettings(_Group):

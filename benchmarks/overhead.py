@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.answering.pipeline import Pipeline
-from app.answering.plan import AnswerRequest, ArmRequest
+from app.answering.plan import AnswerRequest
 from app.resources import Resources
 from app.settings import Settings, read_settings
 from app.telemetry import Stopwatch, configure_logging
@@ -143,7 +143,7 @@ def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
 
 
 async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, object]:
-    request = AnswerRequest(case["question"], case["culture"], arm=ArmRequest())
+    request = AnswerRequest(case["question"], case["culture"])
     async with pipeline.prepared(request, Stopwatch(pipeline.metrics)) as (plan, words):
         ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
         assert ids is not None  # the embedded model's labels are single tokens

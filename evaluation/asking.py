@@ -8,39 +8,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
-from prompting.messages import ExemplarStyle, Method
-from retrieval.selector_name import SelectorName
+from prompting.recipe import Recipe
 from survey_data.model import Question
 
 ConditionKind: TypeAlias = Literal["method", "control", "recorded", "reference"]
 
 
 class Control(StrEnum):
-    """What is done to the exemplars to see whether answers follow them; it should do harm."""
+    """What is done to the exemplars to see whether answers follow them; it should do harm.
+
+    `reversed` shows each exemplar's shares in reverse, `foreign` those of another culture.
+    """
 
     NONE = "none"
     REVERSED = "reversed"
     FOREIGN = "foreign"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How a prompt speaks for a culture.
-
-    Attributes:
-        method: the prompt method.
-        style: what an exemplar shows; of no account where the method shows none, like `k`,
-            `retriever` and `control`.
-        k: exemplars to show.
-        control: `reversed` shows each exemplar's shares in reverse, `foreign` those of another
-            culture.
-    """
-
-    method: Method
-    style: ExemplarStyle = ExemplarStyle.SHARES
-    k: int = 5
-    retriever: SelectorName = SelectorName.DENSE
-    control: Control = Control.NONE
 
 
 class CultureAdapter(NamedTuple):
@@ -55,7 +37,8 @@ class Ask:
     """One question put to one respondent as the people of one culture.
 
     Attributes:
-        recipe: how the prompt is made; None for a respondent that is sent no prompt.
+        recipe: how the prompt is made, by a method that needs no adapter; None for a respondent
+            that is sent no prompt.
         culture: alpha-3 code of the people who are to be met.
         order: `order[place]` is the index of the option that is shown there.
         seed: decides draws and random exemplars, and is the seed of a sampled answer.
@@ -68,6 +51,7 @@ class Ask:
     order: tuple[int, ...]
     seed: int = 0
     adapter: str | None = None
+    control: Control = Control.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +121,7 @@ class Condition(NamedTuple):
     recipe: Recipe | None = None
     cultures: tuple[str, ...] | None = None
     adapters: tuple[CultureAdapter, ...] = ()
+    control: Control = Control.NONE
 
 
 def digest_of(*parts: object) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from evaluation.asking import Condition, Recipe
-from prompting.messages import Method
+from evaluation.asking import Condition
+from prompting.recipe import Method, Recipe
 
 
 def same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | None:

@@ -7,16 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import NamedTuple, Protocol
 
-from evaluation.asking import Ask, Control, Recipe, Request, Response, digest_of
+from evaluation.asking import Ask, Control, Request, Response, digest_of
 from evaluation.decoding import Decoding, ReadBy
-from prompting.messages import (
-    AskedQuestion,
-    CultureComparison,
-    Message,
-    Method,
-    Steering,
-    survey_messages,
-)
+from prompting.messages import AskedQuestion, CultureComparison, Message, Steering, survey_messages
+from prompting.recipe import Method, Recipe
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
@@ -217,7 +211,7 @@ class PromptedModel:
         found = self._selectors[recipe.retriever].select(
             asked, ask.culture, recipe.k, self._barred[question.key]
         )
-        match recipe.control:
+        match ask.control:
             case Control.NONE:
                 return found
             case Control.REVERSED:

@@ -14,7 +14,6 @@ from evaluation.asking import (
     ConditionKind,
     Control,
     CultureAdapter,
-    Recipe,
     Request,
     Respondent,
     Response,
@@ -25,7 +24,7 @@ from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
 from evaluation.general_questions import general_questions, questions_sha256
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionPlan
-from prompting.messages import ExemplarStyle, Method
+from prompting.recipe import ExemplarStyle, Method, Recipe
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
 
@@ -44,6 +43,21 @@ class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class RecipeSpec(_Spec):
+    """How a prompt is made: a recipe, as far as a run varies it, and what is done to exemplars."""
+
+    method: Method
+    style: ExemplarStyle = ExemplarStyle.SHARES
+    k: int = 5
+    retriever: SelectorName = SelectorName.DENSE
+    control: Control = Control.NONE
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe of the prompt."""
+        return Recipe(self.method, k=self.k, style=self.style, retriever=self.retriever)
+
+
 class ConditionSpec(_Spec):
     """A condition without its respondent.
 
@@ -52,7 +66,7 @@ class ConditionSpec(_Spec):
 
     name: str
     kind: ConditionKind
-    recipe: Recipe | None = None
+    recipe: RecipeSpec | None = None
     cultures: tuple[str, ...] | None = None
     # What a run without adapters has not stays out of its run.json, which names its folder.
     adapter_set: str = Field("", exclude_if=_is_empty)
@@ -170,9 +184,10 @@ class RunSpec(_Spec):
                     of.name,
                     of.kind,
                     respondents.get(of.name, _Absent(of.name)),
-                    of.recipe,
+                    None if of.recipe is None else of.recipe.recipe,
                     of.cultures,
                     adapters.get(of.adapter_set, ()),
+                    Control.NONE if of.recipe is None else of.recipe.control,
                 )
                 for of in self.conditions
             ),
@@ -210,8 +225,9 @@ class RunSpec(_Spec):
                 f"text ({read_by} parser), temperature {self.decoding.temperature:g}, top_p "
                 f"{self.decoding.top_p:g}, at most {self.decoding.max_tokens} tokens"
             )
-        styles = {of.recipe.style for of in self.conditions if of.recipe and _shows(of.recipe)}
-        ks = {of.recipe.k for of in self.conditions if of.recipe and _shows(of.recipe)}
+        recipes = [of.recipe for of in self.conditions if of.recipe is not None]
+        shown = [recipe for recipe in recipes if recipe.method.shows_exemplars]
+        styles, ks = {recipe.style for recipe in shown}, {recipe.k for recipe in shown}
         lines = {
             "answers read from": how,
             "option orders": str(self.n_orders),
@@ -246,12 +262,13 @@ def recipes(
     for method, style, k, retriever in product(methods, styles, ks, retrievers):
         told = [name for name, all_ in ((style, styles), (f"k={k}", ks), (retriever, retrievers))
                 if len(all_) > 1]  # fmt: skip
-        recipe = Recipe(method, style, k, retriever) if method.shows_exemplars else Recipe(method)
+        shown = RecipeSpec(method=method, style=style, k=k, retriever=retriever)
+        recipe = shown if method.shows_exemplars else RecipeSpec(method=method)
         name = ", ".join([method, *(told if method.shows_exemplars else [])])
         found.append(ConditionSpec(name=name, kind="method", recipe=recipe))
         if controls and method is Method.ICL:
             for control, words in CONTROL_NAMES.items():
-                changed = Recipe(method, style, k, retriever, control)
+                changed = shown.model_copy(update={"control": control})
                 found.append(ConditionSpec(name=f"{name}, {words}", kind="control", recipe=changed))
     unique = {of.name: of for of in found}
     return tuple(sorted(unique.values(), key=lambda of: of.kind != "method"))
@@ -262,17 +279,13 @@ def ability_spec(seed: int = 0) -> AbilitySpec:
     return AbilitySpec(seed=seed, sha256=questions_sha256(general_questions(seed)))
 
 
-def adapter_name(name: str, prompt: Method, *, label: str = "") -> str:
+def adapter_name(name: str, method: Method, *, label: str = "") -> str:
     """Return the name of a condition of adapters, from that of the model with the same prompt.
 
     `persona+icl, k=2` is `adapter+icl, k=2`, of adapters with a label `adapter+icl, label, k=2`.
     """
-    method = prompt.replace(Method.PERSONA, "adapter", 1)
-    return ", ".join(filter(None, (method, label, name.removeprefix(prompt).removeprefix(", "))))
-
-
-def _shows(recipe: Recipe) -> bool:
-    return recipe.method.shows_exemplars
+    rest = name.removeprefix(method.prompt).removeprefix(", ")
+    return ", ".join(filter(None, (method, label, rest)))
 
 
 class _Absent:

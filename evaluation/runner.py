@@ -56,8 +56,15 @@ class RunPlan:
         for question, culture in self._cells(condition):
             for order in self.orders(condition, question):
                 for seed in self.seeds_of(condition):
-                    adapter = adapters.get(culture)
-                    yield Ask(condition.recipe, culture, question, order, seed, adapter)
+                    yield Ask(
+                        condition.recipe,
+                        culture,
+                        question,
+                        order,
+                        seed,
+                        adapters.get(culture),
+                        condition.control,
+                    )
 
     def work(self) -> Iterator[tuple[Condition, Ask]]:
         """Yield every ask of the run with its condition."""

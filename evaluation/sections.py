@@ -26,7 +26,7 @@ from evaluation.figures import (
 from evaluation.run_folder import Asked, AskKey
 from evaluation.runner import RunPlan
 from evaluation.steering import steering
-from prompting.messages import Method
+from prompting.recipe import Method
 
 PLAIN = Method.PLAIN.value
 Group = TypeVar("Group", str, int)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from experiments.definition import N_BUCKETS, Experiment, ExperimentArm, State
+from experiments.definition import N_BUCKETS, Arm, Experiment, State
 from experiments.errors import OverrideRefused
 from experiments.unit import Unit
 
@@ -47,7 +47,7 @@ class Assignment:
     experiment: str
     revision: int
     standing: Standing
-    arm: ExperimentArm | None = None
+    arm: Arm | None = None
     overridden: bool = False
     settled: bool = False
 
@@ -104,7 +104,7 @@ def standing_of(experiment: Experiment, unit: Unit, *, culture: str = "") -> Sta
     return Standing.IN
 
 
-def arm_of(experiment: Experiment, unit: Unit) -> ExperimentArm:
+def arm_of(experiment: Experiment, unit: Unit) -> Arm:
     """Return the arm whose range the unit's hash falls in; ranges follow the order of the arms."""
     at = hash_parts("arm", experiment.salt, experiment.name, unit.text)
     end = 0.0

@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from itertools import combinations
 
-from experiments.arm import Arm, ArmMethod
 from experiments.errors import (
     ArmUnknown,
     ChangeRefused,
@@ -24,7 +23,7 @@ from experiments.errors import (
 )
 from experiments.metrics import Guardrail, Metric, PrimaryMetric
 from experiments.statistics.units import UnitValue
-from prompting.messages import ExemplarStyle
+from prompting.recipe import ExemplarStyle, Method, Recipe
 from retrieval.selector_name import SelectorName
 
 N_BUCKETS = 1000
@@ -59,7 +58,7 @@ class Decoding:
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentArm:
+class Arm:
     """One arm of an experiment: its name and weight there, and how it answers.
 
     Attributes:
@@ -69,16 +68,16 @@ class ExperimentArm:
 
     name: str
     weight: float
-    arm: Arm
+    recipe: Recipe
     model: str = ""
     decoding: Decoding = Decoding()
 
     @property
     def id(self) -> str:
-        """Ten hexadecimal digits that say how it answers; `Arm.id` where that says it all."""
+        """Ten hexadecimal digits that say how it answers; `Recipe.id` where that says it all."""
         if not self.model and self.decoding == Decoding():
-            return self.arm.id
-        text = json.dumps([self.arm.id, self.model, asdict(self.decoding)], sort_keys=True)
+            return self.recipe.id
+        text = json.dumps([self.recipe.id, self.model, asdict(self.decoding)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -132,7 +131,7 @@ class Experiment:
     name: str
     hypothesis: str
     primary: PrimaryMetric
-    arms: tuple[ExperimentArm, ...]
+    arms: tuple[Arm, ...]
     control: str
     guardrails: tuple[Guardrail, ...] = ()
     traffic_share: float = 1.0
@@ -169,7 +168,7 @@ class Experiment:
         """The primary metric, then those of the guardrails."""
         return (self.primary.metric, *(guardrail.metric for guardrail in self.guardrails))
 
-    def arm(self, name: str) -> ExperimentArm:
+    def arm(self, name: str) -> Arm:
         """Return the arm of that name.
 
         Raises:
@@ -258,7 +257,7 @@ def _list_changes(current: Experiment, new: Experiment) -> list[str]:
     return [name for name in names if getattr(current, name) != getattr(new, name)]
 
 
-def _drop_weights(experiment: Experiment) -> tuple[ExperimentArm, ...]:
+def _drop_weights(experiment: Experiment) -> tuple[Arm, ...]:
     return tuple(replace(arm, weight=1.0) for arm in experiment.arms)
 
 
@@ -307,7 +306,7 @@ def draft_four_arms(
     Raises:
         DefinitionInvalid: the weights do not sum to 1 or name other arms.
     """
-    methods = (ArmMethod.PLAIN, ArmMethod.ICL, ArmMethod.ADAPTER, ArmMethod.ADAPTER_ICL)
+    methods = (Method.PLAIN, Method.ICL, Method.ADAPTER, Method.ADAPTER_ICL)
     shares = {str(method): 0.25 for method in methods} if weights is None else dict(weights)
     if set(shares) != {str(method) for method in methods}:
         raise DefinitionInvalid(
@@ -317,15 +316,14 @@ def draft_four_arms(
             expected="weights of " + ", ".join(methods),
         )
 
-    def arm(method: ArmMethod) -> ExperimentArm:
-        adapter = "auto" if method.needs_adapter else "none"
-        way = Arm(method, k, style, retriever, adapter=adapter)
-        return ExperimentArm(str(method), shares[str(method)], way)
+    def arm(method: Method) -> Arm:
+        recipe = Recipe(method, k=k, style=style, retriever=retriever, adapter=method.usual_adapter)
+        return Arm(str(method), shares[str(method)], recipe)
 
     return Experiment(
         name=name,
         hypothesis=hypothesis or "Some way of showing a culture does better than showing none.",
         primary=primary,
         arms=tuple(map(arm, methods)),
-        control=str(ArmMethod.PLAIN),
+        control=str(Method.PLAIN),
     )

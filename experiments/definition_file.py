@@ -10,13 +10,12 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from experiments.arm import Arm, ArmMethod
 from experiments.definition import (
     DAY_S,
     N_BUCKETS,
+    Arm,
     Decoding,
     Experiment,
-    ExperimentArm,
     HoldOut,
     Layer,
     State,
@@ -33,7 +32,7 @@ from experiments.metrics import (
 )
 from experiments.statistics.units import UnitValue
 from experiments.unit import MAX_UNIT_CHARS
-from prompting.messages import ExemplarStyle
+from prompting.recipe import NO_ADAPTER, ExemplarStyle, Method, Recipe
 from retrieval.selector_name import SelectorName
 
 MAX_FILE_BYTES = 262_144
@@ -99,7 +98,7 @@ class _DecodingModel(_Model):
 
 
 class _ArmModel(_Model):
-    method: ArmMethod
+    method: Method
     k: int = Field(default=5, ge=1, le=20)
     style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
@@ -110,13 +109,19 @@ class _ArmModel(_Model):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.method.needs_adapter and self.adapter == "none":
+        if self.method.needs_adapter and self.adapter == NO_ADAPTER:
             raise ValueError(f"an adapter or 'auto', which the method '{self.method}' needs")
         return self
 
-    def inside(self) -> Arm:
-        adapter = self.adapter or ("auto" if self.method.needs_adapter else "none")
-        return Arm(self.method, self.k, self.style, self.retriever, self.n_orders, adapter)
+    def inside(self) -> Recipe:
+        return Recipe(
+            self.method,
+            k=self.k,
+            style=self.style,
+            retriever=self.retriever,
+            n_orders=self.n_orders,
+            adapter=self.adapter or self.method.usual_adapter,
+        )
 
 
 class _LayerModel(_Model):
@@ -176,7 +181,7 @@ class _ExperimentModel(_Model):
             primary=PrimaryMetric(self.primary.inside(), self.primary.smallest_effect),
             guardrails=tuple(Guardrail(each.inside(), each.margin) for each in self.guardrails),
             arms=tuple(
-                ExperimentArm(
+                Arm(
                     name,
                     weights[name],
                     arm.inside(),
@@ -298,7 +303,7 @@ def experiment_fields(experiment: Experiment) -> dict[str, Any]:
         _metric_fields(each.metric) | {"margin": each.margin} for each in experiment.guardrails
     ]
     given["arms"] = {
-        each.name: asdict(each.arm) | {"model": each.model, "decoding": asdict(each.decoding)}
+        each.name: asdict(each.recipe) | {"model": each.model, "decoding": asdict(each.decoding)}
         for each in experiment.arms
     }
     given["weights"] = {each.name: each.weight for each in experiment.arms}

@@ -35,15 +35,9 @@ from mini_model.replies import CANNOT_HELP, MOST, Said, worded
 from mini_model.requests import taught_words
 from mini_model.stages import Kind, Mixture
 from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, label_ids
-from prompting.messages import (
-    ANSWER_FREELY,
-    CultureComparison,
-    ExemplarStyle,
-    Message,
-    Method,
-    Steering,
-)
+from prompting.messages import ANSWER_FREELY, CultureComparison, Message, Steering
 from prompting.question_writing import ASK, SYSTEM
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question, ResponseDistribution, Scale

@@ -17,7 +17,8 @@ from transformers import LlamaForCausalLM
 from mini_model.conversations import prompt
 from mini_model.split import read_split
 from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
-from prompting.messages import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
+from prompting.messages import AskedQuestion, Steering, survey_messages
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.selector import NEAR_DUPLICATE

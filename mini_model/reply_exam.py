@@ -24,15 +24,9 @@ from mini_model.phrasings import (
 from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
 from mini_model.requests import HELD_OUT, other_request
 from mini_model.tokenizer import CONTEXT_TOKENS, END
-from prompting.messages import (
-    AskedQuestion,
-    ExemplarStyle,
-    Message,
-    Method,
-    Steering,
-    survey_messages,
-)
+from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.question_writing import MAX_TOKENS, Outcome, read_reply
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question

@@ -10,45 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Literal
 
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
-
-
-class Method(StrEnum):
-    """How a culture is made visible to the model; `plain` does not show it at all."""
-
-    PLAIN = "plain"
-    PERSONA = "persona"
-    CROSS_CULTURE = "cross-culture"
-    ICL = "icl"
-    PERSONA_ICL = "persona+icl"
-    CROSS_CULTURE_ICL = "cross-culture+icl"
-
-    @property
-    def shows_exemplars(self) -> bool:
-        """Whether the prompt shows how the culture answered other questions."""
-        return self.value.endswith("icl")
-
-    @property
-    def names_culture(self) -> bool:
-        """Whether the system message names the culture."""
-        return self.value.startswith(("persona", "cross-culture"))
-
-    @property
-    def compares_cultures(self) -> bool:
-        """Whether the system message names similar and different cultures."""
-        return self.value.startswith("cross-culture")
-
-
-class ExemplarStyle(StrEnum):
-    """What an exemplar shows: the modal answer, every option's share, or one seeded draw."""
-
-    MODE = "mode"
-    SHARES = "shares"
-    DRAW = "draw"
 
 
 @dataclass(frozen=True, slots=True)

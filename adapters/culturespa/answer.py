@@ -20,7 +20,8 @@ from adapters.culturespa.journal import Journal, read_lines, write_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerSettings, Reading
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
-from prompting.messages import CultureComparison, Message, Method, Steering, survey_messages
+from prompting.messages import CultureComparison, Message, Steering, survey_messages
+from prompting.recipe import Method
 from survey_data.cultures import Culture
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
-from prompting.messages import Method
 from prompting.question_writing import MAX_TOKENS, TEMPERATURE, TOP_P
+from prompting.recipe import Method
 
 
 @dataclass(frozen=True, slots=True)

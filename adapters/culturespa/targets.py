@@ -11,7 +11,8 @@ from typing import Any, NamedTuple, Protocol
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.questions import GeneratedQuestion
-from prompting.messages import Message, Method, Steering, survey_messages
+from prompting.messages import Message, Steering, survey_messages
+from prompting.recipe import Method
 from survey_data.cultures import CultureCatalogue
 
 IGNORED = -100  # what torch's cross entropy leaves out

@@ -1,18 +1,18 @@
-"""Which way of answering a request gets: the one it names, an experiment's, or the settings'."""
+"""Which recipe answers a request: its own, that of an experiment's arm, or the settings'."""
 
 from __future__ import annotations
 
 import uuid
 from typing import NamedTuple, Protocol
 
-from app.answering.fallbacks import Planner
-from app.answering.plan import ArmRequest, Asker, Choice
-from app.errors import CultureMissing
+from app.answering.plan import AnswerRequest, ChatTurn, Choice
+from app.errors import CultureMissing, MethodConflict
 from experiments.assigner import Assigner
 from experiments.assignment import find_first
 from experiments.definition import Experiment
 from experiments.errors import ArmConflict, ExperimentsOff
-from experiments.unit import unit_of
+from experiments.unit import Unit, unit_of
+from prompting.recipe import NO_ADAPTER, Recipe
 from survey_data.cultures import Culture
 
 
@@ -40,50 +40,81 @@ class Deciding(NamedTuple):
     assigner: Assigner
 
 
-class Chooser:
-    """Chooses ways of answering. An experiment applies to requests with a culture that name none.
+class ArmSelector:
+    """Selects the recipe that answers a request.
 
-    A request that says itself how it is to be answered is in no experiment, nor is one without a
-    culture, which every arm would answer alike.
+    An experiment applies to requests with a culture that say nothing of their recipe: one that
+    says how it is to be answered is in no experiment, nor is one without a culture, which every
+    arm would answer alike.
     """
 
-    def __init__(self, planner: Planner, deciding: Deciding | None) -> None:
-        """Take what knows the settings, and what decides, None where no experiments can run."""
-        self._planner, self._deciding = planner, deciding
+    def __init__(self, defaults: Recipe, deciding: Deciding | None) -> None:
+        """Take the settings' recipe, and what decides, None where no experiments can run."""
+        self._defaults, self._deciding = defaults, deciding
 
-    async def choose(self, wanted: ArmRequest, asker: Asker, culture: Culture | None) -> Choice:
-        """Return the way of answering.
+    async def select(self, request: AnswerRequest | ChatTurn, culture: Culture | None) -> Choice:
+        """Return the recipe of a request: its own, that of an arm, or the settings'.
 
         Raises:
             UnitInvalid: user or session cannot be kept apart from others.
             MethodConflict: a method of an adapter is asked for, and no adapter.
-            ArmConflict: an arm of an experiment is asked for, and a way of answering too.
-            ExperimentUnknown, ArmUnknown, OverrideRefused, ExperimentsOff: that arm cannot be had.
+            ArmConflict: an arm of an experiment is asked for, and a recipe too.
+            ExperimentUnknown, ArmUnknown, OverrideRefused, ExperimentsOff: that arm is unavailable.
             CultureMissing: an arm is asked for, and no culture.
         """
+        asker, arm = request.asker, request.arm
         answer_id = f"ans_{uuid.uuid4().hex}"
         unit = unit_of(user=asker.user, session=asker.session, request_id=answer_id)
+        if arm is not None:
+            # Nobody asked for its adapter by name.
+            return Choice(answer_id, arm.recipe, unit, arm.decoding, adapter_is_optional=True)
         if asker.wanted_arm:
-            if wanted.said:
-                raise ArmConflict(asker.wanted_arm, wanted.said)
-            if culture is None:
-                raise CultureMissing()
-            if self._deciding is None:
-                raise ExperimentsOff
-            name, _, override = asker.wanted_arm.partition("/")
-            experiment = self._deciding.experiments.named(name)
-        elif wanted.said or culture is None or self._deciding is None:
-            return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
-        else:
+            return await self._override(request, culture, answer_id, unit)
+        if culture is not None and self._deciding is not None and not request.recipe.first_said:
             running = self._deciding.experiments.running
-            found = find_first(running, unit, culture=culture.code)
-            if found is None:
-                return Choice(answer_id, self._planner.arm(wanted), unit, wanted.can_miss)
-            experiment, override = found, None
+            experiment = find_first(running, unit, culture=culture.code)
+            if experiment is not None:
+                return await self._assign(experiment, culture, answer_id, unit)
+        recipe = request.recipe.over(self._defaults)
+        if recipe.method.needs_adapter and recipe.adapter == NO_ADAPTER:
+            raise MethodConflict(recipe.method)
+        return Choice(answer_id, recipe, unit)
+
+    async def _override(
+        self, request: AnswerRequest | ChatTurn, culture: Culture | None, answer_id: str, unit: Unit
+    ) -> Choice:
+        wanted_arm = request.asker.wanted_arm
+        if request.recipe.first_said:
+            raise ArmConflict(wanted_arm, request.recipe.first_said)
+        if culture is None:
+            raise CultureMissing()
+        if self._deciding is None:
+            raise ExperimentsOff
+        name, _, arm = wanted_arm.partition("/")
+        experiment = self._deciding.experiments.named(name)
+        return await self._assign(experiment, culture, answer_id, unit, override=arm)
+
+    async def _assign(
+        self,
+        experiment: Experiment,
+        culture: Culture,
+        answer_id: str,
+        unit: Unit,
+        *,
+        override: str | None = None,
+    ) -> Choice:
+        assert self._deciding is not None  # else no experiment was found
         assignment = await self._deciding.assigner.assign(
             experiment, unit, culture=culture.code, override=override
         )
-        chosen = assignment.arm
-        assert chosen is not None  # it runs, and the unit is in it or overrides
-        # Nobody asked for its adapter by name.
-        return Choice(answer_id, chosen.arm, unit, True, experiment, assignment)
+        arm = assignment.arm
+        assert arm is not None  # it runs, and the unit is in it or overrides
+        return Choice(
+            answer_id,
+            arm.recipe,
+            unit,
+            arm.decoding,
+            adapter_is_optional=True,
+            experiment=experiment,
+            assignment=assignment,
+        )

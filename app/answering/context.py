@@ -11,7 +11,8 @@ from tokenizers import Tokenizer
 
 from app.errors import ContextTooSmall
 from app.vllm.client import VllmClient
-from prompting.messages import Message, Method, Steering
+from prompting.messages import Message, Steering
+from prompting.recipe import Method
 
 # What a chat template adds to a message, generously; for the quick bound only.
 TEMPLATE_TOKENS = 16

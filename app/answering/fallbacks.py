@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER, Leased
+from adapters.pool import Leased
 from app.answering.context import PLAIN, Fitted
-from app.answering.plan import ArmRequest, Choice, Fallback, Plan, few_exemplars
-from app.errors import CultureNotShown, MethodConflict
+from app.answering.plan import Choice, Fallback, Plan, few_exemplars
+from app.errors import CultureNotShown
 from app.settings import AnswerSettings
-from experiments.arm import Arm, ArmMethod
 from prompting.messages import CultureComparison, Steering
+from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.similarity import CultureSimilarity
@@ -32,26 +32,6 @@ class Planner:
     ) -> None:
         self._settings, self._catalogue, self._similarity = settings, catalogue, similarity
 
-    def arm(self, request: ArmRequest) -> Arm:
-        """Return what a request asks for, with the settings for what it leaves open.
-
-        Raises:
-            MethodConflict: it asks for a method of an adapter, and for none.
-        """
-        defaults = self._settings
-        method = request.method or defaults.method
-        adapter = request.adapter or (ACTIVE_ADAPTER if method.needs_adapter else NO_ADAPTER)
-        if method.needs_adapter and adapter == NO_ADAPTER:
-            raise MethodConflict(method)
-        return Arm(
-            method=method,
-            k=request.k or defaults.k,
-            style=request.style or defaults.exemplar_style,
-            retriever=request.retriever or defaults.retriever,
-            n_orders=request.n_orders,
-            adapter=adapter,
-        )
-
     def plan(
         self,
         culture: Culture | None,
@@ -66,17 +46,17 @@ class Planner:
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
-        arm = choice.arm
-        method, fallbacks = self._rung(culture, arm, leased, evidence)
-        notes = few_exemplars(arm, evidence) if method.prompt.shows_exemplars else ()
-        if not arm.method.needs_adapter and leased.missing is not None:
+        recipe = choice.recipe
+        method, fallbacks = self._rung(culture, recipe, leased, evidence)
+        notes = few_exemplars(recipe, evidence) if method.shows_exemplars else ()
+        if not recipe.method.needs_adapter and leased.missing is not None:
             notes = (*notes, f"no adapter: {leased.missing}")
         plan = Plan(
             choice=choice,
             culture=culture,
             evidence=evidence,
             method=method,
-            steering=self._steering(culture, method, arm, evidence, seed=seed),
+            steering=self._steering(culture, method, recipe, evidence, seed=seed),
             fallbacks=fallbacks,
             weights=leased.weights,
             warnings=(*leased.notes, *notes),
@@ -88,7 +68,7 @@ class Planner:
         """Return what the prompt says where no exemplar is left to show."""
         if plan.weights.adapter is None or plan.culture is None:
             return PLAIN
-        return Steering(ArmMethod.ADAPTER.prompt, culture=plan.culture)
+        return Steering(Method.ADAPTER, culture=plan.culture)
 
     def fitted(self, plan: Plan, found: Fitted) -> Plan:
         """Return the plan with what its prompt could hold.
@@ -105,23 +85,23 @@ class Planner:
             return plan
         plan = replace(
             plan,
-            method=ArmMethod.PLAIN if plan.weights.adapter is None else ArmMethod.ADAPTER,
+            method=Method.PLAIN if plan.weights.adapter is None else Method.ADAPTER,
             fallbacks=(*plan.fallbacks, Fallback(plan.method, note)),
         )
         self._check_last_rung(plan)
         return plan
 
     def _rung(
-        self, culture: Culture | None, arm: Arm, leased: Leased, evidence: Evidence
-    ) -> tuple[ArmMethod, tuple[Fallback, ...]]:
+        self, culture: Culture | None, recipe: Recipe, leased: Leased, evidence: Evidence
+    ) -> tuple[Method, tuple[Fallback, ...]]:
         if culture is None:
-            return ArmMethod.PLAIN, _without_adapter(arm, leased)
-        method, fallbacks = arm.method, list(_without_adapter(arm, leased))
+            return Method.PLAIN, _without_adapter(recipe, leased)
+        method, fallbacks = recipe.method, list(_without_adapter(recipe, leased))
         if fallbacks:
-            method = ArmMethod.ICL
-        if method.prompt.shows_exemplars and not evidence.exemplars:
+            method = Method.ICL
+        if method.shows_exemplars and not evidence.exemplars:
             fallbacks.append(Fallback(method, self._nothing_near(culture, evidence)))
-            method = ArmMethod.PLAIN if leased.weights.adapter is None else ArmMethod.ADAPTER
+            method = Method.PLAIN if leased.weights.adapter is None else Method.ADAPTER
         return method, tuple(fallbacks)
 
     def _nothing_near(self, culture: Culture, evidence: Evidence) -> str:
@@ -135,21 +115,20 @@ class Planner:
     def _steering(
         self,
         culture: Culture | None,
-        method: ArmMethod,
-        arm: Arm,
+        method: Method,
+        recipe: Recipe,
         evidence: Evidence,
         *,
         seed: int,
     ) -> Steering:
-        if culture is None or method is ArmMethod.PLAIN:
+        if culture is None or method is Method.PLAIN:
             return PLAIN
-        prompt = method.prompt
         return Steering(
-            prompt,
+            method,
             culture=culture,
-            comparison=self._comparison(culture) if prompt.compares_cultures else None,
+            comparison=self._comparison(culture) if method.compares_cultures else None,
             exemplars=evidence.exemplars,
-            style=arm.style,
+            style=recipe.style,
             seed=seed,
         )
 
@@ -166,13 +145,13 @@ class Planner:
             raise CultureNotShown(plan.culture.name, [of.because for of in plan.fallbacks])
 
 
-def shows_exemplars(arm: Arm, leased: Leased) -> bool:
+def shows_exemplars(recipe: Recipe, leased: Leased) -> bool:
     """Return whether exemplars are wanted: as asked, or in place of an adapter."""
-    return arm.method.prompt.shows_exemplars or bool(_without_adapter(arm, leased))
+    return recipe.method.shows_exemplars or bool(_without_adapter(recipe, leased))
 
 
-def _without_adapter(arm: Arm, leased: Leased) -> tuple[Fallback, ...]:
+def _without_adapter(recipe: Recipe, leased: Leased) -> tuple[Fallback, ...]:
     """Return the step down where the method needs an adapter and there is none, else nothing."""
-    if not arm.method.needs_adapter or leased.missing is None:
+    if not recipe.method.needs_adapter or leased.missing is None:
         return ()
-    return (Fallback(arm.method, leased.missing),)
+    return (Fallback(recipe.method, leased.missing),)

@@ -14,7 +14,7 @@ from contextlib import (
 from dataclasses import replace
 
 from adapters.pool import Leased, WeightsPool
-from app.answering.arms import Chooser
+from app.answering.arms import ArmSelector
 from app.answering.context import Build, ContextWindow
 from app.answering.fallbacks import Planner, shows_exemplars
 from app.answering.lookup import EvidenceLookup
@@ -39,16 +39,9 @@ from app.telemetry import Metrics, Stopwatch
 from app.vllm.chunks import chunk_text, chunk_usage
 from app.vllm.client import VllmClient
 from app.vllm.wire import LabelLogprobs, Usage
-from experiments.arm import Arm
-from prompting.messages import (
-    AskedQuestion,
-    Message,
-    Method,
-    Steering,
-    chat_messages,
-    survey_messages,
-)
+from prompting.messages import AskedQuestion, Message, Steering, chat_messages, survey_messages
 from prompting.reading import Reading, option_orders, read_labels, read_option
+from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence, Wanted
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
@@ -67,7 +60,7 @@ class Pipeline:
         catalogue: CultureCatalogue,
         library: SurveyLibrary,
         planner: Planner,
-        chooser: Chooser,
+        arms: ArmSelector,
         lookup: EvidenceLookup,
         weights: WeightsPool,
         vllm: VllmClient,
@@ -78,7 +71,7 @@ class Pipeline:
     ) -> None:
         """Take the parts that the steps use."""
         self.catalogue, self.library, self.settings = catalogue, library, settings
-        self._planner, self._chooser, self._recorder = planner, chooser, recorder
+        self._planner, self._arms, self._recorder = planner, arms, recorder
         self.lookup = lookup
         self._weights, self.vllm, self._context = weights, vllm, context
         self.metrics = metrics
@@ -138,14 +131,14 @@ class Pipeline:
                 raise CultureMissing()
             culture = self.who(request.culture)
         with watch.step("arm"):
-            choice = await self._chooser.choose(request.arm, request.asker, culture)
+            choice = await self._arms.select(request, culture)
         async with AsyncExitStack() as held:
             held.enter_context(self._answering(choice, culture, watch))
             with watch.step("weights"):
                 leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
                 evidence = await self._evidence(
-                    request.question, culture, choice.arm, leased, seed=request.seed
+                    request.question, culture, choice.recipe, leased, seed=request.seed
                 )
             with watch.step("words"):
                 plan = self._planner.plan(culture, choice, leased, evidence, seed=request.seed)
@@ -166,13 +159,13 @@ class Pipeline:
         with watch.step("culture"):
             culture = None if turn.culture is None else self.who(turn.culture)
         with watch.step("arm"):
-            choice = await self._chooser.choose(turn.arm, turn.asker, culture)
+            choice = await self._arms.select(turn, culture)
         async with AsyncExitStack() as held:
             held.enter_context(self._answering(choice, culture, watch))
             with watch.step("weights"):
                 leased = await held.enter_async_context(self._lease(culture, choice))
             with watch.step("evidence"):
-                evidence = await self._chat_evidence(turn, culture, choice.arm, leased)
+                evidence = await self._chat_evidence(turn, culture, choice.recipe, leased)
             with watch.step("words"):
                 plan = self._planner.plan(culture, choice, leased, evidence, seed=turn.seed)
                 plan, prompt = await self._chat_words(plan, turn)
@@ -219,24 +212,24 @@ class Pipeline:
         return culture
 
     async def _evidence(
-        self, text: str, culture: Culture, arm: Arm, leased: Leased, *, seed: int
+        self, text: str, culture: Culture, recipe: Recipe, leased: Leased, *, seed: int
     ) -> Evidence:
-        k = arm.k if shows_exemplars(arm, leased) else 0
-        evidence = await self.lookup.find(Wanted(text, culture.code, k, arm.retriever, seed))
+        k = recipe.k if shows_exemplars(recipe, leased) else 0
+        evidence = await self.lookup.find(Wanted(text, culture.code, k, recipe.retriever, seed))
         if evidence.nearest_similarity is not None:
             self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
         return evidence
 
     async def _chat_evidence(
-        self, turn: ChatTurn, culture: Culture | None, arm: Arm, leased: Leased
+        self, turn: ChatTurn, culture: Culture | None, recipe: Recipe, leased: Leased
     ) -> Evidence:
         if culture is None:
             return NO_EVIDENCE
         said = [m.content for m in turn.messages if m.role == "user"] or [""]
-        evidence = await self._evidence(said[-1], culture, arm, leased, seed=turn.seed)
+        evidence = await self._evidence(said[-1], culture, recipe, leased, seed=turn.seed)
         if evidence.below_floor and len(said) > 1:
             together = "\n".join(said[-N_LOOKED_UP:])
-            evidence = await self._evidence(together, culture, arm, leased, seed=turn.seed)
+            evidence = await self._evidence(together, culture, recipe, leased, seed=turn.seed)
         return evidence
 
     async def _chat_words(self, plan: Plan, turn: ChatTurn) -> tuple[Plan, tuple[Message, ...]]:
@@ -263,8 +256,8 @@ class Pipeline:
             options_from, ordinal = same.key, same.scale is not Scale.NOMINAL
         orders: tuple[tuple[int, ...], ...] = ()
         if asked.options:
-            orders = option_orders(len(asked.options), plan.arm.n_orders, ordinal=ordinal)
-            if len(orders) < plan.arm.n_orders:
+            orders = option_orders(len(asked.options), plan.recipe.n_orders, ordinal=ordinal)
+            if len(orders) < plan.recipe.n_orders:
                 note = f"{len(orders)} orders used: these options have no more that keep the scale"
                 plan = replace(plan, warnings=(*plan.warnings, note))
 
@@ -383,4 +376,6 @@ class Pipeline:
         self, culture: Culture | None, choice: Choice
     ) -> AbstractAsyncContextManager[Leased]:
         """Hold the weights of an arm; one that nobody asked for by name falls back to others."""
-        return self._weights.lease(culture, choice.arm.adapter, can_miss=choice.can_miss)
+        return self._weights.lease(
+            culture, choice.recipe.adapter, can_miss=choice.adapter_is_optional
+        )

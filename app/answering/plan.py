@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import NamedTuple, TypeAlias
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from adapters.pool import ServedWeights
 from app.vllm.wire import ChatRequest, LabelLogprobs, Usage
-from experiments.arm import Arm, ArmMethod
 from experiments.assignment import Assignment
-from experiments.definition import Decoding, Experiment, ExperimentArm
+from experiments.definition import Arm, Decoding, Experiment
 from experiments.unit import Unit
-from prompting.messages import AskedQuestion, ExemplarStyle, Message, Method, Steering
+from prompting.messages import AskedQuestion, Message, Steering
 from prompting.reading import Reading
+from prompting.recipe import NO_OVERRIDES, Method, Recipe, RecipeOverrides
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
-from retrieval.selector_name import SelectorName
 from survey_data.cultures import Culture
 
+T = TypeVar("T")
 # Room for a label in a tokenizer that has no token of its own for it.
 LABEL_TOKENS = 4
 NO_EVIDENCE = Evidence((), None, None, below_floor=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ArmRequest:
-    """What a request says of how it is to be answered; None is "as the settings say".
-
-    With `can_miss`, a named adapter that cannot be had is left for the next rung, and the request
-    not refused.
-    """
-
-    method: ArmMethod | None = None
-    k: int | None = None
-    style: ExemplarStyle | None = None
-    retriever: SelectorName | None = None
-    n_orders: int = 1
-    adapter: str | None = None
-    can_miss: bool = False
-
-    @property
-    def said(self) -> str:
-        """The first field that the request says something of, empty where it says nothing.
-
-        Where it does, no experiment decides.
-        """
-        unsaid = ArmRequest()
-        names = (field.name for field in fields(self))
-        return next((name for name in names if getattr(self, name) != getattr(unsaid, name)), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +40,17 @@ class Asker:
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
-    """A question to `/answer`, checked for form only; the decoding is for free text."""
+    """A question to `/answer`, checked for form only; the decoding is for free text.
+
+    With an `arm` it is answered as that arm answers, outside of any experiment.
+    """
 
     question: str
     culture: str | None
     options: tuple[str, ...] = ()
-    arm: ArmRequest = ArmRequest()
+    recipe: RecipeOverrides = NO_OVERRIDES
     asker: Asker = Asker()
+    arm: Arm | None = None
     seed: int = 0
     max_tokens: int = 128
     temperature: float = 0.0
@@ -95,12 +72,16 @@ class AnswerRequest:
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """A chat to reply to. A length or decoding that is None is vLLM's to choose."""
+    """A chat to reply to. A length or decoding that is None is vLLM's to choose.
+
+    With an `arm` it is answered as that arm answers, outside of any experiment.
+    """
 
     messages: tuple[Message, ...]
     culture: str | None
-    arm: ArmRequest = ArmRequest()
+    recipe: RecipeOverrides = NO_OVERRIDES
     asker: Asker = Asker()
+    arm: Arm | None = None
     seed: int = 0
     max_tokens: int | None = None
     temperature: float | None = None
@@ -121,38 +102,35 @@ class ChatTurn:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which way of answering a request gets, and whether an experiment chose it.
+    """The recipe that answers a request, and whether an experiment chose it.
 
     Attributes:
         answer_id: under which the answer will be returned.
         unit: who is answered.
-        can_miss: whether a named adapter that cannot be had is left for the next rung.
+        decoding: what an arm says of it, which goes before the request.
+        adapter_is_optional: whether a named adapter that is unavailable is done without.
         experiment: the revision that decided, None for an answer outside experiments; then there
             is no `assignment` either.
     """
 
     answer_id: str
-    arm: Arm
+    recipe: Recipe
     unit: Unit
-    can_miss: bool = False
+    decoding: Decoding = field(default_factory=Decoding)
+    adapter_is_optional: bool = False
     experiment: Experiment | None = None
     assignment: Assignment | None = None
 
     @property
-    def experiment_arm(self) -> ExperimentArm | None:
+    def arm(self) -> Arm | None:
         """The arm of the experiment, None outside of one."""
         return None if self.assignment is None else self.assignment.arm
-
-    @property
-    def decoding(self) -> Decoding:
-        """What the arm of an experiment says of the decoding, which goes before the request."""
-        return Decoding() if self.experiment_arm is None else self.experiment_arm.decoding
 
 
 class Fallback(NamedTuple):
     """A way of answering that was wanted and could not be had."""
 
-    method: ArmMethod
+    method: Method
     because: str
 
 
@@ -160,14 +138,14 @@ class Fallback(NamedTuple):
 class Plan:
     """How one request is going to be answered, and why so.
 
-    `arm` is what was chosen, `method` what is done, and `fallbacks` what was left on the way from
-    the one to the other. `steering` is what the prompt says.
+    `recipe` is what was chosen, `method` what is done, and `fallbacks` what was left on the way
+    from the one to the other. `steering` is what the prompt says.
     """
 
     choice: Choice
     culture: Culture | None
     evidence: Evidence
-    method: ArmMethod
+    method: Method
     steering: Steering
     fallbacks: tuple[Fallback, ...]
     weights: ServedWeights
@@ -179,9 +157,9 @@ class Plan:
         return self.choice.answer_id
 
     @property
-    def arm(self) -> Arm:
-        """The way of answering that was chosen."""
-        return self.choice.arm
+    def recipe(self) -> Recipe:
+        """The recipe that was chosen."""
+        return self.choice.recipe
 
     @property
     def steered(self) -> bool:
@@ -257,17 +235,17 @@ def text_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> Chat
     )
 
 
-def first_of(arms: float | None, requests: float) -> float:
+def first_of(arms: float | None, requests: T) -> float | T:
     """Return what an experiment's arm says of the decoding, else what the request does."""
     return requests if arms is None else arms
 
 
-def few_exemplars(arm: Arm, evidence: Evidence) -> tuple[str, ...]:
-    """Return a warning where some exemplars were found, but fewer than the arm shows."""
+def few_exemplars(recipe: Recipe, evidence: Evidence) -> tuple[str, ...]:
+    """Return a warning where some exemplars were found, but fewer than the recipe shows."""
     n_found = len(evidence.exemplars)
-    if not n_found or n_found >= arm.k:
+    if not n_found or n_found >= recipe.k:
         return ()
-    return (f"only {n_found} exemplars found, {arm.k} were asked for",)
+    return (f"only {n_found} exemplars found, {recipe.k} were asked for",)
 
 
 def total_usage(reply: Reply) -> Usage:

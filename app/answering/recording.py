@@ -130,7 +130,7 @@ class Recorder:
 
 def _exposed(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exposure:
     """Return who was assigned what; what came of it is left open."""
-    experiment, assignment, arm = choice.experiment, choice.assignment, choice.experiment_arm
+    experiment, assignment, arm = choice.experiment, choice.assignment, choice.arm
     window_s = OUTCOME_WINDOW_S if experiment is None else experiment.outcome_window_s
     now_ms = time.time_ns() // 1_000_000
     return Exposure(
@@ -138,13 +138,13 @@ def _exposed(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exp
         experiment="" if experiment is None else experiment.name,
         revision=0 if experiment is None else experiment.revision,
         arm="" if arm is None else arm.name,
-        arm_id=choice.arm.id if arm is None else arm.id,
+        arm_id=choice.recipe.id if arm is None else arm.id,
         unit=hasher.hash(choice.unit),
         unit_kind=choice.unit.kind,
         culture="" if culture is None else culture.code,
         time_ms=now_ms,
         outcome_until_ms=now_ms + round(window_s * 1000.0),
-        method=choice.arm.method,
+        method=choice.recipe.method,
         model="",
         steered=False,
         overridden=assignment is not None and assignment.overridden,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from app.answering.pipeline import Pipeline
-from app.answering.plan import Answer, AnswerRequest, ArmRequest, Asker, Plan
+from app.answering.plan import Answer, AnswerRequest, Asker, Plan
 from app.api.dependencies import PipelineDep
 from app.api.presenting import evidence_fields, present_answer
 from app.api.problems import declared, kind_of
@@ -19,6 +19,7 @@ from app.api.streaming import EVENT_STREAM, EventStream
 from app.errors import AppError
 from app.telemetry import server_timing
 from prompting.errors import PromptingError
+from prompting.recipe import RecipeOverrides
 from survey_data.library import SurveyLibrary
 
 router = APIRouter(tags=["answers"])
@@ -65,8 +66,14 @@ def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> Answe
         question=body.question,
         culture=culture,
         options=tuple(body.options),
-        arm=ArmRequest(
-            body.method, body.k, body.exemplar_style, body.retriever, body.orders, body.adapter
+        recipe=RecipeOverrides(
+            method=body.method,
+            k=body.k,
+            style=body.exemplar_style,
+            retriever=body.retriever,
+            # One is what is asked of everybody.
+            n_orders=body.orders if body.orders > 1 else None,
+            adapter=body.adapter,
         ),
         asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,

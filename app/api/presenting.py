@@ -63,10 +63,10 @@ def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         culture=None if plan.culture is None else culture_name(plan.culture),
         experiment=present_experiment(plan.choice),
         method=plan.method,
-        requested_method=plan.arm.method,
+        requested_method=plan.recipe.method,
         fallbacks=[FallbackReason(method=f.method, because=f.because) for f in plan.fallbacks],
-        exemplar_style=plan.arm.style,
-        retriever=plan.arm.retriever,
+        exemplar_style=plan.recipe.style,
+        retriever=plan.recipe.retriever,
         adapter=plan.weights.adapter,
         steered=plan.steered,
         not_steered_because=plan.not_steered_because,
@@ -78,7 +78,7 @@ def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
 
 def present_experiment(choice: Choice) -> ExperimentFields | None:
     """Return the experiment that decided, None where none did."""
-    experiment, assignment, arm = choice.experiment, choice.assignment, choice.experiment_arm
+    experiment, assignment, arm = choice.experiment, choice.assignment, choice.arm
     if experiment is None or assignment is None or arm is None:
         return None
     return ExperimentFields(

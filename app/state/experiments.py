@@ -10,8 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from app.answering.alignment import PeopleAlignment
-from app.answering.arms import Chooser, Deciding
-from app.answering.fallbacks import Planner
+from app.answering.arms import ArmSelector, Deciding
 from app.answering.recording import Recorder
 from app.settings import Settings
 from app.state.event_store import open_event_store, unit_hasher
@@ -75,11 +74,10 @@ async def open_experiments(
         yield LiveExperiments(store, registry, hasher, assigner)
 
 
-def chooser_of(planner: Planner, experiments: LiveExperiments | None) -> Chooser:
-    """Return what chooses ways of answering, with the experiments where there are any."""
-    if experiments is None:
-        return Chooser(planner, None)
-    return Chooser(planner, Deciding(experiments.registry, experiments.assigner))
+def arm_selector_of(settings: Settings, experiments: LiveExperiments | None) -> ArmSelector:
+    """Return what selects recipes, with the experiments where there are any."""
+    deciding = None if experiments is None else Deciding(experiments.registry, experiments.assigner)
+    return ArmSelector(settings.answer.recipe, deciding)
 
 
 def recorder_of(

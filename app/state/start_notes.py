@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from adapters.errors import AdapterError
-from adapters.pool import ACTIVE_ADAPTER, NO_ADAPTER
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
 from app.state.adapters import registry_of
 from experiments.definition import Experiment
+from prompting.recipe import ACTIVE_ADAPTER, NO_ADAPTER
 
 N_NAMED = 5
 
@@ -36,12 +36,12 @@ def _arms_notes(
     codes = experiment.cultures or tuple(covered)
     notes = []
     for each in experiment.arms:
-        wanted = each.arm.adapter
+        wanted = each.recipe.adapter
         if wanted == NO_ADAPTER:
             continue
         missing = _missing(wanted, registry, codes)
         if missing:
-            left = "exemplars" if each.arm.method.needs_adapter else "the model as it is"
+            left = "exemplars" if each.recipe.method.needs_adapter else "the model as it is"
             notes.append(f"arm '{each.name}': {missing}; its users are answered by {left} instead")
     return tuple(notes)
 

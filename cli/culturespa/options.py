@@ -19,7 +19,7 @@ from adapters.culturespa.settings import (
     TrainSettings,
 )
 from app.errors import OptionInvalid
-from prompting.messages import Method
+from prompting.recipe import Method
 
 GENERATE, ANSWER, COLLECT, TRAIN = (
     GenerateSettings(),

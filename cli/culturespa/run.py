@@ -38,7 +38,7 @@ from cli.culturespa.steps import (
 )
 from cli.culturespa.training import OnStep, Training, check_base, check_installed, trained
 from mini_model.weights import WEIGHTS
-from prompting.messages import Method
+from prompting.recipe import Method
 
 EMBEDDED_TERMS = "for non-commercial use, see NOTICE"
 # The longest is '-joint-12-5-percent-control'.

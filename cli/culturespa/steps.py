@@ -39,9 +39,10 @@ from app.vllm.client import VllmClient
 from app.vllm.wire import ChatRequest
 from cli.evaluate.respondents import patiently
 from mini_model.split import read_split
-from prompting.messages import CultureComparison, Message, Method
+from prompting.messages import CultureComparison, Message
 from prompting.question_writing import Outcome, read_reply
 from prompting.reading import read_labels, read_option
+from prompting.recipe import Method
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question

@@ -8,12 +8,10 @@ from typing import NamedTuple
 
 from adapters.live import AdapterState
 from adapters.manifest import AdapterManifest, is_version_name
-from adapters.pool import ACTIVE_ADAPTER
 from app.errors import OptionInvalid
 from evaluation.asking import CultureAdapter
 from evaluation.run_spec import AdapterSetSpec, ConditionSpec, adapter_name, recipes
-from experiments.arm import ArmMethod
-from prompting.messages import ExemplarStyle, Method
+from prompting.recipe import ACTIVE_ADAPTER, ADAPTER_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
 OPTION = "--adapter"
@@ -67,7 +65,7 @@ def sets_of_service(given: Sequence[str], cultures: Sequence[str]) -> tuple[Adap
 
 
 def adapter_conditions(
-    methods: Collection[ArmMethod],
+    methods: Collection[Method],
     sets: Sequence[AdapterSetSpec],
     *,
     are_labelled: bool,
@@ -77,14 +75,15 @@ def adapter_conditions(
 ) -> tuple[ConditionSpec, ...]:
     """Return the conditions of adapters: per method, and in it per set, as `recipes` makes them."""
     found = []
-    for method in (each for each in ArmMethod if each in methods and each.needs_adapter):
-        prompt: Method = method.prompt
-        asked = recipes([prompt], styles=styles, ks=ks, retrievers=retrievers, controls=False)
+    for method in (each for each in ADAPTER_METHODS if each in methods):
+        asked = recipes(
+            [method.prompt], styles=styles, ks=ks, retrievers=retrievers, controls=False
+        )
         for of in sets:
             label = of.label if are_labelled else ""
             found += [
                 ConditionSpec(
-                    name=adapter_name(spec.name, prompt, label=label),
+                    name=adapter_name(spec.name, method, label=label),
                     kind="method",
                     recipe=spec.recipe,
                     cultures=of.cultures,

@@ -15,8 +15,7 @@ from cli.console import explained, notes, quiet_settings
 from cli.evaluate.output import LiveProgress, print_falls, print_figures
 from evaluation.decoding import Decoding, ReadBy
 from evaluation.gate import falls
-from experiments.arm import ArmMethod
-from prompting.messages import ExemplarStyle
+from prompting.recipe import PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
 FELL = 1
@@ -28,7 +27,7 @@ def evaluate(
         list[str] | None, typer.Option("--culture", "-c", help="Repeatable; default: all.")
     ] = None,
     method: Annotated[
-        list[ArmMethod] | None,
+        list[Method] | None,
         typer.Option(help="Repeatable; default: the six prompt methods, and --adapter's two."),
     ] = None,
     adapter: Annotated[
@@ -116,7 +115,7 @@ def evaluate(
         if service is not None:
             _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
         # Here, not above: its imports take seconds, and the other commands need none.
-        from cli.evaluate.options import PROMPT_METHODS, EvaluateOptions
+        from cli.evaluate.options import EvaluateOptions
         from cli.evaluate.run import evaluated, read_figures, rescored
 
         options = EvaluateOptions(

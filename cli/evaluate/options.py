@@ -6,12 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evaluation.decoding import Decoding
-from experiments.arm import ArmMethod
-from prompting.messages import ExemplarStyle
+from prompting.recipe import ADAPTER_METHODS, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
-
-PROMPT_METHODS = tuple(method for method in ArmMethod if not method.needs_adapter)
-ADAPTER_METHODS = tuple(method for method in ArmMethod if method.needs_adapter)
 
 
 @dataclass(frozen=True)
@@ -20,7 +16,7 @@ class EvaluateOptions:
 
     pack: str = "wvs7"
     cultures: tuple[str, ...] = ()
-    methods: tuple[ArmMethod, ...] = PROMPT_METHODS
+    methods: tuple[Method, ...] = PROMPT_METHODS
     adapters: tuple[str, ...] = ()
     ability: bool = False
     styles: tuple[ExemplarStyle, ...] = ()
@@ -43,7 +39,7 @@ class EvaluateOptions:
     out: Path | None = None
 
     @property
-    def asked_methods(self) -> tuple[ArmMethod, ...]:
+    def asked_methods(self) -> tuple[Method, ...]:
         """The methods, with both of adapters where adapters are named and no method of theirs."""
         if not self.adapters or any(method.needs_adapter for method in self.methods):
             return self.methods

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
-from adapters.pool import NO_ADAPTER, WeightsPool
+from adapters.pool import WeightsPool
 from app.answering.context import Build, ContextWindow
 from app.errors import ContextTooSmall, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.vllm.client import VllmClient
@@ -20,8 +20,8 @@ from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.decoding import Decoding
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Fit
-from experiments.arm import ArmMethod
-from prompting.messages import Message, Method, Steering
+from prompting.messages import Message, Steering
+from prompting.recipe import NO_ADAPTER, Method
 
 # A restarted server is back within this: 1 + 2 + 4 + 8 + 16 + 32 seconds.
 N_TRIES = 7
@@ -190,7 +190,7 @@ class MilieuService:
         found = {}
         for culture in cultures:
             asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
-            body = asked | {"method": ArmMethod.ADAPTER, "adapter": "auto", "culture": culture}
+            body = asked | {"method": Method.ADAPTER, "adapter": "auto", "culture": culture}
             reply = await self._patiently(partial(self._send, "POST", "/answer", body))
             _response(self.name, reply, body)
             found[culture] = str(json.loads(reply)["adapter"])
@@ -200,8 +200,10 @@ class MilieuService:
         if ask.recipe is None:
             raise ValueError("a service is asked by a recipe")
         culture, question = ask.culture, ask.question
-        method = _method(ask.recipe.method, ask.adapter)
-        if method is ArmMethod.PLAIN:
+        method = ask.recipe.method
+        if ask.adapter is not None:
+            method = method.with_adapter
+        if method is Method.PLAIN:
             # The route wants a culture, but the answer is everybody's: one request for all.
             culture = self._unsteered_as.setdefault(question.key, culture)
         body = {
@@ -250,13 +252,6 @@ class MilieuService:
         if reply.status != 200:
             raise RespondentFailed(self.name, f"status {reply.status}: {text[:300]}.")
         return text
-
-
-def _method(prompt: Method, adapter: str | None) -> ArmMethod:
-    """Return the method of a service that asks with `prompt`, of an adapter where there is one."""
-    if adapter is None:
-        return ArmMethod(prompt)
-    return next(method for method in ArmMethod if method.needs_adapter and method.prompt is prompt)
 
 
 class _Later(Exception):

@@ -15,7 +15,6 @@ from typing import Protocol
 import aiohttp
 from pydantic import ValidationError
 
-from adapters.pool import ACTIVE_ADAPTER
 from app.resources import open_resources, open_retrieval, read_library
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -33,6 +32,7 @@ from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.runner import Progress, run
 from evaluation.scoring import About, Scoring, score_run
+from prompting.recipe import ACTIVE_ADAPTER
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
 

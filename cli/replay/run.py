@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
-from adapters.pool import NO_ADAPTER
-from app.answering.plan import AnswerRequest, ArmRequest, ChatTurn, Plan
+from app.answering.plan import AnswerRequest, ChatTurn, Plan, first_of
 from app.errors import (
     AppError,
     OptionInvalid,
@@ -36,13 +35,14 @@ from cli.replay.requests import (
     survey_requests,
 )
 from evaluation.errors import EvaluationError
-from experiments.definition import Experiment, ExperimentArm
+from experiments.definition import Arm, Experiment
 from experiments.errors import ExportRefused
 from experiments.events import AnswerText
 from experiments.replay.page import to_html
 from experiments.replay.pairing import summarise_replay
 from experiments.replay.result import Replay
 from experiments.replay.rows import ReplayRow
+from prompting.recipe import NO_ADAPTER
 from prompting.refusal import is_refusal
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
@@ -235,8 +235,8 @@ class _Asking:
             if self._progress is not None:
                 self._progress.on_answered(len(self.rows), n_failed=self._n_failed)
 
-    async def _row(self, request: ReplayRequest, arm: ExperimentArm) -> ReplayRow:
-        asked = _asked_of(request.asked, arm)
+    async def _row(self, request: ReplayRequest, arm: Arm) -> ReplayRow:
+        asked = replace(request.asked, arm=arm)
 
         async def answered() -> ReplayRow:
             if isinstance(asked, ChatTurn):
@@ -294,9 +294,9 @@ class _Asking:
                 ChatRequest(
                     model=plan.weights.model,
                     messages=messages,
-                    max_tokens=turn.max_tokens,
-                    temperature=turn.temperature,
-                    top_p=turn.top_p,
+                    max_tokens=plan.choice.decoding.max_tokens or turn.max_tokens,
+                    temperature=first_of(plan.choice.decoding.temperature, turn.temperature),
+                    top_p=first_of(plan.choice.decoding.top_p, turn.top_p),
                     seed=turn.seed,
                 )
             )
@@ -323,7 +323,7 @@ async def _check_arms(resources: Resources, experiment: Experiment, wanted: Requ
         if arm.model not in ("", served):
             raise OptionInvalid(f"arm '{arm.name}'", f"model '{arm.model}'", f"'{served}'")
     await resources.vllm.context_tokens(served)
-    adapters = {arm.arm.adapter for arm in experiment.arms} - {NO_ADAPTER}
+    adapters = {arm.recipe.adapter for arm in experiment.arms} - {NO_ADAPTER}
     catalogue = resources.pipeline.catalogue
     for adapter in sorted(adapters):
         for code in sorted({request.culture for request in wanted.requests}):
@@ -331,16 +331,6 @@ async def _check_arms(resources: Resources, experiment: Experiment, wanted: Requ
             with suppress(AdapterForOthers):
                 async with resources.weights.lease(catalogue[code], adapter):
                     pass
-
-
-def _asked_of(asked: AnswerRequest | ChatTurn, arm: ExperimentArm) -> AnswerRequest | ChatTurn:
-    """Return the request as the arm answers it; all is said, so that no experiment decides."""
-    way, decoding = arm.arm, arm.decoding
-    said = ArmRequest(
-        way.method, way.k, way.style, way.retriever, way.n_orders, way.adapter, can_miss=True
-    )
-    given = {name: value for name, value in asdict(decoding).items() if value is not None}
-    return replace(asked, arm=said, **given)
 
 
 def _shown(plan: Plan) -> tuple[str, ...]:

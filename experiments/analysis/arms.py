@@ -9,7 +9,8 @@ import numpy as np
 from experiments.analysis.reading import Derived, Events, Floats, Ints, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
 from experiments.analysis.samples import Sample
-from experiments.definition import ExperimentArm
+from experiments.definition import Arm
+from prompting.recipe import NO_ADAPTER
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 SHARES = ("fell_back", "refused", "unreadable", "failed")
@@ -30,7 +31,7 @@ def measure_arms(
 def _measure_arm(
     events: Events,
     samples: Mapping[str, Sample],
-    arm: ExperimentArm,
+    arm: Arm,
     place: int,
     offline: OfflineAlignment | None,
 ) -> ArmFigures:
@@ -67,16 +68,16 @@ def _measure_arm(
     )
 
 
-def describe_arm(arm: ExperimentArm) -> str:
+def describe_arm(arm: Arm) -> str:
     """Return how an arm answers, in words."""
-    way, decoding = arm.arm, arm.decoding
-    said = [f"method {way.method}"]
-    if "icl" in way.method:
-        said.append(f"{way.k} exemplars ({way.style}, {way.retriever})")
-    if way.n_orders > 1:
-        said.append(f"{way.n_orders} orders of options")
-    if way.adapter != "none":
-        said.append(f"adapter {way.adapter}")
+    recipe, decoding = arm.recipe, arm.decoding
+    said = [f"method {recipe.method}"]
+    if recipe.method.shows_exemplars:
+        said.append(f"{recipe.k} exemplars ({recipe.style}, {recipe.retriever})")
+    if recipe.n_orders > 1:
+        said.append(f"{recipe.n_orders} orders of options")
+    if recipe.adapter != NO_ADAPTER:
+        said.append(f"adapter {recipe.adapter}")
     if arm.model:
         said.append(f"model {arm.model}")
     drawn = {"temperature": decoding.temperature, "top_p": decoding.top_p,

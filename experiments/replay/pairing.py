@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 
 from experiments.analysis.arms import describe_arm
 from experiments.analysis.result import Span
-from experiments.definition import Experiment, ExperimentArm
+from experiments.definition import Arm, Experiment
 from experiments.metrics import RECORDED_METRICS
 from experiments.replay.result import (
     ALPHA,
@@ -146,7 +146,7 @@ def _highest(metric: str) -> float:
 
 
 def _summarise_arm(
-    asked: Sequence[RequestRows], arm: ExperimentArm, control: str, metrics: Sequence[str]
+    asked: Sequence[RequestRows], arm: Arm, control: str, metrics: Sequence[str]
 ) -> ArmReplay:
     rows = [of[arm.name] for of in asked]
     is_control = arm.name == control

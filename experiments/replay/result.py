@@ -36,7 +36,7 @@ class ArmReplay(_Result):
     """One arm by itself.
 
     Attributes:
-        id: `ExperimentArm.id`, which another way of answering does not have.
+        id: `Arm.id`, which another way of answering does not have.
         about: how it answers, in words.
         n_answers: requests that it answered.
         n_failed: requests that it did not.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from app.errors import SettingsInvalid
 from app.settings import EMBEDDED_MODEL, Settings, is_loopback, read_settings
-from experiments.arm import ArmMethod
+from prompting.recipe import Method
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +26,7 @@ def test_nothing_needs_to_be_set() -> None:
     assert settings.url == "http://127.0.0.1:8000"
     assert settings.model == EMBEDDED_MODEL
     assert settings.vllm.urls == ()
-    assert settings.answer.method is ArmMethod.ICL
+    assert settings.answer.method is Method.ICL
     assert settings.pack_roots[0].name == "packs"
 
 
@@ -43,7 +43,7 @@ def test_variables_are_read_by_prefix_and_group(environment: pytest.MonkeyPatch)
     assert settings.port == 9000
     assert settings.vllm.urls == ("http://a:1", "http://b:2")
     assert settings.model == "llama"
-    assert settings.answer.method is ArmMethod.PERSONA_ICL
+    assert settings.answer.method is Method.PERSONA_ICL
     assert [key.get_secret_value() for key in settings.api_keys] == ["one", "two"]
     assert settings.packs == ("wvs7",)
     assert [str(root) for root in settings.pack_roots[1:]] == ["/a", "/b"]

@@ -18,7 +18,8 @@ from evaluation.references import make_references
 from evaluation.run_spec import recipes
 from evaluation.runner import RunPlan
 from evaluation.splits import leave_one_out
-from prompting.messages import ExemplarStyle, Message, Method, Steering
+from prompting.messages import Message, Steering
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Vectors
 from retrieval.index import QuestionIndex
 from retrieval.selector_name import SelectorName
@@ -194,7 +195,14 @@ def tiny_plan(
         k=2,
     )
     return RunPlan(
-        conditions=(*(Condition(s.name, s.kind, respondent, s.recipe) for s in specs), *references),
+        conditions=(
+            *(
+                Condition(s.name, s.kind, respondent, s.recipe.recipe, control=s.recipe.control)
+                for s in specs
+                if s.recipe is not None
+            ),
+            *references,
+        ),
         cultures=CULTURES,
         questions=tuple(library.questions.values()),
         library=library,

@@ -14,7 +14,7 @@ from evaluation.general_questions import GeneralQuestion, general_questions
 from evaluation.metrics import spread
 from evaluation.run_folder import Asked, ask_key
 from evaluation.runner import run
-from prompting.messages import Method
+from prompting.recipe import Method
 from survey_data.model import Question, Scale
 from tests.evaluation.surveys import PaperModel, tiny_library, tiny_plan
 from tests.evaluation.test_runner import opened

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.asking import Condition, CultureAdapter, Recipe
+from evaluation.asking import Condition, CultureAdapter
 from evaluation.compared import compared_with, same_prompt
 from evaluation.figures import Figures
 from evaluation.runner import RunPlan
-from prompting.messages import ExemplarStyle, Method
+from prompting.recipe import Method, Recipe
 from tests.evaluation.surveys import (
     CULTURES,
     N_QUESTIONS,
@@ -23,7 +23,7 @@ from tests.evaluation.test_scoring import figures_of, named
 JOINT = tuple(CultureAdapter(culture, "joint@00000001") for culture in CULTURES)
 SPECIFIC = (CultureAdapter("DEU", "deu@00000002"), CultureAdapter("KEN", "ken@00000003"))
 METHODS = (Method.PLAIN, Method.PERSONA, Method.ICL, Method.PERSONA_ICL)
-WITH_EXEMPLARS = Recipe(Method.PERSONA_ICL, ExemplarStyle.SHARES, 2)
+WITH_EXEMPLARS = Recipe(Method.PERSONA_ICL, k=2)
 
 
 def tuned_plan(model: PaperModel) -> RunPlan:

@@ -1,9 +1,10 @@
 import pytest
 
-from evaluation.asking import Ask, Control, Recipe
+from evaluation.asking import Ask, Control
 from evaluation.decoding import Decoding, ReadBy
 from evaluation.prompted import PromptedModel
-from prompting.messages import ExemplarStyle, Message, Method
+from prompting.messages import Message
+from prompting.recipe import ExemplarStyle, Method, Recipe
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import KEYS, PaperModel, prompted, tiny_library
 
@@ -30,8 +31,8 @@ def ask(
     style: ExemplarStyle = ExemplarStyle.SHARES,
     seed: int = 0,
 ) -> Ask:
-    recipe = Recipe(method, style, 2, control=control)
-    return Ask(recipe, culture, library.questions["tiny:Q2"], order, seed)
+    recipe = Recipe(method, k=2, style=style)
+    return Ask(recipe, culture, library.questions["tiny:Q2"], order, seed, control=control)
 
 
 async def words(respondent: PromptedModel, asked: Ask) -> str:

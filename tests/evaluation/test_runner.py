@@ -8,7 +8,7 @@ from evaluation.asking import Response
 from evaluation.errors import AnswersMissing, RunFolderInvalid
 from evaluation.run_folder import ANSWERS, ASKS, RUN, RunFolder
 from evaluation.runner import RunPlan, run
-from prompting.messages import Method
+from prompting.recipe import Method
 from tests.evaluation.surveys import CULTURES, N_QUESTIONS, PaperModel, tiny_library, tiny_plan
 
 N_CELLS = len(CULTURES) * N_QUESTIONS

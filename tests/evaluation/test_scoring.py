@@ -9,7 +9,7 @@ from evaluation.run_folder import RunFolder
 from evaluation.runner import RunPlan, run
 from evaluation.scoring import About, score_run
 from evaluation.sections import SectionPlan
-from prompting.messages import Method
+from prompting.recipe import Method
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import (
     CULTURES,

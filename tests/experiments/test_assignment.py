@@ -21,8 +21,8 @@ from experiments.assignment import (
     standing_of,
 )
 from experiments.definition import (
+    Arm,
     Experiment,
-    ExperimentArm,
     HoldOut,
     Layer,
     State,
@@ -43,7 +43,7 @@ def users(n: int = N_UNITS) -> list[Unit]:
     return [Unit(UnitKind.USER, f"user-{i}") for i in range(n)]
 
 
-def weighted(experiment: Experiment, *weights: float) -> tuple[ExperimentArm, ...]:
+def weighted(experiment: Experiment, *weights: float) -> tuple[Arm, ...]:
     pairs = zip(experiment.arms, weights, strict=True)
     return tuple(replace(arm, weight=weight) for arm, weight in pairs)
 

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from experiments.arm import ArmMethod
 from experiments.definition import (
+    Arm,
     Decoding,
     Experiment,
-    ExperimentArm,
     HoldOut,
     Layer,
     State,
@@ -30,6 +29,7 @@ from experiments.definition_file import (
 )
 from experiments.errors import ArmUnknown, ChangeRefused, DefinitionInvalid, TransitionRefused
 from experiments.metrics import MetricKind
+from prompting.recipe import Method
 from tests.experiments.events import PRIMARY, an_experiment
 
 FILE = """\
@@ -67,9 +67,9 @@ def test_a_file_becomes_a_draft(tmp_path: Path) -> None:
 
     assert (found.name, found.state, found.revision) == ("icl-or-adapter", State.DRAFT, 1)
     assert found.arm_names == ("icl", "adapter")
-    assert (found.arm("icl").weight, found.arm("icl").arm.k) == (0.3, 3)
-    assert found.arm("icl").arm.adapter == "none"
-    assert found.arm("adapter").arm.adapter == "auto"
+    assert (found.arm("icl").weight, found.arm("icl").recipe.k) == (0.3, 3)
+    assert found.arm("icl").recipe.adapter == "none"
+    assert found.arm("adapter").recipe.adapter == "auto"
     assert found.arm("adapter").decoding == Decoding(temperature=0.7)
     assert [metric.kind for metric in found.metrics] == [
         MetricKind.PROPORTION,
@@ -213,7 +213,7 @@ def test_four_arms_are_one_call_away() -> None:
     found = draft_four_arms("ways", PRIMARY)
     assert found.arm_names == ("plain", "icl", "adapter", "adapter+icl")
     assert (found.control, found.state) == ("plain", State.DRAFT)
-    assert [arm.arm.adapter for arm in found.arms] == ["none", "none", "auto", "auto"]
+    assert [arm.recipe.adapter for arm in found.arms] == ["none", "none", "auto", "auto"]
     with pytest.raises(DefinitionInvalid, match=r"a sum of 0\.8, expected a sum of 1"):
         draft_four_arms("ways", PRIMARY, weights=dict.fromkeys(found.arm_names, 0.2))
     with pytest.raises(DefinitionInvalid, match="expected weights of plain, icl"):
@@ -222,7 +222,7 @@ def test_four_arms_are_one_call_away() -> None:
 
 def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
     arm = draft_four_arms("ways", PRIMARY).arms[1]
-    assert arm.id == arm.arm.id == replace(arm, weight=0.5, name="x").id
+    assert arm.id == arm.recipe.id == replace(arm, weight=0.5, name="x").id
     assert len({arm.id, replace(arm, model="m").id, replace(arm, decoding=Decoding(0.5)).id}) == 3
 
 
@@ -232,7 +232,7 @@ def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
 )
 def test_arms_that_cannot_be_told_apart_are_refused(names: tuple[str, ...], expected: str) -> None:
     arm = draft_four_arms("ways", PRIMARY).arms[0]
-    arms = tuple(ExperimentArm(name, 1.0 / len(names), arm.arm) for name in names)
+    arms = tuple(Arm(name, 1.0 / len(names), arm.recipe) for name in names)
     with pytest.raises(DefinitionInvalid, match=expected):
         Experiment("ways", "h", PRIMARY, arms, control="a")
 
@@ -314,7 +314,7 @@ def test_a_running_experiment_refuses_all_else(change: dict[str, Any]) -> None:
 def test_the_arms_of_a_running_experiment_never_change() -> None:
     running = an_experiment()
     plain, icl, *others = running.arms
-    other_k = replace(icl, arm=replace(icl.arm, k=9))
+    other_k = replace(icl, recipe=replace(icl.recipe, k=9))
     for arms in ((plain, other_k, *others), (icl, plain, *others)):
         with pytest.raises(ChangeRefused, match="'arms'"):
             revise(running, replace(running, arms=arms))
@@ -329,6 +329,6 @@ def test_what_is_over_does_not_change(state: State) -> None:
 
 def test_every_method_can_be_an_arm() -> None:
     data = yaml.safe_load(FILE)
-    data["arms"] = {str(method): {"method": str(method)} for method in ArmMethod}
+    data["arms"] = {str(method): {"method": str(method)} for method in Method}
     del data["weights"]
-    assert len(parse_experiment(data, "x").arms) == len(ArmMethod)
+    assert len(parse_experiment(data, "x").arms) == len(Method)

@@ -226,7 +226,7 @@ def test_the_experiments_report_gets_alignment_with_its_source() -> None:
 def test_an_arm_that_answers_otherwise_now_has_no_alignment_offline() -> None:
     experiment = two_arms()
     plain, icl = experiment.arms
-    changed = replace(experiment, arms=(plain, replace(icl, arm=replace(icl.arm, k=9))))
+    changed = replace(experiment, arms=(plain, replace(icl, recipe=replace(icl.recipe, k=9))))
 
     replay = found(rows_of({"plain": [0.4, 0.6], "icl": [0.5, 0.9]}), experiment)
 

@@ -20,7 +20,8 @@ from mini_model.places import (
 )
 from mini_model.reading import calibrate
 from mini_model.tokenizer import label_ids
-from prompting.messages import AskedQuestion, ExemplarStyle
+from prompting.messages import AskedQuestion
+from prompting.recipe import ExemplarStyle
 from retrieval.encoder import SentenceTransformerEncoder
 from tests.mini_model.untrained import SCALE, TEXTS, ZERO_TO_TEN, answer, exemplar, untrained, words
 

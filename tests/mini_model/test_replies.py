@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from mini_model.replies import CANNOT_HELP, Said, read, reply, what_to_say, worded
-from prompting.messages import CultureComparison, ExemplarStyle, Method, Steering, exemplar_block
+from prompting.messages import CultureComparison, Steering, exemplar_block
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import read_catalogue
 from survey_data.model import Question, ResponseDistribution, Scale

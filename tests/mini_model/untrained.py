@@ -14,7 +14,8 @@ from mini_model.conversations import prompt
 from mini_model.start import new_model
 from mini_model.tokenizer import label_ids, train_tokenizer
 from prompting import messages
-from prompting.messages import AskedQuestion, ExemplarStyle, Method, Steering, survey_messages
+from prompting.messages import AskedQuestion, Steering, survey_messages
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import SentenceTransformerEncoder
 from retrieval.exemplar import Exemplar
 from survey_data.model import Question, ResponseDistribution, Scale

@@ -14,9 +14,7 @@ from hypothesis import strategies as st
 from prompting.messages import (
     AskedQuestion,
     CultureComparison,
-    ExemplarStyle,
     Message,
-    Method,
     Steering,
     chat_system_message,
     draw,
@@ -24,6 +22,7 @@ from prompting.messages import (
     survey_messages,
     whole_percents,
 )
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import read_catalogue
 from survey_data.model import Question, ResponseDistribution, Scale
@@ -82,7 +81,7 @@ def rendered(method: Method, style: ExemplarStyle) -> str:
 
 
 def golden_file(method: Method, style: ExemplarStyle) -> Path:
-    return GOLDEN / f"{method.value}.{style.value}.txt"
+    return GOLDEN / f"{method.prompt.value}.{style.value}.txt"
 
 
 @pytest.mark.parametrize(("method", "style"), CASES)

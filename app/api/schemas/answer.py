@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.settings import MAX_K
-from experiments.arm import ArmMethod
-from prompting.messages import ExemplarStyle
+from prompting.recipe import ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 
@@ -78,7 +77,7 @@ class Body(BaseModel):
 class ArmFields(Body):
     """How to answer, where the client wants something else than the settings say."""
 
-    method: ArmMethod | None = Field(None, description="How the culture gets into the answer.")
+    method: Method | None = Field(None, description="How the culture gets into the answer.")
     k: int | None = Field(None, ge=1, le=MAX_K, description="Exemplars to show.")
     exemplar_style: ExemplarStyle | None = Field(None, description="What an exemplar shows.")
     retriever: SelectorName | None = Field(None, description="How exemplars are chosen.")
@@ -188,7 +187,7 @@ class UsageCounts(ResponseModel):
 class FallbackReason(ResponseModel):
     """A method that was wanted, and why it could not be had."""
 
-    method: ArmMethod
+    method: Method
     because: str
 
 
@@ -208,8 +207,8 @@ class EvidenceFields(ResponseModel):
     experiment: ExperimentFields | None = Field(
         description="Null where no experiment decided how to answer."
     )
-    method: ArmMethod = Field(description="The method that was used: the rung of the ladder.")
-    requested_method: ArmMethod
+    method: Method = Field(description="The method that was used: the rung of the ladder.")
+    requested_method: Method
     fallbacks: list[FallbackReason] = Field(
         description="Methods that were wanted before the one used, and why they could not be had."
     )

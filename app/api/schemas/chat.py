@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.answering.plan import ArmRequest, Asker, ChatTurn, Plan
+from app.answering.plan import Asker, ChatTurn, Plan
 from app.api.schemas.answer import (
     CONSENT,
     MAX_NEW_TOKENS,
@@ -18,8 +18,8 @@ from app.api.schemas.answer import (
 from app.errors import FieldUnsupported
 from app.settings import MAX_K
 from app.vllm.wire import MAX_CHOICES, ChatRequest
-from experiments.arm import ArmMethod
-from prompting.messages import ExemplarStyle, Message
+from prompting.messages import Message
+from prompting.recipe import ExemplarStyle, Method, RecipeOverrides
 from retrieval.selector_name import SelectorName
 
 MAX_MESSAGES = 256
@@ -118,7 +118,7 @@ class ChatBody(BaseModel):
     user: str | None = Field(None, max_length=MAX_UNIT_CHARS)
 
     culture: CultureText | None = None
-    method: ArmMethod | None = None
+    method: Method | None = None
     k: int | None = Field(None, ge=1, le=MAX_K)
     exemplar_style: ExemplarStyle | None = None
     retriever: SelectorName | None = None
@@ -161,8 +161,12 @@ class ChatBody(BaseModel):
         return ChatTurn(
             messages=self.plain_messages(),
             culture=culture,
-            arm=ArmRequest(
-                self.method, self.k, self.exemplar_style, self.retriever, adapter=self.adapter
+            recipe=RecipeOverrides(
+                method=self.method,
+                k=self.k,
+                style=self.exemplar_style,
+                retriever=self.retriever,
+                adapter=self.adapter,
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
             seed=self.seed or 0,

@@ -17,7 +17,8 @@ from adapters.culturespa.answer import (
 )
 from adapters.culturespa.errors import StepFileInvalid
 from adapters.culturespa.settings import AnswerSettings, Reading
-from prompting.messages import CultureComparison, Method
+from prompting.messages import CultureComparison
+from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, PaperAnswerer, question
 

@@ -25,7 +25,8 @@ from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.train import train_adapters
 from adapters.manifest import About
 from adapters.registry import AdapterRegistry
-from prompting.messages import Method, Steering, survey_messages
+from prompting.messages import Steering, survey_messages
+from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, question
 from tests.conftest import WEIGHTS as MINI_MODEL

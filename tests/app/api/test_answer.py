@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from prompting.messages import Method
+from prompting.recipe import PROMPT_METHODS, Method
 from retrieval.selector_name import SelectorName
 from tests.app.service import (
     FAR,
@@ -159,7 +159,7 @@ def test_the_asked_item_is_no_exemplar(client: httpx.Client, retriever: Selector
     assert answer["retriever"] == retriever
 
 
-@pytest.mark.parametrize("method", list(Method))
+@pytest.mark.parametrize("method", PROMPT_METHODS)
 def test_a_method_shows_the_culture_in_its_own_way(
     client: httpx.Client, fake: FakeVllm, method: Method
 ) -> None:

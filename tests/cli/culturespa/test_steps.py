@@ -25,7 +25,7 @@ from cli.culturespa.steps import (
     surveyed,
 )
 from mini_model.split import read_split
-from prompting.messages import Method
+from prompting.recipe import Method
 from tests.fakes.vllm import FakeVllm, Scripted
 from tests.fixtures.service import MakeSettings
 

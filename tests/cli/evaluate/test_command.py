@@ -21,8 +21,7 @@ from cli.evaluate.run import evaluated
 from cli.main import cli
 from evaluation.errors import RespondentFailed
 from evaluation.figures import ConditionFigures, Figures
-from experiments.arm import ArmMethod
-from prompting.messages import Method
+from prompting.recipe import PROMPT_METHODS, Method
 from survey_data.cultures import read_catalogue
 from survey_data.importers.culturespa_release import import_survey
 from survey_data.packs import write_pack
@@ -78,7 +77,7 @@ def test_six_methods_and_five_references_are_reported(evaluate: Evaluate, tmp_pa
     figures = evaluate.figures(tmp_path / "run", *FEW)
 
     kinds = [(of.name, of.kind) for of in figures.sections[0].conditions]
-    assert [name for name, kind in kinds if kind == "method"] == [method.value for method in Method]
+    assert [name for name, kind in kinds if kind == "method"] == list(PROMPT_METHODS)
     assert len([name for name, kind in kinds if kind == "reference"]) == 5
     assert figures.respondent == MODEL
     assert figures.sections[0].cultures == ("DEU", "KEN")
@@ -368,7 +367,7 @@ async def test_a_busy_server_is_asked_again(
 ) -> None:
     fake.script(*[Scripted(status=503)] * 4)
     options = EvaluateOptions(
-        cultures=("DE",), methods=(ArmMethod.PLAIN,), n_questions=2, out=tmp_path / "run"
+        cultures=("DE",), methods=(Method.PLAIN,), n_questions=2, out=tmp_path / "run"
     )
 
     found = await evaluated(make_settings(), options)

@@ -25,12 +25,10 @@ from cli.replay.requests import (
 )
 from cli.replay.run import ReplayRun, replay_of, write_replay
 from evaluation.splits import leave_one_out
-from experiments.arm import Arm, ArmMethod
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
-from prompting.messages import ExemplarStyle
-from retrieval.selector_name import SelectorName
+from prompting.recipe import Method, Recipe
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary
@@ -359,7 +357,7 @@ async def test_an_adapter_that_is_not_to_be_had_is_refused_before_anything_is_as
 ) -> None:
     experiment = an_experiment()
     arms = tuple(
-        replace(arm, arm=replace(arm.arm, adapter="lost")) if arm.name == "adapter" else arm
+        replace(arm, recipe=replace(arm.recipe, adapter="lost")) if arm.name == "adapter" else arm
         for arm in experiment.arms
     )
 
@@ -405,9 +403,9 @@ async def test_an_adapter_for_other_cultures_is_left_for_exemplars_as_it_is_for_
     with serve(vllm.app) as url:
         settings = adapter_settings(url, cache_folder, tmp_path)
         german = add_adapter(settings, "german", ["DEU"])
-        pinned = Arm(ArmMethod.ADAPTER, 5, ExemplarStyle.SHARES, SelectorName.DENSE, adapter=german)
+        pinned = Recipe(Method.ADAPTER, adapter=german)
         plain, icl = two_arms().arms
-        experiment = replace(two_arms(), arms=(plain, replace(icl, arm=pinned)))
+        experiment = replace(two_arms(), arms=(plain, replace(icl, recipe=pinned)))
         run = await replay_of(settings, experiment, FEW)
 
     answered = [row for row in run.rows if row.arm == "icl" and not row.failed]

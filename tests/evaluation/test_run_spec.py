@@ -1,0 +1,65 @@
+"""What `run.json` says of conditions names the folders of runs, and must not change."""
+
+from __future__ import annotations
+
+from evaluation.asking import Control, digest_of
+from evaluation.run_spec import ConditionSpec, adapter_name, recipes
+from prompting.recipe import PROMPT_METHODS, ExemplarStyle, Method, Recipe
+from retrieval.selector_name import SelectorName
+
+
+def specs() -> tuple[ConditionSpec, ...]:
+    return recipes(
+        PROMPT_METHODS,
+        styles=[ExemplarStyle.SHARES, ExemplarStyle.MODE],
+        ks=[2],
+        retrievers=[SelectorName.CHRF],
+        controls=True,
+    )
+
+
+def test_a_condition_is_written_as_it_always_was() -> None:
+    found = {of.name: of.model_dump(mode="json") for of in specs()}
+
+    assert found["icl, mode, answers reversed"] == {
+        "name": "icl, mode, answers reversed",
+        "kind": "control",
+        "recipe": {
+            "method": "icl",
+            "style": "mode",
+            "k": 2,
+            "retriever": "chrf",
+            "control": "reversed",
+        },
+        "cultures": None,
+    }
+    assert found["persona"]["recipe"] == {
+        "method": "persona",
+        "style": "shares",
+        "k": 5,
+        "retriever": "dense",
+        "control": "none",
+    }
+
+
+def test_the_digest_of_conditions_is_pinned() -> None:
+    found = digest_of([of.model_dump(mode="json") for of in specs()])
+
+    assert found[:16] == "6ee63cdcc023b66a"
+
+
+def test_a_condition_gives_its_recipe() -> None:
+    found = {of.name: of.recipe for of in specs()}
+    changed = found["icl, mode, another culture"]
+
+    assert changed is not None
+    assert changed.control is Control.FOREIGN
+    assert changed.recipe == Recipe(
+        Method.ICL, k=2, style=ExemplarStyle.MODE, retriever=SelectorName.CHRF
+    )
+
+
+def test_a_condition_of_adapters_is_named_after_the_prompt_that_they_get() -> None:
+    assert adapter_name("persona", Method.ADAPTER) == "adapter"
+    named = adapter_name("persona+icl, k=2", Method.ADAPTER_ICL, label="joint")
+    assert named == "adapter+icl, joint, k=2"
