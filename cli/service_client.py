@@ -1,37 +1,109 @@
-"""Ask a running service, for the command line."""
+"""The client of a Milieu service: of `milieu ask`, `milieu adapters` and `milieu evaluate`."""
 
 from __future__ import annotations
 
-import http.client
+import asyncio
 import json
-import urllib.error
-import urllib.request
+import os
+import socket
 from collections.abc import Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
+
+import aiohttp
 
 from app.errors import AdminKeyMissing, ServiceRefused, ServiceUnreachable
 from app.settings import Settings, is_loopback
 from app.state.admin_key import FILE, read_admin_key
 
 TIMEOUT_S = 120.0
-# An adapter may have to wait for room, be loaded on several servers, and be proven on each.
+# An adapter may have to wait for room, be loaded on several servers, and be verified on each.
 CHANGE_TIMEOUT_S = 600.0
 
 
-def ask_service(settings: Settings, body: dict[str, Any], *, url: str | None) -> dict[str, Any]:
-    """Return the reply of `/answer` of the service at `url`, by default that of the settings.
+class ServiceReply(NamedTuple):
+    """What a service sent, whatever its status."""
+
+    status: int
+    text: str
+
+
+class ServiceClient:
+    """Sends requests to one service; used in an `async with`.
+
+    It follows no redirect: the key in a request is for the address that was named. A proxy, if
+    one is set, is not for what runs on this machine.
+    """
+
+    def __init__(self, url: str, *, key: str | None = None) -> None:
+        """Talk to the service at `url`, with `key` if it is given.
+
+        Raises:
+            ServiceUnreachable: `url` is not an http address.
+        """
+        self.url = url.rstrip("/")
+        if not self.url.startswith(("http://", "https://")):
+            raise ServiceUnreachable(self.url, "no http URL")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(trust_env=not _is_here(self.url))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> ServiceReply:
+        """Return what the service replies.
+
+        Raises:
+            ServiceUnreachable: no HTTP reply came within `timeout_s`.
+        """
+        assert self._session is not None, "used in an `async with`"
+        try:
+            async with self._session.request(
+                method,
+                self.url + path,
+                json=body,
+                headers=self._headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=timeout_s),
+            ) as reply:
+                return ServiceReply(reply.status, (await reply.read()).decode("utf-8", "replace"))
+        except (aiohttp.ClientError, OSError, ValueError) as exc:
+            raise ServiceUnreachable(self.url, _reason(exc)) from exc
+
+
+def ask_service(
+    settings: Settings, path: str, body: Mapping[str, Any], *, url: str | None
+) -> dict[str, Any]:
+    """Return the reply to `body` of the service at `url`, by default that of the settings.
 
     Raises:
         ServiceUnreachable: nothing listens there.
         ServiceRefused: it answered with a problem.
     """
-    base = _base(settings, url)
+    base = (url or settings.url).rstrip("/")
     # A key goes to the service of the settings only, not to whatever address was typed.
     key = None
     if settings.api_keys and base == settings.url:
         key = settings.api_keys[0].get_secret_value()
-    return _call(base, "POST", "/answer", body, key=key, timeout_s=TIMEOUT_S)
+    return asyncio.run(_call(base, "POST", path, body, key=key, timeout_s=TIMEOUT_S))
 
 
 def administer_service(
@@ -48,11 +120,11 @@ def administer_service(
 
     Raises:
         AdminKeyMissing: there is no such key.
-        SecretFileInvalid: the file of the data folder is none.
+        SecretFileInvalid: the key file of the data folder is invalid.
         ServiceUnreachable: nothing listens there.
         ServiceRefused: it answered with a problem.
     """
-    base = _base(settings, url)
+    base = (url or settings.url).rstrip("/")
     if settings.admin_keys:
         key: str | None = settings.admin_keys[0].get_secret_value()
     elif base == settings.url or _is_here(base):
@@ -61,16 +133,32 @@ def administer_service(
         key = None
     if key is None:
         # Whether there is a service at all is the better thing to know.
-        _call(base, "GET", "/livez", timeout_s=TIMEOUT_S)
+        asyncio.run(_call(base, "GET", "/livez", timeout_s=TIMEOUT_S))
         raise AdminKeyMissing(base, settings.data_folder / FILE)
-    return _call(base, method, path, body, key=key, timeout_s=CHANGE_TIMEOUT_S)
+    return asyncio.run(_call(base, method, path, body, key=key, timeout_s=CHANGE_TIMEOUT_S))
 
 
-def _base(settings: Settings, url: str | None) -> str:
-    base = (url or settings.url).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        raise ServiceUnreachable(base, "no http URL")
-    return base
+async def _call(
+    base: str,
+    method: str,
+    path: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    key: str | None = None,
+    timeout_s: float,
+) -> dict[str, Any]:
+    async with ServiceClient(base, key=key) as client:
+        status, text = await client.send(method, path, body, timeout_s=timeout_s)
+    try:
+        reply: dict[str, Any] = json.loads(text)
+        detail = "" if status < 300 else str(reply["detail"])
+    except (ValueError, KeyError, TypeError) as exc:
+        if status < 300:
+            raise ServiceUnreachable(base, str(exc)) from exc
+        raise ServiceRefused(status, text[:300]) from exc
+    if status >= 300:
+        raise ServiceRefused(status, detail)
+    return reply
 
 
 def _is_here(base: str) -> bool:
@@ -80,46 +168,11 @@ def _is_here(base: str) -> bool:
         return False
 
 
-def _call(
-    base: str,
-    method: str,
-    path: str,
-    body: Mapping[str, Any] | None = None,
-    *,
-    key: str | None = None,
-    timeout_s: float,
-) -> dict[str, Any]:
-    headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    data = None
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-        data = json.dumps(body).encode()
-    try:
-        request = urllib.request.Request(base + path, data=data, headers=headers, method=method)  # noqa: S310
-        with _opener(base).open(request, timeout=timeout_s) as response:
-            reply: dict[str, Any] = json.loads(response.read())
-    except urllib.error.HTTPError as exc:
-        problem = exc.read().decode("utf-8", "replace")
-        try:
-            detail = str(json.loads(problem)["detail"])
-        except (ValueError, KeyError, TypeError):
-            detail = problem[:300]
-        raise ServiceRefused(exc.code, detail) from exc
-    except (OSError, ValueError, http.client.HTTPException) as exc:
-        raise ServiceUnreachable(base, str(getattr(exc, "reason", exc))) from exc
-    return reply
-
-
-class _Staying(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: the key in the request is for the address that was named."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def _opener(base: str) -> urllib.request.OpenerDirector:
-    handlers: list[urllib.request.BaseHandler] = [_Staying()]
-    if _is_here(base):
-        # A proxy, if one is set, is not for what runs here.
-        handlers.append(urllib.request.ProxyHandler({}))
-    return urllib.request.build_opener(*handlers)
+def _reason(exc: Exception) -> str:
+    """Return why no reply came, in the words of the system where it has some."""
+    if isinstance(exc, TimeoutError):
+        return "timed out"
+    cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc
+    if isinstance(cause, OSError) and cause.errno and not isinstance(cause, socket.gaierror):
+        return f"[Errno {cause.errno}] {os.strerror(cause.errno)}"
+    return str(cause)

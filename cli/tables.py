@@ -7,15 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from app.api.schemas.adapters import AdapterDetail
-from app.api.schemas.answer import CultureSummary, ExemplarsResponse, PackSummary
+from app.api.schemas.answer import CultureSummary, PackSummary
+from cli.console import out
 
-# Questions and options may hold what rich would take for its markup.
-out = Console(markup=False)
 BAR_CELLS = 24
 
 
@@ -48,17 +46,17 @@ def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
         out.print(_exemplar_table(reply["exemplars"]))
 
 
-def print_exemplars(found: ExemplarsResponse, *, as_json: bool) -> None:
-    """Print the exemplars of a culture."""
+def print_exemplars(found: dict[str, Any], *, as_json: bool) -> None:
+    """Print a reply of `/v1/exemplars`."""
     if as_json:
-        _json(found.model_dump(mode="json"))
+        _json(found)
         return
-    if found.below_floor:
-        nearest = found.nearest_similarity
+    if found["below_floor"]:
+        nearest = found["nearest_similarity"]
         out.print(f"Nothing is near enough (nearest: {nearest}); the answer would not be steered.")
         return
-    _headline(found.culture.name, found.question)
-    out.print(_exemplar_table([e.model_dump(mode="json") for e in found.exemplars]))
+    _headline(found["culture"]["name"], found["question"])
+    out.print(_exemplar_table(found["exemplars"]))
 
 
 def print_cultures(found: Sequence[CultureSummary], *, as_json: bool) -> None:

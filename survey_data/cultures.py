@@ -91,6 +91,14 @@ class CultureCatalogue:
         names = dict.fromkeys(self._by_name[name].name for name in near)
         raise CultureUnknown(text[:80], tuple(names)[:N_SUGGESTIONS])
 
+    def codes(self, texts: Iterable[str]) -> tuple[str, ...]:
+        """Return the alpha-3 codes of the cultures that `texts` name, each once, in their order.
+
+        Raises:
+            CultureUnknown: nothing has one of the names.
+        """
+        return tuple(dict.fromkeys(self.resolve(text).code for text in texts))
+
     def nearest_on_map(self, culture: Culture, among: Iterable[str]) -> Culture | None:
         """Return the culture of `among` (alpha-3 codes) nearest on the Inglehart-Welzel map.
 

@@ -11,7 +11,7 @@ import typer
 
 from adapters.culturespa.settings import AnswerSettings, GenerateSettings, Mode, TrainSettings
 from adapters.culturespa.steps import StepManifest
-from cli.console import explained, notes, quiet_settings
+from cli.console import notes
 from cli.culturespa.options import (
     ANSWER,
     COLLECT,
@@ -55,6 +55,8 @@ from cli.culturespa.options import (
     n_cores,
     named_sources,
 )
+from cli.errors import explain_errors
+from cli.settings import read_quiet_settings
 
 if TYPE_CHECKING:
     from cli.culturespa.training import OnStep
@@ -86,10 +88,10 @@ def generate(
 
     Example: milieu culturespa generate --out spa/1 --per-topic 100
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.steps import ServedModel, generated, open_surveys
 
-        settings = quiet_settings()
+        settings = read_quiet_settings()
         surveys = open_surveys(settings, pack)
 
         async def work() -> StepManifest:
@@ -121,10 +123,10 @@ def filter_command(
 
     Example: milieu culturespa filter --questions spa/1/questions.jsonl --out spa/2
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.steps import filtered, open_surveys
 
-        manifest = filtered(out, questions, open_surveys(quiet_settings(), pack))
+        manifest = filtered(out, questions, open_surveys(read_quiet_settings(), pack))
         _print("filter", manifest, out, as_json=as_json)
 
 
@@ -144,10 +146,10 @@ def answer(
 
     Example: milieu culturespa answer --questions spa/2/questions.jsonl --out spa/3 -c US -c CN
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.steps import ServedModel, answered, cultures_of, open_library_of
 
-        settings = quiet_settings()
+        settings = read_quiet_settings()
         library = open_library_of(settings)
         cultures = cultures_of(library, culture or ())
 
@@ -184,7 +186,7 @@ def collect(
     Example: milieu culturespa collect --questions spa/2/questions.jsonl --answers
     spa/3/answers.jsonl --out spa/4
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.run import check_ratios
         from cli.culturespa.steps import collected
 
@@ -229,13 +231,13 @@ def train(
     Example: milieu culturespa train --examples spa/4/examples.jsonl --questions
     spa/2/questions.jsonl --out spa/5 --no-train-end --learning-rate 2e-3
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.output import print_adapters, print_cards
         from cli.culturespa.run import base_of
         from cli.culturespa.steps import cultures_of, open_library_of
         from cli.culturespa.training import Training, trained
 
-        settings = quiet_settings()
+        settings = read_quiet_settings()
         codes: tuple[str, ...] = ()
         if culture:
             found = cultures_of(open_library_of(settings), culture)
@@ -333,12 +335,12 @@ def run(
     Example: milieu culturespa run --out spa --from-survey -c US -c CN --control --no-train-end
     --learning-rate 2e-3
     """
-    with explained():
+    with explain_errors():
         from cli.culturespa.output import LiveSteps, print_outcomes
         from cli.culturespa.run import RunOptions, base_of
         from cli.culturespa.run import run as run_steps
 
-        settings = quiet_settings()
+        settings = read_quiet_settings()
         options = RunOptions(
             out=out,
             cultures=tuple(culture or ()),

@@ -15,9 +15,9 @@ from rich.table import Column, Table
 from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
+from cli.console import out
 from cli.culturespa.run import Outcome
 from cli.progress import LINE_EVERY_S, bar_on
-from cli.tables import out
 from mini_model.split import read_split
 from prompting.question_writing import Outcome as Attempt
 

@@ -11,8 +11,10 @@ import typer
 
 from app.errors import OptionInvalid
 from app.settings import MAX_K
-from cli.console import explained, notes, quiet_settings
+from cli.console import notes
+from cli.errors import explain_errors
 from cli.evaluate.output import LiveProgress, print_falls, print_figures
+from cli.settings import read_quiet_settings
 from evaluation.decoding import Decoding, ReadBy
 from evaluation.gate import falls
 from prompting.recipe import PROMPT_METHODS, ExemplarStyle, Method
@@ -111,7 +113,7 @@ def evaluate(
 
       milieu evaluate --gate baseline/figures.json
     """
-    with explained():
+    with explain_errors():
         if service is not None:
             _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
         # Here, not above: its imports take seconds, and the other commands need none.
@@ -144,7 +146,7 @@ def evaluate(
             n_concurrent=concurrency,
             out=out,
         )
-        settings = quiet_settings()
+        settings = read_quiet_settings()
         # First, so that a fault in it costs no run.
         baseline = None if gate is None else read_figures(gate)
         if rescore is not None:

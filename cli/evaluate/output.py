@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from cli.console import out
 from cli.progress import PacedBar
 from evaluation.figures import Ability, ConditionFigures, Figures, Interval, Section
 from evaluation.gate import Fall
@@ -19,7 +20,6 @@ from evaluation.report.ability_part import knows
 COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
 # Any: keyword arguments of several types.
 LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
-out = Console(markup=False)
 
 
 class LiveProgress(PacedBar):

@@ -10,9 +10,9 @@ import yaml
 from rich.table import Column, Table
 
 from app.state.experiment_report import PLAN_JSON
-from cli.experiments.plans import Planned, days_left
+from cli.console import out
+from cli.experiments.planning import DurationPlan, days_left
 from cli.experiments.store import Found, KeptPlan
-from cli.tables import out
 from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import experiment_fields
@@ -207,7 +207,7 @@ def _days(days: float) -> str:
     return duration(days * DAY_S)
 
 
-def _say_fit(experiment: Experiment, found: Planned) -> None:
+def _say_fit(experiment: Experiment, found: DurationPlan) -> None:
     left, longest = days_left(experiment, found), duration(experiment.max_duration_s)
     if left < 0.0:
         say(

@@ -13,7 +13,7 @@ from app.settings import Settings
 from app.state.event_store import open_event_store, unit_hasher
 from app.state.experiment_report import PLAN, PLAN_JSON, report_of
 from app.state.start_notes import start_notes
-from cli.experiments.plans import Planned, Traffic, planned_for
+from cli.experiments.planning import DurationPlan, Traffic, plan_duration
 from experiments.analysis.result import Analysis
 from experiments.assignment import Standing, assign, find_first
 from experiments.definition import Experiment, State
@@ -29,7 +29,7 @@ class KeptPlan(NamedTuple):
     """A plan, the experiment it is for, and whether it is kept with it."""
 
     experiment: Experiment
-    planned: Planned
+    planned: DurationPlan
     is_kept: bool
 
 
@@ -162,7 +162,7 @@ async def plan_experiment(
     """
     async with _opened(settings) as (store, registry):
         experiment = (await registry.revisions(name))[-1].experiment
-        found = planned_for(experiment, traffic, power=power)
+        found = plan_duration(experiment, traffic, power=power)
         is_kept = experiment.state is State.DRAFT
         if is_kept:
             await store.attach(name, PLAN, PLAN_JSON.dump_json(found.plan).decode())

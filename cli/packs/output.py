@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from pathlib import Path
 
-from cli.tables import out
+from cli.console import out
 from survey_data.importers.report import ImportReport, PopulationRefused
 from survey_data.model import Pack
 

@@ -9,7 +9,7 @@ import polars
 import pytest
 
 from app.state.event_store import unit_hasher
-from cli.experiments.data import moment_of
+from cli.experiments.data import read_moment
 from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitKind
 from tests.app.experiment_commands import Experiments
@@ -126,4 +126,4 @@ def test_a_time_that_is_none_is_explained(experiments: Experiments, text: str) -
     ],
 )
 def test_a_time_is_days_ago_or_a_date(text: str, moment: datetime) -> None:
-    assert moment_of(text, now=datetime(2026, 1, 1, tzinfo=UTC)) == moment
+    assert read_moment(text, now=datetime(2026, 1, 1, tzinfo=UTC)) == moment

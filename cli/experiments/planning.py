@@ -32,7 +32,7 @@ class Traffic:
     sd: float | None = None
 
 
-class Planned(NamedTuple):
+class DurationPlan(NamedTuple):
     """A plan, and what it was made for.
 
     Attributes:
@@ -56,7 +56,7 @@ class Planned(NamedTuple):
         return n_units / (self.plan.n_units / self.plan.days)
 
 
-def planned_for(experiment: Experiment, traffic: Traffic, *, power: float) -> Planned:
+def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> DurationPlan:
     """Return how long `experiment` will take to see its smallest effect, by simulation.
 
     Raises:
@@ -90,10 +90,10 @@ def planned_for(experiment: Experiment, traffic: Traffic, *, power: float) -> Pl
         raise _refused("--mean" if traffic.rate is None else "--baseline", exc) from exc
     # The first value of a unit counts as soon as it comes.
     wait_s = 0.0 if experiment.unit_value == "first" else experiment.outcome_window_s
-    return Planned(plan, arm.name, effect, share, alpha, power, traffic.units_per_day, wait_s)
+    return DurationPlan(plan, arm.name, effect, share, alpha, power, traffic.units_per_day, wait_s)
 
 
-def days_left(experiment: Experiment, found: Planned) -> float:
+def days_left(experiment: Experiment, found: DurationPlan) -> float:
     """Return the days between the plan's end and the longest that the experiment runs."""
     return experiment.max_duration_s / DAY_S - found.plan.days - found.wait_s / DAY_S
 

@@ -10,7 +10,7 @@ import yaml
 
 from app.errors import OptionInvalid
 from app.state.experiment_report import PLAN, PLAN_JSON
-from cli.experiments.options import guardrail_of
+from cli.experiments.drafts import parse_guardrail
 from cli.experiments.output import definition_yaml
 from experiments.definition import HoldOut, Layer
 from experiments.definition_file import parse_experiment, read_experiment
@@ -121,7 +121,7 @@ def test_a_guardrail_is_said_in_one_line(text: str, metric: tuple[Any, ...], mar
     kind, direction, *rest = metric
     name = text.partition(":")[0].strip()
     expected = Metric(name, MetricKind(kind), Direction(direction), *rest)
-    assert guardrail_of(text) == Guardrail(expected, margin)
+    assert parse_guardrail(text) == Guardrail(expected, margin)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_guardrail_is_said_in_one_line(text: str, metric: tuple[Any, ...], mar
 )
 def test_a_guardrail_that_does_not_fit_is_explained(text: str, said: str) -> None:
     with pytest.raises(OptionInvalid) as caught:
-        guardrail_of(text)
+        parse_guardrail(text)
     assert said in str(caught.value)
     assert "expected" in str(caught.value)
 

@@ -1,0 +1,41 @@
+"""How the `milieu` command ends on an error that Milieu knows: one message, exit status 2."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from adapters.errors import AdapterError
+from app.errors import AppError
+from evaluation.errors import EvaluationError
+from experiments.errors import ExperimentError
+from mini_model.weights import WeightsInvalid
+from prompting.errors import PromptingError
+from retrieval.errors import RetrievalError
+from survey_data.errors import SurveyDataError
+
+KNOWN = (
+    AppError,
+    AdapterError,
+    SurveyDataError,
+    RetrievalError,
+    PromptingError,
+    EvaluationError,
+    ExperimentError,
+    WeightsInvalid,
+    # A file or folder that a command was given; the message names it.
+    OSError,
+)
+
+
+@contextmanager
+def explain_errors() -> Iterator[None]:
+    """Turn an error that Milieu knows into one message and exit status 2."""
+    try:
+        yield
+    except KNOWN as exc:
+        typer.secho(f"milieu: {exc}", fg="red", err=True)
+        sys.exit(2)

@@ -1,0 +1,173 @@
+"""From what the command line says to the definition of an experiment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from app.errors import OptionInvalid
+from experiments.definition import Experiment, draft_four_arms
+from experiments.definition_file import experiment_fields, parse_experiment, read_experiment
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
+from survey_data.cultures import read_catalogue
+
+DEFAULT_METRIC = "helpful"
+DEFAULT_EFFECT = 0.05
+GUARDRAIL_FORM = (
+    "METRIC:KIND:DIRECTION:MARGIN with the kind proportion, mean, mean=0..10, rating=1..5 or "
+    "quantile=0.95, such as latency_ms:quantile=0.95:lower:200"
+)
+WEIGHTS_FORM = "weights of arms, such as icl=0.4,plain=0.6"
+
+
+@dataclass(frozen=True, slots=True)
+class FourArms:
+    """What is said of an experiment on the four ways; None leaves it to the default.
+
+    Attributes:
+        cultures: in any form that the catalogue resolves.
+        guardrails: as `GUARDRAIL_FORM` says.
+    """
+
+    metric: str | None = None
+    kind: MetricKind | None = None
+    direction: Direction | None = None
+    smallest_effect: float | None = None
+    lowest: float | None = None
+    highest: float | None = None
+    quantile: float | None = None
+    hypothesis: str | None = None
+    cultures: tuple[str, ...] = ()
+    guardrails: tuple[str, ...] = ()
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The options that were given, as they are written."""
+        names = [each.name for each in fields(self) if getattr(self, each.name) not in (None, ())]
+        singular = {"cultures": "culture", "guardrails": "guardrail"}
+        return tuple("--" + singular.get(name, name).replace("_", "-") for name in names)
+
+
+def make_draft(name: str | None, file: Path | None, *, four: bool, options: FourArms) -> Experiment:
+    """Return the draft of a file, under `name` where there is one, or that of the four ways.
+
+    Raises:
+        OptionInvalid: neither is asked for, or both; or an option does not fit.
+        DefinitionInvalid: the definition breaks the format.
+        CultureUnknown: nothing is called so.
+    """
+    if file is None:
+        if not four:
+            raise OptionInvalid("--four-arms", "neither it nor --file", "one of them")
+        if name is None:
+            raise OptionInvalid("NAME", "nothing", "a name for the experiment")
+        return _four_arms(name, options)
+    both = ("--four-arms",) * four + options.given
+    if both:
+        raise OptionInvalid("--file", f"it with {', '.join(both)}", "the file alone, or no file")
+    read = read_experiment(file)
+    return read if name is None else _check(replace(read, name=name))
+
+
+def read_definition(file: Path, name: str) -> Experiment:
+    """Return the definition in a file, which has to be of the experiment `name`.
+
+    Raises:
+        OptionInvalid: it is of another one.
+        DefinitionInvalid: it breaks the format.
+    """
+    read = read_experiment(file)
+    if read.name != name:
+        raise OptionInvalid("--file", f"the experiment '{read.name}' in it", f"'{name}'")
+    return read
+
+
+def reweight(experiment: Experiment, text: str) -> Experiment:
+    """Return the experiment with other weights, `icl=0.4,plain=0.6`; unnamed arms keep theirs.
+
+    Raises:
+        OptionInvalid: the text is not of this form.
+        ArmUnknown: it names an arm that is not there.
+        DefinitionInvalid: the weights do not sum to 1.
+    """
+    wanted: dict[str, float] = {}
+    for part in text.split(","):
+        arm, _, share = (each.strip() for each in part.partition("="))
+        if arm in wanted:
+            raise OptionInvalid("--weights", f"'{arm}' twice", "every arm once")
+        wanted[experiment.arm(arm).name] = _number("--weights", share, found=part, of=WEIGHTS_FORM)
+    arms = (replace(arm, weight=wanted.get(arm.name, arm.weight)) for arm in experiment.arms)
+    return replace(experiment, arms=tuple(arms))
+
+
+def parse_guardrail(text: str) -> Guardrail:
+    """Return the guardrail that a text of `GUARDRAIL_FORM` says.
+
+    Raises:
+        OptionInvalid: it is not of this form.
+    """
+    parts = [part.strip() for part in text.split(":")]
+    if len(parts) != 4:
+        raise OptionInvalid("--guardrail", f"'{text}'", GUARDRAIL_FORM)
+    name, kind, direction, margin = parts
+    if direction not in list(Direction):
+        ways = " or ".join(Direction)
+        raise OptionInvalid("--guardrail", f"the direction '{direction}' in '{text}'", ways)
+    metric = _metric(name, kind, Direction(direction), text)
+    return Guardrail(metric, _number("--guardrail", margin, found=text, of=GUARDRAIL_FORM))
+
+
+def _metric(name: str, kind: str, direction: Direction, text: str) -> Metric:
+    """Return a metric; `kind` is one, or one with its quantile or range: `rating=1..5`."""
+    what, equals, value = kind.partition("=")
+    if what not in list(MetricKind):
+        kinds = ", ".join(MetricKind)
+        raise OptionInvalid("--guardrail", f"the kind '{what}' in '{text}'", f"one of {kinds}")
+    metric = Metric(name, MetricKind(what), direction)
+    if not equals:
+        return metric
+    if metric.kind is MetricKind.QUANTILE:
+        quantile = _number("--guardrail", value, found=text, of=GUARDRAIL_FORM)
+        return replace(metric, quantile=quantile)
+    low, dots, high = value.partition("..")
+    if not dots or metric.kind is MetricKind.PROPORTION:
+        raise OptionInvalid("--guardrail", f"'{kind}' in '{text}'", GUARDRAIL_FORM)
+    ends = [_number("--guardrail", end, found=text, of=GUARDRAIL_FORM) for end in (low, high)]
+    return replace(metric, lowest=ends[0], highest=ends[1])
+
+
+def _four_arms(name: str, options: FourArms) -> Experiment:
+    kind = options.kind or MetricKind.PROPORTION
+    metric = Metric(
+        options.metric or DEFAULT_METRIC,
+        kind,
+        options.direction or Direction.HIGHER,
+        options.quantile,
+        options.lowest,
+        options.highest,
+    )
+    effect = options.smallest_effect
+    if effect is None:
+        if kind is not MetricKind.PROPORTION:
+            expected = f"the least difference of '{metric.name}' worth having, in its units"
+            raise OptionInvalid("--smallest-effect", "nothing", expected)
+        effect = DEFAULT_EFFECT
+    draft = draft_four_arms(
+        name, PrimaryMetric(metric, effect), hypothesis=options.hypothesis or ""
+    )
+    guardrails = tuple(map(parse_guardrail, options.guardrails))
+    return _check(
+        replace(draft, guardrails=guardrails, cultures=read_catalogue().codes(options.cultures))
+    )
+
+
+def _check(experiment: Experiment) -> Experiment:
+    """Return the experiment as a file would have defined it, with all that is checked there."""
+    return parse_experiment(experiment_fields(experiment), f"experiment '{experiment.name}'")
+
+
+def _number(option: str, text: str, *, found: str, of: str) -> float:
+    try:
+        return float(text)
+    except ValueError as exc:
+        raise OptionInvalid(option, f"'{text}' in '{found}'", of) from exc

@@ -1,0 +1,84 @@
+"""What `milieu` imports only once it is used: the modules of commands, and the work they do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, ClassVar, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_group
+
+
+class LazyModule:
+    """Stands for a module, and imports it when something of it is first used.
+
+    A command's file holds its signature, and everything on it is imported for `--help`. What the
+    command does lives in another module, named there so that type checkers see the module itself:
+
+        if TYPE_CHECKING:
+            from cli.packs import jobs
+        else:
+            jobs = LazyModule("cli.packs.jobs")
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(import_module(self._name), attribute)
+
+
+class LazyCommand(NamedTuple):
+    """A command or group of commands: where it is, as `module:name`, and its line in the help."""
+
+    target: str
+    help: str
+
+    def load(self, name: str) -> Any:
+        """Import the command, and return it as Typer runs it."""
+        module, _, attribute = self.target.partition(":")
+        found: typer.Typer | Callable[..., Any] = getattr(import_module(module), attribute)
+        parent = typer.Typer(rich_markup_mode=None)
+        if isinstance(found, typer.Typer):
+            parent.add_typer(found, name=name)
+        else:
+            parent.command(name)(found)
+        return get_group(parent).commands[name]
+
+
+class _Loaded(Mapping[str, Any]):
+    """The commands by name, each loaded when it is looked up."""
+
+    def __init__(self, commands: Mapping[str, LazyCommand]) -> None:
+        self._commands = commands
+
+    def __getitem__(self, name: str) -> Any:
+        return self._commands[name].load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._commands)
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command when it is called; a subclass names the commands.
+
+    Source: "Lazily Loading Subcommands" of Click's documentation.
+    """
+
+    lazy: ClassVar[Mapping[str, LazyCommand]] = {}
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes | {"commands": _Loaded(self.lazy)})
+
+    # Any: Typer keeps its own Click, whose names are private.
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(self.lazy)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in self.lazy.items()])

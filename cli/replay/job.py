@@ -1,0 +1,109 @@
+"""What `milieu experiments replay` does: ask, compare, print, and keep the comparison."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+
+from app.settings import Settings
+from cli.console import notes
+from cli.progress import PacedBar
+from cli.replay.requests import ReplayOptions
+from cli.replay.run import (
+    ReplayRun,
+    check_folder,
+    kept,
+    replay_of,
+    stored,
+    stored_texts,
+    write_replay,
+)
+from cli.settings import read_quiet_settings
+from experiments.definition_file import read_experiment
+from experiments.events import AnswerText
+from experiments.replay.report import print_replay
+
+ALL_FAILED = 1
+# As a shell says it of a command that Ctrl-C ended.
+ENDED = 130
+out = Console(markup=False, highlight=False)
+
+
+def replay(
+    name: str | None,
+    file: Path | None,
+    *,
+    options: ReplayOptions,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Replay the stored experiment `name`, or that in `file`, and return the exit status.
+
+    Raises:
+        ExperimentError, AppError, AdapterError, SurveyDataError, RetrievalError: it cannot begin.
+    """
+    if folder is not None:
+        check_folder(folder)
+    settings = read_quiet_settings()
+    run = _run(settings, options, name=name, file=file)
+    if as_json:
+        out.print_json(run.replay.model_dump_json())
+    else:
+        print_replay(run.replay, out)
+    if folder is not None:
+        write_replay(run, folder)
+        _note(f"Report: {folder / 'report.html'}")
+    if name is not None:
+        _keep(settings, run)
+    if not run.is_whole:
+        return ENDED
+    return 0 if run.replay.has_answers else ALL_FAILED
+
+
+def _run(
+    settings: Settings, options: ReplayOptions, *, name: str | None, file: Path | None
+) -> ReplayRun:
+    texts: tuple[AnswerText, ...] = ()
+    if name is not None:
+        experiment, texts = asyncio.run(stored(settings, name, with_texts=options.logged))
+    else:
+        assert file is not None
+        experiment = read_experiment(file)
+        if options.logged:
+            texts = asyncio.run(stored_texts(settings))
+    with ReplayBar(notes) as bar:
+        replaying = replay_of(settings, experiment, options, texts=texts, progress=bar)
+        return asyncio.run(replaying)
+
+
+def _keep(settings: Settings, run: ReplayRun) -> None:
+    if not run.is_whole:
+        _note("Ended early: not kept with the experiment.")
+    elif not run.replay.has_answers:
+        _note("Nothing was answered: not kept with the experiment.")
+    elif asyncio.run(kept(settings, run.replay)):
+        _note(f"Kept with the experiment: milieu experiments report {run.replay.experiment}")
+    else:
+        _note("Not kept: the replay that the experiment has says how near the arms are to people.")
+
+
+def _note(text: str) -> None:
+    notes.print(text, markup=False, highlight=False)
+
+
+class ReplayBar(PacedBar):
+    """Shows how far a replay is, how fast it goes and how long it will take."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, things="answers")
+
+    def on_planned(self, n_answers: int) -> None:
+        """See `cli.replay.run.ReplayProgress`."""
+        self.begin(n_answers, f"{n_answers} answers to get")
+
+    def on_answered(self, n: int, *, n_failed: int) -> None:
+        """See `cli.replay.run.ReplayProgress`."""
+        failed = f", {n_failed} failed" if n_failed else ""
+        self.show(n, n_sent=n, sent="answers", note=failed)

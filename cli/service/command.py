@@ -1,0 +1,91 @@
+"""`milieu serve`, `milieu ask` and `milieu exemplars`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.errors import explain_errors
+from cli.lazy import LazyModule
+from cli.options import AsJson, Culture, NShown, Url
+
+if TYPE_CHECKING:
+    from cli.service import asking, exemplar_lookup, serving
+else:
+    asking = LazyModule("cli.service.asking")
+    exemplar_lookup = LazyModule("cli.service.exemplar_lookup")
+    serving = LazyModule("cli.service.serving")
+
+Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; default: MILIEU_HOST or 127.0.0.1.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; default: MILIEU_PORT or 8000.")
+    ] = None,
+) -> None:
+    """Start the service.
+
+    Without a vLLM server in the settings, it starts one with the embedded model.
+
+    Example: milieu serve --port 9000
+    """
+    with explain_errors():
+        serving.serve(host, port)
+
+
+def ask(
+    question: Question,
+    culture: Culture,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", help="An answer to choose from. Repeatable."),
+    ] = None,
+    method: Annotated[
+        str | None, typer.Option(help="How to answer: plain, icl, adapter+icl, …")
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="auto, none, or the name of an adapter.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None,
+    k: NShown = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a running service what the people of a culture answer.
+
+    Example: milieu ask "Is it ever right to lie?" -c Japan -o Yes -o No
+    """
+    with explain_errors():
+        body: dict[str, object] = {"question": question, "culture": culture}
+        body |= {"options": option or []}
+        given = {"method": method, "adapter": adapter, "k": k, "user": user}
+        body |= {name: value for name, value in given.items() if value is not None}
+        asking.ask(body, url=url, as_json=as_json)
+
+
+def exemplars(
+    question: Question,
+    culture: Culture,
+    k: NShown = None,
+    retriever: Annotated[
+        str | None, typer.Option(help="How to choose them: dense, chrf, topic or random.")
+    ] = None,
+    url: Url = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the survey answers nearest to a question.
+
+    These are what a model would be shown before the question; no model is asked. Asks the running
+    service; where none runs, looks them up in this process.
+
+    Example: milieu exemplars "How much do you trust the police?" -c BR
+    """
+    with explain_errors():
+        exemplar_lookup.show_exemplars(
+            question, culture, k=k, retriever=retriever, url=url, as_json=as_json
+        )

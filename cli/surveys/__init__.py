@@ -1,0 +1,1 @@
+"""The commands on the loaded surveys: `milieu cultures` and `milieu index`."""

@@ -1,0 +1,30 @@
+"""What `milieu cultures` and `milieu index` do."""
+
+from __future__ import annotations
+
+from app.api.presenting import present_culture
+from app.resources import load_encoder, read_library
+from app.settings import read_settings
+from cli.console import notes
+from cli.tables import print_cultures
+from retrieval.index_files import library_index, origin_of, save_index
+from survey_data.cultures import read_catalogue
+
+
+def list_cultures(*, as_json: bool) -> None:
+    """Print the covered cultures by code."""
+    catalogue = read_catalogue()
+    library = read_library(read_settings(), catalogue)
+    found = [present_culture(catalogue[code], library) for code in library.cultures]
+    print_cultures(found, as_json=as_json)
+
+
+def build_index() -> None:
+    """Build the index of the settings' packs anew, and say where it is."""
+    settings = read_settings()
+    with notes.status("Encoding the survey questions …"):
+        library = read_library(settings, read_catalogue())
+        encoder = load_encoder(settings)
+        built = library_index(library, encoder)
+        save_index(settings.index_folder, built, origin=origin_of(library, encoder))
+    notes.print(f"Index of {len(built)} questions in {settings.index_folder}")
