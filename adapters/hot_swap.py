@@ -164,8 +164,10 @@ class HotSwap:
         """Make every server that can be reached have what is loaded, and nothing of ours besides.
 
         A server that was started anew gets its adapters back. Ours is what was loaded from here:
-        other processes may use the same servers.
+        other processes may use the same servers. No server is asked before there was any.
         """
+        if not self._versions:
+            return
         for server in self._servers:
             try:
                 there = await server.loaded()
