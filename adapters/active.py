@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.errors import NothingToRollBack, RegistryInvalid
-from adapters.manifest import is_version_name, replace_file
+from adapters.manifest import is_version_name
+from files.whole import write_text
 
 ACTIVE = "active.json"
 SCHEMA_VERSION = 1
@@ -113,7 +114,7 @@ def write_activations(folder: Path, activations: Activations) -> None:
     """Write `activations` into `folder`, whole or not at all."""
     states = dict(sorted(activations.states.items()))
     entry = _ActiveFile(schema_version=SCHEMA_VERSION, states=states)
-    replace_file(folder / ACTIVE, entry.model_dump_json(indent=2) + "\n")
+    write_text(folder / ACTIVE, entry.model_dump_json(indent=2) + "\n")
 
 
 def _invalid(file: Path, found: str) -> RegistryInvalid:

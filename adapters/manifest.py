@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import Annotated, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from adapters.errors import ManifestInvalid
+from files.whole import write_text
 from prompting.messages import Message
 
 MANIFEST = "manifest.json"
@@ -214,16 +214,6 @@ def write_canaries(file: Path, canaries: tuple[Canary, ...]) -> None:
     _write(file, content, form=_CanariesFile)
 
 
-def replace_file(file: Path, text: str) -> None:
-    """Write `file` whole or not at all, and wait until it is on the disk."""
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    part.replace(file)
-
-
 def _read(file: Path, form: type[_Form]) -> _Form:
     try:
         return form.model_validate_json(file.read_bytes())
@@ -240,7 +230,7 @@ def _write(file: Path, content: Mapping[str, object], *, form: type[BaseModel]) 
         entry = form.model_validate(content)
     except ValidationError as exc:
         raise _broken(file, exc) from exc
-    replace_file(file, entry.model_dump_json(indent=2) + "\n")
+    write_text(file, entry.model_dump_json(indent=2) + "\n")
 
 
 def _broken(file: Path, exc: ValidationError) -> ManifestInvalid:

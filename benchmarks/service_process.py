@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import aiohttp
 
-START_S = 120.0
+START_S = 300.0
 POLL_S = 0.05
 ROOT = Path(__file__).parents[1]
 

@@ -11,19 +11,19 @@ where it stopped and every figure can be computed again without the model.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from evaluation.asking import Ask, Request, Response
 from evaluation.errors import AnswersMissing, RunFolderInvalid
+from files.journal import Journal, JournalBusy, LinesInvalid, read_lines, write_lines
+from files.whole import is_part, write_text
 
 SCHEMA_VERSION = 1
 RUN, ANSWERS, ASKS = "run.json", "answers.jsonl", "asks.jsonl"
@@ -49,7 +49,8 @@ class Asked:
 
 
 class _AnswerLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    # The log-probability of what a model never says is -inf.
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     digest: str
     logprobs: tuple[float, ...] | None = None
@@ -96,16 +97,19 @@ class RunFolder:
         self.settings = dict(settings)
         try:
             self.created = self._claim(created)
-            self._file = os.open(folder / ANSWERS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            self._journal = Journal(folder / ANSWERS, _AnswerLine)
         except OSError as exc:
             found = f"that it cannot be opened ({exc.strerror})"
             raise RunFolderInvalid(folder, found, "a folder that can be written") from exc
+        except JournalBusy as exc:
+            raise RunFolderInvalid(
+                folder, "a run at work in it", "one run at a time", remedy="Wait until it is done."
+            ) from exc
         try:
-            _lock(self._file, folder)
-            self.answers = self._read_answers()
-        except BaseException:
-            os.close(self._file)
-            raise
+            self.answers = {line.digest: _response(line) for line in self._journal.read()}
+        except LinesInvalid as exc:
+            self._journal.close()
+            raise _invalid(exc) from exc
 
     @classmethod
     def reopen(cls, folder: Path) -> Self:
@@ -128,7 +132,7 @@ class RunFolder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        os.close(self._file)
+        self._journal.close()
 
     @property
     def is_finished(self) -> bool:
@@ -137,31 +141,13 @@ class RunFolder:
 
     def add(self, digest: str, response: Response) -> None:
         """Keep the answer to a request, on disk at once."""
-        line: dict[str, Any] = {"digest": digest}
-        for name in ("logprobs", "text", "option", "shares"):
-            value = getattr(response, name)
-            if value is not None:
-                line[name] = value
-        if not response.steered:
-            line["steered"] = False
-        if response.prompt_tokens or response.completion_tokens:
-            line["prompt_tokens"] = response.prompt_tokens
-            line["completion_tokens"] = response.completion_tokens
-        # Unbuffered: a kill leaves whole lines, and at worst a part of the last one.
-        data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
-        while data:
-            data = data[os.write(self._file, data) :]
+        self._journal.add(_AnswerLine(digest=digest, **asdict(response)))
         self.answers[digest] = response
 
     def write_asks(self, asked: Iterable[tuple[AskKey, Asked]]) -> None:
         """Write which request answered each ask."""
-
-        def lines() -> Iterator[str]:
-            for key, of in asked:
-                line = {**key._asdict(), "digest": of.digest, "shown": of.shown}
-                yield json.dumps({**line, "steered": of.steered}, ensure_ascii=False) + "\n"
-
-        _replace(self.path / ASKS, lines())
+        lines = (_AskLine(**key._asdict(), **asdict(of)) for key, of in asked)
+        write_lines(self.path / ASKS, lines)
 
     def read_asks(self) -> dict[AskKey, Asked]:
         """Return what `write_asks` wrote.
@@ -170,26 +156,29 @@ class RunFolder:
             RunFolderInvalid: the file is missing or not as it was written.
         """
         found = {}
-        for line in _lines(self.path / ASKS, _AskLine):
-            key = AskKey(line.condition, line.culture, line.question, line.order, line.seed)
-            found[key] = Asked(line.digest, line.shown, line.steered)
+        try:
+            for line in read_lines(self.path / ASKS, _AskLine):
+                key = AskKey(line.condition, line.culture, line.question, line.order, line.seed)
+                found[key] = Asked(line.digest, line.shown, line.steered)
+        except LinesInvalid as exc:
+            raise _invalid(exc) from exc
         return found
 
     def write_text(self, name: str, text: str) -> None:
         """Write the file `name` whole or not at all."""
-        _replace(self.path / name, [text])
+        write_text(self.path / name, text)
 
     def _claim(self, created: str) -> str:
         file = self.path / RUN
         own = {"schema_version": SCHEMA_VERSION, "settings": json.loads(json.dumps(self.settings))}
         if not file.exists():
-            if self.path.is_dir() and not all(map(_is_part, self.path.iterdir())):
+            if self.path.is_dir() and not all(map(is_part, self.path.iterdir())):
                 raise RunFolderInvalid(
                     self.path, "files, but no run.json", "a new or empty folder, or that of a run"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
             text = json.dumps({**own, "created": created}, indent=2, ensure_ascii=False)
-            _replace(file, [text + "\n"])
+            write_text(file, text + "\n")
             return created
         found = _description(file)
         there = {name: found[name] for name in own}
@@ -198,20 +187,6 @@ class RunFolder:
                 self.path, f"a run with other {_difference(there, own)}", "the run that is started"
             )
         return str(found["created"])
-
-    def _read_answers(self) -> dict[str, Response]:
-        file = self.path / ANSWERS
-        if not file.exists():
-            return {}
-        data = file.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(file, whole)
-        found = {}
-        for line in _lines(file, _AnswerLine):
-            fields = line.model_dump(exclude={"digest"})
-            found[line.digest] = Response(**fields)
-        return found
 
 
 def ask_key(condition: str, ask: Ask) -> AskKey:
@@ -236,38 +211,14 @@ def _description(file: Path) -> dict[str, Any]:
     return found
 
 
-def _lines(file: Path, form: type[Any]) -> Iterator[Any]:
-    if not file.exists():
-        raise RunFolderInvalid(file, "no file", "the file of a run that was finished")
-    with file.open("rb") as lines:
-        for row, line in enumerate(lines, start=1):
-            try:
-                yield form.model_validate_json(line)
-            except ValidationError as exc:
-                fault = exc.errors(include_url=False)[0]["msg"]
-                raise RunFolderInvalid(file, f"row {row}: {fault}", "as it was written") from exc
+def _invalid(error: LinesInvalid) -> RunFolderInvalid:
+    if not error.row:
+        return RunFolderInvalid(error.file, error.fault, "the file of a run that was finished")
+    return RunFolderInvalid(error.file, f"row {error.row}: {error.fault}", "as it was written")
 
 
-def _lock(file: int, folder: Path) -> None:
-    """Hold the folder for this process; the lock goes with it, however it ends."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        raise RunFolderInvalid(
-            folder, "a run at work in it", "one run at a time", remedy="Wait until it is done."
-        ) from exc
-
-
-def _is_part(file: Path) -> bool:
-    """Return whether a kill left `file` half written by `_replace`."""
-    return file.name.startswith(".") and file.name.endswith(".part")
-
-
-def _replace(file: Path, parts: Iterable[str]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    with part.open("w", encoding="utf-8", newline="\n") as out:
-        out.writelines(parts)
-    part.replace(file)
+def _response(line: _AnswerLine) -> Response:
+    return Response(**line.model_dump(exclude={"digest"}))
 
 
 def _difference(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:

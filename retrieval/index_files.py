@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from files.whole import write_bytes, write_text
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IndexInvalid, IndexMissing, IndexOutdated, IndexUnwritable
 from retrieval.index import QuestionIndex, build_index
@@ -90,9 +89,8 @@ def save_index(folder: Path, index: QuestionIndex, *, origin: IndexOrigin) -> No
     name = f"vectors-{digest[:16]}.npy"
     manifest = _Manifest(**origin.model_dump(), vectors_file=name, vectors_sha256=digest)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / name, buffer.getvalue())
-        _write(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+        write_bytes(folder / name, buffer.getvalue())
+        write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         for old in folder.glob("vectors-*.npy"):
             if old.name != name:
                 old.unlink(missing_ok=True)
@@ -180,19 +178,3 @@ def _read_vectors(folder: Path, manifest: _Manifest) -> Vectors:
             expected=f"{[manifest.n_questions, manifest.dim]}",
         )
     return vectors
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write `path` in one step, so that a reader finds the old content or the new, never half."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp's files are private; an index may be shared by several users.
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -16,10 +16,11 @@ from typing import Literal, NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from adapters.culturespa.journal import Journal, read_lines, write_lines
+from adapters.culturespa.journal import open_journal, read_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerSettings, Reading
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from files.journal import write_lines
 from prompting.messages import CultureComparison, Message, Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import Culture
@@ -96,8 +97,8 @@ async def answer_questions(
         ValueError: the answerer gave shares or an option that the question does not have.
     """
     asks = [_Ask(question, steering) for steering in steerings for question in questions]
-    with Journal(journal, _AnswerLine) as lines:
-        answers = {(line.culture, line.question): _answer(line) for line in lines.lines}
+    with open_journal(journal, _AnswerLine) as lines:
+        answers = {(line.culture, line.question): _answer(line) for line in lines.read()}
         open_asks = iter([ask for ask in asks if (ask.culture, ask.question.key) not in answers])
 
         async def work() -> None:

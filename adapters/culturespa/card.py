@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.culturespa.errors import StepFileInvalid
-from adapters.culturespa.journal import write_text
 from adapters.culturespa.steps import sha256_of
+from files.whole import write_text
 
 SCHEMA_VERSION = 1
 CARD, README = "card.json", "README.md"

@@ -18,9 +18,10 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from adapters.culturespa.answer import Answer
-from adapters.culturespa.journal import read_lines, write_lines
+from adapters.culturespa.journal import read_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import CollectSettings
+from files.journal import write_lines
 from survey_data.distances import total_variation
 
 

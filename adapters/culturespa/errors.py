@@ -25,6 +25,17 @@ class StepFileInvalid(CultureSpaError):
         self.row = row
 
 
+class StepBusy(CultureSpaError):
+    """Another process is at work on a step."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"{file}: found another process that fills it, expected one at a time. Wait until it "
+            "is done."
+        )
+        self.file = file
+
+
 class StepChanged(CultureSpaError):
     """A step's folder was filled from other inputs or with other settings."""
 

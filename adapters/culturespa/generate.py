@@ -22,10 +22,11 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from adapters.culturespa.errors import TopicEmpty
-from adapters.culturespa.journal import Journal
+from adapters.culturespa.journal import open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import GenerateSettings
 from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from files.journal import Journal
 from prompting.messages import Message
 from prompting.question_writing import (
     Outcome,
@@ -92,7 +93,7 @@ async def generate_questions(
         topics.setdefault(question.topic, []).append(question)
     if not topics:
         raise TopicEmpty
-    with Journal(journal, _AttemptLine) as lines:
+    with open_journal(journal, _AttemptLine) as lines:
         running = _Generation(topics, writer, settings, lines, n_concurrent, on_progress)
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,7 +148,7 @@ class _Generation:
     ) -> None:
         self._topics, self._writer, self._settings = topics, writer, settings
         self._journal, self._on_progress = journal, on_progress
-        self._known = {(line.topic, line.attempt): line for line in journal.lines}
+        self._known = {(line.topic, line.attempt): line for line in journal.read()}
         self._in_flight = asyncio.Semaphore(n_concurrent)
         self._n_written = 0
 

@@ -1,57 +1,35 @@
-"""An append-only file of JSON lines that a kill can cut short without harm."""
+"""Files of JSON lines whose faults are told as those of a step."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from adapters.culturespa.errors import StepFileInvalid
+from adapters.culturespa.errors import StepBusy, StepFileInvalid
+from files import journal
 
 Line = TypeVar("Line", bound=BaseModel)
 
 
-class Journal(Generic[Line]):
-    """Opens a file of lines of one form, gives what it holds and appends. Use it in a `with`.
+@contextmanager
+def open_journal(file: Path, form: type[Line]) -> Iterator[journal.Journal[Line]]:
+    """Open the journal of a step for the time of the block.
 
-    A line that a kill left unfinished is cut off when the file is opened again.
-
-    Attributes:
-        lines: what the file held when it was opened, in file order.
+    Raises:
+        StepBusy: another process has it open.
+        StepFileInvalid: a whole line is not of the form.
     """
-
-    def __init__(self, file: Path, form: type[Line]) -> None:
-        """Open `file`, or make it.
-
-        Raises:
-            StepFileInvalid: a whole line is not of the form.
-        """
-        file.parent.mkdir(parents=True, exist_ok=True)
-        _cut_off_unfinished(file)
-        self.lines: tuple[Line, ...] = tuple(read_lines(file, form)) if file.exists() else ()
-        self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        os.close(self._file)
-
-    def add(self, line: Line) -> None:
-        """Append a line, on disk at once."""
-        # Unbuffered: a kill leaves whole lines, and at worst a part of the last one.
-        data = (line.model_dump_json(exclude_defaults=True) + "\n").encode()
-        while data:
-            data = data[os.write(self._file, data) :]
+    try:
+        with journal.Journal(file, form) as opened:
+            yield opened
+    except journal.JournalBusy as exc:
+        raise StepBusy(file) from exc
+    except journal.LinesInvalid as exc:
+        raise _step_file_invalid(exc) from exc
 
 
 def read_lines(file: Path, form: type[Line]) -> Iterator[Line]:
@@ -60,34 +38,11 @@ def read_lines(file: Path, form: type[Line]) -> Iterator[Line]:
     Raises:
         StepFileInvalid: the file is missing, or a line is not of the form.
     """
-    if not file.exists():
-        raise StepFileInvalid("no file", file=file)
-    with file.open("rb") as lines:
-        for row, line in enumerate(lines, start=1):
-            try:
-                yield form.model_validate_json(line)
-            except ValidationError as exc:
-                fault = exc.errors(include_url=False)[0]["msg"]
-                raise StepFileInvalid(fault, file=file, row=row) from exc
+    try:
+        yield from journal.read_lines(file, form)
+    except journal.LinesInvalid as exc:
+        raise _step_file_invalid(exc) from exc
 
 
-def write_lines(file: Path, lines: Iterable[BaseModel]) -> None:
-    """Write `file` whole or not at all."""
-    write_text(file, "".join(line.model_dump_json(exclude_defaults=True) + "\n" for line in lines))
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write `file` whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.part")
-    part.write_text(text, encoding="utf-8", newline="\n")
-    part.replace(file)
-
-
-def _cut_off_unfinished(file: Path) -> None:
-    if not file.exists():
-        return
-    data = file.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        os.truncate(file, whole)
+def _step_file_invalid(error: journal.LinesInvalid) -> StepFileInvalid:
+    return StepFileInvalid(error.fault, file=error.file, row=error.row or None)

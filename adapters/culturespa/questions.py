@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from adapters.culturespa.journal import read_lines, write_lines
+from adapters.culturespa.journal import read_lines
+from files.journal import write_lines
 from prompting.messages import AskedQuestion
 from survey_data.model import Question
 

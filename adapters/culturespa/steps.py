@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.culturespa.errors import StepChanged, StepFileInvalid
-from adapters.culturespa.journal import write_text
+from files.whole import write_text
 
 SCHEMA_VERSION = 1
 STEP, MANIFEST = "step.json", "manifest.json"

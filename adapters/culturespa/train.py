@@ -28,7 +28,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapters.culturespa.card import CARD, CONFIG, WEIGHTS, AdapterCard, write_card
 from adapters.culturespa.errors import BaseUnfit, NothingToTrain, StepChanged
-from adapters.culturespa.journal import write_text
 from adapters.culturespa.recipe import (
     Base,
     TrainedAdapter,
@@ -42,6 +41,7 @@ from adapters.culturespa.recipe import (
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
 from adapters.culturespa.targets import IGNORED, Encoded, Target, encode
+from files.whole import replacing, write_text
 from survey_data.cultures import CultureCatalogue, read_catalogue
 
 # Of the training data, to say in the card what the adapter does to it.
@@ -212,10 +212,8 @@ class _Run:
             "rng": torch.get_rng_state(),
             "device_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         }
-        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        part = self._checkpoint.with_suffix(".part")
-        torch.save(state, part)
-        part.replace(self._checkpoint)
+        with replacing(self._checkpoint) as part:
+            torch.save(state, part)
 
     def _resumed(self, model: PeftModel, optimizer: torch.optim.Optimizer) -> bool:
         if not self._checkpoint.exists():

@@ -1,0 +1,1 @@
+"""Files that a kill leaves whole. Imports nothing of Milieu's."""
