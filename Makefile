@@ -17,13 +17,14 @@ MAKEOVERRIDES :=
 BIN := $(VENV)/bin
 RUN := $(VENV)/.stamp-run
 DEV := $(VENV)/.stamp-dev
+DOCS := $(VENV)-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 # The mirrors of an index that lack a package are worth a warning to pip, not to a reader: -qq.
 INSTALL := $(PIP) install -qq --progress-bar off
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: serve test test-deep check evaluate bench clean help
+.PHONY: serve test test-deep check evaluate bench docs clean help
 
 serve: $(RUN) ## start Milieu, with the embedded model, on http://127.0.0.1:8000
 	@$(BIN)/milieu serve $(ARGS)
@@ -47,8 +48,11 @@ evaluate: $(RUN) ## measure how near the model's answers come to people's, with 
 bench: $(RUN) ## measure what Milieu adds to the latency of vLLM
 	@$(BIN)/python -m benchmarks.overhead $(ARGS)
 
+docs: $(DOCS)/.stamp ## build the documentation as a site, in build/site; a broken link fails
+	@$(DOCS)/bin/zensical build --clean --strict
+
 clean: ## remove the virtual environment and every cache and build output
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	@rm -rf $(VENV) $(DOCS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 		build dist *.egg-info
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
@@ -77,4 +81,13 @@ $(RUN): requirements/cpu.lock pyproject.toml
 $(DEV): $(RUN) requirements/dev.lock
 	@echo "set-up      tools of requirements/dev.lock"
 	@$(INSTALL) --no-deps -r requirements/dev.lock
+	@touch $@
+
+# The site's tools are few and need nothing of Milieu, so they have an environment of their own.
+$(DOCS)/.stamp: requirements/docs.lock
+	@echo "set-up      environment $(DOCS) of requirements/docs.lock"
+	@rm -f $@
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/python -m pip --disable-pip-version-check --no-input install -qq --no-deps \
+		-r requirements/docs.lock
 	@touch $@

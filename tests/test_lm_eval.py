@@ -167,7 +167,7 @@ class TestCommands:
     def test_the_culture_is_applied_where_a_survey_question_is_near(self, runs: Runs) -> None:
         assert (runs.without.n_steered, runs.without.n_unsteered) == (0, 20)
         assert (runs.with_culture.n_steered, runs.with_culture.n_unsteered) == (N_STEERED, 17)
-        assert "seventeen pass so" in PAGE
+        assert "seventeen pass through" in PAGE
 
     def test_what_is_not_steered_is_answered_as_without_a_culture(self, runs: Runs) -> None:
         replies = [

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("cpu", "dev", "gateway")
+LOCKS = ("cpu", "dev", "docs", "gateway")
 APART = {"torch", "torchvision", "torchaudio", "torchcodec", "triton"}
 
 
@@ -87,6 +87,7 @@ def test_the_gateway_lock_holds_no_vllm() -> None:
         ("evaluate", ["cpu"]),
         ("postgres", ["gateway"]),
         ("dev", ["cpu", "dev"]),
+        ("docs", ["docs"]),
     ],
 )
 def test_locks_satisfy_the_ranges_of_the_project(extra: str | None, locks: list[str]) -> None:
@@ -107,7 +108,7 @@ def test_torch_is_the_same_version_in_the_makefile_and_the_dockerfile() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["serve", "test", "test-deep", "check", "evaluate", "bench", "clean", "help"]
+    "target", ["serve", "test", "test-deep", "check", "evaluate", "bench", "docs", "clean", "help"]
 )
 def test_the_makefile_has_the_target_and_explains_it(target: str) -> None:
     text = (ROOT / "Makefile").read_text()
@@ -137,7 +138,7 @@ def test_arguments_reach_the_target_and_no_make_that_it_starts(tmp_path: Path) -
 
 def test_a_stamp_is_written_last() -> None:
     text = (ROOT / "Makefile").read_text()
-    for stamp in (r"\$\(RUN\)", r"\$\(DEV\)"):
+    for stamp in (r"\$\(RUN\)", r"\$\(DEV\)", r"\$\(DOCS\)/.stamp"):
         recipe = re.findall(rf"^{stamp}: .+\n((?:\t.+\n)+)", text, flags=re.MULTILINE)
         assert len(recipe) == 1
         assert recipe[0].splitlines()[-1] == "\t@touch $@"
