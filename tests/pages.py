@@ -1,0 +1,132 @@
+"""The README and the pages of docs/: their commands, their links, and how a command is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOCS = REPOSITORY / "docs"
+BIN = Path(sys.executable).parent
+ADDRESS = "127.0.0.1:8000"
+MAX_RUN_S = 280.0
+CURL = ("curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "60")
+
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#{1,6} (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something that a page tells its reader to run: a command, or a script in Python."""
+
+    text: str
+    is_python: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a command."""
+        return shlex.split(self.text.replace("\\\n", " "))
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of Markdown."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """Where the page is in the repository."""
+        return str(self.path.relative_to(REPOSITORY))
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return self.path.read_text(encoding="utf-8")
+
+    @property
+    def prose(self) -> str:
+        """What stands outside its blocks of code."""
+        return _BLOCK.sub("", self.text)
+
+    @property
+    def steps(self) -> list[Step]:
+        """What its blocks of `sh` and `python` hold, in the page's order."""
+        found = []
+        for language, block in _BLOCK.findall(self.text):
+            if language == "sh":
+                found += [Step(command) for command in split_commands(block)]
+            elif language == "python":
+                found.append(Step(block, is_python=True))
+        return found
+
+    @property
+    def links(self) -> list[str]:
+        """What its links and pictures lead to, but for other sites."""
+        return [link for link in _LINK.findall(self.prose) if "://" not in link]
+
+    @property
+    def anchors(self) -> set[str]:
+        """The names of its headings in links."""
+        return {anchor_of(heading) for heading in _HEADING.findall(self.prose)}
+
+
+def split_commands(block: str) -> list[str]:
+    """Return the commands of a block; one that goes on over lines is one command."""
+    found, pending = [], ""
+    for line in block.splitlines():
+        pending += line.split("  #")[0].rstrip() + "\n"
+        if pending.strip() and pending.count("'") % 2 == 0 and not line.endswith("\\"):
+            found.append(pending.strip())
+            pending = ""
+    assert not pending.strip(), f"a command without an end: {pending}"
+    return found
+
+
+def anchor_of(heading: str) -> str:
+    """Return the name of a heading in links, as GitHub and the site make it."""
+    kept = re.sub(r"[^\w\- ]", "", heading.replace("`", "").lower())
+    return re.sub(r"[ \-]+", "-", kept).strip("-")
+
+
+def make(target: str, *arguments: str) -> list[str]:
+    """Return the command that makes `target` in the environment of this run, set up or not."""
+    stamps = [f"--assume-old={sys.prefix}/.stamp-{name}" for name in ("run", "dev")]
+    return ["make", *stamps, target, f"VENV={sys.prefix}", *arguments]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Return this process's variables without what decides how Milieu and make behave."""
+    dropped = ("MILIEU_", "MAKE", "MFLAGS", "ARGS")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+    # The tests' own, for what is kept of adapters and keys.
+    data = {"MILIEU_DATA_FOLDER": os.environ["MILIEU_DATA_FOLDER"]}
+    return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **extra}
+
+
+def run(words: list[str], *, cwd: Path = REPOSITORY, **extra: str) -> str:
+    """Return what a command prints; it has to succeed."""
+    done = subprocess.run(
+        words, cwd=cwd, env=environment(**extra), capture_output=True, text=True,
+        timeout=MAX_RUN_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def ask(step: Step, address: str, *, cwd: Path = REPOSITORY, **extra: str) -> str:
+    """Return what `curl`, `milieu` or a script prints when the service is at `address`."""
+    step = Step(step.text.replace(ADDRESS, address), step.is_python)
+    if step.is_python:
+        return run([sys.executable, "-c", step.text], cwd=cwd, **extra)
+    words = step.words
+    if words[0] == "curl":
+        words[:1] = CURL
+    return run(words, cwd=cwd, MILIEU_PORT=address.rpartition(":")[2], **extra)

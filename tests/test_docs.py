@@ -1,0 +1,345 @@
+"""The pages of docs/: their links, what they list, and their commands against the real vLLM.
+
+The `sh` and `python` blocks of a page are run from top to bottom, in a folder of its own; `text`
+blocks name somebody else's servers and files, and are not run. `make test` takes smaller doses of
+what takes minutes, `make test-deep` runs it as it stands.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import time
+import tomllib
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, SecretStr
+
+from adapters.base_model import read_base_model
+from adapters.culturespa.card import read_card
+from app.main import create_app
+from app.settings import Settings
+from evaluation.figures import Figures
+from mini_model.weights import WEIGHTS
+from tests.adapters.loras import lora_config, lora_tensors, write_lora
+from tests.app.service import served, settings_for
+from tests.conftest import MAX_CPU_LORAS, ServedVllm
+from tests.pages import BIN, DOCS, REPOSITORY, Page, Step, ask, make, run
+
+PAGES = [
+    Page(REPOSITORY / "README.md"),
+    *(Page(path) for path in sorted(DOCS.rglob("*.md")) if not path.is_symlink()),
+]
+# Its commands have tests of their own.
+LM_EVAL = DOCS / "lm-eval.md"
+TOLD = [page for page in PAGES if page.steps and page.path.parent == DOCS and page.path != LM_EVAL]
+N_QUESTIONS = ("--questions", "2")
+# Instead of four cultures and two epochs.
+DOSE_CULTURES = ("-c DE -c KE", "culturespa-deu,culturespa-ken")
+
+
+def by_name(page: Page) -> str:
+    return page.name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_links_lead_somewhere(page: Page) -> None:
+    broken = []
+    for link in page.links:
+        file, _, anchor = link.partition("#")
+        path = (page.path.parent / file).resolve() if file else page.path
+        if not path.exists() or (anchor and anchor not in Page(path).anchors):
+            broken.append(link)
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.path.parent != REPOSITORY], ids=by_name
+)
+def test_links_of_the_site_stay_in_it(page: Page) -> None:
+    # Not resolved: the changelog is a link to the file beside the README.
+    targets = {link: os.path.normpath(page.path.parent / link) for link in page.links}
+
+    assert not [link for link, target in targets.items() if not target.startswith(str(DOCS))]
+
+
+def test_every_page_is_in_the_navigation_and_every_entry_is_a_page() -> None:
+    site = tomllib.loads((REPOSITORY / "zensical.toml").read_text(encoding="utf-8"))["project"]
+
+    listed = sorted(names_in(site["nav"]))
+    assert listed == sorted(path.name for path in DOCS.glob("*.md"))
+    assert site["theme"]["font"] is False
+
+
+def names_in(entry: Any) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for part in entry.values() if isinstance(entry, dict) else entry:
+            yield from names_in(part)
+
+
+def test_every_decision_is_listed_by_its_title() -> None:
+    lines = Page(DOCS / "decisions.md").text.splitlines()
+
+    for path in sorted((DOCS / "decisions").glob("*.md")):
+        number, title = path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ").split(". ", 1)
+        assert f"{number}. [{title}](decisions/{path.name})" in lines
+
+
+def test_every_setting_is_listed_with_its_default() -> None:
+    rows = re.findall(r"^\| `(MILIEU_\w+)` \| (.+?) \|", Page(DOCS / "settings.md").text, re.M)
+
+    assert [name for name, _ in rows] == [name for name, _ in defaults(Settings)]
+    for (name, shown), (_, default) in zip(rows, defaults(Settings), strict=True):
+        if shown.startswith("`") and not shown.startswith("`~/"):
+            assert shown == f"`{written(default)}`", name
+        elif shown.startswith("`~/"):
+            assert default == Path(shown.strip("`")).expanduser(), name
+        else:
+            # In words: nothing, or what is embedded.
+            assert default in (None, "", (), WEIGHTS), name
+
+
+def defaults(settings: type[BaseModel], prefix: str = "MILIEU_") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, field in settings.model_fields.items():
+        variable = prefix + name.upper()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            found += defaults(field.annotation, f"{variable}__")
+        else:
+            value = field.get_default(call_default_factory=True)
+            found.append(
+                (variable, value.get_secret_value() if isinstance(value, SecretStr) else value)
+            )
+    return found
+
+
+def written(value: object) -> str:
+    """Return a default as the page writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=by_name)
+def test_settings_that_a_page_names_exist(page: Page) -> None:
+    known = {name for name, _ in defaults(Settings)} | {"MILIEU_", "MILIEU_ANSWER"}
+
+    assert {name.rstrip("_") for name in re.findall(r"\bMILIEU_[A-Z_]+", page.text)} <= {
+        name.rstrip("_") for name in known
+    }
+
+
+def test_every_route_is_listed() -> None:
+    text = Page(DOCS / "http-api.md").text
+    listed = set(re.findall(r"`([A-Z]+ /[^`]*)`", text))
+
+    routes = {
+        f"{method} {route.path}"
+        for route in create_app(Settings()).routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    assert listed == {route for route in routes if not route.startswith("HEAD ")}
+
+
+class Place(NamedTuple):
+    """Where a page's commands are run, and the settings that they find."""
+
+    address: str
+    folder: Path
+    variables: dict[str, str]
+    vllm: ServedVllm
+
+
+@pytest.fixture(scope="module")
+def place(
+    real_vllm: ServedVllm, cache_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    """A service on the real vLLM, which takes adapters, and a folder that has `docs/`."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "docs").symlink_to(DOCS)
+    base = folder / "base"
+    base.symlink_to(WEIGHTS)
+    write_lora(
+        folder / "german-lora", lora_tensors(read_base_model(WEIGHTS, name="milieu-mini"), seed=1),
+        lora_config(),
+    )  # fmt: skip
+    vllm: dict[str, Any] = {
+        "urls": (real_vllm.url,), "model": real_vllm.model, "api_key": real_vllm.api_key,
+        "lora": True, "model_path": base, "max_loras": 2, "max_cpu_loras": MAX_CPU_LORAS,
+    }  # fmt: skip
+    settings = settings_for(
+        real_vllm.url, cache_folder, vllm=vllm, data_folder=folder / "data",
+        answer={"min_label_mass": 0.05},
+    )  # fmt: skip
+    variables = {
+        "MILIEU_VLLM__" + name.upper(): value[0] if isinstance(value, tuple) else str(value)
+        for name, value in vllm.items()
+    } | {
+        "MILIEU_CACHE_FOLDER": str(cache_folder),
+        "MILIEU_DATA_FOLDER": str(folder / "data"),
+    }
+    with served(settings) as url:
+        yield Place(url.removeprefix("http://"), folder, variables, real_vllm)
+
+
+def run_page(page: Page, place: Place, *, is_dosed: bool) -> dict[str, str]:
+    """Run what a page tells its reader to; return what each step printed."""
+    shown = {}
+    for step in page.steps:
+        if "--user" in step.text:
+            wait_for_experiment(place.address)
+        if not step.is_python and step.words[0] == "make":
+            shown[step.text] = run_make(step, place, is_dosed=is_dosed)
+            continue
+        done = Step(dose(step.text) if is_dosed else step.text, step.is_python)
+        shown[step.text] = ask(done, place.address, cwd=place.folder, **place.variables)
+        assert shown[step.text].strip(), step.text
+    return shown
+
+
+def dose(text: str) -> str:
+    """Return a smaller dose of a command that takes minutes."""
+    if text.startswith("milieu evaluate"):
+        text += " " + " ".join(N_QUESTIONS)
+    text = text.replace("-c DE -c KE -c MX -c TH", DOSE_CULTURES[0]).replace(
+        "--epochs 2", "--epochs 1"
+    )
+    return re.sub(r"culturespa-deu,[\w,-]+", DOSE_CULTURES[1], text)
+
+
+def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
+    target = step.words[1]
+    arguments = {
+        "bench": "--requests 8 --rounds 1" if is_dosed else "",
+        "evaluate": f"--out {place.folder / 'results'}" + " --questions 3 -c DE" * is_dosed,
+    }
+    if target == "serve":
+        return run(make(target, "--dry-run"))
+    # A benchmark takes the vLLM that runs, without a word of adapters.
+    own = {name: place.variables[f"MILIEU_VLLM__{name}"] for name in ("URLS", "MODEL", "API_KEY")}
+    return run(
+        make(target, f"ARGS={arguments[target]}"),
+        MILIEU_CACHE_FOLDER=place.variables["MILIEU_CACHE_FOLDER"],
+        **{f"MILIEU_VLLM__{name}": value for name, value in own.items()},
+    )
+
+
+def wait_for_experiment(address: str) -> None:
+    """Wait until the service, whose tests ask nothing else of this culture, follows the store."""
+    deadline = time.monotonic() + 30.0
+    url = f"http://{address}/answer?culture=JP&user=u1&question=Is%20it%3F"
+    while True:
+        with urllib.request.urlopen(url, timeout=60) as reply:
+            if json.loads(reply.read())["experiment"] is not None:
+                return
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def check_index(shown: dict[str, str], place: Place) -> None:
+    assert str(BIN) in shown["make serve"]
+
+
+def check_evaluation(shown: dict[str, str], place: Place) -> None:
+    assert all("over plain" in text for text in shown.values())
+    (folder,) = (place.folder / "milieu-results").iterdir()
+    assert (folder / "report.html").is_file()
+    shutil.rmtree(place.folder / "milieu-results")
+
+
+def check_culturespa(shown: dict[str, str], place: Place) -> None:
+    spa = place.folder / "spa"
+    cards = [read_card(file.parent) for file in spa.glob("5-*/*/card.json")]
+    cultures = {culture for card in cards for culture in card.cultures}
+    # One for all, and one each.
+    assert len(cards) == len(cultures) + 1 >= 3
+    # Each learned what it was shown.
+    assert all(card.label_logprob["after"] > card.label_logprob["before"] for card in cards)
+    (answer,) = (text for step, text in shown.items() if step.startswith("milieu ask"))
+    assert "Method: adapter+icl, by culturespa-deu@" in answer
+    (folder,) = (place.folder / "milieu-results").iterdir()
+    [section] = Figures.model_validate_json((folder / "figures.json").read_bytes()).sections
+    found = {condition.name: condition for condition in section.conditions}
+    # The prompt is the same, so what differs is the weights.
+    for adapted in ("joint", "specific"):
+        assert found[f"adapter, {adapted}"].similarity != found["persona"].similarity
+        assert found[f"adapter+icl, {adapted}"].similarity != found["persona+icl"].similarity
+    shutil.rmtree(place.folder / "milieu-results")
+    shutil.rmtree(spa)
+
+
+def check_experiments(shown: dict[str, str], place: Place) -> None:
+    (answer,) = (text for step, text in shown.items() if step.startswith("milieu ask"))
+    assert "Experiment: religion, arm " in answer
+    (report,) = (text for step, text in shown.items() if "report religion --html" in step)
+    assert "Continue" in report
+    assert "<!DOCTYPE html>" in (place.folder / "religion.html").read_text()
+    replays = [text for step, text in shown.items() if "replay" in step]
+    assert len(replays) == 2
+    assert all("adapter+icl" in text for text in replays)
+    (receipt,) = (text for step, text in shown.items() if step.startswith("import httpx"))
+    assert "'repeated': False" in receipt
+
+
+def check_adapters(shown: dict[str, str], place: Place) -> None:
+    (answer,) = (json.loads(text) for step, text in shown.items() if step.startswith("curl"))
+    assert answer["adapter"].startswith("german-lora@")
+    assert answer["fallbacks"] == []
+
+
+def check_performance(shown: dict[str, str], place: Place) -> None:
+    assert "│" in shown["make bench"]
+
+
+def check_methods(shown: dict[str, str], place: Place) -> None:
+    (answer,) = (json.loads(text) for step, text in shown.items() if step.startswith("curl"))
+    assert sum(share["share"] for share in answer["shares"]) == pytest.approx(1.0, abs=0.001)
+
+
+def check_surveys(shown: dict[str, str], place: Place) -> None:
+    assert "MILIEU_PACK_FOLDERS" in "".join(shown.values())
+    listed = run(["milieu", "packs"], MILIEU_PACK_FOLDERS=str(place.folder / "my-packs"))
+    assert "lunch" in listed
+    shutil.rmtree(place.folder / "my-packs")
+
+
+CHECKS: dict[str, Callable[[dict[str, str], Place], None]] = {
+    "index.md": check_index,
+    "methods.md": check_methods,
+    "evaluation.md": check_evaluation,
+    "performance.md": check_performance,
+    "adapters.md": check_adapters,
+    "culturespa.md": check_culturespa,
+    "experiments.md": check_experiments,
+    "surveys.md": check_surveys,
+}
+TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md")
+
+
+def test_every_page_with_commands_is_checked() -> None:
+    assert {page.path.name for page in TOLD} == set(CHECKS)
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", TOLD, ids=by_name)
+def test_commands(page: Page, place: Place) -> None:
+    CHECKS[page.path.name](run_page(page, place, is_dosed=True), place)
+
+
+@pytest.mark.deep
+@pytest.mark.vllm
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize("page", [p for p in TOLD if p.path.name in TAKES_MINUTES], ids=by_name)
+def test_commands_as_they_stand(page: Page, place: Place) -> None:
+    CHECKS[page.path.name](run_page(page, place, is_dosed=False), place)
