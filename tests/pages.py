@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ DOCS = REPOSITORY / "docs"
 BIN = Path(sys.executable).parent
 ADDRESS = "127.0.0.1:8000"
 MAX_RUN_S = 280.0
+Variables = Mapping[str, str]
+NONE: Variables = {}
 CURL = ("curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "60")
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -111,22 +114,23 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **extra}
 
 
-def run(words: list[str], *, cwd: Path = REPOSITORY, **extra: str) -> str:
+def run(words: list[str], variables: Variables = NONE, *, cwd: Path = REPOSITORY) -> str:
     """Return what a command prints; it has to succeed."""
     done = subprocess.run(
-        words, cwd=cwd, env=environment(**extra), capture_output=True, text=True,
+        words, cwd=cwd, env=environment(**variables), capture_output=True, text=True,
         timeout=MAX_RUN_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
 
-def ask(step: Step, address: str, *, cwd: Path = REPOSITORY, **extra: str) -> str:
+def ask(step: Step, address: str, variables: Variables = NONE, *, cwd: Path = REPOSITORY) -> str:
     """Return what `curl`, `milieu` or a script prints when the service is at `address`."""
     step = Step(step.text.replace(ADDRESS, address), step.is_python)
     if step.is_python:
-        return run([sys.executable, "-c", step.text], cwd=cwd, **extra)
+        return run([sys.executable, "-c", step.text], variables, cwd=cwd)
     words = step.words
     if words[0] == "curl":
         words[:1] = CURL
-    return run(words, cwd=cwd, MILIEU_PORT=address.rpartition(":")[2], **extra)
+    port = {"MILIEU_PORT": address.rpartition(":")[2]}
+    return run(words, {**port, **variables}, cwd=cwd)

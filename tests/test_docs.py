@@ -202,7 +202,7 @@ def run_page(page: Page, place: Place, *, is_dosed: bool) -> dict[str, str]:
             shown[step.text] = run_make(step, place, is_dosed=is_dosed)
             continue
         done = Step(dose(step.text) if is_dosed else step.text, step.is_python)
-        shown[step.text] = ask(done, place.address, cwd=place.folder, **place.variables)
+        shown[step.text] = ask(done, place.address, place.variables, cwd=place.folder)
         assert shown[step.text].strip(), step.text
     return shown
 
@@ -226,12 +226,13 @@ def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
     if target == "serve":
         return run(make(target, "--dry-run"))
     # A benchmark takes the vLLM that runs, without a word of adapters.
-    own = {name: place.variables[f"MILIEU_VLLM__{name}"] for name in ("URLS", "MODEL", "API_KEY")}
-    return run(
-        make(target, f"ARGS={arguments[target]}"),
-        MILIEU_CACHE_FOLDER=place.variables["MILIEU_CACHE_FOLDER"],
-        **{f"MILIEU_VLLM__{name}": value for name, value in own.items()},
-    )
+    taken = {"URLS", "MODEL", "API_KEY"}
+    variables = {
+        name: value
+        for name, value in place.variables.items()
+        if "VLLM__" not in name or name.rpartition("__")[2] in taken
+    }
+    return run(make(target, f"ARGS={arguments[target]}"), variables)
 
 
 def wait_for_experiment(address: str) -> None:
@@ -308,7 +309,7 @@ def check_methods(shown: dict[str, str], place: Place) -> None:
 
 def check_surveys(shown: dict[str, str], place: Place) -> None:
     assert "MILIEU_PACK_FOLDERS" in "".join(shown.values())
-    listed = run(["milieu", "packs"], MILIEU_PACK_FOLDERS=str(place.folder / "my-packs"))
+    listed = run(["milieu", "packs"], {"MILIEU_PACK_FOLDERS": str(place.folder / "my-packs")})
     assert "lunch" in listed
     shutil.rmtree(place.folder / "my-packs")
 

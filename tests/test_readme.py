@@ -82,7 +82,7 @@ class TestCommands:
 
     @pytest.mark.parametrize("step", steps("curl", "milieu"), ids=lambda step: step.text[:40])
     def test_curl_and_milieu(self, step: Step, service: str, tmp_path: Path) -> None:
-        shown = ask(step, service, MILIEU_CACHE_FOLDER=str(tmp_path))
+        shown = ask(step, service, {"MILIEU_CACHE_FOLDER": str(tmp_path)})
 
         assert shown.strip()
         if step.words[0] == "curl" and "/answer" in step.text:
@@ -94,8 +94,8 @@ class TestCommands:
         elif step.words[0] == "curl":
             assert shown.rstrip().endswith("data: [DONE]")
 
-    def test_the_answer_is_as_shown(self, service: str, tmp_path: Path) -> None:
-        answer = json.loads(ask(steps("curl")[0], service, MILIEU_CACHE_FOLDER=str(tmp_path)))
+    def test_the_answer_is_as_shown(self, service: str) -> None:
+        answer = json.loads(ask(steps("curl")[0], service))
 
         assert f'"answer": "{answer["answer"]}"' in README.text
         assert f'"options_from": "{answer["options_from"]}"' in README.text
