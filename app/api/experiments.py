@@ -27,7 +27,7 @@ from app.state.start_notes import start_notes
 from experiments.analysis.result import Analysis
 from experiments.definition_file import experiment_fields, parse_experiment
 from experiments.errors import DefinitionInvalid
-from experiments.report.page import to_html
+from experiments.report.page import render_report
 from experiments.stores.scripts import StoredRevision
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
@@ -143,7 +143,7 @@ async def report_experiment(
 ) -> Analysis | Response:
     """Say what the events say now. It holds however often one looks."""
     analysis = await report_of(live.store, name, pipeline.library)
-    return HTMLResponse(to_html(analysis)) if form == "html" else analysis
+    return HTMLResponse(render_report(analysis)) if form == "html" else analysis
 
 
 async def _detail(live: LiveExperiments, name: str) -> ExperimentDetail:

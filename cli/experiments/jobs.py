@@ -16,7 +16,7 @@ from cli.experiments.output import say, say_next
 from cli.experiments.planning import Traffic
 from cli.settings import read_quiet_settings
 from experiments.definition import Experiment, State
-from experiments.report.page import to_html
+from experiments.report.page import render_report
 from experiments.report.terminal import print_report
 
 
@@ -102,7 +102,7 @@ def report(name: str, *, as_json: bool, html: Path | None) -> None:
     with notes.status("Reading the events …"):
         found = asyncio.run(store.analyse_experiment(read_quiet_settings(), name))
     if html is not None:
-        html.write_text(to_html(found), encoding="utf-8")
+        html.write_text(render_report(found), encoding="utf-8")
     if as_json:
         output.print_json(found.model_dump(mode="json"))
     else:

@@ -16,9 +16,9 @@ from cli.experiments.store import Found, KeptPlan
 from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import experiment_fields
-from experiments.report.markup import legible
-from experiments.report.numbers import count, duration, moment, number, percent, signed
 from experiments.stores.scripts import Forgotten, StoredRevision
+from reports.markup import strip_controls
+from reports.numbers import count, duration, moment, number, percent, with_sign
 
 # What a reader wants to know first; the other fields follow.
 _FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control", "weights")
@@ -28,7 +28,7 @@ _STATE_FIELDS = ("state", "revision", "decision")
 
 def say(text: str) -> None:
     """Print a line as it is, without what would steer the terminal."""
-    out.print(legible(text), highlight=False, soft_wrap=True)
+    out.print(strip_controls(text), highlight=False, soft_wrap=True)
 
 
 def say_next(*commands: str) -> None:
@@ -79,7 +79,7 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
         made = [_fields(each) | {"changed": _changes(revisions, at)} for at, each in _at(revisions)]
         print_json({"definition": experiment_fields(latest), "revisions": made})
         return
-    out.print(legible(definition_yaml(latest)), highlight=False, soft_wrap=True)
+    out.print(strip_controls(definition_yaml(latest)), highlight=False, soft_wrap=True)
     say(f"{latest.name} is {latest.state}, revision {latest.revision}.")
     if latest.decision:
         say(f"Decided: {latest.decision}")
@@ -103,7 +103,7 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
     metric = experiment.primary.metric.name
     say(f"{name}: {_days(plan.days)}, or {count(plan.n_units)} units of {_two(kept)}.")
     say(
-        f"If {found.arm} moves {metric} by {signed(found.effect)}, {found.power:.0%} of such "
+        f"If {found.arm} moves {metric} by {with_sign(found.effect)}, {found.power:.0%} of such "
         "experiments have shown it by then."
     )
     say(

@@ -15,9 +15,9 @@ from app.answering.plan import AnswerRequest, ChatTurn
 from app.errors import OptionInvalid
 from experiments.definition import Experiment
 from experiments.events import AnswerText
-from experiments.report.numbers import counted, joined
 from mini_model.split import read_split
 from prompting.messages import Message
+from reports.numbers import join_names, quantity
 from survey_data.library import SurveyLibrary
 
 N_QUESTIONS = 50
@@ -91,7 +91,7 @@ def survey_requests(
     answered = [key for key in in_packs if any(library.distribution(key, c) for c in cultures)]
     usable = [key for key in answered if len(alike[key]) == 1]
     if not usable:
-        found = f"{joined(packs) or 'all packs'} for {', '.join(cultures)}"
+        found = f"{join_names(packs) or 'all packs'} for {', '.join(cultures)}"
         raise OptionInvalid("--pack", found, "a pack with questions that these cultures answered")
     n = options.n_questions or N_QUESTIONS
     # In the order of the draw: a run that is ended early has asked some that were drawn.
@@ -105,7 +105,7 @@ def survey_requests(
     ]
     note = (
         "A question is never shown its own answers. Left out before the draw: "
-        f"{counted(len(answered) - len(usable), 'question')} with another one like it, whose "
+        f"{quantity(len(answered) - len(usable), 'question')} with another one like it, whose "
         "answers might have been shown."
     )
     return RequestSet(tuple(requests), _source(library, requests, options), (note,))
@@ -151,8 +151,8 @@ def logged_requests(
     )
     return RequestSet(
         tuple(found),
-        f"{counted(len(found), 'logged request')} with consent{drawn}",
-        tuple(f"Left out: {counted(n, 'logged request')} {why}." for n, why in left_out if n),
+        f"{quantity(len(found), 'logged request')} with consent{drawn}",
+        tuple(f"Left out: {quantity(n, 'logged request')} {why}." for n, why in left_out if n),
     )
 
 
@@ -160,9 +160,9 @@ def _source(
     library: SurveyLibrary, requests: Sequence[ReplayRequest], options: ReplayOptions
 ) -> str:
     keys, cultures = {of.question for of in requests}, {of.culture for of in requests}
-    packs = joined(sorted({library.questions[key].pack for key in keys}))
+    packs = join_names(sorted({library.questions[key].pack for key in keys}))
     held_out = ", held out from the embedded model's training" if options.held_out_only else ""
-    counts = f"{counted(len(keys), 'question')} of {packs}, {counted(len(cultures), 'culture')}"
+    counts = f"{quantity(len(keys), 'question')} of {packs}, {quantity(len(cultures), 'culture')}"
     return counts + held_out
 
 

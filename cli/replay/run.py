@@ -38,7 +38,7 @@ from evaluation.errors import EvaluationError
 from experiments.definition import Arm, Experiment
 from experiments.errors import ExportRefused
 from experiments.events import AnswerText
-from experiments.replay.page import to_html
+from experiments.replay.page import render_replay
 from experiments.replay.pairing import summarise_replay
 from experiments.replay.result import Replay
 from experiments.replay.rows import ReplayRow
@@ -181,7 +181,7 @@ def write_replay(run: ReplayRun, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in run.rows)
     (folder / "rows.jsonl").write_text("".join(lines))
-    (folder / "report.html").write_text(to_html(run.replay))
+    (folder / "report.html").write_text(render_replay(run.replay))
     (folder / "replay.json").write_text(run.replay.model_dump_json(indent=2) + "\n")
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from evaluation.figures import Ability, AbilityFigures
-from evaluation.report.document import Part, Points, RowGroup, Table, Text
-from evaluation.report.numbers import decimal, interval, percent
 from evaluation.report.summary import verdict
+from reports.document import Folded, Part, Points, RowGroup, Table, Text
+from reports.numbers import decimal, interval, percent
 
 _ABOUT = (
     "closed questions with one right answer, such as sums, days and opposites, put to the model as "
@@ -28,7 +28,7 @@ def ability_part(ability: Ability) -> Part:
         Text(_base(ability, base), lead="The model as it is."),
     ]
     points = (Points(tuple(_tuned(of) for of in tuned)),) if tuned else ()
-    return Part("General ability", (*blocks, *points, _table(ability), _kinds(ability)))
+    return Part("General ability", (*blocks, *points, _table(ability), _fold_kinds(ability)))
 
 
 def knows(ability: Ability, of: AbilityFigures) -> bool:
@@ -93,15 +93,17 @@ def _table(ability: Ability) -> Table:
     )
 
 
-def _kinds(ability: Ability) -> Table:
+def _fold_kinds(ability: Ability) -> Folded:
     kinds = tuple(ability.weights[0].by_kind)
     rows = tuple(
         (kind, *(percent(of.by_kind.get(kind)) for of in ability.weights)) for kind in kinds
     )
-    return Table(
-        "Right answers by kind of question",
+    title = "Right answers by kind of question"
+    table = Table(
+        "",
         ("Kind", *(of.name for of in ability.weights)),
         (RowGroup("", rows),),
         note=f"By chance {percent(ability.chance)}.",
-        folded=True,
+        label=title,
     )
+    return Folded(title, (table,))

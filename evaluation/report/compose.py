@@ -5,13 +5,13 @@ from __future__ import annotations
 from evaluation.figures import Figures, Section
 from evaluation.report import tables
 from evaluation.report.ability_part import ability_part
-from evaluation.report.document import Block, Document, Part, Text
 from evaluation.report.map_plot import map_plot
-from evaluation.report.numbers import counted
 from evaluation.report.plots import conditions_plot, cultures_plot, steering_plot
 from evaluation.report.sample_plots import sample_plots
 from evaluation.report.spread_plot import spread_plot
 from evaluation.report.summary import summary
+from reports.document import Block, Document, Part, Text
+from reports.numbers import quantity
 
 
 def compose(figures: Figures) -> Document:
@@ -34,7 +34,7 @@ def compose(figures: Figures) -> Document:
         *figures.settings.items(),
     )
     title = f"{figures.respondent} on {figures.pack_title}"
-    return Document(title=title, facts=facts, parts=tuple(parts))
+    return Document(title=title, facts=facts, parts=tuple(parts), has_contents=True)
 
 
 _SAMPLES = (
@@ -45,9 +45,9 @@ _SAMPLES = (
 
 def _section_part(section: Section, names: dict[str, str], *, name: str) -> Part:
     lengths = (
-        counted(section.n_questions, "question"),
-        counted(len(section.cultures), "culture"),
-        counted(section.n_cells, "pair") + " of the two",
+        quantity(section.n_questions, "question"),
+        quantity(len(section.cultures), "culture"),
+        quantity(section.n_cells, "pair") + " of the two",
     )
     told = f"{', '.join(lengths)}. {section.note}".strip()
     blocks: list[Block | None] = [

@@ -10,17 +10,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from evaluation.figures import CulturalMap, Figures, MapPoint
-from evaluation.report.document import Plot
-from evaluation.report.drawing import (
-    INK,
-    KIND_COLOURS,
-    PEOPLE,
-    PIXELS_PER_INCH,
-    drawn,
-    legible,
-    wrapped,
-)
-from evaluation.report.numbers import decimal
+from evaluation.report.kinds import KIND_COLOURS
+from reports.document import Plot
+from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.numbers import decimal
+from reports.style import INK, SOFT
 
 _MARGIN = 0.45
 _POINT_SIDE = 3.0  # half a marker and its edge, in points
@@ -52,7 +46,7 @@ def map_plot(figures: Figures, *, name: str) -> Plot | None:
         for axes, title in zip(panes, panels, strict=False):
             points = chart.conditions[title] if title else ()
             _panel(axes, chart, points, colour=KIND_COLOURS[kinds.get(title or "", "method")])
-            axes.set_title(wrapped(legible(title or "People", ""), 50))
+            axes.set_title(wrap(replace_unknown(title or "People", ""), 50))
         figure.supxlabel("survival  →  self-expression", fontsize=9)
         figure.supylabel("traditional  →  secular", fontsize=9)
         # Labels are put where there is room, which is known once the panels have their places.
@@ -62,16 +56,17 @@ def map_plot(figures: Figures, *, name: str) -> Plot | None:
             _label_people(axes, chart, answers, figures.culture_names)
 
     width, height = 0.4 + 5.0 * n_columns, 0.4 + 4.1 * n_rows
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title="Where people stand, and where answers given as them would stand",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt="The Inglehart-Welzel cultural map, from survival to self-expression values and from "
         "traditional to secular ones: the places of "
         f"{len(chart.people)} peoples, and the estimated places of the answers of "
         f"{', '.join(chart.conditions) or 'nobody'}.",
         caption=_CAPTION.format(error=decimal(chart.error, 2)),
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
@@ -82,7 +77,7 @@ def _panel(axes: Axes, chart: CulturalMap, points: Sequence[MapPoint], *, colour
         if there := people.get(point.culture):
             axes.plot((there.x, point.x), (there.y, point.y), color=colour, lw=0.7, alpha=0.55)
     axes.plot([p.x for p in points], [p.y for p in points], "o", color=colour, ms=4.5, mec="white")
-    axes.plot([p.x for p in chart.people], [p.y for p in chart.people], "o", color=PEOPLE, ms=4)
+    axes.plot([p.x for p in chart.people], [p.y for p in chart.people], "o", color=SOFT, ms=4)
     axes.tick_params(labelbottom=True, labelleft=True)
 
 
@@ -100,7 +95,7 @@ def _label_people(
     taken: list[Bbox] = []
     for point in sorted(chart.people, key=lambda p: (-p.y, p.x)):
         label = axes.annotate(
-            legible(names.get(point.culture, point.culture), point.culture),
+            replace_unknown(names.get(point.culture, point.culture), point.culture),
             (point.x, point.y),
             xytext=(0, 0),
             textcoords="offset points",

@@ -13,18 +13,14 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from evaluation.figures import ConditionFigures, Interval, Section, Steering
-from evaluation.report.document import KIND_TITLES, PLAIN, Plot, in_order
-from evaluation.report.drawing import (
-    FAINT,
-    INK,
-    KIND_COLOURS,
-    KIND_MARKERS,
-    PIXELS_PER_INCH,
-    drawn,
-    legible,
-    wrapped,
-)
+from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, KIND_TITLES, PLAIN, sort_by_kind
+from reports.document import Plot
+from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.numbers import decimal
+from reports.style import FAINT
 
+# On a page colours of the house turn with light and dark; those on shades stay.
+_ON_PALE, _ON_DARK = "#111827", "#f5f8fb"
 _SHADES = ["#f5f8fb", "#c3d9ea", "#7fb0d3", "#3480b5", "#0f4c81"]
 _PALE_TO_DARK = LinearSegmentedColormap.from_list("pale-to-dark", _SHADES)
 _STEERING_CAPTION = (
@@ -38,7 +34,7 @@ _PALE = LinearSegmentedColormap.from_list("pale", _SHADES[:3])
 
 def conditions_plot(section: Section, *, name: str) -> Plot | None:
     """Return the dot plot of similarity and alignment; None without conditions."""
-    conditions = in_order(section.conditions)
+    conditions = sort_by_kind(section.conditions)
     if not conditions:
         return None
     panels: dict[str, dict[str, Interval]] = {
@@ -55,22 +51,23 @@ def conditions_plot(section: Section, *, name: str) -> Plot | None:
         _kind_legend(figure, conditions)
 
     width, height = 8.8, 1.2 + 0.27 * len(conditions)
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title="Conditions compared",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt="Dot plot of every condition's " + " and ".join(panels).lower() + " with 95 % "
         "intervals. The same numbers stand in the table of results.",
         caption="Right is nearer to people. Lines are 95 % intervals; the dashed line "
         "is plain. In the alignment score central answers are rewarded, and ten- and "
         "eleven-point items weigh most.",
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
 def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> Plot | None:
     """Return the heat map of similarity, cultures by conditions; None where there is none."""
-    conditions = [c for c in in_order(section.conditions) if c.by_culture]
+    conditions = [c for c in sort_by_kind(section.conditions) if c.by_culture]
     present = {culture for c in conditions for culture in c.by_culture}
     cultures = sorted(present, key=lambda code: names.get(code, code))
     if not cultures:
@@ -88,7 +85,10 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
         axes.set_yticks(range(len(cultures)), [_named(names, code) for code in cultures])
         axes.set_xticks(
             range(len(conditions)),
-            [wrapped(legible(c.name, f"condition {i}"), 30) for i, c in enumerate(conditions, 1)],
+            [
+                wrap(replace_unknown(c.name, f"condition {i}"), 30)
+                for i, c in enumerate(conditions, 1)
+            ],
             rotation=40,
             ha="left",
             rotation_mode="anchor",
@@ -98,14 +98,15 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
             tick.set_color(KIND_COLOURS[condition.kind])
 
     width, height = 3.0 + 0.5 * len(conditions), 2.4 + 0.25 * len(cultures)
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title="Distribution similarity by culture",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt=f"Heat map of distribution similarity for {len(cultures)} cultures and "
         f"{len(conditions)} conditions. The same numbers stand in the table by culture.",
         caption="Distribution similarity of each condition to the people of each culture.",
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
@@ -113,7 +114,7 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
     """Return a matrix per method: answers given as, against people of; None without any."""
     told = [
         (c.name, c.steering)
-        for c in in_order(section.conditions)
+        for c in sort_by_kind(section.conditions)
         if c.kind != "control" and c.steering and c.steering.cultures
     ]
     if not told:
@@ -129,7 +130,7 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
             axes.set_visible(False)
         for axes, (title, steering) in zip(grid, told, strict=False):
             _matrix(axes, steering, norm)
-            axes.set_title(wrapped(legible(title, ""), 34), fontsize=8.5)
+            axes.set_title(wrap(replace_unknown(title, ""), 34), fontsize=8.5)
         mesh = grid[0].collections[0]
         bar = figure.colorbar(mesh, ax=list(grid), location="bottom", aspect=50, shrink=0.6)
         bar.set_label("Distribution similarity")
@@ -138,16 +139,17 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
     side = 0.14 * max(largest, 8)
     width = n_columns * max(side + 0.85, 2.6)
     height = n_rows * (side + 1.0) + 0.7
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title="Answers given as a culture, against the people of every culture",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt="Matrices of distribution similarity, one for each of "
         + ", ".join(title for title, _ in told)
         + ": rows are answers given as a culture, columns the people of a culture. How often a "
         "culture's own people are nearest stands in the table below.",
         caption=_STEERING_CAPTION,
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
@@ -163,7 +165,9 @@ def _dots(
         colour = KIND_COLOURS[condition.kind]
         axes.plot((low, high), (place, place), color=colour, lw=1.8, solid_capstyle="butt")
         axes.plot(value, place, KIND_MARKERS[condition.kind], color=colour, ms=6, mec="white")
-    labels = [wrapped(legible(c.name, f"condition {i}"), 46) for i, c in enumerate(conditions, 1)]
+    labels = [
+        wrap(replace_unknown(c.name, f"condition {i}"), 46) for i, c in enumerate(conditions, 1)
+    ]
     axes.set_yticks(range(len(conditions)), labels)
     axes.set_ylim(len(conditions) - 0.4, -0.6)
     axes.grid(axis="x")
@@ -228,11 +232,11 @@ def _write_cells(axes: Axes, values: NDArray[np.float64]) -> None:
             axes.text(
                 column,
                 row,
-                f"{value:.2f}".replace("-", "\N{MINUS SIGN}"),
+                decimal(value, 2),
                 ha="center",
                 va="center",
                 fontsize=8,
-                color=INK,
+                color=_ON_PALE,
             )
 
 
@@ -245,8 +249,8 @@ def _norm(values: NDArray[np.float64]) -> Normalize:
 
 def _ink_on(depth: float) -> str:
     """Return the colour of a mark that is seen on a cell `depth` deep in the colour map."""
-    return "white" if depth > 0.72 else INK
+    return _ON_DARK if depth > 0.72 else _ON_PALE
 
 
 def _named(names: Mapping[str, str], code: str) -> str:
-    return wrapped(legible(names.get(code, code), code), 24, n_lines=1)
+    return wrap(replace_unknown(names.get(code, code), code), 24, n_lines=1)

@@ -8,15 +8,10 @@ from matplotlib.figure import Figure
 
 from evaluation.asking import ConditionKind
 from evaluation.figures import Figures, SampleQuestion
-from evaluation.report.document import Plot
-from evaluation.report.drawing import (
-    KIND_COLOURS,
-    PEOPLE,
-    PIXELS_PER_INCH,
-    drawn,
-    legible,
-    wrapped,
-)
+from evaluation.report.kinds import KIND_COLOURS
+from reports.document import Plot
+from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.style import SOFT
 
 MAX_PANELS = 8
 _COLUMNS = 4
@@ -69,7 +64,7 @@ def _sample_plot(
         handles = grid[0].containers
         figure.legend(
             handles=list(handles),
-            labels=[f"people of {legible(culture, sample.culture)}", "answers"],
+            labels=[f"people of {replace_unknown(culture, sample.culture)}", "answers"],
             loc="outside lower center",
             ncols=2,
             frameon=False,
@@ -77,14 +72,15 @@ def _sample_plot(
 
     width = 2.4 + 1.75 * n_columns
     height = 0.6 + n_rows * (0.45 + 0.36 * len(sample.options))
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title=f"{culture}: {sample.text}",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt=f"Bars of the share of each option among the people of {culture} and in the answers "
         f"of {', '.join(title for title, _ in shown)}, to the question: {sample.text}",
         caption="",
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
@@ -96,14 +92,14 @@ def _bars(axes: Axes, sample: SampleQuestion, title: str, *, colour: str) -> Non
     ):
         bars = axes.barh(places + offset, shares, height=0.36, color=fill)
         axes.bar_label(
-            bars, [f"{100 * share:.0f} %" for share in shares], padding=2, fontsize=7, color=PEOPLE
+            bars, [f"{100 * share:.0f} %" for share in shares], padding=2, fontsize=7, color=SOFT
         )
     labels = [
-        wrapped(legible(text, f"option {number}"), 26)
+        wrap(replace_unknown(text, f"option {number}"), 26)
         for number, text in enumerate(sample.options, start=1)
     ]
     axes.set_yticks(places, labels)
     axes.set_ylim(len(places) - 0.45, -0.55)
     axes.set_xticks([])
     axes.spines["bottom"].set_visible(False)
-    axes.set_title(wrapped(legible(title, "answers"), 24))
+    axes.set_title(wrap(replace_unknown(title, "answers"), 24))

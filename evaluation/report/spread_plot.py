@@ -9,16 +9,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from evaluation.figures import ConditionFigures, Section
-from evaluation.report.document import Plot, in_order
-from evaluation.report.drawing import (
-    KIND_COLOURS,
-    KIND_MARKERS,
-    PEOPLE,
-    PIXELS_PER_INCH,
-    drawn,
-    legible,
-    wrapped,
-)
+from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, sort_by_kind
+from reports.document import Plot
+from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.style import SOFT
 
 _Value = Callable[[ConditionFigures], float | None]
 
@@ -27,7 +21,7 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
     """Return the dot plot of diversity and entropy beside people's; None without either."""
     told = [
         c
-        for c in in_order(section.conditions)
+        for c in sort_by_kind(section.conditions)
         if c.kind in ("method", "recorded") and (c.diversity is not None or c.entropy is not None)
     ]
     panels: dict[str, tuple[_Value, _Value]] = {
@@ -46,16 +40,17 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
         figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False)
 
     width, height = 8.8, 1.2 + 0.27 * len(told)
-    return Plot(
+    return draw_plot(
+        draw,
         name=name,
         title="How far answers differ, beside how far people's do",
-        svg=drawn(draw, name=name, width=width, height=height),
         alt="Dot plot of every method's " + " and ".join(panels).lower() + ", with that of people "
         "as a line. The same numbers stand in the table below.",
         caption="Diversity: mean distance between what two cultures chose, as a part of the scale. "
         "Entropy: 0 where an answer is all on one option, 1 where it is even. Left of people's "
         "line, cultures are made more alike, or answers more certain, than people are.",
-        width=round(width * PIXELS_PER_INCH),
+        width=width,
+        height=height,
     )
 
 
@@ -63,14 +58,14 @@ def _dots(axes: Axes, told: list[ConditionFigures], value: _Value, people: _Valu
     for place, condition in enumerate(told):
         found, wanted = value(condition), people(condition)
         if wanted is not None:
-            axes.plot((wanted, wanted), (place - 0.4, place + 0.4), color=PEOPLE, lw=1.6)
+            axes.plot((wanted, wanted), (place - 0.4, place + 0.4), color=SOFT, lw=1.6)
         if found is None:
             continue
         if wanted is not None:
             axes.plot((found, wanted), (place, place), color="#b6bec9", lw=1.0, zorder=1)
         colour, marker = KIND_COLOURS[condition.kind], KIND_MARKERS[condition.kind]
         axes.plot(found, place, marker, color=colour, ms=6, mec="white", clip_on=False)
-    labels = [wrapped(legible(c.name, f"condition {i}"), 46) for i, c in enumerate(told, 1)]
+    labels = [wrap(replace_unknown(c.name, f"condition {i}"), 46) for i, c in enumerate(told, 1)]
     axes.set_yticks(range(len(told)), labels)
     axes.set_ylim(len(told) - 0.4, -0.6)
     axes.set_xlim(left=0.0)
@@ -81,5 +76,5 @@ def _dots(axes: Axes, told: list[ConditionFigures], value: _Value, people: _Valu
 
 def _legend() -> list[Line2D]:
     answers = Line2D([], [], color=KIND_COLOURS["method"], marker="o", ms=6, ls="", label="answers")
-    people = Line2D([], [], color=PEOPLE, lw=1.6, label="people of the same cultures")
+    people = Line2D([], [], color=SOFT, lw=1.6, label="people of the same cultures")
     return [answers, people]

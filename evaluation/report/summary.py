@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from evaluation.figures import ConditionFigures, Figures, Interval, Section
-from evaluation.report.document import PLAIN, Block, Points, Text, in_order
-from evaluation.report.numbers import counted, decimal, interval, listed, percent, span
+from evaluation.report.kinds import PLAIN, sort_by_kind
+from reports.document import Block, Points, Text
+from reports.numbers import decimal, interval, join_names, percent, quantity
 
 SIMILARITY_MEANING = (
     "It is 1 less the Jensen-Shannon distance between the shares of people who chose each option "
@@ -86,7 +87,7 @@ def comparisons(section: Section) -> tuple[str, ...]:
     A control is compared with `plain` only. A condition that was compared with nothing has none.
     """
     statements = []
-    for condition in in_order(section.conditions):
+    for condition in sort_by_kind(section.conditions):
         if condition.kind == "reference":
             continue
         against = _against(condition)
@@ -125,7 +126,7 @@ def _told(gains: Mapping[str, Interval]) -> dict[str, str]:
 def _by_verdict(gains: Mapping[str, Interval], told: Mapping[str, str]) -> list[str]:
     """Return 'beats a and b', 'is worse than c', with what `told` says of each name."""
     names = {word: [told[n] for n, g in gains.items() if verdict(g) == word] for word in _VERDICTS}
-    return [f"{word} {listed(names[word])}" for word in _VERDICTS if names[word]]
+    return [f"{word} {join_names(names[word])}" for word in _VERDICTS if names[word]]
 
 
 def _against(condition: ConditionFigures) -> dict[str, Interval]:
@@ -135,9 +136,9 @@ def _against(condition: ConditionFigures) -> dict[str, Interval]:
 
 
 def _asked(figures: Figures, section: Section) -> str:
-    asked = counted(section.n_questions, "question")
-    cultures = counted(len(section.cultures), "culture")
-    cells = counted(section.n_cells, "pair")
+    asked = quantity(section.n_questions, "question")
+    cultures = quantity(len(section.cultures), "culture")
+    cells = quantity(section.n_cells, "pair")
     return (
         f"{figures.respondent} answered {asked} of “{figures.pack_title}” for the people of "
         f"{cultures}: {cells} of question and culture. Its answers are compared with what those "
@@ -181,7 +182,7 @@ def _best_compared(section: Section, best: ConditionFigures) -> list[str]:
     if not best.over_reference:
         return [*sentences, "It was not compared with any reference."]
     clauses = _by_verdict(best.over_reference, {name: f"“{name}”" for name in best.over_reference})
-    return [*sentences, f"Of the references, which need no model, it {listed(clauses)}."]
+    return [*sentences, f"Of the references, which need no model, it {join_names(clauses)}."]
 
 
 def _none_beats_plain(section: Section) -> str:
@@ -192,7 +193,7 @@ def _none_beats_plain(section: Section) -> str:
     counts = [f"{verdicts.count(word)} {clause}" for word, clause in _COUNTED.items()]
     return (
         "That is the model without any word of the culture. Of "
-        f"{counted(len(others), 'other method')} {listed(counts)}."
+        f"{quantity(len(others), 'other method')} {join_names(counts)}."
     )
 
 
@@ -209,7 +210,7 @@ def _unreadable(section: Section) -> str:
         for c in unreadable
     ]
     return (
-        f"Some answers named no option: {listed(parts)} of its answers. They count as the "
+        f"Some answers named no option: {join_names(parts)} of its answers. They count as the "
         "worst answer by every measure but the alignment score, which leaves them out."
     )
 
@@ -220,7 +221,7 @@ def _not_steered(section: Section) -> str:
         return ""
     return (
         "In some prompts no exemplar had room, so that they do not speak for the culture, or only "
-        f"by the adapter: {listed(parts)}."
+        f"by the adapter: {join_names(parts)}."
     )
 
 
@@ -230,14 +231,14 @@ def _order(section: Section) -> str:
     flips = sorted(c.order_flips for c in methods if c.order_flips is not None)
     clauses = []
     if shifts:
-        span_of = span(decimal(shifts[0]), decimal(shifts[-1]))
+        span_of = _describe_range(decimal(shifts[0]), decimal(shifts[-1]))
         clauses.append(f"moves a method's shares by {span_of} (total variation distance, 0 to 1)")
     if flips:
-        span_of = span(percent(flips[0]), percent(flips[-1]))
+        span_of = _describe_range(percent(flips[0]), percent(flips[-1]))
         clauses.append(f"changes the option it chooses in {span_of} of questions")
     if not clauses:
         return ""
-    return f"Showing the same options in another order {listed(clauses)}."
+    return f"Showing the same options in another order {join_names(clauses)}."
 
 
 def _diversity(section: Section) -> str:
@@ -250,7 +251,7 @@ def _diversity(section: Section) -> str:
         )
     if told:
         parts = [f"{percent(c.diversity)} with “{c.name}”" for c in told]
-        sentences.append(f"Answers given as two cultures lie apart {listed(parts)}.")
+        sentences.append(f"Answers given as two cultures lie apart {join_names(parts)}.")
     if people is not None and told:
         sentences.append(
             "Less than people's means that cultures are made more alike than they are."
@@ -270,8 +271,13 @@ def _steering(section: Section) -> str:
         return ""
     return (
         "For how many cultures are the answers given as that culture nearest to its own people, "
-        f"rather than to another's? By chance one: {listed(parts)}."
+        f"rather than to another's? By chance one: {join_names(parts)}."
     )
+
+
+def _describe_range(low: str, high: str) -> str:
+    """Return 'low to high', or the one where they read the same."""
+    return low if low == high else f"{low} to {high}"
 
 
 def _methods(section: Section) -> Sequence[ConditionFigures]:
@@ -279,4 +285,4 @@ def _methods(section: Section) -> Sequence[ConditionFigures]:
 
 
 def _asked_of(section: Section) -> Sequence[ConditionFigures]:
-    return [c for c in in_order(section.conditions) if c.kind != "reference"]
+    return [c for c in sort_by_kind(section.conditions) if c.kind != "reference"]

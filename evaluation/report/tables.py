@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from evaluation.figures import ConditionFigures, Interval, Section
-from evaluation.report.document import KIND_TITLES, PLAIN, RowGroup, Table, in_order
-from evaluation.report.numbers import ABSENT, count, decimal, interval, percent
+from evaluation.report.kinds import KIND_TITLES, PLAIN, sort_by_kind
+from reports.document import Folded, Row, RowGroup, Table
+from reports.markdown import write_row
+from reports.numbers import ABSENT, MINUS, count, decimal, interval, percent
 
 _INTERVALS = "Intervals are 95 %, by bootstrap over questions."
 _ALIGNMENT = (
@@ -227,12 +229,12 @@ def cost(section: Section) -> Table | None:
     )
 
 
-def breakdowns(section: Section, names: dict[str, str]) -> list[Table]:
+def breakdowns(section: Section, names: dict[str, str]) -> list[Folded]:
     """Return the folded tables: by culture, by topic and by number of options.
 
     `names` gives the name of each culture.
     """
-    conditions = in_order(section.conditions)
+    conditions = sort_by_kind(section.conditions)
     similarity = {c.name: {k: f.similarity for k, f in c.by_culture.items()} for c in conditions}
     alignment = {
         c.name: {k: f.alignment for k, f in c.by_culture.items() if f.alignment} for c in conditions
@@ -256,7 +258,24 @@ def breakdowns(section: Section, names: dict[str, str]) -> list[Table]:
             {},
         ),
     ]
-    return [table for table in tables if table.groups[0].rows]
+    return [Folded(table.label, (table,)) for table in tables if table.rows]
+
+
+def methods_table(section: Section) -> str:
+    """Return one Markdown table of the section's conditions, for a README: no heading, no note.
+
+    Columns are distribution similarity (1 less the Jensen-Shannon distance), the share of modal
+    options found, and the gain over `plain`, each with its interval. What is unknown is empty.
+    """
+    rows = [
+        (
+            c.name,
+            *(interval(value) if value else "" for value in (c.similarity, c.exact, c.over_plain)),
+        )
+        for c in sort_by_kind(section.conditions)
+    ]
+    header = f"| condition | 1 {MINUS} JS distance | modal option found | over `plain` |"
+    return "\n".join([header, "|---|---|---|---|", *map(write_row, rows)])
 
 
 def _breakdown(
@@ -272,16 +291,19 @@ def _breakdown(
     rows = tuple(
         (names.get(key, key), *(interval(values[name].get(key)) for name in told)) for key in keys
     )
-    group = RowGroup("", rows)
     return Table(
-        caption, (row_title, *told), (group,), note=f"{note} {_INTERVALS}".strip(), folded=True
+        "",
+        (row_title, *told),
+        (RowGroup("", rows),),
+        note=f"{note} {_INTERVALS}".strip(),
+        label=caption,
     )
 
 
 def _by_kind(
-    conditions: Iterable[ConditionFigures], cells: Callable[[ConditionFigures], tuple[str, ...]]
+    conditions: Iterable[ConditionFigures], cells: Callable[[ConditionFigures], Row]
 ) -> tuple[RowGroup, ...]:
-    ordered = in_order(tuple(conditions))
+    ordered = sort_by_kind(conditions)
     groups = (
         RowGroup(title, tuple((c.name, *cells(c)) for c in ordered if c.kind == kind))
         for kind, title in KIND_TITLES.items()

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from evaluation.figures import Figures
 from evaluation.report.compose import compose
-from evaluation.report.html import to_html
-from evaluation.report.markdown import PLOT_FOLDER, to_markdown
+from reports.html import to_html
+from reports.markdown import PLOT_FOLDER, to_markdown
 
 
 def write_report(figures: Figures, folder: Path) -> None:

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from experiments.analysis.result import Span
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
-from experiments.report.drawing import CHARACTER, Scale, label, line, svg, ticks
-from experiments.report.markup import Markup, tag, together
-from experiments.report.numbers import signed
+from reports.markup import Markup, concat
+from reports.svg import CHARACTER, Scale, circle, difference_axis, label, line, shorten, square, svg
 
 WIDTH, ROW = 760.0, 26.0
 TOP, RIGHT = 26.0, 40.0
-MOST_NAME_CHARS = 26
 ALL = "All cultures"
 
 
@@ -26,26 +24,21 @@ def alignment_plot(replay: Replay, arm: ArmReplay) -> Markup | None:
     scale = _range(span for each in replay.arms for _, span in _rows(replay, each))
     if not rows or scale is None:
         return None
-    names = [name if len(name) <= MOST_NAME_CHARS else name[:25] + "…" for name, _ in rows]
+    names = [shorten(name) for name, _ in rows]
     left = 24.0 + CHARACTER * max(map(len, names))
     bottom = TOP + ROW * len(rows)
     x = Scale(*scale, left, WIDTH - RIGHT)
-    grid = [
-        together(
-            line(x(at), TOP, x(at), bottom, "grid"),
-            label(signed(at), x(at), bottom + 18, anchor="middle"),
-        )
-        for at in ticks(x.low, x.high)
-    ]
-    drawn = [
+    marks = [
         _row(name, span, x, TOP + ROW * (at + 0.5), left=left, is_all=at == 0)
         for at, (name, (_, span)) in enumerate(zip(names, rows, strict=True))
     ]
-    found, towards = words.difference(rows[0][1]), f"nearer to people than {replay.control} →"
+    found, towards = (
+        words.paired_difference(rows[0][1]),
+        f"nearer to people than {replay.control} →",
+    )
     return svg(
-        *grid,
-        line(x(0.0), TOP - 6, x(0.0), bottom, "zero"),
-        *drawn,
+        difference_axis(x, TOP, bottom),
+        *marks,
         label(towards, WIDTH - RIGHT, 14, anchor="end", class_="soft"),
         width=WIDTH,
         height=bottom + 30,
@@ -74,13 +67,8 @@ def _row(name: str, span: Span, x: Scale, y: float, *, left: float, is_all: bool
         parts.append(line(x(span.low), y, x(span.high), y, "pooled" if is_all else "raw"))
     if span.estimate is not None:
         at = x(span.estimate)
-        point = (
-            tag("rect", x=at - 4, y=y - 4, width=8, height=8, class_="pooled-point")
-            if is_all
-            else tag("circle", cx=at, cy=y, r=3.5, class_="raw-point")
-        )
-        parts.append(point)
-    return together(*parts)
+        parts.append(square(at, y, "pooled-point") if is_all else circle(at, y, 3.5, "raw-point"))
+    return concat(*parts)
 
 
 def _range(spans: Iterable[Span]) -> tuple[float, float] | None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from experiments.analysis.result import Span
 from experiments.replay.result import ArmReplay, Replay, ReplayReason
-from experiments.report.numbers import (
+from experiments.report.words import METRIC_NAMES
+from reports.numbers import (
     ABSENT,
     count,
-    counted,
-    joined,
+    join_names,
     moment,
     number,
     percent,
-    signed,
+    quantity,
+    with_sign,
 )
-from experiments.report.words import METRIC_NAMES
 
 NAMES = {**METRIC_NAMES, "latency_ms": "Latency in ms"}
 MOST_REASONS = 5
@@ -30,28 +30,28 @@ def headline(replay: Replay) -> str:
     sides: dict[str, list[str]] = {"nearer": [], "farther": [], "open": []}
     for arm in compared:
         span = arm.differences["alignment"].span
-        sides[_side(span)].append(f"{arm.name} ({signed(span.estimate)})")
+        sides[_side(span)].append(f"{arm.name} ({with_sign(span.estimate)})")
     leads = (
         ("nearer", f"nearer to people than {replay.control}"),
         ("farther", f"farther from people than {replay.control}"),
         ("open", f"not told apart from {replay.control}"),
     )
-    said = [f"{lead}: {joined(sides[side])}" for side, lead in leads if sides[side]]
+    said = [f"{lead}: {join_names(sides[side])}" for side, lead in leads if sides[side]]
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
     """Return label and value of what was asked."""
-    asked = f"{counted(replay.n_requests, 'request')} to every arm"
+    asked = f"{quantity(replay.n_requests, 'request')} to every arm"
     if replay.n_requests < replay.n_planned:
         asked = (
-            f"{count(replay.n_requests)} of {counted(replay.n_planned, 'request')}: ended before"
+            f"{count(replay.n_requests)} of {quantity(replay.n_planned, 'request')}: ended before"
         )
     failed = [f"{arm.name} {count(arm.n_failed)}" for arm in replay.arms if arm.n_failed]
     said = [
         ("Source", replay.source),
-        ("Asked", f"{asked}, {counted(replay.n_questions, 'different question')}"),
+        ("Asked", f"{asked}, {quantity(replay.n_questions, 'different question')}"),
         ("Control", replay.control),
         ("Model", replay.model),
         ("Seed", str(replay.seed)),
@@ -59,7 +59,7 @@ def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
         ("Made", moment(replay.made_ms)),
     ]
     if replay.same_shown is not None:
-        several = f"of {counted(replay.n_shown, 'request')} that several arms show exemplars to"
+        several = f"of {quantity(replay.n_shown, 'request')} that several arms show exemplars to"
         same = f"{percent(replay.same_shown)} {several}"
         said.insert(2, ("Same exemplars", same))
     if fallen := _fallen(replay):
@@ -71,18 +71,23 @@ def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
     return tuple(said)
 
 
+def ways(replay: Replay) -> tuple[tuple[str, str], ...]:
+    """Return the arms, and how each of them answers."""
+    return tuple((title_of(arm), arm.about) for arm in replay.arms)
+
+
 def reasons(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
     """Return reasons in words, of each arm the most frequent ones."""
     said = []
     for arm in replay.arms:
         of_arm = [each for each in found if each.arm == arm.name]
         said += [
-            f"{arm.name}, {counted(each.n, 'request')}: {each.reason}"
+            f"{arm.name}, {quantity(each.n, 'request')}: {each.reason}"
             for each in of_arm[:MOST_REASONS]
         ]
         if len(of_arm) > MOST_REASONS:
             n_more = len(of_arm) - MOST_REASONS
-            said.append(f"{arm.name}: {counted(n_more, 'other reason')}")
+            said.append(f"{arm.name}: {quantity(n_more, 'other reason')}")
     return tuple(said)
 
 
@@ -110,20 +115,20 @@ def notes(replay: Replay) -> tuple[str, ...]:
     return tuple(said)
 
 
-def level(found: Span) -> str:
+def mean_with_interval(found: Span) -> str:
     """Return a mean and its interval."""
     if found.estimate is None or found.low is None or found.high is None:
         return number(found.estimate, 3)
     return f"{number(found.estimate, 3)} [{number(found.low, 3)}, {number(found.high, 3)}]"
 
 
-def difference(found: Span) -> str:
+def paired_difference(found: Span) -> str:
     """Return a difference and its interval."""
     if found.estimate is None:
         return ABSENT
     if found.low is None or found.high is None:
-        return f"{signed(found.estimate)} [one question]"
-    return f"{signed(found.estimate)} [{signed(found.low)}, {signed(found.high)}]"
+        return f"{with_sign(found.estimate)} [one question]"
+    return f"{with_sign(found.estimate)} [{with_sign(found.low)}, {with_sign(found.high)}]"
 
 
 def _fallen(replay: Replay) -> str:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from experiments.analysis.result import Analysis
 from experiments.definition import State
 from experiments.metrics import Direction
 from experiments.report import plots, tables, words
-from experiments.report.frame import framed
-from experiments.report.markup import Markup, Part, tag, together
-from experiments.report.numbers import signed, span
+from experiments.report.spans import difference_in_bounds
 from experiments.statistics.decision import Verdict
+from reports.document import (
+    Block,
+    Callout,
+    Document,
+    Facts,
+    Folded,
+    Gallery,
+    Part,
+    Plot,
+    Points,
+    Table,
+    Text,
+)
+from reports.html import to_html
+from reports.markup import Markup
+from reports.numbers import with_sign
 
 _CULTURE_CAPTION = (
     "Thin lines and circles: each culture by its own units, with intervals that hold for all "
@@ -23,46 +38,49 @@ _RATIO_CAPTION = (
     "weights; where they are kept, the line stays about zero or falls."
 )
 _GUARDRAIL_NOTE = "Safe: not worse by the margin. Violated: worse by more than it; the arm is out."
-_Cells = tuple[Part, ...]
 
 
-def to_html(analysis: Analysis) -> str:
+def render_report(analysis: Analysis) -> str:
     """Return the page. All text is escaped; plots stand in it as SVG."""
-    ratio = ("Sample ratio", _ratio(analysis))
-    effects = [
-        (words.effect_on(analysis.primary), _effects(analysis)),
-        ("Guardrails", _guardrails(analysis)),
-        ("By culture", _cultures(analysis)),
+    return to_html(compose_report(analysis))
+
+
+def compose_report(analysis: Analysis) -> Document:
+    """Return the report of an analysis, its plots drawn."""
+    ratio: tuple[str, Iterable[Block]] = ("Sample ratio", _compose_ratio(analysis))
+    effects: list[tuple[str, Iterable[Block]]] = [
+        (words.effect_on(analysis.primary), _compose_effects(analysis)),
+        ("Guardrails", _compose_guardrails(analysis)),
+        ("By culture", _compose_cultures(analysis)),
     ]
     # An alarm warns of all that follows.
     parts = [ratio, *effects] if analysis.sample_ratio.alarm else [*effects, ratio]
-    revisions = tables.revisions(analysis)
     parts += [
-        ("Arms", _arms(analysis)),
-        ("Revisions", None if revisions is None else _table(revisions)),
-        ("Left out", _points(words.left_out(analysis))),
-        ("How to read this", _points(words.notes(analysis))),
+        ("Arms", _compose_arms(analysis)),
+        ("Revisions", _keep(tables.revisions(analysis))),
+        ("Left out", _list_points(words.left_out(analysis))),
+        ("How to read this", _list_points(words.notes(analysis))),
     ]
-    title = f"{analysis.experiment}: {words.headline(analysis)}"
-    return framed(title, _top(analysis), parts)
-
-
-def _top(analysis: Analysis) -> Markup:
-    """Return the name, what to do and why, and what is compared."""
-    verdict = analysis.decision.verdict
-    kind = "alarm" if analysis.sample_ratio.alarm else str(verdict)
-    decision = tag(
-        "div",
-        tag("p", words.headline(analysis), class_="headline"),
-        tag("p", why) if (why := words.reason(analysis)) else None,
-        _points(words.by_arm(analysis)),
-        tag("p", step, class_="soft-text") if (step := _next_step(analysis)) else None,
-        class_=f"decision {kind}",
-        role="region",
-        aria_label="What to do",
+    composed = [Part(heading, tuple(blocks)) for heading, blocks in parts]
+    return Document(
+        title=f"{analysis.experiment}: {words.headline(analysis)}",
+        heading=analysis.experiment,
+        facts=words.facts(analysis),
+        parts=tuple(part for part in composed if part.blocks),
+        callout=_compose_decision(analysis),
     )
-    facts = [together(tag("dt", label), tag("dd", value)) for label, value in words.facts(analysis)]
-    return tag("header", tag("h1", analysis.experiment), decision, tag("dl", *facts))
+
+
+def _compose_decision(analysis: Analysis) -> Callout:
+    """Return what to do and why."""
+    blocks: list[Text | Points] = []
+    if why := words.reason(analysis):
+        blocks.append(Text(why))
+    blocks += _list_points(words.by_arm(analysis))
+    if step := _next_step(analysis):
+        blocks.append(Text(step, is_note=True))
+    kind = "alarm" if analysis.sample_ratio.alarm else str(analysis.decision.verdict)
+    return Callout(words.headline(analysis), tuple(blocks), label="What to do", kind=kind)
 
 
 def _next_step(analysis: Analysis) -> str | None:
@@ -75,154 +93,94 @@ def _next_step(analysis: Analysis) -> str | None:
     return "This verdict holds however often one has looked before."
 
 
-def _effects(analysis: Analysis) -> Markup | None:
+def _compose_effects(analysis: Analysis) -> Iterator[Block]:
     table = tables.effects(analysis)
     if table is None:
-        return None
+        return
     effects = [each.effect for each in analysis.comparisons]
     strips = [plots.effect_strip(each, effects) for each in effects]
-    pictures: list[Part] = [None, *strips]
     is_lower = analysis.primary.direction is Direction.LOWER
-    heading = "← better · worse →" if is_lower else "← worse · better →"
-    figures = [
-        _figure(comparison.arm, span(comparison.effect.span), plot)
-        for comparison, plot in zip(
-            analysis.comparisons,
-            plots.effect_plots(analysis.comparisons, analysis.control),
-            strict=True,
-        )
+    yield replace(
+        table,
+        caption="",
+        pictures=(None, *strips),
+        picture_heading="← better · worse →" if is_lower else "← worse · better →",
+    )
+    drawn = plots.effect_plots(analysis.comparisons, analysis.control)
+    shown = tuple(
+        Plot("", each.arm, plot, remark=difference_in_bounds(each.effect.span))
+        for each, plot in zip(analysis.comparisons, drawn, strict=True)
         if plot is not None
-    ]
-    caption = (
-        f"Difference to {analysis.control} over time. The line is the estimate, the band its "
-        "confidence sequence, which holds at every look at once: where it is all on one side of "
-        "the solid line there is a difference. Dashed: the smallest effect of interest, "
-        f"{signed(words.worth(analysis.primary))}. What is wider at the beginning is cut."
     )
-    return together(
-        _pictured(replace(table, caption=""), heading, pictures),
-        tag("div", *figures, class_="plots") if figures else None,
-        tag("p", caption, class_="note") if figures else None,
-    )
+    if shown:
+        yield Gallery(shown)
+        yield Text(
+            f"Difference to {analysis.control} over time. The line is the estimate, the band its "
+            "confidence sequence, which holds at every look at once: where it is all on one side "
+            "of the solid line there is a difference. Dashed: the smallest effect of interest, "
+            f"{with_sign(words.worth(analysis.primary))}. What is wider at the beginning is cut.",
+            is_note=True,
+        )
 
 
-def _guardrails(analysis: Analysis) -> Markup | None:
+def _compose_guardrails(analysis: Analysis) -> Iterator[Block]:
     table = tables.guardrails(analysis)
     if table is None:
-        return None
-    pictures: list[Part] = []
+        return
+    pictures: list[Markup | None] = []
     for group in tables.by_guardrail(analysis):
         drawn = [plots.guardrail_plot(found) for _, found in group]
         pictures += drawn if len(drawn) == 1 else [None, *drawn]
-    table = replace(table, columns=("Metric", *table.columns[1:]))
-    heading = "Shaded: worse than the margin"
-    return together(_pictured(table, heading, pictures), tag("p", _GUARDRAIL_NOTE, class_="note"))
-
-
-def _cultures(analysis: Analysis) -> Markup | None:
-    if not words.is_compared(analysis):
-        return None
-    figures = [
-        _figure(comparison.arm, "", plot)
-        for comparison, plot in zip(
-            analysis.comparisons, plots.culture_plots(analysis.comparisons), strict=True
-        )
-        if plot is not None
-    ]
-    found = [tables.cultures(each, analysis.control) for each in analysis.comparisons]
-    numbers = [_table(table) for table in found if table is not None]
-    return together(
-        tag("p", words.cultures_line(analysis)),
-        tag("div", *figures, class_="plots broad") if figures else None,
-        tag("p", _CULTURE_CAPTION, class_="note") if figures else None,
-        tag("details", tag("summary", "Numbers"), *numbers) if numbers else None,
+    yield replace(
+        table,
+        columns=("Metric", *table.columns[1:]),
+        pictures=tuple(pictures),
+        picture_heading="Shaded: worse than the margin",
     )
+    yield Text(_GUARDRAIL_NOTE, is_note=True)
 
 
-def _ratio(analysis: Analysis) -> Markup | None:
+def _compose_cultures(analysis: Analysis) -> Iterator[Block]:
+    if not words.is_compared(analysis):
+        return
+    yield Text(words.cultures_line(analysis))
+    drawn = plots.culture_plots(analysis.comparisons)
+    shown = tuple(
+        Plot("", each.arm, plot)
+        for each, plot in zip(analysis.comparisons, drawn, strict=True)
+        if plot is not None
+    )
+    if shown:
+        yield Gallery(shown, is_broad=True)
+        yield Text(_CULTURE_CAPTION, is_note=True)
+    found = (tables.cultures(each, analysis.control) for each in analysis.comparisons)
+    if numbers := tuple(table for table in found if table is not None):
+        yield Folded("Numbers", numbers)
+
+
+def _compose_ratio(analysis: Analysis) -> Iterator[Block]:
     table = tables.ratio(analysis)
     if table is None:
-        return None
+        return
+    yield Text(words.ratio_line(analysis.sample_ratio))
+    yield table
     plot = plots.ratio_plot(analysis.sample_ratio)
-    return together(
-        tag("p", words.ratio_line(analysis.sample_ratio)),
-        _table(table),
-        None if plot is None else tag("div", _figure("", "", plot), class_="plots"),
-        None if plot is None else tag("p", _RATIO_CAPTION, class_="note"),
-    )
+    if plot is not None:
+        yield Gallery((Plot("", "", plot),))
+        yield Text(_RATIO_CAPTION, is_note=True)
 
 
-def _arms(analysis: Analysis) -> Markup:
-    ways = [together(tag("dt", name), tag("dd", way)) for name, way in words.ways(analysis)]
-    table, offline = tables.arms(analysis), words.offline_line(analysis)
-    return together(
-        tag("dl", *ways),
-        _table(replace(table, columns=("", *table.columns[1:]))),
-        tag("p", offline, class_="note") if offline else None,
-    )
+def _compose_arms(analysis: Analysis) -> Iterator[Block]:
+    yield Facts(words.ways(analysis))
+    table = tables.arms(analysis)
+    yield replace(table, columns=("", *table.columns[1:]), label="Figures of the arms")
+    if offline := words.offline_line(analysis):
+        yield Text(offline, is_note=True)
 
 
-def _points(points: tuple[str, ...]) -> Markup | None:
-    return tag("ul", *(tag("li", point) for point in points), class_="points") if points else None
+def _keep(table: Table | None) -> list[Table]:
+    return [] if table is None else [table]
 
 
-def _figure(title: str, said: str, plot: Markup | None) -> Markup:
-    heading = tag("h3", title, tag("span", said, class_="said") if said else None)
-    return tag("figure", heading if title else None, plot)
-
-
-def _pictured(table: tables.Table, heading: str, pictures: list[Part]) -> Markup:
-    """Return a table with a picture at the end of every row."""
-    columns = (*table.columns, heading)
-    rows: list[_Cells] = [
-        (*row, picture) for row, picture in zip(table.rows, pictures, strict=True)
-    ]
-    return _grid(table, columns, rows, picture=len(table.columns))
-
-
-def _table(table: tables.Table) -> Markup:
-    return _grid(table, table.columns, list(table.rows))
-
-
-def _grid(
-    table: tables.Table, columns: tuple[str, ...], rows: list[_Cells], *, picture: int = -1
-) -> Markup:
-    classes = ["words" if at in table.texts else None for at in range(len(columns))]
-    if picture >= 0:
-        classes[picture] = "picture"
-    headings = (
-        tag("th", column, scope="col", class_=kind)
-        for column, kind in zip(columns, classes, strict=True)
-    )
-    body = (
-        tag(
-            "tr",
-            _row_name(str(row[0])),
-            *(
-                tag("td", _state(cell), class_=kind)
-                for cell, kind in zip(row[1:], classes[1:], strict=True)
-            ),
-        )
-        for row in rows
-    )
-    found = tag(
-        "table",
-        tag("caption", table.caption) if table.caption else None,
-        tag("thead", tag("tr", *headings)),
-        tag("tbody", *body),
-        class_="figures",
-    )
-    label = table.caption or table.columns[0] or "Figures of the arms"
-    return tag("div", found, class_="scroll", role="region", tabindex="0", aria_label=label)
-
-
-def _row_name(text: str) -> Markup:
-    name = text.lstrip(" ")
-    return tag("th", name, scope="row", class_="within" if name != text else None)
-
-
-def _state(cell: Part) -> Part:
-    """Return the cell, coloured where it is the state of a guardrail."""
-    if isinstance(cell, Markup) or cell not in words.STATE_NAMES.values():
-        return cell
-    return tag("span", cell, class_=f"state {cell}")
+def _list_points(points: tuple[str, ...]) -> list[Points]:
+    return [Points(points)] if points else []

@@ -16,28 +16,32 @@ from experiments.analysis.result import (
     Span,
 )
 from experiments.metrics import Direction
-from experiments.report.drawing import (
+from experiments.report.spans import difference_in_bounds
+from experiments.report.words import worth
+from reports.markup import Markup, concat, tag
+from reports.numbers import number, rate, with_sign
+from reports.svg import (
     CHARACTER,
+    MOST_NAME_CHARS,
     Scale,
+    circle,
+    difference_axis,
     label,
     line,
     polygon,
     polyline,
+    shorten,
+    square,
     svg,
-    ticks,
     time_axis,
     value_axis,
 )
-from experiments.report.markup import Markup, tag, together
-from experiments.report.numbers import number, rate, signed, span
-from experiments.report.words import worth
 
 # Small enough to be read on a phone, and to stand beside each other elsewhere.
 WIDTH, HEIGHT, MOST_WIDTH = 400.0, 245.0, 480.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 16.0, 10.0, 30.0
 FOREST_WIDTH, FOREST_MOST_WIDTH, ROW = 470.0, 540.0, 25.0
 STRIP_WIDTH = 260.0
-MOST_NAME_CHARS = 26
 BOLD_CHARACTER = 1.12 * CHARACTER
 
 
@@ -71,8 +75,8 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Sca
     interest = worth(effect.metric)
     title = (
         f"{effect.metric.name}, {comparison.arm} less {control}, over time: now "
-        f"{span(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest effect of "
-        f"interest {signed(interest)}."
+        f"{difference_in_bounds(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest "
+        f"effect of interest {with_sign(interest)}."
     )
     return svg(
         value_axis(y, LEFT, WIDTH - RIGHT),
@@ -93,9 +97,9 @@ def _band(looks: list[Look], x: Scale, y: Scale) -> Markup:
     lows, highs = [], []
     for look, following in zip(looks, [*looks[1:], looks[-1]], strict=True):
         for moment in (look.at_ms, following.at_ms):
-            lows.append((x(moment), y.held(look.low or 0.0)))
-            highs.append((x(moment), y.held(look.high or 0.0)))
-    return together(
+            lows.append((x(moment), y.clamp(look.low or 0.0)))
+            highs.append((x(moment), y.clamp(look.high or 0.0)))
+    return concat(
         polygon(lows + highs[::-1], "band"),
         polyline(highs, "band-edge"),
         polyline(lows, "band-edge"),
@@ -103,9 +107,8 @@ def _band(looks: list[Look], x: Scale, y: Scale) -> Markup:
 
 
 def _estimates(looks: list[Look], x: Scale, y: Scale) -> Markup:
-    points = [(x(look.at_ms), y.held(look.estimate or 0.0)) for look in looks]
-    end = tag("circle", cx=points[-1][0], cy=points[-1][1], r=4.0, class_="estimate-end")
-    return together(polyline(points, "estimate"), end)
+    points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
+    return concat(polyline(points, "estimate"), circle(*points[-1], 4.0, "estimate-end"))
 
 
 def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
@@ -132,17 +135,9 @@ def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
 def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: Scale) -> Markup:
     bottom = TOP + ROW * len(shown)
     interest = worth(comparison.effect.metric)
-    grid = [
-        together(
-            line(x(at), TOP, x(at), bottom, "grid"),
-            label(signed(at), x(at), bottom + 18, anchor="middle"),
-        )
-        for at in ticks(x.low, x.high, 6)
-    ]
     names = ", ".join(each.name for each in shown if each.found) or "none"
     return svg(
-        *grid,
-        line(x(0.0), TOP - 6, x(0.0), bottom, "zero"),
+        difference_axis(x, TOP, bottom, 6),
         line(x(interest), TOP - 6, x(interest), bottom, "worth"),
         *(_culture_row(each, x, TOP + ROW * (at + 0.5)) for at, each in enumerate(shown)),
         width=FOREST_WIDTH,
@@ -155,19 +150,17 @@ def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: Scale) 
 
 
 def _culture_row(each: CultureEffect, x: Scale, y: float) -> Markup:
-    name = each.name if len(each.name) <= MOST_NAME_CHARS else each.name[:25] + "…"
     bold = "found" if each.found else ""
-    parts = [label(name, x.start - 12, y + 4, anchor="end", class_=bold)]
+    parts = [label(shorten(each.name), x.start - 12, y + 4, anchor="end", class_=bold)]
     raw, pooled = each.raw, each.pooled
     if raw.low is not None and raw.high is not None:
-        parts.append(line(x.held(raw.low), y - 4, x.held(raw.high), y - 4, "raw"))
+        parts.append(line(x.clamp(raw.low), y - 4, x.clamp(raw.high), y - 4, "raw"))
     if raw.estimate is not None:
-        parts.append(tag("circle", cx=x.held(raw.estimate), cy=y - 4, r=3.0, class_="raw-point"))
+        parts.append(circle(x.clamp(raw.estimate), y - 4, 3.0, "raw-point"))
     if pooled.estimate is not None and pooled.low is not None and pooled.high is not None:
-        parts.append(line(x.held(pooled.low), y + 5, x.held(pooled.high), y + 5, "pooled"))
-        at = x.held(pooled.estimate)
-        parts.append(tag("rect", x=at - 4, y=y + 1, width=8, height=8, class_="pooled-point"))
-    return together(*parts)
+        parts.append(line(x.clamp(pooled.low), y + 5, x.clamp(pooled.high), y + 5, "pooled"))
+        parts.append(square(x.clamp(pooled.estimate), y + 5, "pooled-point"))
+    return concat(*parts)
 
 
 def effect_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
@@ -211,11 +204,12 @@ def _strip(
         line(x.start, 12, x.end, 12, "grid"),
         line(x(0.0), 2, x(0.0), 22, "zero"),
         line(x(mark), 2, x(mark), 22, kind),
-        line(x.held(found.low or 0.0), 12, x.held(found.high or 0.0), 12, f"strip {state}"),
-        tag("circle", cx=x.held(found.estimate or 0.0), cy=12, r=4.5, class_=f"dot {state}"),
+        line(x.clamp(found.low or 0.0), 12, x.clamp(found.high or 0.0), 12, f"strip {state}"),
+        circle(x.clamp(found.estimate or 0.0), 12, 4.5, f"dot {state}"),
         width=STRIP_WIDTH,
         height=24,
-        title=f"{effect.metric.name}: {span(found)}; {meaning} {signed(mark)}{end}.",
+        title=f"{effect.metric.name}: {difference_in_bounds(found)}; {meaning} "
+        f"{with_sign(mark)}{end}.",
     )
 
 

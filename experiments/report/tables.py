@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from experiments.analysis.result import (
     Analysis,
@@ -13,36 +12,19 @@ from experiments.analysis.result import (
     GuardrailEffect,
 )
 from experiments.report import words
-from experiments.report.numbers import (
+from experiments.report.spans import bounds, difference, find_places
+from reports.document import Row, StateCell, Table
+from reports.numbers import (
     ABSENT,
     count,
-    difference,
+    decimal,
     duration,
-    fixed,
-    interval,
     moment,
     number,
     p_value,
     percent,
-    places_of,
     rate,
 )
-
-Rows = tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table; the first cell of a row names it.
-
-    Attributes:
-        texts: columns that hold words; all others hold numbers.
-    """
-
-    caption: str
-    columns: tuple[str, ...]
-    rows: Rows
-    texts: tuple[int, ...] = (0,)
 
 
 def effects(analysis: Analysis) -> Table | None:
@@ -50,28 +32,30 @@ def effects(analysis: Analysis) -> Table | None:
     if not words.is_compared(analysis):
         return None
     first = analysis.comparisons[0].effect
-    places = places_of(each.effect.span for each in analysis.comparisons)
+    places = find_places(each.effect.span for each in analysis.comparisons)
     control = (
         f"{analysis.control} (control)",
-        fixed(first.control, places),
+        decimal(first.control, places),
         count(first.n_control),
     )
     rows = tuple(
         (
             each.arm,
-            fixed(each.effect.treatment, places),
+            decimal(each.effect.treatment, places),
             count(each.effect.n_treatment),
             difference(each.effect.span, places),
-            interval(each.effect.span, places),
+            bounds(each.effect.span, places),
             p_value(each.effect.p_value),
         )
         for each in analysis.comparisons
     )
-    columns = ("Arm", "Level", "Units", "Difference", interval_of(first.alpha), "p")
-    return Table(words.effect_on(analysis.primary), columns, ((*control, "", "", ""), *rows))
+    columns = ("Arm", "Level", "Units", "Difference", interval_heading(first.alpha), "p")
+    return Table.of_rows(
+        words.effect_on(analysis.primary), columns, ((*control, "", "", ""), *rows)
+    )
 
 
-def interval_of(alpha: float) -> str:
+def interval_heading(alpha: float) -> str:
     """Return the heading of intervals of an error rate."""
     return f"{rate(1.0 - alpha)} interval"
 
@@ -86,17 +70,17 @@ def guardrails(analysis: Analysis) -> Table | None:
     """Return the guardrails of every arm; None before anything is known of any."""
     if not words.has_guardrails(analysis):
         return None
-    rows: list[tuple[str, ...]] = []
+    rows: list[Row] = []
     groups = by_guardrail(analysis)
     for group in groups:
-        places = places_of(found.span for _, found in group)
+        places = find_places(found.span for _, found in group)
         metric = group[0][1].metric
         name, margin = words.measured(metric), number(metric.worth)
         cells = [
             (
-                words.STATE_NAMES[found.state],
+                StateCell(words.STATE_NAMES[found.state]),
                 difference(found.span, places),
-                interval(found.span, places),
+                bounds(found.span, places),
             )
             for _, found in group
         ]
@@ -105,23 +89,26 @@ def guardrails(analysis: Analysis) -> Table | None:
             continue
         rows.append((name, "", "", "", margin))
         rows += [(f"  {arm}", *own, "") for (arm, _), own in zip(group, cells, strict=True)]
-    heading = interval_of(groups[0][0][1].alpha)
+    heading = interval_heading(groups[0][0][1].alpha)
     columns = ("Guardrails", "", "Difference", heading, "Margin")
-    return Table("", columns, tuple(rows), texts=(0, 1))
+    return Table.of_rows("", columns, tuple(rows), texts=(0, 1))
 
 
 def cultures(comparison: Comparison, control: str) -> Table | None:
     """Return all effects of one arm by culture; None without any."""
     found = comparison.cultures.effects
-    raw, pooled = places_of(each.raw for each in found), places_of(each.pooled for each in found)
+    raw, pooled = (
+        find_places(each.raw for each in found),
+        find_places(each.pooled for each in found),
+    )
     rows = tuple(
         (
             each.name,
             difference(each.raw, raw),
-            interval(each.raw, raw),
+            bounds(each.raw, raw),
             "yes" if each.found else "no",
             difference(each.pooled, pooled),
-            interval(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
+            bounds(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
             count(each.n_treatment),
             count(each.n_control),
         )
@@ -129,7 +116,7 @@ def cultures(comparison: Comparison, control: str) -> Table | None:
     )
     units = (f"Units of {comparison.arm}", f"Units of {control}")
     columns = ("Culture", "Difference", "Interval", "Found", "Pooled", "95 % interval", *units)
-    return Table(comparison.arm, columns, rows) if rows else None
+    return Table.of_rows(comparison.arm, columns, rows) if rows else None
 
 
 def cultures_in_short(analysis: Analysis, *, most: int) -> Table | None:
@@ -158,27 +145,30 @@ def cultures_in_short(analysis: Analysis, *, most: int) -> Table | None:
         columns = tuple(each.arm for each in analysis.comparisons)
         found = [each for own in effects for each in own.values()]
         pooled = [each.pooled for each in found if each.pooled.low is not None]
-        places = places_of(pooled or [each.raw for each in found])
+        places = find_places(pooled or [each.raw for each in found])
         rows = tuple(
             (codes[code], *(_in_short(own.get(code), places) for own in effects)) for code in shown
         )
     if len(ranked) > most:
         rows += ((f"and {count(len(ranked) - most)} more", *("" for _ in columns)),)
-    return Table("", ("By culture", *columns), rows)
+    return Table.of_rows("", ("By culture", *columns), rows)
 
 
 def _one_arm(
     codes: Mapping[str, str], effects: Mapping[str, CultureEffect], shown: Sequence[str]
-) -> tuple[tuple[str, ...], Rows]:
+) -> tuple[Row, tuple[Row, ...]]:
     """Return the columns but the first, and the rows, of an experiment with one arm to compare."""
     found = [effects[code] for code in shown]
-    raw, pooled = places_of(each.raw for each in found), places_of(each.pooled for each in found)
+    raw, pooled = (
+        find_places(each.raw for each in found),
+        find_places(each.pooled for each in found),
+    )
     rows = tuple(
         (
             codes[each.culture],
             count(each.n_treatment + each.n_control),
             ("* " if each.found else "") + difference(each.raw, raw),
-            interval(each.raw, raw),
+            bounds(each.raw, raw),
             difference(each.pooled, pooled),
         )
         for each in found
@@ -190,7 +180,7 @@ def _in_short(each: CultureEffect | None, places: int) -> str:
     if each is None or each.raw.estimate is None:
         return ABSENT
     pooled = each.pooled.estimate
-    shown = fixed(each.raw.estimate if pooled is None else pooled, places, is_signed=True)
+    shown = decimal(each.raw.estimate if pooled is None else pooled, places, is_signed=True)
     return f"* {shown}" if each.found else shown
 
 
@@ -208,7 +198,7 @@ def ratio(analysis: Analysis) -> Table | None:
         for stratum in strata
     )
     columns = ("Units", *(arm.name for arm in analysis.arms))
-    return Table("", columns, rows) if rows else None
+    return Table.of_rows("", columns, rows) if rows else None
 
 
 def arms(analysis: Analysis) -> Table:
@@ -233,34 +223,34 @@ def arms(analysis: Analysis) -> Table:
         ("Answers", [arm.n_answers for arm in found] if has_more else []),
         ("  by another arm", [arm.n_crossed for arm in found]),
     )
-    rows += [(name, *map(count, counted)) for name, counted in counts if any(counted)]
+    rows += [(name, *map(count, ns)) for name, ns in counts if any(ns)]
     rows += _figures(found)
     columns = ("Arms", *(name for name, _ in words.ways(analysis)))
-    return Table("", columns, tuple(rows))
+    return Table.of_rows("", columns, tuple(rows))
 
 
-def _outcomes(analysis: Analysis) -> list[tuple[str, ...]]:
+def _outcomes(analysis: Analysis) -> list[Row]:
     """Return the primary metric of the arms, and their alignment offline beside it."""
     found, rows = analysis.arms, []
     levels = {each.arm: each.effect.treatment for each in analysis.comparisons}
     levels[analysis.control] = analysis.comparisons[0].effect.control
     if any(level is not None for level in levels.values()):
         name = words.measured(analysis.primary)
-        places = places_of(each.effect.span for each in analysis.comparisons)
-        rows.append((name, *(fixed(levels.get(arm.name), places) for arm in found)))
+        places = find_places(each.effect.span for each in analysis.comparisons)
+        rows.append((name, *(decimal(levels.get(arm.name), places) for arm in found)))
     if any(arm.offline for arm in found):
         offline = [arm.offline for arm in found]
         ends = (
-            ABSENT if o is None else f"{fixed(o.low, 3)}\N{EN DASH}{fixed(o.high, 3)}"
+            ABSENT if o is None else f"{decimal(o.low, 3)}\N{EN DASH}{decimal(o.high, 3)}"
             for o in offline
         )
         values = (None if o is None else o.estimate for o in offline)
-        rows.append(("Alignment offline", *(fixed(value, 3) for value in values)))
+        rows.append(("Alignment offline", *(decimal(value, 3) for value in values)))
         rows.append(("  95 % interval", *ends))
     return rows
 
 
-def _figures(found: Sequence[ArmFigures]) -> list[tuple[str, ...]]:
+def _figures(found: Sequence[ArmFigures]) -> list[Row]:
     """Return shares, means and quantiles over answers that any arm has."""
     rows = []
     for share in found[0].shares:
@@ -307,4 +297,4 @@ def revisions(analysis: Analysis) -> Table | None:
         what = ", ".join(changes) or "no change of arms or traffic"
         rows.append((str(at.revision), moment(at.at_ms), what, count(at.n_units)))
     columns = ("Revision", "Since", "What changed", "Units")
-    return Table("", columns, tuple(rows), texts=(0, 1, 2))
+    return Table.of_rows("", columns, tuple(rows), texts=(0, 1, 2))

@@ -5,19 +5,19 @@ from __future__ import annotations
 from experiments.analysis.result import Analysis, Measured, SampleRatio
 from experiments.definition import State
 from experiments.metrics import Direction, MetricKind
-from experiments.report.numbers import (
+from experiments.report.spans import is_known
+from experiments.statistics.decision import GuardrailState, Verdict
+from reports.numbers import (
     count,
-    counted,
     duration,
-    is_known,
-    joined,
+    join_names,
     moment,
     number,
     p_value,
     percent,
+    quantity,
     rate,
 )
-from experiments.statistics.decision import GuardrailState, Verdict
 
 METRIC_NAMES = {
     "steered": "Steered",
@@ -133,16 +133,16 @@ def cultures_line(analysis: Analysis) -> str:
     if not n_cultures:
         return "No unit with a culture has settled yet."
     found = [
-        f"{joined([each.name for each in cultures.effects if each.found])} with {comparison.arm}"
+        f"{join_names([e.name for e in cultures.effects if e.found])} with {comparison.arm}"
         for comparison, cultures in zip(analysis.comparisons, cultures, strict=True)
         if any(each.found for each in cultures.effects)
     ]
-    among = counted(n_cultures, "culture")
+    among = quantity(n_cultures, "culture")
     if not found:
         return f"No difference is found in any of {among} so far."
     alpha = rate(sum(each.alpha for each in cultures))
     over = "over all arms and looks and" if len(cultures) > 1 else "over all looks and"
-    n_possible = counted(max(each.n_possible for each in cultures), "possible culture")
+    n_possible = quantity(max(each.n_possible for each in cultures), "possible culture")
     return (
         f"A difference is found in {'; in '.join(found)}; of {among}. That any finding is ever "
         f"false has a probability of {alpha} at most, {over} {n_possible}."
@@ -237,7 +237,7 @@ def left_out(analysis: Analysis) -> tuple[str, ...]:
         (left.n_without_culture, "unit", "without a culture, left out of the effects by culture"),
         (left.n_other_arm, "unit", "left out: of an arm that the experiment does not have"),
     )
-    return tuple(f"{counted(n, noun)}: {what}." for n, noun, what in counts if n)
+    return tuple(f"{quantity(n, noun)}: {what}." for n, noun, what in counts if n)
 
 
 def facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
@@ -285,7 +285,7 @@ def _state(analysis: Analysis) -> str:
 
 def _units(analysis: Analysis) -> str:
     found = analysis.progress
-    parts = [f"{count(found.n_units)}, with {counted(found.n_answers, 'answer')}"]
+    parts = [f"{count(found.n_units)}, with {quantity(found.n_answers, 'answer')}"]
     # Before an hour is over a rate per day is guessing.
     if found.units_per_day is not None and found.elapsed_s >= HOUR_S:
         parts.append(f"about {number(found.units_per_day, 2)} a day")

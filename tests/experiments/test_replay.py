@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from experiments.definition import Experiment
-from experiments.replay.page import to_html
+from experiments.replay.page import render_replay
 from experiments.replay.pairing import estimate_mean, summarise_replay
 from experiments.replay.report import print_replay
 from experiments.replay.result import Replay
@@ -288,14 +288,14 @@ def test_the_report_says_first_which_arms_are_nearer_to_people(icl: list[float],
     replay = found(rows_of({"plain": [0.4, 0.5, 0.6], "icl": icl}))
 
     assert printed(replay).splitlines()[0] == f"ways: {said}"
-    assert said in to_html(replay)
+    assert said in render_replay(replay)
 
 
 def test_the_report_says_that_alignment_is_not_known() -> None:
     replay = found([a_row(arm, f"q{at}") for arm in ("plain", "icl") for at in range(2)])
 
     assert "is not known" in printed(replay)
-    assert "<svg" not in to_html(replay)
+    assert "<svg" not in render_replay(replay)
 
 
 def test_the_report_of_failures_alone_says_so() -> None:
@@ -304,7 +304,7 @@ def test_the_report_of_failures_alone_says_so() -> None:
     text = printed(replay)
     assert "No request was answered." in text
     assert "icl, 1 request: gone" in text
-    assert "No request was answered." in to_html(replay)
+    assert "No request was answered." in render_replay(replay)
 
 
 def test_the_report_says_where_answers_fell_back() -> None:
@@ -327,7 +327,7 @@ def test_the_plot_shows_all_cultures_and_each_one() -> None:
         *rows_of({"plain": [0.5, 0.7], "icl": [0.4, 0.2]}, "BRA"),
     ]
 
-    page = to_html(found(rows, cultures={"BRA": "Brazil", "DEU": "Germany"}))
+    page = render_replay(found(rows, cultures={"BRA": "Brazil", "DEU": "Germany"}))
 
     plot = page[page.index("<svg") : page.index("</svg>")]
     # The largest difference first, after that over all.
@@ -337,7 +337,9 @@ def test_the_plot_shows_all_cultures_and_each_one() -> None:
 
 def test_no_text_becomes_markup() -> None:
     rows = [a_row("plain", alignment=0.5), a_row("icl", failed=EVIL)]
-    page = to_html(found(rows, source=EVIL, model=EVIL, notes=(EVIL,), cultures={"DEU": EVIL}))
+    page = render_replay(
+        found(rows, source=EVIL, model=EVIL, notes=(EVIL,), cultures={"DEU": EVIL})
+    )
 
     tags = _Tags()
     tags.feed(page)

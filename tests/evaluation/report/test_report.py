@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluation.figures import ConditionFigures, Figures, Interval
-from evaluation.report import methods_table, write_report
+from evaluation.report.tables import methods_table
+from evaluation.report.write import write_report
 from tests.evaluation.report.made_up import (
     CULTURES,
     condition,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 
 from evaluation.figures import Figures, Interval
-from evaluation.report.document import Points, Text
-from evaluation.report.numbers import count, decimal, interval, percent
 from evaluation.report.summary import comparisons, summary, verdict
+from reports.document import Points, Text
+from reports.numbers import count, decimal, interval, percent
 from tests.evaluation.report.made_up import figures, section
 
 

@@ -14,7 +14,7 @@ from experiments.analysis.analyse import analyse
 from experiments.analysis.result import Analysis, OfflineAlignment
 from experiments.definition import State
 from experiments.metrics import PrimaryMetric
-from experiments.report.page import to_html
+from experiments.report.page import render_report
 from experiments.report.terminal import print_report
 from tests.experiments.events import an_experiment
 from tests.experiments.simulated import DAY_MS, HELPFUL, drawn, sqlite_store, two_arms
@@ -78,13 +78,13 @@ class Page(HTMLParser):
 
 async def test_what_to_do_comes_first(tmp_path: Path) -> None:
     found = await made(tmp_path, 800)
-    page, text = to_html(found), printed(found)
+    page, text = render_report(found), printed(found)
     assert text.startswith("ways: Ship icl\nicl: helpful is better than control")
     assert page.index("Ship icl") < page.index("Hypothesis") < page.index("<svg")
 
 
 async def test_the_page_is_well_formed_and_refers_to_nothing_outside(tmp_path: Path) -> None:
-    text = to_html(await made(tmp_path, 300))
+    text = render_report(await made(tmp_path, 300))
     page = Page(text)
     assert page.open == []
     names = {tag for tag, _ in page.seen}
@@ -95,7 +95,7 @@ async def test_the_page_is_well_formed_and_refers_to_nothing_outside(tmp_path: P
 
 
 async def test_every_plot_says_what_it_shows(tmp_path: Path) -> None:
-    page = to_html(await made(tmp_path, 300))
+    page = render_report(await made(tmp_path, 300))
     plots = [attrs for tag, attrs in Page(page).seen if tag == "svg"]
     # The effect now and over time, two guardrails, cultures, sample ratio.
     assert len(plots) == 6
@@ -114,7 +114,7 @@ async def test_texts_of_people_are_escaped(tmp_path: Path) -> None:
     evil = found.model_copy(
         update=changes | {"arms": arms, "comparisons": comparisons, "decision": decision}
     )
-    page = to_html(evil)
+    page = render_report(evil)
     assert "<script" not in page
     assert page.count("&lt;script&gt;") > 10
     assert Page(page).open == []
@@ -129,7 +129,7 @@ async def test_texts_of_people_steer_no_terminal(tmp_path: Path) -> None:
 
 async def test_a_sample_ratio_alarm_warns_of_everything_else(tmp_path: Path) -> None:
     found = await made(tmp_path, 1500, shares=(0.4, 0.6))
-    page = to_html(found)
+    page = render_report(found)
     assert 'class="decision alarm"' in page
     assert "Effects are shown below, but cannot be relied on." in page
     text = printed(found)
@@ -140,13 +140,13 @@ async def test_a_sample_ratio_alarm_warns_of_everything_else(tmp_path: Path) -> 
 
 async def test_a_broken_guardrail_is_shown_as_such(tmp_path: Path) -> None:
     found = await made(tmp_path, 800, latency_ms={"icl": 1600.0})
-    assert '<span class="state violated">violated</span>' in to_html(found)
+    assert '<span class="state violated">violated</span>' in render_report(found)
     assert "violated" in printed(found)
 
 
 async def test_an_experiment_without_events_says_so_once(tmp_path: Path) -> None:
     found = await four_arms(tmp_path, 0)
-    page, text = to_html(found), printed(found)
+    page, text = render_report(found), printed(found)
     assert "<svg" not in page
     assert page.lower().count("too few units") == text.lower().count("too few units") == 1
     # What is guarded is known before anything is measured.
@@ -157,19 +157,21 @@ async def test_an_experiment_without_events_says_so_once(tmp_path: Path) -> None
 async def test_a_single_value_makes_a_report(tmp_path: Path) -> None:
     found = await made(tmp_path, 7)
     assert "Continue" in printed(found)
-    assert Page(to_html(found)).open == []
+    assert Page(render_report(found)).open == []
 
 
 async def test_numbers_are_in_the_table_below_the_plot(tmp_path: Path) -> None:
     found = await made(tmp_path, 300)
-    page = to_html(found)
+    page = render_report(found)
     assert "<details><summary>Numbers</summary>" in page
     assert "Germany" in page
 
 
 async def test_the_page_is_the_same_after_json(tmp_path: Path) -> None:
     found = await made(tmp_path, 200)
-    assert to_html(Analysis.model_validate_json(found.model_dump_json())) == to_html(found)
+    assert render_report(Analysis.model_validate_json(found.model_dump_json())) == render_report(
+        found
+    )
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
@@ -191,7 +193,7 @@ async def test_what_is_said_of_each_arm_has_a_point_of_its_own(tmp_path: Path) -
     text = printed(found, 60)
     points = [line for line in text.split("\n\n")[0].splitlines()[1:] if line[:2] != "  "]
     assert [line.split(":")[0] for line in points] == ["- icl", "- adapter", "- adapter+icl"]
-    assert to_html(found).count("<li>icl: helpful") == 1
+    assert render_report(found).count("<li>icl: helpful") == 1
 
 
 async def test_what_no_arm_has_is_left_out(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ async def test_many_cultures_are_cut_in_the_terminal_only(tmp_path: Path) -> Non
     changed = comparison.model_copy(update={"cultures": cultures})
     full = found.model_copy(update={"comparisons": (changed,)})
     assert "and 18 more" in printed(full)
-    assert "Land 29" in to_html(full)
+    assert "Land 29" in render_report(full)
 
 
 async def test_alignment_offline_stands_beside_the_outcome(tmp_path: Path) -> None:
@@ -231,7 +233,7 @@ async def test_alignment_offline_stands_beside_the_outcome(tmp_path: Path) -> No
     assert text.index("Alignment offline") < text.index("Weight")
     assert "0.650\N{EN DASH}0.750" in text
     assert "replay of a survey" in text
-    assert "replay of a survey" in to_html(measured)
+    assert "replay of a survey" in render_report(measured)
 
 
 async def test_revisions_say_what_changed(tmp_path: Path) -> None:
@@ -249,7 +251,7 @@ async def test_revisions_say_what_changed(tmp_path: Path) -> None:
 
 
 async def test_arms_are_drawn_to_one_scale(tmp_path: Path) -> None:
-    page = Page(to_html(await four_arms(tmp_path, 800)))
+    page = Page(render_report(await four_arms(tmp_path, 800)))
     zeros = [a["y1"] for tag, a in page.seen if tag == "line" and a.get("class") == "zero"]
     across = [y for y in zeros if y not in ("2", "4")]
     assert across[:3] == across[:1] * 3

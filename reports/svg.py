@@ -6,14 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.report.markup import Markup, Part, tag, together
-from experiments.report.numbers import day, number, when
+from reports.markup import Markup, Piece, concat, tag
+from reports.numbers import day, number, to_utc, with_sign
 
 Points = Sequence[tuple[float, float]]
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 # About how wide a character is at the plots' font size, in their pixels.
 CHARACTER = 6.6
+MOST_NAME_CHARS = 26
 # The room that a moment or a day needs below an axis.
 HOUR_WIDTH, DAY_WIDTH = 96.0, 58.0
 
@@ -32,13 +33,13 @@ class Scale:
         span = self.high - self.low or 1.0
         return self.start + (value - self.low) / span * (self.end - self.start)
 
-    def held(self, value: float) -> float:
+    def clamp(self, value: float) -> float:
         """Return the pixel of a value, or the end that it is beyond."""
         return self(min(max(value, self.low), self.high))
 
 
 def svg(
-    *parts: Part, width: float, height: float, title: str, most_width: float | None = None
+    *pieces: Piece, width: float, height: float, title: str, most_width: float | None = None
 ) -> Markup:
     """Return a plot that is read out as its title.
 
@@ -47,7 +48,7 @@ def svg(
     return tag(
         "svg",
         tag("title", title),
-        *parts,
+        *pieces,
         viewBox=f"0 0 {width:g} {height:g}",
         role="img",
         aria_label=title,
@@ -67,16 +68,31 @@ def label(text: str, x: float, y: float, *, anchor: str = "start", class_: str =
 
 def polyline(points: Points, class_: str) -> Markup:
     """Return a line through points."""
-    return tag("polyline", points=_listed(points), class_=class_)
+    return tag("polyline", points=_join_points(points), class_=class_)
 
 
 def polygon(points: Points, class_: str) -> Markup:
     """Return an area."""
-    return tag("polygon", points=_listed(points), class_=class_)
+    return tag("polygon", points=_join_points(points), class_=class_)
 
 
-def _listed(points: Points) -> str:
+def circle(x: float, y: float, r: float, class_: str) -> Markup:
+    """Return a round mark."""
+    return tag("circle", cx=x, cy=y, r=r, class_=class_)
+
+
+def square(x: float, y: float, class_: str) -> Markup:
+    """Return a square mark."""
+    return tag("rect", x=x - 4, y=y - 4, width=8, height=8, class_=class_)
+
+
+def _join_points(points: Points) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+
+
+def shorten(name: str) -> str:
+    """Return a name of a row, cut where it is too long."""
+    return name if len(name) <= MOST_NAME_CHARS else name[: MOST_NAME_CHARS - 1] + "…"
 
 
 def ticks(low: float, high: float, n: int = 5) -> list[float]:
@@ -93,13 +109,25 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
 def value_axis(scale: Scale, left: float, right: float) -> Markup:
     """Return horizontal grid lines with their values at the left."""
     marks = [
-        together(
+        concat(
             line(left, scale(at), right, scale(at), "grid"),
             label(number(at, 3), left - 8, scale(at) + 4, anchor="end"),
         )
         for at in ticks(scale.low, scale.high, 6)
     ]
-    return together(*marks)
+    return concat(*marks)
+
+
+def difference_axis(scale: Scale, top: float, bottom: float, n: int = 5) -> Markup:
+    """Return vertical grid lines with their signed values below."""
+    marks = [
+        concat(
+            line(scale(at), top, scale(at), bottom, "grid"),
+            label(with_sign(at), scale(at), bottom + 18, anchor="middle"),
+        )
+        for at in ticks(scale.low, scale.high, n)
+    ]
+    return concat(*marks, line(scale(0.0), top - 6, scale(0.0), bottom, "zero"))
 
 
 def time_axis(scale: Scale, y: float) -> Markup:
@@ -112,11 +140,11 @@ def time_axis(scale: Scale, y: float) -> Markup:
     step = unit * next((k for k in steps if n_units / k <= most), 365)
     first = math.ceil(scale.low / step)
     shown = [at * step for at in range(first, math.floor(scale.high / step) + 1)]
-    texts = [(f"{when(at):%d %b %H:%M}" if is_short else day(at)) for at in shown]
-    return together(
+    texts = [(f"{to_utc(at):%d %b %H:%M}" if is_short else day(at)) for at in shown]
+    return concat(
         line(scale.start, y, scale.end, y, "axis"),
         *(
-            together(
+            concat(
                 line(scale(at), y, scale(at), y + 4, "axis"),
                 # The last one ends with the axis rather than beyond the plot.
                 label(

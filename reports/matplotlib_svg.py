@@ -1,4 +1,7 @@
-"""How plots look and how they become text: one style, the same bytes from the same figures."""
+"""Plots by matplotlib: one style, and the same bytes from the same figures.
+
+No part of the service imports it.
+"""
 
 from __future__ import annotations
 
@@ -16,22 +19,9 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
 from matplotlib.ft2font import FT2Font
 
-from evaluation.asking import ConditionKind
+from reports.document import Plot
+from reports.style import AXIS, FAINT, INK, PAPER
 
-# Okabe and Ito's colours, told apart by colour-blind people too; each kind also has its marker.
-KIND_COLOURS: dict[ConditionKind, str] = {
-    "reference": "#6b7280",
-    "method": "#0072b2",
-    "control": "#d55e00",
-    "recorded": "#009e73",
-}
-KIND_MARKERS: dict[ConditionKind, str] = {
-    "reference": "s",
-    "method": "o",
-    "control": "^",
-    "recorded": "D",
-}
-INK, FAINT, PEOPLE = "#1f2933", "#d5dae1", "#374151"
 PIXELS_PER_INCH = 96
 # Any: the keys are literals to the type checker, and the values of all kinds.
 _STYLE: Any = {
@@ -39,7 +29,7 @@ _STYLE: Any = {
     "font.size": 9.0,
     "text.color": INK,
     "text.parse_math": False,
-    "axes.edgecolor": "#9aa5b1",
+    "axes.edgecolor": AXIS,
     "axes.labelcolor": INK,
     "axes.linewidth": 0.8,
     "axes.spines.right": False,
@@ -61,37 +51,37 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 _ID = re.compile(r'(\bid="|\bhref="#|url\(#)')
 
 
-def drawn(draw: Callable[[Figure], None], *, name: str, width: float, height: float) -> str:
-    """Return what `draw` draws on a figure of that size, in inches, as a whole SVG file.
+def draw_plot(
+    draw: Callable[[Figure], None],
+    *,
+    name: str,
+    title: str,
+    alt: str,
+    caption: str,
+    width: float,
+    height: float,
+) -> Plot:
+    """Return what `draw` draws on a figure of that size, in inches, as a plot of that name.
 
-    Its ids begin with `name`, so that several may stand in one page. matplotlib's settings are
-    those of the house while it draws, and are put back.
+    The ids in it begin with `name`, so that several may stand in one page. matplotlib's settings
+    are those of the house while it draws, and are put back.
     """
     with style.context("default"), mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(width, height), dpi=72, facecolor="white", layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=72, facecolor=PAPER, layout="constrained")
         draw(figure)
         file = io.StringIO()
         FigureCanvasSVG(figure)
         figure.savefig(file, format="svg", metadata=_NO_METADATA)
-    svg = file.getvalue().replace("xlink:href=", "href=")
-    return _ID.sub(rf"\g<1>{name}-", svg)
+    svg = _ID.sub(rf"\g<1>{name}-", file.getvalue().replace("xlink:href=", "href="))
+    return Plot(name, title, svg, alt, caption, round(width * PIXELS_PER_INCH))
 
 
-def inline(svg: str) -> str:
-    """Return the SVG of `drawn` to stand in an HTML page: no prologue, no namespace, no size."""
-    start = svg.index("<svg")
-    opening, rest = svg[start:].split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', opening)
-    assert box is not None
-    return f'<svg {box[0]} aria-hidden="true">{rest}'
-
-
-def legible(text: str, otherwise: str) -> str:
+def replace_unknown(text: str, otherwise: str) -> str:
     """Return `text`, or `otherwise` where the plots' font lacks one of its characters."""
-    return text if all(ord(character) in _known() for character in text) else otherwise
+    return text if all(ord(character) in _find_known() for character in text) else otherwise
 
 
-def wrapped(text: str, width: int, *, n_lines: int = 2) -> str:
+def wrap(text: str, width: int, *, n_lines: int = 2) -> str:
     """Return `text` in at most `n_lines` lines of about `width` characters, the rest cut."""
     return "\n".join(
         textwrap.wrap(text, width, max_lines=n_lines, placeholder=" …", break_long_words=True)
@@ -99,5 +89,5 @@ def wrapped(text: str, width: int, *, n_lines: int = 2) -> str:
 
 
 @cache
-def _known() -> frozenset[int]:
+def _find_known() -> frozenset[int]:
     return frozenset(FT2Font(findfont("DejaVu Sans")).get_charmap())

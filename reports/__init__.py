@@ -1,0 +1,1 @@
+"""What every report is made of: numbers, documents, pages, tables and plots."""
