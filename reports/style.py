@@ -52,7 +52,7 @@ caption { padding-bottom: .5rem; }
 th, td { padding: .34rem 1rem .34rem 0; text-align: right; vertical-align: top; white-space: nowrap;
   border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; font-weight: 600; border-bottom: 1.5px solid var(--ink);
-  white-space: normal; min-width: 5rem; }
+  white-space: normal; }
 th:first-child { text-align: left; min-width: 7.5rem; max-width: 18rem; white-space: normal;
   position: sticky; left: 0; background: var(--page); }
 tbody th { font-weight: 400; }
