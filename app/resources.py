@@ -54,6 +54,10 @@ class Retrieval:
     finder: EvidenceFinder
 
 
+LibraryReader = Callable[[Settings, CultureCatalogue], SurveyLibrary]
+RetrievalOpener = Callable[[Settings, SurveyLibrary], Retrieval]
+
+
 @dataclass(frozen=True)
 class Resources:
     """What routes and runs use.
@@ -76,11 +80,17 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(
-    settings: Settings, metrics: Metrics, *, is_service: bool = False
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    is_service: bool = False,
+    read: LibraryReader | None = None,
+    retrieve: RetrievalOpener | None = None,
 ) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
-    Only a service has experiments and records its answers; a run of questions does not.
+    Only a service has experiments and records its answers; a run of questions does not. `read` and
+    `retrieve` may hand in packs and index that are open already.
 
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
@@ -93,7 +103,7 @@ async def open_resources(
     async with AsyncExitStack() as stack:
         # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
         catalogue = read_catalogue()
-        library = read_library(settings, catalogue)
+        library = (read or read_library)(settings, catalogue)
         experiments = None
         if is_service and not settings.experiments.is_off:
             opening = open_experiments(settings, cultures=library.cultures)
@@ -113,7 +123,9 @@ async def open_resources(
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         loop = asyncio.get_running_loop()
         try:
-            retrieval = await loop.run_in_executor(threads, open_retrieval, settings, library)
+            retrieval = await loop.run_in_executor(
+                threads, retrieve or open_retrieval, settings, library
+            )
         except BaseException:
             if starting is not None:
                 starting.cancel()

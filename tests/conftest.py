@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
+from app.vllm.lora import VllmLora
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
+from tests.fixtures.supervised import supervise
 
 pytest_plugins = ["tests.fixtures.service", "tests.fixtures.workers"]
 
@@ -72,10 +71,7 @@ def vllm_model_dir() -> Path:
 def real_vllm(
     vllm_model_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServedVllm]:
-    """The real vLLM with the embedded model and room for adapters, started once for all tests.
-
-    It is supervised from a thread with a loop of its own: each test has another loop.
-    """
+    """The real vLLM with the embedded model and room for adapters, started once for all tests."""
     log_file = tmp_path_factory.mktemp("vllm") / "vllm.log"
     options = LocalVllmOptions(
         vllm_model_dir,
@@ -84,15 +80,16 @@ def real_vllm(
         lora=LoraOptions(max_loras=2, max_rank=16, max_cpu_loras=MAX_CPU_LORAS),
         start_deadline_s=START_DEADLINE_S,
     )
-    vllm = LocalVllm(options)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="real-vllm", daemon=True)
-    thread.start()
-    try:
-        asyncio.run_coroutine_threadsafe(vllm.start(), loop).result(START_DEADLINE_S + 20.0)
+    with supervise(options) as vllm:
         yield ServedVllm(vllm.url, vllm.api_key, options.served_name, options.max_model_len)
-    finally:
-        asyncio.run_coroutine_threadsafe(vllm.stop(), loop).result(60.0)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+
+
+@pytest.fixture
+async def bare_vllm(real_vllm: ServedVllm) -> AsyncIterator[ServedVllm]:
+    """The same server, without an adapter before and after the test."""
+    async with VllmLora(real_vllm.url, api_key=real_vllm.api_key) as server:
+        for name in await server.loaded():
+            await server.unload(name)
+        yield real_vllm
+        for name in await server.loaded():
+            await server.unload(name)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 
 from app.main import create_app
-from app.settings import Settings
+from app.resources import Retrieval, open_resources, open_retrieval, read_library
+from app.settings import AnswerSettings, EncoderSettings, Settings
+from survey_data.cultures import CultureCatalogue, read_catalogue
+from survey_data.library import SurveyLibrary
 from tests.fakes.vllm import MODEL, serve
 
 # A question of the World Values Survey, in words near enough to be known for it.
@@ -21,6 +25,9 @@ RELIGION_KEY = "wvs7:Q6"
 NEIGHBOURS = "Would you lend money to your neighbours?"
 # Near to no question of any survey.
 FAR = "Does a semicolon end a line of Pascal?"
+
+# What the finder takes of the settings of answers.
+THRESHOLDS = ("similarity_floor", "same_question", "near_duplicate")
 
 
 def settings_for(url: str, cache_folder: Path, /, **overrides: Any) -> Settings:
@@ -36,10 +43,45 @@ def settings_for(url: str, cache_folder: Path, /, **overrides: Any) -> Settings:
     return Settings(**fields)
 
 
+def share_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
+    """Return the survey packs, read once for all tests where they are those that Milieu ships."""
+    if settings.pack_folders:
+        return read_library(settings, catalogue)
+    return _shipped(settings.packs, settings.commercial_use)
+
+
+@cache
+def _shipped(packs: tuple[str, ...], commercial_use: bool) -> SurveyLibrary:
+    return read_library(Settings(packs=packs, commercial_use=commercial_use), read_catalogue())
+
+
+def share_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
+    """Return encoder and index, opened once for all tests where settings and packs are equal."""
+    if settings.pack_folders:
+        return open_retrieval(settings, library)
+    thresholds = tuple(getattr(settings.answer, name) for name in THRESHOLDS)
+    return _retrieval(settings.cache_folder, settings.encoder, thresholds, library)
+
+
+@cache
+def _retrieval(
+    cache_folder: Path,
+    encoder: EncoderSettings,
+    thresholds: Sequence[float],
+    library: SurveyLibrary,
+) -> Retrieval:
+    answer = dict(zip(THRESHOLDS, thresholds, strict=True))
+    settings = Settings(cache_folder=cache_folder, encoder=encoder, answer=AnswerSettings(**answer))
+    return open_retrieval(settings, library)
+
+
+open_shared = partial(open_resources, is_service=True, read=share_library, retrieve=share_retrieval)
+
+
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Open the service in this loop; yields a client of it."""
-    app = create_app(settings)
+    app = create_app(settings, opener=open_shared)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://milieu") as client:
@@ -48,7 +90,7 @@ async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 def served(settings: Settings) -> AbstractContextManager[str]:
     """Serve the service on a free loopback port, in a thread; gives its URL."""
-    return serve(create_app(settings), lifespan="on")
+    return serve(create_app(settings, opener=open_shared), lifespan="on")
 
 
 class Event(NamedTuple):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -20,6 +22,7 @@ from app.vllm.client import VllmClient
 from app.vllm.lora import VllmLora
 from prompting.messages import Message
 from tests.adapters.loras import BASE_NAME, lora_config, lora_tensors, write_lora
+from tests.conftest import ServedVllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
@@ -63,14 +66,14 @@ def filled(folder: Path, model_dir: Path) -> AdapterRegistry:
 
 
 async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
-    vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
+    bare_vllm: ServedVllm, vllm_model_dir: Path, tmp_path: Path
 ) -> None:
     registry = filled(tmp_path, vllm_model_dir)
     names = [entry.version_name for entry in registry.entries()][: LORA.max_cpu_loras]
     prompts = canary_prompts()
     async with (
-        VllmLora(vllm.url, api_key=vllm.api_key) as server,
-        VllmClient([vllm.url], api_key=vllm.api_key) as client,
+        VllmLora(bare_vllm.url, api_key=bare_vllm.api_key) as server,
+        VllmClient([bare_vllm.url], api_key=bare_vllm.api_key) as client,
     ):
         scorer = Scorer(client)
 
@@ -90,11 +93,20 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
         assert not any(differs(alone, of) for of in of_base)
 
 
-async def test_more_adapters_than_fit_are_all_answered_and_come_back(
-    vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
-) -> None:
-    registry = filled(tmp_path, vllm_model_dir)
-    names = [entry.version_name for entry in registry.entries()]
+class Swapped(NamedTuple):
+    """More adapters than fit into a server, and the swap through which they are asked."""
+
+    names: list[str]
+    server: VllmLora
+    hot: HotSwap
+    answer: Callable[[str], Awaitable[list[Sequence[float]]]]
+
+
+@asynccontextmanager
+async def swap(
+    vllm: ServedVllm | LocalVllm, model_dir: Path, folder: Path
+) -> AsyncIterator[Swapped]:
+    registry = filled(folder, model_dir)
     prompts = canary_prompts()
     async with (
         VllmLora(vllm.url, api_key=vllm.api_key) as server,
@@ -111,6 +123,13 @@ async def test_more_adapters_than_fit_are_all_answered_and_come_back(
             async with hot.lease(name):
                 return [await scorer.score(name, p.messages, p.labels) for p in prompts]
 
+        yield Swapped([entry.version_name for entry in registry.entries()], server, hot, answer)
+
+
+async def test_more_adapters_than_fit_are_all_answered(
+    bare_vllm: ServedVllm, vllm_model_dir: Path, tmp_path: Path
+) -> None:
+    async with swap(bare_vllm, vllm_model_dir, tmp_path) as (names, server, hot, answer):
         first = {name: await answer(name) for name in names}
         again = await asyncio.gather(*(answer(name) for name in names * 4))
 
@@ -121,6 +140,13 @@ async def test_more_adapters_than_fit_are_all_answered_and_come_back(
         assert hot.counts.n_evictions >= N_ADAPTERS - LORA.max_cpu_loras
         assert await server.loaded() == set(hot.loaded)
 
+
+@pytest.mark.deep
+async def test_adapters_come_back_after_a_crash(
+    vllm: LocalVllm, vllm_model_dir: Path, tmp_path: Path
+) -> None:
+    async with swap(vllm, vllm_model_dir, tmp_path) as (names, server, hot, answer):
+        first = {name: await answer(name) for name in names}
         before = set(hot.loaded)
         await _killed_and_back(vllm)
         assert await server.loaded() == frozenset()

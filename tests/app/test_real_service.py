@@ -1,27 +1,20 @@
-"""The whole service on the real vLLM with the embedded model: clients, evidence, a killed vLLM."""
+"""The whole service on the real vLLM with the embedded model: clients and evidence."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 from openai import OpenAI
 
-from app.settings import Settings
 from tests.app.service import RELIGION, RELIGION_KEY, served, settings_for
 from tests.conftest import ServedVllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
 MODEL = "milieu-mini"
-TIMEOUT_S = 20.0
-COMES_BACK_WITHIN_S = 240.0
 
 
 @pytest.fixture(scope="module")
@@ -116,80 +109,3 @@ def test_orders_average_over_prompts(service: str) -> None:
     once, twice = ask(service, culture="DE"), ask(service, culture="DE", orders=2)
 
     assert twice["usage"]["prompt_tokens"] == pytest.approx(2 * once["usage"]["prompt_tokens"])
-
-
-def test_killing_vllm_under_load_hangs_nothing_and_it_comes_back(cache_folder: Path) -> None:
-    settings = Settings(
-        cache_folder=cache_folder, vllm={"timeout_s": TIMEOUT_S, "start_deadline_s": 280.0}
-    )
-    with served(settings) as url:
-        before = set(vllm_processes())
-        assert before
-        statuses, slowest_s = asyncio.run(load_while_killing(url))
-
-        assert set(statuses) <= {200, 503, 504}
-        assert statuses[200] > 0
-        assert statuses[503] > 0
-        assert slowest_s < TIMEOUT_S + 5.0
-        assert httpx.get(f"{url}/livez").status_code == 200
-
-        deadline = time.monotonic() + COMES_BACK_WITHIN_S
-        while httpx.get(f"{url}/readyz", timeout=10.0).status_code != 200:
-            assert time.monotonic() < deadline, "vLLM did not come back"
-            time.sleep(0.5)
-        assert ask(url, culture="DE")["answer"]
-        assert set(vllm_processes()).isdisjoint(before)
-        assert "milieu_vllm_restarts 1.0" in httpx.get(f"{url}/metrics").text
-    assert not vllm_processes()
-
-
-def vllm_processes() -> list[psutil.Process]:
-    """The processes of vLLM that this process started, however deep, but for the tests' own."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        try:
-            command = " ".join(process.cmdline())
-        except psutil.NoSuchProcess:
-            continue
-        if "api_server" in command and "supervisor" not in command:
-            found.append(process)
-    return [process for process in found if process not in OWN]
-
-
-# The server of the session's `real_vllm`, which must be left alone.
-OWN: list[psutil.Process] = []
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _remember_own(real_vllm: ServedVllm) -> Iterator[None]:
-    OWN.extend(vllm_processes())
-    yield
-    OWN.clear()
-
-
-async def load_while_killing(url: str) -> tuple[Counter[int], float]:
-    """Ask 16 at a time for some seconds and kill vLLM amid it; statuses and the slowest, in s."""
-    statuses: Counter[int] = Counter()
-    slowest_s = 0.0
-    stop_at = time.monotonic() + 6.0
-
-    async def work(client: httpx.AsyncClient, worker: int) -> None:
-        nonlocal slowest_s
-        for n in range(1000):
-            if time.monotonic() > stop_at:
-                return
-            body = {"question": f"Do you trust neighbour {worker} of {n}?", "culture": "DE"}
-            started = time.monotonic()
-            reply = await client.post(f"{url}/answer", json=body)
-            slowest_s = max(slowest_s, time.monotonic() - started)
-            statuses[reply.status_code] += 1
-            # A client that is told to come back later does not ask again at once.
-            await asyncio.sleep(0.0 if reply.status_code == 200 else 0.2)
-
-    async with httpx.AsyncClient(timeout=TIMEOUT_S + 10.0) as client:
-        tasks = [asyncio.create_task(work(client, worker)) for worker in range(16)]
-        await asyncio.sleep(2.0)
-        for process in vllm_processes():
-            process.kill()
-        await asyncio.gather(*tasks)
-    return statuses, slowest_s

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import uvicorn
 
+from app.vllm.child_command import LocalVllmOptions
 from tests.fakes.vllm import FakeVllm
 
 
@@ -31,10 +32,15 @@ def main() -> None:
     (state / "pids.txt").write_text(f"{os.getpid()} {grandchild.pid}")
     if ill in ("hangs", "stays"):
         threading.Event().wait()
-    fake = FakeVllm(api_key=os.environ["VLLM_API_KEY"])
+    fake = FakeVllm(max_model_len=16384, api_key=os.environ["VLLM_API_KEY"])
     if ill == "falls-ill":
         threading.Timer(0.5, lambda: setattr(fake, "is_healthy", False)).start()
     uvicorn.run(fake.app, host="127.0.0.1", port=port, lifespan="off", ws="none", log_config=None)
+
+
+def fake_command(options: LocalVllmOptions, port: int) -> list[str]:
+    """Return the command of the fake in place of vLLM, with its state in the model's folder."""
+    return [sys.executable, "-m", "tests.fakes.vllm_process", str(port), str(options.model_dir)]
 
 
 def _next_ill(file: Path) -> str:

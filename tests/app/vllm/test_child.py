@@ -22,13 +22,14 @@ from app.vllm.child_command import LocalVllmOptions, LoraOptions, vllm_command, 
 from app.vllm.client import VllmClient
 from tests.conftest import REPOSITORY
 from tests.fakes.vllm import MODEL
+from tests.fakes.vllm_process import fake_command
 
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, vllm_command
-from tests.app.vllm.test_child import fake_command
+from tests.fakes.vllm_process import fake_command
 
 async def main(kind, model_dir, log):
     command = {"fake": fake_command, "real": vllm_command}[kind]
@@ -40,10 +41,6 @@ async def main(kind, model_dir, log):
 
 asyncio.run(main(*sys.argv[1:]))
 """
-
-
-def fake_command(options: LocalVllmOptions, port: int) -> list[str]:
-    return [sys.executable, "-m", "tests.fakes.vllm_process", str(port), str(options.model_dir)]
 
 
 @pytest.fixture
@@ -267,6 +264,7 @@ def test_on_a_cpu_one_slot_more_than_there_are_adapters_stays_empty(
     assert command[command.index("--max-cpu-loras") + 1] == str(n_kept)
 
 
+@pytest.mark.deep
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
 async def test_the_real_one_comes_back_after_a_kill_and_ends_with_the_service(

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,16 @@ from tests.fakes.vllm import MODEL, FakeVllm, Scripted, serve
 from tests.fixtures.service import FakeServer, MakeSettings
 
 ROOT = Path(__file__).parents[3]
+MILIEU = [sys.executable, "-c", "from cli.main import main; main()"]
 FEW = ("--questions", "3", "-c", "DE", "-c", "Kenya")
+HELD_OUT = ("--held-out", "--questions", "12", "--method", "plain", "--method", "persona+icl")
 
 
 class Evaluate:
     """Runs `milieu evaluate` in this process."""
 
     def __init__(self, url: str, cache_folder: Path) -> None:
-        self._env = {
+        self.env = {
             "MILIEU_CACHE_FOLDER": str(cache_folder),
             "MILIEU_VLLM__URLS": url,
             "MILIEU_VLLM__MODEL": MODEL,
@@ -48,7 +51,7 @@ class Evaluate:
 
     def __call__(self, *arguments: str | Path, **env: str) -> Result:
         given = ["evaluate", *map(str, arguments)]
-        return CliRunner().invoke(cli, given, env=self._env | env)
+        return CliRunner().invoke(cli, given, env=self.env | env)
 
     def figures(self, folder: Path, *arguments: str | Path, **env: str) -> Figures:
         result = self(*arguments, "--out", folder, **env)
@@ -462,49 +465,75 @@ def test_released_answers_score_what_the_papers_code_gives(
     assert references == {"uniform": 58.1, "world mean": 71.1, "most similar country": 75.9}
 
 
+def test_a_killed_run_ends_as_an_unbroken_one(
+    evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
+) -> None:
+    evaluate.figures(tmp_path / "whole", *HELD_OUT)
+    fake.delay_s = 0.02
+    kept = killed_run(tmp_path / "killed", evaluate.env, n_answers=12)
+
+    evaluate.figures(tmp_path / "killed", *HELD_OUT)
+
+    check_as_unbroken(tmp_path, kept, tolerance=1e-9)
+
+
+@pytest.mark.deep
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
-def test_a_killed_run_ends_as_an_unbroken_one_on_the_real_vllm(
+def test_a_run_killed_again_and_again_ends_as_an_unbroken_one_on_the_real_vllm(
     real_vllm: ServedVllm, cache_folder: Path, tmp_path: Path
 ) -> None:
     env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MILIEU_")},
         "MILIEU_CACHE_FOLDER": str(cache_folder),
         "MILIEU_VLLM__URLS": real_vllm.url,
         "MILIEU_VLLM__MODEL": real_vllm.model,
         "MILIEU_VLLM__API_KEY": real_vllm.api_key,
     }
-    arguments = ["evaluate", "--held-out", "--questions", "12", "--method", "plain"]
-    arguments += ["--method", "persona+icl", "--out"]
-    command = [sys.executable, "-c", "from cli.main import main; main()", *arguments]
 
     def run(folder: Path) -> None:
         done = subprocess.run(
-            [*command, folder], env=env, cwd=ROOT, capture_output=True, text=True, timeout=300,
-            check=False,
+            [*MILIEU, "evaluate", *HELD_OUT, "--out", folder], env=alone(env), cwd=ROOT,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 
     run(tmp_path / "whole")
-    answers = tmp_path / "killed" / "answers.jsonl"
-    for n_answers in (1, 12, 30):
-        process = subprocess.Popen([*command, tmp_path / "killed"], env=env, cwd=ROOT)
-        while not answers.exists() or answers.read_bytes().count(b"\n") < n_answers:
-            assert process.poll() is None
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait(30)
-    kept = answers.read_bytes()
+    kept = [killed_run(tmp_path / "killed", env, n_answers=n) for n in (1, 12, 30)][-1]
     run(tmp_path / "killed")
 
+    # vLLM's log-probabilities move with what else is in a batch, by some hundredths.
+    check_as_unbroken(tmp_path, kept, tolerance=0.01)
+
+
+def alone(env: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that has these settings and no others."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MILIEU_")}
+    return kept | dict(env)
+
+
+def killed_run(folder: Path, env: Mapping[str, str], *, n_answers: int) -> bytes:
+    """Kill a run when it has so many answers; what it kept of them."""
+    answers = folder / "answers.jsonl"
+    command = [*MILIEU, "evaluate", *HELD_OUT, "--out", str(folder)]
+    process = subprocess.Popen(command, env=alone(env), cwd=ROOT)
+    while not answers.exists() or answers.read_bytes().count(b"\n") < n_answers:
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    return answers.read_bytes()
+
+
+def check_as_unbroken(folder: Path, kept: bytes, *, tolerance: float) -> None:
+    """Check that the run in `killed` went on after `kept`, and ended as the one in `whole`."""
+    answers = folder / "killed" / "answers.jsonl"
     assert answers.read_bytes().startswith(kept[: kept.rfind(b"\n") + 1])
-    whole, killed = ((tmp_path / name / "asks.jsonl").read_bytes() for name in ("whole", "killed"))
+    whole, killed = ((folder / name / "asks.jsonl").read_bytes() for name in ("whole", "killed"))
     assert killed == whole
     for one, other in zip(
-        read(tmp_path / "whole").sections[0].conditions,
-        read(tmp_path / "killed").sections[0].conditions,
+        read(folder / "whole").sections[0].conditions,
+        read(folder / "killed").sections[0].conditions,
         strict=True,
     ):
-        # vLLM's log-probabilities move with what else is in a batch, by some hundredths.
-        assert other.similarity.value == pytest.approx(one.similarity.value, abs=0.01)
+        assert other.similarity.value == pytest.approx(one.similarity.value, abs=tolerance)
         assert other.n_requests == one.n_requests

@@ -1,6 +1,6 @@
 """A service, its vLLM or an adapter's files die in the middle of a swap: one whole version answers.
 
-On the real vLLM, with the service as a process of its own.
+With the service as a process of its own, on a fake vLLM and on the real one.
 """
 
 from __future__ import annotations
@@ -18,15 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
-from tests.app.adapters import add_adapter
+from tests.app.adapters import adapter_settings, add_adapter
 from tests.app.service import RELIGION
-
-pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600)]
+from tests.fixtures.supervised import Killing, supervise_fake
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY = "of-the-tests"
@@ -36,23 +34,28 @@ COMES_BACK_WITHIN_S = 240.0
 
 
 class Service:
-    """`milieu serve` on the embedded model, and what is known of its adapters."""
+    """`milieu serve`, and what is known of its adapters; `env` are its settings of vLLM."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
+    def __init__(self, settings: Settings, killing: Killing, **env: str) -> None:
+        self.settings, self.killing = settings, killing
+        self._env = env
         self.shares: dict[str, list[float]] = {}
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        env = os.environ | {
-            "MILIEU_CACHE_FOLDER": str(self.settings.cache_folder),
-            "MILIEU_DATA_FOLDER": str(self.settings.data_folder),
-            "MILIEU_ADMIN_KEYS": ADMIN_KEY,
-            # Random weights give most of the probability to words that are no option.
-            "MILIEU_ANSWER__MIN_LABEL_MASS": "0",
-        }
+        env = (
+            os.environ
+            | self._env
+            | {
+                "MILIEU_CACHE_FOLDER": str(self.settings.cache_folder),
+                "MILIEU_DATA_FOLDER": str(self.settings.data_folder),
+                "MILIEU_ADMIN_KEYS": ADMIN_KEY,
+                # Random weights give most of the probability to words that are no option.
+                "MILIEU_ANSWER__MIN_LABEL_MASS": "0",
+            }
+        )
         log = self.settings.data_folder / "service.log"
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
@@ -70,12 +73,6 @@ class Service:
         finally:
             self.process.kill()
             self.process.wait()
-
-    def vllm_processes(self) -> list[psutil.Process]:
-        assert self.process is not None
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        # Not its supervisor, which has the same words in its command line and clears up after it.
-        return [child for child in children if is_server(child.cmdline())]
 
     def ask(self, **fields: Any) -> dict[str, Any]:
         body = {"question": RELIGION, "culture": "DE", "method": "adapter"} | fields
@@ -119,10 +116,6 @@ class Service:
         return named
 
 
-def is_server(cmdline: list[str]) -> bool:
-    return "--served-model-name" in cmdline and not any("supervisor.py" in w for w in cmdline)
-
-
 def near_to(one: list[float], other: list[float]) -> bool:
     return sum(abs(a - b) for a, b in zip(one, other, strict=True)) / 2.0 < TOLERANCE
 
@@ -135,13 +128,40 @@ def _shares(answer: dict[str, Any]) -> list[float]:
     return [option["share"] for option in answer["shares"]]
 
 
-@pytest.mark.usefixtures("vllm_model_dir")
 def test_whatever_dies_in_a_swap_one_whole_version_answers(
     cache_folder: Path, tmp_path: Path
 ) -> None:
+    killing = Killing("tests.fakes.vllm_process")
+    with supervise_fake(tmp_path) as vllm:
+        settings = adapter_settings(vllm.url, cache_folder, tmp_path)
+        check_swaps(
+            Service(
+                settings,
+                killing,
+                MILIEU_VLLM__URLS=vllm.url,
+                MILIEU_VLLM__API_KEY=vllm.api_key,
+                MILIEU_VLLM__MODEL=settings.model,
+                MILIEU_VLLM__LORA="true",
+                MILIEU_VLLM__MODEL_PATH=str(settings.vllm.model_path),
+                MILIEU_VLLM__MAX_CPU_LORAS=str(settings.vllm.max_cpu_loras),
+            )
+        )
+
+
+@pytest.mark.deep
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("vllm_model_dir")
+def test_whatever_dies_in_a_swap_on_the_real_vllm_one_whole_version_answers(
+    cache_folder: Path, tmp_path: Path
+) -> None:
     settings = Settings(cache_folder=cache_folder, data_folder=tmp_path)
+    check_swaps(Service(settings, Killing("api_server")))
+
+
+def check_swaps(service: Service) -> None:
+    settings, away = service.settings, service.settings.data_folder / "away"
     versions = [add_adapter(settings, "deu", ["DEU"], seed=seed) for seed in (1, 5, 6)]
-    service = Service(settings)
     with service.running():
         for version in versions:
             service.shares[version] = _shares(service.ask(adapter=version))
@@ -155,19 +175,19 @@ def test_whatever_dies_in_a_swap_one_whole_version_answers(
         # vLLM is killed while the next version is being loaded.
         swap = threading.Thread(target=service.activate, args=(versions[1],))
         swap.start()
-        for process in service.vllm_processes():
+        for process in service.killing.processes():
             process.kill()
         swap.join()
         serving = service.whole_version()
         assert serving in versions[:2]
 
         # The files of the version to come are gone: it is refused, and nothing changes.
-        shutil.move(settings.adapters_folder / versions[2], tmp_path / "away")
+        shutil.move(settings.adapters_folder / versions[2], away)
         gone = service.activate(versions[2])
         assert gone is not None
         assert gone.status_code == 404, gone.text
         assert service.whole_version() == serving
-        shutil.move(tmp_path / "away", settings.adapters_folder / versions[2])
+        shutil.move(away, settings.adapters_folder / versions[2])
 
         # The service itself is killed while it swaps.
         swap = threading.Thread(target=service.activate, args=(versions[2],))
