@@ -34,14 +34,14 @@ class Activations:
         present = {culture: states[-1] for culture, states in self.states.items() if states}
         return {culture: name for culture, name in sorted(present.items()) if name is not None}
 
-    def activated(self, culture: str, version_name: str | None) -> Activations:
+    def activate(self, culture: str, version_name: str | None) -> Activations:
         """Return these with `version_name` active for `culture`, None for the base model."""
         states = self.states.get(culture, ())
         if (states[-1] if states else None) == version_name:
             return self
         return self._with(culture, (*states, version_name)[-MAX_HISTORY:])
 
-    def rolled_back(self, culture: str) -> Activations:
+    def roll_back(self, culture: str) -> Activations:
         """Return these with the state before the present one active for `culture`.
 
         Raises:
@@ -69,7 +69,7 @@ class Activations:
         return Activations(others | ({culture: states} if states else {}))
 
 
-def active_of(states: Sequence[str | None]) -> tuple[str, ...]:
+def find_active(states: Sequence[str | None]) -> tuple[str, ...]:
     """Return the version that is active by these states, then each one before it, newest first.
 
     Nothing where the present state is the base model; a version is named once, and what was before

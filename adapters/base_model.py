@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel as FileModel
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.errors import AdapterRefused, BaseModelInvalid
 from adapters.weights_file import ITEM_BYTES, read_header
@@ -32,7 +31,7 @@ class LinearShape(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class BaseModel:
+class AdapterBase:
     """A model that adapters can be made for.
 
     Attributes:
@@ -53,7 +52,7 @@ class BaseModel:
         return name in {self.name, *self.also_named}
 
 
-class _ConfigFile(FileModel):
+class _ConfigFile(BaseModel):
     # A model's config has many more fields, and new ones with every release.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -66,7 +65,7 @@ class _ConfigFile(FileModel):
     head_dim: int | None = Field(default=None, gt=0)
 
 
-def read_base_model(folder: Path, *, name: str, also_named: Iterable[str] = ()) -> BaseModel:
+def read_base_model(folder: Path, *, name: str, also_named: Iterable[str] = ()) -> AdapterBase:
     """Return the base model whose config.json and safetensors files are in `folder`.
 
     The folder itself becomes one of its names. Of a quantised model the files hold other shapes
@@ -85,14 +84,14 @@ def read_base_model(folder: Path, *, name: str, also_named: Iterable[str] = ()) 
             remedy="Download them, or declare the model by its config alone.",
         )
     if config.get("quantization_config"):
-        shapes = _declared_shapes(config, file=folder / "config.json")
+        shapes = _derive_shapes(config, file=folder / "config.json")
     else:
-        shapes = _stored_shapes(files)
+        shapes = _read_shapes(files)
     names = dict.fromkeys((*also_named, str(folder), str(folder.resolve())))
-    return BaseModel(name, _sha256_of(files), shapes, tuple(names))
+    return AdapterBase(name, _sha256_of(files), shapes, tuple(names))
 
 
-def declared_base_model(config: Path, *, name: str, also_named: Iterable[str] = ()) -> BaseModel:
+def declare_base_model(config: Path, *, name: str, also_named: Iterable[str] = ()) -> AdapterBase:
     """Return the base model that a config.json describes; its weights are somewhere else.
 
     Its hash is not known, so an adapter's base can be told by name and shapes only.
@@ -100,11 +99,11 @@ def declared_base_model(config: Path, *, name: str, also_named: Iterable[str] = 
     Raises:
         BaseModelInvalid: the file cannot be read, or is of a family whose layers are not known.
     """
-    shapes = _declared_shapes(_read_json(config), file=config)
-    return BaseModel(name, None, shapes, tuple(also_named))
+    shapes = _derive_shapes(_read_json(config), file=config)
+    return AdapterBase(name, None, shapes, tuple(also_named))
 
 
-def _stored_shapes(files: Iterable[Path]) -> dict[str, LinearShape]:
+def _read_shapes(files: Iterable[Path]) -> dict[str, LinearShape]:
     shapes = {}
     last = None
     for file in files:
@@ -134,7 +133,7 @@ def _stored_shapes(files: Iterable[Path]) -> dict[str, LinearShape]:
     return shapes
 
 
-def _declared_shapes(config: Mapping[str, Any], *, file: Path) -> dict[str, LinearShape]:
+def _derive_shapes(config: Mapping[str, Any], *, file: Path) -> dict[str, LinearShape]:
     try:
         model = _ConfigFile.model_validate(config)
     except ValidationError as exc:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 from adapters.manifest import Canary
 from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.recipe import Method
@@ -86,7 +86,7 @@ async def measure(
     )
 
 
-def prompts_of(canaries: Iterable[Canary]) -> tuple[CanaryPrompt, ...]:
+def list_prompts(canaries: Iterable[Canary]) -> tuple[CanaryPrompt, ...]:
     """Return the prompts that recorded canaries were measured with, to measure them again."""
     return tuple(CanaryPrompt(canary.messages, canary.labels) for canary in canaries)
 
@@ -146,7 +146,7 @@ def check_effect(
     """
     if any(math.isnan(value) for row in adapter for value in row):
         raise AdapterRefused(
-            Reason.NOT_FINITE,
+            AdapterFault.NOT_FINITE,
             found="NaN as a log-probability of a canary",
             expected="numbers",
             remedy="Train the adapter again.",
@@ -154,7 +154,7 @@ def check_effect(
     largest = largest_difference_nat(base, adapter)
     if not largest > tolerance_nat:
         raise AdapterRefused(
-            Reason.NO_EFFECT,
+            AdapterFault.NO_EFFECT,
             found=f"answers to {len(base)} canaries that differ from the base model's by at most "
             f"{largest:.3f} nat",
             expected=f"a difference over {tolerance_nat:g}",
@@ -174,7 +174,7 @@ def _check_recorded(
     of_base = largest_difference_nat(base, [canary.base_logprobs for canary in recorded])
     if of_base > tolerance_nat:
         raise AdapterRefused(
-            Reason.BASE_MODEL,
+            AdapterFault.BASE_MODEL,
             found=f"a base model that answers canaries {of_base:.3f} nat off the publisher's",
             expected=f"at most {tolerance_nat:g}",
             remedy="Serve the model, in the precision, that the adapter was recorded with.",
@@ -182,7 +182,7 @@ def _check_recorded(
     of_adapter = largest_difference_nat(adapter, [canary.adapter_logprobs for canary in recorded])
     if of_adapter > tolerance_nat:
         raise AdapterRefused(
-            Reason.OTHER_EFFECT,
+            AdapterFault.OTHER_EFFECT,
             found=f"answers to canaries {of_adapter:.3f} nat off what its publisher recorded",
             expected=f"at most {tolerance_nat:g}",
             remedy="Get the adapter from its publisher again.",

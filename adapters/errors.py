@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 
-class Reason(StrEnum):
+class AdapterFault(StrEnum):
     """Why an adapter is not admitted."""
 
     NAME = "name"
@@ -42,7 +42,9 @@ class AdapterError(Exception):
 class AdapterRefused(AdapterError):
     """An adapter is not sound, or not for this base model; `reason` says in which way."""
 
-    def __init__(self, reason: Reason, *, found: str, expected: str, remedy: str = "") -> None:
+    def __init__(
+        self, reason: AdapterFault, *, found: str, expected: str, remedy: str = ""
+    ) -> None:
         super().__init__(_sentence(f"{reason}: found {found}", expected, remedy))
         self.reason = reason
 
@@ -106,7 +108,7 @@ class AdapterForOthers(AdapterError):
         self.culture = culture
 
 
-class AdapterUnproven(AdapterError):
+class AdapterUnverified(AdapterError):
     """No canary was measured with the adapter, so its effect is not known."""
 
     def __init__(self, version_name: str) -> None:

@@ -75,12 +75,12 @@ def fetch(
             expected="a new or empty folder",
             remedy="Name another one.",
         )
-    cached = _downloaded(hub_id, revision, offline=offline, download=download or _from_hub)
+    cached = _download(hub_id, revision, offline=offline, download=download or _from_hub)
     _copy(hub_id, cached, folder)
     return Fetched(folder, f"{hub_id}@{cached.name}")
 
 
-def _downloaded(hub_id: str, revision: str | None, *, offline: bool, download: Download) -> Path:
+def _download(hub_id: str, revision: str | None, *, offline: bool, download: Download) -> Path:
     try:
         found = download(
             hub_id, revision=revision, allow_patterns=list(FILES), local_files_only=offline

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from adapters.errors import AdapterRefused, Reason, RegistryBusy
+from adapters.errors import AdapterFault, AdapterRefused, RegistryBusy
 from adapters.inspection import check_size
 
 LOCK = ".lock"
@@ -31,7 +31,7 @@ class SharedFolder:
         self._lock_deadline_s = lock_deadline_s
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Hold the folder's lock; the kernel lets go of it when a process dies.
 
         Raises:
@@ -40,7 +40,7 @@ class SharedFolder:
         descriptor = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             started = time.monotonic()
-            while not _flocked(descriptor):
+            while not _try_lock(descriptor):
                 if time.monotonic() - started > self._lock_deadline_s:
                     raise RegistryBusy(self._folder, waited_s=self._lock_deadline_s)
                 time.sleep(_LOCK_POLL_S)
@@ -49,7 +49,7 @@ class SharedFolder:
             os.close(descriptor)
 
     @contextmanager
-    def arriving(self) -> Iterator[Path]:
+    def receive(self) -> Iterator[Path]:
         """Make a folder for something on its way in; it is deleted unless it is renamed.
 
         It stays locked, so that another process can tell it from one that a kill left behind.
@@ -57,11 +57,11 @@ class SharedFolder:
         Raises:
             RegistryBusy: another holder did not let go of the lock in time.
         """
-        with self.locked():
+        with self.lock():
             self._clear()
             folder = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self._folder))
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            held = _flocked(descriptor)
+            held = _try_lock(descriptor)
             assert held  # nobody else knows of it yet
         try:
             yield folder
@@ -83,7 +83,7 @@ class SharedFolder:
             with suppress(FileNotFoundError):  # its own process deleted it just now
                 descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
                 try:
-                    if _flocked(descriptor):
+                    if _try_lock(descriptor):
                         _delete(folder)
                 finally:
                     os.close(descriptor)
@@ -99,7 +99,9 @@ def copy_files(source: Path, target: Path, *, max_bytes: int) -> None:
         folder = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as exc:
         raise AdapterRefused(
-            Reason.FOLDER, found=f"{source}, which cannot be opened ({exc})", expected="a folder"
+            AdapterFault.FOLDER,
+            found=f"{source}, which cannot be opened ({exc})",
+            expected="a folder",
         ) from exc
     try:
         n_bytes = 0
@@ -134,7 +136,7 @@ def _copy_file(name: str, folder: int, *, target: Path, limit: int) -> int:
         descriptor = os.open(name, flags, dir_fd=folder)
     except OSError as exc:
         raise AdapterRefused(
-            Reason.LINK if exc.errno == errno.ELOOP else Reason.FILE_MISSING,
+            AdapterFault.LINK if exc.errno == errno.ELOOP else AdapterFault.FILE_MISSING,
             found=f"{name[:80]!r}, which cannot be opened ({exc})",
             expected="a file",
         ) from exc
@@ -142,7 +144,9 @@ def _copy_file(name: str, folder: int, *, target: Path, limit: int) -> int:
     with os.fdopen(descriptor, "rb") as there, (target / name).open("xb") as here:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise AdapterRefused(
-                Reason.FILE_UNEXPECTED, found=f"{name[:80]!r}, no plain file", expected="a file"
+                AdapterFault.FILE_UNEXPECTED,
+                found=f"{name[:80]!r}, no plain file",
+                expected="a file",
             )
         while data := there.read(_COPY_BYTES):
             n_bytes += len(data)
@@ -159,7 +163,7 @@ def _delete(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _flocked(descriptor: int) -> bool:
+def _try_lock(descriptor: int) -> bool:
     """Return whether this open file now holds its lock; False while another open file does."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -41,10 +41,10 @@ class LoraServer(Protocol):
 
 
 Locate = Callable[[str], Path]
-Prove = Callable[[LoraServer, str], Awaitable[None]]
+Verify = Callable[[LoraServer, str], Awaitable[None]]
 
 
-async def _unproven(server: LoraServer, name: str) -> None:
+async def _skip_verification(server: LoraServer, name: str) -> None:
     """Take the server's word for it."""
 
 
@@ -81,13 +81,13 @@ class HotSwap:
         servers: Sequence[LoraServer],
         *,
         locate: Locate,
-        prove: Prove = _unproven,
+        verify: Verify = _skip_verification,
         capacity: int = 8,
         wait_s: float = 30.0,
     ) -> None:
         """Load on `servers` from the folders that `locate` gives; it is called in a thread.
 
-        After a load, `prove` is asked of every server and raises where the adapter does not do
+        After a load, `verify` is called of every server and raises where the adapter does not do
         what it should. A request waits up to `wait_s` for room while all versions are in use.
 
         Raises:
@@ -97,7 +97,7 @@ class HotSwap:
             raise ValueError(
                 f"{len(servers)} servers, room for {capacity}; expected 1 or more each"
             )
-        self._servers, self._locate, self._prove = tuple(servers), locate, prove
+        self._servers, self._locate, self._verify = tuple(servers), locate, verify
         self._capacity, self._wait_s = capacity, wait_s
         self._versions: dict[str, _Version] = {}
         self._held: dict[str, _Version] = {}
@@ -118,7 +118,7 @@ class HotSwap:
         Raises:
             AdaptersBusy: all versions that there is room for stayed in use for `wait_s`.
             LoraServerSilent: no server can be reached.
-            AdapterError: the version cannot be found, loaded or proven.
+            AdapterError: the version cannot be found, loaded or verified.
         """
         version = self._versions.setdefault(name, _Version(name))
         deadline = asyncio.get_running_loop().time() + self._wait_s
@@ -247,9 +247,9 @@ class HotSwap:
         path = await asyncio.to_thread(self._locate, name)
         try:
             await server.load(name, path)
-            await self._prove(server, name)
+            await self._verify(server, name)
         except (LoraServerSilent, asyncio.CancelledError):
-            # What is not proven must not answer here; `reconcile` loads it again.
+            # What is not verified must not answer here; `reconcile` loads it again.
             with suppress(LoraServerSilent):
                 await server.unload(name)
             raise

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.base_model import BaseModel
-from adapters.errors import AdapterRefused, ManifestInvalid, Reason
+from adapters.base_model import AdapterBase
+from adapters.errors import AdapterFault, AdapterRefused, ManifestInvalid
 from adapters.manifest import (
     CARD,
     CONFIG,
@@ -39,7 +39,7 @@ _N_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Inspected:
+class Inspection:
     """What a sound adapter's files say.
 
     Attributes:
@@ -67,33 +67,33 @@ class Inspected:
 
 
 def inspect(
-    folder: Path, base: BaseModel, *, max_rank: int, max_bytes: int = MAX_BYTES
-) -> Inspected:
+    folder: Path, base: AdapterBase, *, max_rank: int, max_bytes: int = MAX_BYTES
+) -> Inspection:
     """Return what is in `folder`, a sound LoRA adapter for `base` of at most `max_rank`.
 
     Raises:
         AdapterRefused: it is not; `reason` says why.
     """
-    sizes = file_sizes(folder, max_bytes=max_bytes)
-    published = _published(folder) if MANIFEST in sizes else None
-    sha256 = {name: sha256_of(folder / name) for name in sorted(sizes) if name != MANIFEST}
+    sizes = measure_files(folder, max_bytes=max_bytes)
+    published = _read_published(folder) if MANIFEST in sizes else None
+    sha256 = {name: hash_file(folder / name) for name in sorted(sizes) if name != MANIFEST}
     if published is not None:
         check_hashes(published, sha256)
     config = read_peft_config(folder / CONFIG)
     _check_base(config, published, base=base)
     if config.r > max_rank:
         raise AdapterRefused(
-            Reason.RANK,
+            AdapterFault.RANK,
             found=f"rank {config.r}",
             expected=f"at most {max_rank}",
             remedy="Start the server with a higher LoRA rank, or train with a lower one.",
         )
     header = read_header(folder / WEIGHTS)
-    modules = _expected_modules(config, base=base)
+    modules = _find_modules(config, base=base)
     _check_keys(header, modules=modules)
     _check_shapes(header, base=base, modules=modules, rank=config.r)
     _check_effect(zero_tensors(folder / WEIGHTS, header), modules=modules)
-    return Inspected(
+    return Inspection(
         config.r,
         config.lora_alpha,
         tuple(sorted(config.target_modules)),
@@ -104,7 +104,7 @@ def inspect(
     )
 
 
-def file_sizes(folder: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, int]:
+def measure_files(folder: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, int]:
     """Return the size in bytes of every file of an adapter's folder, by name.
 
     Raises:
@@ -120,14 +120,16 @@ def file_sizes(folder: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, int]:
             found = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
     except OSError as exc:
         raise AdapterRefused(
-            Reason.FOLDER, found=f"{folder}, which cannot be listed ({exc})", expected="a folder"
+            AdapterFault.FOLDER,
+            found=f"{folder}, which cannot be listed ({exc})",
+            expected="a folder",
         ) from exc
     for name, status in sorted(found.items()):
         _check_place(name, status)
     for name in (CONFIG, WEIGHTS):
         if name not in found:
             raise AdapterRefused(
-                Reason.FILE_MISSING,
+                AdapterFault.FILE_MISSING,
                 found=f"no {name}",
                 expected="a LoRA adapter as peft saves it",
                 remedy="Name the folder that it was saved to.",
@@ -147,7 +149,7 @@ def check_size(name: str, n_bytes: int, *, limit: int) -> None:
     """
     if n_bytes > limit:
         raise AdapterRefused(
-            Reason.OVERSIZED,
+            AdapterFault.OVERSIZED,
             found=f"{n_bytes} bytes of {name}",
             expected=f"at most {limit}",
             remedy="See that this is an adapter, and not a whole model.",
@@ -164,7 +166,7 @@ def check_hashes(manifest: AdapterManifest, sha256: Mapping[str, str]) -> None:
     for name in manifest.sha256:
         if Path(name).name != name or name in {"", ".", ".."} or "\\" in name:
             raise AdapterRefused(
-                Reason.OUTSIDE,
+                AdapterFault.OUTSIDE,
                 found=f"the path '{name[:80]}' in {MANIFEST}",
                 expected="names of files beside it",
             )
@@ -176,7 +178,7 @@ def check_hashes(manifest: AdapterManifest, sha256: Mapping[str, str]) -> None:
         raise _other_hash(f"version {version} of the files", manifest.version)
 
 
-def sha256_of(file: Path) -> str:
+def hash_file(file: Path) -> str:
     """Return the sha256 of a file in hex."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
@@ -187,30 +189,34 @@ def _check_place(name: str, status: os.stat_result) -> None:
         raise _link(name)
     if Path(name).suffix.lower() in _PICKLED:
         raise AdapterRefused(
-            Reason.PICKLED,
+            AdapterFault.PICKLED,
             found=f"{name[:80]}, which may hold pickled code",
             expected="weights as safetensors only",
             remedy="Save the adapter again as safetensors, and delete that file.",
         )
     if not stat.S_ISREG(status.st_mode) or name not in FILES:
         raise AdapterRefused(
-            Reason.FILE_UNEXPECTED,
+            AdapterFault.FILE_UNEXPECTED,
             found=f"{name[:80]!r}",
             expected=f"the files {', '.join(FILES)} only",
             remedy="Copy those to a folder of their own.",
         )
 
 
-def _published(folder: Path) -> AdapterManifest:
+def _read_published(folder: Path) -> AdapterManifest:
     try:
         return read_manifest(folder / MANIFEST)
     except ManifestInvalid as exc:
         raise AdapterRefused(
-            Reason.MANIFEST, found=f"a manifest that is none ({exc})", expected="that of an adapter"
+            AdapterFault.MANIFEST,
+            found=f"a manifest that is none ({exc})",
+            expected="that of an adapter",
         ) from exc
 
 
-def _check_base(config: PeftConfig, published: AdapterManifest | None, *, base: BaseModel) -> None:
+def _check_base(
+    config: PeftConfig, published: AdapterManifest | None, *, base: AdapterBase
+) -> None:
     """Check that the adapter is for `base`: by the weights' hash, else by what it is called."""
     named = config.base_model_name_or_path or "no base model"
     if published is not None:
@@ -221,7 +227,7 @@ def _check_base(config: PeftConfig, published: AdapterManifest | None, *, base: 
             named += f" with the weights {published.base_sha256}"
     if not base.is_named(named):
         raise AdapterRefused(
-            Reason.BASE_MODEL,
+            AdapterFault.BASE_MODEL,
             found=f"an adapter for {named[:200]}",
             expected=f"one for {base.name}"
             + ("" if base.sha256 is None else f" with the weights {base.sha256}"),
@@ -229,7 +235,7 @@ def _check_base(config: PeftConfig, published: AdapterManifest | None, *, base: 
         )
 
 
-def _expected_modules(config: PeftConfig, *, base: BaseModel) -> tuple[str, ...]:
+def _find_modules(config: PeftConfig, *, base: AdapterBase) -> tuple[str, ...]:
     """Return the modules that the targets name, by peft's rule: the whole name or its end."""
     targets = set(config.target_modules)
     found: set[str] = set()
@@ -242,8 +248,8 @@ def _expected_modules(config: PeftConfig, *, base: BaseModel) -> tuple[str, ...]
             met |= names
     if unmet := sorted(targets - met):
         raise AdapterRefused(
-            Reason.KEYS_MISSING,
-            found=f"the target {_shown(unmet)}, no linear module of {base.name}",
+            AdapterFault.KEYS_MISSING,
+            found=f"the target {_shorten(unmet)}, no linear module of {base.name}",
             expected=f"some of {', '.join(sorted({m.rpartition('.')[2] for m in base.shapes}))}",
             remedy="Train on linear layers only; embeddings and output head are not served.",
         )
@@ -254,28 +260,30 @@ def _check_keys(header: Header, *, modules: tuple[str, ...]) -> None:
     expected = {f"{PREFIX}{module}{end}" for module in modules for end in (_A, _B)}
     if unexpected := sorted(header.tensors.keys() - expected):
         raise AdapterRefused(
-            Reason.KEYS_UNEXPECTED,
-            found=f"{len(unexpected)} weights such as {_shown(unexpected)}",
+            AdapterFault.KEYS_UNEXPECTED,
+            found=f"{len(unexpected)} weights such as {_shorten(unexpected)}",
             expected=f"only such as {min(expected)}",
             remedy="The server would leave them out. Save the adapter again with peft.",
         )
     if missing := sorted(expected - header.tensors.keys()):
         raise AdapterRefused(
-            Reason.KEYS_MISSING,
-            found=f"no {_shown(missing)}, of {len(missing)} that are missing",
+            AdapterFault.KEYS_MISSING,
+            found=f"no {_shorten(missing)}, of {len(missing)} that are missing",
             expected="a pair of weights for every module that the config targets",
             remedy="The server would answer there as the base does. Save the adapter again.",
         )
 
 
-def _check_shapes(header: Header, *, base: BaseModel, modules: tuple[str, ...], rank: int) -> None:
+def _check_shapes(
+    header: Header, *, base: AdapterBase, modules: tuple[str, ...], rank: int
+) -> None:
     for module in modules:
         n_out, n_in = base.shapes[module]
         for end, expected in ((_A, (rank, n_in)), (_B, (n_out, rank))):
             found = header.tensors[f"{PREFIX}{module}{end}"].shape
             if found != expected:
                 raise AdapterRefused(
-                    Reason.SHAPE,
+                    AdapterFault.SHAPE,
                     found=f"{found} for {module}{end}",
                     expected=f"{expected}, by rank {rank} and the shape of {base.name}",
                     remedy="Take the adapter that was trained for this base model.",
@@ -288,7 +296,7 @@ def _check_effect(zero: frozenset[str], *, modules: tuple[str, ...]) -> None:
 
     if all(map(is_zero, modules)):
         raise AdapterRefused(
-            Reason.NO_EFFECT,
+            AdapterFault.NO_EFFECT,
             found=f"nothing but zeros on one side of all {len(modules)} pairs",
             expected="trained weights",
             remedy="This is how an untrained adapter looks; train it first.",
@@ -297,7 +305,7 @@ def _check_effect(zero: frozenset[str], *, modules: tuple[str, ...]) -> None:
 
 def _link(name: str) -> AdapterRefused:
     return AdapterRefused(
-        Reason.LINK,
+        AdapterFault.LINK,
         found=f"the link {name[:80]!r}",
         expected="files that lie in the folder themselves",
         remedy="Copy what it points to.",
@@ -306,8 +314,8 @@ def _link(name: str) -> AdapterRefused:
 
 def _other_hash(found: str, expected: str) -> AdapterRefused:
     remedy = "Copy the adapter again from where it was made."
-    return AdapterRefused(Reason.HASH, found=found, expected=expected, remedy=remedy)
+    return AdapterRefused(AdapterFault.HASH, found=found, expected=expected, remedy=remedy)
 
 
-def _shown(names: list[str]) -> str:
+def _shorten(names: list[str]) -> str:
     return ", ".join(f"'{name[:120]}'" for name in names[:_N_SHOWN])

@@ -48,7 +48,7 @@ class Canary:
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class AdapterFacts:
     """What its maker says of an adapter.
 
     Attributes:
@@ -85,7 +85,7 @@ class AdapterManifest:
     alpha: float
     target_modules: tuple[str, ...]
     cultures: tuple[str, ...]
-    about: About
+    about: AdapterFacts
     sha256: Mapping[str, str]
     schema_version: int = SCHEMA_VERSION
 
@@ -222,27 +222,27 @@ def _read(file: Path, form: type[_Form]) -> _Form:
             file, found=f"a file that cannot be read ({exc})", expected="JSON"
         ) from exc
     except ValidationError as exc:
-        raise _broken(file, exc) from exc
+        raise _invalid(file, exc) from exc
 
 
 def _write(file: Path, content: Mapping[str, object], *, form: type[BaseModel]) -> None:
     try:
         entry = form.model_validate(content)
     except ValidationError as exc:
-        raise _broken(file, exc) from exc
+        raise _invalid(file, exc) from exc
     write_text(file, entry.model_dump_json(indent=2) + "\n")
 
 
-def _broken(file: Path, exc: ValidationError) -> ManifestInvalid:
+def _invalid(file: Path, exc: ValidationError) -> ManifestInvalid:
     fault = exc.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(str, fault["loc"])) or "the file"
     found = f"{str(fault['input'])[:60]!r} in {where}"
     return ManifestInvalid(file, found=found, expected=fault["msg"])
 
 
-def _about(entry: _AboutEntry) -> About:
+def _about(entry: _AboutEntry) -> AdapterFacts:
     fields = {name: getattr(entry, name) for name in _AboutEntry.model_fields}
-    return About(**fields | {"canaries": tuple(map(_canary, entry.canaries))})
+    return AdapterFacts(**fields | {"canaries": tuple(map(_canary, entry.canaries))})
 
 
 def _canary(entry: _CanaryEntry) -> Canary:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
 
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 
 MAX_RANK = 2**16
 MAX_TARGETS = 2000
@@ -57,21 +57,21 @@ def read_peft_config(file: Path) -> PeftConfig:
         fault = exc.errors(include_url=False, include_context=False)[0]
         where = ".".join(map(str, fault["loc"])) or "the file"
         raise AdapterRefused(
-            Reason.CONFIG,
+            AdapterFault.CONFIG,
             found=f"{str(fault['input'])[:60]!r} in {where} of {file.name}",
             expected=fault["msg"],
             remedy="Save the adapter again with peft.",
         ) from exc
     if config.peft_type != "LORA":
         raise AdapterRefused(
-            Reason.NOT_LORA,
+            AdapterFault.NOT_LORA,
             found=f"peft_type '{config.peft_type[:40]}'",
             expected="'LORA'",
             remedy="Only LoRA adapters can be served.",
         )
-    for name, value, expected in _switched_on(config):
+    for name, value, expected in _list_unsupported(config):
         raise AdapterRefused(
-            Reason.UNSUPPORTED,
+            AdapterFault.UNSUPPORTED,
             found=f"{name[:60]} {str(value)[:60]!r} in {file.name}",
             expected=expected,
             remedy="Train it as plain LoRA; the server would ignore this or do otherwise.",
@@ -79,7 +79,7 @@ def read_peft_config(file: Path) -> PeftConfig:
     return config
 
 
-def _switched_on(config: PeftConfig) -> list[tuple[str, Any, str]]:
+def _list_unsupported(config: PeftConfig) -> list[tuple[str, Any, str]]:
     """Return name, value and what is expected of every field that asks for more than LoRA."""
     found: list[tuple[str, Any, str]] = []
     if config.bias != "none":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from adapters.errors import AdapterError, AdaptersOff, LoraServerSilent
-from adapters.live import LiveAdapters
+from adapters.serving import AdapterServing
 from prompting.recipe import ACTIVE_ADAPTER, NO_ADAPTER
 from survey_data.cultures import Culture
 
@@ -22,36 +22,40 @@ class ServedWeights(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Leased:
-    """Weights to answer with; `missing` says why they hold no adapter where one was asked for.
+class Lease:
+    """Weights to answer with, held until the lease ends.
 
-    `notes` is what a client should know of an adapter that there is.
+    Attributes:
+        weights: the model, with or without an adapter.
+        unavailable_because: why there is no adapter where one was asked for.
+        notes: what a client should know about the adapter it gets.
     """
 
     weights: ServedWeights
-    missing: str | None = None
+    unavailable_because: str | None = None
     notes: tuple[str, ...] = ()
 
 
 class WeightsPool:
     """Maps a culture to the weights that answer for it, and holds them for as long as they do.
 
-    Without adapters, which is without `LiveAdapters`, that is always the base model.
+    Without adapters, which is without `AdapterServing`, that is always the base model.
     """
 
-    def __init__(self, base_model: str, live: LiveAdapters | None = None) -> None:
+    def __init__(self, base_model: str, live: AdapterServing | None = None) -> None:
         self.base_model = base_model
         self.live = live
 
     @asynccontextmanager
     async def lease(
-        self, culture: Culture | None, wanted: str, *, can_miss: bool = False
-    ) -> AsyncIterator[Leased]:
+        self, culture: Culture | None, wanted: str, *, optional: bool = False
+    ) -> AsyncIterator[Lease]:
         """Hold the weights for `culture` for the time of the block; None is a request without one.
 
-        `wanted` is `none`, `auto` for the adapter that is active for the culture, or the name of
-        one. With `auto` there may be none, and `missing` says why; with a name too if it
-        `can_miss`, as where not the client named it.
+        `wanted` is `none`, `auto` for the adapter that is active for the culture, or an adapter's
+        name. `auto` falls back to the base model where no adapter is active, and so does a name
+        that is `optional`, such as one that an experiment names; `unavailable_because` then says
+        why.
 
         Raises:
             AdaptersOff: an adapter is named, and the servers take none.
@@ -62,35 +66,35 @@ class WeightsPool:
         """
         base = ServedWeights(self.base_model, None, self.base_model)
         if wanted == NO_ADAPTER:
-            yield Leased(base)
+            yield Lease(base)
         elif wanted != ACTIVE_ADAPTER:
             async with AsyncExitStack() as held:
                 try:
-                    version = await held.enter_async_context(self._named(wanted, culture))
+                    version = await held.enter_async_context(self._hold_named(wanted, culture))
                 except LoraServerSilent:
                     raise
                 except AdapterError as exc:
-                    if not can_miss:
+                    if not optional:
                         raise
-                    leased = Leased(base, missing=str(exc))
+                    leased = Lease(base, unavailable_because=str(exc))
                 else:
-                    leased = Leased(self._on(version))
+                    leased = Lease(self._weights_on(version))
                 yield leased
         elif culture is None or self.live is None:
             why = "no culture was asked for" if culture is None else "the servers take no adapters"
-            yield Leased(base, missing=why)
+            yield Lease(base, unavailable_because=why)
         else:
-            async with self.live.active_for(culture) as (found, reasons):
+            async with self.live.hold_active(culture) as (found, reasons):
                 if found is None:
                     missing = "; ".join(reasons) or f"no adapter is active for {culture.name}"
-                    yield Leased(base, missing=missing)
+                    yield Lease(base, unavailable_because=missing)
                 else:
-                    yield Leased(self._on(found), notes=reasons)
+                    yield Lease(self._weights_on(found), notes=reasons)
 
-    def _named(self, wanted: str, culture: Culture | None) -> AbstractAsyncContextManager[str]:
+    def _hold_named(self, wanted: str, culture: Culture | None) -> AbstractAsyncContextManager[str]:
         if self.live is None:
             raise AdaptersOff
-        return self.live.named(wanted, culture)
+        return self.live.hold_named(wanted, culture)
 
-    def _on(self, version_name: str) -> ServedWeights:
+    def _weights_on(self, version_name: str) -> ServedWeights:
         return ServedWeights(version_name, version_name, self.base_model)

@@ -20,32 +20,32 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from adapters.active import Activations, read_activations, write_activations
-from adapters.base_model import BaseModel
-from adapters.canary import check_effect, prompts_of
-from adapters.describing import described
+from adapters.admission import build_manifest
+from adapters.base_model import AdapterBase
+from adapters.canary import check_effect, list_prompts
 from adapters.errors import (
     AdapterAmbiguous,
+    AdapterFault,
     AdapterForOthers,
     AdapterInUse,
     AdapterRefused,
     AdapterTaken,
     AdapterUnknown,
-    AdapterUnproven,
+    AdapterUnverified,
     ManifestInvalid,
-    Reason,
     RegistryInvalid,
 )
 from adapters.folders import LOCK_DEADLINE_S, SharedFolder, copy_files, make_read_only, sync
 from adapters.inspection import (
     MAX_BYTES,
     check_hashes,
-    file_sizes,
+    hash_file,
     inspect,
-    sha256_of,
+    measure_files,
 )
 from adapters.manifest import (
     MANIFEST,
-    About,
+    AdapterFacts,
     AdapterManifest,
     Canary,
     is_version_name,
@@ -87,11 +87,11 @@ class AdapterRegistry:
         self,
         source_folder: Path,
         *,
-        base: BaseModel,
+        base: AdapterBase,
         max_rank: int,
         name: str | None = None,
         cultures: Sequence[str] | None = None,
-        about: About | None = None,
+        about: AdapterFacts | None = None,
         max_bytes: int = MAX_BYTES,
     ) -> AdapterManifest:
         """Copy the adapter in `source_folder` into the registry, and return its manifest.
@@ -105,24 +105,26 @@ class AdapterRegistry:
             AdapterTaken: the same weights are here under this name, but described otherwise.
             RegistryBusy: another process did not let go of the registry.
         """
-        file_sizes(source_folder, max_bytes=max_bytes)
-        with self._shared.arriving() as folder:
+        measure_files(source_folder, max_bytes=max_bytes)
+        with self._shared.receive() as folder:
             copy_files(source_folder, folder, max_bytes=max_bytes)
             inspected = inspect(folder, base, max_rank=max_rank, max_bytes=max_bytes)
-            manifest = described(
-                inspected, base=base, name=name, cultures=cultures, about=about or About()
+            manifest = build_manifest(
+                inspected, base=base, name=name, cultures=cultures, about=about or AdapterFacts()
             )
             (folder / MANIFEST).unlink(missing_ok=True)
             try:
                 write_manifest(folder, manifest)
             except ManifestInvalid as exc:
                 raise AdapterRefused(
-                    Reason.MANIFEST, found=f"a wrong description ({exc})", expected="one that fits"
+                    AdapterFault.MANIFEST,
+                    found=f"a wrong description ({exc})",
+                    expected="one that fits",
                 ) from exc
             make_read_only(folder)
-            with self._shared.locked():
-                if manifest.version_name in self._listing():
-                    return self._same(manifest)
+            with self._shared.lock():
+                if manifest.version_name in self._list_versions():
+                    return self._check_same(manifest)
                 folder.rename(self.folder / manifest.version_name)
                 sync(self.folder)
         return manifest
@@ -134,12 +136,12 @@ class AdapterRegistry:
             RegistryInvalid: a manifest cannot be read; `remove` still takes its entry.
         """
         found = []
-        for version_name in self._listing():
+        for version_name in self._list_versions():
             try:
                 found.append(self.get(version_name))
             except (AdapterUnknown, RegistryInvalid):
                 # Another process may have removed it since it was listed.
-                if version_name in self._listing():
+                if version_name in self._list_versions():
                     raise
         return tuple(found)
 
@@ -165,7 +167,7 @@ class AdapterRegistry:
         Raises:
             AdapterUnknown: there is no such adapter.
         """
-        if not is_version_name(version_name) or version_name not in self._listing():
+        if not is_version_name(version_name) or version_name not in self._list_versions():
             raise AdapterUnknown(version_name)
         return self.folder / version_name
 
@@ -180,8 +182,8 @@ class AdapterRegistry:
         manifest = self.get(version_name)
         folder = self.path(version_name)
         # However large it was allowed to be when it was added.
-        sizes = file_sizes(folder, max_bytes=sys.maxsize)
-        check_hashes(manifest, {n: sha256_of(folder / n) for n in sizes if n != MANIFEST})
+        sizes = measure_files(folder, max_bytes=sys.maxsize)
+        check_hashes(manifest, {n: hash_file(folder / n) for n in sizes if n != MANIFEST})
         return manifest
 
     def active(self) -> dict[str, str]:
@@ -207,7 +209,7 @@ class AdapterRegistry:
             AdapterUnknown: no adapter is called so.
             AdapterAmbiguous: several versions have that name.
         """
-        listing = self._listing()
+        listing = self._list_versions()
         if text in listing:
             return text
         versions = tuple(name for name in listing if name.partition("@")[0] == text)
@@ -217,38 +219,38 @@ class AdapterRegistry:
             raise AdapterUnknown(text)
         return versions[0]
 
-    def activate(self, culture: str, version_name: str, *, proven: bool = False) -> None:
+    def activate(self, culture: str, version_name: str, *, verified: bool = False) -> None:
         """Make an adapter the active one of `culture`; see `activate_all`."""
-        self.activate_all((culture,), version_name, proven=proven)
+        self.activate_all((culture,), version_name, verified=verified)
 
     def activate_all(
-        self, cultures: Sequence[str], version_name: str, *, proven: bool = False
+        self, cultures: Sequence[str], version_name: str, *, verified: bool = False
     ) -> None:
         """Make an adapter the active one of `cultures`, alpha-3 codes, having verified it.
 
-        For all of them or for none. With `proven` its effect must have been measured here, see
-        `prove`.
+        For all of them or for none. With `verified` its effect must have been measured here, see
+        `record_canaries`.
 
         Raises:
             AdapterUnknown: there is no such adapter.
             AdapterForOthers: it was not made for one of the cultures, or that is no code.
-            AdapterUnproven: `proven` is asked, and it is not.
+            AdapterUnverified: `verified` is asked for, and it is not.
             AdapterRefused: a file is altered.
             RegistryInvalid: a file of the registry is not as it was written.
             RegistryBusy: another process did not let go of the registry.
         """
-        with self._shared.locked():
+        with self._shared.lock():
             manifest = self.verify(version_name)
             for culture in cultures:
                 if not _is_culture(culture) or not manifest.serves(culture):
                     raise AdapterForOthers(
                         version_name, culture=culture[:20], cultures=manifest.cultures
                     )
-            if proven and not self.canaries(version_name):
-                raise AdapterUnproven(version_name)
+            if verified and not self.canaries(version_name):
+                raise AdapterUnverified(version_name)
             activations = read_activations(self.folder)
             for culture in cultures:
-                activations = activations.activated(culture, version_name)
+                activations = activations.activate(culture, version_name)
             self._write(activations)
 
     def deactivate(self, culture: str) -> None:
@@ -258,8 +260,8 @@ class AdapterRegistry:
             RegistryInvalid: active.json is not as it was written.
             RegistryBusy: another process did not let go of the registry.
         """
-        with self._shared.locked():
-            self._write(read_activations(self.folder).activated(culture, None))
+        with self._shared.lock():
+            self._write(read_activations(self.folder).activate(culture, None))
 
     def rollback(self, culture: str) -> str | None:
         """Go back to what was active for `culture` before, and return it; None: the base model.
@@ -271,8 +273,8 @@ class AdapterRegistry:
             RegistryInvalid: a file of the registry is not as it was written.
             RegistryBusy: another process did not let go of the registry.
         """
-        with self._shared.locked():
-            activations = read_activations(self.folder).rolled_back(culture)
+        with self._shared.lock():
+            activations = read_activations(self.folder).roll_back(culture)
             version_name = activations.active.get(culture)
             if version_name is not None:
                 self.verify(version_name)
@@ -288,7 +290,7 @@ class AdapterRegistry:
             RegistryInvalid: active.json is not as it was written.
             RegistryBusy: another process did not let go of the registry.
         """
-        with self._shared.locked():
+        with self._shared.lock():
             folder = self.path(version_name)
             self.check_removable(version_name)
             activations = read_activations(self.folder)
@@ -309,7 +311,7 @@ class AdapterRegistry:
         if cultures := tuple(c for c, name in active.items() if name == version_name):
             raise AdapterInUse(version_name, cultures=cultures)
 
-    def prove(self, version_name: str, canaries: Sequence[Canary]) -> None:
+    def record_canaries(self, version_name: str, canaries: Sequence[Canary]) -> None:
         """Check what was measured with an adapter on a server here, and keep it.
 
         Raises:
@@ -322,11 +324,11 @@ class AdapterRegistry:
         recorded = self.get(version_name).about.canaries
         if not canaries:
             raise ValueError("at least one canary must have been measured")
-        if recorded and prompts_of(recorded) != prompts_of(canaries):
+        if recorded and list_prompts(recorded) != list_prompts(canaries):
             raise ValueError("the prompts must be those that the publisher recorded, in order")
         base = [canary.base_logprobs for canary in canaries]
         check_effect(base, [canary.adapter_logprobs for canary in canaries], recorded)
-        with self._shared.locked():
+        with self._shared.lock():
             self.path(version_name)
             (self.folder / CANARIES_FOLDER).mkdir(exist_ok=True)
             write_canaries(self._canaries_file(version_name), tuple(canaries))
@@ -348,11 +350,11 @@ class AdapterRegistry:
             raise RegistryInvalid(
                 file,
                 found=f"no canaries ({exc})",
-                expected="what `prove` writes",
+                expected="what `record_canaries` writes",
                 remedy="Delete it, and measure them again.",
             ) from exc
 
-    def _listing(self) -> tuple[str, ...]:
+    def _list_versions(self) -> tuple[str, ...]:
         with os.scandir(self.folder) as entries:
             return tuple(
                 sorted(
@@ -369,7 +371,7 @@ class AdapterRegistry:
         write_activations(self.folder, activations)
         sync(self.folder)
 
-    def _same(self, manifest: AdapterManifest) -> AdapterManifest:
+    def _check_same(self, manifest: AdapterManifest) -> AdapterManifest:
         """Return the manifest of the entry that is there, which must say what `manifest` says."""
         there = self.verify(manifest.version_name)
         # Where it was taken from is no property of an adapter.
@@ -378,7 +380,7 @@ class AdapterRegistry:
         differing = [n for n in differing if getattr(plain, n) != getattr(manifest, n)]
         differing += [
             f.name
-            for f in fields(About)
+            for f in fields(AdapterFacts)
             if getattr(plain.about, f.name) != getattr(manifest.about, f.name)
         ]
         if differing:

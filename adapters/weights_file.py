@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 
 MAX_HEADER_BYTES = 16 * 2**20
 CHUNK_BYTES = 4 * 2**20
@@ -88,7 +88,7 @@ def read_header(
             `max_header_bytes`; `DTYPE`, a tensor is of none of `dtypes`; `HEADER`, anything else
             that breaks the format.
     """
-    with _opened(path) as file:
+    with _open(path) as file:
         n_bytes = os.fstat(file.fileno()).st_size
         raw = _raw_header(file, path=path, n_bytes=n_bytes, max_header_bytes=max_header_bytes)
     entries = _entries(raw, path=path)
@@ -96,8 +96,8 @@ def read_header(
     for name, tensor in tensors.items():
         if tensor.dtype not in dtypes:
             raise AdapterRefused(
-                Reason.DTYPE,
-                found=f"{tensor.dtype} in tensor '{_clipped(name)}' of {path.name}",
+                AdapterFault.DTYPE,
+                found=f"{tensor.dtype} in tensor '{_shorten(name)}' of {path.name}",
                 expected=f"one of {', '.join(sorted(dtypes))}",
                 remedy="Save the weights in one of those.",
             )
@@ -116,7 +116,7 @@ def zero_tensors(path: Path, header: Header) -> frozenset[str]:
             shorter than its header was.
     """
     zero = set()
-    with _opened(path) as file:
+    with _open(path) as file:
         for name, tensor in header.tensors.items():
             bits = _BITS[tensor.dtype]
             only_zeros = True
@@ -124,8 +124,8 @@ def zero_tensors(path: Path, header: Header) -> frozenset[str]:
                 # All exponent bits set is NaN or infinity, in all three formats.
                 if bool(np.any((numbers & bits.exponent) == bits.exponent)):
                     raise AdapterRefused(
-                        Reason.NOT_FINITE,
-                        found=f"NaN or infinity in tensor '{_clipped(name)}' of {path.name}",
+                        AdapterFault.NOT_FINITE,
+                        found=f"NaN or infinity in tensor '{_shorten(name)}' of {path.name}",
                         expected="finite numbers",
                         remedy="Train the adapter again, with a lower learning rate.",
                     )
@@ -138,20 +138,22 @@ def zero_tensors(path: Path, header: Header) -> frozenset[str]:
 def _raw_header(file: BinaryIO, *, path: Path, n_bytes: int, max_header_bytes: int) -> bytes:
     length_field = file.read(LENGTH_BYTES)
     if len(length_field) < LENGTH_BYTES:
-        raise _truncated(path, f"{len(length_field)} bytes", f"{LENGTH_BYTES} for a length")
+        raise _refuse_truncated(path, f"{len(length_field)} bytes", f"{LENGTH_BYTES} for a length")
     length = int.from_bytes(length_field, "little")
     if length > max_header_bytes:
         raise AdapterRefused(
-            Reason.OVERSIZED,
+            AdapterFault.OVERSIZED,
             found=f"a header of {length} bytes in {path.name}",
             expected=f"at most {max_header_bytes}",
             remedy=_DAMAGED,
         )
     if length > n_bytes - LENGTH_BYTES:
-        raise _truncated(path, f"{n_bytes} bytes", f"{LENGTH_BYTES} and a header of {length}")
+        raise _refuse_truncated(
+            path, f"{n_bytes} bytes", f"{LENGTH_BYTES} and a header of {length}"
+        )
     raw = file.read(length)
     if len(raw) < length:
-        raise _truncated(path, f"{len(raw)} bytes of a header", f"{length}")
+        raise _refuse_truncated(path, f"{len(raw)} bytes of a header", f"{length}")
     return raw
 
 
@@ -164,10 +166,12 @@ def _entries(raw: bytes, *, path: Path) -> dict[str, Any]:
             raw.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant
         )
     except (ValueError, RecursionError) as exc:
-        raise _broken(path, f"a header that is no JSON object ({_clipped(str(exc))})") from exc
+        raise _refuse_header(
+            path, f"a header that is no JSON object ({_shorten(str(exc))})"
+        ) from exc
     metadata = entries.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _broken(path, "metadata that does not map texts to texts")
+        raise _refuse_header(path, "metadata that does not map texts to texts")
     return entries
 
 
@@ -183,19 +187,21 @@ def _no_constant(text: str) -> None:
 
 
 def _tensor(name: str, entry: object, *, path: Path) -> Tensor:
-    here = f"tensor '{_clipped(name)}'"
+    here = f"tensor '{_shorten(name)}'"
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _broken(path, f"{here} without dtype, shape and data_offsets alone")
+        raise _refuse_header(path, f"{here} without dtype, shape and data_offsets alone")
     dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise _broken(path, f"{here} of the unknown dtype {_clipped(str(dtype))}")
+        raise _refuse_header(path, f"{here} of the unknown dtype {_shorten(str(dtype))}")
     if not _are_counts(shape) or len(shape) > MAX_DIMENSIONS:
-        raise _broken(path, f"{here} of the shape {_clipped(str(shape))}")
+        raise _refuse_header(path, f"{here} of the shape {_shorten(str(shape))}")
     if not _are_counts(place) or len(place) != 2:
-        raise _broken(path, f"{here} at the place {_clipped(str(place))}")
+        raise _refuse_header(path, f"{here} at the place {_shorten(str(place))}")
     start, end = place
     if end - start != math.prod(shape) * ITEM_BYTES[dtype]:
-        raise _broken(path, f"{here} with {end - start} bytes for {dtype} of shape {tuple(shape)}")
+        raise _refuse_header(
+            path, f"{here} with {end - start} bytes for {dtype} of shape {tuple(shape)}"
+        )
     return Tensor(dtype, tuple(shape), start, end)
 
 
@@ -208,12 +214,14 @@ def _check_places(tensors: Mapping[str, Tensor], *, path: Path, n_data_bytes: in
     at = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != at:
-            raise _broken(path, f"tensor '{_clipped(name)}' at byte {tensor.start}, not at {at}")
+            raise _refuse_header(
+                path, f"tensor '{_shorten(name)}' at byte {tensor.start}, not at {at}"
+            )
         at = tensor.end
     if at > n_data_bytes:
-        raise _truncated(path, f"{n_data_bytes} bytes of tensors", str(at))
+        raise _refuse_truncated(path, f"{n_data_bytes} bytes of tensors", str(at))
     if at < n_data_bytes:
-        raise _broken(path, f"{n_data_bytes - at} bytes after the last tensor")
+        raise _refuse_header(path, f"{n_data_bytes - at} bytes after the last tensor")
 
 
 def _chunks(
@@ -224,44 +232,44 @@ def _chunks(
     while left:
         data = file.read(min(left, CHUNK_BYTES))
         if not data or len(data) % np.dtype(kind).itemsize:
-            raise _truncated(path, "an end within a tensor", "all of it")
+            raise _refuse_truncated(path, "an end within a tensor", "all of it")
         left -= len(data)
         yield np.frombuffer(data, dtype=kind)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _open(path: Path) -> Iterator[BinaryIO]:
     try:
         # Not through a link, and without waiting for the other end of a pipe.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as exc:
         raise AdapterRefused(
-            Reason.LINK if exc.errno == errno.ELOOP else Reason.FILE_MISSING,
+            AdapterFault.LINK if exc.errno == errno.ELOOP else AdapterFault.FILE_MISSING,
             found=f"{path.name}, which cannot be opened ({exc})",
             expected="a file with weights",
         ) from exc
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise AdapterRefused(
-                Reason.FILE_UNEXPECTED, found=f"{path.name}, no plain file", expected="a file"
+                AdapterFault.FILE_UNEXPECTED, found=f"{path.name}, no plain file", expected="a file"
             )
         yield file
 
 
-def _truncated(path: Path, found: str, expected: str) -> AdapterRefused:
+def _refuse_truncated(path: Path, found: str, expected: str) -> AdapterRefused:
     return AdapterRefused(
-        Reason.TRUNCATED, found=f"{found} in {path.name}", expected=expected, remedy=_DAMAGED
+        AdapterFault.TRUNCATED, found=f"{found} in {path.name}", expected=expected, remedy=_DAMAGED
     )
 
 
-def _broken(path: Path, found: str) -> AdapterRefused:
+def _refuse_header(path: Path, found: str) -> AdapterRefused:
     return AdapterRefused(
-        Reason.HEADER,
+        AdapterFault.HEADER,
         found=f"{found} in {path.name}",
         expected="a safetensors file",
         remedy=_DAMAGED,
     )
 
 
-def _clipped(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"

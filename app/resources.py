@@ -11,8 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapters.live import LiveAdapters
 from adapters.pool import WeightsPool
+from adapters.serving import AdapterServing
 from app.answering.alignment import PeopleAlignment
 from app.answering.context import ContextWindow, file_counter
 from app.answering.fallbacks import Planner
@@ -234,7 +234,7 @@ def _client(
     urls: tuple[str, ...],
     metrics: Metrics,
     api_key: str,
-    live: LiveAdapters | None,
+    live: AdapterServing | None,
 ) -> VllmClient:
     of = settings.vllm
     return VllmClient(

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from adapters.live import LiveAdapters
+from adapters.serving import AdapterServing
 from experiments.stores.event_store import EventStore
 from experiments.stores.group_commit import DropReason
 
@@ -73,7 +73,7 @@ class Metrics:
             "milieu_vllm_restarts", "Restarts of the vLLM child.", registry=self.registry
         )
 
-    def watch_adapters(self, live: LiveAdapters) -> None:
+    def watch_adapters(self, live: AdapterServing) -> None:
         """Show from now on what happens to the adapters on the servers."""
         self.registry.register(_AdapterCounts(live))
 
@@ -95,9 +95,9 @@ class Metrics:
 
 
 class _AdapterCounts(Collector):
-    """Reads, whenever the metrics are asked for, what `LiveAdapters` has counted."""
+    """Reads, whenever the metrics are asked for, what `AdapterServing` has counted."""
 
-    def __init__(self, live: LiveAdapters) -> None:
+    def __init__(self, live: AdapterServing) -> None:
         self._live = live
 
     def collect(self) -> Iterator[Metric]:

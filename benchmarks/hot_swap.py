@@ -29,8 +29,8 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from adapters.base_model import BaseModel
-from adapters.manifest import About
+from adapters.base_model import AdapterBase
+from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import AnswerSettings, Settings, read_settings
 from app.state.adapters import base_model_of
@@ -230,7 +230,7 @@ def _filled(settings: Settings) -> list[str]:
     return [_added(registry, base, settings, seed=seed) for seed in SEEDS]
 
 
-def _added(registry: AdapterRegistry, base: BaseModel, settings: Settings, *, seed: int) -> str:
+def _added(registry: AdapterRegistry, base: AdapterBase, settings: Settings, *, seed: int) -> str:
     source = settings.data_folder / f"source-{seed}"
     write_lora(source, lora_tensors(base, seed=seed), lora_config())
     manifest = registry.add(
@@ -239,7 +239,7 @@ def _added(registry: AdapterRegistry, base: BaseModel, settings: Settings, *, se
         max_rank=settings.vllm.max_lora_rank,
         name="random",
         cultures=[CODE],
-        about=About(method="random weights", licence="CC0-1.0"),
+        about=AdapterFacts(method="random weights", licence="CC0-1.0"),
     )
     return manifest.version_name
 

@@ -30,7 +30,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from adapters.manifest import About
+from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.resources import read_library
 from app.settings import EMBEDDED_MODEL, Settings
@@ -280,7 +280,7 @@ def _add_adapter(settings: Settings) -> str:
         max_rank=settings.vllm.max_lora_rank,
         name="random",
         cultures=[culture.code for culture in map(read_catalogue().resolve, CULTURES)],
-        about=About(method="random weights", licence="CC0-1.0"),
+        about=AdapterFacts(method="random weights", licence="CC0-1.0"),
     )
     return manifest.version_name
 

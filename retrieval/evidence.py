@@ -67,7 +67,7 @@ class EvidenceFinder:
         from which the asked question is taken to be the survey's.
         """
         self._library, self._index, self._encoder = library, index, encoder
-        self._floor, self._same = similarity_floor, same_question
+        self._floor, self._check_same = similarity_floor, same_question
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
                 name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
@@ -85,7 +85,7 @@ class EvidenceFinder:
         vector = self._encoder.encode([wanted.text])[0]
         nearest = self._index.nearest_question(vector)
         same = None
-        if nearest.similarity >= self._same:
+        if nearest.similarity >= self._check_same:
             same = self._library.questions[nearest.key]
         asked = Query(
             wanted.text, key=None if same is None else same.key, seed=wanted.seed, vector=vector

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from adapters.culturespa.journal import open_journal, read_lines
 from adapters.culturespa.questions import GeneratedQuestion
-from adapters.culturespa.settings import AnswerSettings, Reading
-from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
+from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
 from files.journal import write_lines
 from prompting.messages import CultureComparison, Message, Steering, survey_messages
 from prompting.recipe import Method
@@ -43,7 +43,7 @@ class Answerer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QuestionAnswer:
     """How a question was answered.
 
     Attributes:
@@ -73,11 +73,11 @@ async def answer_questions(
     steerings: Sequence[Steering],
     answerer: Answerer,
     *,
-    settings: AnswerSettings,
+    settings: AnswerStepSettings,
     journal: Path,
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
-) -> tuple[Answer, ...]:
+) -> tuple[QuestionAnswer, ...]:
     """Return every question's answer under every steering, going on with what `journal` holds.
 
     Answers come in the order of steerings, and in each of questions. The first error of the
@@ -85,7 +85,7 @@ async def answer_questions(
 
     Args:
         questions: to be answered, each with its own options.
-        steerings: from `steerings_of`.
+        steerings: from `list_steerings`.
         answerer: the model.
         settings: how answers are read.
         journal: file that every answer is appended to.
@@ -98,12 +98,12 @@ async def answer_questions(
     """
     asks = [_Ask(question, steering) for steering in steerings for question in questions]
     with open_journal(journal, _AnswerLine) as lines:
-        answers = {(line.culture, line.question): _answer(line) for line in lines.read()}
+        answers = {(line.culture, line.question): _read_line(line) for line in lines.read()}
         open_asks = iter([ask for ask in asks if (ask.culture, ask.question.key) not in answers])
 
         async def work() -> None:
             for ask in open_asks:  # one iterator for all workers: each ask is taken once
-                answer = await _asked(ask, answerer, settings)
+                answer = await _answer(ask, answerer, settings)
                 answers[answer.culture, answer.question] = answer
                 lines.add(_AnswerLine(**asdict(answer)))
                 if on_progress is not None:
@@ -114,11 +114,11 @@ async def answer_questions(
                 for _ in range(n_concurrent):
                     group.create_task(work())
         except ExceptionGroup as failed:
-            raise first_error(failed) from failed
+            raise find_first_error(failed) from failed
     return tuple(answers[ask.culture, ask.question.key] for ask in asks)
 
 
-def steerings_of(
+def list_steerings(
     cultures: Sequence[Culture],
     method: Literal[Method.PERSONA, Method.CROSS_CULTURE],
     *,
@@ -146,18 +146,18 @@ def wording(steerings: Sequence[Steering]) -> Iterator[str]:
         yield from (message.content for message in survey_messages(sample, steering))
 
 
-def write_answers(file: Path, answers: Sequence[Answer]) -> None:
+def write_answers(file: Path, answers: Sequence[QuestionAnswer]) -> None:
     """Write one JSON line per answer, whole or not at all."""
     write_lines(file, (_AnswerLine(**asdict(answer)) for answer in answers))
 
 
-def read_answers(file: Path) -> tuple[Answer, ...]:
+def read_answers(file: Path) -> tuple[QuestionAnswer, ...]:
     """Return the answers in a file, in its order.
 
     Raises:
         StepFileInvalid: the file is missing or not as it was written.
     """
-    return tuple(_answer(line) for line in read_lines(file, _AnswerLine))
+    return tuple(_read_line(line) for line in read_lines(file, _AnswerLine))
 
 
 class _AnswerLine(BaseModel):
@@ -169,24 +169,24 @@ class _AnswerLine(BaseModel):
     options: tuple[int | None, ...] = ()
 
 
-def _answer(line: _AnswerLine) -> Answer:
-    return Answer(line.question, line.culture, line.shares, line.options)
+def _read_line(line: _AnswerLine) -> QuestionAnswer:
+    return QuestionAnswer(line.question, line.culture, line.shares, line.options)
 
 
-async def _asked(ask: _Ask, answerer: Answerer, settings: AnswerSettings) -> Answer:
+async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -> QuestionAnswer:
     asked = ask.question.asked
     messages = survey_messages(asked, ask.steering)
     key = ask.question.key
-    if settings.reading is Reading.LOGPROBS:
+    if settings.reading is AnswerReading.LOGPROBS:
         shares = await answerer.shares(messages, asked.labels)
         if shares is not None and len(shares) != len(asked.options):
             raise ValueError(f"{key}: {len(shares)} shares for {len(asked.options)} options")
-        return Answer(key, ask.culture, shares=shares)
+        return QuestionAnswer(key, ask.culture, shares=shares)
     options = []
     for repeat in range(settings.n_repeats):
-        seed = seed_of(settings.seed, ask.culture or "", key, repeat)
+        seed = hash_seed(settings.seed, ask.culture or "", key, repeat)
         option = await answerer.option(messages, asked.labels, seed=seed)
         if option is not None and not 0 <= option < len(asked.options):
             raise ValueError(f"{key}: option {option} of {len(asked.options)}")
         options.append(option)
-    return Answer(key, ask.culture, options=tuple(options))
+    return QuestionAnswer(key, ask.culture, options=tuple(options))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.culturespa.errors import StepFileInvalid
-from adapters.culturespa.steps import sha256_of
+from adapters.culturespa.steps import hash_step_file
 from files.whole import write_text
 
 SCHEMA_VERSION = 1
@@ -69,7 +69,7 @@ class AdapterCard(BaseModel):
 
 def write_card(folder: Path, card: AdapterCard) -> AdapterCard:
     """Write README and, last of all, `card.json` with the hashes of the adapter's files."""
-    files = {name: sha256_of(folder / name) for name in (CONFIG, WEIGHTS)}
+    files = {name: hash_step_file(folder / name) for name in (CONFIG, WEIGHTS)}
     card = card.model_copy(update={"files": files})
     write_text(folder / README, _readme(card))
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
@@ -91,7 +91,7 @@ def read_card(folder: Path) -> AdapterCard:
         fault = exc.errors(include_url=False)[0]["msg"]
         raise StepFileInvalid(fault, file=folder / CARD) from exc
     for name in (CONFIG, WEIGHTS):
-        if sha256_of(folder / name) != card.files.get(name):
+        if hash_step_file(folder / name) != card.files.get(name):
             raise StepFileInvalid("other content", file=folder / name)
     return card
 
@@ -120,7 +120,7 @@ def _readme(card: AdapterCard) -> str:
         *_list("Left out", {reason: str(n) for reason, n in card.left_out.items()}),
         *_list("Sources of the data and their terms", card.sources),
         *_list("Sha256 of the data", card.data),
-        *_list("Settings", _named(card.settings)),
+        *_list("Settings", _add_names(card.settings)),
         f"Steps: {card.n_steps}. Loss of the first batch {first:.4f}, of the last {last:.4f} nats",
         f"per target token. Mean log-probability of a trained label: {before:.4f} before,",
         f"{after:.4f} after.",
@@ -137,5 +137,5 @@ def _list(title: str, entries: Mapping[str, str]) -> list[str]:
     return [f"{title}:", "", *(f"- {name}: {value}" for name, value in entries.items()), ""]
 
 
-def _named(settings: Mapping[str, Any]) -> dict[str, str]:
+def _add_names(settings: Mapping[str, Any]) -> dict[str, str]:
     return {name.replace("_", " "): str(value) for name, value in settings.items()}

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from adapters.culturespa.answer import Answer
+from adapters.culturespa.answer import QuestionAnswer
 from adapters.culturespa.journal import read_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import CollectSettings
@@ -34,7 +34,7 @@ class Example:
     option: int
 
 
-class Verdict(StrEnum):
+class AnswerVerdict(StrEnum):
     """What became of an aware answer."""
 
     KEPT = "kept"
@@ -43,14 +43,14 @@ class Verdict(StrEnum):
     TOO_CLOSE = "too-close"
 
 
-class Collected(NamedTuple):
+class CollectedExamples(NamedTuple):
     """The examples, in the order of the answers, and per culture what became of its answers."""
 
     examples: tuple[Example, ...]
-    verdicts: Mapping[str, Counter[Verdict]]
+    verdicts: Mapping[str, Counter[AnswerVerdict]]
 
 
-def collect(answers: Iterable[Answer], settings: CollectSettings) -> Collected:
+def collect(answers: Iterable[QuestionAnswer], settings: CollectSettings) -> CollectedExamples:
     """Return the aware answers that differ from the unaware answer to the same question.
 
     An answer is unreadable where there are no shares, or where fewer than half of its sampled
@@ -59,34 +59,36 @@ def collect(answers: Iterable[Answer], settings: CollectSettings) -> Collected:
     """
     answers = tuple(answers)
     unaware = {answer.question: answer for answer in answers if answer.culture is None}
-    examples, verdicts = [], dict[str, Counter[Verdict]]()
+    examples, verdicts = [], dict[str, Counter[AnswerVerdict]]()
     for answer in answers:
         if answer.culture is None:
             continue
         verdict = judge(unaware.get(answer.question), answer, settings)
         verdicts.setdefault(answer.culture, Counter())[verdict] += 1
-        option = chosen(answer)
-        if verdict is Verdict.KEPT and option is not None:
+        option = choose_option(answer)
+        if verdict is AnswerVerdict.KEPT and option is not None:
             examples.append(Example(answer.culture, answer.question, option))
-    return Collected(tuple(examples), verdicts)
+    return CollectedExamples(tuple(examples), verdicts)
 
 
-def judge(unaware: Answer | None, aware: Answer, settings: CollectSettings) -> Verdict:
+def judge(
+    unaware: QuestionAnswer | None, aware: QuestionAnswer, settings: CollectSettings
+) -> AnswerVerdict:
     """Return whether an aware answer differs enough from the unaware one."""
-    before = None if unaware is None else chosen(unaware)
-    after = chosen(aware)
+    before = None if unaware is None else choose_option(unaware)
+    after = choose_option(aware)
     if unaware is None or before is None or after is None:
-        return Verdict.UNREADABLE
+        return AnswerVerdict.UNREADABLE
     if before == after:
-        return Verdict.SAME
+        return AnswerVerdict.SAME
     if unaware.shares is not None and aware.shares is not None:
         far = total_variation(unaware.shares, aware.shares) >= settings.min_total_variation
     else:
-        far = p_value(unaware.options, aware.options, after) <= settings.max_p_value
-    return Verdict.KEPT if far else Verdict.TOO_CLOSE
+        far = compute_p_value(unaware.options, aware.options, after) <= settings.max_p_value
+    return AnswerVerdict.KEPT if far else AnswerVerdict.TOO_CLOSE
 
 
-def chosen(answer: Answer) -> int | None:
+def choose_option(answer: QuestionAnswer) -> int | None:
     """Return the option that an answer comes to, None where it is unreadable."""
     if answer.shares is not None:
         return max(range(len(answer.shares)), key=lambda i: (answer.shares or ())[i])
@@ -97,7 +99,9 @@ def chosen(answer: Answer) -> int | None:
     return min(counts, key=lambda option: (-counts[option], option))
 
 
-def p_value(unaware: Sequence[int | None], aware: Sequence[int | None], option: int) -> float:
+def compute_p_value(
+    unaware: Sequence[int | None], aware: Sequence[int | None], option: int
+) -> float:
     """Return how likely it is that aware replies choose `option` so often by chance, in (0, 1].
 
     Fisher's exact test, one-sided, over the readable replies: of all ways to deal the replies that
@@ -114,7 +118,7 @@ def p_value(unaware: Sequence[int | None], aware: Sequence[int | None], option: 
     return ways / math.comb(n, n_aware)
 
 
-def subset(examples: Iterable[Example], ratio: float, *, seed: int) -> tuple[Example, ...]:
+def take_subset(examples: Iterable[Example], ratio: float, *, seed: int) -> tuple[Example, ...]:
     """Return the share `ratio`, in [0, 1], of each culture's examples, rounded up, in their order.
 
     Examples are ranked by a hash of `seed` and their own content, so a smaller ratio's are among
@@ -124,11 +128,11 @@ def subset(examples: Iterable[Example], ratio: float, *, seed: int) -> tuple[Exa
     sizes = Counter(example.culture for example in examples)
     # Less a hair: 0.1 of 30 is a little over 3 in floating point.
     wanted = {culture: math.ceil(ratio * n - 1e-9) for culture, n in sizes.items()}
-    return _first_of_each(examples, wanted, seed=seed)
+    return _take_first(examples, wanted, seed=seed)
 
 
-def random_control(
-    answers: Iterable[Answer], like: Iterable[Example], *, seed: int
+def draw_control(
+    answers: Iterable[QuestionAnswer], like: Iterable[Example], *, seed: int
 ) -> tuple[Example, ...]:
     """Return as many examples per culture as `like` has, drawn from all readable aware answers.
 
@@ -139,9 +143,9 @@ def random_control(
     pool = tuple(
         Example(answer.culture, answer.question, option)
         for answer in answers
-        if answer.culture is not None and (option := chosen(answer)) is not None
+        if answer.culture is not None and (option := choose_option(answer)) is not None
     )
-    return _first_of_each(pool, wanted, seed=seed)
+    return _take_first(pool, wanted, seed=seed)
 
 
 def count_by_topic(
@@ -177,7 +181,7 @@ class _ExampleLine(BaseModel):
     option: int
 
 
-def _first_of_each(
+def _take_first(
     examples: Sequence[Example], wanted: Mapping[str, int], *, seed: int
 ) -> tuple[Example, ...]:
     ranked = sorted(examples, key=lambda example: _rank(example, seed))

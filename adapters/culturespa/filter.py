@@ -52,7 +52,7 @@ class FilterCounts:
         return distinct, explained, explained - self.n_half_labelled
 
 
-class Filtered(NamedTuple):
+class FilteredQuestions(NamedTuple):
     """The questions that are kept, in their order, and what became of the others."""
 
     questions: tuple[GeneratedQuestion, ...]
@@ -61,7 +61,7 @@ class Filtered(NamedTuple):
 
 def filter_questions(
     questions: Sequence[GeneratedQuestion], *, surveyed: Iterable[str]
-) -> Filtered:
+) -> FilteredQuestions:
     """Return the questions that pass the rules, their options unnumbered.
 
     Args:
@@ -69,9 +69,9 @@ def filter_questions(
         surveyed: texts of the survey that results are judged by; a repeat is an equal text, to the
             letter.
     """
-    distinct = _distinct(questions, set(surveyed))
+    distinct = _drop_repeats(questions, set(surveyed))
     explained = [q for q in distinct if not _is_unexplained(q)]
-    labelled = [_whole(q) for q in explained]
+    labelled = [_unify_options(q) for q in explained]
     kept = [q for q in labelled if q is not None]
     before = {q.key: q for q in explained}
     counts = FilterCounts(
@@ -84,10 +84,12 @@ def filter_questions(
             q.text == before[q.key].text and q.options != before[q.key].options for q in kept
         ),
     )
-    return Filtered(tuple(kept), counts)
+    return FilteredQuestions(tuple(kept), counts)
 
 
-def _distinct(questions: Iterable[GeneratedQuestion], seen: set[str]) -> list[GeneratedQuestion]:
+def _drop_repeats(
+    questions: Iterable[GeneratedQuestion], seen: set[str]
+) -> list[GeneratedQuestion]:
     distinct = []
     for question in questions:
         if question.text not in seen:
@@ -102,7 +104,7 @@ def _is_unexplained(question: GeneratedQuestion) -> bool:
     return bare and not any(phrase in text for phrase in SCALE_PHRASES)
 
 
-def _whole(question: GeneratedQuestion) -> GeneratedQuestion | None:
+def _unify_options(question: GeneratedQuestion) -> GeneratedQuestion | None:
     """Return the question with options of one form, None where that cannot be had."""
     options = question.options
     bare = [match for option in options if (match := _NUMBER.fullmatch(option))]
@@ -111,17 +113,17 @@ def _whole(question: GeneratedQuestion) -> GeneratedQuestion | None:
         return replace(
             question,
             options=tuple(match[1] for match in bare),
-            first_number=_first_number(numbers),
+            first_number=_find_first_number(numbers),
         )
     if bare:
-        return _ends_moved(question)
-    return _unnumbered(question)
+        return _move_ends(question)
+    return _strip_numbers(question)
 
 
-def _ends_moved(question: GeneratedQuestion) -> GeneratedQuestion | None:
+def _move_ends(question: GeneratedQuestion) -> GeneratedQuestion | None:
     """Return a scale that is labelled at its ends with the labels in the text, None for others."""
     options = question.options
-    low, high = _parts(options[0]), _parts(options[-1])
+    low, high = _split_number(options[0]), _split_number(options[-1])
     between = [_NUMBER.fullmatch(option) for option in options[1:-1]]
     if low is None or high is None or not all(between):
         return None
@@ -131,12 +133,12 @@ def _ends_moved(question: GeneratedQuestion) -> GeneratedQuestion | None:
         question,
         text=f"{question.text.strip()} {ends}",
         options=tuple(str(number) for number in numbers),
-        first_number=_first_number(numbers),
+        first_number=_find_first_number(numbers),
     )
 
 
-def _unnumbered(question: GeneratedQuestion) -> GeneratedQuestion:
-    found = [_parts(option) for option in question.options]
+def _strip_numbers(question: GeneratedQuestion) -> GeneratedQuestion:
+    found = [_split_number(option) for option in question.options]
     numbers = [part.number for part in found if part is not None]
     options = tuple(
         option if part is None else part.text
@@ -144,7 +146,7 @@ def _unnumbered(question: GeneratedQuestion) -> GeneratedQuestion:
     )
     is_whole = len(numbers) == len(options)
     return replace(
-        question, options=options, first_number=_first_number(numbers) if is_whole else 1
+        question, options=options, first_number=_find_first_number(numbers) if is_whole else 1
     )
 
 
@@ -153,7 +155,7 @@ class _Numbered(NamedTuple):
     text: str
 
 
-def _parts(option: str) -> _Numbered | None:
+def _split_number(option: str) -> _Numbered | None:
     match = _NUMBERED.fullmatch(option)
     if match is None:
         return None
@@ -161,6 +163,6 @@ def _parts(option: str) -> _Numbered | None:
     return _Numbered(int(number), (match["text"] or match["inside"]).strip())
 
 
-def _first_number(numbers: Sequence[int]) -> int:
+def _find_first_number(numbers: Sequence[int]) -> int:
     """Return 0 for a scale that counts up from 0, else 1."""
     return 0 if list(numbers) == list(range(len(numbers))) else 1

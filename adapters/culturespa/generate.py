@@ -25,7 +25,7 @@ from adapters.culturespa.errors import TopicEmpty
 from adapters.culturespa.journal import open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import GenerateSettings
-from adapters.culturespa.steps import OnProgress, first_error, seed_of
+from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
 from files.journal import Journal
 from prompting.messages import Message
 from prompting.question_writing import (
@@ -55,7 +55,7 @@ class Writer(Protocol):
         ...
 
 
-class Generated(NamedTuple):
+class GenerationResult(NamedTuple):
     """The questions in the order of topics and attempts, and per topic how attempts went."""
 
     questions: tuple[GeneratedQuestion, ...]
@@ -70,7 +70,7 @@ async def generate_questions(
     journal: Path,
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
-) -> Generated:
+) -> GenerationResult:
     """Write questions on every topic of `seeds`, going on with what `journal` holds.
 
     A topic of fewer survey questions than a prompt shows is shown whole. The first error of the
@@ -99,10 +99,10 @@ async def generate_questions(
             async with asyncio.TaskGroup() as group:
                 tasks = {topic: group.create_task(running.topic(topic)) for topic in topics}
         except ExceptionGroup as failed:
-            raise first_error(failed) from failed
+            raise find_first_error(failed) from failed
     attempts = {topic: task.result() for topic, task in tasks.items()}
-    return Generated(
-        tuple(chain.from_iterable(_questions(of) for of in attempts.values())),
+    return GenerationResult(
+        tuple(chain.from_iterable(_collect_questions(of) for of in attempts.values())),
         {topic: Counter(line.outcome for line in of) for topic, of in attempts.items()},
     )
 
@@ -163,7 +163,7 @@ class _Generation:
             async with asyncio.TaskGroup() as group:
                 batch = [group.create_task(self._attempt(topic, i, written)) for i in numbers]
             attempts += [task.result() for task in batch]
-            written = _questions(attempts)
+            written = _collect_questions(attempts)
         return attempts
 
     async def _attempt(
@@ -188,7 +188,7 @@ class _Generation:
                 messages,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
-                seed=seed_of(key),
+                seed=hash_seed(key),
                 max_tokens=settings.max_tokens,
             )
         line = _AttemptLine(topic=topic, attempt=number, **read_reply(text)._asdict())
@@ -196,7 +196,7 @@ class _Generation:
         return line
 
 
-def _questions(attempts: Sequence[_AttemptLine]) -> tuple[GeneratedQuestion, ...]:
+def _collect_questions(attempts: Sequence[_AttemptLine]) -> tuple[GeneratedQuestion, ...]:
     return tuple(
         GeneratedQuestion(
             f"generated:{line.topic}/{line.attempt}", line.topic, line.text, line.options

@@ -13,23 +13,23 @@ from pathlib import Path
 from adapters.culturespa.answer import (
     Answerer,
     answer_questions,
+    list_steerings,
     read_answers,
-    steerings_of,
     wording,
     write_answers,
 )
 from adapters.culturespa.collect import (
     collect,
     count_by_topic,
-    random_control,
-    subset,
+    draw_control,
+    take_subset,
     write_examples,
 )
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
 from adapters.culturespa.generate import Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
-from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
-from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, sha256_of
+from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
+from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
 from prompting.messages import CultureComparison
 from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
@@ -86,7 +86,7 @@ def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) 
     Raises:
         StepChanged, StepFileInvalid: as `StepFolder` does, or `questions` is no such file.
     """
-    inputs = {QUESTIONS: sha256_of(questions), "survey": _digest(q.text for q in surveyed)}
+    inputs = {QUESTIONS: hash_step_file(questions), "survey": _digest(q.text for q in surveyed)}
     step = StepFolder(
         folder, step="filter", settings={"scale_phrases": SCALE_PHRASES}, inputs=inputs
     )
@@ -105,7 +105,7 @@ async def answer_step(
     answerer: Answerer,
     *,
     model: str,
-    settings: AnswerSettings,
+    settings: AnswerStepSettings,
     comparisons: Mapping[str, CultureComparison] | None = None,
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
@@ -126,13 +126,13 @@ async def answer_step(
     Raises:
         StepChanged, StepFileInvalid, ValueError: as `StepFolder` and `answer_questions` do.
     """
-    steerings = steerings_of(cultures, settings.method, comparisons=comparisons)
+    steerings = list_steerings(cultures, settings.method, comparisons=comparisons)
     codes = [culture.code for culture in cultures]
     step = StepFolder(
         folder,
         step="answer",
         settings={**asdict(settings), "model": model, "cultures": codes},
-        inputs={QUESTIONS: sha256_of(questions), "prompts": _digest(wording(steerings))},
+        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(wording(steerings))},
     )
     if step.manifest is not None:
         return step.manifest
@@ -180,14 +180,14 @@ def collect_step(
         folder,
         step="collect",
         settings={**asdict(settings), "ratio": ratio, "seed": seed},
-        inputs={QUESTIONS: sha256_of(questions), ANSWERS: sha256_of(answers)},
+        inputs={QUESTIONS: hash_step_file(questions), ANSWERS: hash_step_file(answers)},
     )
     if step.manifest is not None:
         return step.manifest
     all_answers, asked = read_answers(answers), read_questions(questions)
     collected = collect(all_answers, settings)
-    examples = subset(collected.examples, ratio, seed=seed)
-    control = random_control(all_answers, examples, seed=seed)
+    examples = take_subset(collected.examples, ratio, seed=seed)
+    control = draw_control(all_answers, examples, seed=seed)
     write_examples(folder / EXAMPLES, examples)
     write_examples(folder / CONTROL, control)
     verdicts = {culture: dict(sorted(of.items())) for culture, of in collected.verdicts.items()}

@@ -14,10 +14,10 @@ from adapters.culturespa.collect import Example, read_examples
 from adapters.culturespa.errors import StepChanged
 from adapters.culturespa.questions import GeneratedQuestion, read_questions
 from adapters.culturespa.settings import Mode, TrainSettings
-from adapters.culturespa.steps import sha256_of
+from adapters.culturespa.steps import hash_step_file
 
 
-class Base(NamedTuple):
+class TrainingBase(NamedTuple):
     """The model that is adapted: its folder, and the name that it is served by."""
 
     folder: Path
@@ -63,7 +63,7 @@ def read_data(
     return TrainingData(
         examples=read_examples(examples),
         questions={question.key: question for question in read_questions(questions)},
-        digests={"examples": sha256_of(examples), "questions": sha256_of(questions)},
+        digests={"examples": hash_step_file(examples), "questions": hash_step_file(questions)},
         sources=sources or {},
     )
 
@@ -77,9 +77,9 @@ def learning_rate(step: int, n_steps: int, settings: TrainSettings) -> float:
     return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-def new_card(
+def start_card(
     data: TrainingData,
-    base: Base,
+    base: TrainingBase,
     *,
     mode: Mode,
     settings: TrainSettings,
@@ -90,7 +90,7 @@ def new_card(
     return AdapterCard(
         mode=mode.value,
         base_model=base.served_name,
-        base_config_sha256=sha256_of(base.folder / "config.json"),
+        base_config_sha256=hash_step_file(base.folder / "config.json"),
         cultures=cultures,
         n_examples={},
         left_out={},
@@ -105,7 +105,7 @@ def new_card(
     )
 
 
-def checked_card(folder: Path, card: AdapterCard) -> AdapterCard:
+def check_card(folder: Path, card: AdapterCard) -> AdapterCard:
     """Return the card in `folder` if it is of the same training as `card`.
 
     Raises:

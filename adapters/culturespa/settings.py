@@ -34,7 +34,7 @@ class GenerateSettings:
         return round(self.n_per_topic * self.n_attempts)
 
 
-class Reading(StrEnum):
+class AnswerReading(StrEnum):
     """How an answer is read: from the labels' log-probabilities, or from sampled replies."""
 
     LOGPROBS = "logprobs"
@@ -42,7 +42,7 @@ class Reading(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerSettings:
+class AnswerStepSettings:
     """How questions are answered.
 
     Attributes:
@@ -52,7 +52,7 @@ class AnswerSettings:
     """
 
     method: Literal[Method.PERSONA, Method.CROSS_CULTURE] = Method.PERSONA
-    reading: Reading = Reading.LOGPROBS
+    reading: AnswerReading = AnswerReading.LOGPROBS
     n_repeats: int = 1
     seed: int = 0
 

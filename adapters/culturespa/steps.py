@@ -67,37 +67,37 @@ class StepFolder:
         plain = json.loads(json.dumps(dict(settings)))
         self._own = StepManifest(step=step, settings=plain, inputs=dict(inputs))
         if (folder / STEP).exists():
-            there = read_manifest(folder / STEP)
+            there = read_step_manifest(folder / STEP)
             if there != self._own:
                 raise StepChanged(folder, _difference(there, self._own))
         else:
             if folder.is_dir() and any(folder.iterdir()):
                 raise StepChanged(folder, "files, and no step.json")
             write_text(folder / STEP, _json(self._own))
-        self.manifest = self._done()
+        self.manifest = self._read_finished()
 
     def finish(self, *, outputs: Sequence[str], counts: Mapping[str, Any]) -> StepManifest:
         """Write the manifest, the last thing a step does, and return it."""
         self.manifest = self._own.model_copy(
             update={
-                "outputs": {name: sha256_of(self.path / name) for name in outputs},
+                "outputs": {name: hash_step_file(self.path / name) for name in outputs},
                 "counts": json.loads(json.dumps(dict(counts))),
             }
         )
         write_text(self.path / MANIFEST, _json(self.manifest))
         return self.manifest
 
-    def _done(self) -> StepManifest | None:
+    def _read_finished(self) -> StepManifest | None:
         if not (self.path / MANIFEST).exists():
             return None
-        manifest = read_manifest(self.path / MANIFEST)
+        manifest = read_step_manifest(self.path / MANIFEST)
         for name, digest in manifest.outputs.items():
-            if sha256_of(self.path / name) != digest:
+            if hash_step_file(self.path / name) != digest:
                 raise StepFileInvalid("other content", file=self.path / name)
         return manifest
 
 
-def read_manifest(file: Path) -> StepManifest:
+def read_step_manifest(file: Path) -> StepManifest:
     """Return the manifest in `file`.
 
     Raises:
@@ -111,7 +111,7 @@ def read_manifest(file: Path) -> StepManifest:
         raise StepFileInvalid(exc.errors(include_url=False)[0]["msg"], file=file) from exc
 
 
-def sha256_of(file: Path) -> str:
+def hash_step_file(file: Path) -> str:
     """Return the sha256 of a file, in hex.
 
     Raises:
@@ -124,13 +124,13 @@ def sha256_of(file: Path) -> str:
         raise StepFileInvalid("no file", file=file) from exc
 
 
-def seed_of(*parts: object) -> int:
+def hash_seed(*parts: object) -> int:
     """Return a seed in [0, 2^31) that is a pure hash of `parts`, the same in every process."""
     text = json.dumps([str(part) for part in parts], ensure_ascii=False)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def first_error(group: ExceptionGroup[Exception]) -> Exception:
+def find_first_error(group: ExceptionGroup[Exception]) -> Exception:
     """Return the first error in a group of errors, however deep it lies."""
     first = group.exceptions[0]
     while isinstance(first, ExceptionGroup):

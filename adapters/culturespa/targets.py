@@ -49,7 +49,7 @@ class Target:
         return (IGNORED,) * len(self.prompt) + self.answer
 
 
-class Encoded(NamedTuple):
+class EncodedExamples(NamedTuple):
     """The targets of the examples, by culture how many, and why others were left out."""
 
     targets: tuple[Target, ...]
@@ -57,7 +57,7 @@ class Encoded(NamedTuple):
     left_out: dict[str, int]
 
 
-def encode(
+def encode_examples(
     examples: Iterable[Example],
     questions: Mapping[str, GeneratedQuestion],
     tokenizer: ChatTokenizer,
@@ -67,7 +67,7 @@ def encode(
     train_end: bool,
     max_tokens: int,
     base: Path,
-) -> Encoded:
+) -> EncodedExamples:
     """Return `examples` as the base model's own chat template writes them.
 
     Left out are examples whose label is not one token, since a server reads an answer by the
@@ -101,7 +101,7 @@ def encode(
         else:
             targets.append(target if train_end else replace(target, answer=target.answer[:1]))
             counts[example.culture] += 1
-    return Encoded(tuple(targets), dict(sorted(counts.items())), dict(left_out))
+    return EncodedExamples(tuple(targets), dict(sorted(counts.items())), dict(left_out))
 
 
 def encode_answer(

@@ -29,18 +29,18 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from adapters.culturespa.card import CARD, CONFIG, WEIGHTS, AdapterCard, write_card
 from adapters.culturespa.errors import BaseUnfit, NothingToTrain, StepChanged
 from adapters.culturespa.recipe import (
-    Base,
     TrainedAdapter,
+    TrainingBase,
     TrainingData,
-    checked_card,
+    check_card,
     learning_rate,
-    new_card,
     read_data,
+    start_card,
     with_batch_size,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
-from adapters.culturespa.targets import IGNORED, Encoded, Target, encode
+from adapters.culturespa.targets import IGNORED, EncodedExamples, Target, encode_examples
 from files.whole import replacing, write_text
 from survey_data.cultures import CultureCatalogue, read_catalogue
 
@@ -50,7 +50,7 @@ N_SAMPLED = 256
 
 def train_adapters(
     data: TrainingData,
-    base: Base,
+    base: TrainingBase,
     *,
     mode: Mode,
     settings: TrainSettings,
@@ -90,16 +90,18 @@ def train_adapters(
     with torch.random.fork_rng():
         loaded = None
         for name, of in jobs.items():
-            card = new_card(data, base, mode=mode, settings=settings, cultures=of, licence=licence)
+            card = start_card(
+                data, base, mode=mode, settings=settings, cultures=of, licence=licence
+            )
             folder = out / name
             if not (folder / CARD).exists():
                 loaded = loaded or _load(base, settings)
                 encoded = _encode(data, of, base, loaded, catalogue, settings)
                 run = _Run(loaded, encoded, settings, work / f"{mode}-{name}.pt", card)
-                _save(run.trained(on_progress), base, folder)
-                card = run.described(card)
+                _save(run.train(on_progress), base, folder)
+                card = run.complete_card(card)
                 write_card(folder, card)
-            trained.append(TrainedAdapter(folder, checked_card(folder, card)))
+            trained.append(TrainedAdapter(folder, check_card(folder, card)))
     return tuple(trained)
 
 
@@ -116,7 +118,7 @@ class _Run:
     def __init__(
         self,
         loaded: _Loaded,
-        encoded: Encoded,
+        encoded: EncodedExamples,
         settings: TrainSettings,
         checkpoint: Path,
         card: AdapterCard,
@@ -132,16 +134,16 @@ class _Run:
         self.losses: list[float] = []
         self._before = self._after = 0.0
 
-    def trained(self, on_progress: OnProgress | None) -> PeftModel:
+    def train(self, on_progress: OnProgress | None) -> PeftModel:
         """Return the adapter after the last step."""
         settings = self._settings
         torch.manual_seed(settings.seed)
-        model = get_peft_model(self._loaded.model, _lora(settings))
+        model = get_peft_model(self._loaded.model, _configure_lora(settings))
         weights = [weight for weight in model.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=0.0, weight_decay=settings.weight_decay)
         sampled = self._targets[:: math.ceil(len(self._targets) / N_SAMPLED)]
         try:
-            if not self._resumed(model, optimizer):
+            if not self._resume(model, optimizer):
                 self._before = _label_logprob(model, sampled, self._loaded, settings)
             for step in range(len(self.losses), self.n_steps):
                 for group in optimizer.param_groups:
@@ -158,7 +160,7 @@ class _Run:
             raise
         return model
 
-    def described(self, card: AdapterCard) -> AdapterCard:
+    def complete_card(self, card: AdapterCard) -> AdapterCard:
         """Return `card` with what the training came to."""
         return card.model_copy(
             update={
@@ -215,7 +217,7 @@ class _Run:
         with replacing(self._checkpoint) as part:
             torch.save(state, part)
 
-    def _resumed(self, model: PeftModel, optimizer: torch.optim.Optimizer) -> bool:
+    def _resume(self, model: PeftModel, optimizer: torch.optim.Optimizer) -> bool:
         if not self._checkpoint.exists():
             return False
         state = torch.load(self._checkpoint, weights_only=True, map_location="cpu")
@@ -230,7 +232,7 @@ class _Run:
         return True
 
 
-def _load(base: Base, settings: TrainSettings) -> _Loaded:
+def _load(base: TrainingBase, settings: TrainSettings) -> _Loaded:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # On a CPU half precision costs more than it saves.
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -246,7 +248,7 @@ def _load(base: Base, settings: TrainSettings) -> _Loaded:
     return _Loaded(model, tokenizer, device, frozenset(i for i in ids if i is not None))
 
 
-def _lora(settings: TrainSettings) -> LoraConfig:
+def _configure_lora(settings: TrainSettings) -> LoraConfig:
     return LoraConfig(
         task_type="CAUSAL_LM",
         r=settings.rank,
@@ -307,12 +309,12 @@ def _label_logprob(
 def _encode(
     data: TrainingData,
     cultures: Sequence[str],
-    base: Base,
+    base: TrainingBase,
     loaded: _Loaded,
     catalogue: CultureCatalogue,
     settings: TrainSettings,
-) -> Encoded:
-    encoded = encode(
+) -> EncodedExamples:
+    encoded = encode_examples(
         data.of(cultures),
         data.questions,
         loaded.tokenizer,
@@ -328,7 +330,7 @@ def _encode(
     return encoded
 
 
-def _save(model: PeftModel, base: Base, folder: Path) -> None:
+def _save(model: PeftModel, base: TrainingBase, folder: Path) -> None:
     """Write the adapter as vLLM and peft load it, and take it off the base model."""
     for config in model.peft_config.values():
         # Not the folder: who serves or downloads the adapter knows the model by its name.
@@ -374,7 +376,7 @@ def main() -> None:
     sources = dict(source.split("=", 1) for source in args.source)
     train_adapters(
         read_data(args.examples, args.questions, sources=sources),
-        Base(args.base, args.base_name),
+        TrainingBase(args.base, args.base_name),
         mode=args.mode,
         settings=TrainSettings(**{name: getattr(args, name) for name in defaults}),
         out=args.out,

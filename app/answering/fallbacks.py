@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.pool import Leased
+from adapters.pool import Lease
 from app.answering.context import PLAIN, Fitted
 from app.answering.plan import Choice, Fallback, Plan, few_exemplars
 from app.errors import CultureNotShown
@@ -36,7 +36,7 @@ class Planner:
         self,
         culture: Culture | None,
         choice: Choice,
-        leased: Leased,
+        leased: Lease,
         evidence: Evidence,
         *,
         seed: int,
@@ -49,8 +49,8 @@ class Planner:
         recipe = choice.recipe
         method, fallbacks = self._rung(culture, recipe, leased, evidence)
         notes = few_exemplars(recipe, evidence) if method.shows_exemplars else ()
-        if not recipe.method.needs_adapter and leased.missing is not None:
-            notes = (*notes, f"no adapter: {leased.missing}")
+        if not recipe.method.needs_adapter and leased.unavailable_because is not None:
+            notes = (*notes, f"no adapter: {leased.unavailable_because}")
         plan = Plan(
             choice=choice,
             culture=culture,
@@ -92,7 +92,7 @@ class Planner:
         return plan
 
     def _rung(
-        self, culture: Culture | None, recipe: Recipe, leased: Leased, evidence: Evidence
+        self, culture: Culture | None, recipe: Recipe, leased: Lease, evidence: Evidence
     ) -> tuple[Method, tuple[Fallback, ...]]:
         if culture is None:
             return Method.PLAIN, _without_adapter(recipe, leased)
@@ -145,13 +145,13 @@ class Planner:
             raise CultureNotShown(plan.culture.name, [of.because for of in plan.fallbacks])
 
 
-def shows_exemplars(recipe: Recipe, leased: Leased) -> bool:
+def shows_exemplars(recipe: Recipe, leased: Lease) -> bool:
     """Return whether exemplars are wanted: as asked, or in place of an adapter."""
     return recipe.method.shows_exemplars or bool(_without_adapter(recipe, leased))
 
 
-def _without_adapter(recipe: Recipe, leased: Leased) -> tuple[Fallback, ...]:
+def _without_adapter(recipe: Recipe, leased: Lease) -> tuple[Fallback, ...]:
     """Return the step down where the method needs an adapter and there is none, else nothing."""
-    if not recipe.method.needs_adapter or leased.missing is None:
+    if not recipe.method.needs_adapter or leased.unavailable_because is None:
         return ()
-    return (Fallback(recipe.method, leased.missing),)
+    return (Fallback(recipe.method, leased.unavailable_because),)

@@ -13,7 +13,7 @@ from contextlib import (
 )
 from dataclasses import replace
 
-from adapters.pool import Leased, WeightsPool
+from adapters.pool import Lease, WeightsPool
 from app.answering.arms import ArmSelector
 from app.answering.context import Build, ContextWindow
 from app.answering.fallbacks import Planner, shows_exemplars
@@ -212,7 +212,7 @@ class Pipeline:
         return culture
 
     async def _evidence(
-        self, text: str, culture: Culture, recipe: Recipe, leased: Leased, *, seed: int
+        self, text: str, culture: Culture, recipe: Recipe, leased: Lease, *, seed: int
     ) -> Evidence:
         k = recipe.k if shows_exemplars(recipe, leased) else 0
         evidence = await self.lookup.find(Wanted(text, culture.code, k, recipe.retriever, seed))
@@ -221,7 +221,7 @@ class Pipeline:
         return evidence
 
     async def _chat_evidence(
-        self, turn: ChatTurn, culture: Culture | None, recipe: Recipe, leased: Leased
+        self, turn: ChatTurn, culture: Culture | None, recipe: Recipe, leased: Lease
     ) -> Evidence:
         if culture is None:
             return NO_EVIDENCE
@@ -372,10 +372,8 @@ class Pipeline:
             self._recorder.record_failure(choice, culture, watch.total_ms)
             raise
 
-    def _lease(
-        self, culture: Culture | None, choice: Choice
-    ) -> AbstractAsyncContextManager[Leased]:
+    def _lease(self, culture: Culture | None, choice: Choice) -> AbstractAsyncContextManager[Lease]:
         """Hold the weights of an arm; one that nobody asked for by name falls back to others."""
         return self._weights.lease(
-            culture, choice.recipe.adapter, can_miss=choice.adapter_is_optional
+            culture, choice.recipe.adapter, optional=choice.adapter_is_optional
         )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from adapters.errors import AdaptersOff
-from adapters.live import LiveAdapters
+from adapters.serving import AdapterServing
 from app.api.dependencies import PipelineDep, ResourcesDep
 from app.api.problems import declared
 from app.api.schemas.adapters import (
@@ -107,13 +107,13 @@ async def remove_adapter(name: AdapterName, resources: ResourcesDep) -> RemovedR
     return RemovedResponse(removed=removed, took_ms=_ms_since(started))
 
 
-def _live(resources: Resources) -> LiveAdapters:
+def _live(resources: Resources) -> AdapterServing:
     if resources.weights.live is None:
         raise AdaptersOff
     return resources.weights.live
 
 
-def _changed(live: LiveAdapters, codes: Sequence[str], started: float) -> ChangeResponse:
+def _changed(live: AdapterServing, codes: Sequence[str], started: float) -> ChangeResponse:
     active = live.active
     return ChangeResponse(
         cultures=list(codes),

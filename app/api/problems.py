@@ -109,7 +109,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     adapter_errors.AdapterRefused: ProblemKind(422, "adapter-refused", "The adapter is not sound"),
     adapter_errors.AdapterTaken: ProblemKind(409, "adapter-taken", "The adapter is there already"),
     adapter_errors.AdapterInUse: ProblemKind(409, "adapter-in-use", "The adapter is active"),
-    adapter_errors.AdapterUnproven: ProblemKind(
+    adapter_errors.AdapterUnverified: ProblemKind(
         409, "adapter-unproven", "The adapter's effect is not known"
     ),
     adapter_errors.NothingToRollBack: ProblemKind(

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
-from adapters.base_model import BaseModel, declared_base_model, read_base_model
+from adapters.base_model import AdapterBase, declare_base_model, read_base_model
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.hot_swap import HotSwap, LoraServer
-from adapters.live import LiveAdapters
-from adapters.proving import Prover
 from adapters.registry import AdapterRegistry
+from adapters.serving import AdapterServing
+from adapters.verification import Verifier
 from app.errors import UpstreamError, UpstreamInvalid, UpstreamRejected
 from app.settings import Settings
 from app.vllm.client import VllmClient
@@ -53,7 +53,7 @@ class VllmCanaries:
         return scored.logprobs
 
 
-def base_model_of(settings: Settings) -> BaseModel:
+def base_model_of(settings: Settings) -> AdapterBase:
     """Return the model that adapters are checked against. Reads its weights, if they are here.
 
     Raises:
@@ -62,13 +62,13 @@ def base_model_of(settings: Settings) -> BaseModel:
     folder = settings.vllm.model_path
     if any(folder.glob("*.safetensors")):
         return read_base_model(folder, name=settings.model)
-    return declared_base_model(folder / "config.json", name=settings.model)
+    return declare_base_model(folder / "config.json", name=settings.model)
 
 
 @asynccontextmanager
 async def open_adapters(
     settings: Settings, urls: Sequence[str], *, api_key: str, catalogue: CultureCatalogue
-) -> AsyncIterator[LiveAdapters]:
+) -> AsyncIterator[AdapterServing]:
     """Open the registry of the settings on the vLLM servers at `urls`.
 
     Raises:
@@ -85,10 +85,10 @@ async def open_adapters(
             client = await stack.enter_async_context(VllmClient([url], api_key=api_key))
             canaries[server.url] = VllmCanaries(url, client, base_model=base.name)
             servers.append(server)
-        prover = Prover(registry, base, catalogue=catalogue, canary_server=canaries.__getitem__)
+        verifier = Verifier(registry, base, catalogue=catalogue, canary_server=canaries.__getitem__)
         capacity = settings.vllm.max_cpu_loras
-        hot = HotSwap(servers, locate=prover.locate, prove=prover.prove, capacity=capacity)
-        live = LiveAdapters(registry, hot, prover)
+        hot = HotSwap(servers, locate=verifier.locate, verify=verifier.verify, capacity=capacity)
+        live = AdapterServing(registry, hot, verifier)
         await live.open()
         watching = asyncio.create_task(live.watch(WATCH_INTERVAL_S), name="watch-adapters")
         try:

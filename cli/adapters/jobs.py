@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-from adapters.manifest import About
+from adapters.manifest import AdapterFacts
 from app.errors import ServiceUnreachable
 from app.settings import Settings, read_settings
 from app.state.adapters import registry_of
@@ -41,7 +41,7 @@ def add_adapter(
             revision=revision,
             name=name,
             cultures=read_catalogue().codes(cultures) if cultures else None,
-            about=About(method=method, data=data, licence=licence),
+            about=AdapterFacts(method=method, data=data, licence=licence),
         )
     served = ", ".join(manifest.cultures)
     _say(f"Added {manifest.version_name} for {served or 'any culture'}. Next:")

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from adapters.culturespa.card import read_card
 from adapters.fetch import Download, fetch, is_hub_id
-from adapters.live import effect_nat
-from adapters.manifest import MANIFEST, TRAINING, About, AdapterManifest
+from adapters.manifest import MANIFEST, TRAINING, AdapterFacts, AdapterManifest
 from adapters.registry import AdapterRegistry
+from adapters.serving import measure_effect_nat
 from app.api.schemas.adapters import AdapterDetail, detail_of
 from app.errors import AdapterNotThere, CulturesMissing
 from app.settings import Settings
@@ -28,7 +28,7 @@ def add_adapter(
     revision: str | None,
     name: str | None,
     cultures: Sequence[str] | None,
-    about: About,
+    about: AdapterFacts,
     download: Download | None = None,
 ) -> AdapterManifest:
     """Check the adapter in the folder or hub repository `source`, and copy it into the registry.
@@ -67,8 +67,8 @@ def add_adapter(
 
 
 def _as_its_card_says(
-    folder: Path, cultures: Sequence[str] | None, about: About
-) -> tuple[Sequence[str], About]:
+    folder: Path, cultures: Sequence[str] | None, about: AdapterFacts
+) -> tuple[Sequence[str], AdapterFacts]:
     """Return what was given, and for the rest what CultureSPA wrote beside the adapter.
 
     Raises:
@@ -140,7 +140,7 @@ def remove_adapter(settings: Settings, name: str) -> str:
 def _detail(registry: AdapterRegistry, manifest: AdapterManifest) -> AdapterDetail:
     name = manifest.version_name
     active_for = tuple(culture for culture, active in registry.active().items() if active == name)
-    effect = effect_nat(registry.canaries(name))
+    effect = measure_effect_nat(registry.canaries(name))
     return detail_of(manifest, active_for, loaded=None, effect_nat=effect)
 
 

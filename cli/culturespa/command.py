@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adapters.culturespa.settings import AnswerSettings, GenerateSettings, Mode, TrainSettings
+from adapters.culturespa.settings import AnswerStepSettings, GenerateSettings, Mode, TrainSettings
 from adapters.culturespa.steps import StepManifest
 from cli.console import notes
 from cli.culturespa.options import (
@@ -162,7 +162,7 @@ def answer(
                         cultures,
                         model,
                         library=library,
-                        settings=AnswerSettings(method.method, reading, repeats, seed),
+                        settings=AnswerStepSettings(method.method, reading, repeats, seed),
                         n_concurrent=concurrency,
                         on_progress=on_progress,
                     )
@@ -349,7 +349,7 @@ def run(
             from_survey=from_survey,
             topics=tuple(topic or ()),
             generate=GenerateSettings(n_per_topic=per_topic),
-            answer=AnswerSettings(method.method, reading, repeats),
+            answer=AnswerStepSettings(method.method, reading, repeats),
             collect=collect_settings(min_total_variation, max_p_value),
             ratios=tuple(dict.fromkeys(ratio or (1.0,))),
             control=control,

@@ -11,11 +11,11 @@ from typing import Annotated, Literal
 import typer
 
 from adapters.culturespa.settings import (
-    AnswerSettings,
+    AnswerReading,
+    AnswerStepSettings,
     CollectSettings,
     GenerateSettings,
     Mode,
-    Reading,
     TrainSettings,
 )
 from app.errors import OptionInvalid
@@ -23,7 +23,7 @@ from prompting.recipe import Method
 
 GENERATE, ANSWER, COLLECT, TRAIN = (
     GenerateSettings(),
-    AnswerSettings(),
+    AnswerStepSettings(),
     CollectSettings(),
     TrainSettings(),
 )
@@ -68,7 +68,7 @@ AnswerBy = Annotated[
     AnswerMethod, typer.Option("--method", help="How cultures are named; or compared (CCT).")
 ]
 ReadBy = Annotated[
-    Reading, typer.Option("--reading", help="Label log-probabilities, or sampled replies.")
+    AnswerReading, typer.Option("--reading", help="Label log-probabilities, or sampled replies.")
 ]
 Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Replies, for sampling.")]
 MinVariation = Annotated[

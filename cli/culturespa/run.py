@@ -9,19 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from adapters.base_model import BaseModel, read_base_model
+from adapters.base_model import AdapterBase, read_base_model
 from adapters.culturespa.errors import NothingToTrain
 from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS
-from adapters.culturespa.recipe import Base, TrainedAdapter
+from adapters.culturespa.recipe import TrainedAdapter, TrainingBase
 from adapters.culturespa.settings import (
-    AnswerSettings,
+    AnswerStepSettings,
     CollectSettings,
     GenerateSettings,
     Mode,
     TrainSettings,
 )
 from adapters.culturespa.steps import StepManifest
-from adapters.manifest import About, AdapterManifest, is_name
+from adapters.manifest import AdapterFacts, AdapterManifest, is_name
 from adapters.registry import AdapterRegistry
 from app.errors import OptionInvalid
 from app.settings import Settings
@@ -76,13 +76,13 @@ class RunOptions:
 
     out: Path
     cultures: tuple[str, ...]
-    base: Base
+    base: TrainingBase
     pack: str = "wvs7"
     questions: Path | None = None
     from_survey: bool = False
     topics: tuple[str, ...] = ()
     generate: GenerateSettings = field(default_factory=GenerateSettings)
-    answer: AnswerSettings = field(default_factory=AnswerSettings)
+    answer: AnswerStepSettings = field(default_factory=AnswerStepSettings)
     collect: CollectSettings = field(default_factory=CollectSettings)
     ratios: tuple[float, ...] = (1.0,)
     control: bool = False
@@ -180,7 +180,9 @@ async def run(
     return await asyncio.to_thread(_added, running, adapters)
 
 
-def base_of(settings: Settings, folder: Path | None = None, *, name: str | None = None) -> Base:
+def base_of(
+    settings: Settings, folder: Path | None = None, *, name: str | None = None
+) -> TrainingBase:
     """Return the model to train: the one that is named, or that of the settings.
 
     Raises:
@@ -192,7 +194,7 @@ def base_of(settings: Settings, folder: Path | None = None, *, name: str | None 
         raise OptionInvalid("--base", "nothing", expected)
     if folder is not None and name is None and not settings.vllm.model:
         raise OptionInvalid("--base-name", "nothing", "the name that --base is served by")
-    return Base(folder or settings.vllm.model_path, name or settings.model)
+    return TrainingBase(folder or settings.vllm.model_path, name or settings.model)
 
 
 def _check(settings: Settings, options: RunOptions) -> None:
@@ -306,7 +308,7 @@ def _added(running: _Run, adapters: list[tuple[Variant, TrainedAdapter]]) -> tup
 def _add(
     running: _Run,
     registry: AdapterRegistry,
-    base: BaseModel,
+    base: AdapterBase,
     variant: Variant,
     adapter: TrainedAdapter,
 ) -> AdapterManifest:
@@ -320,7 +322,7 @@ def _add(
         max_rank=running.settings.vllm.max_lora_rank,
         name=f"{options.name}-{part}{variant.suffix}",
         cultures=card.cultures,
-        about=About(
+        about=AdapterFacts(
             method=f"culturespa-{variant.mode}{asked_by}",
             data=_data(running, variant, adapter),
             licence=options.licence,

@@ -29,7 +29,7 @@ from adapters.culturespa.questions import (
     read_released,
     write_questions,
 )
-from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
+from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.resources import open_resources, read_library
@@ -292,7 +292,7 @@ async def answered(
     model: ServedModel,
     *,
     library: SurveyLibrary,
-    settings: AnswerSettings,
+    settings: AnswerStepSettings,
     n_concurrent: int,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:

@@ -22,12 +22,12 @@ from adapters.culturespa.errors import (
     TrainingUnavailable,
 )
 from adapters.culturespa.recipe import (
-    Base,
     TrainedAdapter,
+    TrainingBase,
     TrainingData,
-    checked_card,
-    new_card,
+    check_card,
     read_data,
+    start_card,
     with_batch_size,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
@@ -66,7 +66,7 @@ class Training:
 
     examples: Path
     questions: Path
-    base: Base
+    base: TrainingBase
     out: Path
     mode: Mode = Mode.JOINT
     settings: TrainSettings = field(default_factory=TrainSettings)
@@ -108,7 +108,7 @@ async def trained(
     codes = training.cultures or tuple(sorted({e.culture for e in data.examples}))
     jobs = {"joint": codes} if training.mode is Mode.JOINT else {code: (code,) for code in codes}
     cards = {
-        name: new_card(
+        name: start_card(
             data,
             training.base,
             mode=training.mode,
@@ -120,17 +120,17 @@ async def trained(
     }
     pending = [name for name in cards if not (training.out / name / CARD).exists()]
     for name in cards.keys() - pending:
-        checked_card(training.out / name, cards[name])
+        check_card(training.out / name, cards[name])
     if pending:
         await _train(training, codes, _Steps(pending, on_step), command)
     shutil.rmtree(training.work, ignore_errors=True)
     return tuple(
-        TrainedAdapter(training.out / name, checked_card(training.out / name, card))
+        TrainedAdapter(training.out / name, check_card(training.out / name, card))
         for name, card in cards.items()
     )
 
 
-def check_base(base: Base) -> None:
+def check_base(base: TrainingBase) -> None:
     """Refuse a folder that holds no model.
 
     Raises:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from adapters.live import AdapterState
 from adapters.manifest import AdapterManifest, is_version_name
+from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from evaluation.asking import CultureAdapter
 from evaluation.run_spec import AdapterSetSpec, ConditionSpec, adapter_name, recipes

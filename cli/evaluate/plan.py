@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.live import AdapterState
+from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from app.resources import Retrieval
 from app.settings import Settings

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base_model import BaseModel, read_base_model
+from adapters.base_model import AdapterBase, read_base_model
 from mini_model.weights import WEIGHTS
 from tests.adapters.loras import BASE_NAME, lora_tensors, write_lora
 
 
 @pytest.fixture(scope="session")
-def base() -> BaseModel:
+def base() -> AdapterBase:
     return read_base_model(WEIGHTS, name=BASE_NAME)
 
 
 @pytest.fixture
-def lora(tmp_path: Path, base: BaseModel) -> Path:
+def lora(tmp_path: Path, base: AdapterBase) -> Path:
     """A sound adapter of rank 4 on q_proj and v_proj."""
     return write_lora(tmp_path / "lora", lora_tensors(base))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import save_file
 
-from adapters.base_model import BaseModel
+from adapters.base_model import AdapterBase
 from adapters.inspection import PREFIX
 from adapters.manifest import CONFIG, WEIGHTS
 from mini_model.weights import WEIGHTS as MINI_MODEL
@@ -32,7 +32,7 @@ def key(module: str, side: str) -> str:
 
 
 def lora_tensors(
-    base: BaseModel,
+    base: AdapterBase,
     *,
     rank: int = 4,
     targets: Sequence[str] = ("q_proj", "v_proj"),

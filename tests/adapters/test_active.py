@@ -11,39 +11,39 @@ A, B, C = "a@00000000", "b@00000000", "c@00000000"
 
 
 def test_the_last_activated_is_active() -> None:
-    activations = Activations().activated("DEU", A).activated("JPN", B).activated("DEU", C)
+    activations = Activations().activate("DEU", A).activate("JPN", B).activate("DEU", C)
 
     assert activations.active == {"DEU": C, "JPN": B}
 
 
 def test_activating_the_same_again_is_no_new_state() -> None:
-    activations = Activations().activated("DEU", A).activated("DEU", A)
+    activations = Activations().activate("DEU", A).activate("DEU", A)
 
     assert activations.states == {"DEU": (A,)}
 
 
 def test_rolling_back_returns_step_by_step_to_the_base_model() -> None:
-    activations = Activations().activated("DEU", A).activated("DEU", B)
+    activations = Activations().activate("DEU", A).activate("DEU", B)
 
-    assert activations.rolled_back("DEU").active == {"DEU": A}
-    assert activations.rolled_back("DEU").rolled_back("DEU").active == {}
+    assert activations.roll_back("DEU").active == {"DEU": A}
+    assert activations.roll_back("DEU").roll_back("DEU").active == {}
     with pytest.raises(NothingToRollBack):
-        activations.rolled_back("DEU").rolled_back("DEU").rolled_back("DEU")
+        activations.roll_back("DEU").roll_back("DEU").roll_back("DEU")
 
 
 def test_the_base_model_is_a_state_to_roll_back_from() -> None:
-    activations = Activations().activated("DEU", A).activated("DEU", None)
+    activations = Activations().activate("DEU", A).activate("DEU", None)
 
     assert activations.active == {}
-    assert activations.rolled_back("DEU").active == {"DEU": A}
+    assert activations.roll_back("DEU").active == {"DEU": A}
 
 
 def test_a_culture_that_never_had_an_adapter_keeps_the_base_model() -> None:
-    assert Activations().activated("DEU", None).states == {}
+    assert Activations().activate("DEU", None).states == {}
 
 
 def test_a_removed_version_leaves_no_states() -> None:
-    activations = Activations().activated("DEU", A).activated("DEU", B).activated("DEU", A)
+    activations = Activations().activate("DEU", A).activate("DEU", B).activate("DEU", A)
 
     assert activations.without(B).states == {"DEU": (A,)}
     assert activations.without(A).states == {"DEU": (B,)}
@@ -52,13 +52,13 @@ def test_a_removed_version_leaves_no_states() -> None:
 def test_the_history_is_bounded() -> None:
     activations = Activations()
     for i in range(MAX_HISTORY + 5):
-        activations = activations.activated("DEU", (A, B)[i % 2])
+        activations = activations.activate("DEU", (A, B)[i % 2])
 
     assert len(activations.states["DEU"]) == MAX_HISTORY
 
 
 def test_activations_are_read_as_they_were_written(tmp_path: Path) -> None:
-    activations = Activations().activated("DEU", A).activated("DEU", None).activated("JPN", B)
+    activations = Activations().activate("DEU", A).activate("DEU", None).activate("JPN", B)
     write_activations(tmp_path, activations)
 
     assert read_activations(tmp_path) == activations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base_model import BaseModel, LinearShape, declared_base_model, read_base_model
+from adapters.base_model import AdapterBase, LinearShape, declare_base_model, read_base_model
 from adapters.errors import BaseModelInvalid
 from mini_model.weights import WEIGHTS
 from tests.adapters.loras import HEAD, HIDDEN, INNER, N_LAYERS
@@ -24,7 +24,7 @@ def altered_config(folder: Path, **changes: object) -> Path:
     return file
 
 
-def test_every_linear_module_is_found_with_its_shape(base: BaseModel) -> None:
+def test_every_linear_module_is_found_with_its_shape(base: AdapterBase) -> None:
     last = f"model.layers.{N_LAYERS - 1}.mlp.down_proj"
 
     # Each layer has 4 modules of attention and 3 of the MLP; no embedding, no norm, no output head.
@@ -33,26 +33,26 @@ def test_every_linear_module_is_found_with_its_shape(base: BaseModel) -> None:
     assert base.shapes["model.layers.0.mlp.up_proj"] == LinearShape(INNER, HIDDEN)
 
 
-def test_the_hash_of_one_weights_file_is_its_own(base: BaseModel) -> None:
+def test_the_hash_of_one_weights_file_is_its_own(base: AdapterBase) -> None:
     content = (WEIGHTS / "model.safetensors").read_bytes()
 
     assert base.sha256 == hashlib.sha256(content).hexdigest()
 
 
-def test_the_hash_of_shards_covers_each_of_them(folder: Path, base: BaseModel) -> None:
+def test_the_hash_of_shards_covers_each_of_them(folder: Path, base: AdapterBase) -> None:
     shutil.copy(folder / "model.safetensors", folder / "more.safetensors")
 
     assert read_base_model(folder, name="base").sha256 not in {None, base.sha256}
 
 
-def test_a_model_goes_by_its_folder_too(base: BaseModel) -> None:
+def test_a_model_goes_by_its_folder_too(base: AdapterBase) -> None:
     assert base.is_named("milieu-mini")
     assert base.is_named(str(WEIGHTS))
     assert not base.is_named("llama")
 
 
-def test_the_config_alone_declares_the_same_modules(base: BaseModel) -> None:
-    declared = declared_base_model(WEIGHTS / "config.json", name="base")
+def test_the_config_alone_declares_the_same_modules(base: AdapterBase) -> None:
+    declared = declare_base_model(WEIGHTS / "config.json", name="base")
 
     assert dict(declared.shapes) == dict(base.shapes)
     assert declared.sha256 is None
@@ -61,13 +61,13 @@ def test_the_config_alone_declares_the_same_modules(base: BaseModel) -> None:
 def test_fewer_heads_for_keys_make_smaller_modules(folder: Path) -> None:
     config = altered_config(folder, num_key_value_heads=2)
 
-    shapes = declared_base_model(config, name="base").shapes
+    shapes = declare_base_model(config, name="base").shapes
 
     assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(2 * HEAD, HIDDEN)
     assert shapes["model.layers.0.self_attn.q_proj"] == LinearShape(HIDDEN, HIDDEN)
 
 
-def test_a_quantised_model_has_the_shapes_of_its_config(folder: Path, base: BaseModel) -> None:
+def test_a_quantised_model_has_the_shapes_of_its_config(folder: Path, base: AdapterBase) -> None:
     altered_config(folder, quantization_config={"bits": 4})
     (folder / "model.safetensors").write_bytes(b"packed in some way")
 
@@ -82,7 +82,7 @@ def test_a_config_that_says_too_little_is_refused(
     folder: Path, changes: dict[str, object], named: str
 ) -> None:
     with pytest.raises(BaseModelInvalid, match=named):
-        declared_base_model(altered_config(folder, **changes), name="base")
+        declare_base_model(altered_config(folder, **changes), name="base")
 
 
 def test_a_folder_without_weights_is_refused(folder: Path) -> None:

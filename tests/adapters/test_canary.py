@@ -11,10 +11,10 @@ from adapters.canary import (
     check_effect,
     differs,
     largest_difference_nat,
+    list_prompts,
     measure,
-    prompts_of,
 )
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 from adapters.manifest import Canary
 from prompting.messages import Message
 from survey_data.cultures import read_catalogue
@@ -43,7 +43,7 @@ class Server:
 
 def reason_of(
     base: list[list[float]], adapter: list[list[float]], recorded: Sequence[Canary] | None = None
-) -> Reason:
+) -> AdapterFault:
     with pytest.raises(AdapterRefused) as caught:
         check_effect(base, adapter, recorded)
     return caught.value.reason
@@ -104,15 +104,15 @@ def test_an_effect_passes() -> None:
 
 @pytest.mark.parametrize("adapter", [BASE, NOISY])
 def test_the_answers_of_the_base_model_are_no_effect(adapter: list[list[float]]) -> None:
-    assert reason_of(BASE, adapter) is Reason.NO_EFFECT
+    assert reason_of(BASE, adapter) is AdapterFault.NO_EFFECT
 
 
 def test_without_canaries_no_effect_is_shown() -> None:
-    assert reason_of([], []) is Reason.NO_EFFECT
+    assert reason_of([], []) is AdapterFault.NO_EFFECT
 
 
 def test_nan_is_refused() -> None:
-    assert reason_of([[-1.0]], [[math.nan]]) is Reason.NOT_FINITE
+    assert reason_of([[-1.0]], [[math.nan]]) is AdapterFault.NOT_FINITE
 
 
 def test_the_recorded_effect_passes_with_noise() -> None:
@@ -124,13 +124,13 @@ def test_the_recorded_effect_passes_with_noise() -> None:
 
 
 def test_another_effect_than_recorded_is_refused() -> None:
-    assert reason_of(BASE, [[-1.0, -2.0], [-0.5, -1.0]], RECORDED) is Reason.OTHER_EFFECT
+    assert reason_of(BASE, [[-1.0, -2.0], [-0.5, -1.0]], RECORDED) is AdapterFault.OTHER_EFFECT
 
 
 def test_another_base_model_than_recorded_is_refused() -> None:
     other = [[-2.0, -1.0], [-0.5, -3.0]]
 
-    assert reason_of(other, TUNED, RECORDED) is Reason.BASE_MODEL
+    assert reason_of(other, TUNED, RECORDED) is AdapterFault.BASE_MODEL
 
 
 async def test_both_models_are_measured() -> None:
@@ -143,4 +143,4 @@ async def test_both_models_are_measured() -> None:
 
     assert canaries[0].base_logprobs == (-1.0,) * 4
     assert canaries[0].adapter_logprobs == (-2.0,) * 4
-    assert prompts_of(canaries) == CANARIES
+    assert list_prompts(canaries) == CANARIES

@@ -127,39 +127,39 @@ async def test_who_waits_for_room_together_waits_no_longer_than_one() -> None:
 
 
 async def test_a_load_that_fails_fails_once_for_all_who_wait_for_it() -> None:
-    n_proven = 0
+    n_verified = 0
 
-    async def prove(server: LoraServer, name: str) -> None:
-        nonlocal n_proven
-        n_proven += 1
+    async def verify(server: LoraServer, name: str) -> None:
+        nonlocal n_verified
+        n_verified += 1
         await asyncio.sleep(0)
-        if n_proven == 1:
+        if n_verified == 1:
             raise AdapterLoadFailed(name, reason="once")
 
-    hot = swap(PaperServer(), prove=prove)
+    hot = swap(PaperServer(), verify=verify)
 
     found = await asyncio.gather(*(use(hot, "a@1") for _ in range(10)), return_exceptions=True)
     assert all(isinstance(error, AdapterLoadFailed) for error in found)
-    assert n_proven == 1
+    assert n_verified == 1
     # Who comes later is no part of it.
     await use(hot, "a@1")
 
 
-async def test_a_repair_that_is_left_leaves_nothing_unproven() -> None:
+async def test_a_repair_that_is_left_leaves_nothing_unverified() -> None:
     server = PaperServer()
-    is_stuck, is_proving = False, asyncio.Event()
+    is_stuck, is_verifying = False, asyncio.Event()
 
-    async def prove(_: LoraServer, name: str) -> None:
+    async def verify(_: LoraServer, name: str) -> None:
         if is_stuck:
-            is_proving.set()
+            is_verifying.set()
             await asyncio.Event().wait()
 
-    hot = swap(server, prove=prove)
+    hot = swap(server, verify=verify)
     await use(hot, "a@1")
     server.restart()
     is_stuck = True
     repairing = asyncio.create_task(hot.restore("a@1"))
-    await is_proving.wait()
+    await is_verifying.wait()
     repairing.cancel()
     await asyncio.gather(repairing, return_exceptions=True)
 
@@ -187,14 +187,14 @@ async def test_a_version_that_was_never_loaded_is_retired_at_once() -> None:
     await swap(PaperServer()).retire("de@1")
 
 
-async def test_what_proves_wrong_is_unloaded_everywhere_and_not_served() -> None:
+async def test_what_is_found_wrong_is_unloaded_everywhere_and_not_served() -> None:
     servers = PaperServer("a"), PaperServer("b")
 
-    async def prove(server: LoraServer, name: str) -> None:
+    async def verify(server: LoraServer, name: str) -> None:
         if server.url == "b" and name == "bad@1":
             raise ValueError("no effect")
 
-    hot = swap(*servers, prove=prove)
+    hot = swap(*servers, verify=verify)
     await use(hot, "good@1")
 
     with pytest.raises(ValueError, match="no effect"):
@@ -204,18 +204,18 @@ async def test_what_proves_wrong_is_unloaded_everywhere_and_not_served() -> None
     assert hot.loaded == ("good@1",)
 
 
-async def test_what_a_server_fell_silent_over_is_not_left_on_it_unproven() -> None:
+async def test_what_a_server_fell_silent_over_is_not_left_on_it_unverified() -> None:
     servers = PaperServer("a"), PaperServer("b")
     n_asked = 0
 
-    async def prove(server: LoraServer, name: str) -> None:
+    async def verify(server: LoraServer, name: str) -> None:
         nonlocal n_asked
         if server.url == "b":
             n_asked += 1
             if n_asked == 1:
                 raise LoraServerSilent("b", "timeout")
 
-    hot = swap(*servers, prove=prove)
+    hot = swap(*servers, verify=verify)
     await use(hot, "de@1")
     assert [set(server.has) for server in servers] == [{"de@1"}, set()]
     await hot.reconcile()

@@ -12,7 +12,7 @@ from adapters.manifest import (
     CONFIG,
     MANIFEST,
     WEIGHTS,
-    About,
+    AdapterFacts,
     AdapterManifest,
     Canary,
     is_name,
@@ -35,7 +35,9 @@ MANIFEST_OF_ONE = AdapterManifest(
     alpha=16.0,
     target_modules=("q_proj",),
     cultures=("DEU", "AUT"),
-    about=About("culturespa-joint", "1,000 questions", "Apache-2.0", {"score": 0.7}, (CANARY,)),
+    about=AdapterFacts(
+        "culturespa-joint", "1,000 questions", "Apache-2.0", {"score": 0.7}, (CANARY,)
+    ),
     sha256={CONFIG: "b" * 64, WEIGHTS: "c" * 64},
 )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 from adapters.peft_config import read_peft_config
 from tests.adapters.loras import lora_config
 
@@ -72,12 +72,12 @@ def test_a_feature_that_servers_leave_out_is_refused(
 ) -> None:
     refusal = refusal_of(written(tmp_path, **changes))
 
-    assert refusal.reason is Reason.UNSUPPORTED
+    assert refusal.reason is AdapterFault.UNSUPPORTED
     assert next(iter(changes)) in str(refusal)
 
 
 def test_another_kind_of_adapter_is_refused(tmp_path: Path) -> None:
-    assert refusal_of(written(tmp_path, peft_type="PREFIX_TUNING")).reason is Reason.NOT_LORA
+    assert refusal_of(written(tmp_path, peft_type="PREFIX_TUNING")).reason is AdapterFault.NOT_LORA
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_another_kind_of_adapter_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_value_is_named(tmp_path: Path, changes: dict[str, object]) -> None:
     refusal = refusal_of(written(tmp_path, **changes))
 
-    assert refusal.reason is Reason.CONFIG
+    assert refusal.reason is AdapterFault.CONFIG
     assert next(iter(changes)) in str(refusal)
 
 
@@ -106,4 +106,4 @@ def test_what_is_no_config_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "adapter_config.json"
     file.write_text(text)
 
-    assert refusal_of(file).reason is Reason.CONFIG
+    assert refusal_of(file).reason is AdapterFault.CONFIG

@@ -15,21 +15,21 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from adapters.base_model import BaseModel
+from adapters.base_model import AdapterBase
 from adapters.errors import (
+    AdapterFault,
     AdapterForOthers,
     AdapterInUse,
     AdapterRefused,
     AdapterTaken,
     AdapterUnknown,
-    AdapterUnproven,
+    AdapterUnverified,
     NothingToRollBack,
-    Reason,
     RegistryBusy,
     RegistryInvalid,
 )
 from adapters.folders import SharedFolder
-from adapters.manifest import CONFIG, MANIFEST, WEIGHTS, About, AdapterManifest, Canary
+from adapters.manifest import CONFIG, MANIFEST, WEIGHTS, AdapterFacts, AdapterManifest, Canary
 from adapters.registry import AdapterRegistry
 from prompting.messages import Message
 from tests.adapters.loras import Tensors, key, lora_config, lora_tensors, write_lora
@@ -49,7 +49,7 @@ def registry(tmp_path: Path) -> AdapterRegistry:
 class Adds:
     """Makes adapters that differ by a seed, and adds them."""
 
-    def __init__(self, registry: AdapterRegistry, base: BaseModel, folder: Path) -> None:
+    def __init__(self, registry: AdapterRegistry, base: AdapterBase, folder: Path) -> None:
         self.registry = registry
         self.base = base
         self.folder = folder
@@ -59,12 +59,17 @@ class Adds:
     ) -> AdapterManifest:
         source = write_lora(self.folder / f"{seed}", lora_tensors(self.base, seed=seed))
         return self.registry.add(
-            source, base=self.base, max_rank=8, name=name, cultures=cultures, about=About("test")
+            source,
+            base=self.base,
+            max_rank=8,
+            name=name,
+            cultures=cultures,
+            about=AdapterFacts("test"),
         )
 
 
 @pytest.fixture
-def add(registry: AdapterRegistry, base: BaseModel, tmp_path: Path) -> Adds:
+def add(registry: AdapterRegistry, base: AdapterBase, tmp_path: Path) -> Adds:
     return Adds(registry, base, tmp_path / "sources")
 
 
@@ -100,7 +105,7 @@ def test_an_added_adapter_is_listed_with_its_manifest(registry: AdapterRegistry,
 
 
 def test_its_files_are_those_that_were_given(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
     manifest = registry.add(lora, base=base, max_rank=8, name="german")
 
@@ -143,12 +148,12 @@ def test_the_same_weights_for_other_cultures_need_another_name(
 
 
 def test_what_was_published_comes_along(
-    registry: AdapterRegistry, add: Adds, base: BaseModel, tmp_path: Path
+    registry: AdapterRegistry, add: Adds, base: AdapterBase, tmp_path: Path
 ) -> None:
     published = add(1)
     other = AdapterRegistry(tmp_path / "other")
 
-    given = About(licence="MIT", canaries=(CANARY,))
+    given = AdapterFacts(licence="MIT", canaries=(CANARY,))
     manifest = other.add(registry.path(published.version_name), base=base, max_rank=8, about=given)
 
     assert manifest == replace(
@@ -157,29 +162,31 @@ def test_what_was_published_comes_along(
 
 
 def test_where_an_adapter_was_taken_from_does_not_make_it_another(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
-    first = registry.add(lora, base=base, max_rank=8, name="a", about=About(source="org/a@1"))
+    first = registry.add(
+        lora, base=base, max_rank=8, name="a", about=AdapterFacts(source="org/a@1")
+    )
 
     assert registry.add(lora, base=base, max_rank=8, name="a") == first
 
 
 @pytest.mark.parametrize("name", [None, "", "../up", "German", "a/b", "a@b", "a" * 64, ".adding-a"])
 def test_a_bad_name_is_refused(
-    registry: AdapterRegistry, base: BaseModel, lora: Path, name: str | None
+    registry: AdapterRegistry, base: AdapterBase, lora: Path, name: str | None
 ) -> None:
     with pytest.raises(AdapterRefused) as caught:
         registry.add(lora, base=base, max_rank=8, name=name)
 
-    assert caught.value.reason is Reason.NAME
+    assert caught.value.reason is AdapterFault.NAME
     assert not everything(registry.folder)
 
 
-def test_a_bad_culture_is_refused(registry: AdapterRegistry, base: BaseModel, lora: Path) -> None:
+def test_a_bad_culture_is_refused(registry: AdapterRegistry, base: AdapterBase, lora: Path) -> None:
     with pytest.raises(AdapterRefused) as caught:
         registry.add(lora, base=base, max_rank=8, name="german", cultures=["DE"])
 
-    assert caught.value.reason is Reason.MANIFEST
+    assert caught.value.reason is AdapterFault.MANIFEST
     assert not everything(registry.folder)
 
 
@@ -232,36 +239,36 @@ def with_tensors(change: Callable[[Tensors], None]) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (pickled, Reason.PICKLED),
-        (linked, Reason.LINK),
-        (pointing_outside, Reason.OUTSIDE),
-        (of_another_version, Reason.HASH),
-        (truncated, Reason.TRUNCATED),
-        (with_config(base_model_name_or_path="another"), Reason.BASE_MODEL),
-        (with_config(r=64), Reason.RANK),
-        (with_config(use_dora=True), Reason.UNSUPPORTED),
-        (with_config(peft_type="IA3"), Reason.NOT_LORA),
-        (with_config(r=8), Reason.SHAPE),
-        (with_config(target_modules=["q_proj"]), Reason.KEYS_UNEXPECTED),
-        (with_config(target_modules=["q_proj", "v_proj", "o_proj"]), Reason.KEYS_MISSING),
+        (pickled, AdapterFault.PICKLED),
+        (linked, AdapterFault.LINK),
+        (pointing_outside, AdapterFault.OUTSIDE),
+        (of_another_version, AdapterFault.HASH),
+        (truncated, AdapterFault.TRUNCATED),
+        (with_config(base_model_name_or_path="another"), AdapterFault.BASE_MODEL),
+        (with_config(r=64), AdapterFault.RANK),
+        (with_config(use_dora=True), AdapterFault.UNSUPPORTED),
+        (with_config(peft_type="IA3"), AdapterFault.NOT_LORA),
+        (with_config(r=8), AdapterFault.SHAPE),
+        (with_config(target_modules=["q_proj"]), AdapterFault.KEYS_UNEXPECTED),
+        (with_config(target_modules=["q_proj", "v_proj", "o_proj"]), AdapterFault.KEYS_MISSING),
         (
             with_tensors(lambda t: t.update({key(Q0, "A"): t[key(Q0, "A")] * np.float32(np.nan)})),
-            Reason.NOT_FINITE,
+            AdapterFault.NOT_FINITE,
         ),
         (
             with_tensors(lambda t: t.update({k: 0 * v for k, v in t.items() if "lora_B" in k})),
-            Reason.NO_EFFECT,
+            AdapterFault.NO_EFFECT,
         ),
-        (shutil.rmtree, Reason.FOLDER),
+        (shutil.rmtree, AdapterFault.FOLDER),
     ],
 )
 def test_a_bad_adapter_is_refused_and_nothing_changes(
     registry: AdapterRegistry,
     add: Adds,
-    base: BaseModel,
+    base: AdapterBase,
     lora: Path,
     damage: Callable[[Path], None],
-    reason: Reason,
+    reason: AdapterFault,
 ) -> None:
     registry.activate("DEU", add(1).version_name)
     before = everything(registry.folder)
@@ -276,12 +283,12 @@ def test_a_bad_adapter_is_refused_and_nothing_changes(
 
 
 def test_an_oversized_adapter_is_refused(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
     with pytest.raises(AdapterRefused) as caught:
         registry.add(lora, base=base, max_rank=8, name="bad", max_bytes=10_000)
 
-    assert caught.value.reason is Reason.OVERSIZED
+    assert caught.value.reason is AdapterFault.OVERSIZED
 
 
 class Dies(Mapping[str, float]):
@@ -302,24 +309,24 @@ class Dies(Mapping[str, float]):
         return 1
 
 
-def add_in_process(folder: Path, source: Path, base: BaseModel, about: About) -> None:
+def add_in_process(folder: Path, source: Path, base: AdapterBase, about: AdapterFacts) -> None:
     AdapterRegistry(folder).add(source, base=base, max_rank=8, name="half", about=about)
 
 
 def test_an_interruption_leaves_nothing(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        add_in_process(registry.folder, lora, base, About(metrics=Dies(kill=False)))
+        add_in_process(registry.folder, lora, base, AdapterFacts(metrics=Dies(kill=False)))
 
     assert registry.entries() == ()
     assert not list(registry.folder.glob(".adding-*"))
 
 
 def test_what_a_kill_leaves_is_no_entry_and_is_cleared_by_the_next_change(
-    registry: AdapterRegistry, add: Adds, base: BaseModel, lora: Path
+    registry: AdapterRegistry, add: Adds, base: AdapterBase, lora: Path
 ) -> None:
-    arguments = (registry.folder, lora, base, About(metrics=Dies(kill=True)))
+    arguments = (registry.folder, lora, base, AdapterFacts(metrics=Dies(kill=True)))
     process = SPAWN.Process(target=add_in_process, args=arguments)
     process.start()
     process.join(DEADLINE_S)
@@ -333,7 +340,7 @@ def test_what_a_kill_leaves_is_no_entry_and_is_cleared_by_the_next_change(
 
 
 def test_an_adapter_on_its_way_in_is_left_alone(registry: AdapterRegistry, add: Adds) -> None:
-    with SharedFolder(registry.folder).arriving() as folder:
+    with SharedFolder(registry.folder).receive() as folder:
         (folder / "a").write_text("half")
         add(1)
 
@@ -380,7 +387,7 @@ def test_what_is_not_in_the_listing_is_unknown(
         registry.remove,
         registry.canaries,
         lambda name: registry.activate("DEU", name),
-        lambda name: registry.prove(name, [CANARY]),
+        lambda name: registry.record_canaries(name, [CANARY]),
     ):
         with pytest.raises(AdapterUnknown):
             call(asked)
@@ -444,7 +451,7 @@ def test_a_removed_adapter_is_gone(registry: AdapterRegistry, add: Adds) -> None
     first, second = add(1).version_name, add(2).version_name
     registry.activate("DEU", first)
     registry.activate("DEU", second)
-    registry.prove(first, [CANARY])
+    registry.record_canaries(first, [CANARY])
 
     registry.remove(first)
 
@@ -469,7 +476,7 @@ def test_an_altered_entry_is_noticed_before_it_is_active(
     ):
         with pytest.raises(AdapterRefused) as caught:
             call()
-        assert caught.value.reason is Reason.HASH
+        assert caught.value.reason is AdapterFault.HASH
     assert registry.active() == {}
 
 
@@ -481,7 +488,7 @@ def test_a_file_too_many_is_noticed(registry: AdapterRegistry, add: Adds) -> Non
     with pytest.raises(AdapterRefused) as caught:
         registry.verify(name)
 
-    assert caught.value.reason is Reason.PICKLED
+    assert caught.value.reason is AdapterFault.PICKLED
 
 
 def test_a_damaged_manifest_is_named_and_its_entry_can_be_removed(
@@ -506,54 +513,54 @@ def test_the_manifest_of_another_entry_is_noticed(registry: AdapterRegistry, add
         registry.get("other@00000000")
 
 
-def test_an_unproven_adapter_is_not_activated_where_proof_is_asked(
+def test_an_unverified_adapter_is_not_activated_where_that_is_asked(
     registry: AdapterRegistry, add: Adds
 ) -> None:
     name = add(1).version_name
 
-    with pytest.raises(AdapterUnproven):
-        registry.activate("DEU", name, proven=True)
-    registry.prove(name, [CANARY])
-    registry.activate("DEU", name, proven=True)
+    with pytest.raises(AdapterUnverified):
+        registry.activate("DEU", name, verified=True)
+    registry.record_canaries(name, [CANARY])
+    registry.activate("DEU", name, verified=True)
 
     assert registry.canaries(name) == (CANARY,)
     assert registry.active() == {"DEU": name}
 
 
-def test_an_adapter_that_answers_as_the_base_model_is_not_proven(
+def test_an_adapter_that_answers_as_the_base_model_is_not_verified(
     registry: AdapterRegistry, add: Adds
 ) -> None:
     name = add(1).version_name
 
     with pytest.raises(AdapterRefused) as caught:
-        registry.prove(name, [replace(CANARY, adapter_logprobs=CANARY.base_logprobs)])
+        registry.record_canaries(name, [replace(CANARY, adapter_logprobs=CANARY.base_logprobs)])
 
-    assert caught.value.reason is Reason.NO_EFFECT
+    assert caught.value.reason is AdapterFault.NO_EFFECT
     assert registry.canaries(name) == ()
 
 
-def test_another_effect_than_was_published_is_not_proven(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+def test_another_effect_than_was_published_is_not_verified(
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
-    about = About(canaries=(CANARY,))
+    about = AdapterFacts(canaries=(CANARY,))
     name = registry.add(lora, base=base, max_rank=8, name="german", about=about).version_name
 
     with pytest.raises(AdapterRefused) as caught:
-        registry.prove(name, [replace(CANARY, adapter_logprobs=(-2.0, -0.1))])
-    assert caught.value.reason is Reason.OTHER_EFFECT
+        registry.record_canaries(name, [replace(CANARY, adapter_logprobs=(-2.0, -0.1))])
+    assert caught.value.reason is AdapterFault.OTHER_EFFECT
     with pytest.raises(ValueError, match="in order"):
-        registry.prove(name, [replace(CANARY, labels=("3", "4"))])
-    registry.prove(name, [CANARY])
+        registry.record_canaries(name, [replace(CANARY, labels=("3", "4"))])
+    registry.record_canaries(name, [CANARY])
 
 
-def test_a_proof_needs_canaries(registry: AdapterRegistry, add: Adds) -> None:
+def test_a_verification_needs_canaries(registry: AdapterRegistry, add: Adds) -> None:
     with pytest.raises(ValueError, match="at least one"):
-        registry.prove(add(1).version_name, [])
+        registry.record_canaries(add(1).version_name, [])
 
 
 def test_damaged_canaries_are_named(registry: AdapterRegistry, add: Adds) -> None:
     name = add(1).version_name
-    registry.prove(name, [CANARY])
+    registry.record_canaries(name, [CANARY])
     (registry.folder / "canaries" / f"{name}.json").write_text("{}")
 
     with pytest.raises(RegistryInvalid, match=r"canaries.*json"):
@@ -564,7 +571,7 @@ def test_a_lock_that_is_held_too_long_is_reported(registry: AdapterRegistry, add
     name = add(1).version_name
     impatient = AdapterRegistry(registry.folder, lock_deadline_s=0.05)
 
-    with SharedFolder(registry.folder).locked(), pytest.raises(RegistryBusy):
+    with SharedFolder(registry.folder).lock(), pytest.raises(RegistryBusy):
         impatient.activate("DEU", name)
 
 
@@ -598,9 +605,9 @@ def test_two_processes_that_activate_at_once_both_end_valid(
 
 
 def test_two_processes_that_add_the_same_leave_one_entry(
-    registry: AdapterRegistry, base: BaseModel, lora: Path
+    registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
-    arguments = (registry.folder, lora, base, About("test"))
+    arguments = (registry.folder, lora, base, AdapterFacts("test"))
     processes = [SPAWN.Process(target=add_in_process, args=arguments) for _ in range(2)]
     for process in processes:
         process.start()

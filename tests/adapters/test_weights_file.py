@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save, save_file
 
 from adapters import weights_file
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 from adapters.weights_file import read_header, zero_tensors
 from tests.adapters.loras import Tensors, raw_safetensors
 
@@ -88,7 +88,7 @@ def test_nan_and_infinity_are_refused(tmp_path: Path, dtype: str, one: int, bad:
     with pytest.raises(AdapterRefused) as caught:
         zero_tensors(path, read_header(path))
 
-    assert caught.value.reason is Reason.NOT_FINITE
+    assert caught.value.reason is AdapterFault.NOT_FINITE
 
 
 def test_a_nan_after_the_first_chunk_is_found(tmp_path: Path) -> None:
@@ -100,42 +100,47 @@ def test_a_nan_after_the_first_chunk_is_found(tmp_path: Path) -> None:
     with pytest.raises(AdapterRefused) as caught:
         zero_tensors(path, read_header(path))
 
-    assert caught.value.reason is Reason.NOT_FINITE
+    assert caught.value.reason is AdapterFault.NOT_FINITE
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", Reason.TRUNCATED),
-        (b"\x02\0\0", Reason.TRUNCATED),
-        ((2**63).to_bytes(8, "little") + b"{}", Reason.OVERSIZED),
-        ((100).to_bytes(8, "little") + b"{}", Reason.TRUNCATED),
-        (raw_safetensors({"w": GOOD}, b"1234567"), Reason.TRUNCATED),
-        (raw_safetensors({"w": GOOD}, b"123456789"), Reason.HEADER),
-        (raw_safetensors(b"[]"), Reason.HEADER),
-        (raw_safetensors(b" {}"), Reason.HEADER),
-        (raw_safetensors(b"{"), Reason.HEADER),
-        (raw_safetensors(b"{\xff}"), Reason.HEADER),
-        (raw_safetensors(b'{"w":' + b"[" * 100_000), Reason.HEADER),
-        (raw_safetensors(b'{"w": NaN}'), Reason.HEADER),
-        (raw_safetensors(b'{"__metadata__": {}, "__metadata__": {}}'), Reason.HEADER),
-        (raw_safetensors({"__metadata__": {"a": 1}}), Reason.HEADER),
-        (raw_safetensors({"w": 1}), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"more": 1}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"dtype": "F33"}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"dtype": ["F32"]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"dtype": "F64", "shape": [1]}}, bytes(8)), Reason.DTYPE),
-        (raw_safetensors({"w": GOOD | {"shape": [3]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"shape": [-2]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"shape": [2.0]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"shape": [True, 2]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"shape": [1] * 9 + [2]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"data_offsets": [8, 16]}}, bytes(16)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD | {"data_offsets": [8, 0]}}, bytes(8)), Reason.HEADER),
-        (raw_safetensors({"w": GOOD, "v": GOOD}, bytes(8)), Reason.HEADER),  # overlapping
+        (b"", AdapterFault.TRUNCATED),
+        (b"\x02\0\0", AdapterFault.TRUNCATED),
+        ((2**63).to_bytes(8, "little") + b"{}", AdapterFault.OVERSIZED),
+        ((100).to_bytes(8, "little") + b"{}", AdapterFault.TRUNCATED),
+        (raw_safetensors({"w": GOOD}, b"1234567"), AdapterFault.TRUNCATED),
+        (raw_safetensors({"w": GOOD}, b"123456789"), AdapterFault.HEADER),
+        (raw_safetensors(b"[]"), AdapterFault.HEADER),
+        (raw_safetensors(b" {}"), AdapterFault.HEADER),
+        (raw_safetensors(b"{"), AdapterFault.HEADER),
+        (raw_safetensors(b"{\xff}"), AdapterFault.HEADER),
+        (raw_safetensors(b'{"w":' + b"[" * 100_000), AdapterFault.HEADER),
+        (raw_safetensors(b'{"w": NaN}'), AdapterFault.HEADER),
+        (raw_safetensors(b'{"__metadata__": {}, "__metadata__": {}}'), AdapterFault.HEADER),
+        (raw_safetensors({"__metadata__": {"a": 1}}), AdapterFault.HEADER),
+        (raw_safetensors({"w": 1}), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"more": 1}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"dtype": "F33"}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"dtype": ["F32"]}}, bytes(8)), AdapterFault.HEADER),
+        (
+            raw_safetensors({"w": GOOD | {"dtype": "F64", "shape": [1]}}, bytes(8)),
+            AdapterFault.DTYPE,
+        ),
+        (raw_safetensors({"w": GOOD | {"shape": [3]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"shape": [-2]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"shape": [2.0]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"shape": [True, 2]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"shape": [1] * 9 + [2]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"data_offsets": [8, 16]}}, bytes(16)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD | {"data_offsets": [8, 0]}}, bytes(8)), AdapterFault.HEADER),
+        (raw_safetensors({"w": GOOD, "v": GOOD}, bytes(8)), AdapterFault.HEADER),  # overlapping
     ],
 )
-def test_what_breaks_the_format_is_refused(tmp_path: Path, content: bytes, reason: Reason) -> None:
+def test_what_breaks_the_format_is_refused(
+    tmp_path: Path, content: bytes, reason: AdapterFault
+) -> None:
     assert refusal_of(tmp_path / "w.safetensors", content).reason is reason
 
 
@@ -151,7 +156,7 @@ def test_a_header_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
         tmp_path / "w.safetensors", raw_safetensors(b"{" + b" " * 100 + b"}"), max_header_bytes=99
     )
 
-    assert refusal.reason is Reason.OVERSIZED
+    assert refusal.reason is AdapterFault.OVERSIZED
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
@@ -161,7 +166,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(AdapterRefused) as caught:
         read_header(tmp_path / "here")
 
-    assert caught.value.reason is Reason.LINK
+    assert caught.value.reason is AdapterFault.LINK
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
@@ -170,7 +175,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     with pytest.raises(AdapterRefused) as caught:
         read_header(tmp_path / "pipe")
 
-    assert caught.value.reason is Reason.FILE_UNEXPECTED
+    assert caught.value.reason is AdapterFault.FILE_UNEXPECTED
 
 
 WHOLE = save({"a": np.ones((2, 3), np.float32), "b": np.ones((4,), np.float16)})
@@ -183,7 +188,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @given(cut=st.integers(0, len(WHOLE) - 1))
 def test_every_truncation_is_refused(scratch: Path, cut: int) -> None:
-    assert refusal_of(scratch, WHOLE[:cut]).reason in {Reason.TRUNCATED, Reason.HEADER}
+    assert refusal_of(scratch, WHOLE[:cut]).reason in {AdapterFault.TRUNCATED, AdapterFault.HEADER}
 
 
 @given(flips=st.lists(st.integers(0, 8 * len(WHOLE) - 1), min_size=1, max_size=6))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.base_model import read_base_model
-from adapters.manifest import About
+from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
 from mini_model.weights import WEIGHTS
@@ -35,6 +35,6 @@ def add_adapter(settings: Settings, name: str, cultures: Sequence[str], *, seed:
         max_rank=settings.vllm.max_lora_rank,
         name=name,
         cultures=cultures,
-        about=About(method="random", licence="CC0-1.0"),
+        about=AdapterFacts(method="random", licence="CC0-1.0"),
     )
     return manifest.version_name

@@ -1,4 +1,4 @@
-"""Adapters on the real vLLM: admitted, proven, swapped, and back after a crash."""
+"""Adapters on the real vLLM: admitted, verified, swapped, and back after a crash."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from adapters.base_model import read_base_model
 from adapters.canary import canary_prompts, differs, measure
 from adapters.hot_swap import HotSwap
-from adapters.manifest import About
+from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
@@ -60,7 +60,7 @@ def filled(folder: Path, model_dir: Path) -> AdapterRegistry:
         source = write_lora(folder / f"source-{seed}", lora_tensors(base, seed=seed), lora_config())
         registry.add(
             source, base=base, max_rank=LORA.max_rank, name=f"a{seed}", cultures=[],
-            about=About(method="random", licence="CC0"),
+            about=AdapterFacts(method="random", licence="CC0"),
         )  # fmt: skip
     return registry
 
@@ -114,10 +114,12 @@ async def swap(
     ):
         scorer = Scorer(client)
 
-        async def prove(on: object, name: str) -> None:
-            registry.prove(name, await measure(scorer, prompts, base_model=BASE_NAME, adapter=name))
+        async def verify(on: object, name: str) -> None:
+            registry.record_canaries(
+                name, await measure(scorer, prompts, base_model=BASE_NAME, adapter=name)
+            )
 
-        hot = HotSwap([server], locate=registry.path, prove=prove, capacity=LORA.max_cpu_loras)
+        hot = HotSwap([server], locate=registry.path, verify=verify, capacity=LORA.max_cpu_loras)
 
         async def answer(name: str) -> list[Sequence[float]]:
             async with hot.lease(name):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from adapters.culturespa.questions import GeneratedQuestion
-from adapters.culturespa.steps import seed_of
+from adapters.culturespa.steps import hash_seed
 from prompting.messages import Message
 from survey_data.model import Question, Scale
 
@@ -84,7 +84,7 @@ class PaperAnswerer:
     ) -> int | None:
         self._note(messages)
         await asyncio.sleep(0)
-        place = seed_of(messages[0].content, messages[1].content, seed) % (len(labels) + 1)
+        place = hash_seed(messages[0].content, messages[1].content, seed) % (len(labels) + 1)
         return place if place < len(labels) else None
 
     def _note(self, messages: Sequence[Message]) -> None:
@@ -94,5 +94,5 @@ class PaperAnswerer:
 
 
 def _hashed(system: str, user: str, n: int) -> tuple[float, ...]:
-    weights = [1 + seed_of(system, user, i) % 9 for i in range(n)]
+    weights = [1 + hash_seed(system, user, i) % 9 for i in range(n)]
     return tuple(weight / sum(weights) for weight in weights)

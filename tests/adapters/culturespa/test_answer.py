@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from adapters.culturespa.answer import (
-    Answer,
+    QuestionAnswer,
     answer_questions,
+    list_steerings,
     read_answers,
-    steerings_of,
     wording,
     write_answers,
 )
 from adapters.culturespa.errors import StepFileInvalid
-from adapters.culturespa.settings import AnswerSettings, Reading
+from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
 from prompting.messages import CultureComparison
 from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
@@ -25,12 +25,12 @@ from tests.adapters.culturespa.survey import Killed, PaperAnswerer, question
 CATALOGUE = read_catalogue()
 CULTURES = [CATALOGUE["DEU"], CATALOGUE["KEN"]]
 QUESTIONS = [question(i) for i in range(10)]
-STEERINGS = steerings_of(CULTURES, Method.PERSONA)
+STEERINGS = list_steerings(CULTURES, Method.PERSONA)
 
 
 async def answered(
-    journal: Path, answerer: PaperAnswerer, settings: AnswerSettings, *, n_concurrent: int = 3
-) -> tuple[Answer, ...]:
+    journal: Path, answerer: PaperAnswerer, settings: AnswerStepSettings, *, n_concurrent: int = 3
+) -> tuple[QuestionAnswer, ...]:
     return await answer_questions(
         QUESTIONS,
         STEERINGS,
@@ -44,7 +44,7 @@ async def answered(
 async def test_each_question_is_answered_unaware_once_and_as_each_culture(tmp_path: Path) -> None:
     answerer = PaperAnswerer()
 
-    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerSettings())
+    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
 
     wanted = [(code, q.key) for code in (None, "DEU", "KEN") for q in QUESTIONS]
     assert [(a.culture, a.question) for a in answers] == wanted
@@ -55,7 +55,7 @@ async def test_each_question_is_answered_unaware_once_and_as_each_culture(tmp_pa
 async def test_unaware_prompts_show_the_options_and_name_no_culture(tmp_path: Path) -> None:
     answerer = PaperAnswerer()
 
-    await answered(tmp_path / "a.jsonl", answerer, AnswerSettings())
+    await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
 
     german = [user for system, user in answerer.asked if "German" in system]
     unaware = [user for system, user in answerer.asked if "cultural background" not in system]
@@ -69,9 +69,9 @@ async def test_the_cross_culture_prompt_compares(tmp_path: Path) -> None:
 
     await answer_questions(
         QUESTIONS[:1],
-        steerings_of(CULTURES[:1], Method.CROSS_CULTURE, comparisons={"DEU": comparison}),
+        list_steerings(CULTURES[:1], Method.CROSS_CULTURE, comparisons={"DEU": comparison}),
         answerer,
-        settings=AnswerSettings(method=Method.CROSS_CULTURE),
+        settings=AnswerStepSettings(method=Method.CROSS_CULTURE),
         journal=tmp_path / "a.jsonl",
     )
 
@@ -80,7 +80,7 @@ async def test_the_cross_culture_prompt_compares(tmp_path: Path) -> None:
 
 
 async def test_sampled_replies_are_repeated_with_seeds_of_their_own(tmp_path: Path) -> None:
-    settings = AnswerSettings(reading=Reading.SAMPLING, n_repeats=8)
+    settings = AnswerStepSettings(reading=AnswerReading.SAMPLING, n_repeats=8)
 
     answers = await answered(tmp_path / "a.jsonl", PaperAnswerer(), settings)
     other = await answered(
@@ -93,11 +93,11 @@ async def test_sampled_replies_are_repeated_with_seeds_of_their_own(tmp_path: Pa
     assert answers != other
 
 
-@pytest.mark.parametrize("reading", list(Reading))
+@pytest.mark.parametrize("reading", list(AnswerReading))
 async def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
-    tmp_path: Path, reading: Reading
+    tmp_path: Path, reading: AnswerReading
 ) -> None:
-    settings = AnswerSettings(reading=reading, n_repeats=2)
+    settings = AnswerStepSettings(reading=reading, n_repeats=2)
     unbroken = await answered(tmp_path / "a.jsonl", PaperAnswerer(), settings, n_concurrent=7)
     journal = tmp_path / "b.jsonl"
     with pytest.raises(Killed):
@@ -111,14 +111,14 @@ async def test_a_killed_run_goes_on_and_ends_as_an_unbroken_one(
 
     assert resumed == unbroken
     assert n_kept > 0
-    per_answer = 1 if reading is Reading.LOGPROBS else 2
+    per_answer = 1 if reading is AnswerReading.LOGPROBS else 2
     assert len(rest.asked) == per_answer * (30 - n_kept)
 
 
 async def test_an_unreadable_answer_is_kept_as_such(tmp_path: Path) -> None:
     answerer = PaperAnswerer(lambda system, user, n: None)
 
-    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerSettings())
+    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
 
     assert all(answer.shares is None for answer in answers)
 
@@ -127,7 +127,7 @@ async def test_shares_that_are_not_of_the_options_are_refused(tmp_path: Path) ->
     answerer = PaperAnswerer(lambda system, user, n: (1.0,))
 
     with pytest.raises(ValueError, match="1 shares for 3 options"):
-        await answered(tmp_path / "a.jsonl", answerer, AnswerSettings())
+        await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
 
 
 async def test_progress_reaches_the_number_of_answers(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ async def test_progress_reaches_the_number_of_answers(tmp_path: Path) -> None:
         QUESTIONS,
         STEERINGS,
         PaperAnswerer(),
-        settings=AnswerSettings(),
+        settings=AnswerStepSettings(),
         journal=tmp_path / "a.jsonl",
         on_progress=lambda done, total: seen.append((done, total)),
     )
@@ -147,9 +147,9 @@ async def test_progress_reaches_the_number_of_answers(tmp_path: Path) -> None:
 
 def test_answers_are_read_as_they_were_written(tmp_path: Path) -> None:
     answers = (
-        Answer("a", None, shares=(0.25, 0.75)),
-        Answer("a", "DEU", options=(1, None, 0)),
-        Answer("b", "DEU"),
+        QuestionAnswer("a", None, shares=(0.25, 0.75)),
+        QuestionAnswer("a", "DEU", options=(1, None, 0)),
+        QuestionAnswer("b", "DEU"),
     )
 
     write_answers(tmp_path / "a.jsonl", answers)

@@ -7,33 +7,33 @@ from pathlib import Path
 
 import pytest
 
-from adapters.culturespa.answer import Answer
+from adapters.culturespa.answer import QuestionAnswer
 from adapters.culturespa.collect import (
+    AnswerVerdict,
     Example,
-    Verdict,
     collect,
+    compute_p_value,
     count_by_topic,
-    p_value,
-    random_control,
+    draw_control,
     read_examples,
-    subset,
+    take_subset,
     write_examples,
 )
 from adapters.culturespa.settings import CollectSettings
 from tests.adapters.culturespa.survey import question
 
 ANSWERS = (
-    Answer("generated:0", None, shares=(0.6, 0.4)),
-    Answer("generated:1", None, shares=(0.6, 0.4)),
-    Answer("generated:2", None, shares=(0.2, 0.8)),
-    Answer("generated:3", None, shares=None),
-    Answer("generated:0", "DEU", shares=(0.45, 0.55)),  # another option, 0.15 away
-    Answer("generated:1", "DEU", shares=(0.1, 0.9)),  # another option, 0.5 away
-    Answer("generated:2", "DEU", shares=(0.4, 0.6)),  # the same option
-    Answer("generated:3", "DEU", shares=(0.1, 0.9)),  # nothing to compare with
-    Answer("generated:0", "KEN", shares=None),
-    Answer("generated:2", "KEN", shares=(0.9, 0.1)),  # another option, 0.7 away
-    Answer("generated:4", "KEN", shares=(0.9, 0.1)),  # never asked unaware
+    QuestionAnswer("generated:0", None, shares=(0.6, 0.4)),
+    QuestionAnswer("generated:1", None, shares=(0.6, 0.4)),
+    QuestionAnswer("generated:2", None, shares=(0.2, 0.8)),
+    QuestionAnswer("generated:3", None, shares=None),
+    QuestionAnswer("generated:0", "DEU", shares=(0.45, 0.55)),  # another option, 0.15 away
+    QuestionAnswer("generated:1", "DEU", shares=(0.1, 0.9)),  # another option, 0.5 away
+    QuestionAnswer("generated:2", "DEU", shares=(0.4, 0.6)),  # the same option
+    QuestionAnswer("generated:3", "DEU", shares=(0.1, 0.9)),  # nothing to compare with
+    QuestionAnswer("generated:0", "KEN", shares=None),
+    QuestionAnswer("generated:2", "KEN", shares=(0.9, 0.1)),  # another option, 0.7 away
+    QuestionAnswer("generated:4", "KEN", shares=(0.9, 0.1)),  # never asked unaware
 )
 MANY = tuple(
     Example(culture, f"generated:{i}", i % 3)
@@ -51,8 +51,8 @@ def test_another_option_is_kept_by_default() -> None:
         Example("KEN", "generated:2", 0),
     )
     assert verdicts == {
-        "DEU": {Verdict.KEPT: 2, Verdict.SAME: 1, Verdict.UNREADABLE: 1},
-        "KEN": {Verdict.KEPT: 1, Verdict.UNREADABLE: 2},
+        "DEU": {AnswerVerdict.KEPT: 2, AnswerVerdict.SAME: 1, AnswerVerdict.UNREADABLE: 1},
+        "KEN": {AnswerVerdict.KEPT: 1, AnswerVerdict.UNREADABLE: 2},
     }
 
 
@@ -63,60 +63,62 @@ def test_a_threshold_leaves_out_what_is_too_close() -> None:
         ("DEU", "generated:1"),
         ("KEN", "generated:2"),
     ]
-    assert verdicts["DEU"][Verdict.TOO_CLOSE] == 1
+    assert verdicts["DEU"][AnswerVerdict.TOO_CLOSE] == 1
 
 
 def test_sampled_replies_differ_by_their_most_frequent_option() -> None:
     answers = [
-        Answer("generated:0", None, options=(0, 0, 1, 0, 0)),
-        Answer("generated:0", "DEU", options=(1, 1, 1, 1, 0)),
-        Answer("generated:0", "KEN", options=(1, 1, 1, 1, 1)),
-        Answer("generated:0", "MEX", options=(0, 1, 0, 1, 2)),  # 0 and 1 tie: the first, so same
-        Answer("generated:0", "THA", options=(1, None, None, None, 1)),  # 2 of 5 readable
+        QuestionAnswer("generated:0", None, options=(0, 0, 1, 0, 0)),
+        QuestionAnswer("generated:0", "DEU", options=(1, 1, 1, 1, 0)),
+        QuestionAnswer("generated:0", "KEN", options=(1, 1, 1, 1, 1)),
+        QuestionAnswer(
+            "generated:0", "MEX", options=(0, 1, 0, 1, 2)
+        ),  # 0 and 1 tie: the first, so same
+        QuestionAnswer("generated:0", "THA", options=(1, None, None, None, 1)),  # 2 of 5 readable
     ]
 
     examples, verdicts = collect(answers, CollectSettings())
     strict, _ = collect(answers, CollectSettings(max_p_value=0.05))
 
     assert [e.culture for e in examples] == ["DEU", "KEN"]
-    assert verdicts["MEX"] == {Verdict.SAME: 1}
-    assert verdicts["THA"] == {Verdict.UNREADABLE: 1}
+    assert verdicts["MEX"] == {AnswerVerdict.SAME: 1}
+    assert verdicts["THA"] == {AnswerVerdict.UNREADABLE: 1}
     # 4 of 5 against 1 of 5: (C(5,4) C(5,1) + C(5,5) C(5,0)) / C(10,5) = 26 / 252 = 0.103.
     # 5 of 5 against 1 of 5: C(6,5) C(4,0) / C(10,5) = 6 / 252 = 0.024.
     assert [e.culture for e in strict] == ["KEN"]
 
 
 def test_the_p_value_is_fishers() -> None:
-    assert p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 0), 1) == pytest.approx(26 / 252)
-    assert p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 1), 1) == pytest.approx(6 / 252)
+    assert compute_p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 0), 1) == pytest.approx(26 / 252)
+    assert compute_p_value((0, 0, 1, 0, 0), (1, 1, 1, 1, 1), 1) == pytest.approx(6 / 252)
     # Unreadable replies are in neither group: 1 of 1 against 0 of 1.
-    assert p_value((0, None), (1, None), 1) == pytest.approx(1 / 2)
+    assert compute_p_value((0, None), (1, None), 1) == pytest.approx(1 / 2)
 
 
 def test_a_subset_has_its_share_of_each_culture_and_lies_in_a_larger_one() -> None:
-    small, large = subset(MANY, 0.1, seed=1), subset(MANY, 0.5, seed=1)
+    small, large = take_subset(MANY, 0.1, seed=1), take_subset(MANY, 0.5, seed=1)
 
     assert Counter(e.culture for e in small) == {"DEU": 3, "KEN": 1}
     assert Counter(e.culture for e in large) == {"DEU": 15, "KEN": 4}
     assert set(small) < set(large)
-    assert subset(MANY, 0.5, seed=2) != large
-    assert subset(MANY, 1.0, seed=1) == MANY
-    assert subset(MANY, 0.0, seed=1) == ()
+    assert take_subset(MANY, 0.5, seed=2) != large
+    assert take_subset(MANY, 1.0, seed=1) == MANY
+    assert take_subset(MANY, 0.0, seed=1) == ()
 
 
 def test_the_control_is_as_large_and_does_not_look_at_differences() -> None:
     answers = [
-        Answer(f"generated:{i}", culture, shares=(0.9, 0.1))
+        QuestionAnswer(f"generated:{i}", culture, shares=(0.9, 0.1))
         for culture in (None, "DEU", "KEN")
         for i in range(40)
     ]
     like = MANY[:10] + MANY[30:32]
 
-    control = random_control(answers, like, seed=1)
+    control = draw_control(answers, like, seed=1)
 
     assert Counter(e.culture for e in control) == {"DEU": 10, "KEN": 2}
     assert all(example.option == 0 for example in control)
-    assert control != random_control(answers, like, seed=2)
+    assert control != draw_control(answers, like, seed=2)
 
 
 def test_examples_are_counted_by_culture_and_topic() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.culturespa.errors import StepFileInvalid, TopicEmpty
-from adapters.culturespa.generate import Generated, generate_questions, generation_messages
+from adapters.culturespa.generate import GenerationResult, generate_questions, generation_messages
 from adapters.culturespa.settings import GenerateSettings
 from prompting.question_writing import Outcome
 from tests.adapters.culturespa.survey import Killed, PaperWriter, question, survey_question
@@ -19,7 +19,7 @@ SETTINGS = GenerateSettings(n_per_topic=20, seed=3, batch=4)
 
 async def generated(
     journal: Path, writer: PaperWriter, *, n_concurrent: int = 5, seed: int = 3
-) -> Generated:
+) -> GenerationResult:
     settings = GenerateSettings(n_per_topic=20, seed=seed, batch=4)
     return await generate_questions(
         SEEDS, writer, settings=settings, journal=journal, n_concurrent=n_concurrent

@@ -18,7 +18,7 @@ from adapters.culturespa.pipeline import (
     generate_step,
 )
 from adapters.culturespa.questions import from_survey, read_questions, write_questions
-from adapters.culturespa.settings import AnswerSettings, CollectSettings, GenerateSettings
+from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import StepFolder, StepManifest
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import (
@@ -40,7 +40,7 @@ async def generated(folder: Path, writer: PaperWriter) -> StepManifest:
 
 async def answered(folder: Path, questions: Path, answerer: PaperAnswerer) -> StepManifest:
     return await answer_step(
-        folder, questions, CULTURES, answerer, model="paper", settings=AnswerSettings()
+        folder, questions, CULTURES, answerer, model="paper", settings=AnswerStepSettings()
     )
 
 

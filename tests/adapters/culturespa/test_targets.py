@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
-from adapters.culturespa.targets import Encoded, Target, encode, encode_answer
+from adapters.culturespa.targets import EncodedExamples, Target, encode_answer, encode_examples
 from mini_model.tokenizer import END, MAX_LABEL, label_ids
 from prompting.messages import Message
 from survey_data.cultures import read_catalogue
@@ -50,12 +50,12 @@ def answer_of(tokenizer: Any, label: str, *, end: int = ord("$")) -> Target | No
 
 def encoded(
     tokenizer: Any, examples: list[Example], *, max_tokens: int = 1024, train_end: bool = True
-) -> Encoded:
+) -> EncodedExamples:
     questions = {
         "generated:0": question(0),
         "generated:1": replace(question(1), options=tuple(f"option {i}" for i in range(25))),
     }
-    return encode(
+    return encode_examples(
         examples,
         questions,
         tokenizer,

@@ -20,10 +20,16 @@ from adapters.culturespa.card import CARD, CONFIG, README, WEIGHTS, read_card
 from adapters.culturespa.collect import Example, write_examples
 from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
 from adapters.culturespa.questions import write_questions
-from adapters.culturespa.recipe import Base, TrainedAdapter, TrainingData, learning_rate, read_data
+from adapters.culturespa.recipe import (
+    TrainedAdapter,
+    TrainingBase,
+    TrainingData,
+    learning_rate,
+    read_data,
+)
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.train import train_adapters
-from adapters.manifest import About
+from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from prompting.messages import Steering, survey_messages
 from prompting.recipe import Method
@@ -31,7 +37,7 @@ from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, question
 from tests.conftest import WEIGHTS as MINI_MODEL
 
-BASE = Base(MINI_MODEL, "milieu-mini")
+BASE = TrainingBase(MINI_MODEL, "milieu-mini")
 QUESTIONS = [question(i, text=f"Is thing number {i} good?") for i in range(12)]
 EXAMPLES = [
     Example(culture, q.key, option)
@@ -182,7 +188,7 @@ def test_a_trained_adapter_is_admitted_to_the_registry(
     registry = AdapterRegistry(tmp_path / "registry")
 
     for adapter, culture in zip(specific, ("DEU", "KEN"), strict=True):
-        about = About(method="culturespa-specific", licence="CC0")
+        about = AdapterFacts(method="culturespa-specific", licence="CC0")
         name = culture.lower()
         entry = registry.add(
             adapter.folder, base=base, max_rank=16, name=name, cultures=[culture], about=about

@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from adapters.base_model import read_base_model
 from adapters.culturespa.card import AdapterCard, write_card
-from adapters.manifest import CONFIG, WEIGHTS, About
+from adapters.manifest import CONFIG, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import read_settings
 from app.state.admin_key import FILE, made_admin_key
@@ -280,7 +280,7 @@ def test_what_a_hub_id_names_is_added_with_where_it_is_from(adapters: Adapters) 
         revision="v1",
         name=None,
         cultures=["DEU"],
-        about=About(licence="MIT"),
+        about=AdapterFacts(licence="MIT"),
         download=download,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from adapters.culturespa.answer import read_answers
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid
 from adapters.culturespa.questions import GeneratedQuestion, read_questions, write_questions
-from adapters.culturespa.settings import AnswerSettings, GenerateSettings, Reading
+from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
 from cli.culturespa.steps import (
@@ -62,7 +62,7 @@ def written(number: int) -> Scripted:
 
 
 async def ask(
-    settings: Settings, folder: Path, questions: Path, how: AnswerSettings | None = None
+    settings: Settings, folder: Path, questions: Path, how: AnswerStepSettings | None = None
 ) -> StepManifest:
     surveys = open_surveys(settings, "wvs7")
     cultures = cultures_of(surveys.library, ["US", "Kenya", "KEN"])
@@ -73,7 +73,7 @@ async def ask(
             cultures,
             model,
             library=surveys.library,
-            settings=how or AnswerSettings(),
+            settings=how or AnswerStepSettings(),
             n_concurrent=4,
         )
 
@@ -95,7 +95,7 @@ async def test_every_question_is_asked_unaware_and_as_each_culture_once(
 async def test_compared_cultures_are_those_that_the_surveys_tell(
     make_settings: MakeSettings, fake: FakeVllm, questions: Path, tmp_path: Path
 ) -> None:
-    await ask(make_settings(), tmp_path / "3", questions, AnswerSettings(Method.CROSS_CULTURE))
+    await ask(make_settings(), tmp_path / "3", questions, AnswerStepSettings(Method.CROSS_CULTURE))
 
     systems = [chat.body["messages"][0]["content"] for chat in fake.chats]
     assert sum("is much like that of" in system for system in systems) == 8
@@ -105,7 +105,7 @@ async def test_sampled_replies_are_read_as_text(
     make_settings: MakeSettings, fake: FakeVllm, questions: Path, tmp_path: Path
 ) -> None:
     fake.script(*(completion("2. Partly") for _ in range(24)))
-    sampling = AnswerSettings(reading=Reading.SAMPLING, n_repeats=2)
+    sampling = AnswerStepSettings(reading=AnswerReading.SAMPLING, n_repeats=2)
 
     await ask(make_settings(), tmp_path / "3", questions, sampling)
 

@@ -20,7 +20,7 @@ from adapters.culturespa.errors import (
     TrainingFailed,
 )
 from adapters.culturespa.questions import GeneratedQuestion, write_questions
-from adapters.culturespa.recipe import Base
+from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from app.errors import OptionInvalid
 from cli.culturespa.training import Training, trained
@@ -55,7 +55,7 @@ def training(tmp_path: Path) -> Training:
     return Training(
         examples=tmp_path / "examples.jsonl",
         questions=tmp_path / "questions.jsonl",
-        base=Base(WEIGHTS, "milieu-mini"),
+        base=TrainingBase(WEIGHTS, "milieu-mini"),
         out=tmp_path / "out",
         mode=Mode.SPECIFIC,
     )
@@ -107,7 +107,7 @@ async def test_what_cannot_be_trained_is_seen_before_a_process_starts(
         return Training(**{**vars(training), **fields})
 
     with pytest.raises(OptionInvalid, match="--base: found"):
-        await trained(changed(base=Base(tmp_path, "mine")))
+        await trained(changed(base=TrainingBase(tmp_path, "mine")))
     with pytest.raises(OptionInvalid, match="--culture: found USA, expected one with examples"):
         await trained(changed(cultures=("USA",)))
     (tmp_path / "none.jsonl").touch()

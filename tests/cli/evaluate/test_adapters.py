@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters.live import AdapterState
-from adapters.manifest import About, AdapterManifest
+from adapters.manifest import AdapterFacts, AdapterManifest
 from adapters.registry import AdapterRegistry
+from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.adapters import notes_on, sets_of_registry, sets_of_service
@@ -295,7 +295,7 @@ def test_servers_without_adapters_are_said_to_be_so(adapted: Adapted, tmp_path: 
 
 def state(name: str, version: str, *cultures: str, active: Sequence[str] = ()) -> AdapterState:
     manifest = AdapterManifest(
-        name, version, "base", None, 4, 8.0, ("q_proj",), cultures, About(), {}
+        name, version, "base", None, 4, 8.0, ("q_proj",), cultures, AdapterFacts(), {}
     )
     return AdapterState(manifest, tuple(active), False, None)
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import fields, replace
 
-from adapters.base_model import BaseModel
-from adapters.errors import AdapterRefused, Reason
-from adapters.inspection import Inspected
-from adapters.manifest import About, AdapterManifest, is_name
+from adapters.base_model import AdapterBase
+from adapters.errors import AdapterFault, AdapterRefused
+from adapters.inspection import Inspection
+from adapters.manifest import AdapterFacts, AdapterManifest, is_name
 
 
-def described(
-    inspected: Inspected,
+def build_manifest(
+    inspected: Inspection,
     *,
-    base: BaseModel,
+    base: AdapterBase,
     name: str | None,
     cultures: Sequence[str] | None,
-    about: About,
+    about: AdapterFacts,
 ) -> AdapterManifest:
     """Return the manifest of an inspected adapter: what was given, else what it came with."""
     published = inspected.published
     if published is not None:
         name = published.name if name is None else name
         cultures = published.cultures if cultures is None else cultures
-        kept = {f.name: getattr(published.about, f.name) for f in fields(About)}
-        given = {f.name: getattr(about, f.name) for f in fields(About)}
-        about = About(**{field: given[field] or kept[field] for field in kept})
+        kept = {f.name: getattr(published.about, f.name) for f in fields(AdapterFacts)}
+        given = {f.name: getattr(about, f.name) for f in fields(AdapterFacts)}
+        about = AdapterFacts(**{field: given[field] or kept[field] for field in kept})
     if name is None or not is_name(name):
         raise AdapterRefused(
-            Reason.NAME,
+            AdapterFault.NAME,
             found="no name" if name is None else f"the name {name[:80]!r}",
             expected="1 to 63 lower-case letters, digits and '-', no '-' first",
             remedy="Give it such a name.",

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from adapters.active import active_of
+from adapters.active import find_active
 from adapters.canary import largest_difference_nat
 from adapters.errors import (
     AdapterError,
@@ -21,14 +21,14 @@ from adapters.errors import (
 )
 from adapters.hot_swap import HotSwap, SwapCounts
 from adapters.manifest import AdapterManifest, Canary
-from adapters.proving import Prover
 from adapters.registry import AdapterRegistry
+from adapters.verification import Verifier
 from survey_data.cultures import Culture
 
 logger = logging.getLogger(__name__)
 
 # A version that could not be loaded is left alone for as long.
-REST_S = 30.0
+COOLDOWN_S = 30.0
 # A change that is under way when the service ends gets as long.
 CLOSE_S = 5.0
 T = TypeVar("T")
@@ -46,27 +46,27 @@ class AdapterState(NamedTuple):
     effect_nat: float | None
 
 
-class _Broken(NamedTuple):
+class _LoadFailure(NamedTuple):
     """Why a version could not be loaded, and until when (monotonic) it is not tried again."""
 
     error: AdapterError
     until_s: float
 
 
-class LiveAdapters:
+class AdapterServing:
     """The adapters of a registry on running servers: what is active, and how it changes.
 
-    Every change is blue/green. The new version is loaded, warmed up and proven while the old one
+    Every change is blue/green. The new version is loaded, warmed up and verified while the old one
     answers; then the registry is told, and the alias is switched by one assignment. Requests that
     run finish on the old version, which is unloaded after the last of them. A change that was begun
     is carried through, even where whoever asked for it does not wait.
     """
 
-    def __init__(self, registry: AdapterRegistry, hot: HotSwap, prover: Prover) -> None:
-        self._registry, self._hot, self._prover = registry, hot, prover
+    def __init__(self, registry: AdapterRegistry, hot: HotSwap, verifier: Verifier) -> None:
+        self._registry, self._hot, self._verifier = registry, hot, verifier
         # Newest first: the active version, and those before it, which answer if it cannot.
         self._versions: Mapping[str, tuple[str, ...]] = {}
-        self._broken: dict[str, _Broken] = {}
+        self._failures: dict[str, _LoadFailure] = {}
         # Versions on their way out, which nobody is given any more.
         self._leaving: set[str] = set()
         self._changing = asyncio.Lock()
@@ -89,17 +89,17 @@ class LiveAdapters:
         return {culture: versions[0] for culture, versions in sorted(self._versions.items())}
 
     @asynccontextmanager
-    async def named(self, text: str, culture: Culture | None) -> AsyncIterator[str]:
+    async def hold_named(self, text: str, culture: Culture | None) -> AsyncIterator[str]:
         """Hold the adapter that `text` means, and yield its version name. See `lease`."""
-        manifest = await asyncio.to_thread(self._named, text)
+        manifest = await asyncio.to_thread(self._resolve, text)
         if culture is not None and not manifest.serves(culture.code):
-            raise _for_others(manifest, culture.code)
+            raise _refuse_culture(manifest, culture.code)
         async with AsyncExitStack() as held:
             await self._hold(held, manifest.version_name)
             yield manifest.version_name
 
     @asynccontextmanager
-    async def active_for(
+    async def hold_active(
         self, culture: Culture
     ) -> AsyncIterator[tuple[str | None, tuple[str, ...]]]:
         """Hold the version that answers for `culture`; yield its name, None where there is none.
@@ -140,11 +140,11 @@ class LiveAdapters:
             AdaptersBusy, LoraServerSilent, AdapterLoadFailed: it cannot be loaded now; likewise.
             RegistryInvalid, RegistryBusy: as the registry does.
         """
-        return await self._carried_through(self._activate(text, cultures), "activate")
+        return await self._carry_through(self._activate(text, cultures), "activate")
 
     async def deactivate(self, culture: str) -> None:
         """Let the base model answer for `culture`; `rollback` brings the adapter back."""
-        await self._carried_through(self._deactivate(culture), "deactivate")
+        await self._carry_through(self._deactivate(culture), "deactivate")
 
     async def rollback(self, culture: str) -> str | None:
         """Go back to what was active for `culture` before; return it, None for the base model.
@@ -153,7 +153,7 @@ class LiveAdapters:
             NothingToRollBack: there is nothing before.
             AdapterError: what was active before cannot be loaded; nothing has changed.
         """
-        return await self._carried_through(self._rollback(culture), "rollback")
+        return await self._carry_through(self._rollback(culture), "rollback")
 
     async def remove(self, text: str) -> str:
         """Unload an adapter once nobody uses it, delete it, and return its version name.
@@ -164,7 +164,7 @@ class LiveAdapters:
             AdapterUnknown, AdapterAmbiguous: there is no such adapter.
             AdapterInUse: it is active for a culture.
         """
-        return await self._carried_through(self._remove(text), "remove")
+        return await self._carry_through(self._remove(text), "remove")
 
     async def states(self) -> tuple[AdapterState, ...]:
         """Return every adapter of the registry with what is done with it here."""
@@ -181,7 +181,7 @@ class LiveAdapters:
         Raises:
             AdapterUnknown, AdapterAmbiguous: it is not the name of one.
         """
-        return await self._state(await asyncio.to_thread(self._entry, text))
+        return await self._state(await asyncio.to_thread(self._read_entry, text))
 
     async def restore(self, model: str) -> bool:
         """Load `model` again where a server lost it; return whether it is an adapter, and there."""
@@ -221,17 +221,17 @@ class LiveAdapters:
 
     async def _activate(self, text: str, cultures: Sequence[str]) -> tuple[str, ...]:
         async with self._changing:
-            manifest = await asyncio.to_thread(self._named, text)
+            manifest = await asyncio.to_thread(self._resolve, text)
             version = manifest.version_name
             codes = tuple(cultures) or manifest.cultures
             # One that serves any culture has no cultures of its own.
             for code in codes or ("all cultures",):
                 if not codes or not manifest.serves(code):
-                    raise _for_others(manifest, code)
-            self._broken.pop(version, None)
+                    raise _refuse_culture(manifest, code)
+            self._failures.pop(version, None)
             async with AsyncExitStack() as held:
                 await self._hold(held, version)
-                await asyncio.to_thread(self._registry.activate_all, codes, version, proven=True)
+                await asyncio.to_thread(self._registry.activate_all, codes, version, verified=True)
                 await self._switch()
         fields = {"adapter": version, "cultures": ",".join(codes)}
         logger.info("adapter_activated", extra={"fields": fields})
@@ -249,7 +249,7 @@ class LiveAdapters:
             before = states[-2] if len(states) > 1 else None
             async with AsyncExitStack() as held:
                 if before is not None:
-                    self._broken.pop(before, None)
+                    self._failures.pop(before, None)
                     await self._hold(held, before)
                 found = await asyncio.to_thread(self._registry.rollback, culture)
                 await self._switch()
@@ -269,21 +269,21 @@ class LiveAdapters:
             await self._hot.forget(version)
             async with self._changing:
                 await asyncio.to_thread(self._registry.remove, version)
-                self._broken.pop(version, None)
+                self._failures.pop(version, None)
                 await self._switch()
         finally:
             self._leaving.discard(version)
         logger.info("adapter_removed", extra={"fields": {"adapter": version}})
         return version
 
-    async def _carried_through(self, change: Coroutine[Any, Any, T], name: str) -> T:
+    async def _carry_through(self, change: Coroutine[Any, Any, T], name: str) -> T:
         """Return what `change` returns; it goes on where who waits for it is cancelled."""
         task = asyncio.create_task(change, name=name)
         self._changes.add(task)
-        task.add_done_callback(self._changed)
+        task.add_done_callback(self._on_changed)
         return await asyncio.shield(task)
 
-    def _changed(self, task: asyncio.Task[Any]) -> None:
+    def _on_changed(self, task: asyncio.Task[Any]) -> None:
         self._changes.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             fields = {"change": task.get_name(), "reason": str(error)}
@@ -293,30 +293,30 @@ class LiveAdapters:
         """Hold `version` until `held` is closed. One that cannot be loaded rests for a while."""
         if version in self._leaving:
             raise AdapterUnknown(version)
-        if self._rests(version):
-            raise self._broken[version].error.with_traceback(None)
+        if self._is_cooling_down(version):
+            raise self._failures[version].error.with_traceback(None)
         try:
             await held.enter_async_context(self._hot.lease(version))
         except (AdaptersBusy, LoraServerSilent):
             raise
         except AdapterError as exc:
-            self._broken[version] = _Broken(exc, time.monotonic() + REST_S)
+            self._failures[version] = _LoadFailure(exc, time.monotonic() + COOLDOWN_S)
             fields = {"adapter": version, "reason": str(exc)}
             logger.error("adapter_load_failed", extra={"fields": fields})  # told to who asked
             raise
-        self._broken.pop(version, None)
+        self._failures.pop(version, None)
 
-    def _rests(self, version: str) -> bool:
-        broken = self._broken.get(version)
+    def _is_cooling_down(self, version: str) -> bool:
+        broken = self._failures.get(version)
         return broken is not None and time.monotonic() < broken.until_s
 
     async def _follow(self) -> None:
-        """Switch to what another process has activated, once it is loaded and proven here.
+        """Switch to what another process has activated, once it is loaded and verified here.
 
         What cannot be is switched to all the same: the version before it answers, and that is said.
         """
         states = await asyncio.to_thread(self._registry.states)
-        wanted = {culture: found[0] for culture, of in states.items() if (found := active_of(of))}
+        wanted = {culture: found[0] for culture, of in states.items() if (found := find_active(of))}
         active = self.active
         async with AsyncExitStack() as held:
             new = {version for culture, version in wanted.items() if active.get(culture) != version}
@@ -333,46 +333,50 @@ class LiveAdapters:
     async def _switch(self) -> None:
         """Let every culture's alias be what the registry says, and unload what none uses."""
         states = await asyncio.to_thread(self._registry.states)
-        before = self._answering()
-        self._versions = {c: found for c, of in states.items() if (found := active_of(of))}
-        for name in before - self._answering():
+        before = self._find_answering()
+        self._versions = {c: found for c, of in states.items() if (found := find_active(of))}
+        for name in before - self._find_answering():
             retiring = self._hot.retire(name, is_wanted=partial(self._answers, name))
             task = asyncio.create_task(retiring, name=f"retire-{name}")
             self._retiring.add(task)
-            task.add_done_callback(self._retired)
+            task.add_done_callback(self._on_retired)
 
-    def _answering(self) -> set[str]:
+    def _find_answering(self) -> set[str]:
         """Return for every culture the first of its versions that does not rest."""
         return {
-            next((version for version in versions if not self._rests(version)), versions[0])
+            next(
+                (version for version in versions if not self._is_cooling_down(version)), versions[0]
+            )
             for versions in self._versions.values()
         }
 
     def _answers(self, version: str) -> bool:
-        return version in self._answering()
+        return version in self._find_answering()
 
-    def _retired(self, task: asyncio.Task[None]) -> None:
+    def _on_retired(self, task: asyncio.Task[None]) -> None:
         self._retiring.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             fields = {"task": task.get_name(), "reason": str(error)}
             logger.warning("adapter_not_unloaded", extra={"fields": fields})
 
-    def _entry(self, text: str) -> AdapterManifest:
+    def _read_entry(self, text: str) -> AdapterManifest:
         return self._registry.get(self._registry.resolve(text))
 
-    def _named(self, text: str) -> AdapterManifest:
-        manifest = self._entry(text)
-        self._prover.check_base(manifest)
+    def _resolve(self, text: str) -> AdapterManifest:
+        manifest = self._read_entry(text)
+        self._verifier.check_base(manifest)
         return manifest
 
     async def _state(self, manifest: AdapterManifest) -> AdapterState:
         name = manifest.version_name
         canaries = await asyncio.to_thread(self._registry.canaries, name)
         cultures = tuple(culture for culture, version in self.active.items() if version == name)
-        return AdapterState(manifest, cultures, name in self._hot.loaded, effect_nat(canaries))
+        return AdapterState(
+            manifest, cultures, name in self._hot.loaded, measure_effect_nat(canaries)
+        )
 
 
-def effect_nat(canaries: Sequence[Canary]) -> float | None:
+def measure_effect_nat(canaries: Sequence[Canary]) -> float | None:
     """Return the largest change of a label's log-probability in nat, None without canaries."""
     if not canaries:
         return None
@@ -380,5 +384,5 @@ def effect_nat(canaries: Sequence[Canary]) -> float | None:
     return largest_difference_nat(base, [canary.adapter_logprobs for canary in canaries])
 
 
-def _for_others(manifest: AdapterManifest, culture: str) -> AdapterForOthers:
+def _refuse_culture(manifest: AdapterManifest, culture: str) -> AdapterForOthers:
     return AdapterForOthers(manifest.version_name, culture=culture, cultures=manifest.cultures)

@@ -1,4 +1,4 @@
-"""Proves adapters on a server: fully the first time, by one canary whenever it is loaded again."""
+"""Verify adapters on a server: in full the first time, by one canary at each later load."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from adapters.base_model import BaseModel
+from adapters.base_model import AdapterBase
 from adapters.canary import (
     TOLERANCE_NAT,
     CanaryServer,
     canary_prompts,
     largest_difference_nat,
+    list_prompts,
     measure,
-    prompts_of,
 )
-from adapters.errors import AdapterRefused, Reason
+from adapters.errors import AdapterFault, AdapterRefused
 from adapters.hot_swap import LoraServer
 from adapters.manifest import AdapterManifest, Canary
 from adapters.registry import AdapterRegistry
 from survey_data.cultures import CultureCatalogue
 
 
-class Prover:
+class Verifier:
     """Checks an adapter's files before a server loads it, and its answers after.
 
-    A version is proven once, by all canaries; what was measured is kept in the registry. When it
+    A version is verified once, by all canaries; what was measured is kept in the registry. When it
     is loaded again, on this server or another, the one canary that it changed most is asked again.
     """
 
     def __init__(
         self,
         registry: AdapterRegistry,
-        base: BaseModel,
+        base: AdapterBase,
         *,
         catalogue: CultureCatalogue,
         canary_server: Callable[[str], CanaryServer],
     ) -> None:
-        """Prove adapters of `registry` for `base`; `canary_server` gives the server at a URL."""
+        """Verify adapters of `registry` for `base`; `canary_server` gives the server at a URL."""
         self._registry, self._base = registry, base
         self._catalogue, self._canary_server = catalogue, canary_server
 
@@ -53,7 +53,7 @@ class Prover:
             self.check_base(self._registry.verify(version_name))
         except OSError as exc:
             raise AdapterRefused(
-                Reason.FILE_MISSING,
+                AdapterFault.FILE_MISSING,
                 found=f"a file of {version_name} that cannot be read ({exc.strerror})",
                 expected="the files that were added",
                 remedy="Remove the adapter, and add it again.",
@@ -64,14 +64,14 @@ class Prover:
         """Raise AdapterRefused where an adapter was admitted for another model than is served."""
         base, made_for = self._base, manifest.base_sha256
         if not base.is_named(manifest.base_model):
-            raise _other_base(f"an adapter of '{manifest.base_model}'", f"one of '{base.name}'")
+            raise _refuse_base(f"an adapter of '{manifest.base_model}'", f"one of '{base.name}'")
         if made_for is not None and base.sha256 is not None and made_for != base.sha256:
-            raise _other_base(
+            raise _refuse_base(
                 f"an adapter of a '{manifest.base_model}' with weights {made_for[:8]}",
                 f"one of the weights {base.sha256[:8]}",
             )
 
-    async def prove(self, server: LoraServer, version_name: str) -> None:
+    async def verify(self, server: LoraServer, version_name: str) -> None:
         """Ask `server`, which has loaded the adapter, and check what it answers.
 
         Raises:
@@ -86,9 +86,9 @@ class Prover:
         manifest = await asyncio.to_thread(self._registry.get, version_name)
         # A manifest that came with an adapter may name a culture that nobody knows.
         cultures = [culture for culture in self._catalogue if culture.code in manifest.cultures]
-        prompts = prompts_of(manifest.about.canaries) or canary_prompts(cultures)
+        prompts = list_prompts(manifest.about.canaries) or canary_prompts(cultures)
         found = await measure(asked, prompts, base_model=self._base.name, adapter=version_name)
-        await asyncio.to_thread(self._registry.prove, version_name, found)
+        await asyncio.to_thread(self._registry.record_canaries, version_name, found)
 
 
 async def _ask_again(server: CanaryServer, version_name: str, kept: Sequence[Canary]) -> None:
@@ -99,14 +99,14 @@ async def _ask_again(server: CanaryServer, version_name: str, kept: Sequence[Can
     off_nat = largest_difference_nat([answered], [strongest.adapter_logprobs])
     if not off_nat <= TOLERANCE_NAT:
         raise AdapterRefused(
-            Reason.OTHER_EFFECT,
+            AdapterFault.OTHER_EFFECT,
             found=f"an answer to a canary {off_nat:.3f} nat off what was measured when "
-            f"{version_name} was proven",
+            f"{version_name} was verified",
             expected=f"at most {TOLERANCE_NAT:g}",
             remedy="See whether the served base model is still the same.",
         )
 
 
-def _other_base(found: str, expected: str) -> AdapterRefused:
+def _refuse_base(found: str, expected: str) -> AdapterRefused:
     remedy = "Serve the model that it was made for, or add an adapter that was made for this one."
-    return AdapterRefused(Reason.BASE_MODEL, found=found, expected=expected, remedy=remedy)
+    return AdapterRefused(AdapterFault.BASE_MODEL, found=found, expected=expected, remedy=remedy)

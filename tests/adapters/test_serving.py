@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.base_model import BaseModel
+from adapters.base_model import AdapterBase
 from adapters.errors import (
     AdapterAmbiguous,
+    AdapterFault,
     AdapterForOthers,
     AdapterInUse,
     AdapterLoadFailed,
@@ -23,14 +24,13 @@ from adapters.errors import (
     AdapterUnknown,
     LoraServerSilent,
     NothingToRollBack,
-    Reason,
 )
 from adapters.hot_swap import HotSwap
-from adapters.live import LiveAdapters
-from adapters.manifest import CONFIG, About
-from adapters.pool import Leased, WeightsPool
-from adapters.proving import Prover
+from adapters.manifest import CONFIG, AdapterFacts
+from adapters.pool import Lease, WeightsPool
 from adapters.registry import AdapterRegistry
+from adapters.serving import AdapterServing
+from adapters.verification import Verifier
 from survey_data.cultures import read_catalogue
 from tests.adapters.loras import BASE_NAME, lora_tensors, write_lora
 from tests.adapters.servers import AnsweringServer
@@ -45,7 +45,7 @@ class House:
     def __init__(
         self,
         folder: Path,
-        base: BaseModel,
+        base: AdapterBase,
         *,
         server: AnsweringServer | None = None,
         capacity: int = 8,
@@ -53,17 +53,17 @@ class House:
         self.folder, self.base = folder, base
         self.server = server or AnsweringServer()
         self.registry = AdapterRegistry(folder / "registry")
-        prover = Prover(
+        verifier = Verifier(
             self.registry, base, catalogue=CATALOGUE, canary_server=lambda url: self.server
         )
         self.hot = HotSwap(
             [self.server],
-            locate=prover.locate,
-            prove=prover.prove,
+            locate=verifier.locate,
+            verify=verifier.verify,
             capacity=capacity,
             wait_s=0.05,
         )
-        self.live = LiveAdapters(self.registry, self.hot, prover)
+        self.live = AdapterServing(self.registry, self.hot, verifier)
         self.pool = WeightsPool(BASE_NAME, self.live)
 
     def add(self, seed: int, cultures: Sequence[str] = ("DEU",), *, name: str = "german") -> str:
@@ -74,7 +74,7 @@ class House:
             max_rank=8,
             name=name,
             cultures=cultures,
-            about=About(method="random"),
+            about=AdapterFacts(method="random"),
         )
         return manifest.version_name
 
@@ -83,7 +83,7 @@ class House:
         path.chmod(0o755)
         shutil.rmtree(path)
 
-    async def asked(self, code: str = "DEU", wanted: str = "auto") -> Leased:
+    async def asked(self, code: str = "DEU", wanted: str = "auto") -> Lease:
         async with self.pool.lease(CATALOGUE[code], wanted) as leased:
             return leased
 
@@ -113,14 +113,14 @@ async def until(is_so: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, base: BaseModel) -> AsyncIterator[House]:
+async def house(tmp_path: Path, base: AdapterBase) -> AsyncIterator[House]:
     house = House(tmp_path, base)
     await house.live.open()
     yield house
     await house.live.close()
 
 
-async def test_an_activated_adapter_is_loaded_proven_and_answers(house: House) -> None:
+async def test_an_activated_adapter_is_loaded_verified_and_answers(house: House) -> None:
     version = house.add(1)
 
     assert await house.live.activate(version) == ("DEU",)
@@ -129,7 +129,7 @@ async def test_an_activated_adapter_is_loaded_proven_and_answers(house: House) -
     assert house.registry.active() == {"DEU": version}
     leased = await house.asked()
     assert leased.weights == (version, version, BASE_NAME)
-    assert (leased.missing, leased.notes) == (None, ())
+    assert (leased.unavailable_because, leased.notes) == (None, ())
     assert house.server.n_loads == {version: 1}
     state = await house.live.state("german")
     assert (state.cultures, state.is_loaded) == (("DEU",), True)
@@ -186,7 +186,7 @@ async def test_one_that_is_active_again_before_it_was_unloaded_stays(house: Hous
 @pytest.mark.parametrize(
     ("ill", "error"), [("refuses", AdapterLoadFailed), ("idle", AdapterRefused)]
 )
-async def test_what_cannot_be_loaded_or_proven_changes_nothing(
+async def test_what_cannot_be_loaded_or_verified_changes_nothing(
     house: House, ill: str, error: type[Exception]
 ) -> None:
     old, new = house.add(1), house.add(2)
@@ -197,7 +197,7 @@ async def test_what_cannot_be_loaded_or_proven_changes_nothing(
         await house.live.activate(new)
 
     assert house.registry.active() == house.live.active == {"DEU": old}
-    assert await house.asked() == Leased((old, old, BASE_NAME))  # type: ignore[arg-type]
+    assert await house.asked() == Lease((old, old, BASE_NAME))  # type: ignore[arg-type]
     assert set(house.server.has) == {old}
     assert house.registry.states()["DEU"] == (old,)
 
@@ -270,7 +270,7 @@ async def test_a_deactivated_adapter_comes_back_by_rolling_back(house: House) ->
     await house.live.activate(version)
 
     await house.live.deactivate("DEU")
-    assert (await house.asked()).missing == "no adapter is active for Germany"
+    assert (await house.asked()).unavailable_because == "no adapter is active for Germany"
     await house.settled()
     assert house.server.has == {}
 
@@ -326,7 +326,7 @@ async def test_what_is_active_is_not_removed(house: House) -> None:
 
 
 async def test_what_was_made_for_another_base_can_be_seen_and_removed_not_activated(
-    house: House, base: BaseModel, tmp_path: Path
+    house: House, base: AdapterBase, tmp_path: Path
 ) -> None:
     version = house.add(1)
     changed = House(tmp_path, replace(base, sha256="0" * 64))
@@ -350,7 +350,7 @@ async def test_files_that_are_gone_before_the_load_leave_the_previous_one(house:
     with pytest.raises(AdapterRefused) as refused:
         await house.live.activate(damaged)
 
-    assert refused.value.reason is Reason.FILE_MISSING
+    assert refused.value.reason is AdapterFault.FILE_MISSING
     assert await house.answers() == old
     assert set(house.server.has) == {old}
 
@@ -382,7 +382,7 @@ async def test_what_cannot_be_loaded_is_not_tried_at_every_request(house: House)
     house.server.refuses.add(version)
 
     for _ in range(5):
-        assert (await house.asked()).missing == f"{version} could not be loaded"
+        assert (await house.asked()).unavailable_because == f"{version} could not be loaded"
         with pytest.raises(AdapterLoadFailed):
             await house.asked(wanted=version)
     assert house.server.n_loads == {version: 1}
@@ -393,7 +393,7 @@ async def test_what_cannot_be_loaded_is_not_tried_at_every_request(house: House)
 
 
 async def test_another_processs_activation_is_followed(
-    house: House, base: BaseModel, tmp_path: Path
+    house: House, base: AdapterBase, tmp_path: Path
 ) -> None:
     there = House(tmp_path, base, server=AnsweringServer("http://b"))
     first, second = house.add(1), house.add(2)
@@ -412,7 +412,7 @@ async def test_another_processs_activation_is_followed(
 
 
 async def test_what_cannot_be_followed_stops_nothing_else(
-    house: House, base: BaseModel, tmp_path: Path
+    house: House, base: AdapterBase, tmp_path: Path
 ) -> None:
     there = House(tmp_path, base, server=AnsweringServer("http://b"))
     german, newer = house.add(1), house.add(2)
@@ -447,7 +447,7 @@ async def test_a_named_adapter_of_another_culture_is_refused(house: House) -> No
 
 
 async def test_without_room_auto_falls_and_a_name_is_refused(
-    tmp_path: Path, base: BaseModel
+    tmp_path: Path, base: AdapterBase
 ) -> None:
     house = House(tmp_path, base, capacity=1)
     german, japanese = house.add(1), house.add(2, ["JPN"], name="japanese")
@@ -458,7 +458,7 @@ async def test_without_room_auto_falls_and_a_name_is_refused(
 
     async with house.pool.lease(JAPAN, japanese):
         # It is not waited for room for each version before it as well.
-        assert (await house.asked()).missing == f"there was no room for {german}"
+        assert (await house.asked()).unavailable_because == f"there was no room for {german}"
         with pytest.raises(AdaptersBusy, match="All 1 adapters"):
             await house.asked(wanted=german)
         with pytest.raises(AdaptersBusy):
@@ -495,7 +495,7 @@ async def test_a_base_that_answers_otherwise_after_a_restart_is_not_served(house
     house.server.restart()
     await house.hot.reconcile()
 
-    assert (await house.asked()).missing == f"{version} could not be loaded"
+    assert (await house.asked()).unavailable_because == f"{version} could not be loaded"
     assert house.server.has == {}
 
 
