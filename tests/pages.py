@@ -5,9 +5,15 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +22,7 @@ DOCS = REPOSITORY / "docs"
 BIN = Path(sys.executable).parent
 ADDRESS = "127.0.0.1:8000"
 MAX_RUN_S = 280.0
+START_DEADLINE_S = 240.0
 Variables = Mapping[str, str]
 NONE: Variables = {}
 CURL = ("curl", "--silent", "--show-error", "--fail-with-body", "--max-time", "60")
@@ -105,23 +112,60 @@ def make(target: str, *arguments: str) -> list[str]:
     return ["make", *stamps, target, f"VENV={sys.prefix}", *arguments]
 
 
-def environment(**extra: str) -> dict[str, str]:
-    """Return this process's variables without what decides how Milieu and make behave."""
+def environment(variables: Variables) -> dict[str, str]:
+    """Return the variables of this process, those of Milieu and make replaced by `variables`."""
     dropped = ("MILIEU_", "MAKE", "MFLAGS", "ARGS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     # The tests' own, for what is kept of adapters and keys.
     data = {"MILIEU_DATA_FOLDER": os.environ["MILIEU_DATA_FOLDER"]}
-    return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **extra}
+    return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **variables}
 
 
 def run(words: list[str], variables: Variables = NONE, *, cwd: Path = REPOSITORY) -> str:
     """Return what a command prints; it has to succeed."""
     done = subprocess.run(
-        words, cwd=cwd, env=environment(**variables), capture_output=True, text=True,
+        words, cwd=cwd, env=environment(variables), capture_output=True, text=True,
         timeout=MAX_RUN_S, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
     return done.stdout
+
+
+@contextmanager
+def make_serve(log: Path, variables: Variables) -> Iterator[str]:
+    """`make serve`, on a free port; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            make("serve"), cwd=REPOSITORY, env=environment({**on_port(address), **variables}),
+            stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+        )  # fmt: skip
+    try:
+        deadline = time.monotonic() + START_DEADLINE_S
+        while not is_ready(f"http://{address}/readyz"):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.5)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+
+
+def is_ready(url: str) -> bool:
+    """Return whether `url` answers with 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as reply:
+            return bool(reply.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def on_port(address: str) -> Variables:
+    """Return the setting for the port of `address`."""
+    return {"MILIEU_PORT": address.rpartition(":")[2]}
 
 
 def ask(step: Step, address: str, variables: Variables = NONE, *, cwd: Path = REPOSITORY) -> str:
@@ -132,5 +176,4 @@ def ask(step: Step, address: str, variables: Variables = NONE, *, cwd: Path = RE
     words = step.words
     if words[0] == "curl":
         words[:1] = CURL
-    port = {"MILIEU_PORT": address.rpartition(":")[2]}
-    return run(words, {**port, **variables}, cwd=cwd)
+    return run(words, {**on_port(address), **variables}, cwd=cwd)

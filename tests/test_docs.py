@@ -29,9 +29,8 @@ from app.settings import Settings
 from evaluation.figures import Figures
 from mini_model.weights import WEIGHTS
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
-from tests.app.service import served, settings_for
 from tests.conftest import MAX_CPU_LORAS, ServedVllm
-from tests.pages import BIN, DOCS, REPOSITORY, Page, Step, ask, make, run
+from tests.pages import BIN, DOCS, REPOSITORY, Page, Step, ask, make, make_serve, run
 
 PAGES = [
     Page(REPOSITORY / "README.md"),
@@ -157,7 +156,6 @@ class Place(NamedTuple):
     address: str
     folder: Path
     variables: dict[str, str]
-    vllm: ServedVllm
 
 
 @pytest.fixture(scope="module")
@@ -173,23 +171,19 @@ def place(
         folder / "german-lora", lora_tensors(read_base_model(WEIGHTS, name="milieu-mini"), seed=1),
         lora_config(),
     )  # fmt: skip
-    vllm: dict[str, Any] = {
-        "urls": (real_vllm.url,), "model": real_vllm.model, "api_key": real_vllm.api_key,
-        "lora": True, "model_path": base, "max_loras": 2, "max_cpu_loras": MAX_CPU_LORAS,
-    }  # fmt: skip
-    settings = settings_for(
-        real_vllm.url, cache_folder, vllm=vllm, data_folder=folder / "data",
-        answer={"min_label_mass": 0.05},
-    )  # fmt: skip
     variables = {
-        "MILIEU_VLLM__" + name.upper(): value[0] if isinstance(value, tuple) else str(value)
-        for name, value in vllm.items()
-    } | {
+        "MILIEU_VLLM__URLS": real_vllm.url,
+        "MILIEU_VLLM__MODEL": real_vllm.model,
+        "MILIEU_VLLM__API_KEY": real_vllm.api_key,
+        "MILIEU_VLLM__LORA": "true",
+        "MILIEU_VLLM__MODEL_PATH": str(base),
+        "MILIEU_VLLM__MAX_LORAS": "2",
+        "MILIEU_VLLM__MAX_CPU_LORAS": str(MAX_CPU_LORAS),
         "MILIEU_CACHE_FOLDER": str(cache_folder),
         "MILIEU_DATA_FOLDER": str(folder / "data"),
     }
-    with served(settings) as url:
-        yield Place(url.removeprefix("http://"), folder, variables, real_vllm)
+    with make_serve(folder / "serve.log", variables) as address:
+        yield Place(address, folder, variables)
 
 
 def run_page(page: Page, place: Place, *, is_dosed: bool) -> dict[str, str]:

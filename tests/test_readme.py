@@ -7,22 +7,14 @@ not run.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pages import BIN, REPOSITORY, Page, Step, ask, environment, make, run
+from tests.pages import BIN, REPOSITORY, Page, Step, ask, is_ready, make, make_serve, run
 
 README = Page(REPOSITORY / "README.md")
-START_DEADLINE_S = 240.0
 MAX_WORDS = 1_200
 # It would start this very test run.
 ONLY_PLANNED = "make test"
@@ -32,35 +24,10 @@ ON_VLLM = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`make serve`, on a free port; its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("readme") / "serve.log"
-    extra = {"MILIEU_CACHE_FOLDER": str(log.parent / "cache"), "MILIEU_PORT": str(port)}
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            make("serve"), cwd=REPOSITORY, env=environment(**extra), stdout=output,
-            stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
-    try:
-        deadline = time.monotonic() + START_DEADLINE_S
-        while not is_ready(f"http://127.0.0.1:{port}/readyz"):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.5)
-        yield f"127.0.0.1:{port}"
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        process.wait(60)
-
-
-def is_ready(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5) as reply:
-            return bool(reply.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    """`make serve` as a reader runs it, with a vLLM of its own; its address."""
+    folder = tmp_path_factory.mktemp("readme")
+    with make_serve(folder / "serve.log", {"MILIEU_CACHE_FOLDER": str(folder)}) as address:
+        yield address
 
 
 def steps(*programs: str) -> list[Step]:
