@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from app.api import (
     problems,
 )
 from app.api.middleware import BodyReader, KeyCheck, RequestContext
-from app.resources import Resources, open_resources
+from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
 
@@ -30,7 +30,6 @@ DESCRIPTION = (
     "Answers a question the way people of a given culture answer it, with the survey evidence "
     "that it showed to the model."
 )
-Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
 open_service: Opener = partial(open_resources, is_service=True)
 
 

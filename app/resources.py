@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,10 +54,6 @@ class Retrieval:
     finder: EvidenceFinder
 
 
-LibraryReader = Callable[[Settings, CultureCatalogue], SurveyLibrary]
-RetrievalOpener = Callable[[Settings, SurveyLibrary], Retrieval]
-
-
 @dataclass(frozen=True)
 class Resources:
     """What routes and runs use.
@@ -76,6 +72,11 @@ class Resources:
     local_vllm: LocalVllm | None
     experiments: LiveExperiments | None = None
     started_at: float = field(default_factory=time.time)
+
+
+Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
+LibraryReader = Callable[[Settings, CultureCatalogue], SurveyLibrary]
+RetrievalOpener = Callable[[Settings, SurveyLibrary], Retrieval]
 
 
 @asynccontextmanager

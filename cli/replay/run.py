@@ -20,7 +20,7 @@ from app.errors import (
     UpstreamBusy,
     UpstreamUnavailable,
 )
-from app.resources import Resources, open_resources
+from app.resources import Opener, Resources, open_resources
 from app.settings import Settings
 from app.state.event_store import open_event_store
 from app.state.experiment_report import REPLAY
@@ -131,18 +131,20 @@ async def replay_of(
     texts: Sequence[AnswerText] = (),
     progress: ReplayProgress | None = None,
     pause_s: float = 1.0,
+    opener: Opener = open_resources,
 ) -> ReplayRun:
     """Ask every arm of `experiment` what `options` name, and return what came of it.
 
     `texts` are the logged requests, where these are asked for. Nothing of it is recorded, and no
     request has a user. A server that starts anew is waited for, `pause_s` at first and longer each
     time, about a minute in all. Cancelled while it asks, it ends with what has been answered.
+    `opener` opens what it asks through.
 
     Raises:
         OptionInvalid: an option names something that is not there.
         AppError, AdapterError, SurveyDataError, RetrievalError: what every answer would fail of.
     """
-    async with open_resources(settings, Metrics()) as resources:
+    async with opener(settings, Metrics()) as resources:
         library, alike = resources.pipeline.library, resources.alignment.alike
         if options.logged:
             wanted = logged_requests(texts, library, experiment, options)

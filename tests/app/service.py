@@ -75,7 +75,9 @@ def _retrieval(
     return open_retrieval(settings, library)
 
 
-open_shared = partial(open_resources, is_service=True, read=share_library, retrieve=share_retrieval)
+# What a run of questions stands on, and what a service does.
+open_for_run = partial(open_resources, read=share_library, retrieve=share_retrieval)
+open_shared = partial(open_for_run, is_service=True)
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from cli.replay.requests import (
     logged_requests,
     survey_requests,
 )
-from cli.replay.run import ReplayRun, replay_of, write_replay
+from cli.replay.run import ReplayRun, write_replay
+from cli.replay.run import replay_of as replay_alone
 from evaluation.splits import leave_one_out
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
@@ -33,12 +35,13 @@ from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary
 from tests.app.adapters import adapter_settings, add_adapter
-from tests.app.service import FAR, RELIGION, RELIGION_KEY, settings_for
+from tests.app.service import FAR, RELIGION, RELIGION_KEY, open_for_run, settings_for
 from tests.experiments.events import a_text, an_experiment
 from tests.experiments.simulated import two_arms
 from tests.fakes.vllm import FakeVllm, Scripted, serve
 from tests.fixtures.service import MakeSettings
 
+replay_of = partial(replay_alone, opener=open_for_run)
 FEW = ReplayOptions(packs=("wvs7",), cultures=("DE", "KE"), n_questions=3)
 
 
