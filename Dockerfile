@@ -1,16 +1,13 @@
 # The gateway alone, for vLLM servers elsewhere (MILIEU_VLLM__URLS). compose.yaml shows both.
 
 FROM python:3.11-slim AS build
-# A CPU build of torch is all the encoder needs. Set it to a mirror where this index is out of reach.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ENV PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/milieu
 ENV PATH=/opt/milieu/bin:$PATH
 WORKDIR /src
 COPY requirements/gateway.lock requirements/gateway.lock
-RUN pip install --extra-index-url "$TORCH_INDEX" -c requirements/gateway.lock torch==2.13.0+cpu \
-    && pip install --no-deps -r requirements/gateway.lock
+RUN pip install --no-deps -r requirements/gateway.lock
 COPY . .
 RUN pip install --no-deps --no-build-isolation .
 

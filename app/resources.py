@@ -33,7 +33,8 @@ from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.pool import Limits, Retries, Timeouts
 from mini_model.weights import WEIGHTS, check_weights
-from retrieval.encoder import CachedEncoder, Encoder, SentenceTransformerEncoder
+from retrieval.encoder import CachedEncoder, Encoder
+from retrieval.encoders.opening import open_encoder
 from retrieval.evidence import EvidenceFinder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
@@ -193,9 +194,9 @@ def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibra
     )
 
 
-def load_encoder(settings: Settings) -> SentenceTransformerEncoder:
-    """Return the encoder that the settings name. Blocks for seconds."""
-    return SentenceTransformerEncoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
+def load_encoder(settings: Settings) -> Encoder:
+    """Return the encoder that the settings name. Blocks, for seconds if not the default."""
+    return open_encoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
 
 
 def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:

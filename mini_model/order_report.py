@@ -17,7 +17,7 @@ from transformers import LlamaForCausalLM
 
 from mini_model.held_out import Cell, Exam, Floats, score
 from mini_model.weights import WEIGHTS
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoders.opening import open_encoder
 
 N_SHOWN = 5
 
@@ -45,7 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.untouched(words, SentenceTransformerEncoder())
+    exam = Exam.untouched(words, open_encoder())
     print(f"{'':24} 1 - JS  shift  modal option changed")
     for name, found in shifts(exam, lambda cell: exam.answer(model, cell, k=N_SHOWN)).items():
         print(f"{name:24} {found.js:.3f}   {found.shift:.3f}  {found.changed:.2f}")

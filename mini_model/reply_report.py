@@ -19,7 +19,7 @@ from mini_model.reply_exam import Generate, ReplyExam
 from mini_model.tokenizer import END
 from mini_model.weights import WEIGHTS
 from prompting.question_writing import TEMPERATURE, TOP_P
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
 from survey_data.packs import read_pack
 
@@ -36,7 +36,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.untouched(words, SentenceTransformerEncoder())
+    exam = Exam.untouched(words, open_encoder())
     cells = exam.cells[:: max(1, len(exam.cells) // args.n)]
     replies = ReplyExam(words, cells, read_catalogue())
     generated = args.shared / "culturespa" / "generated_questions.jsonl.gz"

@@ -33,7 +33,8 @@ from mini_model.start import calibrate, new_model
 from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_manifest
 from prompting import messages
-from retrieval.encoder import Encoder, SentenceTransformerEncoder
+from retrieval.encoder import Encoder
+from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
 from survey_data.packs import find_packs, read_pack
 
@@ -176,7 +177,7 @@ def _data(
     settings: Settings, *, shared: Path, work: Path
 ) -> tuple[Corpus, Tokenizer, held_out.Exam, Encoder]:
     """Return the corpus, the tokenizer, the validation exam, and the encoder."""
-    encoder = SentenceTransformerEncoder(n_threads=torch.get_num_threads())
+    encoder = open_encoder(n_threads=torch.get_num_threads())
     packs = [read_pack(folder) for folder in find_packs([PACKS])]
     asked_in = next(pack.questions for pack in packs if pack.manifest.id == "wvs7")
     untouched = read_split()

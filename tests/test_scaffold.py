@@ -80,7 +80,7 @@ def test_the_gateway_lock_holds_no_vllm() -> None:
 @pytest.mark.parametrize(
     ("extra", "locks"),
     [
-        (None, ["gateway"]),
+        (None, ["cpu"]),
         ("cpu", ["cpu"]),
         ("train", ["cpu"]),
         ("adapters", ["cpu"]),
@@ -99,12 +99,28 @@ def test_locks_satisfy_the_ranges_of_the_project(extra: str | None, locks: list[
             assert wanted.specifier.contains(found[name].removeprefix("==")), wanted
 
 
-def test_torch_is_the_same_version_in_the_makefile_and_the_dockerfile() -> None:
-    versions = re.findall(
-        r"torch==([0-9.]+)", (ROOT / "Makefile").read_text() + (ROOT / "Dockerfile").read_text()
-    )
-    assert len(versions) == 2
-    assert len(set(versions)) == 1
+def test_the_gateway_lock_leaves_out_only_what_other_encoders_need() -> None:
+    wanted = {canonicalize_name(Requirement(each).name) for each in project()["dependencies"]}
+    assert wanted - pins("gateway").keys() == {"sentence-transformers"}
+    assert pins("gateway").keys().isdisjoint({"transformers", "scikit-learn"})
+
+
+def test_the_image_installs_the_gateway_lock_and_nothing_beside_it() -> None:
+    installed = re.findall(r"pip install ([^&\n]+)", "\n".join(instructions("RUN")))
+    assert [each.split() for each in installed] == [
+        ["--no-deps", "-r", "requirements/gateway.lock"],
+        ["--no-deps", "--no-build-isolation", "."],
+    ]
+
+
+def test_torch_is_pinned_once_in_the_makefile() -> None:
+    assert len(re.findall(r"torch==[0-9.]+", (ROOT / "Makefile").read_text())) == 1
+
+
+def test_a_test_alone_needs_sacrebleu() -> None:
+    named = {Requirement(each).name for each in project()["optional-dependencies"]["dev"]}
+    assert "sacrebleu" in named
+    assert "sacrebleu" in pins("dev")
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from mini_model.reading import calibrate
 from mini_model.tokenizer import label_ids
 from prompting.messages import AskedQuestion
 from prompting.recipe import ExemplarStyle
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoders.opening import open_encoder
 from tests.mini_model.untrained import SCALE, TEXTS, ZERO_TO_TEN, answer, exemplar, untrained, words
 
 TEXT = "How happy are you?"
@@ -208,7 +208,7 @@ def test_an_article_takes_on_the_meaning_of_the_culture_that_the_prompt_names(
 
 
 def test_embeddings_have_length_1_and_labels_a_place_each() -> None:
-    rows = embeddings(words(), SentenceTransformerEncoder())
+    rows = embeddings(words(), open_encoder())
 
     assert rows.shape == (words().get_vocab_size(), HIDDEN_SIZE)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-5)

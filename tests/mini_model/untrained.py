@@ -16,7 +16,7 @@ from mini_model.tokenizer import label_ids, train_tokenizer
 from prompting import messages
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.recipe import ExemplarStyle, Method
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoders.opening import open_encoder
 from retrieval.exemplar import Exemplar
 from survey_data.model import Question, ResponseDistribution, Scale
 
@@ -52,7 +52,7 @@ def words() -> Tokenizer:
 def untrained() -> LlamaForCausalLM:
     """The model itself, for tests that leave it as it is."""
     torch.manual_seed(7)
-    return new_model(words(), SentenceTransformerEncoder(), n_layers=4, n_prompts=4)
+    return new_model(words(), open_encoder(), n_layers=4, n_prompts=4)
 
 
 def exemplar(

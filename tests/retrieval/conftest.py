@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from retrieval.encoder import Encoder, SentenceTransformerEncoder, Vectors
+from retrieval.encoder import Encoder, Vectors
+from retrieval.encoders.opening import open_encoder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import library_index
 from survey_data.cultures import CultureCatalogue, read_catalogue
@@ -50,8 +51,8 @@ def hash_encoder() -> Callable[..., HashEncoder]:
 
 
 @pytest.fixture(scope="session")
-def minilm() -> SentenceTransformerEncoder:
-    return SentenceTransformerEncoder()
+def minilm() -> Encoder:
+    return open_encoder()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from retrieval.encoder import SentenceTransformerEncoder
+from retrieval.encoder import Encoder
 from retrieval.evidence import EvidenceFinder, Wanted
 from retrieval.index import QuestionIndex
 from retrieval.selector_name import SelectorName
@@ -14,9 +14,7 @@ FLOOR, SAME = 0.35, 0.80
 
 
 @pytest.fixture(scope="module")
-def finder(
-    shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: SentenceTransformerEncoder
-) -> EvidenceFinder:
+def finder(shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder) -> EvidenceFinder:
     return EvidenceFinder(
         shipped,
         index=shipped_index,
