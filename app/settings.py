@@ -23,14 +23,13 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from app.errors import SettingsInvalid
 from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
-from prompting.recipe import ExemplarStyle, Method, Recipe
+from prompting.recipe import MAX_K, ExemplarStyle, Method, Recipe
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.selector import NEAR_DUPLICATE
 from retrieval.selector_name import SelectorName
 
 PREFIX = "MILIEU_"
 EMBEDDED_MODEL = "milieu-mini"
-MAX_K = 20
 Strings = Annotated[tuple[str, ...], NoDecode]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]

@@ -28,8 +28,8 @@ from app.resources import open_resources
 from app.settings import read_settings
 from app.telemetry import Metrics, configure_logging
 from cli.evaluate.options import EvaluateOptions
-from cli.evaluate.plan import Asker, planned
-from cli.evaluate.respondents import VllmModel
+from cli.evaluate.plan import EvaluatedSystem, plan_run
+from cli.evaluate.vllm_model import VllmModel
 from evaluation.asking import Request, Response
 from evaluation.prompted import Prompt
 from evaluation.run_folder import RunFolder
@@ -104,8 +104,8 @@ async def measured(*, n_questions: int, n_generated: int, n_rounds: int) -> dict
     async with open_resources(settings, Metrics()) as resources:
         model = VllmModel(resources.vllm, resources.context, model=settings.model)
         library = resources.pipeline.library
-        asker = Asker(model=model)
-        prepared = planned(settings, options, library, retrieval=resources.retrieval, asker=asker)
+        asker = EvaluatedSystem(model=model)
+        prepared = plan_run(settings, options, library, retrieval=resources.retrieval, system=asker)
         watching = {name: Watching(respondent) for name, respondent in prepared.respondents.items()}
         plan = prepared.spec.plan(library, dict(watching))
         generate = Generator(WEIGHTS)

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from retrieval.selector_name import SelectorName
 
+# The most exemplars that a request may ask for.
+MAX_K = 20
 # What a recipe may name besides an adapter: none, or the one that is active for the culture.
 NO_ADAPTER, ACTIVE_ADAPTER = "none", "auto"
 

@@ -1,4 +1,4 @@
-"""The options of `milieu culturespa`, which several of its commands have."""
+"""The options that several commands of `milieu culturespa` have."""
 
 from __future__ import annotations
 
@@ -16,17 +16,11 @@ from adapters.culturespa.settings import (
     CollectSettings,
     GenerateSettings,
     Mode,
-    TrainSettings,
 )
 from app.errors import OptionInvalid
 from prompting.recipe import Method
 
-GENERATE, ANSWER, COLLECT, TRAIN = (
-    GenerateSettings(),
-    AnswerStepSettings(),
-    CollectSettings(),
-    TrainSettings(),
-)
+GENERATE, ANSWER, COLLECT = GenerateSettings(), AnswerStepSettings(), CollectSettings()
 
 
 class AnswerMethod(StrEnum):
@@ -54,73 +48,95 @@ class Modes(StrEnum):
         return tuple(Mode) if self is Modes.BOTH else (Mode(self.value),)
 
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the step; made if it is absent.")]
-Questions = Annotated[Path, typer.Option("--questions", help="Questions of the step before.")]
-Pack = Annotated[str, typer.Option(help="The survey.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder of the step; created if missing.")]
+Questions = Annotated[Path, typer.Option("--questions", help="questions.jsonl of the step before.")]
+Pack = Annotated[str, typer.Option(help="Survey pack to take questions or topics from.")]
 Topic = Annotated[
-    list[str] | None, typer.Option("--topic", help="Of the survey. Repeatable; default: all.")
+    list[str] | None,
+    typer.Option("--topic", help="Topic of the survey. Repeatable; default: all."),
 ]
-PerTopic = Annotated[int, typer.Option("--per-topic", min=1, help="Questions on each topic.")]
-Cultures = Annotated[
-    list[str] | None, typer.Option("--culture", "-c", help="Code, name or tag. Repeatable.")
+PerTopic = Annotated[
+    int, typer.Option("--per-topic", min=1, help="Questions to generate on each topic.")
 ]
 AnswerBy = Annotated[
-    AnswerMethod, typer.Option("--method", help="How cultures are named; or compared (CCT).")
+    AnswerMethod,
+    typer.Option("--method", help="Name the culture in the prompt, or compare it with others."),
 ]
 ReadBy = Annotated[
-    AnswerReading, typer.Option("--reading", help="Label log-probabilities, or sampled replies.")
+    AnswerReading,
+    typer.Option("--reading", help="Read answers from label log-probabilities or from samples."),
 ]
-Repeats = Annotated[int, typer.Option("--repeats", min=1, help="Replies, for sampling.")]
+Repeats = Annotated[
+    int, typer.Option("--repeats", min=1, help="Samples of each answer, with --reading sampling.")
+]
 MinVariation = Annotated[
     float,
-    typer.Option("--min-total-variation", help="Of log-probabilities: how far, from 0 to 1."),
+    typer.Option(
+        "--min-total-variation",
+        help="With log-probabilities: least distance (0 to 1) at which answers differ.",
+    ),
 ]
 MaxP = Annotated[
-    float, typer.Option("--max-p-value", help="Of samples: how likely by chance, up to 1.")
+    float,
+    typer.Option("--max-p-value", help="With samples: largest p-value at which answers differ."),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Decides what is drawn.")]
-Concurrency = Annotated[
-    int, typer.Option("--concurrency", min=1, max=1024, help="Requests at a time.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the manifest as JSON.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
 BaseFolder = Annotated[
-    Path | None, typer.Option("--base", help="Folder of the model; default: the settings'.")
+    Path | None,
+    typer.Option("--base", help="Folder of the base model; default: that of the settings."),
 ]
 BaseName = Annotated[
-    str | None, typer.Option("--base-name", help="What it is served as; default: the settings'.")
-]
-Rank = Annotated[int, typer.Option("--rank", min=1, help="Of the LoRA.")]
-Alpha = Annotated[int, typer.Option("--alpha", min=1, help="Of the LoRA.")]
-Dropout = Annotated[float, typer.Option("--dropout", min=0.0, max=0.9)]
-Rate = Annotated[float, typer.Option("--learning-rate", min=0.0, help="At its highest.")]
-WarmUp = Annotated[float, typer.Option("--warm-up-share", min=0.0, max=1.0, help="Of the steps.")]
-Epochs = Annotated[int, typer.Option("--epochs", min=1)]
-BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", min=1, help="Default: 128 joint, 8 specific.")
-]
-MicroBatch = Annotated[
-    int, typer.Option("--micro-batch-size", min=1, help="Computed at a time; memory hangs on it.")
-]
-Decay = Annotated[float, typer.Option("--weight-decay", min=0.0)]
-GradNorm = Annotated[float, typer.Option("--max-grad-norm", min=0.0)]
-TrainEnd = Annotated[
-    bool, typer.Option("--train-end/--no-train-end", help="Train the end of the turn as well.")
-]
-Checkpoint = Annotated[int, typer.Option("--checkpoint-steps", min=1, help="Between two.")]
-MaxTokens = Annotated[
-    int, typer.Option("--max-tokens", min=8, help="Longer examples are left out.")
+    str | None,
+    typer.Option(
+        "--base-name", help="Name that vLLM serves the base model by; default: the settings'."
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Of a CPU; default: its cores.")
+    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")
 ]
 Source = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="NAME=TERMS", help="For the adapter's card. Repeatable."),
+    typer.Option(
+        "--source",
+        metavar="NAME=TERMS",
+        help="A source of the data and its terms, for the adapter's card. Repeatable.",
+    ),
 ]
-Licence = Annotated[str, typer.Option("--licence", help="Of the adapters, for their cards.")]
+Licence = Annotated[
+    str, typer.Option("--licence", help="Licence of the adapters, for their cards.")
+]
+
+# The seed is not among them: it is an option of its own, of the whole command.
+TRAIN_OPTIONS = {
+    "rank": typer.Option("--rank", min=1, help="LoRA rank."),
+    "alpha": typer.Option("--alpha", min=1, help="LoRA alpha."),
+    "dropout": typer.Option("--dropout", min=0.0, max=0.9, help="LoRA dropout."),
+    "learning_rate": typer.Option("--learning-rate", min=0.0, help="Peak learning rate."),
+    "warm_up_share": typer.Option(
+        "--warm-up-share", min=0.0, max=1.0, help="Share of the steps in which the rate rises."
+    ),
+    "n_epochs": typer.Option("--epochs", min=1, help="Passes over the examples."),
+    "batch_size": typer.Option(
+        "--batch-size", min=1, help="Examples per step; default: 128 joint, 8 specific."
+    ),
+    "micro_batch_size": typer.Option(
+        "--micro-batch-size", min=1, help="Examples computed at once; decides memory use."
+    ),
+    "weight_decay": typer.Option("--weight-decay", min=0.0, help="Weight decay."),
+    "max_grad_norm": typer.Option("--max-grad-norm", min=0.0, help="Gradient clipping norm."),
+    "train_end": typer.Option(
+        "--train-end/--no-train-end", help="Also train the end of turn after the answer."
+    ),
+    "checkpoint_steps": typer.Option(
+        "--checkpoint-steps", min=1, help="Steps between checkpoints."
+    ),
+    "max_tokens": typer.Option(
+        "--max-tokens", min=8, help="Longest example, in tokens; longer ones are left out."
+    ),
+}
 
 
-def collect_settings(min_total_variation: float, max_p_value: float) -> CollectSettings:
+def make_collect_settings(min_total_variation: float, max_p_value: float) -> CollectSettings:
     """Return the settings of the collect step.
 
     Raises:
@@ -134,7 +150,7 @@ def collect_settings(min_total_variation: float, max_p_value: float) -> CollectS
     return CollectSettings(min_total_variation, max_p_value)
 
 
-def named_sources(given: Sequence[str]) -> dict[str, str]:
+def parse_sources(given: Sequence[str]) -> dict[str, str]:
     """Return the terms of each source by its name.
 
     Raises:
@@ -147,6 +163,6 @@ def named_sources(given: Sequence[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in given)
 
 
-def n_cores() -> int:
+def count_cores() -> int:
     """Return the cores that this process may use, which a container's limit leaves fewer of."""
     return len(os.sched_getaffinity(0))

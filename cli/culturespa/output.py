@@ -16,7 +16,7 @@ from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
 from cli.console import out
-from cli.culturespa.run import Outcome
+from cli.culturespa.registration import RunAdapter
 from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
 from prompting.question_writing import Outcome as Attempt
@@ -151,7 +151,7 @@ def print_adapters(adapters: Sequence[TrainedAdapter]) -> None:
             out.print(f"{adapter.folder}: {n} examples left out, {reason}", style="yellow")
 
 
-def print_outcomes(outcomes: Sequence[Outcome], *, pack: str, from_survey: bool) -> None:
+def print_outcomes(outcomes: Sequence[RunAdapter], *, pack: str, from_survey: bool) -> None:
     """Print the adapters of a run, and the commands that come next."""
     print_adapters([outcome.adapter for outcome in outcomes])
     entries = [(o.variant, o.entry) for o in outcomes if o.entry is not None]

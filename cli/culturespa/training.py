@@ -33,7 +33,7 @@ from adapters.culturespa.recipe import (
 from adapters.culturespa.settings import Mode, TrainSettings
 from app.errors import OptionInvalid
 from app.process.supervised import SupervisedProcess, read_last_lines
-from cli.culturespa.steps import check_questions
+from cli.culturespa.question_files import check_questions
 
 MODULE = "adapters.culturespa.train"
 NEEDED = ("torch", "peft", "transformers")
@@ -81,7 +81,7 @@ class Training:
         return self.out / ".work"
 
 
-async def trained(
+async def train_adapters(
     training: Training, *, on_step: OnStep | None = None, command: Sequence[str] = ()
 ) -> tuple[TrainedAdapter, ...]:
     """Train what is not trained yet, and return all adapters.
@@ -104,7 +104,7 @@ async def trained(
     """
     check_base(training.base)
     check_installed()
-    data = _checked_data(training)
+    data = _read_data(training)
     codes = training.cultures or tuple(sorted({e.culture for e in data.examples}))
     jobs = {"joint": codes} if training.mode is Mode.JOINT else {code: (code,) for code in codes}
     cards = {
@@ -152,7 +152,7 @@ def check_installed() -> None:
         raise TrainingUnavailable(" and no ".join(missing))
 
 
-def _checked_data(training: Training) -> TrainingData:
+def _read_data(training: Training) -> TrainingData:
     check_questions(training.questions)
     data = read_data(training.examples, training.questions, sources=training.sources)
     if not data.examples:

@@ -26,7 +26,7 @@ class _Named(NamedTuple):
     names: tuple[str, ...]
 
 
-def sets_of_registry(
+def resolve_registry_sets(
     given: Sequence[str], states: Sequence[AdapterState], cultures: Sequence[str]
 ) -> tuple[AdapterSetSpec, ...]:
     """Return the sets that `--adapter` names, or what is active now where it names none.
@@ -38,21 +38,24 @@ def sets_of_registry(
             for a culture, or none for any.
     """
     if not given:
-        return (_active(states, cultures),)
+        return (_make_active_set(states, cultures),)
     manifests = {state.manifest.version_name: state.manifest for state in states}
     return tuple(
-        _set(of, [_found(name, manifests) for name in of.names], cultures) for of in _parsed(given)
+        _make_set(of, [_find(name, manifests) for name in of.names], cultures)
+        for of in _parse(given)
     )
 
 
-def sets_of_service(given: Sequence[str], cultures: Sequence[str]) -> tuple[AdapterSetSpec, ...]:
+def resolve_service_sets(
+    given: Sequence[str], cultures: Sequence[str]
+) -> tuple[AdapterSetSpec, ...]:
     """Return the sets to ask a service for: exact versions, or what it has active itself.
 
     Raises:
         OptionInvalid: a set is not one exact version, or a label is there twice.
     """
     found = []
-    for of in _parsed(given) if given else [_Named(ACTIVE, (ACTIVE_ADAPTER,))]:
+    for of in _parse(given) if given else [_Named(ACTIVE, (ACTIVE_ADAPTER,))]:
         for name in of.names:
             if given and not is_version_name(name):
                 raise OptionInvalid(OPTION, name, "name@version, to ask a service for it")
@@ -64,7 +67,7 @@ def sets_of_service(given: Sequence[str], cultures: Sequence[str]) -> tuple[Adap
     return tuple(found)
 
 
-def adapter_conditions(
+def make_adapter_conditions(
     methods: Collection[Method],
     sets: Sequence[AdapterSetSpec],
     *,
@@ -94,7 +97,7 @@ def adapter_conditions(
     return tuple(found)
 
 
-def notes_on(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
+def describe_left_out(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
     """Return what a reader has to know of the sets before comparing them."""
     return tuple(
         f"Adapters “{of.label}” serve no {', '.join(of.left_out)}: their conditions are of the "
@@ -104,7 +107,7 @@ def notes_on(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
     )
 
 
-def _parsed(given: Sequence[str]) -> list[_Named]:
+def _parse(given: Sequence[str]) -> list[_Named]:
     found: dict[str, _Named] = {}
     for text in given:
         before, equals, after = text.partition("=")
@@ -124,7 +127,7 @@ def _parsed(given: Sequence[str]) -> list[_Named]:
     return list(found.values())
 
 
-def _found(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
+def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
     """Return the adapter that `name` means, as the registry does."""
     matching = [
         manifest for version, manifest in manifests.items() if name in (version, manifest.name)
@@ -136,7 +139,7 @@ def _found(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
     raise OptionInvalid(OPTION, name, f"one of {shown}" if known else "an adapter of the registry")
 
 
-def _set(
+def _make_set(
     of: _Named, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
 ) -> AdapterSetSpec:
     pairs, left_out = [], []
@@ -155,7 +158,7 @@ def _set(
     return AdapterSetSpec(label=of.label, adapters=tuple(pairs), left_out=tuple(left_out))
 
 
-def _active(states: Sequence[AdapterState], cultures: Sequence[str]) -> AdapterSetSpec:
+def _make_active_set(states: Sequence[AdapterState], cultures: Sequence[str]) -> AdapterSetSpec:
     active = {culture: of.manifest.version_name for of in states for culture in of.cultures}
     pairs = tuple(CultureAdapter(c, active[c]) for c in cultures if c in active)
     if not pairs:

@@ -1,108 +1,145 @@
-"""`milieu evaluate`: how near a model's answers come to what people said."""
+"""`milieu evaluate`: how close a model's answers come to what people said."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.errors import OptionInvalid
-from app.settings import MAX_K
-from cli.console import notes
 from cli.errors import explain_errors
-from cli.evaluate.output import LiveProgress, print_falls, print_figures
-from cli.settings import read_quiet_settings
+from cli.evaluate.options import EvaluateOptions
+from cli.lazy import LazyModule
+from cli.options import Concurrency, Cultures, HeldOut
 from evaluation.decoding import Decoding, ReadBy
-from evaluation.gate import falls
-from prompting.recipe import PROMPT_METHODS, ExemplarStyle, Method
+from prompting.recipe import MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
-FELL = 1
+if TYPE_CHECKING:
+    from cli.evaluate import job
+else:
+    job = LazyModule("cli.evaluate.job")
 
 
 def evaluate(
-    pack: Annotated[str, typer.Option(help="Whose questions are asked.")] = "wvs7",
-    culture: Annotated[
-        list[str] | None, typer.Option("--culture", "-c", help="Repeatable; default: all.")
-    ] = None,
+    pack: Annotated[str, typer.Option(help="Survey pack whose questions are asked.")] = "wvs7",
+    culture: Cultures = None,
     method: Annotated[
         list[Method] | None,
-        typer.Option(help="Repeatable; default: the six prompt methods, and --adapter's two."),
+        typer.Option(
+            help="How to answer. Repeatable; default: all six without an adapter, and with "
+            "--adapter the two others."
+        ),
     ] = None,
     adapter: Annotated[
         list[str] | None,
         typer.Option(
-            help="LABEL=NAME[,NAME…]: adapters that answer together, each for its cultures. "
-            "Repeatable; default: those that are active."
+            help="LABEL=NAME[,NAME…]: a set of adapters, each used for its own cultures. "
+            "Repeatable; default: the active ones."
         ),
     ] = None,
     ability: Annotated[
-        bool, typer.Option("--ability", help="General questions too: did tuning cost anything?")
+        bool,
+        typer.Option(
+            "--ability", help="Also ask general questions, to see whether tuning did any harm."
+        ),
     ] = False,
     style: Annotated[
-        list[ExemplarStyle] | None, typer.Option(help="What exemplars show. Repeatable.")
+        list[ExemplarStyle] | None,
+        typer.Option(
+            help="What exemplars show: the most frequent answer, all shares, or a drawn answer. "
+            "Repeatable."
+        ),
     ] = None,
     k: Annotated[
-        list[int] | None, typer.Option("--k", min=1, max=MAX_K, help="Exemplars. Repeatable.")
+        list[int] | None,
+        typer.Option("--k", min=1, max=MAX_K, help="Number of exemplars to show. Repeatable."),
     ] = None,
-    retriever: Annotated[list[SelectorName] | None, typer.Option(help="Repeatable.")] = None,
+    retriever: Annotated[
+        list[SelectorName] | None, typer.Option(help="How exemplars are chosen. Repeatable.")
+    ] = None,
     controls: Annotated[
-        bool, typer.Option("--controls", help="icl with reversed and foreign answers as well.")
+        bool,
+        typer.Option(
+            "--controls", help="Add icl with reversed answers, and with another culture's."
+        ),
     ] = False,
-    references: Annotated[bool, typer.Option(help="What needs no model, to compare with.")] = True,
+    references: Annotated[
+        bool, typer.Option(help="Add baselines that need no model, for comparison.")
+    ] = True,
     reference_culture: Annotated[
-        list[str] | None, typer.Option(help="Whom references see; default: all of the pack.")
+        list[str] | None,
+        typer.Option(help="Culture that the baselines know. Repeatable; default: all of the pack."),
     ] = None,
     any_pack: Annotated[
-        bool, typer.Option("--any-pack", help="Exemplars from every loaded pack, not this one.")
+        bool,
+        typer.Option("--any-pack", help="Take exemplars from all loaded packs, not from one."),
     ] = False,
     service: Annotated[
-        str | None, typer.Option(help="Ask a running Milieu at this URL instead of vLLM.")
+        str | None, typer.Option(help="URL of a running Milieu to ask, instead of vLLM.")
     ] = None,
     recorded: Annotated[
         list[str] | None,
-        typer.Option(help="Score answers in FILE, or FILE@CULTURE, instead. Repeatable."),
+        typer.Option(
+            help="Score the answers in FILE, or FILE@CULTURE, instead of asking. Repeatable."
+        ),
     ] = None,
-    questions: Annotated[int | None, typer.Option(min=2, help="Only the first so many.")] = None,
-    held_out: Annotated[
-        bool, typer.Option("--held-out", help="Only what the embedded model never trained on.")
-    ] = False,
+    questions: Annotated[
+        int | None, typer.Option(min=2, help="Ask only the first N questions.", metavar="N")
+    ] = None,
+    held_out: HeldOut = False,
     any_culture: Annotated[
         bool,
         typer.Option(
-            "--any-culture", help="With --held-out: as all with evidence, not those kept."
+            "--any-culture",
+            help="With --held-out: held-out questions as every culture with enough evidence.",
         ),
     ] = False,
     test_share: Annotated[
-        float | None, typer.Option(help="Ask this share; none of it is ever an exemplar.")
+        float | None,
+        typer.Option(help="Ask a random share of the questions, and never show any of them."),
     ] = None,
-    orders: Annotated[int, typer.Option(min=1, max=8, help="Option orders to average.")] = 1,
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="Runs, for what is drawn.")] = 1,
+    orders: Annotated[
+        int, typer.Option(min=1, max=8, help="Orders of the options to average over.")
+    ] = 1,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Repetitions of what is random, each with a seed.")
+    ] = 1,
     read_by: Annotated[
-        ReadBy, typer.Option(help="Label log-probabilities, text, or the papers' parser.")
+        ReadBy,
+        typer.Option(
+            help="Read label log-probabilities, generated text, or text as the papers' parser does."
+        ),
     ] = ReadBy.LOGPROBS,
-    temperature: Annotated[float, typer.Option(min=0.0, max=2.0, help="For text.")] = 0.6,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, help="For text.")] = 0.9,
-    max_tokens: Annotated[int, typer.Option(min=1, help="For text.")] = 256,
-    concurrency: Annotated[int, typer.Option(min=1, max=1024, help="Requests at a time.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(min=0.0, max=2.0, help="Sampling temperature of generated text.")
+    ] = 0.6,
+    top_p: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Nucleus sampling of generated text.")
+    ] = 0.9,
+    max_tokens: Annotated[
+        int, typer.Option(min=1, help="Longest generated text, in tokens.")
+    ] = 256,
+    concurrency: Concurrency = 64,
     out: Annotated[
-        Path | None, typer.Option(help="Results folder; default: milieu-results/… of the run.")
+        Path | None,
+        typer.Option(help="Results folder; default: one in milieu-results named after the run."),
     ] = None,
     rescore: Annotated[
-        Path | None, typer.Option(help="Only score the finished run in this folder anew.")
+        Path | None, typer.Option(help="Only recompute the scores of a finished run's folder.")
     ] = None,
     gate: Annotated[
         Path | None,
-        typer.Option(help="figures.json of an earlier run: exit 1 if a culture fell below it."),
+        typer.Option(help="figures.json of an earlier run: exit 1 if a culture got worse."),
     ] = None,
 ) -> None:
-    """Measure how near answers come to what people said, per method and culture.
+    """Measure how close answers come to what people said.
 
-    Asks the model of the settings (the embedded one, or MILIEU_VLLM__URLS), writes every raw answer
-    into a results folder, and a report. Started again, it goes on where it stopped.
+    Asks the model of the settings (the embedded one, or MILIEU_VLLM__URLS) with each method, as
+    the people of each culture; without --culture, as all of the pack. Writes every raw answer and
+    a report into a results folder. Run the same command again to resume an interrupted run.
 
     Examples:
       milieu evaluate --held-out --controls
@@ -116,10 +153,6 @@ def evaluate(
     with explain_errors():
         if service is not None:
             _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
-        # Here, not above: its imports take seconds, and the other commands need none.
-        from cli.evaluate.options import EvaluateOptions
-        from cli.evaluate.run import evaluated, read_figures, rescored
-
         options = EvaluateOptions(
             pack=pack,
             cultures=tuple(culture or ()),
@@ -146,20 +179,8 @@ def evaluate(
             n_concurrent=concurrency,
             out=out,
         )
-        settings = read_quiet_settings()
-        # First, so that a fault in it costs no run.
-        baseline = None if gate is None else read_figures(gate)
-        if rescore is not None:
-            found = rescored(settings, rescore)
-        else:
-            with LiveProgress(notes) as progress:
-                doing = evaluated(settings, options, progress=progress, baseline=baseline)
-                found = asyncio.run(doing)
-        print_figures(found.figures, found.folder)
-        fallen = () if baseline is None else falls(found.figures, baseline)
-        if baseline is not None:
-            print_falls(fallen)
-    sys.exit(FELL if fallen else 0)
+        status = job.evaluate(options, rescore=rescore, gate=gate)
+    sys.exit(status)
 
 
 def _check_service(

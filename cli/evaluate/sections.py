@@ -26,7 +26,7 @@ UNLIKE_NOTE = (
 )
 
 
-def sections_of(
+def make_sections(
     settings: Settings,
     cultures: Sequence[str],
     questions: Sequence[str],

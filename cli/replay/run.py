@@ -26,7 +26,7 @@ from app.state.event_store import open_event_store
 from app.state.experiment_report import REPLAY
 from app.telemetry import Metrics, Stopwatch
 from app.vllm.wire import ChatRequest
-from cli.evaluate.respondents import patiently
+from cli.patience import call_patiently
 from cli.replay.requests import (
     ReplayOptions,
     ReplayRequest,
@@ -250,7 +250,7 @@ class _Asking:
                 row = await answered()
             else:
                 name = self._resources.settings.model
-                row = await patiently(answered, name, _PASSING, pause_s=self._pause_s)
+                row = await call_patiently(answered, name, _PASSING, pause_s=self._pause_s)
             self._is_gone = False
             return row
         except _FAILED as exc:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from app.errors import OptionInvalid, ServiceUnreachable
-from app.settings import MAX_K, Settings, read_settings
+from app.settings import Settings, read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
 from cli.service_client import ask_service
 from cli.tables import print_exemplars
+from prompting.recipe import MAX_K
 from retrieval.selector_name import SelectorName
 
 if TYPE_CHECKING:

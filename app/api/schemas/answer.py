@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.settings import MAX_K
-from prompting.recipe import ExemplarStyle, Method
+from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 

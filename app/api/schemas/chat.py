@@ -16,10 +16,9 @@ from app.api.schemas.answer import (
     CultureText,
 )
 from app.errors import FieldUnsupported
-from app.settings import MAX_K
 from app.vllm.wire import MAX_CHOICES, ChatRequest
 from prompting.messages import Message
-from prompting.recipe import ExemplarStyle, Method, RecipeOverrides
+from prompting.recipe import MAX_K, ExemplarStyle, Method, RecipeOverrides
 from retrieval.selector_name import SelectorName
 
 MAX_MESSAGES = 256

@@ -14,16 +14,10 @@ from adapters.culturespa.questions import GeneratedQuestion, read_questions, wri
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
-from cli.culturespa.steps import (
-    N_HOPELESS,
-    ServedModel,
-    answered,
-    check_questions,
-    cultures_of,
-    generated,
-    open_surveys,
-    surveyed,
-)
+from cli.culturespa.question_files import check_questions
+from cli.culturespa.served_model import N_HOPELESS, ServedModel
+from cli.culturespa.steps import answer, generate, take_survey
+from cli.culturespa.surveys import open_surveys, resolve_cultures
 from mini_model.split import read_split
 from prompting.recipe import Method
 from tests.fakes.vllm import FakeVllm, Scripted
@@ -65,9 +59,9 @@ async def ask(
     settings: Settings, folder: Path, questions: Path, how: AnswerStepSettings | None = None
 ) -> StepManifest:
     surveys = open_surveys(settings, "wvs7")
-    cultures = cultures_of(surveys.library, ["US", "Kenya", "KEN"])
+    cultures = resolve_cultures(surveys.library, ["US", "Kenya", "KEN"])
     async with ServedModel(settings) as model:
-        return await answered(
+        return await answer(
             folder,
             questions,
             cultures,
@@ -131,7 +125,7 @@ async def test_a_model_that_writes_no_question_is_given_up_soon(
 
     with pytest.raises(NoQuestionWritten, match=r"no-json\), .* `milieu culturespa run --quest"):
         async with ServedModel(settings) as model:
-            await generated(
+            await generate(
                 tmp_path / "1", surveys, model, settings=GenerateSettings(), n_concurrent=4
             )
 
@@ -147,7 +141,7 @@ async def test_questions_are_written_on_the_topics_that_are_named(
     settings = make_settings()
 
     async with ServedModel(settings) as model:
-        manifest = await generated(
+        manifest = await generate(
             tmp_path / "1",
             open_surveys(settings, "wvs7"),
             model,
@@ -165,12 +159,12 @@ def test_the_surveys_own_questions_are_less_those_held_out(
 ) -> None:
     surveys = open_surveys(make_settings(), "wvs7")
 
-    manifest = surveyed(tmp_path / "1", surveys)
+    manifest = take_survey(tmp_path / "1", surveys)
 
     kept = {question.key for question in read_questions(tmp_path / "1" / "questions.jsonl")}
     assert kept.isdisjoint(read_split().questions)
     assert manifest.counts == {"questions": len(kept), "held_out": 50}
-    assert surveyed(tmp_path / "1", surveys) == manifest
+    assert take_survey(tmp_path / "1", surveys) == manifest
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from adapters.registry import AdapterRegistry
 from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from app.settings import Settings
-from cli.evaluate.adapters import notes_on, sets_of_registry, sets_of_service
+from cli.evaluate.adapters import describe_left_out, resolve_registry_sets, resolve_service_sets
 from cli.main import cli
 from evaluation.figures import Figures
 from tests.app.adapters import adapter_settings, add_adapter
@@ -301,28 +301,30 @@ def state(name: str, version: str, *cultures: str, active: Sequence[str] = ()) -
 
 
 def test_one_that_serves_any_culture_serves_all_that_are_asked() -> None:
-    (found,) = sets_of_registry(["any"], [state("any", "00000001")], ["DEU", "KEN"])
+    (found,) = resolve_registry_sets(["any"], [state("any", "00000001")], ["DEU", "KEN"])
 
     assert found.versions == ("any@00000001",)
     assert found.cultures == ("DEU", "KEN")
-    assert notes_on([found]) == ()
+    assert describe_left_out([found]) == ()
 
 
 def test_a_name_of_two_versions_is_not_guessed() -> None:
     states = [state("a", "00000001"), state("a", "00000002")]
 
     with pytest.raises(OptionInvalid, match="one of a@00000001, a@00000002"):
-        sets_of_registry(["a"], states, ["DEU"])
+        resolve_registry_sets(["a"], states, ["DEU"])
 
 
 def test_what_a_set_does_not_serve_is_left_out_and_said() -> None:
-    (found,) = sets_of_registry(["x=deu"], [state("deu", "00000001", "DEU")], ["DEU", "KEN", "MEX"])
+    (found,) = resolve_registry_sets(
+        ["x=deu"], [state("deu", "00000001", "DEU")], ["DEU", "KEN", "MEX"]
+    )
 
     assert found.left_out == ("KEN", "MEX")
-    assert "“x” serve no KEN, MEX" in notes_on([found])[0]
+    assert "“x” serve no KEN, MEX" in describe_left_out([found])[0]
 
 
 @pytest.mark.parametrize("given", ["deu", "x=a@00000001,b@00000002"])
 def test_a_service_is_asked_for_exact_versions_alone(given: str) -> None:
     with pytest.raises(OptionInvalid, match=r"name@version|one adapter per label"):
-        sets_of_service([given], ["DEU"])
+        resolve_service_sets([given], ["DEU"])

@@ -17,9 +17,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.evaluate.options import EvaluateOptions
-from cli.evaluate.respondents import patiently
-from cli.evaluate.run import evaluated
+from cli.evaluate.run import run_evaluation
 from cli.main import cli
+from cli.patience import call_patiently
 from evaluation.errors import RespondentFailed
 from evaluation.figures import ConditionFigures, Figures
 from prompting.recipe import PROMPT_METHODS, Method
@@ -373,7 +373,7 @@ async def test_a_busy_server_is_asked_again(
         cultures=("DE",), methods=(Method.PLAIN,), n_questions=2, out=tmp_path / "run"
     )
 
-    found = await evaluated(make_settings(), options)
+    found = await run_evaluation(make_settings(), options)
 
     assert named(found.figures, "plain").unreadable == 0.0
 
@@ -386,7 +386,7 @@ async def test_patience_ends() -> None:
         raise OSError("no")
 
     with pytest.raises(RespondentFailed, match="goes on from there"):
-        await patiently(fails, "model", (OSError,), pause_s=0.0)
+        await call_patiently(fails, "model", (OSError,), pause_s=0.0)
     assert len(tries) == 7
 
 

@@ -12,12 +12,12 @@ import pytest
 
 from app.resources import open_retrieval, read_library
 from app.settings import Settings
-from cli.evaluate.scope import unlike_training
+from cli.evaluate.scope import find_unlike_training
 from cli.evaluate.sections import (
     ANY_CULTURE_TITLE,
     HELD_OUT_TITLE,
     UNLIKE_TITLE,
-    sections_of,
+    make_sections,
 )
 from evaluation.run_spec import RunSpec
 from mini_model.questions import MIN_QUESTIONS
@@ -132,7 +132,7 @@ def test_the_embedded_models_report_tells_apart_what_is_new_to_it() -> None:
     questions = split.of_pack("globalopinionqa")[:9]
     cultures = ("DEU", "FRA", "KEN", "USA")
 
-    found = sections_of(
+    found = make_sections(
         Settings(), cultures, questions, is_vllm=True, unlike=questions[3:]
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def test_what_is_like_a_question_of_training_is_not_unlike_it(
     index = open_retrieval(settings, library).index
     asked = [q.key for q in opinions.questions if q.key in read_split().questions]
 
-    found = unlike_training(settings, library, asked, index=index)
+    found = find_unlike_training(settings, library, asked, index=index)
 
     assert 0 < len(found) < len(asked)
     rest = [q.key for q in opinions.questions if q.key not in read_split().questions]

@@ -1,0 +1,149 @@
+"""What a run of CultureSPA does, and what cannot be asked of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from adapters.culturespa.recipe import TrainingBase
+from adapters.culturespa.settings import (
+    AnswerStepSettings,
+    CollectSettings,
+    GenerateSettings,
+    Mode,
+    TrainSettings,
+)
+from adapters.manifest import is_name
+from app.errors import OptionInvalid
+from app.settings import Settings
+from cli.culturespa.training import check_base, check_installed
+from mini_model.weights import WEIGHTS
+
+# The longest is '-joint-12-5-percent-control'.
+MAX_PREFIX_CHARS = 32
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run does.
+
+    Attributes:
+        out: its folder, with one folder for each step.
+        cultures: as they were named.
+        pack: survey that questions are generated from, or taken from.
+        questions: file to take them from instead.
+        from_survey: take the survey's own, less those held out of the embedded model's training.
+        topics: of the survey; none for all.
+        ratios: shares of the examples, each for a training of its own.
+        control: train on as many random answers as well.
+        base_folder, base_name: what is trained, and its name; None for those of the settings.
+        sources: terms of each source of the data, by its name, besides the known ones.
+        name: first part of the adapters' names.
+        adds: whether the adapters go into the registry.
+    """
+
+    out: Path
+    cultures: tuple[str, ...]
+    pack: str = "wvs7"
+    questions: Path | None = None
+    from_survey: bool = False
+    topics: tuple[str, ...] = ()
+    generate: GenerateSettings = field(default_factory=GenerateSettings)
+    answer: AnswerStepSettings = field(default_factory=AnswerStepSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    ratios: tuple[float, ...] = (1.0,)
+    control: bool = False
+    modes: tuple[Mode, ...] = (Mode.JOINT,)
+    base_folder: Path | None = None
+    base_name: str | None = None
+    train: TrainSettings = field(default_factory=TrainSettings)
+    n_threads: int = 1
+    n_concurrent: int = 64
+    seed: int = 0
+    name: str = "culturespa"
+    sources: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    adds: bool = True
+
+
+class Variant(NamedTuple):
+    """One training of a run: on which share of the examples, or on its control, in which mode."""
+
+    ratio: float
+    mode: Mode
+    is_control: bool
+
+    @property
+    def suffix(self) -> str:
+        """What sets its folders and names apart: nothing for the whole of the examples."""
+        share = "" if self.ratio == 1.0 else f"-{100.0 * self.ratio:g}-percent".replace(".", "-")
+        return share + ("-control" if self.is_control else "")
+
+    @property
+    def label(self) -> str:
+        """What its adapters are together."""
+        return f"{self.mode}{self.suffix}"
+
+    @property
+    def folder(self) -> str:
+        """Its folder in the run's."""
+        return f"5-train-{self.label}"
+
+
+def list_variants(options: RunOptions) -> Iterator[Variant]:
+    """Yield the trainings of a run."""
+    for ratio in options.ratios:
+        for mode in options.modes:
+            for is_control in (False, True) if options.control else (False,):
+                yield Variant(ratio, mode, is_control)
+
+
+def choose_base(
+    settings: Settings, folder: Path | None = None, *, name: str | None = None
+) -> TrainingBase:
+    """Return the model to train: the one that is named, or that of the settings.
+
+    Raises:
+        OptionInvalid: its folder or its name is not known.
+    """
+    is_elsewhere = bool(settings.vllm.urls) and settings.vllm.model_path == WEIGHTS
+    if folder is None and is_elsewhere:
+        expected = f"the folder of '{settings.model}', which the servers of the settings have"
+        raise OptionInvalid("--base", "nothing", expected)
+    if folder is not None and name is None and not settings.vllm.model:
+        raise OptionInvalid("--base-name", "nothing", "the name that --base is served by")
+    return TrainingBase(folder or settings.vllm.model_path, name or settings.model)
+
+
+def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:
+    """Refuse what could not be done to its end.
+
+    Raises:
+        OptionInvalid: an option does not fit.
+        TrainingUnavailable: a package is missing.
+    """
+    if options.questions is not None and options.from_survey:
+        raise OptionInvalid("--questions", "also --from-survey", "one of the two")
+    check_ratios(options.ratios)
+    if not is_name(options.name) or len(options.name) > MAX_PREFIX_CHARS:
+        expected = f"1 to {MAX_PREFIX_CHARS} lower-case letters, digits and '-', no '-' first"
+        raise OptionInvalid("--name", options.name, expected)
+    limit = settings.vllm.max_lora_rank
+    if options.adds and options.train.rank > limit:
+        expected = f"{limit} at most (MILIEU_VLLM__MAX_LORA_RANK), or --no-add"
+        raise OptionInvalid("--rank", str(options.train.rank), expected)
+    check_base(base)
+    check_installed()
+
+
+def check_ratios(ratios: tuple[float, ...]) -> None:
+    """Refuse shares of examples that leave none, or are more than all.
+
+    Raises:
+        OptionInvalid: one is not within 0, excluded, and 1.
+    """
+    for ratio in ratios:
+        if not 0.0 < ratio <= 1.0:
+            raise OptionInvalid("--ratio", f"{ratio:g}", "a share above 0, and 1 at most")
