@@ -64,7 +64,21 @@ class _Loaded(Mapping[str, Any]):
         return len(self._commands)
 
 
-class LazyGroup(TyperGroup):
+class Group(TyperGroup):
+    """A group of commands whose help costs no import of pydantic.
+
+    Typer imports it to convert the value of an option, and takes a `--help` that was not given for
+    None, which has to be converted; False has not.
+    """
+
+    # Any: Typer keeps its own Click, whose names are private.
+    def get_help_option(self, ctx: Any) -> Any:
+        option: Any = super().get_help_option(ctx)
+        option.default = False
+        return option
+
+
+class LazyGroup(Group):
     """A group that imports a command when it is called; a subclass names the commands.
 
     Source: "Lazily Loading Subcommands" of Click's documentation.
@@ -75,7 +89,6 @@ class LazyGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes | {"commands": _Loaded(self.lazy)})
 
-    # Any: Typer keeps its own Click, whose names are private.
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.lazy)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.errors import explain_errors
-from cli.lazy import LazyModule
+from cli.lazy import Group, LazyModule
 from cli.options import AsJson, Culture, Cultures, Url
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ else:
     jobs = LazyModule("cli.adapters.jobs")
 
 adapters = typer.Typer(
+    cls=Group,
     help="Manage LoRA adapters.\n\nAn adapter answers for the cultures it is activated for.",
     no_args_is_help=True,
     rich_markup_mode=None,

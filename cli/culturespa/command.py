@@ -37,7 +37,7 @@ from cli.culturespa.options import (
     parse_sources,
 )
 from cli.errors import explain_errors
-from cli.lazy import LazyModule
+from cli.lazy import Group, LazyModule
 from cli.options import AsJson, Concurrency, Cultures
 from cli.settings_options import expand_settings
 
@@ -47,6 +47,7 @@ else:
     jobs = LazyModule("cli.culturespa.jobs")
 
 culturespa = typer.Typer(
+    cls=Group,
     help="""Train adapters on a model's own culture-aware answers.
 
     This is CultureSPA, step by step or all at once. Every step resumes where it stopped.

@@ -10,7 +10,7 @@ import typer
 from cli.errors import explain_errors
 from cli.experiments.data_command import assign, export, forget
 from cli.experiments.options import Name
-from cli.lazy import LazyModule
+from cli.lazy import Group, LazyModule
 from cli.options import AsJson, Cultures
 from cli.replay.command import replay
 from experiments.metrics import Direction, MetricKind
@@ -23,8 +23,10 @@ else:
     planning = LazyModule("cli.experiments.planning")
 
 experiments = typer.Typer(
-    help="Run A/B experiments on ways of answering: define, start, look, decide.\n\n"
-    "The commands work on the store of the settings; running services follow within a second.",
+    cls=Group,
+    help="Run A/B experiments on ways of answering.\n\n"
+    "Define, start, look, decide. The commands work on the store of the settings; running "
+    "services follow within a second.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cli.errors import explain_errors
-from cli.lazy import LazyModule
+from cli.lazy import Group, LazyModule
 from cli.options import AsJson
 
 if TYPE_CHECKING:
@@ -17,8 +17,9 @@ else:
     imports = LazyModule("cli.packs.imports")
     listing = LazyModule("cli.packs.listing")
 
-packs = typer.Typer(rich_markup_mode=None)
+packs = typer.Typer(cls=Group, rich_markup_mode=None)
 import_ = typer.Typer(
+    cls=Group,
     help="Make a pack of a survey that you have. Each import reports what it left out, and why.",
     no_args_is_help=True,
     rich_markup_mode=None,
