@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from rich.text import Text
 from app.api.schemas.adapters import AdapterDetail
 from app.api.schemas.answer import CultureSummary, PackSummary
 from cli.console import out
+from reports.terminal import print_json
 
 BAR_CELLS = 24
 
@@ -156,4 +156,4 @@ def _exemplar_table(exemplars: Sequence[dict[str, Any]]) -> Table:
 
 def _json(value: dict[str, Any] | Sequence[BaseModel]) -> None:
     plain = value if isinstance(value, dict) else [item.model_dump(mode="json") for item in value]
-    out.print_json(json.dumps(plain, ensure_ascii=False))
+    print_json(out, plain)

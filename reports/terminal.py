@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -26,11 +27,23 @@ def print_headline(console: Console, lead: str, text: str, *, style: str = "bold
     console.print(Text.assemble((strip_controls(lead), "bold"), (strip_controls(text), style)))
 
 
+def print_line(console: Console, text: str, *, indent: int = 0) -> None:
+    """Print a line as it is: whole, however narrow the terminal, so that it can be copied."""
+    shown = strip_controls(f"{'  ' * indent}{text}")
+    console.print(shown, highlight=False, markup=False, soft_wrap=True)
+
+
+def print_json(console: Console, value: object) -> None:
+    """Print a value of plain types as JSON."""
+    console.print_json(json.dumps(value, ensure_ascii=False))
+
+
 def print_text(
     console: Console, text: str, *, lead: str = "", hang: int | None = None, style: str = "bold"
 ) -> None:
     """Print a paragraph after its lead; further lines stand below the text, or at `hang`."""
     # A number keeps its sign for percent; what rich breaks by itself breaks at narrow spaces too.
+    lead = strip_controls(lead)
     glued = strip_controls(" ".join(text.split("\n"))).replace(" %", "\N{NO-BREAK SPACE}%")
     lines = textwrap.wrap(
         glued,
@@ -66,7 +79,7 @@ def print_points(console: Console, points: Iterable[str], *, title: str = "") ->
         print_text(console, point, lead="- ")
 
 
-def print_table(console: Console, table: Table | None) -> None:
+def print_table(console: Console, table: Table | None, *, style: str = "") -> None:
     """Print a table; where it is too wide, its columns in several tables one after another."""
     if table is None:
         return
@@ -84,7 +97,7 @@ def print_table(console: Console, table: Table | None) -> None:
             )
         for row in piece.rows:
             shown.add_row(_show_name(row[0]), *map(_show_cell, row[1:]))
-        console.print(shown)
+        console.print(shown, style=style)
 
 
 def _split(table: Table, width: int) -> Iterator[Table]:

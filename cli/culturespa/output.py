@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
 
 from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
@@ -20,6 +18,9 @@ from cli.culturespa.registration import RunAdapter
 from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
 from prompting.question_writing import Outcome as Attempt
+from reports.document import Table
+from reports.numbers import count, decimal
+from reports.terminal import print_json, print_table
 
 
 class LiveSteps:
@@ -97,7 +98,7 @@ class Bar:
 
 def print_manifest(manifest: StepManifest) -> None:
     """Print a step's manifest as JSON."""
-    out.print_json(json.dumps(manifest.model_dump(), ensure_ascii=False))
+    print_json(out, manifest.model_dump())
 
 
 def print_cards(adapters: Sequence[TrainedAdapter]) -> None:
@@ -106,7 +107,7 @@ def print_cards(adapters: Sequence[TrainedAdapter]) -> None:
         {"folder": str(adapter.folder), **adapter.card.model_dump(mode="json")}
         for adapter in adapters
     ]
-    out.print_json(json.dumps(cards, ensure_ascii=False))
+    print_json(out, cards)
 
 
 def print_step(name: str, manifest: StepManifest, folder: Path | None = None) -> None:
@@ -136,15 +137,11 @@ def print_step(name: str, manifest: StepManifest, folder: Path | None = None) ->
 
 def print_adapters(adapters: Sequence[TrainedAdapter]) -> None:
     """Print what was trained."""
-    table = Table(
-        Column("Folder", overflow="fold"),
-        "Cultures",
-        *map(_right, ("Examples", "Steps", "Loss", "Label")),
+    rows = tuple(
+        (str(each.folder), ", ".join(each.card.cultures), *_figures(each.card)) for each in adapters
     )
-    for adapter in adapters:
-        card = adapter.card
-        table.add_row(str(adapter.folder), ", ".join(card.cultures), *_figures(card))
-    out.print(table)
+    columns = ("Folder", "Cultures", "Examples", "Steps", "Loss", "Label")
+    print_table(out, Table.of_rows("", columns, rows, texts=(0, 1)))
     out.print("Label: mean log-probability of a trained label, before → after.", style="dim")
     for adapter in adapters:
         for reason, n in adapter.card.left_out.items():
@@ -182,15 +179,16 @@ def _named(cultures: Sequence[str]) -> list[str]:
 
 
 def _print_generated(counts: Mapping[str, Any]) -> None:
-    table = Table("Topic", *(_right(attempt) for attempt in Attempt))
-    for topic, of in counts["outcomes"].items():
-        table.add_row(topic, *(str(of.get(attempt, 0)) for attempt in Attempt))
-    out.print(table)
+    rows = tuple(
+        (topic, *(count(of.get(attempt, 0)) for attempt in Attempt))
+        for topic, of in counts["outcomes"].items()
+    )
+    print_table(out, Table.of_rows("", ("Topic", *Attempt), rows))
     out.print(f"generate: {counts['questions']} questions written")
 
 
 def _print_filtered(counts: Mapping[str, Any]) -> None:
-    left = " → ".join(f"{n:,}" for n in (counts["n_read"], *counts["n_left"]))
+    left = " → ".join(count(n) for n in (counts["n_read"], *counts["n_left"]))
     out.print(f"filter: {left} questions")
     out.print(
         f"  {counts['n_repeated']} repeat another or the survey, {counts['n_unexplained']} have "
@@ -205,18 +203,23 @@ def _print_filtered(counts: Mapping[str, Any]) -> None:
 def _print_collected(name: str, manifest: StepManifest) -> None:
     verdicts: Mapping[str, Mapping[str, int]] = manifest.counts["verdicts"]
     topics: Mapping[str, Mapping[str, int]] = manifest.counts["topics"]
-    heads = ("Examples", "Kept", "Same", "Too close", "Unreadable")
-    table = Table("Culture", *map(_right, heads))
-    for culture, of in verdicts.items():
-        n_examples = sum(topics.get(culture, {}).values())
-        found = (of.get(verdict, 0) for verdict in ("kept", "same", "too-close", "unreadable"))
-        table.add_row(culture, str(n_examples), *map(str, found))
-    out.print(table)
-    by_topic = Table("Topic", *map(_right, topics))
-    for topic in sorted({topic for of in topics.values() for topic in of}):
-        by_topic.add_row(topic, *(str(of.get(topic, 0)) for of in topics.values()))
+    columns = ("Culture", "Examples", "Kept", "Same", "Too close", "Unreadable")
+    kinds = ("kept", "same", "too-close", "unreadable")
+    rows = tuple(
+        (
+            culture,
+            count(sum(topics.get(culture, {}).values())),
+            *(count(of.get(kind, 0)) for kind in kinds),
+        )
+        for culture, of in verdicts.items()
+    )
+    print_table(out, Table.of_rows("", columns, rows))
+    by_topic = tuple(
+        (topic, *(count(of.get(topic, 0)) for of in topics.values()))
+        for topic in sorted({topic for of in topics.values() for topic in of})
+    )
     if topics:
-        out.print(by_topic)
+        print_table(out, Table.of_rows("", ("Topic", *topics), by_topic))
     ratio = manifest.settings["ratio"]
     share = "" if ratio == 1.0 else f", {100.0 * ratio:g} % of what differs"
     out.print(f"{name}: {manifest.counts['examples']} examples{share}")
@@ -225,12 +228,8 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
 def _figures(card: AdapterCard) -> tuple[str, ...]:
     label = card.label_logprob
     return (
-        str(sum(card.n_examples.values())),
-        str(card.n_steps),
-        f"{card.losses[0]:.3f} → {card.losses[-1]:.3f}",
-        f"{label['before']:.3f} → {label['after']:.3f}",
+        count(sum(card.n_examples.values())),
+        count(card.n_steps),
+        f"{decimal(card.losses[0])} → {decimal(card.losses[-1])}",
+        f"{decimal(label['before'])} → {decimal(label['after'])}",
     )
-
-
-def _right(head: str) -> Column:
-    return Column(head, justify="right")

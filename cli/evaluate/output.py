@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
-from rich.table import Column, Table
 
 from cli.console import out
 from cli.progress import PacedBar
-from evaluation.figures import Ability, ConditionFigures, Figures, Interval, Section
+from evaluation.figures import Ability, Figures, Interval, Section
 from evaluation.gate import Fall
 from evaluation.report.ability_part import knows
+from reports.document import Table
+from reports.numbers import MINUS, count, decimal, interval, percent, quantity
+from reports.terminal import print_table
 
 # Fits into 80 columns; the report has the rest, with every interval.
 COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
-# Any: keyword arguments of several types.
-LOOK: dict[str, Any] = {"title_justify": "left", "box": None, "pad_edge": False}
 
 
 class LiveProgress(PacedBar):
@@ -51,10 +50,10 @@ class LiveProgress(PacedBar):
 def print_figures(figures: Figures, folder: Path) -> None:
     """Print a table per section, and where the report is."""
     for section in figures.sections:
-        out.print(_table(section))
+        print_table(out, _compose_section(section))
         for of in section.conditions:
             if of.unreadable > 0.0:
-                out.print(f"{of.name}: {of.unreadable:.2%} of the answers could not be read")
+                out.print(f"{of.name}: {percent(of.unreadable)} of the answers could not be read")
         _print_gains(section)
         _print_adapters(section)
         if section.note:
@@ -71,74 +70,83 @@ def print_falls(falls: Sequence[Fall]) -> None:
     if not falls:
         out.print("Gate: no culture fell below its interval.", style="green")
         return
-    table = Table("Method", "Culture", "Metric", "Now", "Baseline", title="Gate: fallen")
-    for fall in falls:
-        found = "not measured" if fall.found is None else f"{fall.found:.3f}"
-        row = (fall.condition, fall.culture, fall.metric, found, _interval(fall.baseline))
-        table.add_row(*row)
-    out.print(table, style="red")
+    columns = ("Method", "Culture", "Metric", "Now", "Baseline")
+    rows = tuple(
+        (
+            fall.condition,
+            fall.culture,
+            fall.metric,
+            "not measured" if fall.found is None else decimal(fall.found),
+            _show_interval(fall.baseline),
+        )
+        for fall in falls
+    )
+    print_table(out, Table.of_rows("Gate: fallen", columns, rows, texts=(0, 1, 2)), style="red")
 
 
-def _table(section: Section) -> Table:
-    counts = (section.n_questions, "question"), (len(section.cultures), "culture")
-    listed = ", ".join(f"{n} {noun}{'s' * (n != 1)}" for n, noun in counts)
-    title = f"{section.title}: {listed}, {section.n_cells} cells"
-    table = Table(*_columns(*COLUMNS), title=title, **LOOK)
-    for of in section.conditions:
-        table.add_row(*_row(of))
-    return table
+def _compose_section(section: Section) -> Table:
+    lengths = f"{quantity(section.n_questions, 'question')}, "
+    lengths += f"{quantity(len(section.cultures), 'culture')}, {count(section.n_cells)} cells"
+    rows = tuple(
+        (
+            of.name,
+            _show_interval(of.similarity),
+            _show_interval(of.over_plain),
+            decimal(None if of.alignment is None else of.alignment.value),
+        )
+        for of in section.conditions
+    )
+    return Table.of_rows(f"{section.title}: {lengths}", COLUMNS, rows)
 
 
 def _print_gains(section: Section) -> None:
     # Beside those in similarity, which stand in the first table.
-    gained = [of for of in section.conditions if of.over_plain and of.kind != "reference"]
-    if not gained:
-        return
-    columns = _columns("over plain", "alignment", "soft accuracy")
-    table = Table(*columns, **LOOK)
-    for of in gained:
-        row = (_interval(gain) for gain in (of.alignment_over_plain, of.soft_over_plain))
-        table.add_row(of.name, *row)
-    out.print(table)
+    rows = tuple(
+        (of.name, _show_interval(of.alignment_over_plain), _show_interval(of.soft_over_plain))
+        for of in section.conditions
+        if of.over_plain and of.kind != "reference"
+    )
+    if rows:
+        columns = ("over plain", "alignment", "soft accuracy")
+        print_table(out, Table.of_rows("", columns, rows))
 
 
 def _print_adapters(section: Section) -> None:
     tuned = [of for of in section.conditions if of.over_method]
     if not tuned:
         return
+    rows = tuple(
+        ("" if number else of.name, _show_interval(gain), name)
+        for of in tuned
+        for number, (name, gain) in enumerate(of.over_method.items())
+    )
     title = "Adapters compared, in 1 - JS distance"
-    table = Table(*_columns("", "gain", "over"), title=title, **LOOK)
-    for of in tuned:
-        for number, (name, gain) in enumerate(of.over_method.items()):
-            table.add_row("" if number else of.name, _interval(gain), name)
-    out.print(table)
+    print_table(out, Table.of_rows(title, ("", "gain", "over"), rows, texts=(0, 2)))
     for of in tuned:
         if of.before is not None and of.before.diversity is not None and of.diversity is not None:
-            people = "" if of.people_diversity is None else f" (people {of.people_diversity:.3f})"
-            change = f"{of.before.diversity:.3f} before, {of.diversity:.3f} after{people}"
+            known = of.people_diversity is not None
+            people = f" (people {decimal(of.people_diversity)})" if known else ""
+            change = f"{decimal(of.before.diversity)} before, {decimal(of.diversity)} after{people}"
             out.print(f"{of.name}: diversity between cultures {change}")
 
 
 def _print_ability(ability: Ability) -> None:
-    counted = f"{ability.n_questions} questions, {ability.chance:.3f} right by chance"
-    title = f"General ability: {counted}"
-    table = Table(*_columns("", "right", "over base", "log p over base"), title=title, **LOOK)
-    for of in ability.weights:
-        gains = (_interval(of.over_base), _interval(of.log_probability_over_base))
-        table.add_row(of.name, _interval(of.accuracy), *gains)
-    out.print(table)
+    asked = f"{ability.n_questions} questions, {decimal(ability.chance)} right by chance"
+    rows = tuple(
+        (
+            of.name,
+            _show_interval(of.accuracy),
+            _show_interval(of.over_base),
+            _show_interval(of.log_probability_over_base),
+        )
+        for of in ability.weights
+    )
+    columns = ("", "right", "over base", "log p over base")
+    print_table(out, Table.of_rows(f"General ability: {asked}", columns, rows))
     if not knows(ability, ability.weights[0]):
         out.print("The model as it is does no better than guessing: it has little to lose.")
 
 
-def _columns(*names: str) -> Iterator[Column]:
-    return (Column(name, no_wrap=bool(name)) for name in names)
-
-
-def _row(of: ConditionFigures) -> tuple[str, ...]:
-    alignment = "" if of.alignment is None else f"{of.alignment.value:.3f}"
-    return (of.name, _interval(of.similarity), _interval(of.over_plain), alignment)
-
-
-def _interval(of: Interval | None) -> str:
-    return "" if of is None else f"{of.value:.3f} [{of.low:.3f}, {of.high:.3f}]"
+def _show_interval(found: Interval | None) -> str:
+    """Return a value with its interval, its signs as a keyboard has them, to be searched for."""
+    return "" if found is None else interval(found).replace(MINUS, "-")

@@ -18,6 +18,7 @@ from cli.settings import read_quiet_settings
 from experiments.definition import Experiment, State
 from experiments.report.page import render_report
 from experiments.report.terminal import print_report
+from reports.terminal import print_json
 
 
 def print_draft(draft: Experiment) -> None:
@@ -104,7 +105,7 @@ def report(name: str, *, as_json: bool, html: Path | None) -> None:
     if html is not None:
         html.write_text(render_report(found), encoding="utf-8")
     if as_json:
-        output.print_json(found.model_dump(mode="json"))
+        print_json(out, found.model_dump(mode="json"))
     else:
         print_report(found, out)
     if html is not None:

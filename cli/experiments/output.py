@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import yaml
-from rich.table import Column, Table
 
 from app.state.experiment_report import PLAN_JSON
 from cli.console import out
@@ -17,8 +15,9 @@ from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import experiment_fields
 from experiments.stores.scripts import Forgotten, StoredRevision
-from reports.markup import strip_controls
+from reports.document import Table
 from reports.numbers import count, duration, moment, number, percent, with_sign
+from reports.terminal import print_json, print_line, print_table
 
 # What a reader wants to know first; the other fields follow.
 _FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control", "weights")
@@ -28,7 +27,7 @@ _STATE_FIELDS = ("state", "revision", "decision")
 
 def say(text: str) -> None:
     """Print a line as it is, without what would steer the terminal."""
-    out.print(strip_controls(text), highlight=False, soft_wrap=True)
+    print_line(out, text)
 
 
 def say_next(*commands: str) -> None:
@@ -57,19 +56,23 @@ def definition_yaml(experiment: Experiment) -> str:
 def print_list(found: Sequence[StoredRevision], *, as_json: bool) -> None:
     """Print the latest revision of every experiment."""
     if as_json:
-        print_json([_fields(each) for each in found])
+        print_json(out, [_fields(each) for each in found])
         return
     if not found:
         out.print("No experiments. Make one with `milieu experiments create NAME --four-arms`.")
         return
-    table = Table(
-        Column("Experiment", no_wrap=True), "State", "Changed", "Metric", "Arms", box=None
+    columns = ("Experiment", "State", "Changed", "Metric", "Arms")
+    rows = tuple(
+        (
+            experiment.name,
+            str(experiment.state),
+            moment(time_ms),
+            experiment.primary.metric.name,
+            ", ".join(experiment.arm_names),
+        )
+        for experiment, time_ms in found
     )
-    for experiment, time_ms in found:
-        arms = ", ".join(experiment.arm_names)
-        row = (str(experiment.state), moment(time_ms), experiment.primary.metric.name, arms)
-        table.add_row(experiment.name, *row)
-    out.print(table)
+    print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
 
 def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
@@ -77,17 +80,23 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
     latest = revisions[-1].experiment
     if as_json:
         made = [_fields(each) | {"changed": _changes(revisions, at)} for at, each in _at(revisions)]
-        print_json({"definition": experiment_fields(latest), "revisions": made})
+        print_json(out, {"definition": experiment_fields(latest), "revisions": made})
         return
-    out.print(strip_controls(definition_yaml(latest)), highlight=False, soft_wrap=True)
+    say(definition_yaml(latest))
     say(f"{latest.name} is {latest.state}, revision {latest.revision}.")
     if latest.decision:
         say(f"Decided: {latest.decision}")
-    table = Table("Revision", "At", "State", "Changed", box=None, padding=(0, 2, 0, 0))
-    for at, (experiment, time_ms) in _at(revisions):
-        changed = ", ".join(_changes(revisions, at)) or ("-" if at else "defined")
-        table.add_row(str(experiment.revision), moment(time_ms), str(experiment.state), changed)
-    out.print(table)
+    rows = tuple(
+        (
+            str(experiment.revision),
+            moment(time_ms),
+            str(experiment.state),
+            ", ".join(_changes(revisions, at)) or ("-" if at else "defined"),
+        )
+        for at, (experiment, time_ms) in _at(revisions)
+    )
+    columns = ("Revision", "At", "State", "Changed")
+    print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
 
 def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
@@ -97,7 +106,7 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
     if as_json:
         said = {"experiment": name, "arm": found.arm, "alpha": found.alpha, "power": found.power}
         print_json(
-            said | {"is_kept": kept.is_kept, "plan": PLAN_JSON.dump_python(plan, mode="json")}
+            out, said | {"is_kept": kept.is_kept, "plan": PLAN_JSON.dump_python(plan, mode="json")}
         )
         return
     metric = experiment.primary.metric.name
@@ -112,10 +121,12 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
     )
     come = f"{count(round(found.units_per_day * found.share))} of {number(found.units_per_day)}"
     say(f"Expected: {come} such units a day take part.")
-    table = Table("Have shown it", Column("Units", justify="right"), "Days", box=None)
-    for share, n_units in plan.quantiles:
-        table.add_row(f"{share:.0%} of experiments", count(n_units), _days(found.days_of(n_units)))
-    out.print(table, highlight=False)
+    rows = tuple(
+        (f"{share:.0%} of experiments", count(n_units), _days(found.days_of(n_units)))
+        for share, n_units in plan.quantiles
+    )
+    columns = ("Have shown it", "Units", "Days")
+    print_table(out, Table.of_rows("", columns, rows, texts=(0, 2)))
     fixed = plan.n_units_fixed
     say(
         f"A test with one look, at its end, takes {count(fixed)} units, "
@@ -137,7 +148,7 @@ def print_arm(found: Found, *, as_json: bool) -> None:
     why = _why_not(found)
     if as_json:
         said = {"experiment": name, "standing": found.standing, "arm": arm or None}
-        print_json(said | {"is_remembered": found.is_remembered, "elsewhere": found.elsewhere})
+        print_json(out, said | {"is_remembered": found.is_remembered, "elsewhere": found.elsewhere})
         return
     if not arm:
         say(f"Not in {name}: {why}.")
@@ -164,11 +175,6 @@ def print_forgotten(forgotten: Forgotten) -> None:
         (forgotten.n_assignments, "assignments"),
     )
     say("Deleted: " + ", ".join(f"{count(n)} {noun}" for n, noun in what) + ".")
-
-
-def print_json(value: object) -> None:
-    """Print JSON."""
-    out.print_json(json.dumps(value, ensure_ascii=False))
 
 
 def _fields(stored: StoredRevision) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from rich.console import Console
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
 from reports.document import Table
-from reports.markup import strip_controls
 from reports.numbers import count
 from reports.terminal import print_headline, print_points, print_table, print_text
 
@@ -72,7 +71,7 @@ def print_replay(replay: Replay, console: Console) -> None:
     print_table(console, arms(replay))
     console.print()
     for name, way in words.ways(replay):
-        print_text(console, way, lead=f"{strip_controls(name)}: ", hang=4)
+        print_text(console, way, lead=f"{name}: ", hang=4)
     for arm in compared_arms(replay):
         print_table(console, differences(replay, arm))
     print_table(console, cultures(replay))

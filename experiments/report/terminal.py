@@ -7,7 +7,6 @@ from rich.console import Console
 from experiments.analysis.result import Analysis
 from experiments.report import tables, words
 from experiments.statistics.decision import Verdict
-from reports.markup import strip_controls
 from reports.terminal import print_facts, print_headline, print_points, print_table, print_text
 
 _STYLES = {Verdict.SHIP: "bold green", Verdict.STOP: "bold red", Verdict.CONTINUE: "bold yellow"}
@@ -64,4 +63,4 @@ def _print_arms(console: Console, analysis: Analysis) -> None:
         print_text(console, offline)
     console.print()
     for name, way in words.ways(analysis):
-        print_text(console, way, lead=f"{strip_controls(name)}: ", hang=4)
+        print_text(console, way, lead=f"{name}: ", hang=4)

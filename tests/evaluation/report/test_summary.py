@@ -5,7 +5,6 @@ import pytest
 from evaluation.figures import Figures, Interval
 from evaluation.report.summary import comparisons, summary, verdict
 from reports.document import Points, Text
-from reports.numbers import count, decimal, interval, percent
 from tests.evaluation.report.made_up import figures, section
 
 
@@ -97,31 +96,3 @@ def test_diversity_stands_beside_that_of_people() -> None:
 
     assert "What the people of two cultures chose lies 22.3 % of the scale apart." in text
     assert "9.0 % with “persona”" in text
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (Interval(0.739, 0.711, 0.764), "0.739 [0.711, 0.764]"),
-        (Interval(-0.0271, -0.045, -0.01), "\u22120.027 [\u22120.045, \u22120.010]"),
-        (Interval(-0.0001, -0.003, 0.0002), "0.000 [\u22120.003, 0.0002]"),
-        (Interval(0.0, 0.0, 0.0), "0.000 [0.000, 0.000]"),
-        (None, "\u2013"),
-    ],
-)
-def test_an_interval_shows_on_which_side_of_zero_it_ends(
-    value: Interval | None, expected: str
-) -> None:
-    assert interval(value) == expected
-
-
-def test_small_shares_and_large_counts_are_written_as_they_are() -> None:
-    assert [percent(0.0), percent(0.0001), percent(0.5), percent(0.9999), percent(None)] == [
-        "0.0 %",
-        "under 0.1 %",
-        "50.0 %",
-        "over 99.9 %",
-        "\u2013",
-    ]
-    assert count(1_234_567) == "1\u202f234\u202f567"
-    assert decimal(None) == "\u2013"
