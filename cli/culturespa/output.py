@@ -19,7 +19,7 @@ from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
 from prompting.question_writing import Outcome as Attempt
 from reports.document import Table
-from reports.numbers import count, decimal
+from reports.numbers import decimal
 from reports.terminal import print_json, print_table
 
 
@@ -180,7 +180,7 @@ def _named(cultures: Sequence[str]) -> list[str]:
 
 def _print_generated(counts: Mapping[str, Any]) -> None:
     rows = tuple(
-        (topic, *(count(of.get(attempt, 0)) for attempt in Attempt))
+        (topic, *(str(of.get(attempt, 0)) for attempt in Attempt))
         for topic, of in counts["outcomes"].items()
     )
     print_table(out, Table.of_rows("", ("Topic", *Attempt), rows))
@@ -188,7 +188,7 @@ def _print_generated(counts: Mapping[str, Any]) -> None:
 
 
 def _print_filtered(counts: Mapping[str, Any]) -> None:
-    left = " → ".join(count(n) for n in (counts["n_read"], *counts["n_left"]))
+    left = " → ".join(f"{n:,}" for n in (counts["n_read"], *counts["n_left"]))
     out.print(f"filter: {left} questions")
     out.print(
         f"  {counts['n_repeated']} repeat another or the survey, {counts['n_unexplained']} have "
@@ -208,14 +208,14 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
     rows = tuple(
         (
             culture,
-            count(sum(topics.get(culture, {}).values())),
-            *(count(of.get(kind, 0)) for kind in kinds),
+            str(sum(topics.get(culture, {}).values())),
+            *(str(of.get(kind, 0)) for kind in kinds),
         )
         for culture, of in verdicts.items()
     )
     print_table(out, Table.of_rows("", columns, rows))
     by_topic = tuple(
-        (topic, *(count(of.get(topic, 0)) for of in topics.values()))
+        (topic, *(str(of.get(topic, 0)) for of in topics.values()))
         for topic in sorted({topic for of in topics.values() for topic in of})
     )
     if topics:
@@ -228,8 +228,8 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
 def _figures(card: AdapterCard) -> tuple[str, ...]:
     label = card.label_logprob
     return (
-        count(sum(card.n_examples.values())),
-        count(card.n_steps),
+        str(sum(card.n_examples.values())),
+        str(card.n_steps),
         f"{decimal(card.losses[0])} → {decimal(card.losses[-1])}",
         f"{decimal(label['before'])} → {decimal(label['after'])}",
     )
