@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, Self
 
 from adapters.pool import WeightsPool
 from adapters.serving import AdapterServing
@@ -80,110 +81,6 @@ LibraryReader = Callable[[Settings, CultureCatalogue], SurveyLibrary]
 RetrievalOpener = Callable[[Settings, SurveyLibrary], Retrieval]
 
 
-@asynccontextmanager
-async def open_resources(
-    settings: Settings,
-    metrics: Metrics,
-    *,
-    is_service: bool = False,
-    read: LibraryReader | None = None,
-    retrieve: RetrievalOpener | None = None,
-) -> AsyncIterator[Resources]:
-    """Open everything; the vLLM child starts while survey data and encoder load.
-
-    Only a service has experiments and records its answers; a run of questions does not. `read` and
-    `retrieve` may hand in packs and index that are open already.
-
-    Raises:
-        ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
-        SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
-        WeightsInvalid: the embedded model's files were altered.
-        VllmStartFailed: the child does not start.
-        UpstreamModelMissing: the named servers do not serve the model of the settings.
-        BaseModelInvalid, RegistryInvalid: what adapters stand on cannot be read.
-    """
-    async with AsyncExitStack() as stack:
-        # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
-        catalogue = read_catalogue()
-        library = (read or read_library)(settings, catalogue)
-        experiments = None
-        if is_service and not settings.experiments.is_off:
-            opening = open_experiments(settings, cultures=library.cultures)
-            experiments = await stack.enter_async_context(opening)
-            metrics.watch_store(experiments.store)
-        local = None
-        starting: asyncio.Task[None] | None = None
-        if not settings.vllm.urls:
-            if settings.vllm.model_path == WEIGHTS:
-                check_weights(WEIGHTS)
-                if settings.commercial_use:
-                    logger.warning("embedded_model_is_non_commercial", extra=SEE_NOTICE)
-            local = LocalVllm(_local_options(settings))
-            stack.push_async_callback(local.stop)
-            starting = asyncio.create_task(local.start())
-        threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
-        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
-        loop = asyncio.get_running_loop()
-        try:
-            retrieval = await loop.run_in_executor(
-                threads, retrieve or open_retrieval, settings, library
-            )
-        except BaseException:
-            if starting is not None:
-                starting.cancel()
-            raise
-        if starting is not None:
-            await starting
-        urls = settings.vllm.urls if local is None else (local.url,)
-        api_key = settings.vllm.api_key.get_secret_value() if local is None else local.api_key
-        live = None
-        if settings.vllm.takes_adapters:
-            live = await stack.enter_async_context(
-                open_adapters(settings, urls, api_key=api_key, catalogue=catalogue)
-            )
-            metrics.watch_adapters(live)
-        weights = WeightsPool(settings.model, live)
-        vllm = await stack.enter_async_context(_client(settings, urls, metrics, api_key, live))
-        context = ContextWindow(
-            vllm,
-            count_text=_counter(settings.vllm.model_path) if local is not None else None,
-        )
-        await _check_model(vllm, settings.model)
-        alignment = PeopleAlignment(
-            library, retrieval.index, same_question=settings.answer.same_question
-        )
-        lookup = EvidenceLookup(retrieval.finder, threads, max_looking=settings.encoder.max_waiting)
-        planner = Planner(
-            settings.answer, catalogue=catalogue, similarity=CultureSimilarity(library)
-        )
-        pipeline = Pipeline(
-            catalogue=catalogue,
-            library=library,
-            planner=planner,
-            arms=arm_selector_of(settings, experiments),
-            lookup=lookup,
-            weights=weights,
-            vllm=vllm,
-            context=context,
-            recorder=recorder_of(settings, experiments, alignment=alignment),
-            metrics=metrics,
-            settings=settings.answer,
-        )
-        logger.info("service_started", extra={"fields": {"vllm": ",".join(urls)}})
-        yield Resources(
-            settings=settings,
-            metrics=metrics,
-            pipeline=pipeline,
-            retrieval=retrieval,
-            alignment=alignment,
-            vllm=vllm,
-            context=context,
-            weights=weights,
-            local_vllm=local,
-            experiments=experiments,
-        )
-
-
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
     """Return the survey packs that the settings name, all where they name none."""
     return open_library(
@@ -217,6 +114,148 @@ def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
     return Retrieval(opened.question_index, cached, finder)
 
 
+@asynccontextmanager
+async def open_resources(
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    is_service: bool = False,
+    read: LibraryReader = read_library,
+    retrieve: RetrievalOpener = open_retrieval,
+) -> AsyncIterator[Resources]:
+    """Open everything; the vLLM child starts while survey data and encoder load.
+
+    Only a service has experiments and records its answers; a run of questions does not. `read` and
+    `retrieve` may hand in packs and index that are open already.
+
+    Raises:
+        ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
+        SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
+        WeightsInvalid, VllmStartFailed: the embedded model was altered, or does not start.
+        UpstreamModelMissing: the named servers do not serve the model of the settings.
+        BaseModelInvalid, RegistryInvalid: what adapters stand on cannot be read.
+    """
+    async with AsyncExitStack() as stack:
+        # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
+        library = read(settings, read_catalogue())
+        experiments = await _open_experiments(stack, settings, metrics, library, is_service)
+        threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
+        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        local = _make_local_vllm(stack, settings)
+        retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
+        servers = _Servers.of(settings, local)
+        live = await _open_adapters(stack, settings, metrics, servers, library)
+        vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
+        await _check_model(vllm, settings.model)
+        logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
+        yield _assemble(
+            settings, metrics, library, retrieval, threads, vllm, live, local, experiments
+        )
+
+
+class _Servers(NamedTuple):
+    """Where vLLM is, and the key to it."""
+
+    urls: tuple[str, ...]
+    api_key: str
+
+    @classmethod
+    def of(cls, settings: Settings, local: LocalVllm | None) -> Self:
+        if local is not None:
+            return cls((local.url,), local.api_key)
+        return cls(settings.vllm.urls, settings.vllm.api_key.get_secret_value())
+
+
+async def _open_experiments(
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    library: SurveyLibrary,
+    is_service: bool,
+) -> LiveExperiments | None:
+    if not is_service or settings.experiments.is_off:
+        return None
+    opening = open_experiments(settings, cultures=library.cultures)
+    experiments = await stack.enter_async_context(opening)
+    metrics.watch_store(experiments.store)
+    return experiments
+
+
+async def _open_adapters(
+    stack: AsyncExitStack,
+    settings: Settings,
+    metrics: Metrics,
+    servers: _Servers,
+    library: SurveyLibrary,
+) -> AdapterServing | None:
+    if not settings.vllm.takes_adapters:
+        return None
+    urls, api_key = servers
+    opening = open_adapters(settings, urls, api_key=api_key, catalogue=library.catalogue)
+    live = await stack.enter_async_context(opening)
+    metrics.watch_adapters(live)
+    return live
+
+
+async def _load_while_starting(
+    local: LocalVllm | None,
+    threads: ThreadPoolExecutor,
+    retrieve: RetrievalOpener,
+    settings: Settings,
+    library: SurveyLibrary,
+) -> Retrieval:
+    """Load encoder and index while the child starts; return when both are done."""
+    starting = None if local is None else asyncio.create_task(local.start())
+    loop = asyncio.get_running_loop()
+    try:
+        retrieval = await loop.run_in_executor(threads, retrieve, settings, library)
+    except BaseException:
+        if starting is not None:
+            starting.cancel()
+        raise
+    if starting is not None:
+        await starting
+    return retrieval
+
+
+def _assemble(
+    settings: Settings,
+    metrics: Metrics,
+    library: SurveyLibrary,
+    retrieval: Retrieval,
+    threads: ThreadPoolExecutor,
+    vllm: VllmClient,
+    live: AdapterServing | None,
+    local: LocalVllm | None,
+    experiments: LiveExperiments | None,
+) -> Resources:
+    """Return the resources, with the pipeline made of them."""
+    of = settings.answer
+    alignment = PeopleAlignment(library, retrieval.index, same_question=of.same_question)
+    count_text = None if local is None else _counter(settings.vllm.model_path)
+    context = ContextWindow(vllm, count_text=count_text)
+    weights = WeightsPool(settings.model, live)
+    similarity = CultureSimilarity(library)
+    max_looking = settings.encoder.max_waiting
+    pipeline = Pipeline(
+        catalogue=library.catalogue,
+        library=library,
+        planner=Planner(of, catalogue=library.catalogue, similarity=similarity),
+        arms=arm_selector_of(settings, experiments),
+        lookup=EvidenceLookup(retrieval.finder, threads, max_looking=max_looking),
+        weights=weights,
+        vllm=vllm,
+        context=context,
+        recorder=recorder_of(settings, experiments, alignment=alignment),
+        metrics=metrics,
+        settings=of,
+    )
+    return Resources(
+        *(settings, metrics, pipeline, retrieval, alignment),
+        *(vllm, context, weights, local, experiments),
+    )
+
+
 def _counter(model_folder: Path) -> Callable[[str], int] | None:
     """Return the token counter of a model on disk, None where its tokenizer has another form."""
     file = model_folder / "tokenizer.json"
@@ -231,17 +270,13 @@ async def _check_model(vllm: VllmClient, model: str) -> None:
         logger.warning("vllm_not_reached", extra={"fields": {"reason": str(exc)}})
 
 
-def _client(
-    settings: Settings,
-    urls: tuple[str, ...],
-    metrics: Metrics,
-    api_key: str,
-    live: AdapterServing | None,
+def _make_client(
+    settings: Settings, servers: _Servers, metrics: Metrics, live: AdapterServing | None
 ) -> VllmClient:
     of = settings.vllm
     return VllmClient(
-        urls,
-        api_key=api_key or None,
+        servers.urls,
+        api_key=servers.api_key or None,
         timeouts=Timeouts(
             connect_s=of.connect_timeout_s,
             first_byte_s=of.idle_timeout_s,
@@ -255,16 +290,29 @@ def _client(
     )
 
 
-def _local_options(settings: Settings) -> LocalVllmOptions:
+def _make_local_vllm(stack: AsyncExitStack, settings: Settings) -> LocalVllm | None:
+    """Return the child of the settings, ended with `stack`; None where they name servers.
+
+    Raises:
+        WeightsInvalid: the embedded model's files were altered.
+    """
     of = settings.vllm
-    return LocalVllmOptions(
+    if of.urls:
+        return None
+    if of.model_path == WEIGHTS:
+        check_weights(WEIGHTS)
+        if settings.commercial_use:
+            logger.warning("embedded_model_is_non_commercial", extra=SEE_NOTICE)
+    loras = LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras)
+    options = LocalVllmOptions(
         model_dir=of.model_path,
         served_name=settings.model,
         max_model_len=of.max_model_len,
         kv_cache_gib=of.kv_cache_gib,
         log_file=settings.cache_folder / f"vllm-{settings.port}.log",
         start_deadline_s=of.start_deadline_s,
-        lora=LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras)
-        if of.takes_adapters
-        else None,
+        lora=loras if of.takes_adapters else None,
     )
+    local = LocalVllm(options)
+    stack.push_async_callback(local.stop)
+    return local
