@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -51,8 +52,9 @@ ORDERS = (1, 4)
 # vLLM moves an answer by about 0.06 nat with what else is in a batch. One call of four by another
 # version moves it by a quarter of what lies between the two.
 TOLERANCE, APART = 0.04, 0.2
-# Random weights whose answers to these questions lie apart.
-SEEDS = (1, 5, 6)
+# Random weights whose answers to these questions lie 0.35 apart or more on the embedded model: the
+# best three of twelve seeds at this scale of `lora_B`. At 1.0, most swamp the model in like ways.
+SEEDS, SCALE = (4, 10, 12), 0.3
 ADMIN_KEY = "benchmark"
 out = Console()
 
@@ -232,7 +234,9 @@ def _filled(settings: Settings) -> list[str]:
 
 def _added(registry: AdapterRegistry, base: AdapterBase, settings: Settings, *, seed: int) -> str:
     source = settings.data_folder / f"source-{seed}"
-    write_lora(source, lora_tensors(base, seed=seed), lora_config())
+    tensors = lora_tensors(base, seed=seed)
+    scaled = {k: v * np.float32(SCALE) if "lora_B" in k else v for k, v in tensors.items()}
+    write_lora(source, scaled, lora_config())
     manifest = registry.add(
         source,
         base=base,
