@@ -313,14 +313,6 @@ def experiment_fields(experiment: Experiment) -> dict[str, Any]:
     return plain
 
 
-def write_experiment(experiment: Experiment, path: Path) -> None:
-    """Write the definition as YAML that `read_experiment` reads, without state and revision."""
-    content = experiment_fields(experiment)
-    for name in ("state", "revision", "decision"):
-        del content[name]
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
 def _metric_fields(metric: Metric) -> dict[str, Any]:
     content = asdict(metric)
     content["metric"] = content.pop("name")

@@ -22,11 +22,6 @@ class UnitKind(StrEnum):
     SESSION = "session"
     REQUEST = "request"
 
-    @property
-    def fits_user_metrics(self) -> bool:
-        """Whether metrics per user can be taken over such units; one request tells no user."""
-        return self is not UnitKind.REQUEST
-
 
 @dataclass(frozen=True, slots=True)
 class Unit:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict
 
 from experiments.definition import State
-from experiments.metrics import Direction, Guardrail, Metric, MetricKind
+from experiments.metrics import Direction, Metric, MetricKind
 from experiments.statistics.decision import GuardrailState, Verdict
 from experiments.statistics.means import Interval
 from experiments.statistics.units import UnitValue
@@ -73,11 +73,6 @@ class Measured(_Result):
             quantile=metric.quantile,
             worth=worth,
         )
-
-    @classmethod
-    def of_guardrail(cls, guardrail: Guardrail) -> Measured:
-        """Return the metric of a guardrail."""
-        return cls.of(guardrail.metric, guardrail.margin)
 
 
 class Effect(_Result):

@@ -89,10 +89,6 @@ class Pairing:
             tuple(control[n_blocks * self.shape.n_control :].tolist()),
         )
 
-    def in_next_stratum(self) -> Pairing:
-        """Return the pairing with nobody waiting: those left over are in no block."""
-        return Pairing(self.tally, self.shape)
-
 
 def fit_block_shape(weight_treatment: float, weight_control: float) -> BlockShape:
     """Return the smallest block that suits the arms' weights.

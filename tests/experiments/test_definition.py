@@ -25,11 +25,11 @@ from experiments.definition_file import (
     experiment_fields,
     parse_experiment,
     read_experiment,
-    write_experiment,
 )
 from experiments.errors import ArmUnknown, ChangeRefused, DefinitionInvalid, TransitionRefused
 from experiments.metrics import MetricKind
 from prompting.recipe import Method
+from tests.experiments.definitions import write_experiment
 from tests.experiments.events import PRIMARY, an_experiment
 
 FILE = """\

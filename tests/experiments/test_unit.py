@@ -16,10 +16,6 @@ def test_the_unit_is_the_user_else_the_session_else_the_request() -> None:
     assert unit_of(request_id="r") == Unit(UnitKind.REQUEST, "r")
 
 
-def test_only_a_request_tells_no_user() -> None:
-    assert [kind for kind in UnitKind if not kind.fits_user_metrics] == [UnitKind.REQUEST]
-
-
 def test_the_hash_is_an_hmac_of_kind_and_name() -> None:
     # printf 'user:alice' | openssl dgst -sha256 -hmac 0123456789abcdef
     expected = "a2d53898aba5b7cc967235b40586185e401145fe08d02759747fd3293fe820a7"

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from survey_data.errors import PackInvalid
-from survey_data.importers import culturespa, undp_ai
+from survey_data.importers import culturespa
 from survey_data.model import Pack, Question, Scale
 from survey_data.packs import read_pack, write_pack
+from tests.survey_data import undp_ai
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 

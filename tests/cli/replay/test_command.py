@@ -17,9 +17,9 @@ from typer.testing import CliRunner, Result
 from app.settings import Settings
 from app.state.event_store import open_event_store
 from cli.replay.command import replay
-from experiments.definition_file import write_experiment
 from experiments.events import AnswerText
 from experiments.replay.result import Replay
+from tests.experiments.definitions import write_experiment
 from tests.experiments.events import a_text, an_experiment, an_exposure
 from tests.fakes.vllm import MODEL, FakeVllm
 from tests.fixtures.service import FakeServer, MakeSettings

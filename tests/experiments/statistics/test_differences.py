@@ -60,11 +60,6 @@ def test_units_in_two_parts_are_as_in_one(
     assert waiting == len(both) - sum(shape) * whole.values.size
 
 
-def test_nobody_waits_for_the_next_stratum() -> None:
-    pairing = Pairing(Tally()).extend([T], [1.0]).in_next_stratum().extend([C], [2.0])
-    assert pairing.tally.n == 0
-
-
 @given(units)
 def test_swapped_arms_turn_every_difference(drawn: list[tuple[bool, float]]) -> None:
     treated, values = np.array([t for t, _ in drawn], bool), [v for _, v in drawn]
