@@ -33,7 +33,7 @@ from cli.evaluate.vllm_model import VllmModel
 from evaluation.asking import Request, Response
 from evaluation.prompted import Prompt
 from evaluation.run_folder import RunFolder
-from evaluation.runner import RunPlan, run
+from evaluation.runner import RunPlan, run_plan
 from mini_model.weights import WEIGHTS
 from prompting.messages import Message
 
@@ -131,7 +131,7 @@ async def _timed_run(plan: RunPlan, timed: Timed, *, n_concurrent: int) -> None:
         RunFolder(Path(folder) / "run", settings={}, created="") as results,
     ):
         started = time.perf_counter()
-        asked = await run(plan, results, n_concurrent=n_concurrent)
+        asked = await run_plan(plan, results, n_concurrent=n_concurrent)
         timed.seconds += time.perf_counter() - started
         timed.n_answers += len(asked)
         timed.n_requests += len(results.answers)

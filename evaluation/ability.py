@@ -15,19 +15,19 @@ import numpy as np
 from evaluation import bootstrap
 from evaluation.asking import Ask, Condition, Request, Respondent, Response, digest_of
 from evaluation.bootstrap import Floats
-from evaluation.decoding import Decoding, ReadBy
+from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import AnswersMissing
-from evaluation.figures import Ability, AbilityFigures, Interval
+from evaluation.figures import Ability, AbilityFigures, BootstrapInterval
 from evaluation.general_questions import GeneralQuestion
-from evaluation.prompted import LanguageModel, Prompt, sent
-from evaluation.run_folder import Asked, AskKey, ask_key
+from evaluation.prompted import LanguageModel, Prompt, send
+from evaluation.run_folder import AskKey, AskRecord, ask_key
 from prompting.messages import AskedQuestion, Message, question_text
 from prompting.reading import MIN_LABEL_MASS, read_labels, read_option
 
 BASE = "base model"
 SYSTEM = "Each question has one right answer. Answer with the number of the right option."
 # The most likely words, where the model has no token of its own for a number.
-IN_TEXT = Decoding(ReadBy.TEXT, temperature=0.0, top_p=1.0, max_tokens=8)
+IN_TEXT = AnswerDecoding(ReadBy.TEXT, temperature=0.0, top_p=1.0, max_tokens=8)
 # A probability below this counts as this much, so that one answer does not decide a mean.
 LEAST_PROBABILITY = 1e-6
 
@@ -84,13 +84,13 @@ class GeneralRespondent:
 
     async def respond(self, request: Request) -> Response:
         """Return what the model answers."""
-        return await sent(self._model, request.content, IN_TEXT)
+        return await send(self._model, request.content, IN_TEXT)
 
 
 def score_ability(
     plan: AbilityPlan,
     *,
-    asked: Mapping[AskKey, Asked],
+    asked: Mapping[AskKey, AskRecord],
     answers: Mapping[str, Response],
     min_label_mass: float = MIN_LABEL_MASS,
     n_draws: int = bootstrap.N_DRAWS,
@@ -126,7 +126,7 @@ class _Scoring:
     def __init__(
         self,
         plan: AbilityPlan,
-        asked: Mapping[AskKey, Asked],
+        asked: Mapping[AskKey, AskRecord],
         answers: Mapping[str, Response],
         min_label_mass: float,
         *,
@@ -157,7 +157,7 @@ class _Scoring:
             by_kind=self._by_kind(found.right),
         )
 
-    def _gain(self, values: Floats, base: Floats) -> Interval | None:
+    def _gain(self, values: Floats, base: Floats) -> BootstrapInterval | None:
         return bootstrap.gain_interval(values, np.broadcast_to(base, values.shape), self._weights)
 
     def _by_kind(self, right: Floats) -> dict[str, float]:

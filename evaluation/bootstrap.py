@@ -23,7 +23,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.figures import Interval
+from evaluation.figures import BootstrapInterval
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -84,7 +84,7 @@ def alignment_draws(missed: Floats, widest: Floats, weights: Floats) -> Floats:
 
     Source: METHODS, metric 1 (arXiv 2410.12971, section 4.1).
     """
-    return _alignment_drawn(missed, widest, weights)[0]
+    return _draw_alignment(missed, widest, weights)[0]
 
 
 def alignment_of(missed: Floats, widest: Floats) -> float:
@@ -97,7 +97,7 @@ def alignment_of(missed: Floats, widest: Floats) -> float:
 
 def interval(
     value: float, draws: Floats, *, n_questions: int, level: float = LEVEL
-) -> Interval | None:
+) -> BootstrapInterval | None:
     """Return `value` with its expanded percentile interval.
 
     A plain percentile interval is too short for few questions, by what t exceeds z and n - 1
@@ -116,16 +116,16 @@ def interval(
     widened = math.sqrt(n_questions / (n_questions - 1)) * t_quantile(level, n_questions - 1)
     tail = NormalDist().cdf(-widened)
     low, high = np.quantile(found, (tail, 1.0 - tail))
-    return Interval(value, float(low), float(high))
+    return BootstrapInterval(value, float(low), float(high))
 
 
-def mean_interval(values: Floats, weights: Floats) -> Interval | None:
+def mean_interval(values: Floats, weights: Floats) -> BootstrapInterval | None:
     """Return `mean_of(values)` with its 95 % interval; None as for `interval`."""
     draws = mean_draws(values, weights)
     return interval(mean_of(values), draws, n_questions=_n_questions(values))
 
 
-def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> Interval | None:
+def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> BootstrapInterval | None:
     """Return `alignment_of(missed, widest)` with its 95 % interval; None as for `interval`.
 
     A few long scales carry the score and make it skewed, which percentiles do not follow, so each
@@ -134,15 +134,15 @@ def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> Inter
     `MIN_STUDENTISED` the errors are too uncertain themselves, and percentiles are taken. The
     interval stays within 0, as bad as options can be, and 1.
     """
-    found = _drawn_interval(lambda w: _alignment_drawn(missed, widest, w), missed, weights)
+    found = _interval_from_draws(lambda w: _draw_alignment(missed, widest, w), missed, weights)
     if found is None:
         return None
-    return Interval(found.value, max(0.0, found.low), min(1.0, found.high))
+    return BootstrapInterval(found.value, max(0.0, found.low), min(1.0, found.high))
 
 
 def alignment_gain_interval(
     missed: Floats, baseline_missed: Floats, widest: Floats, weights: Floats
-) -> Interval | None:
+) -> BootstrapInterval | None:
     """Return the paired gain in alignment score over another method, with its 95 % interval.
 
     Both scores are over the cells that both have, and made anew in every draw from the same
@@ -160,17 +160,17 @@ def alignment_gain_interval(
     ours, theirs = (np.where(both, of, np.nan) for of in (missed, baseline_missed))
 
     def drawn(some: Floats) -> tuple[Floats, Floats]:
-        values, moves = _alignment_drawn(ours, widest, some)
-        baseline_values, baseline_moves = _alignment_drawn(theirs, widest, some)
+        values, moves = _draw_alignment(ours, widest, some)
+        baseline_values, baseline_moves = _draw_alignment(theirs, widest, some)
         return values - baseline_values, moves - baseline_moves
 
-    found = _drawn_interval(drawn, ours, weights)
+    found = _interval_from_draws(drawn, ours, weights)
     if found is None:
         return None
-    return Interval(found.value, max(-1.0, found.low), min(1.0, found.high))
+    return BootstrapInterval(found.value, max(-1.0, found.low), min(1.0, found.high))
 
 
-def gain_interval(values: Floats, baseline: Floats, weights: Floats) -> Interval | None:
+def gain_interval(values: Floats, baseline: Floats, weights: Floats) -> BootstrapInterval | None:
     """Return the paired mean gain of `values` over `baseline` with its 95 % interval.
 
     Only cells that both have count, so the gain can differ from the difference of the two means.
@@ -216,9 +216,9 @@ def t_quantile(level: float, df: int) -> float:
     return math.sqrt(df) * math.tan(low)
 
 
-def _drawn_interval(
+def _interval_from_draws(
     drawn: Callable[[Floats], tuple[Floats, Floats]], cells: Floats, weights: Floats
-) -> Interval | None:
+) -> BootstrapInterval | None:
     """Return a statistic with its interval, each draw measured in its own standard error.
 
     With fewer than `MIN_STUDENTISED` questions percentiles are taken instead.
@@ -237,7 +237,7 @@ def _drawn_interval(
         return interval(value, draws, n_questions=n_questions)
     (error,) = _errors(moves, once)
     if error == 0.0:
-        return Interval(value, value, value)
+        return BootstrapInterval(value, value, value)
     errors = _errors(moves_drawn, weights)
     # A draw of one question many times has no error to measure it in.
     usable = np.isfinite(draws) & (errors > 0.0)
@@ -246,10 +246,10 @@ def _drawn_interval(
         return None
     tail = (1.0 - LEVEL) / 2.0
     low, high = np.quantile(in_errors, (tail, 1.0 - tail))
-    return Interval(value, float(value - high * error), float(value - low * error))
+    return BootstrapInterval(value, float(value - high * error), float(value - low * error))
 
 
-def _alignment_drawn(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def _draw_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Return `alignment_draws`, and float64[d, q]: how much each moves with each question.
 
     By linearisation; a question is alike in all cultures.

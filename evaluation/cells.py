@@ -14,7 +14,7 @@ from evaluation import metrics
 from evaluation.asking import Condition, Response
 from evaluation.decoding import ReadBy
 from evaluation.errors import AnswersMissing
-from evaluation.run_folder import Asked, AskKey
+from evaluation.run_folder import AskKey, AskRecord
 from evaluation.runner import RunPlan
 from prompting.reading import (
     MIN_LABEL_MASS,
@@ -30,7 +30,7 @@ from survey_data.model import Question, ResponseDistribution, Scale
 Floats: TypeAlias = NDArray[np.float64]
 
 
-class Row(NamedTuple):
+class CellRow(NamedTuple):
     """Whose answers a row holds: those given as `culture` with `seed`."""
 
     culture: str
@@ -55,7 +55,7 @@ class Cells:
         order_shift, order_flips: how far the answer depends on the option order.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[CellRow, ...]
     shares: Floats
     similarity: Floats
     wasserstein: Floats
@@ -98,7 +98,7 @@ def read_cells(
     plan: RunPlan,
     condition: Condition,
     *,
-    asked: Mapping[AskKey, Asked],
+    asked: Mapping[AskKey, AskRecord],
     answers: Mapping[str, Response],
     read_by: ReadBy = ReadBy.LOGPROBS,
     min_label_mass: float = MIN_LABEL_MASS,
@@ -108,7 +108,7 @@ def read_cells(
     `read_by` decides which parser reads answers in text.
     """
     cultures, seeds = plan.cultures_of(condition), plan.seeds_of(condition)
-    rows = tuple(Row(culture, seed) for culture in cultures for seed in seeds)
+    rows = tuple(CellRow(culture, seed) for culture in cultures for seed in seeds)
     n_options = max(len(question.options) for question in plan.questions)
     shape = (len(rows), len(plan.questions))
     names = [name for name in Cells.__annotations__ if name not in ("rows", "shares")]
@@ -133,7 +133,9 @@ def read_cells(
     return Cells(rows=rows, shares=shares, **arrays)
 
 
-def _given(answers: Mapping[str, Response], asked: Mapping[AskKey, Asked], key: AskKey) -> Response:
+def _given(
+    answers: Mapping[str, Response], asked: Mapping[AskKey, AskRecord], key: AskKey
+) -> Response:
     if key not in asked or asked[key].digest not in answers:
         found = f"no answer to {key.question} as {key.culture} under '{key.condition}'"
         raise AnswersMissing(found)

@@ -31,7 +31,7 @@ MIN_CULTURES = 5
 PENALTIES: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 3))
 
 Floats: TypeAlias = NDArray[np.float64]
-Answers: TypeAlias = Mapping[str, Sequence[float]]
+MapAnswers: TypeAlias = Mapping[str, Sequence[float]]
 """One respondent's or one people's share per option, by question key."""
 
 _ONE_ITEM = ("Q46", "Q57", "Q45", "Q209", "Q164", "Q182", "Q184", "Q254")
@@ -87,7 +87,7 @@ class CulturalMapModel:
         if not np.isfinite(scale).any():
             raise ValueError("no question has answers that differ between the cultures")
         misses = [_miss_of_left_out(positions, coordinates, left) for left in range(len(positions))]
-        return _fitted(
+        return _fit(
             positions,
             coordinates,
             penalty=_best_penalty(positions, coordinates),
@@ -106,10 +106,10 @@ class CulturalMapModel:
             raise ValueError(
                 f"positions of shape {positions.shape}, expected [m, {len(self.mean)}]"
             )
-        return self.centre + _standardised(positions, self.mean, self.scale) @ self.weights
+        return self.centre + _standardise(positions, self.mean, self.scale) @ self.weights
 
 
-def mean_positions(questions: Sequence[Question], answers: Sequence[Answers]) -> Floats:
+def mean_positions(questions: Sequence[Question], answers: Sequence[MapAnswers]) -> Floats:
     """Return float64[m, q]: the mean option position, in [0, 1], of each of m rows of answers.
 
     The position of an option is its index over the number of options less 1. Nominal questions are
@@ -119,7 +119,7 @@ def mean_positions(questions: Sequence[Question], answers: Sequence[Answers]) ->
     return _table([[_position(row, key) for key in keys] for row in answers], len(keys))
 
 
-def index_positions(answers: Sequence[Answers]) -> Floats:
+def index_positions(answers: Sequence[MapAnswers]) -> Floats:
     """Return float64[m, 10]: the map's ten items, each in [0, 1], of each of m rows of answers.
 
     They are the items of the World Values Survey by their keys in the pack `wvs7`: happiness,
@@ -141,10 +141,10 @@ def index_positions(answers: Sequence[Answers]) -> Floats:
 
 def cultural_map(
     questions: Sequence[Question],
-    people: Mapping[str, Answers],
+    people: Mapping[str, MapAnswers],
     *,
     places: Mapping[str, tuple[float, float]],
-    conditions: Mapping[str, Mapping[str, Answers]],
+    conditions: Mapping[str, Mapping[str, MapAnswers]],
 ) -> CulturalMap:
     """Return the map of `people`, as published, and of each condition's answers, as estimated.
 
@@ -162,7 +162,7 @@ def cultural_map(
     known = sorted(people.keys() & places.keys())
     coordinates = _table([places[code] for code in known], 2)
 
-    def every(answers: Sequence[Answers]) -> Floats:
+    def every(answers: Sequence[MapAnswers]) -> Floats:
         return mean_positions(questions, answers)
 
     of_people = [{q.key: people[c][q.key] for q in questions if q.key in people[c]} for c in known]
@@ -192,11 +192,11 @@ def _check(positions: Floats, coordinates: Floats) -> None:
         raise ValueError(f"{n_cultures} cultures have a place, at least {MIN_CULTURES} are needed")
 
 
-def _fitted(
+def _fit(
     positions: Floats, coordinates: Floats, *, penalty: float, error: float
 ) -> CulturalMapModel:
     mean, scale = _moments(positions)
-    features = _standardised(positions, mean, scale)
+    features = _standardise(positions, mean, scale)
     n_features = max(1, int(np.isfinite(scale).sum()))
     kernel = features @ features.T / n_features
     centre = coordinates.mean(axis=0)
@@ -228,13 +228,13 @@ def _misses(positions: Floats, coordinates: Floats, left: Floats, place: Floats)
     One eigendecomposition serves all penalties: (K + p I)⁻¹ = V (e + p)⁻¹ Vᵀ.
     """
     mean, scale = _moments(positions)
-    features = _standardised(positions, mean, scale)
+    features = _standardise(positions, mean, scale)
     n_features = max(1, int(np.isfinite(scale).sum()))
     values, vectors = np.linalg.eigh(features @ features.T / n_features)
     values = np.maximum(values, 0.0)
     centre = coordinates.mean(axis=0)
     turned = vectors.T @ (coordinates - centre)
-    towards = (_standardised(left[None], mean, scale) @ features.T / n_features) @ vectors
+    towards = (_standardise(left[None], mean, scale) @ features.T / n_features) @ vectors
     found = [centre + ((towards / (values + penalty)) @ turned)[0] for penalty in PENALTIES]
     misses: Floats = np.sqrt(np.square(np.array(found) - place).sum(axis=1))
     return misses
@@ -257,11 +257,11 @@ def _moments(positions: Floats) -> tuple[Floats, Floats]:
     return mean, np.where(deviation > 1e-9, deviation, np.inf)
 
 
-def _standardised(positions: Floats, mean: Floats, scale: Floats) -> Floats:
+def _standardise(positions: Floats, mean: Floats, scale: Floats) -> Floats:
     return np.where(np.isfinite(positions), positions - mean, 0.0) / scale
 
 
-def _position(answers: Answers, key: str) -> float:
+def _position(answers: MapAnswers, key: str) -> float:
     if key not in answers:
         return float("nan")
     shares = answers[key]
@@ -269,12 +269,12 @@ def _position(answers: Answers, key: str) -> float:
     return mean / (len(shares) - 1)
 
 
-def _postmaterialism(answers: Answers) -> float:
+def _postmaterialism(answers: MapAnswers) -> float:
     shares = answers.get(f"{_PACK}:{_FIRST_AIM}")
     return float("nan") if shares is None else float(sum(shares[i] for i in _POSTMATERIALIST))
 
 
-def _autonomy(answers: Answers) -> float:
+def _autonomy(answers: MapAnswers) -> float:
     """Return the index in [0, 1]; the first option of its four items is that they matter."""
     more = [1.0 - _position(answers, f"{_PACK}:{item}") for item in _MORE_AUTONOMOUS]
     less = [_position(answers, f"{_PACK}:{item}") for item in _LESS_AUTONOMOUS]

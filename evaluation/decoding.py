@@ -15,7 +15,7 @@ class ReadBy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Decoding:
+class AnswerDecoding:
     """How an answer in text is sampled; of no account for log-probabilities.
 
     The papers sampled with temperature 0.6, top_p 0.9 and 256 new tokens.

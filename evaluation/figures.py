@@ -15,7 +15,7 @@ from evaluation.asking import ConditionKind
 SCHEMA_VERSION = 1
 
 
-class Interval(NamedTuple):
+class BootstrapInterval(NamedTuple):
     """A value with its 95 % interval."""
 
     value: float
@@ -30,11 +30,11 @@ class _Figures(BaseModel):
 class CultureFigures(_Figures):
     """How near one condition's answers came to one culture's people."""
 
-    alignment: Interval | None
-    similarity: Interval
+    alignment: BootstrapInterval | None
+    similarity: BootstrapInterval
 
 
-class Steering(_Figures):
+class SteeringFigures(_Figures):
     """Whether answers given as a culture are nearest to that culture.
 
     `matrix[i][j]` is the mean distribution similarity between answers given as `cultures[i]` and
@@ -58,7 +58,7 @@ class Before(_Figures):
     """
 
     condition: str
-    gain: Interval | None
+    gain: BootstrapInterval | None
     diversity: float | None
     entropy: float | None
 
@@ -91,35 +91,35 @@ class ConditionFigures(_Figures):
 
     name: str
     kind: ConditionKind
-    alignment: Interval | None
-    similarity: Interval
-    wasserstein: Interval | None
-    exact: Interval
-    soft: Interval
-    over_plain: Interval | None
-    over_reference: dict[str, Interval]
+    alignment: BootstrapInterval | None
+    similarity: BootstrapInterval
+    wasserstein: BootstrapInterval | None
+    exact: BootstrapInterval
+    soft: BootstrapInterval
+    over_plain: BootstrapInterval | None
+    over_reference: dict[str, BootstrapInterval]
     unreadable: float
     refused: float
     order_shift: float | None
     order_flips: float | None
     diversity: float | None
-    steering: Steering | None
+    steering: SteeringFigures | None
     by_culture: dict[str, CultureFigures]
-    by_topic: dict[str, Interval]
-    by_n_options: dict[int, Interval]
+    by_topic: dict[str, BootstrapInterval]
+    by_n_options: dict[int, BootstrapInterval]
     n_cells: int
     n_requests: int
     prompt_tokens: int
     completion_tokens: int
     not_steered: float
     # With defaults, as figures from before they were measured are still baselines of a gate.
-    over_method: dict[str, Interval] = {}
+    over_method: dict[str, BootstrapInterval] = {}
     before: Before | None = None
     entropy: float | None = None
     people_diversity: float | None = None
     people_entropy: float | None = None
-    alignment_over_plain: Interval | None = None
-    soft_over_plain: Interval | None = None
+    alignment_over_plain: BootstrapInterval | None = None
+    soft_over_plain: BootstrapInterval | None = None
 
 
 class Section(_Figures):
@@ -150,10 +150,10 @@ class AbilityFigures(_Figures):
 
     name: str
     adapters: tuple[str, ...]
-    accuracy: Interval
-    log_probability: Interval | None
-    over_base: Interval | None
-    log_probability_over_base: Interval | None
+    accuracy: BootstrapInterval
+    log_probability: BootstrapInterval | None
+    over_base: BootstrapInterval | None
+    log_probability_over_base: BootstrapInterval | None
     unreadable: float
     by_kind: dict[str, float]
 

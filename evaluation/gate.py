@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from evaluation.errors import BaselineInvalid
-from evaluation.figures import SCHEMA_VERSION, ConditionFigures, Figures, Interval
+from evaluation.figures import SCHEMA_VERSION, BootstrapInterval, ConditionFigures, Figures
 
 
 class Fall(NamedTuple):
@@ -16,7 +16,7 @@ class Fall(NamedTuple):
     culture: str
     metric: str
     found: float | None
-    baseline: Interval
+    baseline: BootstrapInterval
 
 
 def check_asked(
@@ -58,7 +58,7 @@ def check_baseline(baseline: Figures, *, pack: str, compared: str) -> None:
         raise BaselineInvalid("the baseline has figures of no method")
 
 
-def falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
+def find_falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
     """Return every culture of `baseline` that is now below its interval there.
 
     Compared are the distribution similarity and the alignment score of every method, over all
@@ -75,8 +75,8 @@ def falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
         for culture, wanted in then.by_culture.items():
             own = now[then.name].by_culture.get(culture) if then.name in now else None
             for metric in ("similarity", "alignment"):
-                interval: Interval | None = getattr(wanted, metric)
-                value: Interval | None = getattr(own, metric, None)
+                interval: BootstrapInterval | None = getattr(wanted, metric)
+                value: BootstrapInterval | None = getattr(own, metric, None)
                 if interval is None:
                     continue
                 # Not below, but not above either, is a value that is no number.

@@ -54,7 +54,7 @@ def general_questions(seed: int) -> tuple[GeneralQuestion, ...]:
     """Return `N_PER_KIND` questions of every kind, the same ones for the same seed."""
     found = []
     for kind, make in _KINDS.items():
-        made = _shuffled(make(), f"{seed}|{kind}")[:N_PER_KIND]
+        made = _shuffle(make(), f"{seed}|{kind}")[:N_PER_KIND]
         found += [_question(kind, number, of, seed=seed) for number, of in enumerate(made)]
     return tuple(found)
 
@@ -80,14 +80,14 @@ def number_word(number: int) -> str:
 
 def _question(kind: str, number: int, made: _Made, *, seed: int) -> GeneralQuestion:
     right = number % N_OPTIONS
-    wrong = _shuffled(dict.fromkeys(made.wrong), f"{seed}|{made.text}")[: N_OPTIONS - 1]
+    wrong = _shuffle(dict.fromkeys(made.wrong), f"{seed}|{made.text}")[: N_OPTIONS - 1]
     options = [*wrong[:right], made.right, *wrong[right:]]
     key = f"general:{kind.replace(' ', '-')}-{number}"
     question = Question(key, kind, made.text, tuple(options), Scale.NOMINAL)
     return GeneralQuestion(question, right)
 
 
-def _shuffled(items: Iterable[T], key: str) -> list[T]:
+def _shuffle(items: Iterable[T], key: str) -> list[T]:
     """Return `items` in an order that only they and `key` decide, on every machine."""
 
     def rank(item: T) -> bytes:
@@ -102,14 +102,14 @@ def _near(number: int) -> list[str]:
 
 
 def _sums() -> list[_Made]:
-    return [_calculated(a, "plus", b, a + b) for a in range(2, 13) for b in range(2, 13)]
+    return [_calculate(a, "plus", b, a + b) for a in range(2, 13) for b in range(2, 13)]
 
 
 def _differences() -> list[_Made]:
-    return [_calculated(a, "minus", b, a - b) for a in range(6, 20) for b in range(2, a - 1)]
+    return [_calculate(a, "minus", b, a - b) for a in range(6, 20) for b in range(2, a - 1)]
 
 
-def _calculated(one: int, sign: str, other: int, result: int) -> _Made:
+def _calculate(one: int, sign: str, other: int, result: int) -> _Made:
     text = f"How much is {number_word(one)} {sign} {number_word(other)}?"
     return _Made(text, number_word(result), _near(result))
 
@@ -173,7 +173,7 @@ def _words_of_sentences() -> list[_Made]:
         own = _content(sentence)
         others = [word for other in SENTENCES for word in _content(other) if word not in own]
         text = f"Which word stands in this sentence? “{sentence}”"
-        found.append(_Made(text, _shuffled(own, sentence)[0], others))
+        found.append(_Made(text, _shuffle(own, sentence)[0], others))
     return found
 
 
@@ -186,7 +186,7 @@ def _counts() -> list[_Made]:
     found = []
     for name, members in CATEGORIES.items():
         for length in range(3, 7):
-            listed = _shuffled(members, f"{name}|{length}")[:length]
+            listed = _shuffle(members, f"{name}|{length}")[:length]
             text = f"How many words are in this list: {', '.join(listed)}?"
             found.append(_Made(text, number_word(length), _near(length)))
     return found

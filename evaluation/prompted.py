@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Request, Response, digest_of
-from evaluation.decoding import Decoding, ReadBy
+from evaluation.decoding import AnswerDecoding, ReadBy
 from prompting.messages import AskedQuestion, CultureComparison, Message, Steering, survey_messages
 from prompting.recipe import Method, Recipe
 from retrieval.encoder import Encoder
@@ -63,7 +63,7 @@ class LanguageModel(Protocol):
         self,
         messages: Sequence[Message],
         *,
-        decoding: Decoding,
+        decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
     ) -> Response:
@@ -82,13 +82,13 @@ class Prompt(NamedTuple):
     seed: int
     adapter: str | None = None
 
-    def how(self, decoding: Decoding) -> list[object]:
+    def how(self, decoding: AnswerDecoding) -> list[object]:
         """Return what decides the answer besides the model and the messages, for a digest."""
         how = [asdict(decoding), self.seed] if self.read_text else "logprobs"
         return [self.labels, how, *([self.adapter] if self.adapter else [])]
 
 
-async def sent(model: LanguageModel, prompt: Prompt, decoding: Decoding) -> Response:
+async def send(model: LanguageModel, prompt: Prompt, decoding: AnswerDecoding) -> Response:
     """Return what `model` answers; nothing where the question alone is too long for it."""
     if not prompt.messages:
         return Response()
@@ -111,7 +111,7 @@ class PromptedModel:
         encoder: Encoder,
         cultures: Sequence[str],
         barred: Mapping[str, frozenset[str]],
-        decoding: Decoding | None = None,
+        decoding: AnswerDecoding | None = None,
         near_duplicate: float = NEAR_DUPLICATE,
     ) -> None:
         """Take the parts of a prompt.
@@ -124,7 +124,7 @@ class PromptedModel:
         """
         self._model, self._library, self._index = model, library, index
         self._cultures, self._barred = tuple(cultures), barred
-        self._decoding = decoding or Decoding()
+        self._decoding = decoding or AnswerDecoding()
         self._similarity = CultureSimilarity(library)
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
@@ -175,7 +175,7 @@ class PromptedModel:
 
     async def respond(self, request: Request) -> Response:
         """Return what the model answers; nothing where the question alone is too long for it."""
-        return await sent(self._model, request.content, self._decoding)
+        return await send(self._model, request.content, self._decoding)
 
     def _steering(self, ask: Ask) -> Steering:
         recipe = ask.recipe
@@ -186,7 +186,7 @@ class PromptedModel:
         catalogue = self._library.catalogue
         comparison = None
         if recipe.method.compares_cultures:
-            most, least = self._similarity.comparison(ask.culture)
+            most, least = self._similarity.contrast(ask.culture)
             comparison = CultureComparison(
                 tuple(catalogue[code] for code in most), tuple(catalogue[code] for code in least)
             )
@@ -215,7 +215,7 @@ class PromptedModel:
             case Control.NONE:
                 return found
             case Control.REVERSED:
-                return tuple(_reversed(exemplar) for exemplar in found)
+                return tuple(_reverse_shares(exemplar) for exemplar in found)
             case Control.FOREIGN:
                 before = self._cultures[self._cultures.index(ask.culture) - 1]
                 return self._answered_by(before, found)
@@ -239,6 +239,6 @@ def _speaks(kept: Steering, wanted: Steering) -> bool:
     return kept.method is wanted.method and shows
 
 
-def _reversed(exemplar: Exemplar) -> Exemplar:
+def _reverse_shares(exemplar: Exemplar) -> Exemplar:
     shares = exemplar.distribution.shares[::-1]
     return replace(exemplar, distribution=replace(exemplar.distribution, shares=shares))

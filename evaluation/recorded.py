@@ -118,15 +118,15 @@ def _objects(file: Path) -> Iterator[tuple[int, Any]]:
         # Not splitlines(), which also cuts at line ends that JSON allows inside a string.
         for row, line in enumerate(text.split("\n"), start=1):
             if line.strip():
-                yield row, _parsed(line, file, row=row)
+                yield row, _parse(line, file, row=row)
         return
-    found = _parsed(text, file)
+    found = _parse(text, file)
     if not isinstance(found, list):
         raise RecordingInvalid(f"found {type(found).__name__}, expected a list", file=file)
     yield from enumerate(found, start=1)
 
 
-def _parsed(text: str, file: Path, *, row: int | None = None) -> Any:
+def _parse(text: str, file: Path, *, row: int | None = None) -> Any:
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError) as exc:

@@ -81,7 +81,7 @@ class References:
         rows = [i for i, key in enumerate(keys) if key not in barred]
         columns = [i for i, other in enumerate(self.cultures) if other != culture]
         cells = shares[np.ix_(rows, columns)].reshape(-1, len(question.options))
-        return _averaged(cells[~np.isnan(cells).any(axis=1)]) or self.uniform(question, culture)
+        return _average(cells[~np.isnan(cells).any(axis=1)]) or self.uniform(question, culture)
 
     def world_mean(self, question: Question, culture: str) -> Response:
         """Return the mean shares of the other cultures on this question.
@@ -92,7 +92,7 @@ class References:
         """
         asked = (self.library.distribution(question.key, c) for c in self.cultures if c != culture)
         cells = [cell for cell in asked if cell is not None]
-        averaged = _averaged(_rows(cells))
+        averaged = _average(_rows(cells))
         if averaged is None:
             return self.uniform(question, culture)
         numbers = [question.first_number + cell.mode for cell in cells]
@@ -127,7 +127,7 @@ class References:
             and cell.question not in barred
             and len(cell.shares) == len(question.options)
         )
-        return _averaged(_rows(islice(usable, self.k))) or self.prior(question, culture)
+        return _average(_rows(islice(usable, self.k))) or self.prior(question, culture)
 
     def _barred(self, question: Question) -> frozenset[str]:
         return self.barred(question.key) | {question.key}
@@ -165,9 +165,7 @@ class References:
         }
         n_options = {question.key: len(question.options) for question in self._questions}
         allowed = {culture: modes.get(culture, {}) for culture in self.cultures}
-        return {
-            culture: _ranked(culture, own, allowed, n_options) for culture, own in modes.items()
-        }
+        return {culture: _rank(culture, own, allowed, n_options) for culture, own in modes.items()}
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ def make_references(
     )
 
 
-def _ranked(
+def _rank(
     culture: str,
     own: Mapping[str, int],
     modes: Mapping[str, Mapping[str, int]],
@@ -243,7 +241,7 @@ def _rows(cells: Iterable[ResponseDistribution]) -> Floats:
     return np.array([cell.shares for cell in cells], dtype=np.float64)
 
 
-def _averaged(rows: Floats) -> Response | None:
+def _average(rows: Floats) -> Response | None:
     """Return the mean row as shares, and the first option of the largest; None without a row."""
     if not len(rows):
         return None

@@ -40,7 +40,7 @@ class AskKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskRecord:
     """What an ask became: the digest of its request, the exemplars shown, and whether steered."""
 
     digest: str
@@ -144,12 +144,12 @@ class RunFolder:
         self._journal.add(_AnswerLine(digest=digest, **asdict(response)))
         self.answers[digest] = response
 
-    def write_asks(self, asked: Iterable[tuple[AskKey, Asked]]) -> None:
+    def write_asks(self, asked: Iterable[tuple[AskKey, AskRecord]]) -> None:
         """Write which request answered each ask."""
         lines = (_AskLine(**key._asdict(), **asdict(of)) for key, of in asked)
         write_lines(self.path / ASKS, lines)
 
-    def read_asks(self) -> dict[AskKey, Asked]:
+    def read_asks(self) -> dict[AskKey, AskRecord]:
         """Return what `write_asks` wrote.
 
         Raises:
@@ -159,7 +159,7 @@ class RunFolder:
         try:
             for line in read_lines(self.path / ASKS, _AskLine):
                 key = AskKey(line.condition, line.culture, line.question, line.order, line.seed)
-                found[key] = Asked(line.digest, line.shown, line.steered)
+                found[key] = AskRecord(line.digest, line.shown, line.steered)
         except LinesInvalid as exc:
             raise _invalid(exc) from exc
         return found
@@ -194,9 +194,9 @@ def ask_key(condition: str, ask: Ask) -> AskKey:
     return AskKey(condition, ask.culture, ask.question.key, ask.order, ask.seed)
 
 
-def asked_as(request: Request) -> Asked:
+def record_ask(request: Request) -> AskRecord:
     """Return what is kept of a request."""
-    return Asked(request.digest, request.shown, request.steered)
+    return AskRecord(request.digest, request.shown, request.steered)
 
 
 def _description(file: Path) -> dict[str, Any]:

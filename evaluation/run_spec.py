@@ -19,7 +19,7 @@ from evaluation.asking import (
     Response,
     digest_of,
 )
-from evaluation.decoding import Decoding, ReadBy
+from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
 from evaluation.general_questions import general_questions, questions_sha256
 from evaluation.runner import RunPlan
@@ -94,7 +94,7 @@ class AdapterSetSpec(_Spec):
         """The cultures that one of them serves."""
         return tuple(of.culture for of in self.adapters)
 
-    def described(self) -> str:
+    def describe(self) -> str:
         """Return which version answers for whom."""
         return "; ".join(
             f"{version} for {', '.join(c for c, adapter in self.adapters if adapter == version)}"
@@ -152,7 +152,7 @@ class RunSpec(_Spec):
     n_orders: int
     seeds: tuple[int, ...]
     asked_once: tuple[str, ...]
-    decoding: Decoding
+    decoding: AnswerDecoding
     min_label_mass: float
     versions: dict[str, str]
     adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=_is_empty)
@@ -216,7 +216,7 @@ class RunSpec(_Spec):
             for of in self.sections
         )
 
-    def described(self) -> dict[str, str]:
+    def describe(self) -> dict[str, str]:
         """Return the settings as a report lists them."""
         read_by = self.decoding.read_by
         how = "log-probabilities of the option labels"
@@ -239,7 +239,7 @@ class RunSpec(_Spec):
             "encoder": self.encoder,
             "references look at": f"{len(self.reference_cultures)} cultures of the pack",
         }
-        lines |= {f"adapters “{of.label}”": of.described() for of in self.adapter_sets}
+        lines |= {f"adapters “{of.label}”": of.describe() for of in self.adapter_sets}
         lines |= self.identity
         lines |= {f"version of {name}": version for name, version in self.versions.items()}
         return {name: value for name, value in lines.items() if value}

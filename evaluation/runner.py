@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evaluation.ability import AbilityPlan
 from evaluation.asking import Ask, Condition, Request
-from evaluation.run_folder import Asked, AskKey, RunFolder, ask_key, asked_as
+from evaluation.run_folder import AskKey, AskRecord, RunFolder, ask_key, record_ask
 from prompting.reading import option_orders
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
@@ -91,16 +91,16 @@ class RunPlan:
                 yield question, culture
 
 
-class Progress(Protocol):
+class AskProgress(Protocol):
     """Is told how a run goes."""
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
         """`n` asks are settled now; `n_sent` requests were sent since the run was started."""
 
 
-async def run(
-    plan: RunPlan, folder: RunFolder, *, n_concurrent: int, progress: Progress | None = None
-) -> dict[AskKey, Asked]:
+async def run_plan(
+    plan: RunPlan, folder: RunFolder, *, n_concurrent: int, progress: AskProgress | None = None
+) -> dict[AskKey, AskRecord]:
     """Ask what `folder` has no answer to yet, and return which request answered each ask.
 
     The first error ends the run; the answers until then are kept, and the same call goes on.
@@ -128,8 +128,8 @@ async def run(
 class _Run:
     """What the workers of one run share."""
 
-    def __init__(self, folder: RunFolder, progress: Progress | None) -> None:
-        self.asked: dict[AskKey, Asked] = {}
+    def __init__(self, folder: RunFolder, progress: AskProgress | None) -> None:
+        self.asked: dict[AskKey, AskRecord] = {}
         self._folder, self._progress = folder, progress
         self._under_way: set[str] = set()
         self._n_sent = 0
@@ -140,7 +140,7 @@ class _Run:
             request = await condition.respondent.request(ask)
             if request.digest not in self._folder.answers:
                 await self._send(condition, request)
-            self.asked[ask_key(condition.name, ask)] = asked_as(request)
+            self.asked[ask_key(condition.name, ask)] = record_ask(request)
             if self._progress is not None:
                 self._progress.on_asked(len(self.asked), n_sent=self._n_sent)
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 from evaluation import bootstrap
 from evaluation.ability import AbilityPlan, score_ability
 from evaluation.asking import Response
-from evaluation.cells import Cells, Row, read_cells
-from evaluation.cultural_map import Answers, cultural_map
+from evaluation.cells import CellRow, Cells, read_cells
+from evaluation.cultural_map import MapAnswers, cultural_map
 from evaluation.decoding import ReadBy
 from evaluation.figures import Ability, CulturalMap, Figures, SampleQuestion
-from evaluation.run_folder import Asked, AskKey
+from evaluation.run_folder import AskKey, AskRecord
 from evaluation.runner import RunPlan
-from evaluation.sections import SectionPlan, Tables, asked_in, section
+from evaluation.sections import SectionPlan, Tables, build_section, list_asked
 from prompting.reading import MIN_LABEL_MASS
 from survey_data.model import Question
 
@@ -41,7 +41,7 @@ class Scoring:
     seed: int = 0
 
 
-class About(NamedTuple):
+class RunFacts(NamedTuple):
     """What a report says of a run besides its figures."""
 
     respondent: str
@@ -56,10 +56,10 @@ class About(NamedTuple):
 def score_run(
     plan: RunPlan,
     *,
-    asked: Mapping[AskKey, Asked],
+    asked: Mapping[AskKey, AskRecord],
     answers: Mapping[str, Response],
     sections: Sequence[SectionPlan],
-    about: About,
+    about: RunFacts,
     scoring: Scoring | None = None,
 ) -> Figures:
     """Return the figures of a finished run, the same ones for the same answers.
@@ -82,7 +82,7 @@ def score_run(
         for condition in plan.conditions
     }
     tables = Tables(plan, cells, asked, answers)
-    found = [section(tables, of, n_draws=how.n_draws, seed=how.seed) for of in sections]
+    found = [build_section(tables, of, n_draws=how.n_draws, seed=how.seed) for of in sections]
     return Figures(
         **about._asdict(),
         culture_names={code: plan.library.catalogue[code].name for code in plan.cultures},
@@ -108,7 +108,7 @@ def _ability(plan: AbilityPlan | None, tables: Tables, how: Scoring) -> Ability 
 
 def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionPlan) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
-    rows, columns = asked_in(plan, of)
+    rows, columns = list_asked(plan, of)
     cultures, questions = [plan.cultures[i] for i in rows], [plan.questions[j] for j in columns]
     found = []
     n_samples = min(N_SAMPLES, len(questions))
@@ -144,7 +144,7 @@ def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | No
         }
         if (place := catalogue[code].position) is not None:
             places[code] = (place.survival_expression, place.traditional_secular)
-    conditions: dict[str, dict[str, Answers]] = {}
+    conditions: dict[str, dict[str, MapAnswers]] = {}
     for condition in plan.conditions:
         if condition.kind not in ("method", "recorded"):
             continue
@@ -166,7 +166,7 @@ def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | No
 
 def _answer(plan: RunPlan, table: Cells, question: Question, culture: str) -> tuple[float, ...]:
     """Return the shares that were answered with the first seed, none where there are none."""
-    first = Row(culture, table.rows[0].seed)
+    first = CellRow(culture, table.rows[0].seed)
     if first not in table.rows:
         return ()
     row = table.rows.index(first)

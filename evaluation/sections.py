@@ -13,19 +13,19 @@ from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
 from evaluation.bootstrap import Floats
 from evaluation.cells import Cells, people_positions, people_shares
-from evaluation.compared import compared_with, same_prompt
+from evaluation.comparisons import find_same_prompt, list_comparisons
 from evaluation.errors import TooFewAnswers
 from evaluation.figures import (
     Before,
+    BootstrapInterval,
     ConditionFigures,
     CultureFigures,
-    Interval,
     Section,
-    Steering,
+    SteeringFigures,
 )
-from evaluation.run_folder import Asked, AskKey
+from evaluation.run_folder import AskKey, AskRecord
 from evaluation.runner import RunPlan
-from evaluation.steering import steering
+from evaluation.steering import measure_steering
 from prompting.recipe import Method
 
 PLAIN = Method.PLAIN.value
@@ -44,9 +44,9 @@ class SectionPlan(NamedTuple):
 class _OverPlain(NamedTuple):
     """Paired gains of a condition over `plain`, in each metric that a report shows them in."""
 
-    similarity: Interval | None
-    alignment: Interval | None
-    soft: Interval | None
+    similarity: BootstrapInterval | None
+    alignment: BootstrapInterval | None
+    soft: BootstrapInterval | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,11 @@ class Tables:
 
     plan: RunPlan
     cells: Mapping[str, Cells]
-    asked: Mapping[AskKey, Asked]
+    asked: Mapping[AskKey, AskRecord]
     answers: Mapping[str, Response]
 
 
-def asked_in(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
+def list_asked(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
     """Return the places in `plan` of a section's cultures, and of what any of them was asked.
 
     A question that none of them was asked would take up draws.
@@ -74,14 +74,14 @@ def asked_in(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
     return cultures, questions
 
 
-def section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Section:
+def build_section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Section:
     """Return the figures over the cells of one section.
 
     Raises:
         TooFewAnswers: it has fewer than two questions, so that no interval can be had.
     """
     plan = tables.plan
-    cultures, columns = asked_in(plan, of)
+    cultures, columns = list_asked(plan, of)
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
     part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)
@@ -193,20 +193,20 @@ class _Part:
             return None
         return _or_none(bootstrap.mean_of(metrics.spread(shares, self._n_options)))
 
-    def _over_references(self, condition: Condition) -> Iterable[tuple[str, Interval]]:
+    def _over_references(self, condition: Condition) -> Iterable[tuple[str, BootstrapInterval]]:
         for name in self._references:
             gain = self._gain(self._cells[condition.name], name)
             if name != condition.name and gain is not None:
                 yield name, gain
 
-    def _over_methods(self, condition: Condition) -> Iterable[tuple[str, Interval]]:
-        for name in compared_with(condition, self._tables.plan.conditions):
+    def _over_methods(self, condition: Condition) -> Iterable[tuple[str, BootstrapInterval]]:
+        for name in list_comparisons(condition, self._tables.plan.conditions):
             gain = self._gain(self._cells[condition.name], name)
             if gain is not None:
                 yield name, gain
 
     def _before(self, condition: Condition) -> Before | None:
-        name = same_prompt(condition, self._tables.plan.conditions)
+        name = find_same_prompt(condition, self._tables.plan.conditions)
         if name is None:
             return None
         cells, before = self._cells[condition.name], self._cells[name]
@@ -220,7 +220,7 @@ class _Part:
             entropy=self._entropy(same.shares),
         )
 
-    def _sure(self, values: Floats) -> Interval:
+    def _sure(self, values: Floats) -> BootstrapInterval:
         found = bootstrap.mean_interval(values, self._weights)
         if found is None:
             n_questions = int((~np.isnan(values)).any(axis=0).sum())
@@ -240,7 +240,7 @@ class _Part:
             soft=bootstrap.gain_interval(ours.soft, theirs.soft, weights),
         )
 
-    def _gain(self, cells: Cells, baseline: str) -> Interval | None:
+    def _gain(self, cells: Cells, baseline: str) -> BootstrapInterval | None:
         """Return the gain over another condition; None where that one was not asked."""
         if baseline not in self._cells:
             return None
@@ -267,7 +267,7 @@ class _Part:
             if similarity is not None:
                 yield code, CultureFigures(alignment=alignment, similarity=similarity)
 
-    def _grouped(self, cells: Cells, groups: Sequence[Group]) -> dict[Group, Interval]:
+    def _grouped(self, cells: Cells, groups: Sequence[Group]) -> dict[Group, BootstrapInterval]:
         """Return the similarity per group of questions; a group of one has no interval."""
         found = {}
         for group in dict.fromkeys(groups):
@@ -292,11 +292,11 @@ class _Part:
     def _diversity(self, cells: Cells) -> float | None:
         return _or_none(metrics.diversity(cells.position[self._first_seed(cells)]))
 
-    def _steering(self, condition: Condition, cells: Cells) -> Steering | None:
+    def _steering(self, condition: Condition, cells: Cells) -> SteeringFigures | None:
         if condition.kind not in ("method", "control") or condition.name == PLAIN:
             return None
         codes = [self._codes[i] for i in self._answered_as(cells)]
-        return steering(
+        return measure_steering(
             codes, cells.shares[self._first_seed(cells)], self.people[self._answered_as(cells)]
         )
 

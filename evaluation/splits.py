@@ -40,7 +40,7 @@ def leave_one_out(
     return QuestionSplit(tuple(asked), {key: alike[key] for key in asked})
 
 
-def held_out(
+def hold_out(
     asked: Sequence[str],
     *,
     questions: Mapping[str, Question],

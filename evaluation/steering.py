@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from evaluation.bootstrap import Floats
-from evaluation.figures import Steering
+from evaluation.figures import SteeringFigures
 from evaluation.metrics import own_best_share, ranks
 
 
-def steering(cultures: Sequence[str], shares: Floats, people: Floats) -> Steering | None:
+def measure_steering(
+    cultures: Sequence[str], shares: Floats, people: Floats
+) -> SteeringFigures | None:
     """Return how near each culture's answers are to every culture's people.
 
     None with fewer than two cultures, and where two have no answered question in common.
@@ -26,7 +28,7 @@ def steering(cultures: Sequence[str], shares: Floats, people: Floats) -> Steerin
     if len(cultures) < 2 or np.isnan(matrix).any():
         return None
     places = ranks(matrix)
-    return Steering(
+    return SteeringFigures(
         cultures=tuple(cultures),
         matrix=tuple(tuple(row) for row in matrix.tolist()),
         ranks={code: int(place) for code, place in zip(cultures, places, strict=True)},
@@ -38,7 +40,7 @@ def similarity_matrix(shares: Floats, people: Floats) -> Floats:
     """Return float64[c, d]: mean distribution similarity of answers i and people j.
 
     The mean is over the questions that both have answers to, NaN where there are none. Arguments
-    as for `steering`, of c and d rows.
+    as for `measure_steering`, of c and d rows.
     """
     return np.array([[_similarity(own, others) for others in people] for own in shares])
 

@@ -14,7 +14,7 @@ from survey_data.model import Question
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EvidenceQuery:
     """What evidence is wanted for.
 
     Attributes:
@@ -75,7 +75,7 @@ class EvidenceFinder:
             for name in SelectorName
         }
 
-    def find(self, wanted: Wanted) -> Evidence:
+    def find(self, wanted: EvidenceQuery) -> Evidence:
         """Return the evidence for `wanted`.
 
         Raises:

@@ -73,7 +73,7 @@ def library_index(library: SurveyLibrary, encoder: Encoder) -> QuestionIndex:
         VectorsInvalid: the library is empty, or the encoder gives no unit float32 vectors.
     """
     return build_index(
-        list(library.questions.values()), answered=_answered(library), encoder=encoder
+        list(library.questions.values()), answered=_mask_answered(library), encoder=encoder
     )
 
 
@@ -115,7 +115,7 @@ def load_index(folder: Path, library: SurveyLibrary, encoder: Encoder) -> Questi
     return QuestionIndex(
         tuple(library.questions),
         _read_vectors(folder, manifest),
-        answered=_answered(library),
+        answered=_mask_answered(library),
         model_id=manifest.encoder,
     )
 
@@ -136,7 +136,7 @@ def open_index(folder: Path, library: SurveyLibrary, encoder: Encoder) -> Opened
         return OpenedIndex(index, rebuilt=True)
 
 
-def _answered(library: SurveyLibrary) -> dict[str, tuple[str, ...]]:
+def _mask_answered(library: SurveyLibrary) -> dict[str, tuple[str, ...]]:
     return {culture: library.answered(culture) for culture in library.cultures}
 
 

@@ -81,12 +81,12 @@ class ExemplarPool:
         self._near_duplicate = near_duplicate
         self._same_text: dict[str, list[str]] = {}
         for key, question in library.questions.items():
-            self._same_text.setdefault(_folded(question.text), []).append(key)
+            self._same_text.setdefault(_fold(question.text), []).append(key)
 
     def barred(self, asked: Query, exclude: Collection[str]) -> set[str]:
         """Return the keys that may not be shown to the asked question."""
         own = set() if asked.key is None else {asked.key}
-        return own.union(exclude, self._same_text.get(_folded(asked.text), ()))
+        return own.union(exclude, self._same_text.get(_fold(asked.text), ()))
 
     def take(
         self, ranked: Ranked, culture: str, k: int, *, barred: set[str]
@@ -186,7 +186,7 @@ class TopicSelector:
         self._pool.library.cover(culture)
         barred = self._pool.barred(asked, exclude)
         keys = self._pool.library.topics.get(self._topic(asked), ())
-        return self._pool.take(_shuffled(keys, asked), culture, k, barred=barred)
+        return self._pool.take(_shuffle(keys, asked), culture, k, barred=barred)
 
     def _topic(self, asked: Query) -> str:
         if asked.topic is not None:
@@ -210,7 +210,7 @@ class RandomSelector:
         """Return `k` exemplars of any topic, without similarity. See `Selector.select`."""
         self._pool.library.cover(culture)
         barred = self._pool.barred(asked, exclude)
-        ranked = _shuffled(self._pool.library.questions, asked)
+        ranked = _shuffle(self._pool.library.questions, asked)
         return self._pool.take(ranked, culture, k, barred=barred)
 
 
@@ -239,13 +239,13 @@ def _vector(asked: Query, encoder: Encoder) -> Vectors:
     return encoder.encode([asked.text])[0] if asked.vector is None else asked.vector
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
-def _shuffled(keys: Iterable[str], asked: Query) -> Iterator[tuple[str, None]]:
+def _shuffle(keys: Iterable[str], asked: Query) -> Iterator[tuple[str, None]]:
     """Yield `keys` in an order that only the seed, the asked question and the keys decide."""
-    asked_for = asked.key if asked.key is not None else _folded(asked.text)
+    asked_for = asked.key if asked.key is not None else _fold(asked.text)
 
     def rank(key: str) -> bytes:
         return hashlib.sha256(f"{asked.seed}|{asked_for}|{key}".encode()).digest()

@@ -60,7 +60,7 @@ class CultureCatalogue:
         self._by_name: dict[str, Culture] = {}
         for culture in self._by_code.values():
             for name in _names(culture):
-                self._by_name.setdefault(_folded(name), culture)
+                self._by_name.setdefault(_fold(name), culture)
 
     def __iter__(self) -> Iterator[Culture]:
         return iter(self._by_code.values())
@@ -81,11 +81,11 @@ class CultureCatalogue:
         Raises:
             CultureUnknown: nothing has that name; the nearest names are suggested.
         """
-        folded = _folded(text)
+        folded = _fold(text)
         if folded in self._by_name:
             return self._by_name[folded]
         tag = _LANGUAGE_TAG.fullmatch(text.strip())
-        if tag and (culture := self._by_name.get(_folded(tag["region"]))):
+        if tag and (culture := self._by_name.get(_fold(tag["region"]))):
             return culture
         near = difflib.get_close_matches(folded, self._by_name, n=2 * N_SUGGESTIONS, cutoff=0.6)
         names = dict.fromkeys(self._by_name[name].name for name in near)
@@ -146,7 +146,7 @@ def _names(culture: Culture) -> tuple[str, ...]:
     return (culture.code, culture.alpha2, culture.name, culture.native_name, *culture.aliases)
 
 
-def _folded(text: str) -> str:
+def _fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
     kept = "".join(char for char in decomposed if not unicodedata.combining(char))
     return " ".join(kept.split())

@@ -69,10 +69,10 @@ def total_variation(shares: Sequence[float], other: Sequence[float]) -> float:
 def _pair(shares: Sequence[float], other: Sequence[float]) -> tuple[Floats, Floats]:
     if len(shares) != len(other):
         raise ValueError(f"{len(shares)} and {len(other)} shares; expected as many")
-    return _normalised(shares), _normalised(other)
+    return _normalise(shares), _normalise(other)
 
 
-def _normalised(shares: Sequence[float]) -> Floats:
+def _normalise(shares: Sequence[float]) -> Floats:
     values = np.asarray(shares, dtype=np.float64)
     # False for a NaN as well.
     if not (values >= 0.0).all():

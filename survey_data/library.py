@@ -127,7 +127,7 @@ def open_library(
             )
         found[pack.manifest.id] = pack
     packs = [
-        _named(found, name, roots) for name in dict.fromkeys(found if names is None else names)
+        _find_pack(found, name, roots) for name in dict.fromkeys(found if names is None else names)
     ]
     if not packs:
         raise PackMissing(f"No pack to load: {_where(found, roots)}. At least one is needed.")
@@ -137,7 +137,7 @@ def open_library(
     return SurveyLibrary(packs, catalogue)
 
 
-def _named(found: Mapping[str, Pack], name: str, roots: Sequence[Path]) -> Pack:
+def _find_pack(found: Mapping[str, Pack], name: str, roots: Sequence[Path]) -> Pack:
     if name not in found:
         raise PackMissing(f"No pack has the id '{name}'; {_where(found, roots)}.")
     return found[name]

@@ -20,7 +20,7 @@ class ComparisonUnavailable(SurveyDataError):
     """The pack that knows a culture best has too few other cultures to compare it with."""
 
 
-class Comparison(NamedTuple):
+class CultureContrast(NamedTuple):
     """Alpha-3 codes of the cultures most and least like one culture, the extreme first in both."""
 
     most_similar: tuple[str, ...]
@@ -61,7 +61,7 @@ class CultureSimilarity:
             cultures = self._modes.setdefault(pack.manifest.id, {})
             for cell in pack.distributions:
                 cultures.setdefault(cell.culture, {})[cell.question] = cell.mode
-        self._scores_of = lru_cache(maxsize=None)(self._computed_scores)
+        self._scores_of = lru_cache(maxsize=None)(self._compute_scores)
 
     def scores(self, culture: str) -> dict[str, float]:
         """Return the similarity to every other culture of the pack, by code; 100 is most alike.
@@ -74,7 +74,7 @@ class CultureSimilarity:
         self._library.cover(culture)
         return dict(self._scores_of(culture))
 
-    def comparison(self, culture: str, n: int = N_COMPARED) -> Comparison:
+    def contrast(self, culture: str, n: int = N_COMPARED) -> CultureContrast:
         """Return the `n` cultures most like `culture` and the `n` least like it.
 
         Where the pack has fewer than 2n other cultures, each half of them, so that none is in both.
@@ -93,9 +93,9 @@ class CultureSimilarity:
             )
         most = sorted(scores, key=lambda code: (-scores[code], code))
         least = sorted(scores, key=lambda code: (scores[code], code))
-        return Comparison(tuple(most[:n]), tuple(least[:n]))
+        return CultureContrast(tuple(most[:n]), tuple(least[:n]))
 
-    def _computed_scores(self, culture: str) -> tuple[tuple[str, float], ...]:
+    def _compute_scores(self, culture: str) -> tuple[tuple[str, float], ...]:
         packs = [cultures for cultures in self._modes.values() if culture in cultures]
         modes = max(packs, key=lambda cultures: len(cultures[culture]))
         own = modes[culture]

@@ -133,7 +133,7 @@ class Planner:
         )
 
     def _comparison(self, culture: Culture) -> CultureComparison:
-        most, least = self._similarity.comparison(culture.code)
+        most, least = self._similarity.contrast(culture.code)
         return CultureComparison(
             tuple(self._catalogue[code] for code in most),
             tuple(self._catalogue[code] for code in least),

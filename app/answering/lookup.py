@@ -6,7 +6,7 @@ import asyncio
 from concurrent.futures import Executor
 
 from app.errors import RetrievalBusy
-from retrieval.evidence import Evidence, EvidenceFinder, Wanted
+from retrieval.evidence import Evidence, EvidenceFinder, EvidenceQuery
 
 
 class EvidenceLookup:
@@ -17,7 +17,7 @@ class EvidenceLookup:
         self._finder, self._threads = finder, threads
         self._max_looking, self._n_looking = max_looking, 0
 
-    async def find(self, wanted: Wanted) -> Evidence:
+    async def find(self, wanted: EvidenceQuery) -> Evidence:
         """Return the evidence for `wanted`.
 
         Raises:

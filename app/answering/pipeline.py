@@ -42,7 +42,7 @@ from app.vllm.wire import LabelLogprobs, Usage
 from prompting.messages import AskedQuestion, Message, Steering, chat_messages, survey_messages
 from prompting.reading import Reading, option_orders, read_labels, read_option
 from prompting.recipe import Method, Recipe
-from retrieval.evidence import Evidence, Wanted
+from retrieval.evidence import Evidence, EvidenceQuery
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Scale
@@ -215,7 +215,9 @@ class Pipeline:
         self, text: str, culture: Culture, recipe: Recipe, leased: Lease, *, seed: int
     ) -> Evidence:
         k = recipe.k if shows_exemplars(recipe, leased) else 0
-        evidence = await self.lookup.find(Wanted(text, culture.code, k, recipe.retriever, seed))
+        evidence = await self.lookup.find(
+            EvidenceQuery(text, culture.code, k, recipe.retriever, seed)
+        )
         if evidence.nearest_similarity is not None:
             self.metrics.similarity.observe(max(0.0, evidence.nearest_similarity))
         return evidence

@@ -8,7 +8,7 @@ from app.api.answer import FAILURES
 from app.api.dependencies import PipelineDep
 from app.api.presenting import DIGITS, culture_name, present_exemplar
 from app.api.schemas.answer import ExemplarsBody, ExemplarsResponse
-from retrieval.evidence import Wanted
+from retrieval.evidence import EvidenceQuery
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 
@@ -21,7 +21,9 @@ async def find_exemplars(body: ExemplarsBody, pipeline: PipelineDep) -> Exemplar
     culture = pipeline.who(body.culture)
     retriever = body.retriever or pipeline.settings.retriever
     k = body.k or pipeline.settings.k
-    found = await pipeline.lookup.find(Wanted(body.question, culture.code, k, retriever, body.seed))
+    found = await pipeline.lookup.find(
+        EvidenceQuery(body.question, culture.code, k, retriever, body.seed)
+    )
     nearest = found.nearest_similarity
     return ExemplarsResponse(
         culture=culture_name(culture),

@@ -72,7 +72,7 @@ def compare_cultures(
     similarity, catalogue = CultureSimilarity(library), library.catalogue
     found = {}
     for culture in cultures:
-        most, least = similarity.comparison(culture.code)
+        most, least = similarity.contrast(culture.code)
         found[culture.code] = CultureComparison(
             tuple(catalogue[code] for code in most), tuple(catalogue[code] for code in least)
         )

@@ -13,7 +13,7 @@ from cli.errors import explain_errors
 from cli.evaluate.options import EvaluateOptions
 from cli.lazy import LazyModule
 from cli.options import Concurrency, Cultures, HeldOut
-from evaluation.decoding import Decoding, ReadBy
+from evaluation.decoding import AnswerDecoding, ReadBy
 from prompting.recipe import MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
@@ -175,7 +175,7 @@ def evaluate(
             test_share=test_share,
             n_orders=orders,
             n_seeds=seeds,
-            decoding=Decoding(read_by, temperature, top_p, max_tokens),
+            decoding=AnswerDecoding(read_by, temperature, top_p, max_tokens),
             n_concurrent=concurrency,
             out=out,
         )

@@ -11,7 +11,7 @@ from cli.evaluate.output import LiveProgress, print_falls, print_figures
 from cli.evaluate.run import rescore_folder, run_evaluation
 from cli.evaluate.scoring import read_figures
 from cli.settings import read_quiet_settings
-from evaluation.gate import falls
+from evaluation.gate import find_falls
 
 FELL = 1
 
@@ -37,6 +37,6 @@ def evaluate(options: EvaluateOptions, *, rescore: Path | None, gate: Path | Non
     print_figures(found.figures, found.folder)
     if baseline is None:
         return 0
-    fallen = falls(found.figures, baseline)
+    fallen = find_falls(found.figures, baseline)
     print_falls(fallen)
     return FELL if fallen else 0

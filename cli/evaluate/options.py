@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evaluation.decoding import Decoding
+from evaluation.decoding import AnswerDecoding
 from prompting.recipe import ADAPTER_METHODS, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
@@ -34,7 +34,7 @@ class EvaluateOptions:
     test_share: float | None = None
     n_orders: int = 1
     n_seeds: int = 1
-    decoding: Decoding = field(default_factory=Decoding)
+    decoding: AnswerDecoding = field(default_factory=AnswerDecoding)
     n_concurrent: int = 64
     out: Path | None = None
 

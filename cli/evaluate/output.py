@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cli.console import out
 from cli.progress import PacedBar
-from evaluation.figures import Ability, Figures, Interval, Section
+from evaluation.figures import Ability, BootstrapInterval, Figures, Section
 from evaluation.gate import Fall
 from evaluation.report.ability_part import knows
 from reports.document import Table
@@ -43,7 +43,7 @@ class LiveProgress(PacedBar):
         self.begin(n_asks, f"{n_asks} cells to fill, those of references among them{kept}")
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
-        """See `evaluation.runner.Progress`."""
+        """See `evaluation.runner.AskProgress`."""
         self.show(n, n_sent=n_sent, sent="requests")
 
 
@@ -147,6 +147,6 @@ def _print_ability(ability: Ability) -> None:
         out.print("The model as it is does no better than guessing: it has little to lose.")
 
 
-def _show_interval(found: Interval | None) -> str:
+def _show_interval(found: BootstrapInterval | None) -> str:
     """Return a value with its interval, its signs as a keyboard has them, to be searched for."""
     return "" if found is None else interval(found).replace(MINUS, "-")

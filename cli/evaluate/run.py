@@ -27,14 +27,14 @@ from evaluation.figures import Figures
 from evaluation.gate import check_asked, check_baseline
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
-from evaluation.runner import Progress, run
+from evaluation.runner import AskProgress, run_plan
 from prompting.recipe import ACTIVE_ADAPTER
 from survey_data.cultures import read_catalogue
 
 RESULTS = Path("milieu-results")
 
 
-class RunProgress(Progress, Protocol):
+class RunProgress(AskProgress, Protocol):
     """Is told how much there is to do, and then how it goes."""
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
@@ -76,7 +76,7 @@ async def run_evaluation(
             plan = spec.plan(planned.library, respondents)
             if progress is not None:
                 progress.on_planned(plan.n_asks(), n_kept=len(results.answers))
-            await run(plan, results, n_concurrent=options.n_concurrent, progress=progress)
+            await run_plan(plan, results, n_concurrent=options.n_concurrent, progress=progress)
     return await asyncio.to_thread(score_folder, folder, planned.library)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.options import EvaluateOptions
-from evaluation.splits import QuestionSplit, held_out, leave_one_out
+from evaluation.splits import QuestionSplit, hold_out, leave_one_out
 from mini_model.questions import MIN_QUESTIONS
 from mini_model.split import read_split
 from retrieval.index import QuestionIndex
@@ -122,7 +122,7 @@ def split_questions(
     if options.test_share is None:
         split = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
     else:
-        split = held_out(
+        split = hold_out(
             asked,
             questions=library.questions,
             index=index,

@@ -15,7 +15,7 @@ from evaluation.figures import Figures
 from evaluation.report.write import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
-from evaluation.scoring import About, Scoring, score_run
+from evaluation.scoring import RunFacts, Scoring, score_run
 from survey_data.library import SurveyLibrary
 
 FIGURES = "figures.json"
@@ -46,13 +46,13 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
                 f"a run on another version of the pack '{spec.pack}'",
                 "the questions and figures that were asked",
             )
-        about = About(
+        about = RunFacts(
             respondent=spec.respondent,
             pack=spec.pack,
             compared=spec.compared,
             pack_title=pack.manifest.title,
             created=results.created,
-            settings=spec.described(),
+            settings=spec.describe(),
             notes=describe_left_out(spec.adapter_sets),
         )
         figures = score_run(

@@ -13,7 +13,7 @@ from app.vllm.client import VllmClient
 from app.vllm.wire import ChatCompletion, ChatRequest, LabelLogprobs
 from cli.patience import call_patiently
 from evaluation.asking import Response
-from evaluation.decoding import Decoding
+from evaluation.decoding import AnswerDecoding
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Fit
 from prompting.messages import Message, Steering
@@ -107,7 +107,7 @@ class VllmModel:
         self,
         messages: Sequence[Message],
         *,
-        decoding: Decoding,
+        decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
     ) -> Response:

@@ -14,8 +14,8 @@ from cli.packs.output import print_import
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.errors import ImporterUnavailable
 from survey_data.importers import culturespa_release, globalopinionqa, table
-from survey_data.importers.placing import check_free, place_pack
-from survey_data.importers.report import Imported
+from survey_data.importers.pack_folder import check_free, place_pack
+from survey_data.importers.report import ImportedPack
 from survey_data.importers.subset import read_condition
 from survey_data.model import PackManifest
 from survey_data.packs import is_pack_id
@@ -61,10 +61,10 @@ def import_wvs7(
         OptionInvalid, SurveyDataError: as every import.
     """
 
-    def read(catalogue: CultureCatalogue) -> Imported:
+    def read(catalogue: CultureCatalogue) -> ImportedPack:
         conditions = tuple(read_condition(text) for text in where)
         try:
-            choice = wvs7_respondents.Choice(
+            choice = wvs7_respondents.CountingRules(
                 weighted=weighted, where=conditions, min_size=min_size, strict=strict
             )
         except ModuleNotFoundError as exc:
@@ -86,7 +86,7 @@ def import_globalopinionqa(target: Target, file: Path, *, strict: bool) -> None:
         OptionInvalid, SurveyDataError: as every import.
     """
 
-    def read(catalogue: CultureCatalogue) -> Imported:
+    def read(catalogue: CultureCatalogue) -> ImportedPack:
         pack_id = target.pack_id or globalopinionqa.PACK_ID
         return globalopinionqa.import_survey(file, catalogue, pack_id=pack_id, strict=strict)
 
@@ -100,7 +100,7 @@ def import_culturespa(target: Target, folder: Path) -> None:
         OptionInvalid, SurveyDataError: as every import.
     """
 
-    def read(catalogue: CultureCatalogue) -> Imported:
+    def read(catalogue: CultureCatalogue) -> ImportedPack:
         pack_id = target.pack_id or culturespa_release.PACK_ID
         return culturespa_release.import_survey(folder, catalogue, pack_id=pack_id)
 
@@ -135,7 +135,7 @@ def import_table(
         shares_sha256="",
     )
 
-    def read(catalogue: CultureCatalogue) -> Imported:
+    def read(catalogue: CultureCatalogue) -> ImportedPack:
         for option, text in terms._asdict().items():
             if not text.strip():
                 raise OptionInvalid(f"--{option}", "nothing", "a text; a pack must say it")
@@ -146,7 +146,7 @@ def import_table(
     _import(target, read)
 
 
-def _import(target: Target, read: Callable[[CultureCatalogue], Imported]) -> None:
+def _import(target: Target, read: Callable[[CultureCatalogue], ImportedPack]) -> None:
     folder, pack_id, force = target
     if pack_id is not None and not is_pack_id(pack_id):
         raise OptionInvalid("--id", pack_id, "lower-case letters, digits and '-'")

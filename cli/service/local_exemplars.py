@@ -8,7 +8,7 @@ from app.api.presenting import DIGITS, culture_name, present_exemplar
 from app.api.schemas.answer import ExemplarsResponse
 from app.resources import open_retrieval, read_library
 from app.settings import Settings
-from retrieval.evidence import Wanted
+from retrieval.evidence import EvidenceQuery
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 
@@ -32,7 +32,7 @@ def find_exemplars(
     library.cover(who.code)
     chosen = settings.answer.retriever if retriever is None else SelectorName(retriever)
     finder = open_retrieval(settings, library).finder
-    found = finder.find(Wanted(question, who.code, k or settings.answer.k, chosen))
+    found = finder.find(EvidenceQuery(question, who.code, k or settings.answer.k, chosen))
     nearest = found.nearest_similarity
     return ExemplarsResponse(
         culture=culture_name(who),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from evaluation.figures import ConditionFigures, Interval, Section, Steering
+from evaluation.figures import BootstrapInterval, ConditionFigures, Section, SteeringFigures
 from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, KIND_TITLES, PLAIN, sort_by_kind
 from reports.document import Plot
 from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
@@ -37,7 +37,7 @@ def conditions_plot(section: Section, *, name: str) -> Plot | None:
     conditions = sort_by_kind(section.conditions)
     if not conditions:
         return None
-    panels: dict[str, dict[str, Interval]] = {
+    panels: dict[str, dict[str, BootstrapInterval]] = {
         "Distribution similarity": {c.name: c.similarity for c in conditions},
         "Alignment score": {c.name: c.alignment for c in conditions if c.alignment},
     }
@@ -154,7 +154,7 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
 
 
 def _dots(
-    axes: Axes, conditions: Sequence[ConditionFigures], values: Mapping[str, Interval]
+    axes: Axes, conditions: Sequence[ConditionFigures], values: Mapping[str, BootstrapInterval]
 ) -> None:
     if PLAIN in values:
         axes.axvline(values[PLAIN].value, color=KIND_COLOURS["method"], ls=(0, (4, 3)), lw=0.9)
@@ -192,7 +192,7 @@ def _kind_legend(figure: Figure, conditions: Sequence[ConditionFigures]) -> None
     figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), frameon=False)
 
 
-def _matrix(axes: Axes, steering: Steering, norm: Normalize) -> None:
+def _matrix(axes: Axes, steering: SteeringFigures, norm: Normalize) -> None:
     values = np.array(steering.matrix, dtype=np.float64)
     _heat(axes, values, norm, colours=_PALE_TO_DARK)
     places = range(len(steering.cultures))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from evaluation.figures import ConditionFigures, Figures, Interval, Section
+from evaluation.figures import BootstrapInterval, ConditionFigures, Figures, Section
 from evaluation.report.kinds import PLAIN, sort_by_kind
 from reports.document import Block, Points, Text
 from reports.numbers import decimal, interval, join_names, percent, quantity
@@ -71,7 +71,7 @@ def summary(figures: Figures) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def verdict(gain: Interval) -> str:
+def verdict(gain: BootstrapInterval) -> str:
     """Return 'beats', 'is worse than' or 'does not differ from', by whether the interval holds 0.
 
     An interval that ends at 0 holds it.
@@ -119,17 +119,17 @@ def before_and_after(section: Section) -> tuple[str, ...]:
     return tuple(statements)
 
 
-def _told(gains: Mapping[str, Interval]) -> dict[str, str]:
+def _told(gains: Mapping[str, BootstrapInterval]) -> dict[str, str]:
     return {name: f"“{name}” ({interval(gain)})" for name, gain in gains.items()}
 
 
-def _by_verdict(gains: Mapping[str, Interval], told: Mapping[str, str]) -> list[str]:
+def _by_verdict(gains: Mapping[str, BootstrapInterval], told: Mapping[str, str]) -> list[str]:
     """Return 'beats a and b', 'is worse than c', with what `told` says of each name."""
     names = {word: [told[n] for n, g in gains.items() if verdict(g) == word] for word in _VERDICTS}
     return [f"{word} {join_names(names[word])}" for word in _VERDICTS if names[word]]
 
 
-def _against(condition: ConditionFigures) -> dict[str, Interval]:
+def _against(condition: ConditionFigures) -> dict[str, BootstrapInterval]:
     over_plain = {PLAIN: condition.over_plain} if condition.over_plain else {}
     # A control is there to be worse than a method, not to be a rival of the references.
     return over_plain if condition.kind == "control" else over_plain | condition.over_reference

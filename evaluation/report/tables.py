@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from evaluation.figures import ConditionFigures, Interval, Section
+from evaluation.figures import BootstrapInterval, ConditionFigures, Section
 from evaluation.report.kinds import KIND_TITLES, PLAIN, sort_by_kind
 from reports.document import Folded, Row, RowGroup, Table
 from reports.markdown import write_row
@@ -281,7 +281,7 @@ def methods_table(section: Section) -> str:
 def _breakdown(
     caption: str,
     row_title: str,
-    values: dict[str, dict[str, Interval]],
+    values: dict[str, dict[str, BootstrapInterval]],
     names: dict[str, str],
     *,
     note: str = "",

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers.culturespa import FIELDWORK, N_RESPONDENTS, OFF_SCALE, ZERO_BASED
-from survey_data.importers.report import Imported, ImportReport, QuestionDropped
+from survey_data.importers.report import ImportedPack, ImportReport, QuestionDropped
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
 from survey_data.similarity import CultureSimilarity
@@ -63,7 +63,9 @@ class _ItemLine(BaseModel):
     option_lst: list[str]
 
 
-def import_survey(folder: Path, catalogue: CultureCatalogue, *, pack_id: str = PACK_ID) -> Imported:
+def import_survey(
+    folder: Path, catalogue: CultureCatalogue, *, pack_id: str = PACK_ID
+) -> ImportedPack:
     """Return the pack of the release in `folder`, not written yet, and how it was checked.
 
     The ranking file and the table of similarities are not in the pack; they verify it where they
@@ -97,7 +99,7 @@ def import_survey(folder: Path, catalogue: CultureCatalogue, *, pack_id: str = P
             _ranking_check(folder / RANKING, items),
         ),
     )
-    return Imported(pack, report)
+    return ImportedPack(pack, report)
 
 
 class _Cells(NamedTuple):

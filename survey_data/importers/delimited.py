@@ -77,7 +77,7 @@ def near_columns(name: str, columns: Iterable[str]) -> str:
     return " nearest are " + ", ".join(folded[n] for n in near) if near else " none is spelt so"
 
 
-def read_rows(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
+def read_delimited_rows(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield each row with its number, values by column; blank lines are passed over.
 
     For files that fit in memory.

@@ -33,7 +33,7 @@ from survey_data.importers.globalopinionqa_file import Released, Unusable, read_
 from survey_data.importers.option_order import is_no_answer, is_total, scale_of
 from survey_data.importers.report import (
     Faults,
-    Imported,
+    ImportedPack,
     ImportReport,
     PopulationRefused,
     QuestionDropped,
@@ -66,7 +66,7 @@ class _Kept:
 
 def import_survey(
     file: Path, catalogue: CultureCatalogue, *, pack_id: str = PACK_ID, strict: bool = False
-) -> Imported:
+) -> ImportedPack:
     """Return the pack of GlobalOpinionQA in `file`, not written yet.
 
     Raises:
@@ -90,7 +90,7 @@ def import_survey(
     questions = tuple(each.question for each in kept)
     cells = tuple(cell for each in kept for _, cell in sorted(each.cells.items()))
     pack = Pack(_manifest(file, pack_id), questions, cells)
-    return Imported(pack, _report(reading, len(cells)))
+    return ImportedPack(pack, _report(reading, len(cells)))
 
 
 def _report(reading: _Reading, n_cells: int) -> ImportReport:
@@ -144,7 +144,7 @@ class _Reading:
 
     def take(self, released: Released) -> None:
         """Keep `released`, less what cannot be used of it."""
-        left_out, missing = _sorted_out(released)
+        left_out, missing = _sort_out(released)
         shown = [i for i in range(len(released.options)) if i not in left_out and i not in missing]
         options = tuple(released.options[i] for i in shown)
         try:
@@ -213,7 +213,7 @@ class _Reading:
         return code
 
 
-def _sorted_out(released: Released) -> tuple[frozenset[int], frozenset[int]]:
+def _sort_out(released: Released) -> tuple[frozenset[int], frozenset[int]]:
     """Return the indexes of totals and of non-response among the options."""
     totals = frozenset(i for i, option in enumerate(released.options) if is_total(option))
     missing = {i for i, option in enumerate(released.options) if is_no_answer(option)}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from survey_data.errors import PackInvalid
-from survey_data.importers.delimited import missing_column, read_layout, read_rows
+from survey_data.importers.delimited import missing_column, read_delimited_rows, read_layout
 from survey_data.importers.json_lines import read_json_lines
 
 COLUMNS = ("question", "selections", "options", "source")
@@ -65,7 +65,7 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, object]]]:
     for column in COLUMNS[:3]:
         if column not in layout.columns:
             raise missing_column(column, layout.columns, file=file)
-    for row, values in read_rows(file, layout):
+    for row, values in read_delimited_rows(file, layout):
         yield row, dict(values)
 
 

@@ -26,7 +26,7 @@ class BadRow:
         return f"{self.file}, row {self.row}, column '{self.column}': {self.message}"
 
 
-class Tally(NamedTuple):
+class FaultTally(NamedTuple):
     """How often something was dropped for one reason."""
 
     reason: str
@@ -81,14 +81,14 @@ class ImportReport:
     n_cells_empty: int = 0
     n_rows_left_out: int = 0
     n_rows_dropped: int = 0
-    faults: tuple[Tally, ...] = ()
+    faults: tuple[FaultTally, ...] = ()
     examples: tuple[BadRow, ...] = ()
     populations_refused: tuple[PopulationRefused, ...] = ()
     questions_dropped: tuple[QuestionDropped, ...] = ()
     checks: tuple[str, ...] = ()
 
 
-class Imported(NamedTuple):
+class ImportedPack(NamedTuple):
     """A pack that is not written yet, and how it came about."""
 
     pack: Pack
@@ -125,9 +125,9 @@ class Faults:
         self._counts[reason] += n
 
     @property
-    def tallies(self) -> tuple[Tally, ...]:
+    def tallies(self) -> tuple[FaultTally, ...]:
         """Counts by reason, most often first."""
-        return tuple(Tally(reason, n) for reason, n in self._counts.most_common() if n)
+        return tuple(FaultTally(reason, n) for reason, n in self._counts.most_common() if n)
 
     @property
     def examples(self) -> tuple[BadRow, ...]:

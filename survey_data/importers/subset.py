@@ -37,7 +37,7 @@ EXPECTED = 'expected COLUMN OP VALUE, such as "Q260 == 2" or "Q275 in [6, 7, 8]"
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RowCondition:
     """One condition on a column; `values` are one value, or those of `in`."""
 
     column: str
@@ -50,7 +50,7 @@ class Condition:
         return isinstance(self.values[0], float)
 
     def __str__(self) -> str:
-        values = ", ".join(_shown(value) for value in self.values)
+        values = ", ".join(_show(value) for value in self.values)
         return f"{self.column} {self.op} " + (f"[{values}]" if self.op == "in" else values)
 
     def mask(self, numbers: NDArray[np.float64], texts: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -76,7 +76,7 @@ class Condition:
         return present & matched
 
 
-def read_condition(text: str) -> Condition:
+def read_condition(text: str) -> RowCondition:
     """Return the condition that `text` says.
 
     Raises:
@@ -102,15 +102,15 @@ def read_condition(text: str) -> Condition:
             "number from 0"
         )
     if len(numbers) == len(values):
-        return Condition(column, op, tuple(numbers))
+        return RowCondition(column, op, tuple(numbers))
     if numbers:
         raise ConditionInvalid(f"'{text}': found numbers and texts, expected one of the two")
     if op not in ("==", "!=", "in"):
         raise ConditionInvalid(f"'{text}': texts have no size; {op} needs a number")
-    return Condition(column, op, tuple(str(value) for value in values))
+    return RowCondition(column, op, tuple(str(value) for value in values))
 
 
-def population_of(conditions: Iterable[Condition]) -> str:
+def describe_population(conditions: Iterable[RowCondition]) -> str:
     """Return what a manifest says of the people for whom all `conditions` hold.
 
     Empty without conditions, which means everyone.
@@ -118,9 +118,9 @@ def population_of(conditions: Iterable[Condition]) -> str:
     return " and ".join(str(condition) for condition in conditions)
 
 
-def id_part(conditions: Iterable[Condition]) -> str:
+def id_part(conditions: Iterable[RowCondition]) -> str:
     """Return `conditions` in the letters of a pack id: ``q260-eq-2-and-q262-ge-50``."""
-    text = population_of(conditions)
+    text = describe_population(conditions)
     for op, word in _WORDS.items():
         text = text.replace(f" {op} ", f" {word} ")
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
@@ -145,7 +145,7 @@ def _values(right: str, text: str) -> list[float | str]:
         position += 1
 
 
-def _shown(value: float | str) -> str:
+def _show(value: float | str) -> str:
     if isinstance(value, str):
         return f"'{value}'" if "'" not in value else f'"{value}"'
     return str(int(value)) if value.is_integer() else repr(value)

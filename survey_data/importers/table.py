@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureUnknown, PackInvalid
-from survey_data.importers.delimited import missing_column, read_layout, read_rows
+from survey_data.importers.delimited import missing_column, read_delimited_rows, read_layout
 from survey_data.importers.json_lines import read_json_lines
-from survey_data.importers.report import Imported, ImportReport, QuestionDropped
+from survey_data.importers.report import ImportedPack, ImportReport, QuestionDropped
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 
@@ -58,7 +58,7 @@ class _Cell:
 
 def import_survey(
     questions: Path, shares: Path, catalogue: CultureCatalogue, *, manifest: PackManifest
-) -> Imported:
+) -> ImportedPack:
     """Return the pack of the two files under `manifest`, not written yet.
 
     Raises:
@@ -84,7 +84,7 @@ def import_survey(
         ),
     )
     kept = tuple(question for question in asked.values() if question.key in answered)
-    return Imported(Pack(manifest, kept, tuple(distributions)), report)
+    return ImportedPack(Pack(manifest, kept, tuple(distributions)), report)
 
 
 class _Table:
@@ -113,7 +113,7 @@ class _Table:
         """Return the cells by question and culture, and the number of rows."""
         cells: dict[tuple[str, str], _Cell] = {}
         n_rows = 0
-        for row, values in read_rows(self.path, self.layout):
+        for row, values in read_delimited_rows(self.path, self.layout):
             n_rows += 1
             question = self.questions.get(values["question"].strip())
             if question is None:
@@ -232,7 +232,7 @@ def _question_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     for column in QUESTION_COLUMNS:
         if column not in layout.columns:
             raise missing_column(column, layout.columns, file=path)
-    for row, values in read_rows(path, layout):
+    for row, values in read_delimited_rows(path, layout):
         given: dict[str, object] = {name: text for name, text in values.items() if text.strip()}
         text = values["options"].strip()
         given["options"] = text.split("|")

@@ -12,7 +12,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-class Answered(NamedTuple):
+class WeightedAnswer(NamedTuple):
     """How one population answered one item.
 
     Attributes:
@@ -61,14 +61,14 @@ class WeightedCounts:
         squares = float(self._weight_squares[population])
         return float(self._weight[population]) ** 2 / squares if squares > 0.0 else 0.0
 
-    def answered(self, item: int, population: int) -> Answered | None:
+    def answered(self, item: int, population: int) -> WeightedAnswer | None:
         """Return how `population` answered `item`; None where nobody of any weight did."""
         options = self._options[item][population]
         weight = float(options.sum())
         if weight <= 0.0:
             return None
         missing = 1.0 - weight / float(self._weight[population])
-        return Answered(
+        return WeightedAnswer(
             shares=tuple(float(share) for share in options / weight),
             # Sums of the same weights in another order may differ in the last digit.
             non_response=min(1.0, max(0.0, missing)),

@@ -19,13 +19,13 @@ from pathlib import Path
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers.report import (
-    Imported,
+    ImportedPack,
     ImportReport,
     PopulationRefused,
     QuestionDropped,
 )
-from survey_data.importers.subset import Condition, id_part, population_of
-from survey_data.importers.wvs7_respondents import Choice, Respondents
+from survey_data.importers.subset import RowCondition, describe_population, id_part
+from survey_data.importers.wvs7_respondents import CountingRules, Respondents
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
 from survey_data.packs import read_pack
 
@@ -44,10 +44,10 @@ def import_survey(
     file: Path,
     catalogue: CultureCatalogue,
     *,
-    choice: Choice | None = None,
+    choice: CountingRules | None = None,
     questions: Sequence[Question] | None = None,
     pack_id: str | None = None,
-) -> Imported:
+) -> ImportedPack:
     """Return the pack of the respondents in `file` that `choice` takes, not written yet.
 
     Args:
@@ -63,7 +63,7 @@ def import_survey(
             large enough, or a value is bad and `choice.strict` is set.
         ConditionInvalid: a condition names a column that the file lacks.
     """
-    choice = choice or Choice()
+    choice = choice or CountingRules()
     pack_id = pack_id or _default_id(choice.where)
     asked = [
         replace(question, key=f"{pack_id}:{question.id}")
@@ -71,10 +71,10 @@ def import_survey(
     ]
     people = Respondents(file, catalogue, choice, asked)
     people.count()
-    return _imported(people, pack_id)
+    return _build_pack(people, pack_id)
 
 
-def _imported(people: Respondents, pack_id: str) -> Imported:
+def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
     counts, choice = people.counts, people.choice
     sizes = {
         index: counts.n_effective(index)
@@ -82,9 +82,9 @@ def _imported(people: Respondents, pack_id: str) -> Imported:
         if counts.n_people(index)
     }
     kept = [index for index, size in sizes.items() if size >= choice.min_size]
-    refused = _refused(people, sizes)
+    refused = _refuse_small(people, sizes)
     if not kept:
-        raise PackInvalid(_nobody_left(people, refused), file=people.file)
+        raise PackInvalid(_explain_empty(people, refused), file=people.file)
     questions, cells, dropped = [], [], list(people.dropped)
     for item, (question, _) in enumerate(people.items):
         own = list(_cells(people, item, kept))
@@ -106,10 +106,10 @@ def _imported(people: Respondents, pack_id: str) -> Imported:
         questions_dropped=tuple(dropped),
     )
     manifest = _manifest(people, pack_id, kept)
-    return Imported(Pack(manifest, tuple(questions), tuple(cells)), report)
+    return ImportedPack(Pack(manifest, tuple(questions), tuple(cells)), report)
 
 
-def _refused(people: Respondents, sizes: Mapping[int, float]) -> tuple[PopulationRefused, ...]:
+def _refuse_small(people: Respondents, sizes: Mapping[int, float]) -> tuple[PopulationRefused, ...]:
     least = people.choice.min_size
     return tuple(
         PopulationRefused(
@@ -134,7 +134,7 @@ def _cells(people: Respondents, item: int, kept: list[int]) -> Iterator[Response
             )
 
 
-def _nobody_left(people: Respondents, refused: tuple[PopulationRefused, ...]) -> str:
+def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) -> str:
     if not people.n_used:
         faults = "; ".join(f"{tally.reason}: {tally.n}" for tally in people.faults.tallies)
         return (
@@ -150,7 +150,7 @@ def _nobody_left(people: Respondents, refused: tuple[PopulationRefused, ...]) ->
 
 def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifest:
     choice, file = people.choice, people.file
-    population = population_of(choice.where)
+    population = describe_population(choice.where)
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").hexdigest()
     how = "weighted by W_WEIGHT" if choice.weighted else "unweighted"
@@ -185,7 +185,7 @@ def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifes
     )
 
 
-def _default_id(where: tuple[Condition, ...]) -> str:
+def _default_id(where: tuple[RowCondition, ...]) -> str:
     full = "-".join(filter(None, (PACK_ID, id_part(where))))
     if len(full) <= MAX_ID_CHARS:
         return full

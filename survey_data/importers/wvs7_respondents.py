@@ -23,7 +23,7 @@ from survey_data.importers.delimited import (
     wrong_length,
 )
 from survey_data.importers.report import N_EXAMPLES, Faults, QuestionDropped
-from survey_data.importers.subset import Condition
+from survey_data.importers.subset import RowCondition
 from survey_data.importers.weighted_counts import WeightedCounts
 from survey_data.model import Question
 
@@ -37,7 +37,7 @@ _NO_OPTION, _OFF_SCALE = -1, -2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class CountingRules:
     """Whom to count and how.
 
     Attributes:
@@ -48,7 +48,7 @@ class Choice:
     """
 
     weighted: bool = True
-    where: tuple[Condition, ...] = ()
+    where: tuple[RowCondition, ...] = ()
     min_size: float = MIN_SIZE
     strict: bool = False
 
@@ -93,7 +93,11 @@ class Respondents:
     """
 
     def __init__(
-        self, file: Path, catalogue: CultureCatalogue, choice: Choice, questions: list[Question]
+        self,
+        file: Path,
+        catalogue: CultureCatalogue,
+        choice: CountingRules,
+        questions: list[Question],
     ) -> None:
         """Read the header of `file`; `questions` name their items in `source_item`.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evaluation.asking import Condition, Response
-from evaluation.decoding import Decoding
+from evaluation.decoding import AnswerDecoding
 from evaluation.prompted import Build, Fit, PromptedModel
 from evaluation.references import make_references
 from evaluation.run_spec import recipes
@@ -135,7 +135,7 @@ class PaperModel:
         self,
         messages: Sequence[Message],
         *,
-        decoding: Decoding,
+        decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
     ) -> Response:
@@ -175,7 +175,7 @@ def tiny_plan(
     n_orders: int = 1,
     seeds: tuple[int, ...] = (0,),
     controls: bool = False,
-    decoding: Decoding | None = None,
+    decoding: AnswerDecoding | None = None,
 ) -> RunPlan:
     """A run of `methods` on `model`, with the references."""
     respondent = prompted(library, model, decoding=decoding)

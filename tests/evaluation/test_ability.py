@@ -12,8 +12,8 @@ from evaluation.errors import AnswersMissing
 from evaluation.figures import Ability
 from evaluation.general_questions import GeneralQuestion, general_questions
 from evaluation.metrics import spread
-from evaluation.run_folder import Asked, ask_key
-from evaluation.runner import run
+from evaluation.run_folder import AskRecord, ask_key
+from evaluation.runner import run_plan
 from prompting.recipe import Method
 from survey_data.model import Question, Scale
 from tests.evaluation.surveys import PaperModel, tiny_library, tiny_plan
@@ -35,7 +35,7 @@ def scored(say: Say, *sets: AskedWeights, topics: tuple[str, ...] = ("kind",) * 
     asked, answers = {}, {}
     for condition, ask in plan.asks():
         digest = digest_of(ask.adapter, ask.question.key)
-        asked[ask_key(condition.name, ask)] = Asked(digest, (), steered=True)
+        asked[ask_key(condition.name, ask)] = AskRecord(digest, (), steered=True)
         answers[digest] = say(ask.adapter, int(ask.question.key.rpartition(":")[2]))
     return score_ability(plan, asked=asked, answers=answers)
 
@@ -165,7 +165,7 @@ async def test_a_run_asks_general_questions_of_every_adapter_once(tmp_path: Path
     plan = replace(survey, ability=ability)
 
     with opened(tmp_path / "run") as results:
-        asked = await run(plan, results, n_concurrent=3)
+        asked = await run_plan(plan, results, n_concurrent=3)
         figures = score_ability(ability, asked=asked, answers=results.answers)
 
     assert len(asked) == plan.n_asks() == survey.n_asks() + 3 * 5

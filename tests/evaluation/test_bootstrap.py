@@ -22,7 +22,7 @@ from evaluation.bootstrap import (
     question_weights,
     t_quantile,
 )
-from evaluation.figures import Interval
+from evaluation.figures import BootstrapInterval
 from survey_data.similarity import alignment_score
 
 Floats = NDArray[np.float64]
@@ -101,7 +101,7 @@ def test_an_interval_takes_percentiles_farther_out() -> None:
 
 def test_draws_that_are_not_a_number_are_left_out() -> None:
     draws = np.array([nan, 1.0, nan, 1.0])
-    assert interval(1.0, draws, n_questions=5) == Interval(1.0, 1.0, 1.0)
+    assert interval(1.0, draws, n_questions=5) == BootstrapInterval(1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def answers() -> tuple[Floats, Floats]:
     return missed, np.broadcast_to((n_options - 1.0) ** 2, missed.shape)
 
 
-Sampled = Callable[[NDArray[np.int64], Floats], Interval | None]
+Sampled = Callable[[NDArray[np.int64], Floats], BootstrapInterval | None]
 
 
 def coverage(truth: float, sampled: Sampled, n_questions: int, *, n: int = N_SIMULATIONS) -> float:

@@ -10,9 +10,9 @@ import pytest
 from evaluation.asking import Condition, Response
 from evaluation.cells import Cells, people_positions, people_shares, read_cells
 from evaluation.decoding import ReadBy
-from evaluation.run_folder import Asked, AskKey
+from evaluation.run_folder import AskKey, AskRecord
 from evaluation.runner import RunPlan
-from evaluation.steering import similarity_matrix, steering
+from evaluation.steering import measure_steering, similarity_matrix
 from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import CULTURES, KEYS, NoEncoder, tiny_library
@@ -38,7 +38,7 @@ def cells_of(
     return read_cells(
         plan,
         condition,
-        asked={key: Asked(n, (), True) for key, n in zip(keys, names, strict=True)},
+        asked={key: AskRecord(n, (), True) for key, n in zip(keys, names, strict=True)},
         answers=dict(zip(names, responses, strict=True)),
         read_by=read_by,
     )
@@ -162,7 +162,7 @@ def test_answers_that_are_the_peoples_own_are_best_at_home() -> None:
     plan = RunPlan((), CULTURES[:4], tuple(library.questions.values()), library)
     people = people_shares(plan)
 
-    found = steering(CULTURES[:4], people, people)
+    found = measure_steering(CULTURES[:4], people, people)
 
     assert found is not None
     assert found.own_best_share == 1.0
@@ -186,4 +186,4 @@ def test_one_culture_cannot_be_steered_towards() -> None:
     library = tiny_library()
     plan = RunPlan((), CULTURES[:1], tuple(library.questions.values()), library)
 
-    assert steering(["DEU"], people_shares(plan), people_shares(plan)) is None
+    assert measure_steering(["DEU"], people_shares(plan), people_shares(plan)) is None

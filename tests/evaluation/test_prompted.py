@@ -1,7 +1,7 @@
 import pytest
 
 from evaluation.asking import Ask, Control
-from evaluation.decoding import Decoding, ReadBy
+from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.prompted import PromptedModel
 from prompting.messages import Message
 from prompting.recipe import ExemplarStyle, Method, Recipe
@@ -122,7 +122,7 @@ async def test_a_question_too_long_for_the_model_has_no_answer(library: SurveyLi
 async def test_a_seed_matters_where_an_answer_is_sampled(library: SurveyLibrary) -> None:
     asks = [ask(library, Method.PLAIN, seed=seed) for seed in (0, 1)]
     scored = prompted(library, PaperModel())
-    sampled = prompted(library, PaperModel(), decoding=Decoding(ReadBy.TEXT))
+    sampled = prompted(library, PaperModel(), decoding=AnswerDecoding(ReadBy.TEXT))
 
     assert len({(await scored.request(one)).digest for one in asks}) == 1
     assert len({(await sampled.request(one)).digest for one in asks}) == 2

@@ -275,7 +275,7 @@ def test_over_what_the_most_similar_country_was_asked_its_score_is_its_similarit
     released: SurveyLibrary,
 ) -> None:
     similarity = CultureSimilarity(released)
-    first = {code: similarity.comparison(code).most_similar[0] for code in released.cultures}
+    first = {code: similarity.contrast(code).most_similar[0] for code in released.cultures}
     condition = references(released)["most similar country"]
 
     found = averaged_score(
@@ -294,7 +294,7 @@ def test_the_prior_gives_an_answer_to_every_released_item(released: SurveyLibrar
 
 
 async def test_the_most_similar_country_is_that_of_the_prompts(released: SurveyLibrary) -> None:
-    first = CultureSimilarity(released).comparison("USA").most_similar[0]
+    first = CultureSimilarity(released).contrast("USA").most_similar[0]
     condition = references(released)["most similar country"]
     response = await answered(condition, released, "released:Q1", "USA")
     people = released.distribution("released:Q1", first)

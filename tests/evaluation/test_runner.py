@@ -7,7 +7,7 @@ import pytest
 from evaluation.asking import Response
 from evaluation.errors import AnswersMissing, RunFolderInvalid
 from evaluation.run_folder import ANSWERS, ASKS, RUN, RunFolder
-from evaluation.runner import RunPlan, run
+from evaluation.runner import RunPlan, run_plan
 from prompting.recipe import Method
 from tests.evaluation.surveys import CULTURES, N_QUESTIONS, PaperModel, tiny_library, tiny_plan
 
@@ -21,7 +21,7 @@ def opened(folder: Path, **settings: object) -> RunFolder:
 
 async def finished(plan: RunPlan, folder: Path, *, n_concurrent: int = 4) -> RunFolder:
     with opened(folder) as results:
-        await run(plan, results, n_concurrent=n_concurrent)
+        await run_plan(plan, results, n_concurrent=n_concurrent)
         return results
 
 
@@ -43,7 +43,7 @@ async def test_every_cell_of_every_condition_is_asked(tmp_path: Path) -> None:
     plan = tiny_plan(tiny_library(), PaperModel())
 
     with opened(tmp_path / "run") as results:
-        asked = await run(plan, results, n_concurrent=4)
+        asked = await run_plan(plan, results, n_concurrent=4)
 
     # plain, persona, icl and five references.
     assert len(asked) == plan.n_asks() == 8 * N_CELLS
@@ -143,7 +143,7 @@ async def test_a_second_run_asks_nothing(tmp_path: Path) -> None:
     again, seen = PaperModel(), Seen()
 
     with opened(tmp_path / "run") as results:
-        await run(tiny_plan(library, again), results, n_concurrent=2, progress=seen)
+        await run_plan(tiny_plan(library, again), results, n_concurrent=2, progress=seen)
 
     assert again.asked == []
     assert seen.told[-1] == (8 * N_CELLS, 0)
@@ -153,7 +153,7 @@ async def test_progress_counts_asks_and_what_was_sent_for_them(tmp_path: Path) -
     seen, plan = Seen(), tiny_plan(tiny_library(), PaperModel(), methods=[Method.PLAIN])
 
     with opened(tmp_path / "run") as results:
-        await run(plan, results, n_concurrent=2, progress=seen)
+        await run_plan(plan, results, n_concurrent=2, progress=seen)
 
     assert [n for n, _ in seen.told] == list(range(1, plan.n_asks() + 1))
     n_references = seen.told[-1][1] - len(plan.questions)

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 
 from evaluation.errors import BaselineInvalid, TooFewAnswers
-from evaluation.figures import ConditionFigures, Figures, Interval
-from evaluation.gate import falls
+from evaluation.figures import BootstrapInterval, ConditionFigures, Figures
+from evaluation.gate import find_falls
 from evaluation.run_folder import RunFolder
-from evaluation.runner import RunPlan, run
-from evaluation.scoring import About, score_run
+from evaluation.runner import RunPlan, run_plan
+from evaluation.scoring import RunFacts, score_run
 from evaluation.sections import SectionPlan
 from prompting.recipe import Method
 from survey_data.library import SurveyLibrary
@@ -21,7 +21,7 @@ from tests.evaluation.surveys import (
 )
 
 EVERYTHING = SectionPlan("All", "", frozenset(CULTURES), frozenset(KEYS))
-ABOUT = About("paper", "tiny", "hash", "Tiny", "2026-01-01", {"k": "2"})
+ABOUT = RunFacts("paper", "tiny", "hash", "Tiny", "2026-01-01", {"k": "2"})
 N_CELLS = len(CULTURES) * N_QUESTIONS
 
 
@@ -29,7 +29,7 @@ async def figures_of(
     folder: Path, plan: RunPlan, *, sections: tuple[SectionPlan, ...] = (EVERYTHING,)
 ) -> Figures:
     with RunFolder(folder, settings={}, created="2026-01-01") as results:
-        asked = await run(plan, results, n_concurrent=2)
+        asked = await run_plan(plan, results, n_concurrent=2)
         return score_run(plan, asked=asked, answers=results.answers, sections=sections, about=ABOUT)
 
 
@@ -222,13 +222,13 @@ def moved(figures: Figures, name: str, culture: str, *, by: float) -> Figures:
 
 
 def test_a_run_passes_its_own_gate(figures: Figures) -> None:
-    assert falls(figures, figures) == ()
+    assert find_falls(figures, figures) == ()
 
 
 def test_a_culture_that_falls_below_its_interval_is_named(figures: Figures) -> None:
     baseline = moved(figures, "icl", "KEN", by=0.5)
 
-    (fall,) = falls(figures, baseline)
+    (fall,) = find_falls(figures, baseline)
 
     assert (fall.condition, fall.culture, fall.metric) == ("icl", "KEN", "similarity")
     assert fall.found is not None
@@ -236,11 +236,11 @@ def test_a_culture_that_falls_below_its_interval_is_named(figures: Figures) -> N
 
 
 def test_a_culture_that_rises_passes(figures: Figures) -> None:
-    assert falls(figures, moved(figures, "icl", "KEN", by=-0.5)) == ()
+    assert find_falls(figures, moved(figures, "icl", "KEN", by=-0.5)) == ()
 
 
 def test_references_and_controls_cannot_fall(figures: Figures) -> None:
-    assert falls(figures, moved(figures, "uniform", "KEN", by=0.5)) == ()
+    assert find_falls(figures, moved(figures, "uniform", "KEN", by=0.5)) == ()
 
 
 def test_what_is_measured_no_more_has_fallen(figures: Figures) -> None:
@@ -250,7 +250,7 @@ def test_what_is_measured_no_more_has_fallen(figures: Figures) -> None:
         update={"sections": (section.model_copy(update={"conditions": kept}),)}
     )
 
-    found = falls(less, figures)
+    found = find_falls(less, figures)
 
     assert {fall.condition for fall in found} == {"icl"}
     assert all(fall.found is None for fall in found)
@@ -258,26 +258,26 @@ def test_what_is_measured_no_more_has_fallen(figures: Figures) -> None:
 
 def test_a_baseline_of_another_pack_is_refused(figures: Figures) -> None:
     with pytest.raises(BaselineInvalid, match="'other'"):
-        falls(figures, figures.model_copy(update={"pack": "other"}))
+        find_falls(figures, figures.model_copy(update={"pack": "other"}))
 
 
 def test_a_baseline_that_asked_something_else_is_refused(figures: Figures) -> None:
     with pytest.raises(BaselineInvalid, match="other questions"):
-        falls(figures, figures.model_copy(update={"compared": "other"}))
+        find_falls(figures, figures.model_copy(update={"compared": "other"}))
 
 
 def test_a_baseline_of_another_form_is_refused(figures: Figures) -> None:
     with pytest.raises(BaselineInvalid, match="schema_version is 99"):
-        falls(figures, figures.model_copy(update={"schema_version": 99}))
+        find_falls(figures, figures.model_copy(update={"schema_version": 99}))
 
 
 def test_a_baseline_without_sections_gates_nothing(figures: Figures) -> None:
     with pytest.raises(BaselineInvalid, match="no method"):
-        falls(figures, figures.model_copy(update={"sections": ()}))
+        find_falls(figures, figures.model_copy(update={"sections": ()}))
 
 
 def test_a_value_that_is_no_number_has_fallen(figures: Figures) -> None:
-    assert falls(moved(figures, "icl", "KEN", by=float("nan")), figures)
+    assert find_falls(moved(figures, "icl", "KEN", by=float("nan")), figures)
 
 
 def test_a_baseline_without_methods_gates_nothing_and_is_refused(figures: Figures) -> None:
@@ -285,13 +285,13 @@ def test_a_baseline_without_methods_gates_nothing_and_is_refused(figures: Figure
     none = figures.model_copy(update={"sections": (section.model_copy(update={"conditions": ()}),)})
 
     with pytest.raises(BaselineInvalid, match="no method"):
-        falls(figures, none)
+        find_falls(figures, none)
 
 
 def test_an_interval_is_value_low_high(figures: Figures) -> None:
     interval = named(figures, "icl").similarity
 
-    assert isinstance(interval, Interval)
+    assert isinstance(interval, BootstrapInterval)
     assert interval.low <= interval.value <= interval.high
 
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.splits import held_out, leave_one_out
+from evaluation.splits import hold_out, leave_one_out
 from retrieval.index import QuestionIndex
 from survey_data.model import Question, Scale
 from tests.evaluation.surveys import vectors_of
@@ -53,7 +53,7 @@ def test_one_item_in_two_packs_is_one_question() -> None:
 def test_questions_linked_by_one_that_is_not_asked_are_drawn_together() -> None:
     # b, which links a and c, is not asked.
     for seed in range(8):
-        split = held_out(("a", "c", "d"), questions=questions(), index=INDEX, share=0.3, seed=seed)
+        split = hold_out(("a", "c", "d"), questions=questions(), index=INDEX, share=0.3, seed=seed)
         assert ("a" in split.asked) == ("c" in split.asked)
 
 
@@ -64,7 +64,7 @@ def test_the_threshold_decides_what_is_near() -> None:
 
 
 def test_questions_held_out_are_never_shown_with_any_of_them() -> None:
-    split = held_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.4, seed=1)
+    split = hold_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.4, seed=1)
 
     for key in split.asked:
         assert set(split.asked) <= split.barred[key]
@@ -72,7 +72,7 @@ def test_questions_held_out_are_never_shown_with_any_of_them() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_what_is_linked_is_held_out_together(seed: int) -> None:
-    split = held_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.2, seed=seed)
+    split = hold_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.2, seed=seed)
 
     # a and c are alike by way of b only.
     assert {"a", "b", "c"} <= set(split.asked) or {"a", "b", "c"}.isdisjoint(split.asked)
@@ -80,7 +80,7 @@ def test_what_is_linked_is_held_out_together(seed: int) -> None:
 
 def test_the_draw_is_the_seeds() -> None:
     drawn = [
-        held_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.2, seed=seed).asked
+        hold_out(tuple(ANGLES), questions=questions(), index=INDEX, share=0.2, seed=seed).asked
         for seed in (*range(8), *range(8))
     ]
 
@@ -91,4 +91,4 @@ def test_the_draw_is_the_seeds() -> None:
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5])
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="within 0 and 1"):
-        held_out(tuple(ANGLES), questions=questions(), index=INDEX, share=share)
+        hold_out(tuple(ANGLES), questions=questions(), index=INDEX, share=share)

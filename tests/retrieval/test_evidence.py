@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from retrieval.encoder import Encoder
-from retrieval.evidence import EvidenceFinder, Wanted
+from retrieval.evidence import EvidenceFinder, EvidenceQuery
 from retrieval.index import QuestionIndex
 from retrieval.selector_name import SelectorName
 from survey_data.errors import CultureNotCovered
@@ -25,7 +25,7 @@ def finder(shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder
 
 
 def test_a_reworded_survey_question_is_recognised(finder: EvidenceFinder) -> None:
-    found = finder.find(Wanted(RELIGION, "DEU", 5))
+    found = finder.find(EvidenceQuery(RELIGION, "DEU", 5))
 
     assert found.same_question is not None
     assert found.same_question.key == "wvs7:Q6"
@@ -35,7 +35,7 @@ def test_a_reworded_survey_question_is_recognised(finder: EvidenceFinder) -> Non
 def test_the_question_that_is_asked_is_no_exemplar_of_its_own(
     finder: EvidenceFinder, retriever: SelectorName
 ) -> None:
-    found = finder.find(Wanted(RELIGION, "DEU", 20, retriever))
+    found = finder.find(EvidenceQuery(RELIGION, "DEU", 20, retriever))
 
     keys = [exemplar.question.key for exemplar in found.exemplars]
     assert keys
@@ -43,7 +43,7 @@ def test_the_question_that_is_asked_is_no_exemplar_of_its_own(
 
 
 def test_the_nearest_similarity_is_that_of_the_best_dense_exemplar(finder: EvidenceFinder) -> None:
-    found = finder.find(Wanted(RELIGION, "DEU", 3))
+    found = finder.find(EvidenceQuery(RELIGION, "DEU", 3))
 
     assert found.nearest_similarity is not None
     assert found.nearest_similarity == found.exemplars[0].similarity
@@ -53,7 +53,7 @@ def test_the_nearest_similarity_is_that_of_the_best_dense_exemplar(finder: Evide
 
 @pytest.mark.parametrize("retriever", SelectorName)
 def test_nothing_is_shown_below_the_floor(finder: EvidenceFinder, retriever: SelectorName) -> None:
-    found = finder.find(Wanted("Write a function that sorts a list", "DEU", 5, retriever))
+    found = finder.find(EvidenceQuery("Write a function that sorts a list", "DEU", 5, retriever))
 
     assert found.below_floor
     assert found.exemplars == ()
@@ -63,7 +63,7 @@ def test_nothing_is_shown_below_the_floor(finder: EvidenceFinder, retriever: Sel
 
 
 def test_without_k_only_the_survey_question_is_looked_up(finder: EvidenceFinder) -> None:
-    found = finder.find(Wanted(RELIGION, "DEU", 0))
+    found = finder.find(EvidenceQuery(RELIGION, "DEU", 0))
 
     assert found.same_question is not None
     assert found.exemplars == ()
@@ -71,4 +71,4 @@ def test_without_k_only_the_survey_question_is_looked_up(finder: EvidenceFinder)
 
 def test_a_country_that_nobody_surveyed_is_refused(finder: EvidenceFinder) -> None:
     with pytest.raises(CultureNotCovered):
-        finder.find(Wanted(RELIGION, "FRA", 5))
+        finder.find(EvidenceQuery(RELIGION, "FRA", 5))

@@ -10,8 +10,8 @@ import pytest
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers import culturespa_release, wvs7
-from survey_data.importers.placing import place_pack
-from survey_data.importers.report import Imported
+from survey_data.importers.pack_folder import place_pack
+from survey_data.importers.report import ImportedPack
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack, Scale
 from survey_data.similarity import CultureSimilarity
@@ -20,16 +20,16 @@ FILES = (culturespa_release.QUESTIONS, culturespa_release.PROPORTIONS)
 
 
 @pytest.fixture(scope="module")
-def imported(shared: Path, catalogue: CultureCatalogue) -> Imported:
+def imported(shared: Path, catalogue: CultureCatalogue) -> ImportedPack:
     return culturespa_release.import_survey(shared / "data" / "culturespa", catalogue)
 
 
 @pytest.fixture(scope="module")
-def written(imported: Imported, tmp_path_factory: pytest.TempPathFactory) -> Pack:
+def written(imported: ImportedPack, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     return place_pack(tmp_path_factory.mktemp("packs") / "out", imported.pack)
 
 
-def test_the_release_is_counted(imported: Imported) -> None:
+def test_the_release_is_counted(imported: ImportedPack) -> None:
     report = imported.report
     assert (report.n_rows_read, report.n_rows_used, report.n_rows_left_out) == (291, 259, 32)
     assert (report.n_cells_written, report.n_cells_empty) == (4861, 60)
@@ -39,7 +39,7 @@ def test_the_release_is_counted(imported: Imported) -> None:
     }
 
 
-def test_the_report_says_what_it_was_checked_with(imported: Imported) -> None:
+def test_the_report_says_what_it_was_checked_with(imported: ImportedPack) -> None:
     assert "306 of 306" in imported.report.checks[1]
     assert "291 of 291" in imported.report.checks[2]
 

@@ -13,8 +13,8 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers import globalopinionqa
 from survey_data.importers.option_order import scale_of
-from survey_data.importers.placing import place_pack
-from survey_data.importers.report import Imported
+from survey_data.importers.pack_folder import place_pack
+from survey_data.importers.report import ImportedPack
 from survey_data.model import Pack, Scale
 
 Line = Mapping[str, object]
@@ -27,11 +27,11 @@ class Release:
         self._folder = folder
         self._catalogue = catalogue
 
-    def json_lines(self, *lines: Line) -> Imported:
+    def json_lines(self, *lines: Line) -> ImportedPack:
         text = "\n".join(json.dumps(line) for line in lines)
         return self.read(text.encode())
 
-    def csv(self, *lines: Line, default: bool = False) -> Imported:
+    def csv(self, *lines: Line, default: bool = False) -> ImportedPack:
         path = self._folder / "published.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file)
@@ -44,7 +44,7 @@ class Release:
                 writer.writerow((line["question"], shares, repr(line["options"]), source))
         return self.read(path.read_bytes())
 
-    def read(self, data: bytes, *, strict: bool = False) -> Imported:
+    def read(self, data: bytes, *, strict: bool = False) -> ImportedPack:
         path = self._folder / "release"
         path.write_bytes(data)
         return globalopinionqa.import_survey(path, self._catalogue, strict=strict)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from survey_data.errors import FolderTaken, PackInvalid
-from survey_data.importers.placing import place_pack
+from survey_data.importers.pack_folder import place_pack
 from survey_data.model import Pack
 from survey_data.packs import read_pack
 

@@ -74,7 +74,7 @@ def test_the_most_and_least_similar_come_extreme_first(
     make_pack: MakePack, catalogue: CultureCatalogue
 ) -> None:
     pack = make_pack({"DEU": [0, 0], "FRA": [0, 0], "ITA": [1, 0], "KEN": [3, 1], "NGA": [3, 3]})
-    compared = similarity(catalogue, pack).comparison("DEU", 2)
+    compared = similarity(catalogue, pack).contrast("DEU", 2)
     assert compared.most_similar == ("FRA", "ITA")
     assert compared.least_similar == ("NGA", "KEN")
 
@@ -90,7 +90,7 @@ def test_equal_scores_are_in_the_order_of_codes(
     make_pack: MakePack, catalogue: CultureCatalogue
 ) -> None:
     pack = make_pack({"DEU": [1], "NLD": [0], "FRA": [0], "ITA": [2], "CHE": [2]})
-    compared = similarity(catalogue, pack).comparison("DEU", 2)
+    compared = similarity(catalogue, pack).contrast("DEU", 2)
     assert compared == (("CHE", "FRA"), ("CHE", "FRA"))
 
 
@@ -98,7 +98,7 @@ def test_no_culture_is_both_like_and_unlike_where_scores_differ(
     make_pack: MakePack, catalogue: CultureCatalogue
 ) -> None:
     pack = make_pack({"DEU": [0], "FRA": [0], "ITA": [1], "NGA": [3]})
-    compared = similarity(catalogue, pack).comparison("DEU", 3)
+    compared = similarity(catalogue, pack).contrast("DEU", 3)
     assert compared == (("FRA",), ("NGA",))
 
 
@@ -125,11 +125,11 @@ def test_a_culture_alone_in_its_pack_cannot_be_compared(
 ) -> None:
     found = similarity(catalogue, make_pack({"DEU": [0], "FRA": [0]}))
     with pytest.raises(ComparisonUnavailable, match="Found 1 other"):
-        found.comparison("DEU")
+        found.contrast("DEU")
 
 
 def test_an_uncovered_culture_cannot_be_compared(
     make_pack: MakePack, catalogue: CultureCatalogue
 ) -> None:
     with pytest.raises(CultureNotCovered):
-        similarity(catalogue, make_pack({"DEU": [0]})).comparison("JPN")
+        similarity(catalogue, make_pack({"DEU": [0]})).contrast("JPN")

@@ -10,7 +10,7 @@ import pytest
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import PackInvalid
 from survey_data.importers import table
-from survey_data.importers.report import Imported
+from survey_data.importers.report import ImportedPack
 from tests.packs import made_manifest
 
 QUESTIONS = """id,topic,text,options,scale
@@ -35,7 +35,7 @@ class Tables:
         self.questions.write_text(QUESTIONS)
         self.shares.write_text(SHARES)
 
-    def read(self) -> Imported:
+    def read(self) -> ImportedPack:
         manifest = made_manifest("own", title="Own", fieldwork={"*": "2024"})
         return table.import_survey(self.questions, self.shares, self._catalogue, manifest=manifest)
 

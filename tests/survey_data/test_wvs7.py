@@ -16,10 +16,10 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.errors import ConditionInvalid, PackInvalid
 from survey_data.importers import wvs7
 from survey_data.importers.culturespa import OFF_SCALE, option_codes
-from survey_data.importers.placing import place_pack
+from survey_data.importers.pack_folder import place_pack
 from survey_data.importers.report import ImportReport
 from survey_data.importers.subset import read_condition
-from survey_data.importers.wvs7_respondents import Choice
+from survey_data.importers.wvs7_respondents import CountingRules
 from survey_data.model import Pack, ResponseDistribution
 from survey_data.packs import read_pack
 
@@ -27,9 +27,9 @@ COLUMNS = ("A_YEAR", "B_COUNTRY_ALPHA", "W_WEIGHT", "Q1", "Q119", "Q260", "Q262"
 Row = Sequence[object]
 
 
-def everyone(**fields: object) -> Choice:
+def everyone(**fields: object) -> CountingRules:
     """A choice without a smallest size, for files of a few rows."""
-    return Choice(**({"min_size": 0.0} | fields))  # type: ignore[arg-type]  # as given
+    return CountingRules(**({"min_size": 0.0} | fields))  # type: ignore[arg-type]  # as given
 
 
 def where(*conditions: str) -> tuple[object, ...]:
@@ -62,7 +62,7 @@ class Survey:
             writer.writerow(columns)
             writer.writerows(rows)
 
-    def read(self, choice: Choice | None = None) -> tuple[Pack, ImportReport]:
+    def read(self, choice: CountingRules | None = None) -> tuple[Pack, ImportReport]:
         return wvs7.import_survey(self.file, self._catalogue, choice=choice or everyone())
 
 
@@ -222,7 +222,7 @@ def test_a_condition_on_no_column_names_the_near_ones(survey: Survey) -> None:
 
 def test_small_populations_are_left_out_with_their_size(survey: Survey) -> None:
     survey.write(*(person("DEU") for _ in range(5)), person("KEN", 3), person("KEN", 1))
-    pack, report = survey.read(Choice(min_size=3))
+    pack, report = survey.read(CountingRules(min_size=3))
     assert pack.cultures == ("DEU",)
     [refused] = report.populations_refused
     # (3 + 1)^2 / (9 + 1)
@@ -233,7 +233,7 @@ def test_small_populations_are_left_out_with_their_size(survey: Survey) -> None:
 def test_no_population_of_the_size_is_an_error(survey: Survey) -> None:
     survey.write(person(), person("KEN"))
     with pytest.raises(PackInvalid, match=r"largest: DEU 1, KEN 1.*lower the minimum"):
-        survey.read(Choice())
+        survey.read(CountingRules())
 
 
 def test_no_usable_row_is_an_error_that_says_why(survey: Survey) -> None:
@@ -310,7 +310,7 @@ def test_figures_equal_a_plain_computation(survey: Survey) -> None:
         country = draw.choice(["DEU", "KEN", "BRA", "JPN"])
         rows.append((2018, country, round(draw.uniform(0.2, 4.0), 6), *answers))
     survey.write(*rows, columns=("A_YEAR", "B_COUNTRY_ALPHA", "W_WEIGHT", *codes))
-    pack, report = survey.read(Choice())
+    pack, report = survey.read(CountingRules())
     items = {item: index for index, item in enumerate(codes, start=3)}
     expected = plain_counts(rows, items, codes)
     assert report.n_cells_written == len(expected) == len(items) * 4
@@ -335,7 +335,7 @@ def test_people_drawn_from_shares_give_the_shares_back(survey: Survey) -> None:
     names = [questions[known.question].source_item for known in cells]
     rows = [(2018, "DEU", 1, *answers) for answers in zip(*columns, strict=True)]
     survey.write(*rows, columns=("A_YEAR", "B_COUNTRY_ALPHA", "W_WEIGHT", *names))
-    pack, _ = survey.read(Choice())
+    pack, _ = survey.read(CountingRules())
     for known, item in zip(cells, names, strict=True):
         # Five standard errors of a share of one half.
         assert cell(pack, item).shares == pytest.approx(known.shares, abs=5 * 0.5 / n**0.5)

@@ -11,15 +11,15 @@ from evaluation.figures import (
     Ability,
     AbilityFigures,
     Before,
+    BootstrapInterval,
     ConditionFigures,
     CulturalMap,
     CultureFigures,
     Figures,
-    Interval,
     MapPoint,
     SampleQuestion,
     Section,
-    Steering,
+    SteeringFigures,
 )
 from evaluation.report.write import write_report
 from survey_data.cultures import read_catalogue
@@ -45,16 +45,18 @@ CONDITIONS: tuple[tuple[str, ConditionKind, float], ...] = (
 TOPICS = ("Social values", "Happiness and well-being", "Religious values", "Migration")
 
 
-def gain(value: float, half: float = 0.011) -> Interval:
-    return Interval(value, value - half, value + half)
+def gain(value: float, half: float = 0.011) -> BootstrapInterval:
+    return BootstrapInterval(value, value - half, value + half)
 
 
-def around(rng: random.Random, value: float, half: float = 0.025) -> Interval:
+def around(rng: random.Random, value: float, half: float = 0.025) -> BootstrapInterval:
     middle = value + rng.gauss(0, half / 3)
-    return Interval(middle, middle - half, middle + half)
+    return BootstrapInterval(middle, middle - half, middle + half)
 
 
-def steering(rng: random.Random, cultures: Sequence[str], level: float, own: float) -> Steering:
+def steering(
+    rng: random.Random, cultures: Sequence[str], level: float, own: float
+) -> SteeringFigures:
     liked = [rng.gauss(level, 0.04) for _ in cultures]
     matrix = tuple(
         tuple(liked[j] + rng.gauss(0, 0.012) + own * (i == j) for j in range(len(cultures)))
@@ -65,7 +67,9 @@ def steering(rng: random.Random, cultures: Sequence[str], level: float, own: flo
         for i, code in enumerate(cultures)
     }
     best = sum(rank == 1 for rank in ranks.values()) / len(ranks)
-    return Steering(cultures=tuple(cultures), matrix=matrix, ranks=ranks, own_best_share=best)
+    return SteeringFigures(
+        cultures=tuple(cultures), matrix=matrix, ranks=ranks, own_best_share=best
+    )
 
 
 def condition(

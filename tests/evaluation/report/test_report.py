@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from evaluation.figures import ConditionFigures, Figures, Interval
+from evaluation.figures import BootstrapInterval, ConditionFigures, Figures
 from evaluation.report.tables import methods_table
 from evaluation.report.write import write_report
 from tests.evaluation.report.made_up import (
@@ -157,10 +157,10 @@ def test_one_condition_without_anything_else_is_a_report(tmp_path: Path) -> None
         name="icl",
         kind="method",
         alignment=None,
-        similarity=Interval(0.7, 0.6, 0.8),
+        similarity=BootstrapInterval(0.7, 0.6, 0.8),
         wasserstein=None,
-        exact=Interval(0.5, 0.4, 0.6),
-        soft=Interval(0.5, 0.4, 0.6),
+        exact=BootstrapInterval(0.5, 0.4, 0.6),
+        soft=BootstrapInterval(0.5, 0.4, 0.6),
         over_plain=None,
         over_reference={},
         unreadable=0.0,
@@ -212,7 +212,10 @@ def test_no_section_at_all_is_a_report(tmp_path: Path) -> None:
 def test_the_methods_table_is_the_one_of_a_readme() -> None:
     plain = condition(random.Random(0), "plain", "method", 0.73, CULTURES)
     plain = plain.model_copy(
-        update={"similarity": Interval(0.7321, 0.7, 0.755), "exact": Interval(0.4, 0.3, 0.5)}
+        update={
+            "similarity": BootstrapInterval(0.7321, 0.7, 0.755),
+            "exact": BootstrapInterval(0.4, 0.3, 0.5),
+        }
     )
     icl = plain.model_copy(update={"name": "icl", "over_plain": gain(-0.02, 0.01)})
     uniform = icl.model_copy(update={"name": "uniform", "kind": "reference"})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from evaluation.figures import Figures, Interval
+from evaluation.figures import BootstrapInterval, Figures
 from evaluation.report.summary import comparisons, summary, verdict
 from reports.document import Points, Text
 from tests.evaluation.report.made_up import figures, section
@@ -27,21 +27,27 @@ def with_condition(made: Figures, name: str, **update: object) -> Figures:
 @pytest.mark.parametrize(
     ("gain", "expected"),
     [
-        (Interval(0.02, 0.001, 0.04), "beats"),
-        (Interval(0.02, -0.001, 0.04), "does not differ from"),
-        (Interval(0.02, 0.0, 0.04), "does not differ from"),
-        (Interval(1e-17, 1e-17, 1e-17), "does not differ from"),
-        (Interval(-0.02, -0.04, 0.0), "does not differ from"),
-        (Interval(-0.02, -0.04, -0.001), "is worse than"),
+        (BootstrapInterval(0.02, 0.001, 0.04), "beats"),
+        (BootstrapInterval(0.02, -0.001, 0.04), "does not differ from"),
+        (BootstrapInterval(0.02, 0.0, 0.04), "does not differ from"),
+        (BootstrapInterval(1e-17, 1e-17, 1e-17), "does not differ from"),
+        (BootstrapInterval(-0.02, -0.04, 0.0), "does not differ from"),
+        (BootstrapInterval(-0.02, -0.04, -0.001), "is worse than"),
     ],
 )
-def test_only_an_interval_without_zero_is_a_difference(gain: Interval, expected: str) -> None:
+def test_only_an_interval_without_zero_is_a_difference(
+    gain: BootstrapInterval, expected: str
+) -> None:
     assert verdict(gain) == expected
 
 
 def test_the_statement_flips_when_the_interval_takes_in_zero() -> None:
-    surely = with_condition(figures(), "icl, shares", over_plain=Interval(0.02, 0.01, 0.03))
-    maybe = with_condition(figures(), "icl, shares", over_plain=Interval(0.02, -0.01, 0.05))
+    surely = with_condition(
+        figures(), "icl, shares", over_plain=BootstrapInterval(0.02, 0.01, 0.03)
+    )
+    maybe = with_condition(
+        figures(), "icl, shares", over_plain=BootstrapInterval(0.02, -0.01, 0.05)
+    )
 
     assert "It beats “plain” (0.020 [0.010, 0.030])" in told(surely)
     assert "It does not differ from “plain” (0.020 [\u22120.010, 0.050])" in told(maybe)
@@ -67,7 +73,7 @@ def test_a_control_is_compared_with_plain_only() -> None:
 
 
 def test_where_plain_is_best_nothing_is_said_to_beat_it() -> None:
-    made = with_condition(figures(), "plain", similarity=Interval(0.9, 0.88, 0.92))
+    made = with_condition(figures(), "plain", similarity=BootstrapInterval(0.9, 0.88, 0.92))
 
     text = told(made)
     assert "“plain” comes nearest to people" in text

@@ -9,7 +9,7 @@ from evaluation.asking import Condition
 from prompting.recipe import Method, Recipe
 
 
-def same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | None:
+def find_same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | None:
     """Return the condition that puts the prompt of `condition`'s adapters to the model as it is.
 
     The difference to it is what tuning changed. None where it was not asked, and for a condition
@@ -17,10 +17,12 @@ def same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | 
     """
     if not condition.adapters:
         return None
-    return next((c.name for c in _unadapted(conditions) if c.recipe == condition.recipe), None)
+    return next(
+        (c.name for c in _without_adapters(conditions) if c.recipe == condition.recipe), None
+    )
 
 
-def compared_with(condition: Condition, conditions: Sequence[Condition]) -> tuple[str, ...]:
+def list_comparisons(condition: Condition, conditions: Sequence[Condition]) -> tuple[str, ...]:
     """Return what the answers of `condition`'s adapters are compared with, by name.
 
     In order: the same prompt without adapters; with exemplars, the exemplars alone, and the same
@@ -29,10 +31,10 @@ def compared_with(condition: Condition, conditions: Sequence[Condition]) -> tupl
     recipe = condition.recipe
     if not condition.adapters or recipe is None:
         return ()
-    found = [same_prompt(condition, conditions)]
+    found = [find_same_prompt(condition, conditions)]
     if recipe.method.shows_exemplars:
         alone = replace(recipe, method=Method.ICL)
-        found += [c.name for c in _unadapted(conditions) if c.recipe == alone]
+        found += [c.name for c in _without_adapters(conditions) if c.recipe == alone]
         found += [
             c.name
             for c in conditions
@@ -44,5 +46,5 @@ def compared_with(condition: Condition, conditions: Sequence[Condition]) -> tupl
     return tuple(name for name in found if name is not None)
 
 
-def _unadapted(conditions: Iterable[Condition]) -> list[Condition]:
+def _without_adapters(conditions: Iterable[Condition]) -> list[Condition]:
     return [c for c in conditions if c.kind == "method" and not c.adapters]

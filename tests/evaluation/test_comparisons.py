@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from evaluation.asking import Condition, CultureAdapter
-from evaluation.compared import compared_with, same_prompt
+from evaluation.comparisons import find_same_prompt, list_comparisons
 from evaluation.figures import Figures
 from evaluation.runner import RunPlan
 from prompting.recipe import Method, Recipe
@@ -47,7 +47,7 @@ async def figures(tmp_path: Path) -> Figures:
 
 def test_adapters_are_compared_with_what_they_compete_with() -> None:
     conditions = tuned_plan(PaperModel()).conditions
-    found = {c.name: compared_with(c, conditions) for c in conditions if c.adapters}
+    found = {c.name: list_comparisons(c, conditions) for c in conditions if c.adapters}
 
     assert found == {
         "adapter, joint": ("persona",),
@@ -62,8 +62,8 @@ def test_adapters_are_compared_with_what_they_compete_with() -> None:
 def test_what_has_no_adapter_is_before_nothing() -> None:
     conditions = tuned_plan(PaperModel()).conditions
 
-    assert all(not compared_with(c, conditions) for c in conditions if not c.adapters)
-    assert all(same_prompt(c, conditions) is None for c in conditions if not c.adapters)
+    assert all(not list_comparisons(c, conditions) for c in conditions if not c.adapters)
+    assert all(find_same_prompt(c, conditions) is None for c in conditions if not c.adapters)
 
 
 def test_each_culture_is_asked_of_its_own_adapter_one_after_the_other() -> None:
