@@ -4,7 +4,7 @@
 
 The packaged weights are run by sentence-transformers and by ONNX Runtime in float32 and int8, each
 in a process of its own, one after the other. The official wordings (`{Q_id, question}` per item)
-are no part of Milieu; without them the columns on "same question" are empty.
+are no part of Milieu; without them the rows on recognised wordings are empty.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from survey_data.cultures import read_catalogue
 from survey_data.library import open_library
 from survey_data.model import Question
 
-TODAY, FLOAT32, INT8 = "sentence-transformers", "onnx float32", "onnx int8"
+ENCODERS = TODAY, FLOAT32, INT8 = "sentence-transformers", "onnx float32", "onnx int8"
 BATCHES = (1, 16, 64)
-N_ROUNDS = 12
 N_EXEMPLARS = 5
 # Requests that are no question of values: their similarity must stay under the floor.
 OTHER_REQUESTS = (
@@ -53,21 +52,27 @@ class Cost(NamedTuple):
     resident_mib: int
     batch_ms: tuple[float, ...]
 
+    def cells(self) -> list[str]:
+        """Return the figures as the table shows them."""
+        milliseconds = [f"{each:.1f}" for each in self.batch_ms]
+        return [f"{self.load_s:.2f}", str(self.n_modules), str(self.resident_mib), *milliseconds]
+
 
 def main() -> None:
     """Measure all encoders and print the table, or one of them for the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wordings", type=Path, help="wvs_questions.json of CultureSPA")
-    parser.add_argument("--only", choices=(TODAY, FLOAT32, INT8), help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=12, help="batches of each size")
+    parser.add_argument("--only", choices=ENCODERS, help=argparse.SUPPRESS)
     parser.add_argument("--texts", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.only:
-        measure(args.only, args.texts)
+        measure(args.only, args.texts, n_rounds=args.rounds)
     else:
-        compare(args.wordings)
+        compare(args.wordings, n_rounds=args.rounds)
 
 
-def compare(wordings: Path | None) -> None:
+def compare(wordings: Path | None, *, n_rounds: int) -> None:
     """Measure each encoder in its own process and print what differs from today's."""
     library = open_library(
         [Path(__file__).parents[1] / "survey_data" / "packs"], catalogue=read_catalogue()
@@ -76,42 +81,37 @@ def compare(wordings: Path | None) -> None:
     reworded = _official_wordings(wordings, questions) if wordings else {}
     texts = [*(each.text for each in questions), *OTHER_REQUESTS, *reworded.values()]
     rows = [list(library.questions).index(key) for key in reworded]
-    table = Table("encoder", *_COLUMNS)
+    columns: list[list[str]] = []
     original: Vectors | None = None
-    for name in (TODAY, FLOAT32, INT8):
-        cost, vectors = _measure_apart(name, texts)
+    for name in ENCODERS:
+        cost, vectors = _measure_apart(name, texts, n_rounds=n_rounds)
         original = vectors if original is None else original
-        found = _differences(vectors, original, n_questions=len(questions), rows=rows)
-        milliseconds = (f"{each:.1f}" for each in cost.batch_ms)
-        table.add_row(
-            name,
-            f"{cost.load_s:.2f}",
-            str(cost.n_modules),
-            str(cost.resident_mib),
-            *milliseconds,
-            *found,
-        )
-    Console(width=200).print(table)
+        differences = _differences(vectors, original, n_questions=len(questions), rows=rows)
+        columns.append([*cost.cells(), *differences])
+    table = Table("", *ENCODERS)
+    for label, *cells in zip(_LABELS, *columns, strict=True):
+        table.add_row(label, *cells)
+    Console(width=100).print(table)
 
 
-_COLUMNS = (
-    "load, CPU s",
+_LABELS = (
+    "import and load, CPU s",
     "modules",
-    "MiB",
-    *(f"{n} texts, CPU ms" for n in BATCHES),
-    "cosine min",
-    "mean",
-    "pairs alike",
-    "decided otherwise",
-    "same found",
-    "wrong one",
-    "decided otherwise",
-    "other requests",
-    f"same nearest {N_EXEMPLARS}",
+    "memory, MiB",
+    *(f"batch of {n}, CPU ms" for n in BATCHES),
+    "cosine with today's, smallest",
+    "cosine with today's, mean",
+    "pairs of questions that are alike",
+    "  decided otherwise than today",
+    "official wordings recognised",
+    "  taken for another question",
+    "  decided otherwise than today",
+    "other requests, highest similarity",
+    f"same nearest {N_EXEMPLARS}, mean share",
 )
 
 
-def _measure_apart(name: str, texts: list[str]) -> tuple[Cost, Vectors]:
+def _measure_apart(name: str, texts: list[str], *, n_rounds: int) -> tuple[Cost, Vectors]:
     # Here, since a measured process must not find it imported.
     from benchmarks.encoder_int8 import quantise
 
@@ -121,6 +121,7 @@ def _measure_apart(name: str, texts: list[str]) -> tuple[Cost, Vectors]:
         if name == INT8:
             quantise(file.with_suffix(".onnx"))
         command = [sys.executable, "-m", "benchmarks.encoder", "--only", name, "--texts", str(file)]
+        command += ["--rounds", str(n_rounds)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         load_s, n_modules, resident_mib, batch_ms = json.loads(done.stdout.splitlines()[-1])
         vectors: Vectors = np.load(file.with_suffix(".npy"))
@@ -130,7 +131,7 @@ def _measure_apart(name: str, texts: list[str]) -> tuple[Cost, Vectors]:
 def _differences(
     vectors: Vectors, original: Vectors, *, n_questions: int, rows: Sequence[int]
 ) -> list[str]:
-    """Return the columns that say how `vectors` decide, and what the original decides otherwise."""
+    """Return the cells that say how `vectors` decide, and what the original decides otherwise."""
     asked, before = vectors[:n_questions], original[:n_questions]
     cosines = np.sum(asked * before, axis=1)
     pairs = np.triu_indices(n_questions, 1)
@@ -190,14 +191,14 @@ def _official_wordings(file: Path, questions: Sequence[Question]) -> dict[str, s
     }
 
 
-def measure(name: str, texts_file: Path) -> None:
+def measure(name: str, texts_file: Path, *, n_rounds: int) -> None:
     """Load the encoder `name`, encode, write the vectors beside the texts and print the cost."""
     texts: list[str] = json.loads(texts_file.read_text())
     modules, start = len(sys.modules), time.process_time()
     encoder = _open(name, texts_file.with_suffix(".onnx"))
     load_s = time.process_time() - start
     n_modules, resident_mib = len(sys.modules) - modules, _resident_mib()
-    batch_ms = [_batch_ms(encoder, texts, n) for n in BATCHES]
+    batch_ms = [_batch_ms(encoder, texts, n, n_rounds=n_rounds) for n in BATCHES]
     np.save(texts_file.with_suffix(".npy"), encoder.encode(texts))
     print(json.dumps([load_s, n_modules, resident_mib, batch_ms]))
 
@@ -218,9 +219,9 @@ def _open(name: str, int8_model: Path) -> Encoder:
     return SentenceTransformerEncoder(str(default_folder()))
 
 
-def _batch_ms(encoder: Encoder, texts: Sequence[str], n: int) -> float:
+def _batch_ms(encoder: Encoder, texts: Sequence[str], n: int, *, n_rounds: int) -> float:
     taken = []
-    for i in range(N_ROUNDS):
+    for i in range(n_rounds):
         batch = [texts[(i * n + j) % len(texts)] for j in range(n)]
         start = time.process_time()
         encoder.encode(batch)
