@@ -24,9 +24,9 @@ from app.settings import Settings
 from app.state.adapters import open_adapters
 from app.state.experiments import (
     LiveExperiments,
-    arm_selector_of,
+    make_arm_selector,
+    make_recorder,
     open_experiments,
-    recorder_of,
 )
 from app.telemetry import Metrics
 from app.vllm.child import LocalVllm
@@ -241,12 +241,12 @@ def _assemble(
         catalogue=library.catalogue,
         library=library,
         planner=Planner(of, catalogue=library.catalogue, similarity=similarity),
-        arms=arm_selector_of(settings, experiments),
+        arms=make_arm_selector(settings, experiments),
         lookup=EvidenceLookup(retrieval.finder, threads, max_looking=max_looking),
         weights=weights,
         vllm=vllm,
         context=context,
-        recorder=recorder_of(settings, experiments, alignment=alignment),
+        recorder=make_recorder(settings, experiments, alignment=alignment),
         metrics=metrics,
         settings=of,
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from app.errors import AddressTaken
 from app.main import create_app
 from app.settings import Settings
-from app.state.admin_key import with_admin_key
+from app.state.admin_key import add_admin_key
 from app.telemetry import configure_logging
 
 # Requests that run when the service is told to stop get this long.
@@ -35,7 +35,7 @@ def run_service(settings: Settings, notes: Console) -> None:
     # Bound first: an address that is taken should not be found out after a minute of loading.
     listener = open_listener(settings.host, settings.port)
     port = listener.getsockname()[1]
-    settings = with_admin_key(settings.model_copy(update={"port": port}))
+    settings = add_admin_key(settings.model_copy(update={"port": port}))
     notes.print(
         "Milieu is starting; the embedded model takes half a minute."
         if not settings.vllm.urls

@@ -34,7 +34,7 @@ from adapters.base_model import AdapterBase
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import AnswerSettings, Settings, read_settings
-from app.state.adapters import base_model_of
+from app.state.adapters import load_base_model
 from app.telemetry import configure_logging
 from benchmarks.served import served
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
@@ -228,7 +228,7 @@ async def run(
 
 def _filled(settings: Settings) -> list[str]:
     """Add random adapters to the registry of the settings; return their names."""
-    registry, base = AdapterRegistry(settings.adapters_folder), base_model_of(settings)
+    registry, base = AdapterRegistry(settings.adapters_folder), load_base_model(settings)
     return [_added(registry, base, settings, seed=seed) for seed in SEEDS]
 
 

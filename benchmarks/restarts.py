@@ -34,8 +34,8 @@ from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.resources import read_library
 from app.settings import EMBEDDED_MODEL, Settings
-from app.state.adapters import base_model_of
-from app.state.event_store import open_event_store, unit_hasher
+from app.state.adapters import load_base_model
+from app.state.event_store import make_unit_hasher, open_event_store
 from app.telemetry import configure_logging
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
@@ -220,7 +220,7 @@ async def run(fields: dict[str, Any], folder: Path, load: Load) -> Seen:
         seen.counted += await admin.counts()
     seen.took_s, seen.n_cut_off = time.perf_counter() - started, clients.noted.n_cut_off
     async with await open_event_store(settings) as store:
-        seen.checked = await checked(store, unit_hasher(settings), clients.noted, EXPERIMENT)
+        seen.checked = await checked(store, make_unit_hasher(settings), clients.noted, EXPERIMENT)
     return seen
 
 
@@ -272,7 +272,7 @@ class Admin:
 
 def _add_adapter(settings: Settings) -> str:
     """Add an adapter of random weights to the registry of the settings; return its name."""
-    base = base_model_of(settings)
+    base = load_base_model(settings)
     source = write_lora(settings.data_folder / "source", lora_tensors(base), lora_config())
     manifest = AdapterRegistry(settings.adapters_folder).add(
         source,

@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from adapters.errors import AdaptersOff
 from adapters.serving import AdapterServing
 from app.api.dependencies import PipelineDep, ResourcesDep
-from app.api.problems import declared
+from app.api.problems import declare_failures
 from app.api.schemas.adapters import (
     ActivateBody,
     AdapterDetail,
@@ -29,8 +29,8 @@ from app.errors import CulturesMissing
 from app.resources import Resources
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
-READING = declared(401, 403, 404, 422, 500, 503)
-CHANGING = READING | declared(400, 409, 413, 415, 502)
+READING = declare_failures(401, 403, 404, 422, 500, 503)
+CHANGING = READING | declare_failures(400, 409, 413, 415, 502)
 
 
 @router.get("", responses=READING)

@@ -13,7 +13,7 @@ from app.answering.pipeline import Pipeline
 from app.answering.plan import Answer, AnswerRequest, Asker, Plan
 from app.api.dependencies import PipelineDep
 from app.api.presenting import evidence_fields, present_answer
-from app.api.problems import declared, kind_of
+from app.api.problems import declare_failures, kind_of
 from app.api.schemas.answer import AnswerBody, AnswerResponse, Body, CultureText
 from app.api.streaming import EVENT_STREAM, EventStream
 from app.errors import AppError
@@ -23,7 +23,7 @@ from prompting.recipe import RecipeOverrides
 from survey_data.library import SurveyLibrary
 
 router = APIRouter(tags=["answers"])
-FAILURES = declared(400, 401, 404, 413, 415, 422, 502, 503, 504)
+FAILURES = declare_failures(400, 401, 404, 413, 415, 422, 502, 503, 504)
 REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.api.answer import FAILURES
 from app.api.dependencies import PipelineDep
 from app.api.presenting import present_culture
+from app.api.problems import declare_failures
 from app.api.schemas.answer import CulturesResponse, CultureSummary
 
 router = APIRouter(prefix="/v1/cultures", tags=["cultures"])
 
 
-@router.get("", responses={401: FAILURES[401]})
+@router.get("", responses=declare_failures(401))
 async def list_cultures(pipeline: PipelineDep) -> CulturesResponse:
     """List the covered cultures by their alpha-3 codes."""
     catalogue, library = pipeline.catalogue, pipeline.library
@@ -21,7 +21,7 @@ async def list_cultures(pipeline: PipelineDep) -> CulturesResponse:
     )
 
 
-@router.get("/{code}", responses={status: FAILURES[status] for status in (401, 404, 422)})
+@router.get("/{code}", responses=declare_failures(401, 404, 422))
 async def show_culture(code: str, pipeline: PipelineDep) -> CultureSummary:
     """Show one covered culture, found by code, name or language tag."""
     return present_culture(pipeline.who(code), pipeline.library)

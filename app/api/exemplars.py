@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from app.api.answer import FAILURES
 from app.api.dependencies import PipelineDep
 from app.api.presenting import DIGITS, culture_name, present_exemplar
+from app.api.problems import declare_failures
 from app.api.schemas.answer import ExemplarsBody, ExemplarsResponse
 from retrieval.evidence import EvidenceQuery
 
 router = APIRouter(prefix="/v1", tags=["evidence"])
 
 
-@router.post(
-    "/exemplars", responses={status: FAILURES[status] for status in (400, 401, 404, 413, 415, 422)}
-)
+@router.post("/exemplars", responses=declare_failures(400, 401, 404, 413, 415, 422))
 async def find_exemplars(body: ExemplarsBody, pipeline: PipelineDep) -> ExemplarsResponse:
     """Return the survey questions nearest to a question, as the people of a culture answered."""
     culture = pipeline.who(body.culture)

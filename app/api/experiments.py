@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body, Query, status
 from fastapi.responses import HTMLResponse, Response
 
 from app.api.dependencies import ExperimentsDep, PipelineDep, ResourcesDep
-from app.api.problems import declared
+from app.api.problems import declare_failures
 from app.api.schemas.experiments import (
     DecideBody,
     ExperimentDetail,
@@ -21,7 +21,7 @@ from app.api.schemas.experiments import (
     RevisionDetail,
     StartBody,
 )
-from app.state.experiment_report import report_of
+from app.state.experiment_report import read_report
 from app.state.experiments import LiveExperiments
 from app.state.start_notes import start_notes
 from experiments.analysis.result import Analysis
@@ -31,8 +31,8 @@ from experiments.report.page import render_report
 from experiments.stores.scripts import StoredRevision
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
-READING = declared(401, 403, 404, 422, 500, 503)
-CHANGING = READING | declared(400, 409, 413, 415)
+READING = declare_failures(401, 403, 404, 422, 500, 503)
+CHANGING = READING | declare_failures(400, 409, 413, 415)
 PLACE = "body"
 Definition = Annotated[
     dict[str, Any],
@@ -142,7 +142,7 @@ async def report_experiment(
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> Analysis | Response:
     """Say what the events say now. It holds however often one looks."""
-    analysis = await report_of(live.store, name, pipeline.library)
+    analysis = await read_report(live.store, name, pipeline.library)
     return HTMLResponse(render_report(analysis)) if form == "html" else analysis
 
 

@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 
 from app.api.dependencies import ExperimentsDep
-from app.api.problems import declared
+from app.api.problems import declare_failures
 from app.api.schemas.experiments import FeedbackBody, FeedbackReceipt
 from experiments.errors import OutcomeInvalid
 from experiments.events import MAX_KEY_CHARS
 from experiments.feedback import Feedback
 
 router = APIRouter(prefix="/v1/feedback", tags=["experiments"])
-FAILURES = declared(400, 401, 404, 409, 413, 415, 422, 503)
+FAILURES = declare_failures(400, 401, 404, 409, 413, 415, 422, 503)
 
 
 @router.post("", responses=FAILURES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.api.answer import FAILURES
 from app.api.dependencies import ResourcesDep
+from app.api.problems import declare_failures
 from app.api.schemas.answer import Health
 
 router = APIRouter(tags=["operations"])
@@ -30,7 +30,7 @@ async def readyz(resources: ResourcesDep, response: Response) -> Health:
     return Health(status="unavailable", vllm="starting" if restarting else "unavailable")
 
 
-@router.get("/metrics", response_class=Response, responses={401: FAILURES[401]})
+@router.get("/metrics", response_class=Response, responses=declare_failures(401))
 async def metrics(resources: ResourcesDep) -> Response:
     """Give the metrics in Prometheus's text format."""
     if resources.local_vllm is not None:

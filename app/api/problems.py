@@ -212,7 +212,7 @@ NO_JSON = ProblemKind(415, "content-type-unsupported", "Unsupported content type
 FAULT = ProblemKind(500, "fault", "A fault in Milieu")
 
 
-def declared(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def declare_failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return how a route declares that it may answer with a problem of one of these statuses."""
     return {status: {"model": Problem, "content": {PROBLEM_JSON: {}}} for status in statuses}
 

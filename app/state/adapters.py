@@ -53,7 +53,7 @@ class VllmCanaries:
         return scored.logprobs
 
 
-def base_model_of(settings: Settings) -> AdapterBase:
+def load_base_model(settings: Settings) -> AdapterBase:
     """Return the model that adapters are checked against. Reads its weights, if they are here.
 
     Raises:
@@ -75,8 +75,8 @@ async def open_adapters(
         BaseModelInvalid: the files of the base model cannot be read.
         RegistryInvalid: what is active cannot be read.
     """
-    registry = await asyncio.to_thread(registry_of, settings)
-    base = await asyncio.to_thread(base_model_of, settings)
+    registry = await asyncio.to_thread(open_registry, settings)
+    base = await asyncio.to_thread(load_base_model, settings)
     async with AsyncExitStack() as stack:
         servers: list[LoraServer] = []
         canaries: dict[str, VllmCanaries] = {}
@@ -100,6 +100,6 @@ async def open_adapters(
             await live.close()
 
 
-def registry_of(settings: Settings) -> AdapterRegistry:
+def open_registry(settings: Settings) -> AdapterRegistry:
     """Return the registry of the settings, for who changes its files and serves none of them."""
     return AdapterRegistry(settings.adapters_folder)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from app.settings import Settings
-from app.state.secret_files import MIN_CHARS, made_secret, read_secret
+from app.state.secret_files import MIN_CHARS, keep_secret, read_secret
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +16,7 @@ FILE = "admin-key"
 _REMEDY = "Delete it, and a new key is made when the service starts."
 
 
-def with_admin_key(settings: Settings) -> Settings:
+def add_admin_key(settings: Settings) -> Settings:
     """Return `settings` with an admin key: theirs, else that of the data folder, made if need be.
 
     Where none can be written there is none, which closes the admin routes; the log says so.
@@ -30,7 +30,7 @@ def with_admin_key(settings: Settings) -> Settings:
             logger.warning("admin_key_is_short", extra={"fields": fields})
         return settings
     try:
-        key = made_admin_key(settings.data_folder)
+        key = keep_admin_key(settings.data_folder)
     except OSError as exc:
         remedy = "set MILIEU_ADMIN_KEYS, or a MILIEU_DATA_FOLDER that can be written"
         fields = {"reason": str(exc), "remedy": remedy}
@@ -39,14 +39,14 @@ def with_admin_key(settings: Settings) -> Settings:
     return settings.model_copy(update={"admin_keys": (SecretStr(key),)})
 
 
-def made_admin_key(data_folder: Path) -> str:
+def keep_admin_key(data_folder: Path) -> str:
     """Return the key in `data_folder`, made if there is none.
 
     Raises:
         SecretFileInvalid: the file can be read by others, or holds no key.
         OSError: it cannot be read, or a new one not written.
     """
-    return made_secret(data_folder / FILE, remedy=_REMEDY)
+    return keep_secret(data_folder / FILE, remedy=_REMEDY)
 
 
 def read_admin_key(data_folder: Path) -> str | None:

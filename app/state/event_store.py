@@ -6,7 +6,7 @@ import asyncio
 
 from app.errors import SecretNotKept
 from app.settings import Settings
-from app.state.secret_files import made_secret
+from app.state.secret_files import keep_secret
 from experiments.errors import ExperimentsOff
 from experiments.stores.event_store import EventStore, open_postgres, open_sqlite
 from experiments.stores.group_commit import StoreLimits
@@ -30,7 +30,7 @@ async def open_event_store(settings: Settings) -> EventStore:
     of = settings.experiments
     if of.is_off:
         raise ExperimentsOff
-    hasher = await asyncio.to_thread(unit_hasher, settings)
+    hasher = await asyncio.to_thread(make_unit_hasher, settings)
     limits = StoreLimits(wait_s=of.wait_s)
     if of.postgres_url is not None:
         store = await open_postgres(of.postgres_url, sync=of.sync, limits=limits)
@@ -44,7 +44,7 @@ async def open_event_store(settings: Settings) -> EventStore:
     return store
 
 
-def unit_hasher(settings: Settings) -> UnitHasher:
+def make_unit_hasher(settings: Settings) -> UnitHasher:
     """Return what hashes units; its secret is that of the settings, else of the data folder.
 
     Raises:
@@ -56,6 +56,6 @@ def unit_hasher(settings: Settings) -> UnitHasher:
         return UnitHasher(given.encode())
     file = settings.unit_secret_file
     try:
-        return UnitHasher(made_secret(file, remedy=_REMEDY).encode())
+        return UnitHasher(keep_secret(file, remedy=_REMEDY).encode())
     except OSError as exc:
         raise SecretNotKept(file, exc.strerror or str(exc)) from exc

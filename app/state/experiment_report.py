@@ -18,7 +18,7 @@ PLAN, REPLAY = "plan", "replay"
 PLAN_JSON = TypeAdapter(SamplePlan)
 
 
-async def report_of(store: EventStore, name: str, library: SurveyLibrary) -> Analysis:
+async def read_report(store: EventStore, name: str, library: SurveyLibrary) -> Analysis:
     """Return what the events of an experiment say now.
 
     Raises:

@@ -13,7 +13,7 @@ from app.answering.alignment import PeopleAlignment
 from app.answering.arms import ArmSelector, Deciding
 from app.answering.recording import Recorder
 from app.settings import Settings
-from app.state.event_store import open_event_store, unit_hasher
+from app.state.event_store import make_unit_hasher, open_event_store
 from experiments.assigner import N_REMEMBERED, Assigner
 from experiments.definition import DAY_S
 from experiments.errors import StoreRefused, StoreUnavailable
@@ -52,7 +52,7 @@ async def open_experiments(
     async with AsyncExitStack() as stack:
         store = await open_event_store(settings)
         stack.push_async_callback(store.close)
-        hasher = await asyncio.to_thread(unit_hasher, settings)
+        hasher = await asyncio.to_thread(make_unit_hasher, settings)
         assigner = Assigner(store, hasher)
         registry = ExperimentRegistry(
             store,
@@ -66,21 +66,21 @@ async def open_experiments(
         tasks = [asyncio.create_task(registry.watch(), name="watch-experiments")]
         retention_days = settings.experiments.retention_days
         if retention_days is not None:
-            tidying = _tidied(store, keep_s=retention_days * DAY_S)
+            tidying = _tidy(store, keep_s=retention_days * DAY_S)
             tasks.append(asyncio.create_task(tidying, name="tidy-events"))
-        stack.push_async_callback(_ended, tasks)
+        stack.push_async_callback(_end, tasks)
         fields = {"store": store.place, "n_running": len(registry.running)}
         logger.info("experiments_opened", extra={"fields": fields})
         yield LiveExperiments(store, registry, hasher, assigner)
 
 
-def arm_selector_of(settings: Settings, experiments: LiveExperiments | None) -> ArmSelector:
+def make_arm_selector(settings: Settings, experiments: LiveExperiments | None) -> ArmSelector:
     """Return what selects recipes, with the experiments where there are any."""
     deciding = None if experiments is None else Deciding(experiments.registry, experiments.assigner)
     return ArmSelector(settings.answer.recipe, deciding)
 
 
-def recorder_of(
+def make_recorder(
     settings: Settings, experiments: LiveExperiments | None, *, alignment: PeopleAlignment
 ) -> Recorder:
     """Return what records answers, nowhere without experiments."""
@@ -101,7 +101,7 @@ async def _recall(store: EventStore, registry: ExperimentRegistry, assigner: Ass
         logger.warning("arms_not_recalled", extra={"fields": {"reason": exc.reason}})
 
 
-async def _tidied(store: EventStore, *, keep_s: float) -> None:
+async def _tidy(store: EventStore, *, keep_s: float) -> None:
     while True:
         before_ms = round((time.time() - keep_s) * 1000.0)
         try:
@@ -113,7 +113,7 @@ async def _tidied(store: EventStore, *, keep_s: float) -> None:
         await asyncio.sleep(TIDY_INTERVAL_S)
 
 
-async def _ended(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
         with suppress(asyncio.CancelledError):

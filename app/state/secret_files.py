@@ -20,7 +20,7 @@ _MAX_BYTES = 1024
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-def made_secret(file: Path, *, remedy: str) -> str:
+def keep_secret(file: Path, *, remedy: str) -> str:
     """Return the secret in `file`, made if there is none; of several makers one wins.
 
     `remedy` is what to do about a file that holds none, for the error's message.

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from adapters.errors import AdapterError
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
-from app.state.adapters import registry_of
+from app.state.adapters import open_registry
 from experiments.definition import Experiment
 from prompting.recipe import ACTIVE_ADAPTER, NO_ADAPTER
 
@@ -24,7 +24,7 @@ def start_notes(
 
     `covered` are the alpha-3 codes that stand for an experiment which names none.
     """
-    registry = registry_of(settings) if settings.vllm.takes_adapters else None
+    registry = open_registry(settings) if settings.vllm.takes_adapters else None
     rivals = _rivals_note(experiment, running)
     return (*_arms_notes(experiment, registry, covered), *([rivals] if rivals else []))
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from adapters.manifest import AdapterFacts
 from app.errors import ServiceUnreachable
 from app.settings import Settings, read_settings
-from app.state.adapters import registry_of
+from app.state.adapters import open_registry
 from cli import tables
 from cli.adapters import registry
 from cli.console import notes, out
@@ -78,7 +78,7 @@ def deactivate(culture: str, *, url: str | None, offline: bool) -> None:
     settings = read_settings()
     if offline:
         codes = read_catalogue().codes([culture])
-        registry_of(settings).deactivate(codes[0])
+        open_registry(settings).deactivate(codes[0])
         _say_active(None, codes)
     else:
         path, body = "/v1/adapters/deactivate", {"culture": culture}
@@ -90,7 +90,7 @@ def roll_back(culture: str, *, url: str | None, offline: bool) -> None:
     settings = read_settings()
     if offline:
         codes = read_catalogue().codes([culture])
-        _say_active(registry_of(settings).rollback(codes[0]), codes)
+        _say_active(open_registry(settings).rollback(codes[0]), codes)
     else:
         path, body = "/v1/adapters/rollback", {"culture": culture}
         _say_reply(_administer(settings, "POST", path, body, url=url))

@@ -16,7 +16,7 @@ from adapters.serving import measure_effect_nat
 from app.api.schemas.adapters import AdapterDetail, detail_of
 from app.errors import AdapterNotThere, CulturesMissing
 from app.settings import Settings
-from app.state.adapters import base_model_of, registry_of
+from app.state.adapters import load_base_model, open_registry
 
 MAX_NAME_CHARS = 63
 
@@ -56,9 +56,9 @@ def add_adapter(
                 name = _named_as(Path(source).absolute().name)
             if (folder / TRAINING).is_file():
                 cultures, about = _as_its_card_says(folder, cultures, about)
-        return registry_of(settings).add(
+        return open_registry(settings).add(
             folder,
-            base=base_model_of(settings),
+            base=load_base_model(settings),
             max_rank=settings.vllm.max_lora_rank,
             name=name,
             cultures=cultures,
@@ -91,7 +91,7 @@ def list_adapters(settings: Settings) -> list[AdapterDetail]:
     Raises:
         RegistryInvalid: a file of the registry is not as it was written.
     """
-    registry = registry_of(settings)
+    registry = open_registry(settings)
     return [_detail(registry, manifest) for manifest in registry.entries()]
 
 
@@ -102,7 +102,7 @@ def show_adapter(settings: Settings, name: str) -> AdapterDetail:
         AdapterUnknown, AdapterAmbiguous: it is not the name of one.
         RegistryInvalid: a file of the registry is not as it was written.
     """
-    registry = registry_of(settings)
+    registry = open_registry(settings)
     return _detail(registry, registry.get(registry.resolve(name)))
 
 
@@ -115,7 +115,7 @@ def activate_adapter(settings: Settings, name: str, cultures: Sequence[str]) -> 
         AdapterUnknown, AdapterAmbiguous, AdapterForOthers, AdapterRefused: as the registry does.
         CulturesMissing: it serves any culture, and none is given.
     """
-    registry = registry_of(settings)
+    registry = open_registry(settings)
     manifest = registry.get(registry.resolve(name))
     codes = cultures or manifest.cultures
     if not codes:
@@ -131,7 +131,7 @@ def remove_adapter(settings: Settings, name: str) -> str:
         AdapterUnknown, AdapterAmbiguous: it is not the name of one.
         AdapterInUse: it is active for a culture.
     """
-    registry = registry_of(settings)
+    registry = open_registry(settings)
     version_name = registry.resolve(name)
     registry.remove(version_name)
     return version_name

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from app.resources import read_library
 from app.settings import Settings
-from app.state.event_store import open_event_store, unit_hasher
-from app.state.experiment_report import PLAN, PLAN_JSON, report_of
+from app.state.event_store import make_unit_hasher, open_event_store
+from app.state.experiment_report import PLAN, PLAN_JSON, read_report
 from app.state.start_notes import start_notes
 from cli.experiments.planning import DurationPlan, Traffic, plan_duration
 from experiments.analysis.result import Analysis
@@ -145,7 +145,7 @@ async def analyse_experiment(settings: Settings, name: str) -> Analysis:
     """
     library = read_library(settings, read_catalogue())
     async with _opened(settings) as (store, _):
-        return await report_of(store, name, library)
+        return await read_report(store, name, library)
 
 
 async def plan_experiment(
@@ -177,7 +177,7 @@ async def find_arm(settings: Settings, name: str, unit: Unit, *, culture: str = 
     Raises:
         ExperimentUnknown: there is none of that name.
     """
-    hashed = unit_hasher(settings).hash(unit)
+    hashed = make_unit_hasher(settings).hash(unit)
     async with _opened(settings) as (store, registry):
         experiment = (await registry.revisions(name))[-1].experiment
         of_request = culture or next(iter(experiment.cultures), "")
@@ -193,7 +193,7 @@ async def find_arm(settings: Settings, name: str, unit: Unit, *, culture: str = 
 async def forget_unit(settings: Settings, unit: Unit) -> Forgotten:
     """Delete all that is kept of a unit."""
     async with _opened(settings) as (store, _):
-        return await store.forget_unit(unit_hasher(settings).hash(unit))
+        return await store.forget_unit(make_unit_hasher(settings).hash(unit))
 
 
 async def forget_before(settings: Settings, moment: datetime) -> Tidied:

@@ -13,7 +13,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from app.settings import Settings, read_settings
-from app.state.event_store import open_event_store, unit_hasher
+from app.state.event_store import make_unit_hasher, open_event_store
 from cli.main import cli
 from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitKind
@@ -68,7 +68,7 @@ class Experiments:
     def answer(self, user: str = "ada", *, experiment: str = "", arm: str = "") -> None:
         """Keep an answer to a user that it found helpful."""
         now_ms = time.time_ns() // 1_000_000
-        unit = unit_hasher(self.settings).hash(Unit(UnitKind.USER, user))
+        unit = make_unit_hasher(self.settings).hash(Unit(UnitKind.USER, user))
         given = {"experiment": experiment, "arm": arm, "unit": unit, "time_ms": now_ms}
 
         async def work(store: EventStore) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.settings import Settings
-from app.state.event_store import unit_hasher
+from app.state.event_store import make_unit_hasher
 from experiments.unit import Unit, UnitKind
 from survey_data.cultures import read_catalogue
 from survey_data.distances import distribution_similarity
@@ -145,7 +145,7 @@ async def test_an_exposure_says_what_was_assigned_and_what_came_of_it(settings: 
         answers = [await milieu.ask(f"u{i}") for i in range(12)]
 
     recorded = await exposures(settings)
-    hasher = unit_hasher(settings)
+    hasher = make_unit_hasher(settings)
     for i, answer in enumerate(answers):
         row = recorded[answer["id"]]
         arm = answer["experiment"]["arm"]

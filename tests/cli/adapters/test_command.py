@@ -17,7 +17,7 @@ from adapters.culturespa.card import AdapterCard, write_card
 from adapters.manifest import CONFIG, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import read_settings
-from app.state.admin_key import FILE, made_admin_key
+from app.state.admin_key import FILE, keep_admin_key
 from cli.adapters.registry import add_adapter
 from cli.main import cli
 from mini_model.weights import WEIGHTS as BASE
@@ -317,7 +317,7 @@ def test_offline_the_folder_is_changed(adapters: Adapters) -> None:
 
 
 def test_without_a_service_it_is_said_what_can_be_done(adapters: Adapters) -> None:
-    made_admin_key(adapters.folder / "data")
+    keep_admin_key(adapters.folder / "data")
     for arguments in (
         ["activate", "x"],
         ["deactivate", "-c", "DE"],
@@ -336,7 +336,7 @@ def house(
     """A service whose admin key is in its data folder, and a command beside it."""
     folder = tmp_path_factory.mktemp("house")
     (folder / "data").mkdir()
-    key = made_admin_key(folder / "data")
+    key = keep_admin_key(folder / "data")
     with serve(FakeVllm(max_model_len=16384).app) as vllm_url:
         settings = adapter_settings(vllm_url, cache_folder, folder / "data", admin_keys=key)
         env = {
@@ -402,7 +402,7 @@ def test_a_key_that_others_may_read_is_not_used(
 
 
 def test_the_files_key_goes_to_no_other_machine(adapters: Adapters) -> None:
-    key = made_admin_key(adapters.folder / "data")
+    key = keep_admin_key(adapters.folder / "data")
 
     # A name that no resolver knows.
     message = adapters.refused("activate", "a", "--url", "http://milieu.invalid")
@@ -411,7 +411,7 @@ def test_the_files_key_goes_to_no_other_machine(adapters: Adapters) -> None:
 
 
 def test_a_redirect_is_not_followed_with_the_key(adapters: Adapters) -> None:
-    made_admin_key(adapters.folder / "data")
+    keep_admin_key(adapters.folder / "data")
     seen: list[Any] = []
 
     async def elsewhere(scope: Any, receive: Any, send: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import polars
 import pytest
 
-from app.state.event_store import unit_hasher
+from app.state.event_store import make_unit_hasher
 from cli.experiments.data import read_moment
 from experiments.stores.event_store import EventStore
 from experiments.unit import Unit, UnitKind
@@ -27,7 +27,7 @@ def test_the_arm_of_a_user_is_that_of_its_hash_at_first(running: Experiments) ->
 
 
 def test_the_arm_that_the_store_remembers_goes_before_the_hash(running: Experiments) -> None:
-    unit = unit_hasher(running.settings).hash(Unit(UnitKind.USER, "ada"))
+    unit = make_unit_hasher(running.settings).hash(Unit(UnitKind.USER, "ada"))
     arm = running.json("assign", "ways", "--user", "ada")["arm"]
     other = "plain" if arm != "plain" else "icl"
 
