@@ -125,8 +125,7 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
         (f"{share:.0%} of experiments", count(n_units), _days(found.days_of(n_units)))
         for share, n_units in plan.quantiles
     )
-    columns = ("Have shown it", "Units", "Days")
-    print_table(out, Table.of_rows("", columns, rows, texts=(0, 2)))
+    print_table(out, Table.of_rows("", ("Have shown it", "Units", "Days"), rows, texts=(0, 2)))
     fixed = plan.n_units_fixed
     say(
         f"A test with one look, at its end, takes {count(fixed)} units, "

@@ -55,7 +55,6 @@ def map_plot(figures: Figures, *, name: str) -> Plot | None:
             answers = chart.conditions[title] if title else ()
             _label_people(axes, chart, answers, figures.culture_names)
 
-    width, height = 0.4 + 5.0 * n_columns, 0.4 + 4.1 * n_rows
     return draw_plot(
         draw,
         name=name,
@@ -65,8 +64,8 @@ def map_plot(figures: Figures, *, name: str) -> Plot | None:
         f"{len(chart.people)} peoples, and the estimated places of the answers of "
         f"{', '.join(chart.conditions) or 'nobody'}.",
         caption=_CAPTION.format(error=decimal(chart.error, 2)),
-        width=width,
-        height=height,
+        width=0.4 + 5.0 * n_columns,
+        height=0.4 + 4.1 * n_rows,
     )
 
 

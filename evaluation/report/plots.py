@@ -50,7 +50,6 @@ def conditions_plot(section: Section, *, name: str) -> Plot | None:
             axes.set_title(title)
         _kind_legend(figure, conditions)
 
-    width, height = 8.8, 1.2 + 0.27 * len(conditions)
     return draw_plot(
         draw,
         name=name,
@@ -60,8 +59,8 @@ def conditions_plot(section: Section, *, name: str) -> Plot | None:
         caption="Right is nearer to people. Lines are 95 % intervals; the dashed line "
         "is plain. In the alignment score central answers are rewarded, and ten- and "
         "eleven-point items weigh most.",
-        width=width,
-        height=height,
+        width=8.8,
+        height=1.2 + 0.27 * len(conditions),
     )
 
 
@@ -72,11 +71,10 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
     cultures = sorted(present, key=lambda code: names.get(code, code))
     if not cultures:
         return None
-    values = np.full((len(cultures), len(conditions)), np.nan)
-    for column, condition in enumerate(conditions):
-        for row, code in enumerate(cultures):
-            if code in condition.by_culture:
-                values[row, column] = condition.by_culture[code].similarity.value
+    found = [[c.by_culture.get(code) for c in conditions] for code in cultures]
+    values = np.array(
+        [[np.nan if of is None else of.similarity.value for of in row] for row in found]
+    )
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
@@ -85,10 +83,7 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
         axes.set_yticks(range(len(cultures)), [_named(names, code) for code in cultures])
         axes.set_xticks(
             range(len(conditions)),
-            [
-                wrap(replace_unknown(c.name, f"condition {i}"), 30)
-                for i, c in enumerate(conditions, 1)
-            ],
+            label_conditions(conditions, 30),
             rotation=40,
             ha="left",
             rotation_mode="anchor",
@@ -97,7 +92,6 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
         for tick, condition in zip(axes.get_xticklabels(), conditions, strict=True):
             tick.set_color(KIND_COLOURS[condition.kind])
 
-    width, height = 3.0 + 0.5 * len(conditions), 2.4 + 0.25 * len(cultures)
     return draw_plot(
         draw,
         name=name,
@@ -105,8 +99,8 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
         alt=f"Heat map of distribution similarity for {len(cultures)} cultures and "
         f"{len(conditions)} conditions. The same numbers stand in the table by culture.",
         caption="Distribution similarity of each condition to the people of each culture.",
-        width=width,
-        height=height,
+        width=3.0 + 0.5 * len(conditions),
+        height=2.4 + 0.25 * len(cultures),
     )
 
 
@@ -121,7 +115,6 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
         return None
     n_columns = min(len(told), 3)
     n_rows = -(-len(told) // n_columns)
-    largest = max(len(steering.cultures) for _, steering in told)
     norm = _norm(np.concatenate([np.ravel(steering.matrix) for _, steering in told]))
 
     def draw(figure: Figure) -> None:
@@ -136,9 +129,7 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
         bar.set_label("Distribution similarity")
         bar.outline.set_visible(False)
 
-    side = 0.14 * max(largest, 8)
-    width = n_columns * max(side + 0.85, 2.6)
-    height = n_rows * (side + 1.0) + 0.7
+    side = 0.14 * max(8, *(len(steering.cultures) for _, steering in told))
     return draw_plot(
         draw,
         name=name,
@@ -148,9 +139,25 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
         + ": rows are answers given as a culture, columns the people of a culture. How often a "
         "culture's own people are nearest stands in the table below.",
         caption=_STEERING_CAPTION,
-        width=width,
-        height=height,
+        width=n_columns * max(side + 0.85, 2.6),
+        height=n_rows * (side + 1.0) + 0.7,
     )
+
+
+def lay_out_rows(axes: Axes, conditions: Sequence[ConditionFigures]) -> None:
+    """Give each condition a row that is named at the left."""
+    axes.set_yticks(range(len(conditions)), label_conditions(conditions, 46))
+    axes.set_ylim(len(conditions) - 0.4, -0.6)
+    axes.grid(axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.locator_params(axis="x", nbins=6)
+
+
+def label_conditions(conditions: Sequence[ConditionFigures], width: int) -> list[str]:
+    """Return the names of conditions in lines of about `width` characters."""
+    return [
+        wrap(replace_unknown(c.name, f"condition {i}"), width) for i, c in enumerate(conditions, 1)
+    ]
 
 
 def _dots(
@@ -165,29 +172,15 @@ def _dots(
         colour = KIND_COLOURS[condition.kind]
         axes.plot((low, high), (place, place), color=colour, lw=1.8, solid_capstyle="butt")
         axes.plot(value, place, KIND_MARKERS[condition.kind], color=colour, ms=6, mec="white")
-    labels = [
-        wrap(replace_unknown(c.name, f"condition {i}"), 46) for i, c in enumerate(conditions, 1)
-    ]
-    axes.set_yticks(range(len(conditions)), labels)
-    axes.set_ylim(len(conditions) - 0.4, -0.6)
-    axes.grid(axis="x")
-    axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=6)
+    lay_out_rows(axes, conditions)
 
 
 def _kind_legend(figure: Figure, conditions: Sequence[ConditionFigures]) -> None:
     kinds = [kind for kind in KIND_TITLES if any(c.kind == kind for c in conditions)]
+    looks = ((KIND_COLOURS[kind], KIND_MARKERS[kind], KIND_TITLES[kind]) for kind in kinds)
     handles = [
-        Line2D(
-            [],
-            [],
-            color=KIND_COLOURS[kind],
-            marker=KIND_MARKERS[kind],
-            ms=6,
-            ls="",
-            label=KIND_TITLES[kind],
-        )
-        for kind in kinds
+        Line2D([], [], color=colour, marker=marker, ms=6, ls="", label=title)
+        for colour, marker, title in looks
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), frameon=False)
 

@@ -70,8 +70,6 @@ def _sample_plot(
             frameon=False,
         )
 
-    width = 2.4 + 1.75 * n_columns
-    height = 0.6 + n_rows * (0.45 + 0.36 * len(sample.options))
     return draw_plot(
         draw,
         name=name,
@@ -79,8 +77,8 @@ def _sample_plot(
         alt=f"Bars of the share of each option among the people of {culture} and in the answers "
         f"of {', '.join(title for title, _ in shown)}, to the question: {sample.text}",
         caption="",
-        width=width,
-        height=height,
+        width=2.4 + 1.75 * n_columns,
+        height=0.6 + n_rows * (0.45 + 0.36 * len(sample.options)),
     )
 
 

@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 
 from evaluation.figures import ConditionFigures, Section
 from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, sort_by_kind
+from evaluation.report.plots import lay_out_rows
 from reports.document import Plot
-from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.matplotlib_svg import draw_plot
 from reports.style import SOFT
 
 _Value = Callable[[ConditionFigures], float | None]
@@ -39,7 +40,6 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
             axes.set_title(title)
         figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False)
 
-    width, height = 8.8, 1.2 + 0.27 * len(told)
     return draw_plot(
         draw,
         name=name,
@@ -49,8 +49,8 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
         caption="Diversity: mean distance between what two cultures chose, as a part of the scale. "
         "Entropy: 0 where an answer is all on one option, 1 where it is even. Left of people's "
         "line, cultures are made more alike, or answers more certain, than people are.",
-        width=width,
-        height=height,
+        width=8.8,
+        height=1.2 + 0.27 * len(told),
     )
 
 
@@ -65,13 +65,8 @@ def _dots(axes: Axes, told: list[ConditionFigures], value: _Value, people: _Valu
             axes.plot((found, wanted), (place, place), color="#b6bec9", lw=1.0, zorder=1)
         colour, marker = KIND_COLOURS[condition.kind], KIND_MARKERS[condition.kind]
         axes.plot(found, place, marker, color=colour, ms=6, mec="white", clip_on=False)
-    labels = [wrap(replace_unknown(c.name, f"condition {i}"), 46) for i, c in enumerate(told, 1)]
-    axes.set_yticks(range(len(told)), labels)
-    axes.set_ylim(len(told) - 0.4, -0.6)
+    lay_out_rows(axes, told)
     axes.set_xlim(left=0.0)
-    axes.grid(axis="x")
-    axes.spines["left"].set_visible(False)
-    axes.locator_params(axis="x", nbins=6)
 
 
 def _legend() -> list[Line2D]:
