@@ -15,10 +15,12 @@ from typing import NamedTuple, Self
 from adapters.pool import WeightsPool
 from adapters.serving import AdapterServing
 from app.answering.alignment import PeopleAlignment
+from app.answering.asking import ModelAsker
 from app.answering.context import ContextWindow, file_counter
-from app.answering.fallbacks import Planner
+from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
+from app.answering.words import PromptWriter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.settings import Settings
 from app.state.adapters import open_adapters
@@ -41,7 +43,6 @@ from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary, open_library
-from survey_data.similarity import CultureSimilarity
 
 logger = logging.getLogger(__name__)
 SEE_NOTICE = {"fields": {"see": "NOTICE", "remedy": "set MILIEU_VLLM__URLS"}}
@@ -65,7 +66,9 @@ class Resources:
 
     settings: Settings
     metrics: Metrics
+    library: SurveyLibrary
     pipeline: Pipeline
+    lookup: EvidenceLookup
     retrieval: Retrieval
     alignment: PeopleAlignment
     vllm: VllmClient
@@ -235,23 +238,26 @@ def _assemble(
     count_text = None if local is None else _counter(settings.vllm.model_path)
     context = ContextWindow(vllm, count_text=count_text)
     weights = WeightsPool(settings.model, live)
-    similarity = CultureSimilarity(library)
-    max_looking = settings.encoder.max_waiting
+    lookup = EvidenceLookup(
+        retrieval.finder,
+        threads,
+        max_looking=settings.encoder.max_waiting,
+        on_found=metrics.similarity.observe,
+    )
     pipeline = Pipeline(
-        catalogue=library.catalogue,
         library=library,
-        planner=Planner(of, catalogue=library.catalogue, similarity=similarity),
         arms=make_arm_selector(settings, experiments),
-        lookup=EvidenceLookup(retrieval.finder, threads, max_looking=max_looking),
         weights=weights,
-        vllm=vllm,
-        context=context,
+        lookup=lookup,
+        fallbacks=FallbackPlanner(of, library),
+        writer=PromptWriter(context, n_reply_tokens=of.max_tokens),
+        asker=ModelAsker(vllm),
         recorder=make_recorder(settings, experiments, alignment=alignment),
         metrics=metrics,
-        settings=of,
+        min_label_mass=of.min_label_mass,
     )
     return Resources(
-        *(settings, metrics, pipeline, retrieval, alignment),
+        *(settings, metrics, library, pipeline, lookup, retrieval, alignment),
         *(vllm, context, weights, local, experiments),
     )
 

@@ -6,10 +6,11 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -19,6 +20,7 @@ from adapters.serving import AdapterServing
 from experiments.stores.event_store import EventStore
 from experiments.stores.group_commit import DropReason
 
+T = TypeVar("T")
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STEP_BUCKETS_S = (
@@ -80,6 +82,10 @@ class Metrics:
     def watch_store(self, store: EventStore) -> None:
         """Show from now on what became of the exposures and assignments given to `store`."""
         self.registry.register(_StoreCounts(store))
+
+    def count_answer(self, method: str, *, steered: bool, readable: bool) -> None:
+        """Count an answer."""
+        self.answers.labels(method, str(steered).lower(), str(readable).lower()).inc()
 
     def on_error(self, kind: str) -> None:
         """Count a failed upstream call."""
@@ -163,6 +169,16 @@ class Stopwatch:
             taken = time.perf_counter() - started
             self.steps_ms[name] = self.steps_ms.get(name, 0.0) + taken * 1000.0
             self._metrics.step_seconds.labels(name).observe(taken)
+
+    def run(self, name: str, call: Callable[[], T]) -> T:
+        """Return what `call` does, timed as the step `name`."""
+        with self.step(name):
+            return call()
+
+    async def time(self, name: str, step: Awaitable[T]) -> T:
+        """Return what comes of `step`, timed under `name`."""
+        with self.step(name):
+            return await step
 
     @property
     def total_ms(self) -> float:

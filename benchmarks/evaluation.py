@@ -103,7 +103,7 @@ async def measured(*, n_questions: int, n_generated: int, n_rounds: int) -> dict
     options = EvaluateOptions(references=False, n_questions=n_questions * n_rounds)
     async with open_resources(settings, Metrics()) as resources:
         model = VllmModel(resources.vllm, resources.context, model=settings.model)
-        library = resources.pipeline.library
+        library = resources.library
         asker = EvaluatedSystem(model=model)
         prepared = plan_run(settings, options, library, retrieval=resources.retrieval, system=asker)
         watching = {name: Watching(respondent) for name, respondent in prepared.respondents.items()}

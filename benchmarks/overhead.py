@@ -21,11 +21,10 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from app.answering.pipeline import Pipeline
-from app.answering.plan import AnswerRequest
+from app.answering.requests import AnswerRequest
 from app.resources import Resources
 from app.settings import Settings, read_settings
-from app.telemetry import Stopwatch, configure_logging
+from app.telemetry import configure_logging
 from app.vllm.connections import KEEP_ALIVE_S
 from app.vllm.wire import score_body
 from benchmarks.served import served
@@ -75,8 +74,8 @@ async def measure(
     n_rounds: int,
 ) -> None:
     """Print latency, rate and the time of each step."""
-    cases = _cases(resources.pipeline.library, n=64)
-    bodies = [await _direct_body(resources.pipeline, case) for case in cases]
+    cases = _cases(resources.library, n=64)
+    bodies = [await _direct_body(resources, case) for case in cases]
     direct_url = f"{_vllm_url(resources)}/v1/chat/completions"
     headers = {}
     key = resources.settings.vllm.api_key.get_secret_value()
@@ -142,12 +141,12 @@ def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
     return [{"question": question.text, "culture": code} for question, code in chosen]
 
 
-async def _direct_body(pipeline: Pipeline, case: dict[str, str]) -> dict[str, object]:
-    request = AnswerRequest(case["question"], case["culture"])
-    async with pipeline.prepared(request, Stopwatch(pipeline.metrics)) as (plan, words):
-        ids = await pipeline.vllm.label_token_ids(plan.weights.model, words.asked.labels)
-        assert ids is not None  # the embedded model's labels are single tokens
-        return score_body(plan.weights.model, words.prompts[0], ids=ids, cache_salt=None)
+async def _direct_body(resources: Resources, case: dict[str, str]) -> dict[str, object]:
+    answer = await resources.pipeline.answer(AnswerRequest(case["question"], case["culture"]))
+    model, words = answer.plan.weights.model, answer.words
+    ids = await resources.vllm.label_token_ids(model, words.asked.labels)
+    assert ids is not None  # the embedded model's labels are single tokens
+    return score_body(model, words.prompts[0], ids=ids)
 
 
 async def _answer(

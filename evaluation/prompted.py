@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Request, Response, digest_of
 from evaluation.decoding import AnswerDecoding, ReadBy
-from prompting.messages import AskedQuestion, CultureComparison, Message, Steering, survey_messages
+from prompting.messages import AskedQuestion, Message, Steering, compare_culture, survey_messages
 from prompting.recipe import Method, Recipe
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
@@ -186,10 +186,7 @@ class PromptedModel:
         catalogue = self._library.catalogue
         comparison = None
         if recipe.method.compares_cultures:
-            most, least = self._similarity.contrast(ask.culture)
-            comparison = CultureComparison(
-                tuple(catalogue[code] for code in most), tuple(catalogue[code] for code in least)
-            )
+            comparison = compare_culture(ask.culture, self._similarity, catalogue)
         return Steering(
             recipe.method,
             culture=catalogue[ask.culture],

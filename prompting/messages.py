@@ -14,7 +14,8 @@ from typing import Literal
 
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
-from survey_data.cultures import Culture
+from survey_data.cultures import Culture, CultureCatalogue
+from survey_data.similarity import CultureSimilarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,21 @@ class CultureComparison:
 
     most_similar: tuple[Culture, ...]
     least_similar: tuple[Culture, ...]
+
+
+def compare_culture(
+    code: str, similarity: CultureSimilarity, catalogue: CultureCatalogue
+) -> CultureComparison:
+    """Return the cultures most and least like the one with this alpha-3 code.
+
+    Raises:
+        CultureNotCovered: no loaded pack surveyed it.
+        ComparisonUnavailable: fewer than two other cultures can be compared with it.
+    """
+    most, least = similarity.contrast(code)
+    return CultureComparison(
+        tuple(catalogue[other] for other in most), tuple(catalogue[other] for other in least)
+    )
 
 
 @dataclass(frozen=True, slots=True)

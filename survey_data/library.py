@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from survey_data.cultures import CultureCatalogue
+from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.errors import CultureNotCovered, PackInvalid, PackMissing, PackTermsRefused
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
 from survey_data.packs import find_packs, read_pack
@@ -75,6 +75,17 @@ class SurveyLibrary:
             loaded = ", ".join(self._manifests) or "none"
             raise PackMissing(f"No pack '{pack_id}' is loaded; loaded packs: {loaded}.")
         return self._manifests[pack_id]
+
+    def find_culture(self, text: str) -> Culture:
+        """Return the culture that `text` names, if a pack surveyed its people.
+
+        Raises:
+            CultureUnknown: nothing has that name.
+            CultureNotCovered: no loaded pack surveyed them.
+        """
+        culture = self.catalogue.resolve(text)
+        self.cover(culture.code)
+        return culture
 
     def cover(self, culture: str) -> None:
         """Return if a loaded pack surveyed `culture` (an alpha-3 code of the catalogue).

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from app.answering.plan import Plan, SurveyWords
-from prompting.reading import Reading
+from app.answering.plan import Answer
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
 from survey_data.distances import distribution_similarity
@@ -28,17 +27,18 @@ class PeopleAlignment:
             library.questions, index, threshold=same_question
         )
 
-    def of(self, plan: Plan, words: SurveyWords | None, reading: Reading | None) -> float | None:
+    def measure(self, answer: Answer) -> float | None:
         """Return 1 - Jensen-Shannon distance to the people's shares, in [0, 1]; 1 is best.
 
-        None where it is not known what the people answer, or where the model was shown it: with
-        options of its own a question is another one, and a like of it among the exemplars says how
-        it was answered.
+        None where it is not known what the people answered, or where the model was shown it: with
+        options of its own a question is another one, and an equivalent exemplar gives the answer
+        away.
         """
+        plan, reading = answer.plan, answer.reading
         same = plan.evidence.same_question
-        if plan.culture is None or words is None or reading is None or reading.shares is None:
+        if plan.culture is None or reading is None or reading.shares is None:
             return None
-        if same is None or words.asked.options != same.options:
+        if same is None or answer.words.asked.options != same.options:
             return None
         shown = {exemplar.question.key for exemplar in plan.shown_exemplars}
         if not self.alike[same.key].isdisjoint(shown):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import NamedTuple, Protocol
 
-from app.answering.plan import AnswerRequest, ChatTurn, Choice
+from app.answering.plan import Choice
+from app.answering.requests import Request
 from app.errors import CultureMissing, MethodConflict
 from experiments.assigner import Assigner
 from experiments.assignment import find_first
@@ -52,7 +53,7 @@ class ArmSelector:
         """Take the settings' recipe, and what decides, None where no experiments can run."""
         self._defaults, self._deciding = defaults, deciding
 
-    async def select(self, request: AnswerRequest | ChatTurn, culture: Culture | None) -> Choice:
+    async def select(self, request: Request, culture: Culture | None) -> Choice:
         """Return the recipe of a request: its own, that of an arm, or the settings'.
 
         Raises:
@@ -81,7 +82,7 @@ class ArmSelector:
         return Choice(answer_id, recipe, unit)
 
     async def _override(
-        self, request: AnswerRequest | ChatTurn, culture: Culture | None, answer_id: str, unit: Unit
+        self, request: Request, culture: Culture | None, answer_id: str, unit: Unit
     ) -> Choice:
         wanted_arm = request.asker.wanted_arm
         if request.recipe.first_said:

@@ -12,11 +12,9 @@ from tokenizers import Tokenizer
 from app.errors import ContextTooSmall
 from app.vllm.client import VllmClient
 from prompting.messages import Message, Steering
-from prompting.recipe import Method
 
 # What a chat template adds to a message, generously; for the quick bound only.
 TEMPLATE_TOKENS = 16
-PLAIN = Steering(Method.PLAIN)
 
 Build: TypeAlias = Callable[[Steering], tuple[Message, ...]]
 CountText: TypeAlias = Callable[[str], int]
@@ -49,7 +47,7 @@ class ContextWindow:
         *,
         model: str,
         n_reply_tokens: int,
-        bare: Steering = PLAIN,
+        bare: Steering,
     ) -> Fitted:
         """Return the prompt with as many exemplars, nearest first, as there is room for.
 

@@ -1,36 +1,28 @@
-"""Which way of answering a request gets: what was asked for, or the next rung of the ladder.
+"""The fallback chain: what is done where a request cannot be answered as it was to be.
 
-The ladder is declared: adapter, then exemplars, then the model as it is or a refusal, as set. Every
-rung that was left is in the plan, with the reason.
+The chain is declared: adapter, then exemplars, then the model as it is or a refusal, as set. Every
+method that was passed over is in the plan, with the reason.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from adapters.pool import Lease
-from app.answering.context import PLAIN, Fitted
-from app.answering.plan import Choice, Fallback, Plan, few_exemplars
-from app.errors import CultureNotShown
+from app.answering.plan import PLAIN, Choice, Fallback, Plan
 from app.settings import AnswerSettings
-from prompting.messages import CultureComparison, Steering
+from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence
-from survey_data.cultures import Culture, CultureCatalogue
+from survey_data.cultures import Culture
+from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
 
 
-class Planner:
-    """Decides how requests are answered."""
+class FallbackPlanner:
+    """Decides what is done of what was asked for, with the weights and the evidence there are."""
 
-    def __init__(
-        self,
-        settings: AnswerSettings,
-        *,
-        catalogue: CultureCatalogue,
-        similarity: CultureSimilarity,
-    ) -> None:
-        self._settings, self._catalogue, self._similarity = settings, catalogue, similarity
+    def __init__(self, settings: AnswerSettings, library: SurveyLibrary) -> None:
+        self._settings, self._catalogue = settings, library.catalogue
+        self._similarity = CultureSimilarity(library)
 
     def plan(
         self,
@@ -47,8 +39,8 @@ class Planner:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
         recipe = choice.recipe
-        method, fallbacks = self._rung(culture, recipe, leased, evidence)
-        notes = few_exemplars(recipe, evidence) if method.shows_exemplars else ()
+        method, fallbacks = self._choose_method(culture, recipe, leased, evidence)
+        notes = _note_few(recipe, evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
             notes = (*notes, f"no adapter: {leased.unavailable_because}")
         plan = Plan(
@@ -60,38 +52,12 @@ class Planner:
             fallbacks=fallbacks,
             weights=leased.weights,
             warnings=(*leased.notes, *notes),
+            refuses_unsteered=self._settings.last_rung == "refuse",
         )
-        self._check_last_rung(plan)
+        plan.check_steered()
         return plan
 
-    def bare(self, plan: Plan) -> Steering:
-        """Return what the prompt says where no exemplar is left to show."""
-        if plan.weights.adapter is None or plan.culture is None:
-            return PLAIN
-        return Steering(Method.ADAPTER, culture=plan.culture)
-
-    def fitted(self, plan: Plan, found: Fitted) -> Plan:
-        """Return the plan with what its prompt could hold.
-
-        Raises:
-            CultureNotShown: no exemplar is left, nor anything else, and that is set to be refused.
-        """
-        n_dropped = len(plan.steering.exemplars) - len(found.steering.exemplars)
-        if not n_dropped:
-            return plan
-        note = f"{n_dropped} exemplars left out: the model reads {found.budget} tokens"
-        plan = replace(plan, steering=found.steering, warnings=(*plan.warnings, note))
-        if found.steering.exemplars:
-            return plan
-        plan = replace(
-            plan,
-            method=Method.PLAIN if plan.weights.adapter is None else Method.ADAPTER,
-            fallbacks=(*plan.fallbacks, Fallback(plan.method, note)),
-        )
-        self._check_last_rung(plan)
-        return plan
-
-    def _rung(
+    def _choose_method(
         self, culture: Culture | None, recipe: Recipe, leased: Lease, evidence: Evidence
     ) -> tuple[Method, tuple[Fallback, ...]]:
         if culture is None:
@@ -126,23 +92,13 @@ class Planner:
         return Steering(
             method,
             culture=culture,
-            comparison=self._comparison(culture) if method.compares_cultures else None,
+            comparison=compare_culture(culture.code, self._similarity, self._catalogue)
+            if method.compares_cultures
+            else None,
             exemplars=evidence.exemplars,
             style=recipe.style,
             seed=seed,
         )
-
-    def _comparison(self, culture: Culture) -> CultureComparison:
-        most, least = self._similarity.contrast(culture.code)
-        return CultureComparison(
-            tuple(self._catalogue[code] for code in most),
-            tuple(self._catalogue[code] for code in least),
-        )
-
-    def _check_last_rung(self, plan: Plan) -> None:
-        is_fallen = bool(plan.fallbacks) and not plan.steered
-        if is_fallen and plan.culture is not None and self._settings.last_rung == "refuse":
-            raise CultureNotShown(plan.culture.name, [of.because for of in plan.fallbacks])
 
 
 def shows_exemplars(recipe: Recipe, leased: Lease) -> bool:
@@ -150,8 +106,16 @@ def shows_exemplars(recipe: Recipe, leased: Lease) -> bool:
     return recipe.method.shows_exemplars or bool(_without_adapter(recipe, leased))
 
 
+def _note_few(recipe: Recipe, evidence: Evidence) -> tuple[str, ...]:
+    """Return a warning where some exemplars were found, but fewer than the recipe shows."""
+    n_found = len(evidence.exemplars)
+    if not n_found or n_found >= recipe.k:
+        return ()
+    return (f"only {n_found} exemplars found, {recipe.k} were asked for",)
+
+
 def _without_adapter(recipe: Recipe, leased: Lease) -> tuple[Fallback, ...]:
-    """Return the step down where the method needs an adapter and there is none, else nothing."""
+    """Return the fallback where the method needs an adapter and there is none, else nothing."""
     if not recipe.method.needs_adapter or leased.unavailable_because is None:
         return ()
     return (Fallback(recipe.method, leased.unavailable_because),)

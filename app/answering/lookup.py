@@ -3,19 +3,68 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 
+from adapters.pool import Lease
+from app.answering.fallbacks import shows_exemplars
+from app.answering.requests import Request
 from app.errors import RetrievalBusy
+from prompting.recipe import Recipe
 from retrieval.evidence import Evidence, EvidenceFinder, EvidenceQuery
+from survey_data.cultures import Culture
+
+# Of a chat, the user's last messages that are looked up together.
+N_LOOKED_UP = 3
+NO_EVIDENCE = Evidence((), None, None, below_floor=False)
 
 
 class EvidenceLookup:
     """Finds evidence without holding up the event loop."""
 
-    def __init__(self, finder: EvidenceFinder, threads: Executor, *, max_looking: int) -> None:
-        """Use `threads`; at most `max_looking` requests may look there or wait to."""
-        self._finder, self._threads = finder, threads
+    def __init__(
+        self,
+        finder: EvidenceFinder,
+        threads: Executor,
+        *,
+        max_looking: int,
+        on_found: Callable[[float], None],
+    ) -> None:
+        """Use `threads`; at most `max_looking` requests may look there or wait to.
+
+        `on_found` is told the similarity of what is nearest to a request.
+        """
+        self._finder, self._threads, self._on_found = finder, threads, on_found
         self._max_looking, self._n_looking = max_looking, 0
+
+    async def find_for(
+        self, request: Request, culture: Culture | None, recipe: Recipe, leased: Lease
+    ) -> Evidence:
+        """Return the evidence for a request, none without a culture.
+
+        Of a chat the last message of the user's is looked up; where nothing is near to it
+        ("Why?"), it and the ones before it together.
+
+        Raises:
+            RetrievalBusy: too many requests wait for theirs already.
+        """
+        if culture is None:
+            return NO_EVIDENCE
+        k = recipe.k if shows_exemplars(recipe, leased) else 0
+        said = request.said
+        wanted = EvidenceQuery(said[-1], culture.code, k, recipe.retriever, request.seed)
+        evidence = await self._find_nearest(wanted)
+        if evidence.below_floor and len(said) > 1:
+            together = "\n".join(said[-N_LOOKED_UP:])
+            evidence = await self._find_nearest(replace(wanted, text=together))
+        return evidence
+
+    async def _find_nearest(self, wanted: EvidenceQuery) -> Evidence:
+        evidence = await self.find(wanted)
+        if evidence.nearest_similarity is not None:
+            self._on_found(max(0.0, evidence.nearest_similarity))
+        return evidence
 
     async def find(self, wanted: EvidenceQuery) -> Evidence:
         """Return the evidence for `wanted`.

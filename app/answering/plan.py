@@ -1,103 +1,24 @@
-"""The nouns of the pipeline: what is asked, how it will be answered, and the answer."""
+"""How a request is going to be answered, and the answer."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple, TypeAlias, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeAlias
 
 from adapters.pool import ServedWeights
-from app.vllm.wire import ChatRequest, LabelLogprobs, Usage
+from app.errors import CultureNotShown
+from app.vllm.wire import ChatCompletion, JsonObject, LabelLogprobs, Usage
 from experiments.assignment import Assignment
 from experiments.definition import Arm, Decoding, Experiment
 from experiments.unit import Unit
 from prompting.messages import AskedQuestion, Message, Steering
 from prompting.reading import Reading
-from prompting.recipe import NO_OVERRIDES, Method, Recipe, RecipeOverrides
+from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 
-T = TypeVar("T")
-# Room for a label in a tokenizer that has no token of its own for it.
-LABEL_TOKENS = 4
-NO_EVIDENCE = Evidence((), None, None, below_floor=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks, in the client's words. Nothing of it is kept but a hash.
-
-    Attributes:
-        wanted_arm: `experiment/arm` where a tester chooses, else empty.
-        consented: whether the end user agreed to question and answer being kept.
-    """
-
-    user: str = ""
-    session: str = ""
-    wanted_arm: str = ""
-    consented: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerRequest:
-    """A question to `/answer`, checked for form only; the decoding is for free text.
-
-    With an `arm` it is answered as that arm answers, outside of any experiment.
-    """
-
-    question: str
-    culture: str | None
-    options: tuple[str, ...] = ()
-    recipe: RecipeOverrides = NO_OVERRIDES
-    asker: Asker = Asker()
-    arm: Arm | None = None
-    seed: int = 0
-    max_tokens: int = 128
-    temperature: float = 0.0
-    top_p: float = 1.0
-
-    def logged(self) -> dict[str, object]:
-        """Return what it takes to ask again, as plain values for JSON."""
-        return {
-            "kind": "answer",
-            "question": self.question,
-            "culture": self.culture,
-            "options": list(self.options),
-            "seed": self.seed,
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class ChatTurn:
-    """A chat to reply to. A length or decoding that is None is vLLM's to choose.
-
-    With an `arm` it is answered as that arm answers, outside of any experiment.
-    """
-
-    messages: tuple[Message, ...]
-    culture: str | None
-    recipe: RecipeOverrides = NO_OVERRIDES
-    asker: Asker = Asker()
-    arm: Arm | None = None
-    seed: int = 0
-    max_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-
-    def logged(self) -> dict[str, object]:
-        """Return what it takes to ask again, as plain values for JSON."""
-        return {
-            "kind": "chat",
-            "messages": [{"role": m.role, "content": m.content} for m in self.messages],
-            "culture": self.culture,
-            "seed": self.seed,
-            "max_tokens": self.max_tokens,
-            "temperature": self.temperature,
-            "top_p": self.top_p,
-        }
+PLAIN = Steering(Method.PLAIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +49,7 @@ class Choice:
 
 
 class Fallback(NamedTuple):
-    """A way of answering that was wanted and could not be had."""
+    """A way of answering that was wanted and was unavailable."""
 
     method: Method
     because: str
@@ -139,7 +60,8 @@ class Plan:
     """How one request is going to be answered, and why so.
 
     `recipe` is what was chosen, `method` what is done, and `fallbacks` what was left on the way
-    from the one to the other. `steering` is what the prompt says.
+    from the one to the other. `steering` is what the prompt says. With `refuses_unsteered` a
+    culture that a fallback leaves nothing of is refused.
     """
 
     choice: Choice
@@ -150,6 +72,7 @@ class Plan:
     fallbacks: tuple[Fallback, ...]
     weights: ServedWeights
     warnings: tuple[str, ...] = ()
+    refuses_unsteered: bool = False
 
     @property
     def id(self) -> str:
@@ -182,10 +105,49 @@ class Plan:
         """The exemplars that the model is shown."""
         return self.steering.exemplars if self.steering.method.shows_exemplars else ()
 
+    @property
+    def bare(self) -> Steering:
+        """What the prompt says where no exemplar is left to show."""
+        if self.weights.adapter is None or self.culture is None:
+            return PLAIN
+        return Steering(Method.ADAPTER, culture=self.culture)
+
+    def shorten(self, steering: Steering, *, budget_tokens: int) -> Plan:
+        """Return the plan with the exemplars that the model's context holds, in `steering`.
+
+        Raises:
+            CultureNotShown: no exemplar is left, nor anything else, and that is set to be refused.
+        """
+        n_dropped = len(self.steering.exemplars) - len(steering.exemplars)
+        if not n_dropped:
+            return self
+        note = f"{n_dropped} exemplars left out: the model reads {budget_tokens} tokens"
+        shorter = replace(self, steering=steering, warnings=(*self.warnings, note))
+        if steering.exemplars:
+            return shorter
+        shorter = replace(
+            shorter,
+            method=Method.PLAIN if self.weights.adapter is None else Method.ADAPTER,
+            fallbacks=(*self.fallbacks, Fallback(self.method, note)),
+        )
+        shorter.check_steered()
+        return shorter
+
+    def check_steered(self) -> None:
+        """Refuse what fell back to the model as it is, where that is set to be refused.
+
+        Raises:
+            CultureNotShown: it did, and it is.
+        """
+        is_fallen = bool(self.fallbacks) and not self.steered
+        if is_fallen and self.culture is not None and self.refuses_unsteered:
+            reasons = [fallback.because for fallback in self.fallbacks]
+            raise CultureNotShown(self.culture.name, reasons)
+
 
 @dataclass(frozen=True, slots=True)
-class SurveyWords:
-    """The prompts of one question, one per order of its options.
+class Words:
+    """The prompts of one request: of a question one per order of its options, of a chat one.
 
     `orders[i][j]` is the index of the option that prompt i shows in place j; without options
     there is one prompt and no order.
@@ -197,59 +159,57 @@ class SurveyWords:
     prompts: tuple[tuple[Message, ...], ...]
 
 
-class FreeText(NamedTuple):
-    """A reply in text."""
+class Delta(NamedTuple):
+    """A piece of a reply in text, and the chunk of vLLM's that it came in."""
 
     text: str
+    chunk: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the model said: log-probabilities of the labels, one per order, or `text`.
+
+    A text that was not streamed has its `completion`; the last pieces of one that was are in
+    `ending`.
+    """
+
     usage: Usage
+    scores: tuple[LabelLogprobs, ...] = ()
+    text: str | None = None
+    completion: ChatCompletion | None = None
+    ending: tuple[Delta, ...] = ()
 
 
-# What the model said: log-probabilities of the labels, one per order, or text.
-Reply: TypeAlias = tuple[LabelLogprobs, ...] | FreeText
+NO_REPLY = Reply(Usage(0, 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to an `AnswerRequest`. `reading` is None for free text, which is in `text`."""
+    """The answer to a request. `reading` is None for free text, which is in `text`.
+
+    `completion` is vLLM's own, of a chat whose reply was not streamed. `warnings` are those of
+    the plan, and then what only the answer could tell.
+    """
 
     plan: Plan
-    words: SurveyWords
+    words: Words
     reading: Reading | None
     text: str | None
     usage: Usage
-    timings_ms: dict[str, float]
     warnings: tuple[str, ...]
+    completion: ChatCompletion | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether an option could be told, where one was asked for."""
+        return self.reading is None or not self.reading.unreadable
+
+    @property
+    def late_warnings(self) -> tuple[str, ...]:
+        """The warnings that the plan did not have."""
+        return self.warnings[len(self.plan.warnings) :]
 
 
-def text_request(plan: Plan, words: SurveyWords, request: AnswerRequest) -> ChatRequest:
-    """Return the request for a reply in text: free, or one of the labels where there are any."""
-    decoding = plan.choice.decoding
-    return ChatRequest(
-        model=plan.weights.model,
-        messages=words.prompts[0],
-        max_tokens=LABEL_TOKENS if words.orders else decoding.max_tokens or request.max_tokens,
-        temperature=first_of(decoding.temperature, request.temperature),
-        top_p=first_of(decoding.top_p, request.top_p),
-        seed=request.seed,
-        choices=words.asked.labels,
-    )
-
-
-def first_of(arms: float | None, requests: T) -> float | T:
-    """Return what an experiment's arm says of the decoding, else what the request does."""
-    return requests if arms is None else arms
-
-
-def few_exemplars(recipe: Recipe, evidence: Evidence) -> tuple[str, ...]:
-    """Return a warning where some exemplars were found, but fewer than the recipe shows."""
-    n_found = len(evidence.exemplars)
-    if not n_found or n_found >= recipe.k:
-        return ()
-    return (f"only {n_found} exemplars found, {recipe.k} were asked for",)
-
-
-def total_usage(reply: Reply) -> Usage:
-    """Return the tokens of all calls that a reply took."""
-    if isinstance(reply, FreeText):
-        return reply.usage
-    return Usage(*(sum(counts) for counts in zip(*(score.usage for score in reply), strict=True)))
+Event: TypeAlias = Plan | Delta | Answer

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Literal, Protocol
 
 from app.answering.alignment import PeopleAlignment
-from app.answering.plan import Asker, Choice, Plan, SurveyWords
-from app.vllm.wire import Usage
+from app.answering.plan import Answer, Choice
+from app.answering.requests import Request
+from app.telemetry import Stopwatch
 from experiments.definition import DAY_S
 from experiments.events import AnswerText, Exposure, Receipt
 from experiments.unit import UnitHasher
-from prompting.reading import Reading
 from prompting.refusal import is_refusal
 from survey_data.cultures import Culture
 
@@ -31,26 +32,6 @@ class ExposureStore(Protocol):
     async def record(self, exposure: Exposure, text: AnswerText | None = None) -> Receipt:
         """Keep an exposure within a bound. Raises nothing."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What there is to say of an answer.
-
-    Attributes:
-        words: of a survey question; None for a chat.
-        text: what was answered in text, None for an option alone.
-        request: what was asked, as it can be asked again.
-    """
-
-    plan: Plan
-    asker: Asker
-    latency_ms: float
-    usage: Usage
-    request: Mapping[str, object]
-    words: SurveyWords | None = None
-    reading: Reading | None = None
-    text: str | None = None
 
 
 class Recorder:
@@ -69,52 +50,63 @@ class Recorder:
         self._alignment, self._texts = alignment, texts
         self._unwaited: set[asyncio.Task[Receipt]] = set()
 
-    async def record(self, answered: Answered) -> tuple[str, ...]:
+    async def record(
+        self, answer: Answer, request: Request, *, latency_ms: float
+    ) -> tuple[str, ...]:
         """Record an answer; return what its client should know of that, nothing where all is well.
 
         It takes as long as the store's bound at most, and never raises for the store's sake.
         """
         if self._store is None or self._hasher is None:
             return ()
-        exposure = self._exposure(answered, self._hasher)
-        receipt = await self._store.record(exposure, self._text(answered, exposure))
+        exposure = replace(self._make_exposure(answer, self._hasher), latency_ms=latency_ms)
+        receipt = await self._store.record(exposure, self._keep_text(answer, request, exposure))
         if receipt is Receipt.RECORDED:
             return ()
         return (NOT_YET,) if receipt is Receipt.LATE else (NEVER,)
 
-    def record_failure(self, choice: Choice, culture: Culture | None, latency_ms: float) -> None:
+    @contextmanager
+    def watch(self, choice: Choice, culture: Culture | None, watch: Stopwatch) -> Iterator[None]:
+        """Record that there is no answer where the block fails, or its client leaves."""
+        try:
+            yield
+        except BaseException:
+            self._record_failure(choice, culture, watch.total_ms)
+            raise
+
+    def _record_failure(self, choice: Choice, culture: Culture | None, latency_ms: float) -> None:
         """Record, without waiting, that the arm of an experiment gave its unit no answer.
 
         Else arms would be compared on the answers that they did give.
         """
         if self._store is None or self._hasher is None or choice.experiment is None:
             return
-        exposure = replace(_exposed(choice, culture, self._hasher), latency_ms=latency_ms)
-        recording = asyncio.create_task(self._store.record(replace(exposure, failed=True)))
+        exposure = _start_exposure(choice, culture, self._hasher)
+        failure = replace(exposure, latency_ms=latency_ms, failed=True)
+        recording = asyncio.create_task(self._store.record(failure))
         # Nobody else holds it while it waits for the store.
         self._unwaited.add(recording)
         recording.add_done_callback(self._unwaited.discard)
 
-    def _exposure(self, answered: Answered, hasher: UnitHasher) -> Exposure:
-        plan, reading = answered.plan, answered.reading
+    def _make_exposure(self, answer: Answer, hasher: UnitHasher) -> Exposure:
+        plan, reading = answer.plan, answer.reading
         return replace(
-            _exposed(plan.choice, plan.culture, hasher),
+            _start_exposure(plan.choice, plan.culture, hasher),
             method=plan.method,
             model=plan.weights.base_model,
             steered=plan.steered,
             fallbacks=tuple(f"{left.method}: {left.because}" for left in plan.fallbacks),
             adapter=plan.weights.adapter or "",
-            readable=reading is None or not reading.unreadable,
-            refused=None if answered.text is None else is_refusal(answered.text),
+            readable=answer.is_readable,
+            refused=None if answer.text is None else is_refusal(answer.text),
             label_mass=None if reading is None else reading.label_mass,
-            alignment=self._alignment.of(plan, answered.words, reading),
-            latency_ms=answered.latency_ms,
-            n_prompt_tokens=answered.usage.prompt_tokens,
-            n_reply_tokens=answered.usage.completion_tokens,
+            alignment=self._alignment.measure(answer),
+            n_prompt_tokens=answer.usage.prompt_tokens,
+            n_reply_tokens=answer.usage.completion_tokens,
         )
 
-    def _text(self, answered: Answered, exposure: Exposure) -> AnswerText | None:
-        consented = answered.asker.consented
+    def _keep_text(self, answer: Answer, request: Request, exposure: Exposure) -> AnswerText | None:
+        consented = request.asker.consented
         if self._texts == "none" or (self._texts == "consented" and not consented):
             return None
         return AnswerText(
@@ -123,12 +115,12 @@ class Recorder:
             culture=exposure.culture,
             time_ms=exposure.time_ms,
             consented=consented,
-            request=json.dumps(answered.request),
-            answer=_said(answered),
+            request=json.dumps(request.dump()),
+            answer=_write_out(answer),
         )
 
 
-def _exposed(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exposure:
+def _start_exposure(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exposure:
     """Return who was assigned what; what came of it is left open."""
     experiment, assignment, arm = choice.experiment, choice.assignment, choice.arm
     window_s = OUTCOME_WINDOW_S if experiment is None else experiment.outcome_window_s
@@ -152,11 +144,10 @@ def _exposed(choice: Choice, culture: Culture | None, hasher: UnitHasher) -> Exp
     )
 
 
-def _said(answered: Answered) -> str:
+def _write_out(answer: Answer) -> str:
     """Return the answer as text: what was written, or the option that was chosen."""
-    words, reading = answered.words, answered.reading
-    if answered.text is not None:
-        return answered.text
-    if words is None or reading is None or reading.option is None:
+    if answer.text is not None:
+        return answer.text
+    if answer.reading is None or answer.reading.option is None:
         return ""
-    return words.asked.options[reading.option]
+    return answer.words.asked.options[answer.reading.option]

@@ -12,7 +12,7 @@ from fastapi import APIRouter
 
 from adapters.errors import AdaptersOff
 from adapters.serving import AdapterServing
-from app.api.dependencies import PipelineDep, ResourcesDep
+from app.api.dependencies import LibraryDep, ResourcesDep
 from app.api.problems import declare_failures
 from app.api.schemas.adapters import (
     ActivateBody,
@@ -36,7 +36,7 @@ CHANGING = READING | declare_failures(400, 409, 413, 415, 502)
 @router.get("", responses=READING)
 async def list_adapters(resources: ResourcesDep) -> AdaptersResponse:
     """List the adapters of the registry, and which are active."""
-    live = _live(resources)
+    live = _require_live(resources)
     return AdaptersResponse(
         adapters=[
             summary_of(s.manifest, s.cultures, loaded=s.is_loaded, effect_nat=s.effect_nat)
@@ -49,7 +49,7 @@ async def list_adapters(resources: ResourcesDep) -> AdaptersResponse:
 @router.get("/{name}", responses=READING)
 async def show_adapter(name: AdapterName, resources: ResourcesDep) -> AdapterDetail:
     """Show all that is known of one adapter."""
-    state = await _live(resources).state(name)
+    state = await _require_live(resources).state(name)
     return detail_of(
         state.manifest, state.cultures, loaded=state.is_loaded, effect_nat=state.effect_nat
     )
@@ -57,37 +57,37 @@ async def show_adapter(name: AdapterName, resources: ResourcesDep) -> AdapterDet
 
 @router.post("/deactivate", responses=CHANGING)
 async def deactivate_adapter(
-    body: CultureBody, resources: ResourcesDep, pipeline: PipelineDep
+    body: CultureBody, resources: ResourcesDep, library: LibraryDep
 ) -> ChangeResponse:
     """Let the base model answer for a culture; a rollback brings the adapter back."""
-    started, live = time.perf_counter(), _live(resources)
-    code = pipeline.catalogue.resolve(body.culture).code
+    started, live = time.perf_counter(), _require_live(resources)
+    code = library.catalogue.resolve(body.culture).code
     await live.deactivate(code)
-    return _changed(live, (code,), started)
+    return _report_change(live, (code,), started)
 
 
 @router.post("/rollback", responses=CHANGING)
 async def roll_back_adapter(
-    body: CultureBody, resources: ResourcesDep, pipeline: PipelineDep
+    body: CultureBody, resources: ResourcesDep, library: LibraryDep
 ) -> ChangeResponse:
     """Go back to what answered for a culture before the last change."""
-    started, live = time.perf_counter(), _live(resources)
-    code = pipeline.catalogue.resolve(body.culture).code
+    started, live = time.perf_counter(), _require_live(resources)
+    code = library.catalogue.resolve(body.culture).code
     await live.rollback(code)
-    return _changed(live, (code,), started)
+    return _report_change(live, (code,), started)
 
 
 @router.post("/{name}/activate", responses=CHANGING)
 async def activate_adapter(
     name: AdapterName,
     resources: ResourcesDep,
-    pipeline: PipelineDep,
+    library: LibraryDep,
     body: ActivateBody | None = None,
 ) -> ChangeResponse:
-    """Load an adapter, prove it, and let it answer for cultures; what runs is not disturbed."""
-    started, live = time.perf_counter(), _live(resources)
+    """Load an adapter, verify it, and let it answer for cultures; what runs is not disturbed."""
+    started, live = time.perf_counter(), _require_live(resources)
     asked = [] if body is None else body.cultures
-    codes = tuple(dict.fromkeys(pipeline.catalogue.resolve(text).code for text in asked))
+    codes = library.catalogue.codes(asked)
     if not codes:
         manifest = (await live.state(name)).manifest
         if not manifest.cultures:
@@ -95,25 +95,25 @@ async def activate_adapter(
         codes = manifest.cultures
     for code in codes:
         # Of others no question is answered, so what is activated for them would never answer.
-        pipeline.library.cover(code)
-    return _changed(live, await live.activate(name, codes), started)
+        library.cover(code)
+    return _report_change(live, await live.activate(name, codes), started)
 
 
 @router.delete("/{name}", responses=CHANGING)
 async def remove_adapter(name: AdapterName, resources: ResourcesDep) -> RemovedResponse:
     """Delete an adapter that is active for no culture, once no request uses it."""
     started = time.perf_counter()
-    removed = await _live(resources).remove(name)
+    removed = await _require_live(resources).remove(name)
     return RemovedResponse(removed=removed, took_ms=_ms_since(started))
 
 
-def _live(resources: Resources) -> AdapterServing:
+def _require_live(resources: Resources) -> AdapterServing:
     if resources.weights.live is None:
         raise AdaptersOff
     return resources.weights.live
 
 
-def _changed(live: AdapterServing, codes: Sequence[str], started: float) -> ChangeResponse:
+def _report_change(live: AdapterServing, codes: Sequence[str], started: float) -> ChangeResponse:
     active = live.active
     return ChangeResponse(
         cultures=list(codes),

@@ -10,13 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from app.answering.pipeline import Pipeline
-from app.answering.plan import Answer, AnswerRequest, Asker, Plan
-from app.api.dependencies import PipelineDep
-from app.api.presenting import evidence_fields, present_answer
+from app.answering.plan import Answer, Delta, Event, Plan
+from app.answering.requests import AnswerRequest, Asker
+from app.api.dependencies import DefaultsDep, LibraryDep, PipelineDep, agree_on_culture
+from app.api.presenting import present_answer, present_evidence
 from app.api.problems import declare_failures, kind_of
 from app.api.schemas.answer import AnswerBody, AnswerResponse, Body, CultureText
 from app.api.streaming import EVENT_STREAM, EventStream
 from app.errors import AppError
+from app.settings import AnswerSettings
 from app.telemetry import server_timing
 from prompting.errors import PromptingError
 from prompting.recipe import RecipeOverrides
@@ -41,27 +43,31 @@ class CultureQuery(Body):
 async def get_answer(
     query: Annotated[AnswerQuery, Query()],
     pipeline: PipelineDep,
+    library: LibraryDep,
+    defaults: DefaultsDep,
     response: Response,
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it."""
-    request = _request(query, query.culture, pipeline)
-    return await _respond(request, query.stream, pipeline, response)
+    request = _read_request(query, query.culture, defaults)
+    return await _respond(request, pipeline, library, response)
 
 
 @router.post("/answer", response_model=AnswerResponse, responses=REPLIES)
 async def post_answer(
     body: AnswerBody,
     pipeline: PipelineDep,
+    library: LibraryDep,
+    defaults: DefaultsDep,
     response: Response,
     query: Annotated[CultureQuery, Query()],
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
-    culture = pipeline.named_once((query.culture, body.culture))
-    request = _request(body, culture, pipeline)
-    return await _respond(request, body.stream, pipeline, response)
+    culture = agree_on_culture((query.culture, body.culture), library.catalogue)
+    request = _read_request(body, culture, defaults)
+    return await _respond(request, pipeline, library, response)
 
 
-def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> AnswerRequest:
+def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings) -> AnswerRequest:
     return AnswerRequest(
         question=body.question,
         culture=culture,
@@ -77,54 +83,52 @@ def _request(body: AnswerBody, culture: str | None, pipeline: Pipeline) -> Answe
         ),
         asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,
-        max_tokens=body.max_tokens or pipeline.settings.max_tokens,
+        max_tokens=body.max_tokens or defaults.max_tokens,
         temperature=body.temperature,
         top_p=body.top_p,
+        streams=body.stream,
     )
 
 
 async def _respond(
-    request: AnswerRequest, stream: bool, pipeline: Pipeline, response: Response
+    request: AnswerRequest, pipeline: Pipeline, library: SurveyLibrary, response: Response
 ) -> Response | AnswerResponse:
-    if stream:
-        pieces = pipeline.answer_in_pieces(request)
+    if request.streams:
+        events = pipeline.stream(request)
         # What can be refused is refused before the first byte, with its own status.
-        plan = await anext(pieces)
-        return EventStream(_events(plan, pieces, pipeline), pieces)
+        plan = await anext(events)
+        return EventStream(_write_events(plan, events, library), events)
     answer = await pipeline.answer(request)
     response.headers["Server-Timing"] = server_timing(answer.timings_ms)
-    return present_answer(answer, pipeline.library)
+    return present_answer(answer, library)
 
 
-async def _events(
-    plan: Plan | str | Answer,
-    pieces: AsyncGenerator[Plan | str | Answer, None],
-    pipeline: Pipeline,
+async def _write_events(
+    first: Event, events: AsyncGenerator[Event, None], library: SurveyLibrary
 ) -> AsyncGenerator[str, None]:
     """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
-    library = pipeline.library
-    async with aclosing(pieces):
+    async with aclosing(events):
         try:
-            piece = plan
-            while True:
-                match piece:
-                    case Plan():
-                        yield _event("evidence", _evidence(piece, library))
-                    case str():
-                        yield _event("delta", {"text": piece})
-                    case Answer():
-                        yield _event("answer", present_answer(piece, library).model_dump())
-                        return
-                piece = await anext(pieces)
+            yield _write_event(first, library)
+            async for event in events:
+                if line := _write_event(event, library):
+                    yield line
         except (AppError, PromptingError) as error:
             kind = kind_of(error)
             problem = {"title": kind.title, "status": kind.status, "detail": str(error)}
-            yield _event("problem", problem)
+            yield _write("problem", problem)
 
 
-def _evidence(plan: Plan, library: SurveyLibrary) -> dict[str, Any]:
-    return {"id": plan.id, **evidence_fields(plan, library).model_dump()}
+def _write_event(event: Event, library: SurveyLibrary) -> str:
+    match event:
+        case Plan():
+            fields = present_evidence(event, library).model_dump()
+            return _write("evidence", {"id": event.id, **fields})
+        case Delta():
+            return _write("delta", {"text": event.text}) if event.text else ""
+        case Answer():
+            return _write("answer", present_answer(event, library).model_dump())
 
 
-def _event(name: str, data: dict[str, Any]) -> str:
+def _write(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"

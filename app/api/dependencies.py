@@ -1,34 +1,69 @@
-"""What routes get handed: the opened resources, by type."""
+"""What routes get handed: the opened resources and their parts, by type."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
+from app.errors import CultureConflict
 from app.resources import Resources
+from app.settings import AnswerSettings
 from app.state.experiments import LiveExperiments
 from experiments.errors import ExperimentsOff
+from survey_data.cultures import CultureCatalogue
+from survey_data.library import SurveyLibrary
 
 
 # Async, though they await nothing: FastAPI would run them in a thread of its own each.
-async def _resources(request: Request) -> Resources:
+async def _get_resources(request: Request) -> Resources:
     resources: Resources = request.app.state.resources
     return resources
 
 
-async def _pipeline(request: Request) -> Pipeline:
-    return (await _resources(request)).pipeline
+ResourcesDep = Annotated[Resources, Depends(_get_resources)]
 
 
-async def _experiments(request: Request) -> LiveExperiments:
-    found = (await _resources(request)).experiments
-    if found is None:
+async def _get_pipeline(resources: ResourcesDep) -> Pipeline:
+    return resources.pipeline
+
+
+async def _get_library(resources: ResourcesDep) -> SurveyLibrary:
+    return resources.library
+
+
+async def _get_lookup(resources: ResourcesDep) -> EvidenceLookup:
+    return resources.lookup
+
+
+async def _get_defaults(resources: ResourcesDep) -> AnswerSettings:
+    return resources.settings.answer
+
+
+async def _get_experiments(resources: ResourcesDep) -> LiveExperiments:
+    if resources.experiments is None:
         raise ExperimentsOff
-    return found
+    return resources.experiments
 
 
-ResourcesDep = Annotated[Resources, Depends(_resources)]
-PipelineDep = Annotated[Pipeline, Depends(_pipeline)]
-ExperimentsDep = Annotated[LiveExperiments, Depends(_experiments)]
+PipelineDep = Annotated[Pipeline, Depends(_get_pipeline)]
+LibraryDep = Annotated[SurveyLibrary, Depends(_get_library)]
+LookupDep = Annotated[EvidenceLookup, Depends(_get_lookup)]
+DefaultsDep = Annotated[AnswerSettings, Depends(_get_defaults)]
+ExperimentsDep = Annotated[LiveExperiments, Depends(_get_experiments)]
+
+
+def agree_on_culture(named: Sequence[str | None], catalogue: CultureCatalogue) -> str | None:
+    """Return the one culture that a request names in these places, None where it names none.
+
+    Raises:
+        CultureUnknown: one of several is no culture.
+        CultureConflict: they are different cultures.
+    """
+    given = [text for text in named if text is not None]
+    if len(given) > 1 and len(catalogue.codes(given)) > 1:
+        raise CultureConflict(given)
+    return given[0] if given else None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Body, Query, status
 from fastapi.responses import HTMLResponse, Response
 
-from app.api.dependencies import ExperimentsDep, PipelineDep, ResourcesDep
+from app.api.dependencies import ExperimentsDep, LibraryDep, ResourcesDep
 from app.api.problems import declare_failures
 from app.api.schemas.experiments import (
     DecideBody,
@@ -107,7 +107,7 @@ async def start_experiment(
 ) -> ExperimentDetail:
     """Let the experiment decide from now on how requests are answered."""
     started = await live.registry.start(name, allow_unsent=body is not None and body.allow_unsent)
-    covered = resources.pipeline.library.cultures
+    covered = resources.library.cultures
     notes = await asyncio.to_thread(
         start_notes, started, live.registry.running, resources.settings, covered
     )
@@ -138,11 +138,11 @@ async def decide_experiment(
 async def report_experiment(
     name: ExperimentName,
     live: ExperimentsDep,
-    pipeline: PipelineDep,
+    library: LibraryDep,
     form: Annotated[Literal["json", "html"], Query(alias="format")] = "json",
 ) -> Analysis | Response:
     """Say what the events say now. It holds however often one looks."""
-    analysis = await read_report(live.store, name, pipeline.library)
+    analysis = await read_report(live.store, name, library)
     return HTMLResponse(render_report(analysis)) if form == "html" else analysis
 
 

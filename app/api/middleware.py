@@ -106,8 +106,8 @@ class KeyCheck:
         is_admins = is_admin_path(path)
         if path in OPEN_PATHS or not (self.keys or is_admins):
             return None
-        given = _given_keys(Headers(scope=scope))
-        is_admin, is_known = _matches(given, self.admin_keys), _matches(given, self.keys)
+        given = _read_keys(Headers(scope=scope))
+        is_admin, is_known = _match_any(given, self.admin_keys), _match_any(given, self.keys)
         if is_admin or (is_known and not is_admins):
             return None
         if is_known:
@@ -120,7 +120,7 @@ def is_admin_path(path: str) -> bool:
     return any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
 
 
-def _given_keys(headers: Headers) -> list[str]:
+def _read_keys(headers: Headers) -> list[str]:
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     given = [headers.get("x-api-key", "")]
     if scheme.lower() == "bearer":
@@ -128,7 +128,7 @@ def _given_keys(headers: Headers) -> list[str]:
     return given
 
 
-def _matches(given: list[str], keys: tuple[str, ...]) -> bool:
+def _match_any(given: list[str], keys: tuple[str, ...]) -> bool:
     # Every key is compared, in constant time, so that timing tells nothing.
     return any([hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in keys])
 

@@ -10,6 +10,7 @@ from app.api.schemas.answer import (
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
+    ExemplarsResponse,
     ExperimentFields,
     FallbackReason,
     MapPoint,
@@ -18,6 +19,7 @@ from app.api.schemas.answer import (
     UsageCounts,
 )
 from app.vllm.wire import Usage
+from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
@@ -36,8 +38,8 @@ def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:
             text = asked.options[reading.option]
             option = ChosenOption(number=number, label=text)
         if reading.shares is not None:
-            shares = option_shares(asked.options, asked.first_number, reading.shares)
-    fields = dict(evidence_fields(answer.plan, library))
+            shares = present_shares(asked.options, asked.first_number, reading.shares)
+    fields = dict(present_evidence(answer.plan, library))
     fields["warnings"] = list(answer.warnings)
     return AnswerResponse(
         **fields,
@@ -56,11 +58,11 @@ def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:
     )
 
 
-def evidence_fields(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
+def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
     """Return what every answer says of the culture and the evidence behind it."""
     nearest = plan.evidence.nearest_similarity
     return EvidenceFields(
-        culture=None if plan.culture is None else culture_name(plan.culture),
+        culture=None if plan.culture is None else present_culture_name(plan.culture),
         experiment=present_experiment(plan.choice),
         method=plan.method,
         requested_method=plan.recipe.method,
@@ -99,7 +101,7 @@ def present_exemplar(exemplar: Exemplar, library: SurveyLibrary) -> ExemplarEvid
         topic=question.topic,
         question=question.text,
         answer=ChosenOption(number=question.numbers[cell.mode], label=question.options[cell.mode]),
-        shares=option_shares(question.options, question.first_number, cell.shares),
+        shares=present_shares(question.options, question.first_number, cell.shares),
         similarity=None if similarity is None else round(similarity, DIGITS),
         survey=manifest.title,
         pack=manifest.id,
@@ -109,6 +111,22 @@ def present_exemplar(exemplar: Exemplar, library: SurveyLibrary) -> ExemplarEvid
         non_response=None if cell.non_response is None else round(cell.non_response, DIGITS),
         wording=manifest.wording,
         citation=manifest.citation,
+    )
+
+
+def present_exemplars(
+    wanted: EvidenceQuery, found: Evidence, library: SurveyLibrary
+) -> ExemplarsResponse:
+    """Return the response to `/v1/exemplars`."""
+    nearest = found.nearest_similarity
+    return ExemplarsResponse(
+        culture=present_culture_name(library.catalogue[wanted.culture]),
+        question=wanted.text,
+        retriever=wanted.retriever,
+        same_question=None if found.same_question is None else found.same_question.key,
+        nearest_similarity=None if nearest is None else round(nearest, DIGITS),
+        below_floor=found.below_floor,
+        exemplars=[present_exemplar(exemplar, library) for exemplar in found.exemplars],
     )
 
 
@@ -146,12 +164,12 @@ def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
     )
 
 
-def culture_name(culture: Culture) -> CultureName:
+def present_culture_name(culture: Culture) -> CultureName:
     """Return a culture by its codes and its name."""
     return CultureName(code=culture.code, alpha2=culture.alpha2, name=culture.name)
 
 
-def option_shares(
+def present_shares(
     options: tuple[str, ...], first_number: int, shares: tuple[float, ...]
 ) -> list[OptionShare]:
     """Return the options with their shares, rounded to four digits."""

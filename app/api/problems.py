@@ -294,7 +294,7 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # registered for it alone
     # FastAPI leaves a body as bytes where its content type is not JSON.
     if isinstance(error.body, bytes):
-        found = _clipped(request.headers.get("content-type", "none"))
+        found = _clip(request.headers.get("content-type", "none"))
         detail = f"found content type {found}, expected application/json"
         return _response(request.url.path, NO_JSON, detail)
     found_faults = error.errors()
@@ -332,7 +332,7 @@ def _methods(request: Request) -> set[str]:
 
 def _fault(fault: dict[str, Any]) -> dict[str, str]:
     """Return what was found where and expected instead, each of bounded length."""
-    where = _clipped(".".join(str(part) for part in fault["loc"]))
+    where = _clip(".".join(str(part) for part in fault["loc"]))
     match fault["type"]:
         case "missing":
             return {"where": where, "found": "nothing", "expected": "Field required"}
@@ -342,8 +342,8 @@ def _fault(fault: dict[str, Any]) -> dict[str, str]:
             found, expected = repr(fault.get("input")), "Input should be a JSON object"
         case _:
             found, expected = repr(fault.get("input")), fault["msg"].removeprefix("Value error, ")
-    return {"where": where, "found": _clipped(found), "expected": expected}
+    return {"where": where, "found": _clip(found), "expected": expected}
 
 
-def _clipped(text: str) -> str:
+def _clip(text: str) -> str:
     return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 1]}…"

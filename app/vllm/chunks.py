@@ -13,6 +13,11 @@ def chunk_text(chunk: JsonObject) -> str:
     return ""
 
 
+def count_ended(chunk: JsonObject) -> int:
+    """Return how many choices end with `chunk`."""
+    return sum(bool(choice.get("finish_reason")) for choice in chunk.get("choices") or ())
+
+
 def chunk_usage(chunk: JsonObject) -> Usage | None:
     """Return the token counts in `chunk`, which only the last one has."""
     usage = chunk.get("usage")

@@ -157,7 +157,6 @@ class VllmClient:
         *,
         model: str,
         base_model: str | None = None,
-        cache_salt: str | None = None,
         request_id: str | None = None,
     ) -> LabelLogprobs | None:
         """Return the log-probability of each label as first token of the answer to `messages`.
@@ -173,7 +172,7 @@ class VllmClient:
         ids = await self.label_token_ids(base_model or model, labels)
         if ids is None:
             return None
-        body = score_body(model, messages, ids=ids, cache_salt=cache_salt)
+        body = score_body(model, messages, ids=ids)
         with self._observed():
             reply = await self._generate(Call("POST", _CHAT, model, body, request_id))
             return read_scores(read_completion(reply, model=model), labels, ids=ids)

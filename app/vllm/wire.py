@@ -23,7 +23,7 @@ class ChatRequest:
     """One chat completion to ask for. Nothing that is not a field here is ever sent to vLLM.
 
     None leaves a value to vLLM (and the model's `generation_config`). `choices` limits the answer
-    to one of these texts. Requests with different `cache_salt` share no prefix cache.
+    to one of these texts.
 
     Raises:
         ValueError: `n` is not 1 to 8, or there is no message.
@@ -45,7 +45,6 @@ class ChatRequest:
     n: int = 1
     choices: tuple[str, ...] = ()
     response_format: Mapping[str, Any] | None = None
-    cache_salt: str | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= MAX_CHOICES:
@@ -69,8 +68,6 @@ class ChatRequest:
             body["structured_outputs"] = {"choice": list(self.choices)}
         if self.response_format is not None:
             body["response_format"] = dict(self.response_format)
-        if self.cache_salt:
-            body["cache_salt"] = self.cache_salt
         body["stream"] = stream
         if stream:
             body["stream_options"] = {"include_usage": True}
@@ -152,11 +149,9 @@ def wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def score_body(
-    model: str, messages: Sequence[Message], *, ids: Sequence[int], cache_salt: str | None
-) -> JsonObject:
+def score_body(model: str, messages: Sequence[Message], *, ids: Sequence[int]) -> JsonObject:
     """Return the body that asks for the log-probabilities of `ids` as the next token."""
-    body: JsonObject = {
+    return {
         "model": model,
         "messages": wire_messages(messages),
         "max_tokens": 1,
@@ -168,7 +163,6 @@ def score_body(
         "return_tokens_as_token_ids": True,
         "stream": False,
     }
-    return body | ({"cache_salt": cache_salt} if cache_salt else {})
 
 
 def read_json(data: bytes) -> JsonObject:

@@ -101,7 +101,7 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
     """Open whoever is asked: vLLM only where prompts are sent to it."""
     if options.asks_model:
         async with open_resources(settings, Metrics()) as resources:
-            library, live = resources.pipeline.library, resources.weights.live
+            library, live = resources.library, resources.weights.live
             model = VllmModel(
                 resources.vllm,
                 resources.context,

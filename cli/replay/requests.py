@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.answering.plan import AnswerRequest, ChatTurn
+from app.answering.requests import AnswerRequest, ChatTurn, Request
 from app.errors import OptionInvalid
+from app.vllm.wire import ChatRequest
 from experiments.definition import Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
@@ -54,7 +55,7 @@ class ReplayRequest:
     id: str
     question: str
     culture: str
-    asked: AnswerRequest | ChatTurn
+    asked: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,18 +200,19 @@ _LOGGED: TypeAdapter[_LoggedAnswer | _LoggedChat] = TypeAdapter(
 def _request(text: AnswerText, seed: int) -> ReplayRequest:
     logged = _LOGGED.validate_json(text.request)
     own_seed = seed if logged.seed is None else logged.seed
-    asked: AnswerRequest | ChatTurn
+    asked: Request
     if isinstance(logged, _LoggedChat):
         said = [message.content for message in logged.messages if message.role == "user"]
         about = [said[-1] if said else ""]
-        asked = ChatTurn(
+        chat = ChatRequest(
+            model="",
             messages=tuple(Message(each.role, each.content) for each in logged.messages),
-            culture=text.culture,
             seed=own_seed,
             max_tokens=logged.max_tokens,
             temperature=logged.temperature,
             top_p=logged.top_p,
         )
+        asked = ChatTurn(chat, text.culture)
     else:
         about = [logged.question, *logged.options]
         given = {name: getattr(logged, name) for name in ("max_tokens", "temperature", "top_p")}

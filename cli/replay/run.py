@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
-from app.answering.plan import AnswerRequest, ChatTurn, Plan, first_of
 from app.errors import (
     AppError,
     OptionInvalid,
@@ -24,8 +23,7 @@ from app.resources import Opener, Resources, open_resources
 from app.settings import Settings
 from app.state.event_store import open_event_store
 from app.state.experiment_report import REPLAY
-from app.telemetry import Metrics, Stopwatch
-from app.vllm.wire import ChatRequest
+from app.telemetry import Metrics
 from cli.patience import call_patiently
 from cli.replay.requests import (
     ReplayOptions,
@@ -145,7 +143,7 @@ async def replay_of(
         AppError, AdapterError, SurveyDataError, RetrievalError: what every answer would fail of.
     """
     async with opener(settings, Metrics()) as resources:
-        library, alike = resources.pipeline.library, resources.alignment.alike
+        library, alike = resources.library, resources.alignment.alike
         if options.logged:
             wanted = logged_requests(texts, library, experiment, options)
         else:
@@ -238,19 +236,15 @@ class _Asking:
                 self._progress.on_answered(len(self.rows), n_failed=self._n_failed)
 
     async def _row(self, request: ReplayRequest, arm: Arm) -> ReplayRow:
-        asked = replace(request.asked, arm=arm)
-
-        async def answered() -> ReplayRow:
-            if isinstance(asked, ChatTurn):
-                return await self._chat_row(request, arm.name, asked)
-            return await self._answer_row(request, arm.name, asked)
+        async def ask() -> ReplayRow:
+            return await self._ask_arm(request, arm)
 
         try:
             if self._is_gone:
-                row = await answered()
+                row = await ask()
             else:
                 name = self._resources.settings.model
-                row = await call_patiently(answered, name, _PASSING, pause_s=self._pause_s)
+                row = await call_patiently(ask, name, _PASSING, pause_s=self._pause_s)
             self._is_gone = False
             return row
         except _FAILED as exc:
@@ -263,58 +257,27 @@ class _Asking:
                 failed=str(exc) or type(exc).__name__,
             )
 
-    async def _answer_row(
-        self, request: ReplayRequest, arm: str, asked: AnswerRequest
-    ) -> ReplayRow:
+    async def _ask_arm(self, request: ReplayRequest, arm: Arm) -> ReplayRow:
         started = time.perf_counter()
-        answer = await self._resources.pipeline.answer(asked)
-        latency_ms = _since_ms(started)
-        reading, plan = answer.reading, answer.plan
+        answer = await self._resources.pipeline.answer(replace(request.asked, arm=arm))
+        latency_ms = (time.perf_counter() - started) * 1000.0
+        plan, reading = answer.plan, answer.reading
         return ReplayRow(
             request=request.id,
             question=request.question,
             culture=request.culture,
-            arm=arm,
-            alignment=self._resources.alignment.of(plan, answer.words, reading),
+            arm=arm.name,
+            alignment=self._resources.alignment.measure(answer),
             label_mass=None if reading is None else reading.label_mass,
-            readable=reading is None or not reading.unreadable,
+            readable=answer.is_readable,
             refused=None if answer.text is None else is_refusal(answer.text),
             latency_ms=latency_ms,
             n_prompt_tokens=answer.usage.prompt_tokens,
             n_reply_tokens=answer.usage.completion_tokens,
             steered=plan.steered,
             fell_back=bool(plan.fallbacks),
-            because="; ".join(left.because for left in plan.fallbacks),
-            shown=_shown(plan),
-        )
-
-    async def _chat_row(self, request: ReplayRequest, arm: str, turn: ChatTurn) -> ReplayRow:
-        pipeline = self._resources.pipeline
-        started = time.perf_counter()
-        async with pipeline.prepared_chat(turn, Stopwatch(pipeline.metrics)) as (plan, messages):
-            completion = await self._resources.vllm.chat(
-                ChatRequest(
-                    model=plan.weights.model,
-                    messages=messages,
-                    max_tokens=plan.choice.decoding.max_tokens or turn.max_tokens,
-                    temperature=first_of(plan.choice.decoding.temperature, turn.temperature),
-                    top_p=first_of(plan.choice.decoding.top_p, turn.top_p),
-                    seed=turn.seed,
-                )
-            )
-        return ReplayRow(
-            request=request.id,
-            question=request.question,
-            culture=request.culture,
-            arm=arm,
-            refused=is_refusal(completion.text),
-            latency_ms=_since_ms(started),
-            n_prompt_tokens=completion.usage.prompt_tokens,
-            n_reply_tokens=completion.usage.completion_tokens,
-            steered=plan.steered,
-            fell_back=bool(plan.fallbacks),
-            because="; ".join(left.because for left in plan.fallbacks),
-            shown=_shown(plan),
+            because="; ".join(fallback.because for fallback in plan.fallbacks),
+            shown=tuple(exemplar.question.key for exemplar in plan.shown_exemplars),
         )
 
 
@@ -326,23 +289,15 @@ async def _check_arms(resources: Resources, experiment: Experiment, wanted: Requ
             raise OptionInvalid(f"arm '{arm.name}'", f"model '{arm.model}'", f"'{served}'")
     await resources.vllm.context_tokens(served)
     adapters = {arm.recipe.adapter for arm in experiment.arms} - {NO_ADAPTER}
-    catalogue = resources.pipeline.catalogue
+    catalogue = resources.library.catalogue
     for adapter in sorted(adapters):
         for code in sorted({request.culture for request in wanted.requests}):
-            # One for other cultures is left for the next rung, as it is for users.
+            # One for other cultures falls back, as it does for users.
             with suppress(AdapterForOthers):
                 async with resources.weights.lease(catalogue[code], adapter):
                     pass
 
 
-def _shown(plan: Plan) -> tuple[str, ...]:
-    return tuple(exemplar.question.key for exemplar in plan.shown_exemplars)
-
-
 def _names(library: SurveyLibrary, requests: Iterable[ReplayRequest]) -> dict[str, str]:
     codes = {request.culture for request in requests}
     return {code: library.catalogue[code].name for code in codes}
-
-
-def _since_ms(started: float) -> float:
-    return (time.perf_counter() - started) * 1000.0

@@ -218,7 +218,7 @@ class FakeVllm:
     def _n_cached(self, body: JsonObject, prompt: str) -> int:
         """Return how many tokens were seen before, in whole blocks, and keep those of `prompt`."""
         ids, n_cached = token_ids(prompt), 0
-        owner = f"{body['model']}|{body.get('cache_salt')}"
+        owner = f"{body['model']}"
         # The last token is always computed, for there is an answer to be had from it.
         for end in range(BLOCK_TOKENS, len(ids), BLOCK_TOKENS):
             key = f"{owner}|{ids[:end]}"

@@ -17,13 +17,13 @@ MAX_NEW_TOKENS = 131_072
 MAX_UNIT_CHARS = 200
 
 
-def _not_blank(text: str) -> str:
+def _strip_text(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be blank")
     return text.strip()
 
 
-def _distinct(options: list[str]) -> list[str]:
+def _check_distinct(options: list[str]) -> list[str]:
     if options and not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
         raise ValueError(f"found {len(options)} options, expected {MIN_OPTIONS} to {MAX_OPTIONS}")
     if len({option.casefold() for option in options}) != len(options):
@@ -32,12 +32,12 @@ def _distinct(options: list[str]) -> list[str]:
 
 
 QuestionText = Annotated[
-    str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_not_blank)
+    str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_strip_text)
 ]
 OptionText = Annotated[
-    str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(_not_blank)
+    str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(_strip_text)
 ]
-Options = Annotated[list[OptionText], AfterValidator(_distinct)]
+Options = Annotated[list[OptionText], AfterValidator(_check_distinct)]
 AdapterText = Annotated[
     str,
     Field(
@@ -184,7 +184,7 @@ class UsageCounts(ResponseModel):
 
 
 class FallbackReason(ResponseModel):
-    """A method that was wanted, and why it could not be had."""
+    """A method that was wanted, and why it was unavailable."""
 
     method: Method
     because: str
@@ -206,10 +206,10 @@ class EvidenceFields(ResponseModel):
     experiment: ExperimentFields | None = Field(
         description="Null where no experiment decided how to answer."
     )
-    method: Method = Field(description="The method that was used: the rung of the ladder.")
+    method: Method = Field(description="The method that was used.")
     requested_method: Method
     fallbacks: list[FallbackReason] = Field(
-        description="Methods that were wanted before the one used, and why they could not be had."
+        description="Methods that were wanted before the one used, and why they were unavailable."
     )
     exemplar_style: ExemplarStyle
     retriever: SelectorName

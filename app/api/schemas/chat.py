@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from app.answering.plan import Asker, ChatTurn, Plan
+from app.answering.requests import Asker, ChatTurn
 from app.api.schemas.answer import (
     CONSENT,
     MAX_NEW_TOKENS,
@@ -78,11 +78,12 @@ class ChatMessage(BaseModel):
     content: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)] | list[TextPart]
 
     @property
-    def text(self) -> str:
-        """The content as one text."""
+    def plain(self) -> Message:
+        """The message as the pipeline has it; a developer's is a system message."""
+        role = "system" if self.role == "developer" else self.role
         if isinstance(self.content, str):
-            return self.content
-        return "\n".join(part.text for part in self.content)
+            return Message(role, self.content)
+        return Message(role, "\n".join(part.text for part in self.content))
 
 
 class StreamOptions(BaseModel):
@@ -150,15 +151,10 @@ class ChatBody(BaseModel):
         if kind not in ("text", "json_object", "json_schema"):
             raise FieldUnsupported("response_format", f"no such type as '{str(kind)[:40]}'")
 
-    @property
-    def n_reply_tokens(self) -> int | None:
-        """How long the reply may be, under the newer or the older name."""
-        return self.max_completion_tokens or self.max_tokens
-
     def turn(self, culture: str | None) -> ChatTurn:
         """Return what the pipeline is asked."""
         return ChatTurn(
-            messages=self.plain_messages(),
+            chat=self._chat_request(),
             culture=culture,
             recipe=RecipeOverrides(
                 method=self.method,
@@ -168,34 +164,20 @@ class ChatBody(BaseModel):
                 adapter=self.adapter,
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
-            seed=self.seed or 0,
-            max_tokens=self.n_reply_tokens,
+            streams=bool(self.stream),
+        )
+
+    def _chat_request(self) -> ChatRequest:
+        """Return the fields that may go to vLLM."""
+        return ChatRequest(
+            model=self.model,
+            messages=tuple(message.plain for message in self.messages),
+            # The newer or the older name.
+            max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
             top_p=self.top_p,
-        )
-
-    def plain_messages(self) -> tuple[Message, ...]:
-        """Return the messages as the pipeline has them; a developer's is a system message."""
-        return tuple(
-            Message("system" if message.role == "developer" else message.role, message.text)
-            for message in self.messages
-        )
-
-    def upstream(self, plan: Plan, messages: tuple[Message, ...]) -> ChatRequest:
-        """Return the request to vLLM: `messages`, and the fields that may go there.
-
-        What an experiment's arm says of the decoding goes before what the client says.
-        """
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        decoding = plan.choice.decoding
-        return ChatRequest(
-            model=plan.weights.model,
-            messages=messages,
-            max_tokens=decoding.max_tokens or self.n_reply_tokens,
-            temperature=self.temperature if decoding.temperature is None else decoding.temperature,
-            top_p=self.top_p if decoding.top_p is None else decoding.top_p,
             seed=self.seed,
-            stop=stop,
+            stop=(self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ()),
             presence_penalty=self.presence_penalty,
             frequency_penalty=self.frequency_penalty,
             logprobs=bool(self.logprobs),

@@ -93,6 +93,27 @@ def test_else_options_are_those_of_the_same_survey_question(client: httpx.Client
     assert answer["answer"] == answer["option"]["label"]
 
 
+def test_vllm_is_told_the_id_under_which_the_request_is_logged(
+    client: httpx.Client, fake: FakeVllm
+) -> None:
+    headers = {"X-Request-Id": "trace-7"}
+    reads: list[list[str]] = []
+    for fields in (
+        {"orders": 2},
+        {"question": NEIGHBOURS, "max_tokens": 2},
+        {"question": NEIGHBOURS, "max_tokens": 2, "stream": True},
+    ):
+        n_before = len(fake.chats)
+        body = {"question": RELIGION, "culture": "DE"} | fields
+        reply = client.post("/answer", json=body, headers=headers)
+        assert reply.status_code == 200, reply.text
+        sent = [chat.headers.get("x-request-id", "") for chat in fake.chats[n_before:]]
+        reads.append(sorted(sent))
+
+    # A server may hold two calls of one id to be the same.
+    assert reads == [["trace-7", "trace-7-1"], ["trace-7"], ["trace-7"]]
+
+
 def test_else_the_answer_is_free_text(client: httpx.Client, fake: FakeVllm) -> None:
     answer = ask(client, NEIGHBOURS, max_tokens=5, temperature=0.7, top_p=0.9, seed=4)
 

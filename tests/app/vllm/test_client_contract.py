@@ -104,7 +104,6 @@ async def test_every_field_of_a_request_is_understood(
         logprobs=True,
         top_logprobs=2,
         response_format={"type": "text"},
-        cache_salt="salt",
     )
 
     completion = await client.chat(request)
@@ -174,18 +173,18 @@ async def test_a_text_is_tokenized(client: VllmClient, served: ServedVllm) -> No
     assert await client.count_tokens("bird bird", model=served.model) > len(once)
 
 
-async def test_a_prefix_seen_before_is_cached_unless_salted(
-    client: VllmClient, served: ServedVllm
-) -> None:
+async def test_a_prefix_seen_before_is_cached(client: VllmClient, served: ServedVllm) -> None:
     # 16 times 45 characters: more than one block of 128 tokens even if tokens are words.
-    async def cached_tokens(salt: str) -> int:
-        scores = await client.score(LONG, ("1", "2"), model=served.model, cache_salt=salt)
+    async def cached_tokens(start: str) -> int:
+        messages = (Message("user", f"{start} {LONG[0].content}"),)
+        scores = await client.score(messages, ("1", "2"), model=served.model)
         assert scores is not None
         return scores.usage.cached_tokens
 
-    assert await cached_tokens("a") == 0
-    assert await cached_tokens("a") >= 128
-    assert await cached_tokens("b") == 0
+    # No other test starts a prompt so.
+    assert await cached_tokens("Seven magpies.") == 0
+    assert await cached_tokens("Seven magpies.") >= 128
+    assert await cached_tokens("Nine herons.") == 0
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ def test_every_field_has_its_place_in_the_body() -> None:
         n=2,
         choices=("x", "y"),
         response_format={"type": "json_object"},
-        cache_salt="salt",
     )
 
     assert request.body(stream=True) == {
@@ -47,7 +46,6 @@ def test_every_field_has_its_place_in_the_body() -> None:
         "n": 2,
         "structured_outputs": {"choice": ["x", "y"]},
         "response_format": {"type": "json_object"},
-        "cache_salt": "salt",
         "stream": True,
         "stream_options": {"include_usage": True},
     }

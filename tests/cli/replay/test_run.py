@@ -15,6 +15,7 @@ import pytest
 
 from adapters.errors import AdaptersOff
 from adapters.registry import AdapterRegistry
+from app.answering.requests import AnswerRequest, ChatTurn
 from app.errors import OptionInvalid, UpstreamUnavailable
 from app.resources import open_retrieval, read_library
 from cli.replay.requests import (
@@ -160,8 +161,10 @@ def test_logged_requests_come_back_as_they_were(library: SurveyLibrary) -> None:
 
     one, two = from_log(library, [answer, chat_text("c1", "Hi", "Why?", top_p=0.5)]).requests
 
+    assert isinstance(one.asked, AnswerRequest)
     assert (one.id, one.culture, one.asked.seed, one.asked.temperature) == ("a1", "DEU", 5, 0.3)
-    assert (two.id, two.culture, two.asked.seed, two.asked.top_p) == ("c1", "DEU", 5, 0.5)
+    assert isinstance(two.asked, ChatTurn)
+    assert (two.id, two.culture, two.asked.seed, two.asked.chat.top_p) == ("c1", "DEU", 5, 0.5)
 
 
 def test_a_request_without_a_seed_gets_that_of_the_replay(library: SurveyLibrary) -> None:

@@ -1,0 +1,36 @@
+"""Reads what the model said."""
+
+from __future__ import annotations
+
+from app.answering.plan import Answer, Plan, Reply, Words
+from prompting.reading import Reading, read_labels, read_option
+
+ONE_REPLY = "this model's labels are several tokens: one reply was read, without probabilities"
+
+
+def read_reply(plan: Plan, words: Words, reply: Reply, *, min_label_mass: float) -> Answer:
+    """Return the answer in a reply; labels with less than `min_label_mass` are unreadable."""
+    reading, notes = _read(words, reply, min_label_mass=min_label_mass)
+    return Answer(
+        plan,
+        words,
+        reading,
+        text=reply.text,
+        usage=reply.usage,
+        warnings=(*plan.warnings, *notes),
+        completion=reply.completion,
+    )
+
+
+def _read(
+    words: Words, reply: Reply, *, min_label_mass: float
+) -> tuple[Reading | None, tuple[str, ...]]:
+    if not words.orders:
+        return None, ()
+    if reply.text is None:
+        logprobs = [score.logprobs for score in reply.scores]
+        reading = read_labels(logprobs, words.orders, min_label_mass=min_label_mass)
+        return reading, (reading.reason,) if reading.reason else ()
+    asked = words.asked
+    reading = read_option(reply.text, asked.options, first_number=asked.first_number)
+    return reading, (ONE_REPLY, reading.reason) if reading.reason else (ONE_REPLY,)
