@@ -209,7 +209,7 @@ def _read_published(folder: Path) -> AdapterManifest:
     except ManifestInvalid as exc:
         raise AdapterRefused(
             AdapterFault.MANIFEST,
-            found=f"a manifest that is none ({exc})",
+            found=f"an invalid manifest ({exc})",
             expected="that of an adapter",
         ) from exc
 

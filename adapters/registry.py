@@ -13,8 +13,6 @@ mean other weights.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,14 +21,13 @@ from adapters.active import Activations, read_activations, write_activations
 from adapters.admission import build_manifest
 from adapters.base_model import AdapterBase
 from adapters.canary import check_effect, list_prompts
+from adapters.entries import CANARIES_FOLDER, AdapterEntries
 from adapters.errors import (
-    AdapterAmbiguous,
     AdapterFault,
     AdapterForOthers,
     AdapterInUse,
     AdapterRefused,
     AdapterTaken,
-    AdapterUnknown,
     AdapterUnverified,
     ManifestInvalid,
     RegistryInvalid,
@@ -38,8 +35,6 @@ from adapters.errors import (
 from adapters.folders import LOCK_DEADLINE_S, SharedFolder, copy_files, make_read_only, sync
 from adapters.inspection import (
     MAX_BYTES,
-    check_hashes,
-    hash_file,
     inspect,
     measure_files,
 )
@@ -48,22 +43,15 @@ from adapters.manifest import (
     AdapterFacts,
     AdapterManifest,
     Canary,
-    is_version_name,
-    read_canaries,
-    read_manifest,
     write_canaries,
     write_manifest,
 )
 
-CANARIES_FOLDER = "canaries"
 _CULTURE_LETTERS = 3
 
 
-class AdapterRegistry:
-    """The adapters in a folder. Several processes may use one folder at the same time.
-
-    A name that a client gives becomes a path only where it stands in the folder's listing.
-    """
+class AdapterRegistry(AdapterEntries):
+    """The adapters in a folder, and what is active. Several processes may share one folder."""
 
     def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
         """Open the registry in `folder`, which is made if it is not there.
@@ -80,7 +68,7 @@ class AdapterRegistry:
                 expected="a place to keep adapters in",
                 remedy="Set MILIEU_DATA_FOLDER to a folder that can be written.",
             ) from exc
-        self.folder = folder.resolve()
+        super().__init__(folder.resolve())
         self._shared = SharedFolder(self.folder, lock_deadline_s=lock_deadline_s)
 
     def add(
@@ -129,63 +117,6 @@ class AdapterRegistry:
                 sync(self.folder)
         return manifest
 
-    def entries(self) -> tuple[AdapterManifest, ...]:
-        """Return the manifests of all adapters, by name and version.
-
-        Raises:
-            RegistryInvalid: a manifest cannot be read; `remove` still takes its entry.
-        """
-        found = []
-        for version_name in self._list_versions():
-            try:
-                found.append(self.get(version_name))
-            except (AdapterUnknown, RegistryInvalid):
-                # Another process may have removed it since it was listed.
-                if version_name in self._list_versions():
-                    raise
-        return tuple(found)
-
-    def get(self, version_name: str) -> AdapterManifest:
-        """Return the manifest of one adapter; its files are not read, see `verify`.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-            RegistryInvalid: its manifest is not as it was written.
-        """
-        folder = self.path(version_name)
-        try:
-            manifest = read_manifest(folder / MANIFEST)
-        except ManifestInvalid as exc:
-            raise _invalid_entry(folder, f"a manifest that is none ({exc})") from exc
-        if manifest.version_name != version_name:
-            raise _invalid_entry(folder, f"the manifest of {manifest.version_name}")
-        return manifest
-
-    def path(self, version_name: str) -> Path:
-        """Return the absolute folder of one adapter, for a server to load it from.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-        """
-        if not is_version_name(version_name) or version_name not in self._list_versions():
-            raise AdapterUnknown(version_name)
-        return self.folder / version_name
-
-    def verify(self, version_name: str) -> AdapterManifest:
-        """Return the manifest of one adapter, after every file was checked against it.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-            AdapterRefused: a file is altered, missing or too many; `reason` says which.
-            RegistryInvalid: its manifest is not as it was written.
-        """
-        manifest = self.get(version_name)
-        folder = self.path(version_name)
-        # However large it was allowed to be when it was added.
-        sizes = measure_files(folder, max_bytes=sys.maxsize)
-        check_hashes(manifest, {n: hash_file(folder / n) for n in sizes if n != MANIFEST})
-        return manifest
-
     def active(self) -> dict[str, str]:
         """Return the version name that is active for each culture; others have the base model.
 
@@ -201,23 +132,6 @@ class AdapterRegistry:
             RegistryInvalid: active.json is not as it was written.
         """
         return read_activations(self.folder).states
-
-    def resolve(self, text: str) -> str:
-        """Return the version name that `text` means: one as it is, or a name of one version.
-
-        Raises:
-            AdapterUnknown: no adapter is called so.
-            AdapterAmbiguous: several versions have that name.
-        """
-        listing = self._list_versions()
-        if text in listing:
-            return text
-        versions = tuple(name for name in listing if name.partition("@")[0] == text)
-        if len(versions) > 1:
-            raise AdapterAmbiguous(text, versions=versions)
-        if not versions:
-            raise AdapterUnknown(text)
-        return versions[0]
 
     def activate(self, culture: str, version_name: str, *, verified: bool = False) -> None:
         """Make an adapter the active one of `culture`; see `activate_all`."""
@@ -333,40 +247,6 @@ class AdapterRegistry:
             (self.folder / CANARIES_FOLDER).mkdir(exist_ok=True)
             write_canaries(self._canaries_file(version_name), tuple(canaries))
 
-    def canaries(self, version_name: str) -> tuple[Canary, ...]:
-        """Return what was last measured here with an adapter; nothing where nothing was.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-            RegistryInvalid: the file is not as it was written.
-        """
-        self.path(version_name)
-        file = self._canaries_file(version_name)
-        if not file.exists():
-            return ()
-        try:
-            return read_canaries(file)
-        except ManifestInvalid as exc:
-            raise RegistryInvalid(
-                file,
-                found=f"no canaries ({exc})",
-                expected="what `record_canaries` writes",
-                remedy="Delete it, and measure them again.",
-            ) from exc
-
-    def _list_versions(self) -> tuple[str, ...]:
-        with os.scandir(self.folder) as entries:
-            return tuple(
-                sorted(
-                    entry.name
-                    for entry in entries
-                    if is_version_name(entry.name) and entry.is_dir(follow_symlinks=False)
-                )
-            )
-
-    def _canaries_file(self, version_name: str) -> Path:
-        return self.folder / CANARIES_FOLDER / f"{version_name}.json"
-
     def _write(self, activations: Activations) -> None:
         write_activations(self.folder, activations)
         sync(self.folder)
@@ -390,12 +270,3 @@ class AdapterRegistry:
 
 def _is_culture(text: str) -> bool:
     return len(text) == _CULTURE_LETTERS and text.isascii() and text.isalpha() and text.isupper()
-
-
-def _invalid_entry(folder: Path, found: str) -> RegistryInvalid:
-    return RegistryInvalid(
-        folder / MANIFEST,
-        found=found,
-        expected=f"that of {folder.name}, as it was written",
-        remedy="Remove the adapter, and add it again.",
-    )

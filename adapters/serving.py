@@ -313,7 +313,7 @@ class AdapterServing:
     async def _follow(self) -> None:
         """Switch to what another process has activated, once it is loaded and verified here.
 
-        What cannot be is switched to all the same: the version before it answers, and that is said.
+        Switches anyway; the previous version keeps answering, and the answer says so.
         """
         states = await asyncio.to_thread(self._registry.states)
         wanted = {culture: found[0] for culture, of in states.items() if (found := find_active(of))}

@@ -256,7 +256,7 @@ def read_experiment(path: Path) -> Experiment:
             str(path), field="-", found=type(exc).__name__, expected="a YAML file in UTF-8"
         ) from exc
     except ValueError as exc:
-        # A date that is none, as YAML reads it.
+        # YAML reads an invalid date so.
         raise DefinitionInvalid(
             str(path), field="-", found=str(exc), expected="values in quotes where they are text"
         ) from exc

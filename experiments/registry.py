@@ -105,7 +105,7 @@ class ExperimentRegistry:
         while True:
             try:
                 await self.refresh()
-            # Whatever it is, a service that went on with old experiments unsaid would be worse.
+            # Whatever the error is: never serve stale experiments silently.
             except Exception as exc:
                 if not is_behind:
                     fields = {"reason": f"{type(exc).__name__}: {exc}"}

@@ -231,7 +231,7 @@ def standard_errors(running: Running) -> Floats:
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse an error rate that is none.
+    """Refuse an invalid error rate.
 
     Raises:
         ValueError: `alpha` is not between 0 and 1.

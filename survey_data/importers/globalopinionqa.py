@@ -130,7 +130,7 @@ class _Reading:
         self.kept: dict[tuple[str, tuple[str, ...]], _Kept] = {}
         self.refused: Counter[tuple[str, str]] = Counter()
         self.dropped: list[QuestionDropped] = []
-        # The search for a name that is none takes long, and names come in every question.
+        # Looking up an unknown name is slow, and the same names come with every question.
         self._codes: dict[str, str | None] = {}
         self.n_read = self.n_dropped = self.n_empty = self.n_repeated = 0
 
