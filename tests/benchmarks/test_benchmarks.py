@@ -12,6 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 DOSES = {
+    "cli_start": ("--runs", "1"),
     "encoder": ("--rounds", "1"),
     "evaluation": ("--questions", "2", "--generated", "1", "--rounds", "1"),
     "experiments": ("--quick",),
