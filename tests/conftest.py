@@ -14,7 +14,7 @@ from app.vllm.lora import VllmLora
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 from tests.fixtures.supervised import supervise
 
-pytest_plugins = ["tests.fixtures.service", "tests.fixtures.workers"]
+pytest_plugins = ["tests.fixtures.make_serve", "tests.fixtures.service", "tests.fixtures.workers"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 WEIGHTS = REPOSITORY / "mini_model" / "weights"

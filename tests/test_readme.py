@@ -7,12 +7,11 @@ not run.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.pages import BIN, REPOSITORY, Page, Step, ask, is_ready, make, make_serve, run
+from tests.pages import BIN, REPOSITORY, Page, Step, ask, is_ready, make, run
 
 README = Page(REPOSITORY / "README.md")
 MAX_WORDS = 1_200
@@ -20,14 +19,6 @@ MAX_WORDS = 1_200
 ONLY_PLANNED = "make test"
 
 ON_VLLM = [pytest.mark.vllm, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`make serve` as a reader runs it, with a vLLM of its own; its address."""
-    folder = tmp_path_factory.mktemp("readme")
-    with make_serve(folder / "serve.log", {"MILIEU_CACHE_FOLDER": str(folder)}) as address:
-        yield address
 
 
 def steps(*programs: str) -> list[Step]:
@@ -48,8 +39,8 @@ class TestCommands:
     pytestmark = ON_VLLM
 
     @pytest.mark.parametrize("step", steps("curl", "milieu"), ids=lambda step: step.text[:40])
-    def test_curl_and_milieu(self, step: Step, service: str, tmp_path: Path) -> None:
-        shown = ask(step, service, {"MILIEU_CACHE_FOLDER": str(tmp_path)})
+    def test_curl_and_milieu(self, step: Step, made_service: str, tmp_path: Path) -> None:
+        shown = ask(step, made_service, {"MILIEU_CACHE_FOLDER": str(tmp_path)})
 
         assert shown.strip()
         if step.words[0] == "curl" and "/answer" in step.text:
@@ -61,8 +52,8 @@ class TestCommands:
         elif step.words[0] == "curl":
             assert shown.rstrip().endswith("data: [DONE]")
 
-    def test_the_answer_is_as_shown(self, service: str) -> None:
-        answer = json.loads(ask(steps("curl")[0], service))
+    def test_the_answer_is_as_shown(self, made_service: str) -> None:
+        answer = json.loads(ask(steps("curl")[0], made_service))
 
         assert f'"answer": "{answer["answer"]}"' in README.text
         assert f'"options_from": "{answer["options_from"]}"' in README.text
@@ -71,20 +62,20 @@ class TestCommands:
         assert f'"similarity": {shown["similarity"]}' in README.text
         assert f'"share": {shown["shares"][0]["share"]}' in README.text
 
-    def test_the_chat_client(self, service: str) -> None:
+    def test_the_chat_client(self, made_service: str) -> None:
         (script,) = (step for step in README.steps if step.is_python)
 
-        reply, questions = ask(script, service).strip().rsplit("\n", 1)
+        reply, questions = ask(script, made_service).strip().rsplit("\n", 1)
 
         assert reply
         assert "police" in questions
 
     @pytest.mark.parametrize("step", steps("make"), ids=lambda step: step.text)
-    def test_make(self, step: Step, service: str) -> None:
+    def test_make(self, step: Step, made_service: str) -> None:
         target = step.words[1]
         if step.text == ONLY_PLANNED:
             assert str(BIN) in run(make(target, "--dry-run"))
         else:
             # The fixture has run it, and it answers.
             assert target == "serve"
-            assert is_ready(f"http://{service}/livez")
+            assert is_ready(f"http://{made_service}/livez")
