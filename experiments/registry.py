@@ -93,8 +93,7 @@ class ExperimentRegistry:
             StoreUnavailable: the store does not answer; what was known stays.
         """
         async with self._reading:
-            self._running = await self._store.running()
-            n_forgotten = await self._store.count_forgotten()
+            self._running, n_forgotten = await self._store.follow()
             if self._n_forgotten not in (None, n_forgotten) and self._on_forgotten is not None:
                 self._on_forgotten()
             self._n_forgotten = n_forgotten

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from experiments.definition import Experiment, State
 from experiments.definition_file import parse_experiment
@@ -24,11 +24,10 @@ from experiments.stores.schema import (
     ANSWERED_IN,
     ANSWERS,
     FIND_ARM,
+    FOLLOWED,
     METRICS_SENT,
-    N_FORGOTTEN,
     OUTCOME_VALUES,
     REMEMBERED,
-    RUNNING,
     TABLES,
     all_rows,
 )
@@ -37,6 +36,13 @@ from experiments.stores.sqlite import SqliteDatabase
 
 T = TypeVar("T")
 N_ROWS = 2048
+
+
+class Followed(NamedTuple):
+    """What runs, the first started first, and a count that rises whenever a unit is deleted."""
+
+    running: tuple[Experiment, ...]
+    n_forgotten: int
 
 
 class EventStore:
@@ -120,11 +126,6 @@ class EventStore:
         rows = await self._read(REMEMBERED, experiment, most)
         return tuple((unit, arm) for unit, arm in reversed(rows))
 
-    async def count_forgotten(self) -> int:
-        """Return a count that rises whenever a unit is deleted, through whichever gateway."""
-        rows = await self._read(N_FORGOTTEN)
-        return int(rows[0][0]) if rows else 0
-
     async def count_sent(self, *, since_ms: int) -> dict[str, int]:
         """Return how many outcomes each metric had since a time in milliseconds of UTC."""
         rows = await self._read(METRICS_SENT, since_ms)
@@ -145,8 +146,15 @@ class EventStore:
 
     async def running(self) -> tuple[Experiment, ...]:
         """Return the latest revisions of the experiments that run, the first started first."""
-        rows = await self._read(RUNNING, str(State.RUNNING))
-        return tuple(parse_experiment(json.loads(definition), "store") for [definition] in rows)
+        return (await self.follow()).running
+
+    async def follow(self) -> Followed:
+        """Return what a gateway has to know of the changes of others, all of one moment."""
+        rows = await self._read(FOLLOWED, str(State.RUNNING))
+        texts = [definition for definition, *_ in rows if definition is not None]
+        counts = [int(n) for _, n, *_ in rows if n is not None]
+        running = tuple(parse_experiment(json.loads(text), "store") for text in texts)
+        return Followed(running, sum(counts))
 
     async def revisions(self, name: str) -> tuple[StoredRevision, ...]:
         """Return all revisions of an experiment, oldest first.

@@ -179,19 +179,20 @@ ATTACH: Final = (
     + "(experiment, kind) DO UPDATE SET content = excluded.content, time_ms = excluded.time_ms"
 )
 
-# The latest revision of each running experiment, by the time of its first running one.
-RUNNING: Final = (
-    "SELECT x.definition FROM experiments x JOIN (SELECT name, MAX(revision) AS revision, "
+# What every gateway follows, in one look: the latest revision of each running experiment, by the
+# time of its first running one, and the count of what was forgotten.
+FOLLOWED: Final = (
+    "SELECT x.definition, NULL AS n_forgotten, m.started_ms, x.name "
+    "FROM experiments x JOIN (SELECT name, MAX(revision) AS revision, "
     "MIN(CASE WHEN state = ?1 THEN time_ms END) AS started_ms FROM experiments GROUP BY name) m "
     "ON x.name = m.name AND x.revision = m.revision WHERE x.state = ?1 "
-    "ORDER BY m.started_ms, x.name"
+    "UNION ALL SELECT NULL, value, NULL, NULL FROM counters WHERE name = 'forgotten' ORDER BY 3, 4"
 )
 # Raised whenever a unit is forgotten, so that gateways forget what they remember of it.
 COUNT_FORGOTTEN: Final = (
     "INSERT INTO counters (name, value) VALUES ('forgotten', 1) "
     "ON CONFLICT (name) DO UPDATE SET value = counters.value + 1"
 )
-N_FORGOTTEN: Final = "SELECT value FROM counters WHERE name = 'forgotten'"
 # Of units that come again, those that were assigned last first.
 REMEMBERED: Final = (
     "SELECT unit, arm FROM assignments WHERE experiment = ?1 AND unit_kind <> 'request' "

@@ -25,7 +25,7 @@ from experiments.errors import (
 )
 from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
 from experiments.registry import ExperimentRegistry
-from experiments.stores.event_store import EventStore
+from experiments.stores.event_store import EventStore, Followed
 from tests.experiments.conftest import OpenStore
 from tests.experiments.events import an_experiment, an_exposure, an_outcome
 
@@ -336,16 +336,13 @@ class Failing(EventStore):
         self._answers = list(answers)
         self.has_ended = asyncio.Event()
 
-    async def running(self) -> tuple[Experiment, ...]:
+    async def follow(self) -> Followed:
         if len(self._answers) == 1:
             self.has_ended.set()
         said = self._answers[0] if len(self._answers) == 1 else self._answers.pop(0)
         if isinstance(said, Exception):
             raise said
-        return said
-
-    async def count_forgotten(self) -> int:
-        return 0
+        return Followed(said, n_forgotten=0)
 
 
 async def watched(store: Failing) -> ExperimentRegistry:
