@@ -68,7 +68,7 @@ class UpstreamInvalid(UpstreamError):
 
     def __init__(self, found: str, *, expected: str) -> None:
         super().__init__(
-            f"vLLM's reply makes no sense: found {found}, expected {expected}. Check that the "
+            f"vLLM sent an unexpected reply: found {found}, expected {expected}. Check that the "
             "configured address and key are those of a vLLM server."
         )
         self.found = found

@@ -77,8 +77,8 @@ class EvidenceLookup:
         self._n_looking += 1
         found = asyncio.get_running_loop().run_in_executor(self._threads, self._finder.find, wanted)
         # Counted until the thread is done, which a cancelled request does not stop.
-        found.add_done_callback(self._looked)
+        found.add_done_callback(self._count_down)
         return await found
 
-    def _looked(self, found: asyncio.Future[Evidence]) -> None:
+    def _count_down(self, found: asyncio.Future[Evidence]) -> None:
         self._n_looking -= 1

@@ -202,8 +202,8 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.UpstreamModelMissing: ProblemKind(
         503, "model-missing", "vLLM does not serve the configured model"
     ),
-    app_errors.UpstreamInvalid: ProblemKind(502, "vllm-invalid", "vLLM's reply makes no sense"),
-    LabelLogprobsInvalid: ProblemKind(502, "vllm-invalid", "vLLM's reply makes no sense"),
+    app_errors.UpstreamInvalid: ProblemKind(502, "vllm-invalid", "vLLM sent an unexpected reply"),
+    LabelLogprobsInvalid: ProblemKind(502, "vllm-invalid", "vLLM sent an unexpected reply"),
     RetrievalError: ProblemKind(500, "retrieval-failed", "Evidence could not be looked up"),
 }
 INVALID = ProblemKind(422, "request-invalid", "The request does not fit")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from app.errors import OptionInvalid
 from app.resources import read_library
 from app.settings import Settings
-from prompting.messages import CultureComparison
+from prompting.messages import CultureComparison, compare_culture
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
@@ -70,10 +70,6 @@ def compare_cultures(
         SurveyDataError: there is nothing to compare a culture with.
     """
     similarity, catalogue = CultureSimilarity(library), library.catalogue
-    found = {}
-    for culture in cultures:
-        most, least = similarity.contrast(culture.code)
-        found[culture.code] = CultureComparison(
-            tuple(catalogue[code] for code in most), tuple(catalogue[code] for code in least)
-        )
-    return found
+    return {
+        culture.code: compare_culture(culture.code, similarity, catalogue) for culture in cultures
+    }
