@@ -56,7 +56,7 @@ class LocalVllmOptions:
     lora: LoraOptions | None = None
     start_deadline_s: float = 300.0
     stop_grace_s: float = 10.0
-    health_interval_s: float = 2.0
+    health_interval_s: float = 5.0
     n_failed_health: int = 3
     first_backoff_s: float = 1.0
     longest_backoff_s: float = 60.0
