@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import typer
 
+from cli.errors import explain_errors
 from cli.lazy import LazyCommand, LazyGroup
 
 HELP = """Answer questions the way the people of a country answer them.
@@ -53,6 +54,11 @@ class Milieu(LazyGroup):
             "cli.experiments.command:experiments", "Run A/B experiments on ways of answering."
         ),
     }
+
+    # Any: Typer keeps its own Click, whose names are private.
+    def invoke(self, ctx: Any) -> Any:
+        with explain_errors():
+            return super().invoke(ctx)
 
 
 cli = typer.Typer(

@@ -29,3 +29,4 @@ HeldOut = Annotated[
         help="Only questions and cultures that the embedded model was not trained on.",
     ),
 ]
+ExperimentName = Annotated[str, typer.Argument(help="Experiment name.")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from app.answering.plan import Answer, Choice, Plan
 from app.api.schemas.answer import (
+    DIGITS,
     AnswerResponse,
     ChosenOption,
     CultureName,
@@ -23,8 +24,6 @@ from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
-
-DIGITS = 4
 
 
 def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import explain_errors
 from cli.lazy import Group, LazyModule
 from cli.options import AsJson, Culture, Cultures, Url
 
 if TYPE_CHECKING:
+    from adapters import manifest
     from cli.adapters import jobs
 else:
+    manifest = LazyModule("adapters.manifest")
     jobs = LazyModule("cli.adapters.jobs")
 
 adapters = typer.Typer(
@@ -46,16 +47,13 @@ def add(
 
     Example: milieu adapters add ./german-lora --culture DE --licence CC-BY-4.0
     """
-    with explain_errors():
-        jobs.add_adapter(
-            source,
-            revision=revision,
-            name=name,
-            cultures=culture,
-            method=method,
-            data=data,
-            licence=licence,
-        )
+    jobs.add_adapter(
+        source,
+        manifest.AdapterFacts(method=method, data=data, licence=licence),
+        revision=revision,
+        name=name,
+        cultures=culture or (),
+    )
 
 
 @adapters.command("list")
@@ -66,8 +64,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: milieu adapters list
     """
-    with explain_errors():
-        jobs.list_adapters(as_json=as_json)
+    jobs.list_adapters(as_json=as_json)
 
 
 @adapters.command()
@@ -76,8 +73,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
     Example: milieu adapters show german-lora@1a2b3c4d
     """
-    with explain_errors():
-        jobs.show_adapter(name, as_json=as_json)
+    jobs.show_adapter(name, as_json=as_json)
 
 
 @adapters.command()
@@ -90,8 +86,7 @@ def activate(
 
     Example: milieu adapters activate german-lora@1a2b3c4d --culture DE
     """
-    with explain_errors():
-        jobs.activate(name, culture or (), url=url, offline=offline)
+    jobs.activate_adapter(name, culture or (), url=url, offline=offline)
 
 
 @adapters.command()
@@ -100,8 +95,7 @@ def deactivate(culture: Culture, url: Url = None, offline: Offline = False) -> N
 
     Example: milieu adapters deactivate --culture DE
     """
-    with explain_errors():
-        jobs.deactivate(culture, url=url, offline=offline)
+    jobs.deactivate_adapter(culture, url=url, offline=offline)
 
 
 @adapters.command()
@@ -110,8 +104,7 @@ def rollback(culture: Culture, url: Url = None, offline: Offline = False) -> Non
 
     Example: milieu adapters rollback --culture DE
     """
-    with explain_errors():
-        jobs.roll_back(culture, url=url, offline=offline)
+    jobs.roll_back(culture, url=url, offline=offline)
 
 
 @adapters.command()
@@ -120,5 +113,4 @@ def remove(name: Name, url: Url = None, offline: Offline = False) -> None:
 
     Example: milieu adapters remove german-lora@1a2b3c4d
     """
-    with explain_errors():
-        jobs.remove(name, url=url, offline=offline)
+    jobs.remove_adapter(name, url=url, offline=offline)

@@ -2,78 +2,118 @@
 
 from __future__ import annotations
 
+import re
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from adapters.manifest import AdapterFacts
-from app.errors import ServiceUnreachable
+from adapters.culturespa.card import read_card
+from adapters.fetch import Download, fetch, is_hub_id
+from adapters.manifest import MANIFEST, TRAINING, AdapterFacts, AdapterManifest
+from adapters.registry import AdapterRegistry
+from adapters.serving import measure_effect_nat
+from app.api.schemas.adapters import AdapterDetail, detail_of
+from app.errors import AdapterNotThere, CulturesMissing, ServiceUnreachable
 from app.settings import Settings, read_settings
-from app.state.adapters import open_registry
-from cli import tables
-from cli.adapters import registry
+from app.state.adapters import load_base_model, open_registry
 from cli.console import notes, out
 from cli.service_client import administer_service
+from cli.tables import print_adapter, print_adapters
 from survey_data.cultures import read_catalogue
 
 OFFLINE = "With --offline the folder itself is changed, for services that are not running."
+MAX_NAME_CHARS = 63
 
 
 def add_adapter(
     source: str,
+    about: AdapterFacts,
     *,
     revision: str | None,
     name: str | None,
-    cultures: Sequence[str] | None,
-    method: str,
-    data: str,
-    licence: str,
+    cultures: Sequence[str],
+    download: Download | None = None,
 ) -> None:
-    """Copy an adapter into the registry, and say how to activate it.
+    """Check the adapter in the folder or hub repository `source`, and copy it into the registry.
+
+    A folder that is there goes before a repository of that name. Without a name, of itself or in
+    its manifest, it is called as the folder. Without `cultures` it is for those of its manifest,
+    or of the card that CultureSPA wrote.
 
     Raises:
-        AdapterError, AppError, SurveyDataError: as `registry.add_adapter` does.
+        AdapterNotThere: it is no folder, and cannot be a hub id.
+        AdapterError, AppError: it cannot be fetched, is not sound, or has the name of another.
     """
-    with notes.status("Checking the adapter …"):
-        manifest = registry.add_adapter(
-            read_settings(),
-            source,
-            revision=revision,
-            name=name,
-            cultures=read_catalogue().codes(cultures) if cultures else None,
-            about=AdapterFacts(method=method, data=data, licence=licence),
+    with notes.status("Checking the adapter …"), tempfile.TemporaryDirectory() as scratch:
+        settings, folder = read_settings(), Path(source)
+        codes: Sequence[str] | None = read_catalogue().codes(cultures) if cultures else None
+        if not folder.exists():
+            if not is_hub_id(source):
+                raise AdapterNotThere(source)
+            fetched = fetch(source, revision, Path(scratch) / "fetched", download=download)
+            folder, about = fetched.folder, replace(about, source=fetched.source)
+        if not (folder / MANIFEST).is_file():
+            name = _named_as(Path(source).absolute().name) if name is None else name
+            if (folder / TRAINING).is_file():
+                codes, about = _as_its_card_says(folder, codes, about)
+        base, max_rank = load_base_model(settings), settings.vllm.max_lora_rank
+        manifest = open_registry(settings).add(
+            folder, base=base, max_rank=max_rank, name=name, cultures=codes, about=about
         )
     served = ", ".join(manifest.cultures)
     _say(f"Added {manifest.version_name} for {served or 'any culture'}. Next:")
-    which = "" if served else " --culture …"
-    _say(f"  milieu adapters activate {manifest.version_name}{which}")
+    _say(f"  milieu adapters activate {manifest.version_name}{'' if served else ' --culture …'}")
+
+
+def _as_its_card_says(
+    folder: Path, cultures: Sequence[str] | None, about: AdapterFacts
+) -> tuple[Sequence[str], AdapterFacts]:
+    """Return what was given, and for the rest what CultureSPA wrote beside the adapter."""
+    card = read_card(folder)
+    n = sum(card.n_examples.values())
+    return card.cultures if cultures is None else cultures, replace(
+        about,
+        method=about.method or f"culturespa-{card.mode}",
+        data=about.data or f"{n} of the model's own answers",
+        licence=about.licence or card.licence,
+        metrics=about.metrics or card.metrics,
+    )
 
 
 def list_adapters(*, as_json: bool) -> None:
     """Print the adapters of the registry."""
-    tables.print_adapters(registry.list_adapters(read_settings()), as_json=as_json)
+    registry = open_registry(read_settings())
+    found = [_detail(registry, manifest) for manifest in registry.entries()]
+    print_adapters(found, as_json=as_json)
 
 
 def show_adapter(name: str, *, as_json: bool) -> None:
     """Print one adapter of the registry."""
-    tables.print_adapter(registry.show_adapter(read_settings(), name), as_json=as_json)
+    registry = open_registry(read_settings())
+    print_adapter(_detail(registry, registry.get(registry.resolve(name))), as_json=as_json)
 
 
-def activate(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
+def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
     """Make an adapter the active one of `cultures`, of all that it serves where none is given."""
     settings = read_settings()
-    if offline:
-        codes = read_catalogue().codes(cultures)
-        manifest = registry.activate_adapter(settings, name, codes)
-        _say_active(manifest.version_name, codes or manifest.cultures)
-        _say("Its effect is measured when a service loads it.")
-    else:
+    if not offline:
         path = f"/v1/adapters/{_quote(name)}/activate"
-        body = {"cultures": list(cultures)}
-        _say_reply(_administer(settings, "POST", path, body, url=url))
+        _say_reply(_administer(settings, "POST", path, {"cultures": list(cultures)}, url=url))
+        return
+    codes, registry = read_catalogue().codes(cultures), open_registry(settings)
+    manifest = registry.get(registry.resolve(name))
+    codes = codes or manifest.cultures
+    if not codes:
+        raise CulturesMissing(manifest.version_name)
+    registry.activate_all(codes, manifest.version_name)
+    _say_active(manifest.version_name, codes)
+    _say("Its effect is measured when a service loads it.")
 
 
-def deactivate(culture: str, *, url: str | None, offline: bool) -> None:
+def deactivate_adapter(culture: str, *, url: str | None, offline: bool) -> None:
     """Let the base model answer for a culture."""
     settings = read_settings()
     if offline:
@@ -96,11 +136,13 @@ def roll_back(culture: str, *, url: str | None, offline: bool) -> None:
         _say_reply(_administer(settings, "POST", path, body, url=url))
 
 
-def remove(name: str, *, url: str | None, offline: bool) -> None:
+def remove_adapter(name: str, *, url: str | None, offline: bool) -> None:
     """Delete an adapter that is active for no culture."""
     settings = read_settings()
     if offline:
-        removed = registry.remove_adapter(settings, name)
+        registry = open_registry(settings)
+        removed = registry.resolve(name)
+        registry.remove(removed)
     else:
         path = f"/v1/adapters/{_quote(name)}"
         removed = _administer(settings, "DELETE", path, None, url=url)["removed"]
@@ -115,6 +157,17 @@ def _administer(
             return administer_service(settings, method, path, body, url=url)
     except ServiceUnreachable as exc:
         raise ServiceUnreachable(exc.url, exc.reason, remedy=OFFLINE) from exc
+
+
+def _detail(registry: AdapterRegistry, manifest: AdapterManifest) -> AdapterDetail:
+    name = manifest.version_name
+    active_for = tuple(culture for culture, active in registry.active().items() if active == name)
+    effect = measure_effect_nat(registry.canaries(name))
+    return detail_of(manifest, active_for, loaded=None, effect_nat=effect)
+
+
+def _named_as(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_NAME_CHARS].strip("-")
 
 
 def _quote(name: str) -> str:

@@ -36,7 +36,6 @@ from cli.culturespa.options import (
     make_collect_settings,
     parse_sources,
 )
-from cli.errors import explain_errors
 from cli.lazy import Group, LazyModule
 from cli.options import AsJson, Concurrency, Cultures
 from cli.settings_options import expand_settings
@@ -76,11 +75,10 @@ def generate(
 
     Example: milieu culturespa generate --out spa/1 --per-topic 100
     """
-    with explain_errors():
-        settings = GenerateSettings(n_per_topic=per_topic, seed=seed)
-        jobs.generate(
-            out, pack, settings, topics=topic or (), n_concurrent=concurrency, as_json=as_json
-        )
+    settings = GenerateSettings(n_per_topic=per_topic, seed=seed)
+    jobs.generate(
+        out, pack, settings, topics=topic or (), n_concurrent=concurrency, as_json=as_json
+    )
 
 
 @culturespa.command("filter")
@@ -99,8 +97,7 @@ def filter_command(
 
     Example: milieu culturespa filter --questions spa/1/questions.jsonl --out spa/2
     """
-    with explain_errors():
-        jobs.filter_questions(out, questions, pack, as_json=as_json)
+    jobs.filter_questions(out, questions, pack, as_json=as_json)
 
 
 @culturespa.command()
@@ -119,11 +116,8 @@ def answer(
 
     Example: milieu culturespa answer --questions spa/2/questions.jsonl --out spa/3 -c US -c CN
     """
-    with explain_errors():
-        settings = AnswerStepSettings(method.method, reading, repeats, seed)
-        jobs.answer(
-            out, questions, culture or (), settings, n_concurrent=concurrency, as_json=as_json
-        )
+    settings = AnswerStepSettings(method.method, reading, repeats, seed)
+    jobs.answer(out, questions, culture or (), settings, n_concurrent=concurrency, as_json=as_json)
 
 
 @culturespa.command()
@@ -142,9 +136,8 @@ def collect(
     Example: milieu culturespa collect --questions spa/2/questions.jsonl --answers
     spa/3/answers.jsonl --out spa/4
     """
-    with explain_errors():
-        settings = make_collect_settings(min_total_variation, max_p_value)
-        jobs.collect(out, questions, answers, settings, ratio=ratio, seed=seed, as_json=as_json)
+    settings = make_collect_settings(min_total_variation, max_p_value)
+    jobs.collect(out, questions, answers, settings, ratio=ratio, seed=seed, as_json=as_json)
 
 
 @culturespa.command()
@@ -173,21 +166,20 @@ def train(
     Example: milieu culturespa train --examples spa/4/examples.jsonl --questions
     spa/2/questions.jsonl --out spa/5 --no-train-end --learning-rate 2e-3
     """
-    with explain_errors():
-        jobs.train(
-            examples,
-            questions,
-            out,
-            mode=mode,
-            cultures=culture or (),
-            base_folder=base,
-            base_name=base_name,
-            settings=replace(training, seed=seed),
-            sources=parse_sources(source or ()),
-            licence=licence,
-            n_threads=threads or count_cores(),
-            as_json=as_json,
-        )
+    jobs.train(
+        examples,
+        questions,
+        out,
+        mode=mode,
+        cultures=culture or (),
+        base_folder=base,
+        base_name=base_name,
+        settings=replace(training, seed=seed),
+        sources=parse_sources(source or ()),
+        licence=licence,
+        n_threads=threads or count_cores(),
+        as_json=as_json,
+    )
 
 
 @culturespa.command()
@@ -239,29 +231,28 @@ def run(
     Example: milieu culturespa run --out spa --from-survey -c US -c CN --control --no-train-end
     --learning-rate 2e-3
     """
-    with explain_errors():
-        options = jobs.RunOptions(
-            out=out,
-            cultures=tuple(culture or ()),
-            pack=pack,
-            questions=questions,
-            from_survey=from_survey,
-            topics=tuple(topic or ()),
-            generate=GenerateSettings(n_per_topic=per_topic, seed=seed),
-            answer=AnswerStepSettings(method.method, reading, repeats, seed),
-            collect=make_collect_settings(min_total_variation, max_p_value),
-            ratios=tuple(dict.fromkeys(ratio or (1.0,))),
-            control=control,
-            modes=mode.modes,
-            train=replace(training, seed=seed),
-            base_folder=base,
-            base_name=base_name,
-            n_threads=threads or count_cores(),
-            n_concurrent=concurrency,
-            seed=seed,
-            name=name,
-            sources=parse_sources(source or ()),
-            licence=licence,
-            adds=add,
-        )
-        jobs.run(options)
+    options = jobs.RunOptions(
+        out=out,
+        cultures=tuple(culture or ()),
+        pack=pack,
+        questions=questions,
+        from_survey=from_survey,
+        topics=tuple(topic or ()),
+        generate=GenerateSettings(n_per_topic=per_topic, seed=seed),
+        answer=AnswerStepSettings(method.method, reading, repeats, seed),
+        collect=make_collect_settings(min_total_variation, max_p_value),
+        ratios=tuple(dict.fromkeys(ratio or (1.0,))),
+        control=control,
+        modes=mode.modes,
+        train=replace(training, seed=seed),
+        base_folder=base,
+        base_name=base_name,
+        n_threads=threads or count_cores(),
+        n_concurrent=concurrency,
+        seed=seed,
+        name=name,
+        sources=parse_sources(source or ()),
+        licence=licence,
+        adds=add,
+    )
+    jobs.run(options)

@@ -15,7 +15,7 @@ from adapters.culturespa.settings import (
     TrainSettings,
 )
 from adapters.culturespa.steps import StepManifest
-from cli.console import notes
+from cli.console import notes, read_quiet_settings
 from cli.culturespa import steps
 from cli.culturespa.output import (
     LiveSteps,
@@ -30,7 +30,6 @@ from cli.culturespa.run_options import RunOptions, check_ratios, choose_base
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.surveys import open_surveyed_library, open_surveys, resolve_cultures
 from cli.culturespa.training import OnStep, Training, train_adapters
-from cli.settings import read_quiet_settings
 
 __all__ = ["RunOptions", "answer", "collect", "filter_questions", "generate", "run", "train"]
 

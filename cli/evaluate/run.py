@@ -1,4 +1,4 @@
-"""Runs an evaluation from start to report."""
+"""What `milieu evaluate` does: ask or score, print, and hold the figures to a baseline."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
-from app.resources import open_resources, open_retrieval, read_library
+from app.resources import Resources, open_resources, open_retrieval, read_library
 from app.settings import Settings
 from app.telemetry import Metrics
 from app.vllm.client import VllmClient
+from cli.console import notes, read_quiet_settings
 from cli.evaluate.milieu_service import MilieuService
 from cli.evaluate.options import EvaluateOptions
+from cli.evaluate.output import LiveProgress, print_falls, print_figures
 from cli.evaluate.plan import EvaluatedSystem, PlannedRun, plan_run
-from cli.evaluate.scoring import Evaluation, score_folder
+from cli.evaluate.scoring import Evaluation, read_figures, score_folder
 from cli.evaluate.vllm_model import VllmModel
 from cli.service_client import ServiceClient
 from evaluation.asking import digest_of
 from evaluation.errors import RunFolderInvalid
 from evaluation.figures import Figures
-from evaluation.gate import check_asked, check_baseline
+from evaluation.gate import check_asked, check_baseline, find_falls
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.runner import AskProgress, run_plan
@@ -32,6 +34,7 @@ from prompting.recipe import ACTIVE_ADAPTER
 from survey_data.cultures import read_catalogue
 
 RESULTS = Path("milieu-results")
+FELL = 1
 
 
 class RunProgress(AskProgress, Protocol):
@@ -39,6 +42,32 @@ class RunProgress(AskProgress, Protocol):
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
         """A run of `n_asks` asks begins; `n_kept` answers are there from before."""
+
+
+def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Path | None) -> int:
+    """Evaluate, or score the finished run in `rescore` anew, and return the exit status.
+
+    It is 1 where a culture fell below the figures in `gate`.
+
+    Raises:
+        OptionInvalid: an option names something that is not there.
+        EvaluationError, SurveyDataError, RetrievalError, AppError: a part is unavailable.
+    """
+    settings = read_quiet_settings()
+    # First, so that a fault in it costs no run.
+    baseline = None if gate is None else read_figures(gate)
+    if rescore is not None:
+        found = score_folder(rescore, read_library(settings, read_catalogue()))
+    else:
+        with LiveProgress(notes) as progress:
+            running = run_evaluation(settings, options, progress=progress, baseline=baseline)
+            found = asyncio.run(running)
+    print_figures(found.figures, found.folder)
+    if baseline is None:
+        return 0
+    fallen = find_falls(found.figures, baseline)
+    print_falls(fallen)
+    return FELL if fallen else 0
 
 
 async def run_evaluation(
@@ -87,39 +116,12 @@ def _folder_name(spec: RunSpec, now: datetime, *, gated: bool) -> str:
     return f"{spec.pack}-{digest_of(spec.model_dump(mode='json'))[:8]}"
 
 
-def rescore_folder(settings: Settings, folder: Path) -> Evaluation:
-    """Return what `score_folder` does, with the survey packs of the settings.
-
-    Raises:
-        RunFolderInvalid, PackMissing: the run is not there, or its pack.
-    """
-    return score_folder(folder, read_library(settings, read_catalogue()))
-
-
 @asynccontextmanager
 async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterator[PlannedRun]:
     """Open whoever is asked: vLLM only where prompts are sent to it."""
     if options.asks_model:
         async with open_resources(settings, Metrics()) as resources:
-            library, live = resources.library, resources.weights.live
-            model = VllmModel(
-                resources.vllm,
-                resources.context,
-                model=settings.model,
-                weights=resources.weights,
-            )
-            system = EvaluatedSystem(
-                model=model,
-                identity=await _identity(settings, resources.vllm),
-                adapters=None if live is None else await live.states(),
-            )
-            found = plan_run(
-                settings, options, library, retrieval=resources.retrieval, system=system
-            )
-            for version in found.spec.adapter_versions:
-                # One that cannot be loaded costs no run.
-                await model.load(version)
-            yield found
+            yield await _plan_model_run(settings, options, resources)
         return
     library = read_library(settings, read_catalogue())
     retrieval = await asyncio.to_thread(open_retrieval, settings, library)
@@ -138,6 +140,23 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
             identity = found.spec.identity | {"service's adapters": named}
             found = replace(found, spec=found.spec.model_copy(update={"identity": identity}))
         yield found
+
+
+async def _plan_model_run(
+    settings: Settings, options: EvaluateOptions, resources: Resources
+) -> PlannedRun:
+    library, live = resources.library, resources.weights.live
+    model = VllmModel(
+        resources.vllm, resources.context, model=settings.model, weights=resources.weights
+    )
+    identity = await _identity(settings, resources.vllm)
+    adapters = None if live is None else await live.states()
+    system = EvaluatedSystem(model=model, identity=identity, adapters=adapters)
+    found = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
+    for version in found.spec.adapter_versions:
+        # One that cannot be loaded costs no run.
+        await model.load(version)
+    return found
 
 
 async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import explain_errors
 from cli.experiments.data_command import assign, export, forget
-from cli.experiments.options import Name
 from cli.lazy import Group, LazyModule
-from cli.options import AsJson, Cultures
+from cli.options import AsJson, Cultures, ExperimentName
 from cli.replay.command import replay
 from experiments.metrics import Direction, MetricKind
 
@@ -92,24 +90,23 @@ def create(
 
       milieu experiments create --file my-test.yaml --start
     """
-    with explain_errors():
-        options = drafts.FourArms(
-            metric=metric,
-            kind=kind,
-            direction=direction,
-            smallest_effect=smallest_effect,
-            lowest=lowest,
-            highest=highest,
-            quantile=quantile,
-            hypothesis=hypothesis,
-            cultures=tuple(culture or ()),
-            guardrails=tuple(guardrail or ()),
-        )
-        draft = drafts.make_draft(name, file, four=four_arms, options=options)
-        if print_only:
-            jobs.print_draft(draft)
-        else:
-            jobs.create(draft, start_now=start_now, allow_unsent=allow_unsent)
+    options = drafts.FourArms(
+        metric=metric,
+        kind=kind,
+        direction=direction,
+        smallest_effect=smallest_effect,
+        lowest=lowest,
+        highest=highest,
+        quantile=quantile,
+        hypothesis=hypothesis,
+        cultures=tuple(culture or ()),
+        guardrails=tuple(guardrail or ()),
+    )
+    draft = drafts.make_draft(name, file, four=four_arms, options=options)
+    if print_only:
+        jobs.print_draft(draft)
+    else:
+        jobs.create_experiment(draft, start_now=start_now, allow_unsent=allow_unsent)
 
 
 @experiments.command("list")
@@ -118,23 +115,21 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: milieu experiments list
     """
-    with explain_errors():
-        jobs.list_all(as_json=as_json)
+    jobs.list_experiments(as_json=as_json)
 
 
 @experiments.command()
-def show(name: Name, as_json: AsJson = False) -> None:
+def show(name: ExperimentName, as_json: AsJson = False) -> None:
     """Show the definition of an experiment, as YAML, and its revisions.
 
     Example: milieu experiments show my-test
     """
-    with explain_errors():
-        jobs.show(name, as_json=as_json)
+    jobs.show_experiment(name, as_json=as_json)
 
 
 @experiments.command()
 def revise(
-    name: Name,
+    name: ExperimentName,
     file: Annotated[
         Path | None, typer.Option(help="Read the whole definition from a YAML file.")
     ] = None,
@@ -153,47 +148,43 @@ def revise(
 
     Example: milieu experiments revise my-test --traffic 0.5
     """
-    with explain_errors():
-        jobs.revise(name, file=file, weights=weights, traffic=traffic)
+    jobs.revise_experiment(name, file=file, weights=weights, traffic=traffic)
 
 
 @experiments.command()
-def start(name: Name, allow_unsent: AllowUnsent = False) -> None:
+def start(name: ExperimentName, allow_unsent: AllowUnsent = False) -> None:
     """Start an experiment. What its definition promises cannot change from then on.
 
     A metric that nobody sent in the last 30 days is refused: its name may be wrong.
 
     Example: milieu experiments start my-test
     """
-    with explain_errors():
-        jobs.start(name, allow_unsent=allow_unsent)
+    jobs.start_experiment(name, allow_unsent=allow_unsent)
 
 
 @experiments.command()
-def stop(name: Name) -> None:
+def stop(name: ExperimentName) -> None:
     """Stop a running experiment for good. Outcomes of its answers still count in their window.
 
     Example: milieu experiments stop my-test
     """
-    with explain_errors():
-        jobs.stop(name)
+    jobs.stop_experiment(name)
 
 
 @experiments.command()
 def decide(
-    name: Name, decision: Annotated[str, typer.Argument(help="The decision, in words.")]
+    name: ExperimentName, decision: Annotated[str, typer.Argument(help="The decision, in words.")]
 ) -> None:
     """Record the decision on a stopped experiment, in words.
 
     Example: milieu experiments decide my-test "adapter+icl answers for everybody from May on"
     """
-    with explain_errors():
-        jobs.decide(name, decision)
+    jobs.decide_experiment(name, decision)
 
 
 @experiments.command()
 def report(
-    name: Name,
+    name: ExperimentName,
     as_json: AsJson = False,
     html: Annotated[
         Path | None, typer.Option(help="Write the report as a page to this file, too.")
@@ -203,13 +194,12 @@ def report(
 
     Example: milieu experiments report my-test --html my-test.html
     """
-    with explain_errors():
-        jobs.report(name, as_json=as_json, html=html)
+    jobs.report_experiment(name, as_json=as_json, html=html)
 
 
 @experiments.command()
 def plan(
-    name: Name,
+    name: ExperimentName,
     units_per_day: Annotated[
         float,
         typer.Option(help="Users per day, in its cultures, who give a value of the metric."),
@@ -232,9 +222,8 @@ def plan(
 
     Example: milieu experiments plan my-test --units-per-day 1000 --baseline 0.3
     """
-    with explain_errors():
-        traffic = planning.Traffic(units_per_day, baseline, mean, sd)
-        jobs.plan(name, traffic, power=power, as_json=as_json)
+    traffic = planning.Traffic(units_per_day, baseline, mean, sd)
+    jobs.plan_experiment(name, traffic, power=power, as_json=as_json)
 
 
 experiments.command()(replay)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import typer
 
 from app.errors import OptionInvalid
-from cli.console import notes
-from cli.experiments.output import print_arm, print_forgotten, say
-from cli.experiments.store import export_events, find_arm, forget_before, forget_unit
-from cli.settings import read_quiet_settings
+from app.state.event_store import make_unit_hasher
+from cli.console import notes, read_quiet_settings
+from cli.experiments.output import UnitArm, print_arm, print_forgotten, say
+from cli.experiments.store import run_in_store
+from experiments.assignment import assign, find_first
+from experiments.definition import State
+from experiments.export import export_parquet
+from experiments.registry import ExperimentRegistry
+from experiments.stores.event_store import EventStore
+from experiments.stores.scripts import Forgotten
 from experiments.unit import Unit, UnitKind
 from survey_data.cultures import read_catalogue
 
@@ -23,26 +29,43 @@ MOMENT_FORM = "days, such as 90d, or a date in the past, such as 2026-01-31"
 def show_arm(
     name: str, *, user: str | None, session: str | None, culture: str | None, as_json: bool
 ) -> None:
-    """Print which arm a user or session gets.
+    """Print which arm a user or session gets; nothing is written.
+
+    Without a culture it is that of a request which the experiment applies to.
 
     Raises:
         OptionInvalid: both are given, or neither.
     """
     unit = _unit(user, session)
     code = read_catalogue().resolve(culture).code if culture else ""
-    found = asyncio.run(find_arm(read_quiet_settings(), name, unit, culture=code))
-    print_arm(found, as_json=as_json)
+    settings = read_quiet_settings()
+    hashed = make_unit_hasher(settings).hash(unit)
+
+    async def find(store: EventStore, registry: ExperimentRegistry) -> UnitArm:
+        experiment = (await registry.revisions(name))[-1].experiment
+        of_request = code or next(iter(experiment.cultures), "")
+        found = assign(experiment, unit, culture=of_request)
+        if found.arm is None:
+            return UnitArm(experiment, found.standing, "", False, "")
+        first = find_first(await store.running(), unit, culture=of_request)
+        elsewhere = "" if first is None or first.name == name else first.name
+        arm = await store.arm_of(name, hashed)
+        return UnitArm(experiment, found.standing, arm or found.arm.name, bool(arm), elsewhere)
+
+    print_arm(run_in_store(settings, find), as_json=as_json)
 
 
-def export(folder: Path, *, with_texts: bool) -> None:
+def export_events(folder: Path, *, with_texts: bool) -> None:
     """Write all events to Parquet files."""
     with notes.status("Writing …"):
-        exporting = export_events(read_quiet_settings(), folder, with_texts=with_texts)
-        manifest = asyncio.run(exporting)
+        manifest = run_in_store(
+            read_quiet_settings(),
+            lambda store, _: export_parquet(store, folder, with_texts=with_texts),
+        )
     say(f"Written to {folder}; {manifest.name} says what is in it.")
 
 
-def forget(*, user: str | None, session: str | None, before: str | None, yes: bool) -> None:
+def forget_events(*, user: str | None, session: str | None, before: str | None, yes: bool) -> None:
     """Delete the data of a unit, or everybody's before a time, after asking.
 
     Raises:
@@ -52,14 +75,27 @@ def forget(*, user: str | None, session: str | None, before: str | None, yes: bo
     if before is None:
         unit = _unit(user, session)
         _confirm(f"Delete all that is kept of this {unit.kind}, for good?", yes=yes)
-        print_forgotten(asyncio.run(forget_unit(settings, unit)))
+
+        def forget_unit(store: EventStore, _: ExperimentRegistry) -> Awaitable[Forgotten]:
+            return store.forget_unit(make_unit_hasher(settings).hash(unit))
+
+        print_forgotten(run_in_store(settings, forget_unit))
         return
     if user is not None or session is not None:
         raise OptionInvalid("--before", "it with a user or session", "one of them")
     moment = read_moment(before, now=datetime.now(UTC))
     when = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     _confirm(f"Delete the events of everybody before {when}, for good?", yes=yes)
-    forgotten, kept = asyncio.run(forget_before(settings, moment))
+
+    async def forget(
+        store: EventStore, registry: ExperimentRegistry
+    ) -> tuple[Forgotten, list[str]]:
+        forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
+        latest = [each.experiment for each in await registry.all()]
+        undecided = (State.RUNNING, State.STOPPED)
+        return forgotten, [each.name for each in latest if each.state in undecided]
+
+    forgotten, kept = run_in_store(settings, forget)
     print_forgotten(forgotten)
     if kept:
         say(f"Kept, but for texts, until they are decided: the events of {', '.join(kept)}.")

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import explain_errors
-from cli.experiments.options import Name
 from cli.lazy import LazyModule
-from cli.options import AsJson, OptionalCulture
+from cli.options import AsJson, ExperimentName, OptionalCulture
 
 if TYPE_CHECKING:
     from cli.experiments import data
@@ -22,7 +20,7 @@ Session = Annotated[str | None, typer.Option(help="Id of the session, as in requ
 
 
 def assign(
-    name: Name,
+    name: ExperimentName,
     user: User = None,
     session: Session = None,
     culture: OptionalCulture = None,
@@ -34,8 +32,7 @@ def assign(
 
     Example: milieu experiments assign my-test --user ada --culture DE
     """
-    with explain_errors():
-        data.show_arm(name, user=user, session=session, culture=culture, as_json=as_json)
+    data.show_arm(name, user=user, session=session, culture=culture, as_json=as_json)
 
 
 def export(
@@ -48,8 +45,7 @@ def export(
 
     Example: milieu experiments export ./events
     """
-    with explain_errors():
-        data.export(folder, with_texts=with_texts)
+    data.export_events(folder, with_texts=with_texts)
 
 
 def forget(
@@ -66,5 +62,4 @@ def forget(
 
     Example: milieu experiments forget --before 90d
     """
-    with explain_errors():
-        data.forget(user=user, session=session, before=before, yes=yes)
+    data.forget_events(user=user, session=session, before=before, yes=yes)

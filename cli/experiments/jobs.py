@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import typer
 
 from app.errors import OptionInvalid
-from cli.console import notes, out
-from cli.experiments import output, store
+from app.resources import read_library
+from app.state.experiment_report import PLAN, PLAN_JSON, read_report
+from app.state.start_notes import start_notes
+from cli.console import notes, out, read_quiet_settings
+from cli.experiments import output
 from cli.experiments.drafts import read_definition, reweight
 from cli.experiments.output import say, say_next
-from cli.experiments.planning import Traffic
-from cli.settings import read_quiet_settings
+from cli.experiments.planning import Traffic, plan_duration
+from cli.experiments.store import list_covered, run_in_store
 from experiments.definition import Experiment, State
+from experiments.registry import ExperimentRegistry
 from experiments.report.page import render_report
 from experiments.report.terminal import print_report
+from experiments.stores.event_store import EventStore
 from reports.terminal import print_json
+from survey_data.cultures import read_catalogue
 
 
 def print_draft(draft: Experiment) -> None:
@@ -28,28 +33,32 @@ def print_draft(draft: Experiment) -> None:
     notes.print(f"  milieu experiments create --file {draft.name}.yaml", highlight=False)
 
 
-def create(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
+def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
     """Save a draft, and start it if that is wanted."""
-    created = asyncio.run(store.create_experiment(read_quiet_settings(), draft))
+    settings = read_quiet_settings()
+    created = run_in_store(settings, lambda _, registry: registry.define(draft), saves=True)
     say(f"{created.name} is a draft now.")
     if start_now:
-        start(created.name, allow_unsent=allow_unsent)
+        start_experiment(created.name, allow_unsent=allow_unsent)
     else:
         say_next(f"plan {created.name} --units-per-day …", f"start {created.name}")
 
 
-def list_all(*, as_json: bool) -> None:
+def list_experiments(*, as_json: bool) -> None:
     """Print the latest revision of every experiment."""
-    output.print_list(asyncio.run(store.list_experiments(read_quiet_settings())), as_json=as_json)
+    found = run_in_store(read_quiet_settings(), lambda _, registry: registry.all())
+    output.print_list(found, as_json=as_json)
 
 
-def show(name: str, *, as_json: bool) -> None:
+def show_experiment(name: str, *, as_json: bool) -> None:
     """Print an experiment and its revisions."""
-    revisions = asyncio.run(store.show_experiment(read_quiet_settings(), name))
+    revisions = run_in_store(read_quiet_settings(), lambda _, registry: registry.revisions(name))
     output.print_experiment(revisions, as_json=as_json)
 
 
-def revise(name: str, *, file: Path | None, weights: str | None, traffic: float | None) -> None:
+def revise_experiment(
+    name: str, *, file: Path | None, weights: str | None, traffic: float | None
+) -> None:
     """Save a revision: a whole definition, or other weights and traffic.
 
     Raises:
@@ -66,7 +75,11 @@ def revise(name: str, *, file: Path | None, weights: str | None, traffic: float 
         new = latest if weights is None else reweight(latest, weights)
         return new if traffic is None else replace(new, traffic_share=traffic)
 
-    before, after = asyncio.run(store.revise_experiment(read_quiet_settings(), name, change))
+    async def revise(_: EventStore, registry: ExperimentRegistry) -> tuple[Experiment, Experiment]:
+        latest = (await registry.revisions(name))[-1].experiment
+        return latest, await registry.revise(change(latest), base=latest.revision)
+
+    before, after = run_in_store(read_quiet_settings(), revise, saves=True)
     if before.revision == after.revision:
         say(f"{name} is as it was, revision {after.revision}: nothing differs.")
         return
@@ -74,34 +87,41 @@ def revise(name: str, *, file: Path | None, weights: str | None, traffic: float 
     say_next(f"{'start' if after.state is State.DRAFT else 'report'} {name}")
 
 
-def start(name: str, *, allow_unsent: bool) -> None:
-    """Start an experiment."""
+def start_experiment(name: str, *, allow_unsent: bool) -> None:
+    """Let an experiment run, and print what to know of it."""
     settings = read_quiet_settings()
-    started = asyncio.run(store.start_experiment(settings, name, allow_unsent=allow_unsent))
+
+    async def start(_: EventStore, registry: ExperimentRegistry) -> tuple[str, ...]:
+        started = await registry.start(name, allow_unsent=allow_unsent)
+        return start_notes(started, registry.running, settings, sorted(list_covered(settings)))
+
+    to_know = run_in_store(settings, start)
     say(f"{name} is running: services follow within a second.")
-    for note in started.notes:
+    for note in to_know:
         say(f"Note: {note}.")
     say_next(f"report {name}")
 
 
-def stop(name: str) -> None:
-    """Stop an experiment."""
-    asyncio.run(store.stop_experiment(read_quiet_settings(), name))
+def stop_experiment(name: str) -> None:
+    """End a running experiment."""
+    run_in_store(read_quiet_settings(), lambda _, registry: registry.stop(name))
     say(f"{name} is stopped.")
     say_next(f"report {name}", f'decide {name} "…"')
 
 
-def decide(name: str, decision: str) -> None:
-    """Record the decision on an experiment."""
-    asyncio.run(store.decide_experiment(read_quiet_settings(), name, decision))
+def decide_experiment(name: str, decision: str) -> None:
+    """Keep what came of a stopped experiment."""
+    run_in_store(read_quiet_settings(), lambda _, registry: registry.decide(name, decision))
     say(f"{name} is decided.")
     say_next(f"report {name} --html {name}.html")
 
 
-def report(name: str, *, as_json: bool, html: Path | None) -> None:
+def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
     """Print what the events say, and write the page if it is wanted."""
     with notes.status("Reading the events …"):
-        found = asyncio.run(store.analyse_experiment(read_quiet_settings(), name))
+        settings = read_quiet_settings()
+        library = read_library(settings, read_catalogue())
+        found = run_in_store(settings, lambda store, _: read_report(store, name, library))
     if html is not None:
         html.write_text(render_report(found), encoding="utf-8")
     if as_json:
@@ -112,9 +132,21 @@ def report(name: str, *, as_json: bool, html: Path | None) -> None:
         notes.print(f"Written to {html}", markup=False, highlight=False, soft_wrap=True)
 
 
-def plan(name: str, traffic: Traffic, *, power: float, as_json: bool) -> None:
-    """Print how long an experiment will take."""
+def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool) -> None:
+    """Print how long an experiment will take, and keep that with a draft.
+
+    With an experiment that has started it is not kept: the analysis uses what was planned, and
+    may not use what was planned after a look.
+    """
+
+    async def plan(store: EventStore, registry: ExperimentRegistry) -> output.PlannedExperiment:
+        experiment = (await registry.revisions(name))[-1].experiment
+        found = plan_duration(experiment, traffic, power=power)
+        is_kept = experiment.state is State.DRAFT
+        if is_kept:
+            await store.attach(name, PLAN, PLAN_JSON.dump_json(found.plan).decode())
+        return output.PlannedExperiment(experiment, found, is_kept)
+
     with notes.status("Simulating …"):
-        planning = store.plan_experiment(read_quiet_settings(), name, traffic, power=power)
-        kept = asyncio.run(planning)
-    output.print_plan(kept, as_json=as_json)
+        planned = run_in_store(read_quiet_settings(), plan)
+    output.print_plan(planned, as_json=as_json)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from app.state.experiment_report import PLAN_JSON
 from cli.console import out
 from cli.experiments.planning import DurationPlan, days_left
-from cli.experiments.store import Found, KeptPlan
 from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import experiment_fields
@@ -23,6 +22,30 @@ from reports.terminal import print_json, print_line, print_table
 _FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control", "weights")
 # What the state of an experiment says, and not its definition.
 _STATE_FIELDS = ("state", "revision", "decision")
+
+
+class PlannedExperiment(NamedTuple):
+    """A plan, the experiment it is for, and whether it is kept with it."""
+
+    experiment: Experiment
+    planned: DurationPlan
+    is_kept: bool
+
+
+class UnitArm(NamedTuple):
+    """What a unit gets in an experiment.
+
+    Attributes:
+        arm: empty where it takes no part.
+        is_remembered: whether the store holds the arm; else the hash alone says it.
+        elsewhere: the experiment that started earlier and has the unit; empty for none.
+    """
+
+    experiment: Experiment
+    standing: Standing
+    arm: str
+    is_remembered: bool
+    elsewhere: str
 
 
 def say(text: str) -> None:
@@ -99,7 +122,7 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
     print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
 
-def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
+def print_plan(kept: PlannedExperiment, *, as_json: bool) -> None:
     """Print how long an experiment takes."""
     experiment, found = kept.experiment, kept.planned
     plan, name = found.plan, experiment.name
@@ -109,8 +132,21 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
             out, said | {"is_kept": kept.is_kept, "plan": PLAN_JSON.dump_python(plan, mode="json")}
         )
         return
-    metric = experiment.primary.metric.name
-    say(f"{name}: {_days(plan.days)}, or {count(plan.n_units)} units of {_two(kept)}.")
+    _say_duration(kept)
+    if found.wait_s:
+        say(f"Plus {duration(found.wait_s)}, until the last unit's value counts.")
+    _say_fit(experiment, found)
+    if kept.is_kept:
+        say("Kept for the report.")
+        say_next(f"start {name}")
+    else:
+        say(f"Not kept: {name} is {experiment.state}, and was not planned before its first look.")
+
+
+def _say_duration(kept: PlannedExperiment) -> None:
+    experiment, found = kept.experiment, kept.planned
+    plan, metric = found.plan, experiment.primary.metric.name
+    say(f"{experiment.name}: {_days(plan.days)}, or {count(plan.n_units)} units of {_two(kept)}.")
     say(
         f"If {found.arm} moves {metric} by {with_sign(found.effect)}, {found.power:.0%} of such "
         "experiments have shown it by then."
@@ -131,17 +167,9 @@ def print_plan(kept: KeptPlan, *, as_json: bool) -> None:
         f"A test with one look, at its end, takes {count(fixed)} units, "
         f"{_days(found.days_of(fixed))}."
     )
-    if found.wait_s:
-        say(f"Plus {duration(found.wait_s)}, until the last unit's value counts.")
-    _say_fit(experiment, found)
-    if kept.is_kept:
-        say("Kept for the report.")
-        say_next(f"start {name}")
-    else:
-        say(f"Not kept: {name} is {experiment.state}, and was not planned before its first look.")
 
 
-def print_arm(found: Found, *, as_json: bool) -> None:
+def print_arm(found: UnitArm, *, as_json: bool) -> None:
     """Print what a unit gets, and why."""
     name, arm = found.experiment.name, found.arm
     why = _why_not(found)
@@ -204,7 +232,7 @@ def _metric_first(fields: dict[str, Any]) -> dict[str, Any]:
     return {"metric": fields["metric"]} | fields
 
 
-def _two(kept: KeptPlan) -> str:
+def _two(kept: PlannedExperiment) -> str:
     return f"the arms {kept.planned.arm} and {kept.experiment.control} together"
 
 
@@ -221,7 +249,7 @@ def _say_fit(experiment: Experiment, found: DurationPlan) -> None:
         )
 
 
-def _why_not(found: Found) -> str:
+def _why_not(found: UnitArm) -> str:
     experiment = found.experiment
     layer = experiment.layer
     return {

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cli.errors import explain_errors
 from cli.lazy import Group, LazyModule
 from cli.options import AsJson
 
@@ -41,8 +40,7 @@ def list_packs(context: typer.Context, as_json: AsJson = False) -> None:
     Example: milieu packs import table questions.csv shares.csv --out my-packs/mine --id mine …
     """
     if context.invoked_subcommand is None:
-        with explain_errors():
-            listing.list_packs(as_json=as_json)
+        listing.list_packs(as_json=as_json)
 
 
 @import_.command()
@@ -67,15 +65,14 @@ def wvs7(
 
     Example: milieu packs import wvs7 wave7.csv --out my-packs/women --where 'Q260 == 2'
     """
-    with explain_errors():
-        imports.import_wvs7(
-            imports.Target(out, pack_id, force),
-            file,
-            weighted=not unweighted,
-            where=where or (),
-            min_size=min_size,
-            strict=strict,
-        )
+    imports.import_wvs7(
+        imports.Target(out, pack_id, force),
+        file,
+        weighted=not unweighted,
+        where=where or (),
+        min_size=min_size,
+        strict=strict,
+    )
 
 
 @import_.command()
@@ -90,8 +87,7 @@ def globalopinionqa(
 
     Example: milieu packs import globalopinionqa global_opinions.csv --out my-packs/opinions
     """
-    with explain_errors():
-        imports.import_globalopinionqa(imports.Target(out, pack_id, force), file, strict=strict)
+    imports.import_globalopinionqa(imports.Target(out, pack_id, force), file, strict=strict)
 
 
 @import_.command()
@@ -105,8 +101,7 @@ def culturespa(
 
     Example: milieu packs import culturespa CultureSPA/data --out my-packs/culturespa
     """
-    with explain_errors():
-        imports.import_culturespa(imports.Target(out, pack_id, force), folder)
+    imports.import_culturespa(imports.Target(out, pack_id, force), folder)
 
 
 @import_.command()
@@ -140,14 +135,13 @@ def table(
     --title "Staff survey" --source "our intranet" --citation "Us (2024)" --licence "internal"
     --years 2024
     """
-    with explain_errors():
-        imports.import_table(
-            imports.Target(out, pack_id, force),
-            questions,
-            shares,
-            terms=imports.Terms(title, source, citation, licence),
-            commercial_use=commercial_use,
-            weighted=weighted,
-            wording=wording,
-            years=years,
-        )
+    imports.import_table(
+        imports.Target(out, pack_id, force),
+        questions,
+        shares,
+        terms=imports.Terms(title, source, citation, licence),
+        commercial_use=commercial_use,
+        weighted=weighted,
+        wording=wording,
+        years=years,
+    )

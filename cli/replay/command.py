@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.errors import OptionInvalid
-from cli.errors import explain_errors
 from cli.lazy import LazyModule
 from cli.options import AsJson, Concurrency, Cultures, HeldOut
 
@@ -62,20 +61,18 @@ def replay(
 
       milieu experiments replay --file experiment.yaml -c DE -c Japan --n-questions 100
     """
-    with explain_errors():
-        if (name is None) == (file is None):
-            found = "neither" if name is None else f"'{name}' and --file"
-            raise OptionInvalid("NAME", found, "the name of a stored experiment, or --file")
-        if logged and (pack or held_out):
-            raise OptionInvalid("--logged", "with --pack or --held-out", "one of them")
-        options = requests.ReplayOptions(
-            logged=logged,
-            packs=tuple(pack or ()),
-            cultures=tuple(culture or ()),
-            held_out_only=held_out,
-            n_questions=n_questions,
-            seed=seed,
-            n_concurrent=concurrency,
-        )
-        status = job.replay(name, file, options=options, folder=out_folder, as_json=as_json)
-    sys.exit(status)
+    if (name is None) == (file is None):
+        found = "neither" if name is None else f"'{name}' and --file"
+        raise OptionInvalid("NAME", found, "the name of a stored experiment, or --file")
+    if logged and (pack or held_out):
+        raise OptionInvalid("--logged", "with --pack or --held-out", "one of them")
+    options = requests.ReplayOptions(
+        logged=logged,
+        packs=tuple(pack or ()),
+        cultures=tuple(culture or ()),
+        held_out_only=held_out,
+        n_questions=n_questions,
+        seed=seed,
+        n_concurrent=concurrency,
+    )
+    sys.exit(job.compare_arms(name, file, options=options, folder=out_folder, as_json=as_json))

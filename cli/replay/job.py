@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from app.settings import Settings
-from cli.console import notes
+from cli.console import notes, read_quiet_settings
 from cli.progress import PacedBar
 from cli.replay.requests import ReplayOptions
 from cli.replay.run import (
@@ -20,7 +20,6 @@ from cli.replay.run import (
     stored_texts,
     write_replay,
 )
-from cli.settings import read_quiet_settings
 from experiments.definition_file import read_experiment
 from experiments.events import AnswerText
 from experiments.replay.report import print_replay
@@ -31,7 +30,7 @@ ENDED = 130
 out = Console(markup=False, highlight=False)
 
 
-def replay(
+def compare_arms(
     name: str | None,
     file: Path | None,
     *,

@@ -6,16 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.errors import explain_errors
 from cli.lazy import LazyModule
 from cli.options import AsJson, Culture, NShown, Url
 
 if TYPE_CHECKING:
-    from cli.service import asking, exemplar_lookup, serving
+    from cli.service import jobs
 else:
-    asking = LazyModule("cli.service.asking")
-    exemplar_lookup = LazyModule("cli.service.exemplar_lookup")
-    serving = LazyModule("cli.service.serving")
+    jobs = LazyModule("cli.service.jobs")
 
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
 
@@ -34,8 +31,7 @@ def serve(
 
     Example: milieu serve --port 9000
     """
-    with explain_errors():
-        serving.serve(host, port)
+    jobs.run_service(host=host, port=port)
 
 
 def ask(
@@ -60,12 +56,17 @@ def ask(
 
     Example: milieu ask "Is it ever right to lie?" -c Japan -o Yes -o No
     """
-    with explain_errors():
-        body: dict[str, object] = {"question": question, "culture": culture}
-        body |= {"options": option or []}
-        given = {"method": method, "adapter": adapter, "k": k, "user": user}
-        body |= {name: value for name, value in given.items() if value is not None}
-        asking.ask(body, url=url, as_json=as_json)
+    jobs.ask_question(
+        question=question,
+        culture=culture,
+        options=option or [],
+        method=method,
+        adapter=adapter,
+        user=user,
+        k=k,
+        url=url,
+        as_json=as_json,
+    )
 
 
 def exemplars(
@@ -85,7 +86,6 @@ def exemplars(
 
     Example: milieu exemplars "How much do you trust the police?" -c BR
     """
-    with explain_errors():
-        exemplar_lookup.show_exemplars(
-            question, culture, k=k, retriever=retriever, url=url, as_json=as_json
-        )
+    jobs.show_exemplars(
+        question=question, culture=culture, k=k, retriever=retriever, url=url, as_json=as_json
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cli.errors import explain_errors
 from cli.lazy import LazyModule
 from cli.options import AsJson
 
@@ -19,8 +18,7 @@ def cultures(as_json: AsJson = False) -> None:
 
     Example: milieu cultures --json
     """
-    with explain_errors():
-        jobs.list_cultures(as_json=as_json)
+    jobs.list_cultures(as_json=as_json)
 
 
 def index() -> None:
@@ -30,5 +28,4 @@ def index() -> None:
 
     Example: milieu index
     """
-    with explain_errors():
-        jobs.build_index()
+    jobs.build_index()

@@ -30,7 +30,12 @@ class Run:
     """Runs `milieu` in this process, on a wide terminal."""
 
     def __init__(self, cache_folder: Path) -> None:
-        self._env = {"MILIEU_CACHE_FOLDER": str(cache_folder), "COLUMNS": "250"}
+        # Nothing listens at port 9, so what a service would answer is made in this process.
+        self._env = {
+            "MILIEU_CACHE_FOLDER": str(cache_folder),
+            "MILIEU_PORT": "9",
+            "COLUMNS": "250",
+        }
 
     def __call__(self, *arguments: str, **env: str) -> Result:
         return CliRunner().invoke(cli, arguments, env=self._env | env)
@@ -122,6 +127,16 @@ def test_exemplars_are_json(run: Run) -> None:
     assert len(found["exemplars"]) == 2
     assert found["retriever"] == "chrf"
     assert found["same_question"] == "wvs7:Q6"
+
+
+def test_exemplars_are_asked_of_a_running_service(run: Run, milieu_url: str) -> None:
+    arguments = ["exemplars", RELIGION, "-c", "DE", "--k", "2"]
+    port = milieu_url.rsplit(":", 1)[1]
+
+    # In this process there would be no encoder to find them with.
+    found = run.json(*arguments, MILIEU_PORT=port, MILIEU_ENCODER__NAME="/none")
+
+    assert found == run.json(*arguments)
 
 
 def test_exemplars_below_the_floor_are_said_to_be_none(run: Run) -> None:

@@ -8,9 +8,8 @@ from fastapi import Path
 from pydantic import Field
 
 from adapters.manifest import AdapterManifest
-from app.api.schemas.answer import Body, CultureText, ResponseModel
+from app.api.schemas.answer import DIGITS, Body, CultureText, ResponseModel
 
-DIGITS = 4
 MAX_NAME_CHARS = 80
 AdapterName = Annotated[
     str,

@@ -10,6 +10,8 @@ from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
 
+# Of a figure in a response.
+DIGITS = 4
 MAX_QUESTION_CHARS = 2000
 MAX_OPTION_CHARS = 300
 MAX_ORDERS = 8

@@ -16,9 +16,8 @@ from adapters.base_model import read_base_model
 from adapters.culturespa.card import AdapterCard, write_card
 from adapters.manifest import CONFIG, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
-from app.settings import read_settings
 from app.state.admin_key import FILE, keep_admin_key
-from cli.adapters.registry import add_adapter
+from cli.adapters.jobs import add_adapter
 from cli.main import cli
 from mini_model.weights import WEIGHTS as BASE
 from tests.adapters.loras import (
@@ -260,7 +259,9 @@ def test_what_does_not_fit_is_said_in_one_message(
     assert said in adapters.refused(*[part.replace("{lora}", lora) for part in arguments])
 
 
-def test_what_a_hub_id_names_is_added_with_where_it_is_from(adapters: Adapters) -> None:
+def test_what_a_hub_id_names_is_added_with_where_it_is_from(
+    adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit = adapters.folder / "models--owner--German.LoRA" / "snapshots" / "0a1b2c"
     asked = []
 
@@ -274,16 +275,17 @@ def test_what_a_hub_id_names_is_added_with_where_it_is_from(adapters: Adapters) 
         asked.append((repo_id, revision))
         return str(write_lora(commit, tensors(), lora_config()))
 
-    manifest = add_adapter(
-        read_settings(data_folder=adapters.folder / "data"),
+    monkeypatch.setenv("MILIEU_DATA_FOLDER", adapters.env["MILIEU_DATA_FOLDER"])
+    add_adapter(
         "owner/German.LoRA",
+        AdapterFacts(licence="MIT"),
         revision="v1",
         name=None,
         cultures=["DEU"],
-        about=AdapterFacts(licence="MIT"),
         download=download,
     )
 
+    [manifest] = adapters.registry.entries()
     assert asked == [("owner/German.LoRA", "v1")]
     assert manifest.name == "german-lora"
     assert (manifest.about.source, manifest.about.licence) == ("owner/German.LoRA@0a1b2c", "MIT")

@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
 from app.settings import Settings
 from app.state.event_store import open_event_store
-from cli.replay.command import replay
+from cli.main import cli
 from experiments.events import AnswerText
 from experiments.replay.result import Replay
 from tests.experiments.definitions import write_experiment
@@ -26,8 +25,6 @@ from tests.fixtures.service import FakeServer, MakeSettings
 
 ROOT = Path(__file__).parents[3]
 FEW = ("--pack", "wvs7", "-c", "DE", "-c", "Kenya", "--n-questions", "3")
-cli = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-cli.command()(replay)
 
 
 class Replayed:
@@ -46,7 +43,8 @@ class Replayed:
         }
 
     def __call__(self, *arguments: str | Path) -> Result:
-        return CliRunner().invoke(cli, [str(each) for each in arguments], env=self.env)
+        given = map(str, ("experiments", "replay", *arguments))
+        return CliRunner().invoke(cli, list(given), env=self.env)
 
     def save(self, *texts: AnswerText) -> None:
         """Put the experiment `ways` into the store, and texts that were logged."""
@@ -210,12 +208,12 @@ def test_ctrl_c_shows_what_was_found_and_keeps_nothing(
     fake.delay_s = 0.02
     # Started in the background, tests and their children would be deaf to it.
     script = (
-        "import signal, typer; from cli.replay.command import replay; "
-        "signal.signal(signal.SIGINT, signal.default_int_handler); typer.run(replay)"
+        "import signal; from cli.main import main; "
+        "signal.signal(signal.SIGINT, signal.default_int_handler); main()"
     )
     options = ("--concurrency", "1", "--n-questions", "200", "--out", str(tmp_path / "out"))
     child = subprocess.Popen(
-        [sys.executable, "-c", script, "ways", *options],
+        [sys.executable, "-c", script, "experiments", "replay", "ways", *options],
         env=os.environ | replays.env,
         cwd=ROOT,
         stdout=subprocess.PIPE,
