@@ -28,6 +28,7 @@ from cli.culturespa.options import (
     Questions,
     ReadBy,
     Repeats,
+    RunOptions,
     Seed,
     Source,
     Threads,
@@ -75,10 +76,14 @@ def generate(
 
     Example: milieu culturespa generate --out spa/1 --per-topic 100
     """
-    settings = GenerateSettings(n_per_topic=per_topic, seed=seed)
-    jobs.generate(
-        out, pack, settings, topics=topic or (), n_concurrent=concurrency, as_json=as_json
+    options = RunOptions(
+        out,
+        pack=pack,
+        topics=tuple(topic or ()),
+        generate=GenerateSettings(n_per_topic=per_topic, seed=seed),
+        n_concurrent=concurrency,
     )
+    jobs.run_generate(options, as_json=as_json)
 
 
 @culturespa.command("filter")
@@ -97,7 +102,7 @@ def filter_command(
 
     Example: milieu culturespa filter --questions spa/1/questions.jsonl --out spa/2
     """
-    jobs.filter_questions(out, questions, pack, as_json=as_json)
+    jobs.run_filter(RunOptions(out, pack=pack), questions, as_json=as_json)
 
 
 @culturespa.command()
@@ -116,8 +121,13 @@ def answer(
 
     Example: milieu culturespa answer --questions spa/2/questions.jsonl --out spa/3 -c US -c CN
     """
-    settings = AnswerStepSettings(method.method, reading, repeats, seed)
-    jobs.answer(out, questions, culture or (), settings, n_concurrent=concurrency, as_json=as_json)
+    options = RunOptions(
+        out,
+        tuple(culture or ()),
+        answer=AnswerStepSettings(method.method, reading, repeats, seed),
+        n_concurrent=concurrency,
+    )
+    jobs.run_answer(options, questions, as_json=as_json)
 
 
 @culturespa.command()
@@ -137,7 +147,8 @@ def collect(
     spa/3/answers.jsonl --out spa/4
     """
     settings = make_collect_settings(min_total_variation, max_p_value)
-    jobs.collect(out, questions, answers, settings, ratio=ratio, seed=seed, as_json=as_json)
+    options = RunOptions(out, collect=settings, ratios=(ratio,), seed=seed)
+    jobs.run_collect(options, questions, answers, as_json=as_json)
 
 
 @culturespa.command()
@@ -166,20 +177,18 @@ def train(
     Example: milieu culturespa train --examples spa/4/examples.jsonl --questions
     spa/2/questions.jsonl --out spa/5 --no-train-end --learning-rate 2e-3
     """
-    jobs.train(
-        examples,
-        questions,
+    options = RunOptions(
         out,
-        mode=mode,
-        cultures=culture or (),
+        tuple(culture or ()),
+        modes=(mode,),
         base_folder=base,
         base_name=base_name,
-        settings=replace(training, seed=seed),
+        train=replace(training, seed=seed),
         sources=parse_sources(source or ()),
         licence=licence,
         n_threads=threads or count_cores(),
-        as_json=as_json,
     )
+    jobs.run_train(options, questions, examples, as_json=as_json)
 
 
 @culturespa.command()
@@ -231,7 +240,7 @@ def run(
     Example: milieu culturespa run --out spa --from-survey -c US -c CN --control --no-train-end
     --learning-rate 2e-3
     """
-    options = jobs.RunOptions(
+    options = RunOptions(
         out=out,
         cultures=tuple(culture or ()),
         pack=pack,
@@ -255,4 +264,4 @@ def run(
         licence=licence,
         adds=add,
     )
-    jobs.run(options)
+    jobs.run_all(options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,7 @@ from adapters.culturespa.settings import (
     CollectSettings,
     GenerateSettings,
     Mode,
+    TrainSettings,
 )
 from app.errors import OptionInvalid
 from prompting.recipe import Method
@@ -134,6 +136,49 @@ TRAIN_OPTIONS = {
         "--max-tokens", min=8, help="Longest example, in tokens; longer ones are left out."
     ),
 }
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run does, or a step of it.
+
+    Attributes:
+        out: its folder; that of a run has one folder for each step.
+        cultures: as they were named.
+        pack: survey that questions are generated from, or taken from.
+        questions: file to take them from instead.
+        from_survey: take the survey's own, less those held out of the embedded model's training.
+        topics: of the survey; none for all.
+        ratios: shares of the examples, each for a training of its own.
+        control: train on as many random answers as well.
+        base_folder, base_name: what is trained, and its name; None for those of the settings.
+        sources: terms of each source of the data, by its name, besides the known ones.
+        name: first part of the adapters' names.
+        adds: whether the adapters go into the registry.
+    """
+
+    out: Path
+    cultures: tuple[str, ...] = ()
+    pack: str = "wvs7"
+    questions: Path | None = None
+    from_survey: bool = False
+    topics: tuple[str, ...] = ()
+    generate: GenerateSettings = field(default_factory=GenerateSettings)
+    answer: AnswerStepSettings = field(default_factory=AnswerStepSettings)
+    collect: CollectSettings = field(default_factory=CollectSettings)
+    ratios: tuple[float, ...] = (1.0,)
+    control: bool = False
+    modes: tuple[Mode, ...] = (Mode.JOINT,)
+    base_folder: Path | None = None
+    base_name: str | None = None
+    train: TrainSettings = field(default_factory=TrainSettings)
+    n_threads: int = 1
+    n_concurrent: int = 64
+    seed: int = 0
+    name: str = "culturespa"
+    sources: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
+    adds: bool = True
 
 
 def make_collect_settings(min_total_variation: float, max_p_value: float) -> CollectSettings:

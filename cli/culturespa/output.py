@@ -24,7 +24,7 @@ from reports.terminal import print_json, print_table
 
 
 class LiveSteps:
-    """Shows how far each step is, and what it came to; see `cli.culturespa.run.RunProgress`."""
+    """Shows how far each step is, and what it came to; see `cli.culturespa.run.StepProgress`."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -135,7 +135,7 @@ def print_step(name: str, manifest: StepManifest, folder: Path | None = None) ->
         out.print(f"Written to {folder}")
 
 
-def print_adapters(adapters: Sequence[TrainedAdapter]) -> None:
+def print_trained(adapters: Sequence[TrainedAdapter]) -> None:
     """Print what was trained."""
     rows = tuple(
         (str(each.folder), ", ".join(each.card.cultures), *_figures(each.card)) for each in adapters
@@ -150,7 +150,7 @@ def print_adapters(adapters: Sequence[TrainedAdapter]) -> None:
 
 def print_outcomes(outcomes: Sequence[RunAdapter], *, pack: str, from_survey: bool) -> None:
     """Print the adapters of a run, and the commands that come next."""
-    print_adapters([outcome.adapter for outcome in outcomes])
+    print_trained([outcome.adapter for outcome in outcomes])
     entries = [(o.variant, o.entry) for o in outcomes if o.entry is not None]
     if not entries:
         return

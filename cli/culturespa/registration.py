@@ -11,7 +11,8 @@ from adapters.culturespa.settings import Mode
 from adapters.manifest import AdapterFacts, AdapterManifest
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
-from cli.culturespa.run_options import RunOptions, Variant
+from cli.culturespa.options import RunOptions
+from cli.culturespa.run_options import Variant
 from prompting.recipe import Method
 
 

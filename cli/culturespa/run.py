@@ -15,16 +15,22 @@ from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
+from cli.culturespa.options import RunOptions
 from cli.culturespa.registration import RunAdapter, add_to_registry
 from cli.culturespa.run_options import (
-    RunOptions,
     Variant,
     check_options,
     choose_base,
     list_variants,
 )
 from cli.culturespa.served_model import ServedModel
-from cli.culturespa.steps import answer, collect, filter_questions, generate, take_survey
+from cli.culturespa.steps import (
+    answer_questions,
+    collect_examples,
+    filter_questions,
+    generate_questions,
+    take_survey,
+)
 from cli.culturespa.surveys import Surveys, open_surveys, resolve_cultures
 from cli.culturespa.training import OnStep, Training, train_adapters
 from mini_model.weights import WEIGHTS
@@ -33,7 +39,7 @@ from survey_data.cultures import Culture
 EMBEDDED_TERMS = "for non-commercial use, see NOTICE"
 
 
-class RunProgress(Protocol):
+class StepProgress(Protocol):
     """Is told which step begins and what it came to."""
 
     def step(self, name: str, *, unit: str) -> AbstractContextManager[OnStep]:
@@ -48,11 +54,11 @@ class _Run:
     options: RunOptions
     base: TrainingBase
     surveys: Surveys
-    progress: RunProgress
+    progress: StepProgress
 
 
 async def run_steps(
-    settings: Settings, options: RunOptions, *, progress: RunProgress
+    settings: Settings, options: RunOptions, *, progress: StepProgress
 ) -> tuple[RunAdapter, ...]:
     """Do all steps, or what is left of them, and return the adapters.
 
@@ -94,15 +100,8 @@ async def _make_questions(running: _Run, model: ServedModel) -> Path:
     given = options.questions
     if given is None:
         with progress.step("generate", unit="questions") as on_progress:
-            manifest = await generate(
-                options.out / "1-generate",
-                surveys,
-                model,
-                settings=options.generate,
-                topics=options.topics,
-                n_concurrent=options.n_concurrent,
-                on_progress=on_progress,
-            )
+            folder = options.out / "1-generate"
+            manifest = await generate_questions(folder, surveys, model, options, on_progress)
         progress.on_done("generate", manifest)
         given = options.out / "1-generate" / QUESTIONS
     folder = options.out / "2-filter"
@@ -111,22 +110,13 @@ async def _make_questions(running: _Run, model: ServedModel) -> Path:
 
 
 async def _answer(
-    running: _Run,
-    questions: Path,
-    cultures: Sequence[Culture],
-    model: ServedModel,
+    running: _Run, questions: Path, cultures: Sequence[Culture], model: ServedModel
 ) -> None:
     options = running.options
     with running.progress.step("answer", unit="answers") as on_progress:
-        manifest = await answer(
-            options.out / "3-answer",
-            questions,
-            cultures,
-            model,
-            library=running.surveys.library,
-            settings=options.answer,
-            n_concurrent=options.n_concurrent,
-            on_progress=on_progress,
+        folder, library = options.out / "3-answer", running.surveys.library
+        manifest = await answer_questions(
+            folder, questions, cultures, model, library, options, on_progress
         )
     running.progress.on_done("answer", manifest)
 
@@ -136,9 +126,7 @@ def _collect(running: _Run, questions: Path, ratio: float) -> Path:
     name = f"collect{Variant(ratio, Mode.JOINT, is_control=False).suffix}"
     folder = options.out / f"4-{name}"
     answers = options.out / "3-answer" / ANSWERS
-    manifest = collect(
-        folder, questions, answers, settings=options.collect, ratio=ratio, seed=options.seed
-    )
+    manifest = collect_examples(folder, questions, answers, options, ratio)
     running.progress.on_done(name, manifest)
     if not manifest.counts["examples"]:
         raise NothingToTrain(str(folder / EXAMPLES), "no answer that differs")

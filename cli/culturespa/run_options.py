@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import (
-    AnswerStepSettings,
-    CollectSettings,
-    GenerateSettings,
     Mode,
-    TrainSettings,
 )
 from adapters.manifest import is_name
 from app.errors import OptionInvalid
 from app.settings import Settings
+from cli.culturespa.options import RunOptions
 from cli.culturespa.training import check_base, check_installed
 from mini_model.weights import WEIGHTS
 
 # The longest is '-joint-12-5-percent-control'.
 MAX_PREFIX_CHARS = 32
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """What a run does.
-
-    Attributes:
-        out: its folder, with one folder for each step.
-        cultures: as they were named.
-        pack: survey that questions are generated from, or taken from.
-        questions: file to take them from instead.
-        from_survey: take the survey's own, less those held out of the embedded model's training.
-        topics: of the survey; none for all.
-        ratios: shares of the examples, each for a training of its own.
-        control: train on as many random answers as well.
-        base_folder, base_name: what is trained, and its name; None for those of the settings.
-        sources: terms of each source of the data, by its name, besides the known ones.
-        name: first part of the adapters' names.
-        adds: whether the adapters go into the registry.
-    """
-
-    out: Path
-    cultures: tuple[str, ...]
-    pack: str = "wvs7"
-    questions: Path | None = None
-    from_survey: bool = False
-    topics: tuple[str, ...] = ()
-    generate: GenerateSettings = field(default_factory=GenerateSettings)
-    answer: AnswerStepSettings = field(default_factory=AnswerStepSettings)
-    collect: CollectSettings = field(default_factory=CollectSettings)
-    ratios: tuple[float, ...] = (1.0,)
-    control: bool = False
-    modes: tuple[Mode, ...] = (Mode.JOINT,)
-    base_folder: Path | None = None
-    base_name: str | None = None
-    train: TrainSettings = field(default_factory=TrainSettings)
-    n_threads: int = 1
-    n_concurrent: int = 64
-    seed: int = 0
-    name: str = "culturespa"
-    sources: Mapping[str, str] = field(default_factory=dict)
-    licence: str = ""
-    adds: bool = True
 
 
 class Variant(NamedTuple):

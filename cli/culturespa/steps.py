@@ -17,9 +17,9 @@ from adapters.culturespa.pipeline import (
     generate_step,
 )
 from adapters.culturespa.questions import from_survey, write_questions
-from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid
+from cli.culturespa.options import RunOptions
 from cli.culturespa.question_files import check_questions, open_questions
 from cli.culturespa.served_model import ServedModel, make_no_question_written
 from cli.culturespa.surveys import Surveys, compare_cultures
@@ -29,14 +29,11 @@ from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
 
 
-async def generate(
+async def generate_questions(
     folder: Path,
     surveys: Surveys,
     model: ServedModel,
-    *,
-    settings: GenerateSettings,
-    topics: Sequence[str] = (),
-    n_concurrent: int,
+    options: RunOptions,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
     """Do the first step: new questions on the topics of a survey, on all where none is named.
@@ -47,17 +44,17 @@ async def generate(
         CultureSpaError, AppError: as `generate_step` and the model do.
     """
     known = dict.fromkeys(question.topic for question in surveys.questions)
-    for topic in topics:
+    for topic in options.topics:
         if topic not in known:
             raise OptionInvalid("--topic", topic, f"one of {', '.join(known)}")
-    wanted = set(topics) or known.keys()
+    wanted = set(options.topics) or known.keys()
     manifest = await generate_step(
         folder,
         [question for question in surveys.questions if question.topic in wanted],
         model,
         model=model.name,
-        settings=settings,
-        n_concurrent=n_concurrent,
+        settings=options.generate,
+        n_concurrent=options.n_concurrent,
         on_progress=on_progress,
     )
     if not manifest.counts["questions"]:
@@ -102,15 +99,13 @@ def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     return step.finish(outputs=[QUESTIONS], counts=counts)
 
 
-async def answer(
+async def answer_questions(
     folder: Path,
     questions: Path,
     cultures: Sequence[Culture],
     model: ServedModel,
-    *,
     library: SurveyLibrary,
-    settings: AnswerStepSettings,
-    n_concurrent: int,
+    options: RunOptions,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
     """Do the third step: every question unaware, and as each culture.
@@ -121,28 +116,22 @@ async def answer(
         CultureSpaError, AppError: as `answer_step` and the model do.
     """
     check_questions(questions)
-    compares = settings.method is Method.CROSS_CULTURE
+    compares = options.answer.method is Method.CROSS_CULTURE
     return await answer_step(
         folder,
         questions,
         cultures,
         model,
         model=model.name,
-        settings=settings,
+        settings=options.answer,
         comparisons=compare_cultures(library, cultures) if compares else None,
-        n_concurrent=n_concurrent,
+        n_concurrent=options.n_concurrent,
         on_progress=on_progress,
     )
 
 
-def collect(
-    folder: Path,
-    questions: Path,
-    answers: Path,
-    *,
-    settings: CollectSettings,
-    ratio: float = 1.0,
-    seed: int = 0,
+def collect_examples(
+    folder: Path, questions: Path, answers: Path, options: RunOptions, ratio: float
 ) -> StepManifest:
     """Do the fourth step: keep the answers that differ, or a share of them.
 
@@ -154,4 +143,6 @@ def collect(
     asked = {answer.question for answer in read_answers(answers)}
     if missing := sorted(asked - known):
         raise QuestionsInvalid(questions, f"no question '{missing[0]}', which {answers} answers")
-    return collect_step(folder, questions, answers, settings=settings, ratio=ratio, seed=seed)
+    return collect_step(
+        folder, questions, answers, settings=options.collect, ratio=ratio, seed=options.seed
+    )

@@ -11,10 +11,9 @@ from cli.lazy import Group, LazyModule
 from cli.options import AsJson
 
 if TYPE_CHECKING:
-    from cli.packs import imports, listing
+    from cli.packs import jobs
 else:
-    imports = LazyModule("cli.packs.imports")
-    listing = LazyModule("cli.packs.listing")
+    jobs = LazyModule("cli.packs.jobs")
 
 packs = typer.Typer(cls=Group, rich_markup_mode=None)
 import_ = typer.Typer(
@@ -40,7 +39,7 @@ def list_packs(context: typer.Context, as_json: AsJson = False) -> None:
     Example: milieu packs import table questions.csv shares.csv --out my-packs/mine --id mine …
     """
     if context.invoked_subcommand is None:
-        listing.list_packs(as_json=as_json)
+        jobs.show_packs(as_json=as_json)
 
 
 @import_.command()
@@ -65,8 +64,8 @@ def wvs7(
 
     Example: milieu packs import wvs7 wave7.csv --out my-packs/women --where 'Q260 == 2'
     """
-    imports.import_wvs7(
-        imports.Target(out, pack_id, force),
+    jobs.import_wvs7(
+        jobs.Target(out, pack_id, force),
         file,
         weighted=not unweighted,
         where=where or (),
@@ -87,7 +86,7 @@ def globalopinionqa(
 
     Example: milieu packs import globalopinionqa global_opinions.csv --out my-packs/opinions
     """
-    imports.import_globalopinionqa(imports.Target(out, pack_id, force), file, strict=strict)
+    jobs.import_globalopinionqa(jobs.Target(out, pack_id, force), file, strict=strict)
 
 
 @import_.command()
@@ -101,7 +100,7 @@ def culturespa(
 
     Example: milieu packs import culturespa CultureSPA/data --out my-packs/culturespa
     """
-    imports.import_culturespa(imports.Target(out, pack_id, force), folder)
+    jobs.import_culturespa(jobs.Target(out, pack_id, force), folder)
 
 
 @import_.command()
@@ -135,11 +134,14 @@ def table(
     --title "Staff survey" --source "our intranet" --citation "Us (2024)" --licence "internal"
     --years 2024
     """
-    imports.import_table(
-        imports.Target(out, pack_id, force),
+    jobs.import_table(
+        jobs.Target(out, pack_id, force),
         questions,
         shares,
-        terms=imports.Terms(title, source, citation, licence),
+        title=title,
+        source=source,
+        citation=citation,
+        licence=licence,
         commercial_use=commercial_use,
         weighted=weighted,
         wording=wording,

@@ -1,24 +1,27 @@
-"""What `milieu packs import` does: read a survey, write its pack, and say what was left out."""
+"""What `milieu packs` does: list the packs, or make one of a survey and say what was left out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from app.api.schemas.answer import PackSummary
 from app.errors import OptionInvalid
+from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
 from cli.packs.output import print_import
+from cli.tables import print_packs
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.errors import ImporterUnavailable
 from survey_data.importers import culturespa_release, globalopinionqa, table
 from survey_data.importers.pack_folder import check_free, place_pack
 from survey_data.importers.report import ImportedPack
 from survey_data.importers.subset import read_condition
-from survey_data.model import PackManifest
-from survey_data.packs import is_pack_id
+from survey_data.model import Pack, PackManifest
+from survey_data.packs import find_packs, is_pack_id, read_pack
 
 if TYPE_CHECKING:
     from survey_data.importers import wvs7, wvs7_respondents
@@ -26,6 +29,9 @@ else:
     # They need polars, of the extra 'evaluate'.
     wvs7 = LazyModule("survey_data.importers.wvs7")
     wvs7_respondents = LazyModule("survey_data.importers.wvs7_respondents")
+
+
+TERMS = ("title", "source", "citation", "licence")
 
 
 class Target(NamedTuple):
@@ -36,13 +42,36 @@ class Target(NamedTuple):
     force: bool
 
 
-class Terms(NamedTuple):
-    """What a pack has to say of its survey."""
+def show_packs(*, as_json: bool) -> None:
+    """Print every pack in the pack folders, each validated whole.
 
-    title: str
-    source: str
-    citation: str
-    licence: str
+    Raises:
+        SurveyDataError: a pack is invalid.
+    """
+    print_packs(
+        [_summarise(read_pack(folder)) for folder in find_packs(read_settings().pack_roots)],
+        as_json=as_json,
+    )
+
+
+def _summarise(pack: Pack) -> PackSummary:
+    manifest = pack.manifest
+    return PackSummary(
+        id=manifest.id,
+        title=manifest.title,
+        years=_span(manifest.fieldwork.values()),
+        n_questions=len(pack.questions),
+        weighted=manifest.weighted,
+        wording=manifest.wording,
+        licence=manifest.licence,
+        commercial_use=manifest.commercial_use,
+        citation=manifest.citation,
+    )
+
+
+def _span(periods: Iterable[str]) -> str:
+    years = sorted(year for period in periods for year in period.split("-"))
+    return years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"
 
 
 def import_wvs7(
@@ -112,13 +141,10 @@ def import_table(
     questions: Path,
     shares: Path,
     *,
-    terms: Terms,
-    commercial_use: bool,
-    weighted: bool,
-    wording: Literal["own", "official"],
     years: str,
+    **stated: Any,
 ) -> None:
-    """Import any survey from two files.
+    """Import any survey from two files; `stated` are what its manifest says, by name.
 
     Raises:
         OptionInvalid: a term is empty, or the years are not years; or as every import.
@@ -126,19 +152,16 @@ def import_table(
     """
     manifest = PackManifest(
         id=target.pack_id or "",
-        **terms._asdict(),
-        weighted=weighted,
-        wording=wording,
-        commercial_use=commercial_use,
+        **stated,
         fieldwork={"*": years},
         questions_sha256="",
         shares_sha256="",
     )
 
     def read(catalogue: CultureCatalogue) -> ImportedPack:
-        for option, text in terms._asdict().items():
-            if not text.strip():
-                raise OptionInvalid(f"--{option}", "nothing", "a text; a pack must say it")
+        for term in TERMS:
+            if not stated[term].strip():
+                raise OptionInvalid(f"--{term}", "nothing", "a text; a pack must say it")
         if not re.fullmatch(r"(\d{4}(-\d{4})?)?", years):
             raise OptionInvalid("--years", years, "a year or two, such as 2024 or 2023-2024")
         return table.import_survey(questions, shares, catalogue, manifest=manifest)
