@@ -1,4 +1,4 @@
-"""Which weights answer for a culture, and are held while they do."""
+"""Chooses the weights that answer for a culture, and holds them while they do."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Lease:
 class WeightsPool:
     """Maps a culture to the weights that answer for it, and holds them for as long as they do.
 
-    Without adapters, which is without `AdapterServing`, that is always the base model.
+    Without `AdapterServing` there are no adapters, and it is always the base model.
     """
 
     def __init__(self, base_model: str, live: AdapterServing | None = None) -> None:
@@ -59,8 +59,7 @@ class WeightsPool:
 
         Raises:
             AdaptersOff: an adapter is named, and the servers take none.
-            AdapterUnknown, AdapterAmbiguous, AdapterForOthers: the name is not of one that serves
-                this culture.
+            AdapterUnknown, AdapterAmbiguous, AdapterForOthers: no such adapter serves this culture.
             AdapterError: the named adapter cannot be loaded.
             LoraServerSilent: no server can be reached.
         """
@@ -71,10 +70,8 @@ class WeightsPool:
             async with AsyncExitStack() as held:
                 try:
                     version = await held.enter_async_context(self._hold_named(wanted, culture))
-                except LoraServerSilent:
-                    raise
                 except AdapterError as exc:
-                    if not optional:
+                    if not optional or isinstance(exc, LoraServerSilent):
                         raise
                     leased = Lease(base, unavailable_because=str(exc))
                 else:
@@ -86,8 +83,8 @@ class WeightsPool:
         else:
             async with self.live.hold_active(culture) as (found, reasons):
                 if found is None:
-                    missing = "; ".join(reasons) or f"no adapter is active for {culture.name}"
-                    yield Lease(base, unavailable_because=missing)
+                    why = "; ".join(reasons) or f"no adapter is active for {culture.name}"
+                    yield Lease(base, unavailable_because=why)
                 else:
                     yield Lease(self._weights_on(found), notes=reasons)
 

@@ -85,7 +85,7 @@ class AdapterRegistry(AdapterEntries):
         """Copy the adapter in `source_folder` into the registry, and return its manifest.
 
         The copy is inspected, not the source, which may change meanwhile. Adding the same again
-        changes nothing. Name, cultures (alpha-3; none for any) and each field of `about` that is
+        changes nothing. Name, cultures (alpha-3; empty for any) and each field of `about` that is
         not given are taken from the manifest that came with the adapter.
 
         Raises:
@@ -100,15 +100,7 @@ class AdapterRegistry(AdapterEntries):
             manifest = build_manifest(
                 inspected, base=base, name=name, cultures=cultures, about=about or AdapterFacts()
             )
-            (folder / MANIFEST).unlink(missing_ok=True)
-            try:
-                write_manifest(folder, manifest)
-            except ManifestInvalid as exc:
-                raise AdapterRefused(
-                    AdapterFault.MANIFEST,
-                    found=f"a wrong description ({exc})",
-                    expected="one that fits",
-                ) from exc
+            _replace_manifest(folder, manifest)
             make_read_only(folder)
             with self._shared.lock():
                 if manifest.version_name in self._list_versions():
@@ -266,6 +258,18 @@ class AdapterRegistry(AdapterEntries):
         if differing:
             raise AdapterTaken(manifest.version_name, fields=tuple(differing))
         return there
+
+
+def _replace_manifest(folder: Path, manifest: AdapterManifest) -> None:
+    (folder / MANIFEST).unlink(missing_ok=True)
+    try:
+        write_manifest(folder, manifest)
+    except ManifestInvalid as exc:
+        raise AdapterRefused(
+            AdapterFault.MANIFEST,
+            found=f"a wrong description ({exc})",
+            expected="one that fits",
+        ) from exc
 
 
 def _is_culture(text: str) -> bool:

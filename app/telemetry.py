@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -34,53 +35,43 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "milieu_requests_total",
-            "Requests by route and status.",
-            ["route", "status"],
-            registry=self.registry,
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
+        self.requests = counter(
+            "milieu_requests_total", "Requests by route and status.", ["route", "status"]
         )
-        self.step_seconds = Histogram(
+        self.step_seconds = histogram(
             "milieu_step_seconds",
             "Time of each step of the pipeline.",
             ["step"],
             buckets=_STEP_BUCKETS_S,
-            registry=self.registry,
         )
-        self.similarity = Histogram(
+        self.similarity = histogram(
             "milieu_retrieval_similarity",
             "Cosine of the nearest survey question.",
             buckets=_SIMILARITY_BUCKETS,
-            registry=self.registry,
         )
-        self.answers = Counter(
+        self.answers = counter(
             "milieu_answers_total",
             "Answers by the method that was used, and whether they were steered and readable.",
             ["method", "steered", "readable"],
-            registry=self.registry,
         )
-        self.upstream_errors = Counter(
-            "milieu_upstream_errors_total",
-            "Failed calls to vLLM by kind.",
-            ["kind"],
-            registry=self.registry,
+        self.upstream_errors = counter(
+            "milieu_upstream_errors_total", "Failed calls to vLLM by kind.", ["kind"]
         )
-        self.upstream_retries = Counter(
-            "milieu_upstream_retries_total", "Calls to vLLM tried again.", registry=self.registry
+        self.upstream_retries = counter(
+            "milieu_upstream_retries_total", "Calls to vLLM tried again."
         )
-        self.upstream_in_flight = Gauge(
-            "milieu_upstream_in_flight", "Calls to vLLM under way.", registry=self.registry
-        )
-        self.vllm_restarts = Gauge(
-            "milieu_vllm_restarts", "Restarts of the vLLM child.", registry=self.registry
-        )
+        self.upstream_in_flight = gauge("milieu_upstream_in_flight", "Calls to vLLM under way.")
+        self.vllm_restarts = gauge("milieu_vllm_restarts", "Restarts of the vLLM child.")
 
     def watch_adapters(self, live: AdapterServing) -> None:
-        """Show from now on what happens to the adapters on the servers."""
+        """Show, from now on, what happens to the adapters on the servers."""
         self.registry.register(_AdapterCounts(live))
 
     def watch_store(self, store: EventStore) -> None:
-        """Show from now on what became of the exposures and assignments given to `store`."""
+        """Show, from now on, what became of the exposures and assignments given to `store`."""
         self.registry.register(_StoreCounts(store))
 
     def count_answer(self, method: str, *, steered: bool, readable: bool) -> None:

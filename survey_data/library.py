@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,7 +18,7 @@ class SurveyLibrary:
     Attributes:
         packs: the loaded packs, in loading order.
         catalogue: the cultures that the packs may speak of.
-        questions: every question by its key, in pack order and in a pack in file order.
+        questions: every question by its key, in pack order, then file order.
         cultures: alpha-3 codes of all surveyed populations, sorted.
         topics: the keys of each topic's questions, by topic, in the order of `questions`.
     """
@@ -117,7 +117,7 @@ def open_library(
     Packs come in the order of `names`; without names, in the order of `roots` and by folder name.
 
     Raises:
-        PackMissing: there is no pack at all, or none of a given name.
+        PackMissing: there is no pack at all, or no pack of a given name.
         PackTermsRefused: `commercial_use` is set and a pack's terms do not allow it.
         PackInvalid: a pack breaks the format, two have one id, or a culture is unknown.
     """
@@ -131,11 +131,7 @@ def open_library(
     for folder in find_packs(roots):
         pack = read_pack(folder)
         if pack.manifest.id in found:
-            raise PackInvalid(
-                f"a second pack with the id '{pack.manifest.id}'; remove one of the two",
-                file=folder / "pack.toml",
-                column="id",
-            )
+            raise _two_packs(pack.manifest.id, folder)
         found[pack.manifest.id] = pack
     packs = [
         _find_pack(found, name, roots) for name in dict.fromkeys(found if names is None else names)
@@ -173,25 +169,27 @@ def _check(packs: Sequence[Pack], *, known: set[str]) -> None:
     for pack in packs:
         folder = Path(pack.manifest.id)
         if pack.manifest.id in ids:
-            raise PackInvalid(
-                f"a second pack with the id '{pack.manifest.id}'; remove one of the two",
-                file=folder / "pack.toml",
-                column="id",
-            )
+            raise _two_packs(pack.manifest.id, folder)
         ids.add(pack.manifest.id)
         for code in pack.cultures:
             if code not in known:
                 raise PackInvalid(
-                    f"'{code}' is no culture of the catalogue (ISO 3166-1 alpha-3)",
+                    f"'{code}' is not a culture of the catalogue (ISO 3166-1 alpha-3)",
                     file=folder / "shares.csv",
                     column="culture",
                 )
 
 
-def _topics(questions: Mapping[str, Question]) -> dict[str, tuple[str, ...]]:
-    def keys(topic: str) -> Iterator[str]:
-        return (key for key, question in questions.items() if question.topic == topic)
+def _two_packs(pack_id: str, folder: Path) -> PackInvalid:
+    return PackInvalid(
+        f"a second pack with the id '{pack_id}'; remove one of the two",
+        file=folder / "pack.toml",
+        column="id",
+    )
 
-    return {
-        topic: tuple(keys(topic)) for topic in dict.fromkeys(q.topic for q in questions.values())
-    }
+
+def _topics(questions: Mapping[str, Question]) -> dict[str, tuple[str, ...]]:
+    topics: dict[str, list[str]] = {}
+    for key, question in questions.items():
+        topics.setdefault(question.topic, []).append(key)
+    return {topic: tuple(keys) for topic, keys in topics.items()}

@@ -9,7 +9,7 @@ sampled several times.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
@@ -58,6 +58,11 @@ class QuestionAnswer:
     shares: tuple[float, ...] | None = None
     options: tuple[int | None, ...] = ()
 
+    @property
+    def readable(self) -> bool:
+        """Whether shares or at least one sampled reply could be read."""
+        return self.shares is not None or any(option is not None for option in self.options)
+
 
 class _Ask(NamedTuple):
     question: GeneratedQuestion
@@ -80,8 +85,7 @@ async def answer_questions(
 ) -> tuple[QuestionAnswer, ...]:
     """Return every question's answer under every steering, going on with what `journal` holds.
 
-    Answers come in the order of steerings, and in each of questions. The first error of the
-    answerer ends it; what was answered until then is kept.
+    Answers come in the order of steerings, then of questions. The answerer's first error ends it.
 
     Args:
         questions: to be answered, each with its own options.
@@ -99,22 +103,15 @@ async def answer_questions(
     asks = [_Ask(question, steering) for steering in steerings for question in questions]
     with open_journal(journal, _AnswerLine) as lines:
         answers = {(line.culture, line.question): _read_line(line) for line in lines.read()}
-        open_asks = iter([ask for ask in asks if (ask.culture, ask.question.key) not in answers])
+        open_asks = [ask for ask in asks if (ask.culture, ask.question.key) not in answers]
 
-        async def work() -> None:
-            for ask in open_asks:  # one iterator for all workers: each ask is taken once
-                answer = await _answer(ask, answerer, settings)
-                answers[answer.culture, answer.question] = answer
-                lines.add(_AnswerLine(**asdict(answer)))
-                if on_progress is not None:
-                    on_progress(len(answers), len(asks))
+        def keep(answer: QuestionAnswer) -> None:
+            answers[answer.culture, answer.question] = answer
+            lines.add(_AnswerLine(**asdict(answer)))
+            if on_progress is not None:
+                on_progress(len(answers), len(asks))
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(n_concurrent):
-                    group.create_task(work())
-        except ExceptionGroup as failed:
-            raise find_first_error(failed) from failed
+        await _answer_all(open_asks, answerer, settings, keep, n_concurrent)
     return tuple(answers[ask.culture, ask.question.key] for ask in asks)
 
 
@@ -171,6 +168,27 @@ class _AnswerLine(BaseModel):
 
 def _read_line(line: _AnswerLine) -> QuestionAnswer:
     return QuestionAnswer(line.question, line.culture, line.shares, line.options)
+
+
+async def _answer_all(
+    asks: Sequence[_Ask],
+    answerer: Answerer,
+    settings: AnswerStepSettings,
+    keep: Callable[[QuestionAnswer], None],
+    n_concurrent: int,
+) -> None:
+    open_asks = iter(asks)  # one iterator for all workers: each ask is taken once
+
+    async def work() -> None:
+        for ask in open_asks:
+            keep(await _answer(ask, answerer, settings))
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(n_concurrent):
+                group.create_task(work())
+    except ExceptionGroup as failed:
+        raise find_first_error(failed) from failed
 
 
 async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -> QuestionAnswer:

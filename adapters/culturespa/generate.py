@@ -73,7 +73,7 @@ async def generate_questions(
 ) -> GenerationResult:
     """Write questions on every topic of `seeds`, going on with what `journal` holds.
 
-    A topic of fewer survey questions than a prompt shows is shown whole. The first error of the
+    A topic with fewer survey questions than a prompt shows is shown whole. The first error of the
     writer ends it; what was written until then is kept.
 
     Args:
@@ -88,19 +88,14 @@ async def generate_questions(
         TopicEmpty: `seeds` is empty.
         StepFileInvalid: `journal` is not as it was written.
     """
+    if not seeds:
+        raise TopicEmpty
     topics: dict[str, list[Question]] = {}
     for question in seeds:
         topics.setdefault(question.topic, []).append(question)
-    if not topics:
-        raise TopicEmpty
     with open_journal(journal, _AttemptLine) as lines:
         running = _Generation(topics, writer, settings, lines, n_concurrent, on_progress)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = {topic: group.create_task(running.topic(topic)) for topic in topics}
-        except ExceptionGroup as failed:
-            raise find_first_error(failed) from failed
-    attempts = {topic: task.result() for topic, task in tasks.items()}
+        attempts = await running.run()
     return GenerationResult(
         tuple(chain.from_iterable(_collect_questions(of) for of in attempts.values())),
         {topic: Counter(line.outcome for line in of) for topic, of in attempts.items()},
@@ -152,7 +147,16 @@ class _Generation:
         self._in_flight = asyncio.Semaphore(n_concurrent)
         self._n_written = 0
 
-    async def topic(self, topic: str) -> list[_AttemptLine]:
+    async def run(self) -> dict[str, list[_AttemptLine]]:
+        """Return the attempts on every topic."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = {topic: group.create_task(self._run_topic(topic)) for topic in self._topics}
+        except ExceptionGroup as failed:
+            raise find_first_error(failed) from failed
+        return {topic: task.result() for topic, task in tasks.items()}
+
+    async def _run_topic(self, topic: str) -> list[_AttemptLine]:
         """Return the attempts on a topic, enough for its questions or as many as are allowed."""
         wanted, limit = self._settings.n_per_topic, self._settings.limit
         attempts: list[_AttemptLine] = []

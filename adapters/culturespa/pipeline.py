@@ -30,7 +30,7 @@ from adapters.culturespa.generate import Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
-from prompting.messages import CultureComparison
+from prompting.messages import CultureComparison, Steering
 from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
 from survey_data.model import Question
@@ -110,30 +110,16 @@ async def answer_step(
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
-    """Write `answers.jsonl` into `folder`: each question unaware and as each culture.
+    """Write `answers.jsonl` into `folder`: each question of a file unaware and as each culture.
 
-    Args:
-        folder: of this step.
-        questions: file with the questions to ask.
-        cultures: to be named, in this order.
-        answerer: asks `model`.
-        model: its name; answers of another model are another step.
-        settings: how questions are answered.
-        comparisons: by alpha-3 code, what `cross-culture` compares each culture with.
-        n_concurrent: questions in flight at most.
-        on_progress: called with the number of answers there are and will be.
+    `model` names what `answerer` asks; answers of another model are another step. `list_steerings`
+    describes `cultures` and `comparisons`, `answer_questions` the rest.
 
     Raises:
         StepChanged, StepFileInvalid, ValueError: as `StepFolder` and `answer_questions` do.
     """
     steerings = list_steerings(cultures, settings.method, comparisons=comparisons)
-    codes = [culture.code for culture in cultures]
-    step = StepFolder(
-        folder,
-        step="answer",
-        settings={**asdict(settings), "model": model, "cultures": codes},
-        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(wording(steerings))},
-    )
+    step = _open_answer_step(folder, questions, steerings, model, settings)
     if step.manifest is not None:
         return step.manifest
     journal = folder / ".answers.journal"
@@ -147,11 +133,26 @@ async def answer_step(
         on_progress=on_progress,
     )
     write_answers(folder / ANSWERS, answers)
-    readable = sum(a.shares is not None or any(o is not None for o in a.options) for a in answers)
-    counts = {"answers": len(answers), "unreadable": len(answers) - readable}
+    counts = {"answers": len(answers), "unreadable": sum(not a.readable for a in answers)}
     manifest = step.finish(outputs=[ANSWERS], counts=counts)
     journal.unlink()
     return manifest
+
+
+def _open_answer_step(
+    folder: Path,
+    questions: Path,
+    steerings: Sequence[Steering],
+    model: str,
+    settings: AnswerStepSettings,
+) -> StepFolder:
+    codes = [steering.culture.code for steering in steerings if steering.culture is not None]
+    return StepFolder(
+        folder,
+        step="answer",
+        settings={**asdict(settings), "model": model, "cultures": codes},
+        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(wording(steerings))},
+    )
 
 
 def collect_step(
@@ -165,13 +166,8 @@ def collect_step(
 ) -> StepManifest:
     """Write what differs to `examples.jsonl` in `folder`, and its random control, `control.jsonl`.
 
-    Args:
-        folder: of this step.
-        questions: file with the questions that were asked.
-        answers: file with their answers.
-        settings: what counts as different.
-        ratio: share of each culture's examples to keep, in [0, 1].
-        seed: decides which, and the control.
+    `questions` and `answers` are the files of the steps before. Of each culture's examples the
+    share `ratio`, in [0, 1], is kept; `seed` decides which, and the control.
 
     Raises:
         StepChanged, StepFileInvalid: as `StepFolder` does, or an input is no such file.

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, Protocol
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.questions import GeneratedQuestion
+from adapters.culturespa.settings import TrainSettings
 from prompting.messages import Message, Steering, survey_messages
 from prompting.recipe import Method
-from survey_data.cultures import CultureCatalogue
+from survey_data.cultures import read_catalogue
 
 IGNORED = -100  # what torch's cross entropy leaves out
 
@@ -50,7 +51,7 @@ class Target:
 
 
 class EncodedExamples(NamedTuple):
-    """The targets of the examples, by culture how many, and why others were left out."""
+    """The targets of the examples, how many each culture has, and why others were left out."""
 
     targets: tuple[Target, ...]
     n_by_culture: dict[str, int]
@@ -62,44 +63,39 @@ def encode_examples(
     questions: Mapping[str, GeneratedQuestion],
     tokenizer: ChatTokenizer,
     *,
-    catalogue: CultureCatalogue,
     ends: Collection[int],
-    train_end: bool,
-    max_tokens: int,
+    settings: TrainSettings,
     base: Path,
 ) -> EncodedExamples:
     """Return `examples` as the base model's own chat template writes them.
 
-    Left out are examples whose label is not one token, since a server reads an answer by the
-    label's one token, and those longer than `max_tokens`.
+    Left out are those that are too long, or whose label is not the one token a server reads.
 
     Args:
         examples: what to train on.
         questions: by key.
         tokenizer: the base model's.
-        catalogue: knows the examples' cultures.
         ends: ids of the tokens that end a turn.
-        train_end: whether the end of turn is part of what is trained.
-        max_tokens: of prompt and answer together.
+        settings: whether the end of turn is trained, and how long an example may be.
         base: names the model in errors.
 
     Raises:
         BaseUnfit: the template does not put the assistant's text right after the prompt.
     """
+    cultures = read_catalogue()
     targets, counts, left_out = [], Counter[str](), Counter[str]()
     for example in examples:
-        asked = questions[example.question].asked
-        steering = Steering(Method.PERSONA, culture=catalogue[example.culture])
-        messages = survey_messages(asked, steering)
-        target = encode_answer(
-            messages, asked.labels[example.option], tokenizer, ends=ends, base=base
-        )
+        asked, culture = questions[example.question].asked, cultures[example.culture]
+        messages = survey_messages(asked, Steering(Method.PERSONA, culture=culture))
+        label = asked.labels[example.option]
+        target = encode_answer(messages, label, tokenizer, ends=ends, base=base)
         if target is None:
             left_out["label is not one token"] += 1
-        elif len(target.tokens) > max_tokens:
-            left_out[f"longer than {max_tokens} tokens"] += 1
+        elif len(target.tokens) > settings.max_tokens:
+            left_out[f"longer than {settings.max_tokens} tokens"] += 1
         else:
-            targets.append(target if train_end else replace(target, answer=target.answer[:1]))
+            answer = target.answer if settings.train_end else target.answer[:1]
+            targets.append(replace(target, answer=answer))
             counts[example.culture] += 1
     return EncodedExamples(tuple(targets), dict(sorted(counts.items())), dict(left_out))
 

@@ -42,7 +42,6 @@ from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
 from adapters.culturespa.targets import IGNORED, EncodedExamples, Target, encode_examples
 from files.whole import replacing, write_text
-from survey_data.cultures import CultureCatalogue, read_catalogue
 
 # Of the training data, to say in the card what the adapter does to it.
 N_SAMPLED = 256
@@ -58,7 +57,6 @@ def train_adapters(
     work: Path,
     cultures: Sequence[str] = (),
     licence: str = "",
-    catalogue: CultureCatalogue | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[TrainedAdapter, ...]:
     """Train what is not trained yet, and return all adapters of the mode.
@@ -72,7 +70,6 @@ def train_adapters(
         work: folder for checkpoints, of no use once all adapters are trained.
         cultures: alpha-3 codes of those to train on; empty for all in the data.
         licence: of the adapters, for their cards.
-        catalogue: knows the cultures; by default Milieu's.
         on_progress: called with the steps of the current adapter, done and in all.
 
     Raises:
@@ -84,25 +81,12 @@ def train_adapters(
     if not codes:
         raise NothingToTrain("The data", "no example")
     jobs = {"joint": codes} if mode is Mode.JOINT else {code: (code,) for code in codes}
-    settings = with_batch_size(settings, mode)
-    catalogue = read_catalogue() if catalogue is None else catalogue
-    trained = []
+    trainer = _Trainer(data, base, with_batch_size(settings, mode), on_progress)
     with torch.random.fork_rng():
-        loaded = None
-        for name, of in jobs.items():
-            card = start_card(
-                data, base, mode=mode, settings=settings, cultures=of, licence=licence
-            )
-            folder = out / name
-            if not (folder / CARD).exists():
-                loaded = loaded or _load(base, settings)
-                encoded = _encode(data, of, base, loaded, catalogue, settings)
-                run = _Run(loaded, encoded, settings, work / f"{mode}-{name}.pt", card)
-                _save(run.train(on_progress), base, folder)
-                card = run.complete_card(card)
-                write_card(folder, card)
-            trained.append(TrainedAdapter(folder, check_card(folder, card)))
-    return tuple(trained)
+        return tuple(
+            trainer.finish(mode, of, licence, out / name, work / f"{mode}-{name}.pt")
+            for name, of in jobs.items()
+        )
 
 
 class _Loaded(NamedTuple):
@@ -110,6 +94,38 @@ class _Loaded(NamedTuple):
     tokenizer: Any
     device: torch.device
     ends: frozenset[int]
+
+
+class _Trainer:
+    """Trains adapters of one base model, which is loaded for the first that is not trained yet."""
+
+    def __init__(
+        self,
+        data: TrainingData,
+        base: TrainingBase,
+        settings: TrainSettings,
+        on_progress: OnProgress | None,
+    ) -> None:
+        self._data, self._base, self._settings = data, base, settings
+        self._on_progress = on_progress
+        self._loaded: _Loaded | None = None
+
+    def finish(
+        self, mode: Mode, cultures: tuple[str, ...], licence: str, folder: Path, checkpoint: Path
+    ) -> TrainedAdapter:
+        """Return the adapter in `folder`, trained if it was not."""
+        data, base, settings = self._data, self._base, self._settings
+        card = start_card(
+            data, base, mode=mode, settings=settings, cultures=cultures, licence=licence
+        )
+        if not (folder / CARD).exists():
+            loaded = self._loaded = self._loaded or _load(base)
+            encoded = _encode(data, cultures, base, loaded, settings)
+            run = _Run(loaded, encoded, settings, checkpoint, card)
+            _save(run.train(self._on_progress), base, folder)
+            card = run.complete_card(card)
+            write_card(folder, card)
+        return TrainedAdapter(folder, check_card(folder, card))
 
 
 class _Run:
@@ -232,7 +248,7 @@ class _Run:
         return True
 
 
-def _load(base: TrainingBase, settings: TrainSettings) -> _Loaded:
+def _load(base: TrainingBase) -> _Loaded:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     # On a CPU half precision costs more than it saves.
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -311,17 +327,14 @@ def _encode(
     cultures: Sequence[str],
     base: TrainingBase,
     loaded: _Loaded,
-    catalogue: CultureCatalogue,
     settings: TrainSettings,
 ) -> EncodedExamples:
     encoded = encode_examples(
         data.of(cultures),
         data.questions,
         loaded.tokenizer,
-        catalogue=catalogue,
         ends=loaded.ends,
-        train_end=settings.train_end,
-        max_tokens=settings.max_tokens,
+        settings=settings,
         base=base.folder,
     )
     if not encoded.targets:

@@ -1,7 +1,7 @@
 """Analyse an experiment: everything its events say, at any moment and as often as one likes.
 
 Arms are compared as they were assigned, by intention to treat: a unit whose answers fell back to
-another way counts in its arm. Each unit counts once. What is promised holds over all looks
+another method counts in its arm. Each unit counts once. What is promised holds over all looks
 together; it takes ranges, window, weights and error rate from the definition, which a running
 experiment cannot change.
 """
@@ -54,7 +54,7 @@ async def analyse(
     The store is read in pieces and the computing done in a thread. `Setting` describes the rest.
 
     Raises:
-        ExperimentUnknown: there is none of that name.
+        ExperimentUnknown: there is no experiment of that name.
         StoreUnavailable: the store does not answer.
     """
     events = await read_events(store, experiment, now_ms=now_ms)
@@ -70,9 +70,8 @@ def analyse_events(events: Events, setting: Setting) -> Analysis:
     comparer = Comparer(events, setting, strata, samples)
     arms = [arm for arm in experiment.arm_names if arm != experiment.control]
     compared = {arm: comparer.compare(arm) for arm in arms}
-    decision = draw_conclusion(
-        experiment, [each.evidence for each in compared.values()], ratio, progress
-    )
+    evidence = [each.evidence for each in compared.values()]
+    decision = draw_conclusion(experiment, evidence, ratio, progress)
     said = dict(decision.by_arm)
     return Analysis(
         experiment=experiment.name,
@@ -111,7 +110,7 @@ def draw_conclusion(
     ratio: SampleRatio,
     progress: Progress,
 ) -> Decision:
-    """Return what to do. A draft is to be started, and what was stopped cannot go on."""
+    """Return what to do. A draft should be started, and what was stopped cannot go on."""
     goal = Goal(
         experiment.primary.metric.name,
         experiment.primary.smallest_effect,

@@ -1,10 +1,10 @@
 """From the answers of a replay to means and paired differences with their intervals.
 
 A pair is one request, a question to a culture, answered by an arm and by control. What is claimed
-is of questions: those that were asked stand for others like them. Answers to one question for
+is about questions: those that were asked stand for others like them. Answers to one question for
 several cultures are alike, so a question counts once, with the mean over its cultures, and the
-intervals are Student's t over questions. They are for one look at a set that was fixed before, each
-by itself: no confidence sequences, and not corrected for the number of arms, metrics and cultures.
+intervals are Student's t over questions. Each is for one look at a set that was fixed before: no
+confidence sequences, and no correction for the number of arms, metrics and cultures.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ from experiments.replay.result import (
 )
 from experiments.replay.rows import ReplayRow
 
-# What a replay is for comes first.
-# The one that replay is for first. Failures are counted apart, with their reasons.
+# What a replay is for comes first. Failures are counted apart, with their reasons.
 METRICS = ("alignment", *(m for m in RECORDED_METRICS if m not in ("alignment", "failed")))
 _UNBOUNDED = ("latency_ms", "n_prompt_tokens", "n_reply_tokens")
 # The rows of one request, by arm.
@@ -55,11 +54,11 @@ def summarise_replay(
 ) -> Replay:
     """Return what the rows say of the arms of `experiment`.
 
-    Requests that were not asked of every arm, because the run ended before, are left out. A failed
-    answer is counted, and its request is in no pair with that arm. A metric that no answer has is
-    not among the results. `cultures` are names by code.
+    Left out are requests that were not asked of every arm, because the run ended before, and
+    metrics that no answer has. A failed answer is counted, but is in no pair. `cultures` are names
+    by code.
     """
-    asked = _group_requests(rows, experiment)
+    asked, control = _group_requests(rows, experiment), experiment.control
     known = [metric for metric in METRICS if _is_known(asked, metric)]
     all_shown = [shown for of in asked if len(shown := _list_shown(of)) > 1]
     return Replay(
@@ -70,16 +69,12 @@ def summarise_replay(
         notes=tuple(notes),
         model=model,
         seed=seed,
-        control=experiment.control,
+        control=control,
         n_planned=n_planned,
         n_requests=len(asked),
         n_questions=len({row.question for of in asked for row in of.values()}),
-        arms=tuple(
-            _summarise_arm(asked, arm, experiment.control, known) for arm in experiment.arms
-        ),
-        cultures=_summarise_cultures(asked, experiment, cultures or {})
-        if "alignment" in known
-        else (),
+        arms=tuple(_summarise_arm(asked, arm, control, known) for arm in experiment.arms),
+        cultures=_summarise_cultures(asked, experiment, cultures or {}),
         n_shown=len(all_shown),
         same_shown=_share(len(set(shown)) == 1 for shown in all_shown),
         failures=_count_reasons(asked, experiment, "failed"),

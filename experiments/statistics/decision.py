@@ -173,29 +173,46 @@ def decide(
     fates = [_judge(evidence, goal) for evidence in arms]
     by_arm = tuple((e.arm, text) for e, (_, text) in zip(arms, fates, strict=True))
     if sample_ratio_log_e >= -math.log(sample_ratio_alpha):
-        reason = (
-            "Stop: units do not fall on the arms by their weights "
-            f"(false alarm in at most {sample_ratio_alpha * 100.0:.3g} % of experiments), so the "
-            "arms do not hold alike units. Find the fault in assignment or recording, and start "
-            "anew."
-        )
-        return Decision(Verdict.STOP, None, reason, by_arm)
+        return Decision(Verdict.STOP, None, _explain_ratio(sample_ratio_alpha), by_arm)
     ready = [(e, t) for e, (f, t) in zip(arms, fates, strict=True) if f is _Fate.READY]
     waiting = [e for e, (f, _) in zip(arms, fates, strict=True) if f is _Fate.OPEN]
     if ready:
-        best, text = max(ready, key=lambda pair: _estimate(pair[0], goal))
-        ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
-        if not ahead or duration_over:
-            return Decision(Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}", by_arm)
-        reason = f"Continue: {text} But {_join(ahead)} may turn out better still."
-        return Decision(Verdict.CONTINUE, None, reason, by_arm)
+        return Decision(*_choose_best(ready, waiting, goal, over=duration_over), by_arm)
     texts = " ".join(text for _, text in by_arm)
+    return Decision(*_choose_without_best(bool(waiting), texts, over=duration_over), by_arm)
+
+
+def _explain_ratio(alpha: float) -> str:
+    return (
+        "Stop: units do not fall on the arms by their weights "
+        f"(false alarm in at most {alpha * 100.0:.3g} % of experiments), so the "
+        "arms do not hold alike units. Find the fault in assignment or recording, and start "
+        "anew."
+    )
+
+
+def _choose_best(
+    ready: Sequence[tuple[ArmEvidence, str]],
+    waiting: Sequence[ArmEvidence],
+    goal: Goal,
+    *,
+    over: bool,
+) -> tuple[Verdict, str | None, str]:
+    best, text = max(ready, key=lambda pair: _estimate(pair[0], goal))
+    ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
+    if not ahead or over:
+        return Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}"
+    return Verdict.CONTINUE, None, f"Continue: {text} But {_join(ahead)} may turn out better still."
+
+
+def _choose_without_best(
+    waiting: bool, texts: str, *, over: bool
+) -> tuple[Verdict, str | None, str]:
     if not waiting:
-        return Decision(Verdict.STOP, None, f"Stop: no arm is left. {texts}", by_arm)
-    if duration_over:
-        reason = f"Stop: the planned duration is over without a winner. {texts}"
-        return Decision(Verdict.STOP, None, reason, by_arm)
-    return Decision(Verdict.CONTINUE, None, f"Continue: {texts}", by_arm)
+        return Verdict.STOP, None, f"Stop: no arm is left. {texts}"
+    if over:
+        return Verdict.STOP, None, f"Stop: the planned duration is over without a winner. {texts}"
+    return Verdict.CONTINUE, None, f"Continue: {texts}"
 
 
 def _judge(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:

@@ -1,4 +1,9 @@
-"""How long an experiment will take, by simulation before it starts."""
+"""How long an experiment will take, by simulation before it starts.
+
+Block differences are simulated with normal noise, of the baseline's standard deviation in both arms
+(a rate's moves with it), and looked at 200 times per fixed horizon. Waiting for windows to close
+is not included: add one window to the days.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +27,8 @@ from experiments.statistics.streams import Floats, Running
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 LOOKS_PER_FIXED_HORIZON = 200
 LONGEST = 8
-"""Times the fixed horizon, of a power of 90 % or more, that are simulated: practically every run
-has ended by then."""
+"""Fixed horizons, at a power of 90 % or more, that are simulated: practically every run has ended
+by then."""
 LEAST_POWER = 0.9
 
 
@@ -78,9 +83,9 @@ class SamplePlan:
     """What an experiment needs. Units are those of the two compared arms together.
 
     Attributes:
-        n_units: units until the interval excludes 0 with the asked power.
-        days: so many, from the first unit to the last.
-        quantiles: share of experiments → units after which so many of them have ended.
+        n_units: units until the interval excludes 0 with the power asked for.
+        days: from the first unit to the last.
+        quantiles: share of experiments → units after which that many of them have ended.
         n_units_fixed: units of a test with one look at its end, of equal error rate and power.
         values: how the analysis has to be set up, fixed from here on.
         shape: units per block.
@@ -107,10 +112,6 @@ def plan_sample(
 ) -> SamplePlan:
     """Return the units and days that an experiment needs to see its smallest effect of interest.
 
-    Simulated are block differences with normal noise, of the baseline's standard deviation in both
-    arms (a rate's moves with it), looked at 200 times per fixed horizon. Without waiting for
-    windows to close: add one window to the days.
-
     Args:
         baseline: control's unit values.
         smallest_effect: treatment's mean less control's, not 0.
@@ -126,33 +127,24 @@ def plan_sample(
     """
     _check(baseline, smallest_effect, units_per_day, weights, power)
     check_alpha(alpha)
-    shape = fit_block_shape(*weights)
+    shape, effect = fit_block_shape(*weights), abs(smallest_effect)
     variances = baseline.sd_after(smallest_effect) ** 2, baseline.sd**2
     sd = math.sqrt(variances[0] / shape.n_treatment + variances[1] / shape.n_control)
-    effect = abs(smallest_effect)
+    horizons = _find_horizons(effect, sd, alpha=alpha, power=power)
+    values = _model_values(baseline, n_blocks=horizons[0], sd=sd)
+    stops = _simulate_stops(values, effect, sd, horizons, alpha=alpha, n_runs=n_runs, seed=seed)
+    n_units, *ended = (_count_units(stops, q, shape, weights) for q in (power, *QUANTILES))
+    days = n_units / (units_per_day * sum(weights))
+    fixed = _count_fixed_units(_distance(alpha, power) / effect, variances, weights)
+    quantiles = tuple(zip(QUANTILES, ended, strict=True))
+    return SamplePlan(n_units, days, quantiles, fixed, values, shape)
+
+
+def _find_horizons(effect: float, sd: float, *, alpha: float, power: float) -> tuple[int, int]:
+    """Return the blocks of a test with one look at its end, and those to simulate."""
     z, most_z = (_distance(alpha, at) for at in (power, max(power, LEAST_POWER)))
     fixed = max(2, math.ceil((z * sd / effect) ** 2))
-    longest = math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))
-    values = _model_values(baseline, n_blocks=fixed, sd=sd)
-    stops = _simulate_stops(
-        values, effect, sd, (fixed, longest), alpha=alpha, n_runs=n_runs, seed=seed
-    )
-    # Blocks fill at the rate of the arm that is slower to fill its side.
-    weight = sum(weights)
-    per_block = max(shape.n_treatment * weight / weights[0], shape.n_control * weight / weights[1])
-    n_units = _count_units(float(np.quantile(stops, power, method="higher")), per_block)
-    quantiles = tuple(
-        (q, _count_units(float(np.quantile(stops, q, method="higher")), per_block))
-        for q in QUANTILES
-    )
-    return SamplePlan(
-        n_units=n_units,
-        days=n_units / (units_per_day * weight),
-        quantiles=quantiles,
-        n_units_fixed=math.ceil((z / effect) ** 2 * _variance_per_unit(variances, weights)),
-        values=values,
-        shape=shape,
-    )
+    return fixed, math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))
 
 
 def _model_values(baseline: Baseline, *, n_blocks: int, sd: float) -> ValueModel:
@@ -171,7 +163,7 @@ def _simulate_stops(
     n_runs: int,
     seed: int,
 ) -> Floats:
-    """Return float64[n_runs], blocks until 0 is outside; as many as are simulated for never.
+    """Return float64[n_runs], blocks until 0 is outside; for never, all that are simulated.
 
     `horizons` are the blocks of the fixed one and those simulated.
     """
@@ -201,14 +193,23 @@ def _distance(alpha: float, power: float) -> float:
     return normal.inv_cdf(1.0 - alpha / 2.0) + normal.inv_cdf(power)
 
 
-def _variance_per_unit(variances: tuple[float, float], weights: tuple[float, float]) -> float:
-    """Return the variance of the difference of two arms' means, times the units of both."""
+def _count_fixed_units(
+    reach: float, variances: tuple[float, float], weights: tuple[float, float]
+) -> int:
     shares = np.array(weights) / sum(weights)
-    return float((np.array(variances) / shares).sum())
+    # The variance of the difference of two arms' means, times the units of both.
+    variance = float((np.array(variances) / shares).sum())
+    return math.ceil(reach**2 * variance)
 
 
-def _count_units(blocks: float, per_block: float) -> int:
-    return math.ceil(blocks * per_block)
+def _count_units(
+    stops: Floats, share: float, shape: BlockShape, weights: tuple[float, float]
+) -> int:
+    """Return the units after which `share` of the simulated experiments have ended."""
+    # Blocks fill at the rate of the arm that is slower to fill its side.
+    weight = sum(weights)
+    per_block = max(shape.n_treatment * weight / weights[0], shape.n_control * weight / weights[1])
+    return math.ceil(float(np.quantile(stops, share, method="higher")) * per_block)
 
 
 def _check(

@@ -1,10 +1,14 @@
 """One final value per unit.
 
-A unit is whom arms are assigned to, a user with many answers. Its answers resemble each other, so
+A unit is what arms are assigned to: a user with many answers. Its answers resemble each other, so
 counting each as a value of its own would claim far more evidence than there is; and a mean of the
 unit that is corrected with every new answer turns old values into new ones, for which no bound on
 all looks together holds (decision page 13). So a unit counts once, at a moment that its assignment
 and the plan fix, and what it does afterwards changes nothing: it *settles*.
+
+A unit's window begins with its first exposure and includes both its ends. A unit without any
+outcome has the sum 0, but no mean and no first: it is silent, and a comparison then covers only
+those who answered. Where an arm changes who answers, take the sum, or give outcomes of 0.
 
 Times are seconds from any common start.
 """
@@ -20,9 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 from experiments.statistics.streams import Floats, Ints, check_finite
 
 UnitValue = Literal["first", "mean", "sum"]
-"""A unit's value: its first outcome in its window, or the mean or sum of all of them."""
+"""A unit's value: its first outcome in its window, which settles it at once, or the mean or sum of
+all of them, which settles when the window is over."""
 
-Rows: TypeAlias = NDArray[np.intp]
+Bools: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +36,10 @@ class SettledUnits:
 
     Attributes:
         units: int64[k], indices of units.
-        at_s: float64[k], when each settled; never falls.
+        at_s: float64[k], when each settled, ascending.
         values: float64[k].
         n_open: units whose window is not over and which have not settled.
-        n_silent: units whose window is over without an outcome, of which there is no value.
+        n_silent: units whose window is over without an outcome, so that they have no value.
     """
 
     units: Ints
@@ -56,17 +61,11 @@ def settle_values(
 ) -> SettledUnits:
     """Return the final values of all units that have settled by `now_s`.
 
-    A unit's window begins with its first exposure and lasts `window_s`, both ends included. With
-    kind `first` it settles at its first outcome, with `mean` and `sum` when its window is over. A
-    unit without any outcome has the sum 0, but no mean and no first: it is silent. Units settled at
-    the same moment are ordered by index.
-
-    Silent units make a comparison one of those who answered. Where an arm changes who answers, take
-    the sum, or give outcomes of 0.
+    Units that settled at the same moment are ordered by index.
 
     Args:
         exposed_at_s: float64[u], the first exposure of each unit.
-        outcome_units: int64[m], whose each outcome is, an index into `exposed_at_s`.
+        outcome_units: int64[m], the unit of each outcome, an index into `exposed_at_s`.
         outcome_at_s: float64[m], when it was received, in any order.
         outcome_values: float64[m].
         window_s: above 0.
@@ -74,37 +73,22 @@ def settle_values(
         kind: what a unit's value is.
 
     Raises:
-        ValueError: arrays of outcomes differ in length, an outcome is of no unit, a number is not
-            finite, or `window_s` is not above 0.
+        ValueError: arrays of outcomes differ in length, an outcome has no such unit, a number is
+            not finite, or `window_s` is not above 0.
     """
     exposed = check_finite(exposed_at_s, "exposed_at_s")
     units, at, values = _check_outcomes(outcome_units, outcome_at_s, outcome_values, exposed.size)
     if not window_s > 0.0:
         raise ValueError(f"a window of {window_s} s; expected more than 0")
     closes = exposed + window_s
+    over = closes < now_s
     inside = (at >= exposed[units]) & (at <= closes[units]) & (at <= now_s)
     units, at, values = units[inside], at[inside], values[inside]
-    seen = exposed <= now_s
     if kind == "first":
-        has, settles, final = _find_first(units, at, values, closes)
-        done = has
+        done, settles, final = _find_first(units, at, values, closes)
     else:
-        counts = np.bincount(units, minlength=exposed.size)
-        final = np.bincount(units, weights=values, minlength=exposed.size).astype(np.float64)
-        has = counts > 0
-        if kind == "mean":
-            final = np.divide(final, counts, out=np.zeros_like(final), where=has)
-        settles, done = closes, (closes < now_s) & (has | (kind == "sum"))
-    over = closes < now_s
-    rows = np.flatnonzero(done)
-    rows = rows[np.argsort(settles[rows], kind="stable")]
-    return SettledUnits(
-        units=rows.astype(np.int64),
-        at_s=settles[rows],
-        values=final[rows],
-        n_open=int((seen & ~over & ~done).sum()),
-        n_silent=int((over & ~done).sum()),
-    )
+        (done, final), settles = _add_up(units, values, over, kind), closes
+    return _sort_settled(done, settles, final, is_open=(exposed <= now_s) & ~over, over=over)
 
 
 def _check_outcomes(
@@ -128,7 +112,7 @@ def _check_outcomes(
 
 def _find_first(
     units: Ints, at: Floats, values: Floats, closes: Floats
-) -> tuple[NDArray[np.bool_], Floats, Floats]:
+) -> tuple[Bools, Floats, Floats]:
     """Return per unit whether it has an outcome, when the first came, and its value."""
     order = np.lexsort((at, units))
     owners, firsts = np.unique(units[order], return_index=True)
@@ -137,3 +121,27 @@ def _find_first(
     has[owners] = True
     settles[owners], final[owners] = at[order][firsts], values[order][firsts]
     return has, settles, final
+
+
+def _add_up(units: Ints, values: Floats, over: Bools, kind: UnitValue) -> tuple[Bools, Floats]:
+    """Return per unit whether its value is final, and the sum or mean of its outcomes."""
+    sums = np.bincount(units, weights=values, minlength=over.size).astype(np.float64)
+    if kind == "sum":
+        return over, sums
+    counts = np.bincount(units, minlength=over.size)
+    has = counts > 0
+    return over & has, np.divide(sums, counts, out=np.zeros_like(sums), where=has)
+
+
+def _sort_settled(
+    done: Bools, settles: Floats, final: Floats, *, is_open: Bools, over: Bools
+) -> SettledUnits:
+    rows = np.flatnonzero(done)
+    rows = rows[np.argsort(settles[rows], kind="stable")]
+    return SettledUnits(
+        units=rows.astype(np.int64),
+        at_s=settles[rows],
+        values=final[rows],
+        n_open=int((is_open & ~done).sum()),
+        n_silent=int((over & ~done).sum()),
+    )

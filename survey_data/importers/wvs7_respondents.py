@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -110,13 +110,7 @@ class Respondents:
         # Files of single countries say "Q1: Important in life: Family".
         names = tuple(name.partition(":")[0].strip() for name in raw.columns)
         self.layout = Layout(names, raw.separator)
-        for column in (COUNTRY, YEAR, *((WEIGHT,) if choice.weighted else ())):
-            if column not in names:
-                raise missing_column(column, names, file=file)
-        for condition in choice.where:
-            if condition.column not in names:
-                near = near_columns(condition.column, names)
-                raise ConditionInvalid(f"'{condition}': {file} has no such column;{near}.")
+        _check_columns(names, choice, file)
         self.items = [_item(q) for q in questions if q.source_item in names]
         self.dropped = [
             QuestionDropped(q.source_item, "no such column in the file")
@@ -282,6 +276,16 @@ class Respondents:
             text = batch[column][int(index)] or ""
             bad.append(_Bad(batch[_ROW][int(index)], column, reason, f"{reason} (found '{text}')"))
         self.faults.count(reason, max(0, len(where) - N_EXAMPLES))
+
+
+def _check_columns(names: Sequence[str], choice: CountingRules, file: Path) -> None:
+    for column in (COUNTRY, YEAR, *((WEIGHT,) if choice.weighted else ())):
+        if column not in names:
+            raise missing_column(column, names, file=file)
+    for condition in choice.where:
+        if condition.column not in names:
+            near = near_columns(condition.column, names)
+            raise ConditionInvalid(f"'{condition}': {file} has no such column;{near}.")
 
 
 def _item(question: Question) -> Item:

@@ -11,10 +11,10 @@ from transformers import AutoTokenizer
 
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
+from adapters.culturespa.settings import TrainSettings
 from adapters.culturespa.targets import EncodedExamples, Target, encode_answer, encode_examples
 from mini_model.tokenizer import END, MAX_LABEL, label_ids
 from prompting.messages import Message
-from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import question
 from tests.conftest import WEIGHTS
 
@@ -59,10 +59,8 @@ def encoded(
         examples,
         questions,
         tokenizer,
-        catalogue=read_catalogue(),
         ends={tokenizer.convert_tokens_to_ids(END)},
-        train_end=train_end,
-        max_tokens=max_tokens,
+        settings=TrainSettings(train_end=train_end, max_tokens=max_tokens),
         base=WEIGHTS,
     )
 
