@@ -14,7 +14,7 @@ from experiments.statistics.cultures import find_effects
 from experiments.statistics.differences import bound_difference, form_blocks
 from experiments.statistics.means import ValueModel, log_e_values
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 ALARM_ALPHAS = (ALPHA, SRM_ALPHA)
 MIN_CHI_SQUARE = 100

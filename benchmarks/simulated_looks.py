@@ -10,8 +10,9 @@ import numpy as np
 from benchmarks.simulated_units import Answers, Bools, Metric, assigned
 from experiments.statistics.differences import fit_block_shape, form_blocks
 from experiments.statistics.means import Unbounded, ValueModel, log_e_values
-from experiments.statistics.streams import Floats, Running
+from experiments.statistics.streams import Running
 from experiments.statistics.units import UnitValue, settle_values
+from survey_data.arrays import Floats
 
 ALPHA = 0.05
 MIN_NAIVE = 30

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from experiments.statistics.differences import bound_difference, fit_block_shape
 from experiments.statistics.means import Unbounded, ValueModel
-from experiments.statistics.streams import Floats, Ints
+from survey_data.arrays import Floats, Ints
 
 Bools = NDArray[np.bool_]
 Draw = Callable[[np.random.Generator, Bools], Floats]

@@ -14,7 +14,6 @@ import numpy as np
 
 from evaluation import bootstrap
 from evaluation.asking import Ask, Condition, Request, Respondent, Response, digest_of
-from evaluation.bootstrap import Floats
 from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import AnswersMissing
 from evaluation.figures import Ability, AbilityFigures, BootstrapInterval
@@ -23,6 +22,7 @@ from evaluation.prompted import LanguageModel, Prompt, send
 from evaluation.run_folder import AskKey, AskRecord, ask_key
 from prompting.messages import AskedQuestion, Message, question_text
 from prompting.reading import MIN_LABEL_MASS, read_labels, read_option
+from survey_data.arrays import Floats
 
 BASE = "base model"
 SYSTEM = "Each question has one right answer. Answer with the number of the right option."

@@ -18,14 +18,11 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from statistics import NormalDist
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.figures import BootstrapInterval
-
-Floats: TypeAlias = NDArray[np.float64]
+from survey_data.arrays import Floats
 
 N_DRAWS = 2000
 MIN_STUDENTISED = 30

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation import metrics
 from evaluation.asking import Condition, Response
@@ -24,10 +23,9 @@ from prompting.reading import (
     read_option,
 )
 from prompting.refusal import is_refusal
+from survey_data.arrays import Floats
 from survey_data.distances import distribution_similarity, wasserstein
 from survey_data.model import Question, ResponseDistribution, Scale
-
-Floats: TypeAlias = NDArray[np.float64]
 
 
 class CellRow(NamedTuple):

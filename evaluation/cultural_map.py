@@ -21,16 +21,15 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.figures import CulturalMap, MapPoint
+from survey_data.arrays import Floats
 from survey_data.model import Question, Scale
 
 MIN_CULTURES = 5
 # Relative to the variance of a feature, as features are standardised; 10 is nearly the mean.
 PENALTIES: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in range(-12, 3))
 
-Floats: TypeAlias = NDArray[np.float64]
 MapAnswers: TypeAlias = Mapping[str, Sequence[float]]
 """One respondent's or one people's share per option, by question key."""
 

@@ -11,16 +11,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from survey_data.arrays import Floats, Ints
 from survey_data.distances import check_scale, total_variation
 from survey_data.model import Scale
-
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 
 
 def exact_match(chosen: int, gold: int) -> float:

@@ -16,16 +16,15 @@ from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.asking import Ask, Condition, Request, Response, digest_of
+from survey_data.arrays import Floats
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, ResponseDistribution
 from survey_data.similarity import alignment_score
 
 K_NEAREST = 5
 
-Floats: TypeAlias = NDArray[np.float64]
 Rule: TypeAlias = Callable[[Question, str], Response]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
-from evaluation.bootstrap import Floats
 from evaluation.cells import Cells, people_positions, people_shares
 from evaluation.comparisons import find_same_prompt, list_comparisons
 from evaluation.errors import TooFewAnswers
@@ -27,6 +26,7 @@ from evaluation.run_folder import AskKey, AskRecord
 from evaluation.runner import RunPlan
 from evaluation.steering import measure_steering
 from prompting.recipe import Method
+from survey_data.arrays import Floats
 
 PLAIN = Method.PLAIN.value
 Group = TypeVar("Group", str, int)

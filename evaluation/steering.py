@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.bootstrap import Floats
 from evaluation.figures import SteeringFigures
 from evaluation.metrics import own_best_share, ranks
+from survey_data.arrays import Floats
 
 
 def measure_steering(

@@ -25,7 +25,7 @@ from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, wo
 from mini_model.requests import HELD_OUT, other_request
 from mini_model.tokenizer import CONTEXT_TOKENS, END
 from prompting.messages import AskedQuestion, Message, Steering, survey_messages
-from prompting.question_writing import MAX_TOKENS, Outcome, read_reply
+from prompting.question_writing import MAX_TOKENS, AttemptOutcome, read_reply
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
@@ -161,7 +161,7 @@ class ReplyExam:
         for _ in range(n):
             text = self._reply(sample, questions.draw(rng).messages, max_tokens=MAX_TOKENS)
             found = read_reply(text)
-            valid.append(found.outcome is Outcome.WRITTEN and text[:1] + text[-1:] == "{}")
+            valid.append(found.outcome is AttemptOutcome.WRITTEN and text[:1] + text[-1:] == "{}")
             if valid[-1]:
                 texts.append(found.text.casefold())
         new = [

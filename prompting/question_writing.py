@@ -29,7 +29,7 @@ class Written(NamedTuple):
     options: tuple[str, ...]
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """What became of an attempt: a question, or why not."""
 
     WRITTEN = "written"
@@ -38,10 +38,10 @@ class Outcome(StrEnum):
     NO_OPTIONS = "no-options"
 
 
-class Reply(NamedTuple):
+class Attempt(NamedTuple):
     """What a reply holds: text and options where the outcome is `written`, else nothing."""
 
-    outcome: Outcome
+    outcome: AttemptOutcome
     text: str = ""
     options: tuple[str, ...] = ()
 
@@ -58,23 +58,23 @@ def question_json(question: Written) -> str:
     return json.dumps(form, ensure_ascii=False)
 
 
-def read_reply(text: str) -> Reply:
+def read_reply(text: str) -> Attempt:
     """Return the question in a reply: the first JSON object in it, whatever surrounds that.
 
     Options are texts or numbers, two at least and no two alike.
     """
     found = _first_object(text)
     if found is None:
-        return Reply(Outcome.NO_JSON)
+        return Attempt(AttemptOutcome.NO_JSON)
     question, options = found.get("question"), found.get("options")
     if not isinstance(question, str) or not question.strip():
-        return Reply(Outcome.NO_QUESTION)
+        return Attempt(AttemptOutcome.NO_QUESTION)
     if not isinstance(options, list):
-        return Reply(Outcome.NO_OPTIONS)
+        return Attempt(AttemptOutcome.NO_OPTIONS)
     texts = tuple(_text(option) for option in options)
     if len(texts) < 2 or "" in texts or len(set(texts)) < len(texts):
-        return Reply(Outcome.NO_OPTIONS)
-    return Reply(Outcome.WRITTEN, " ".join(question.split()), texts)
+        return Attempt(AttemptOutcome.NO_OPTIONS)
+    return Attempt(AttemptOutcome.WRITTEN, " ".join(question.split()), texts)
 
 
 def _first_object(text: str) -> dict[str, Any] | None:

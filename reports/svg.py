@@ -20,7 +20,7 @@ HOUR_WIDTH, DAY_WIDTH = 96.0, 58.0
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class AxisScale:
     """Where values from `low` to `high` stand between the pixels `start` and `end`."""
 
     low: float
@@ -106,7 +106,7 @@ def ticks(low: float, high: float, n: int = 5) -> list[float]:
     return [k * step for k in range(first, last + 1)]
 
 
-def value_axis(scale: Scale, left: float, right: float) -> Markup:
+def value_axis(scale: AxisScale, left: float, right: float) -> Markup:
     """Return horizontal grid lines with their values at the left."""
     marks = [
         concat(
@@ -118,7 +118,7 @@ def value_axis(scale: Scale, left: float, right: float) -> Markup:
     return concat(*marks)
 
 
-def difference_axis(scale: Scale, top: float, bottom: float, n: int = 5) -> Markup:
+def difference_axis(scale: AxisScale, top: float, bottom: float, n: int = 5) -> Markup:
     """Return vertical grid lines with their signed values below."""
     marks = [
         concat(
@@ -130,7 +130,7 @@ def difference_axis(scale: Scale, top: float, bottom: float, n: int = 5) -> Mark
     return concat(*marks, line(scale(0.0), top - 6, scale(0.0), bottom, "zero"))
 
 
-def time_axis(scale: Scale, y: float) -> Markup:
+def time_axis(scale: AxisScale, y: float) -> Markup:
     """Return days below a plot, or hours where it is of less than two days."""
     is_short = scale.high - scale.low < 2 * DAY_MS
     unit, room = (HOUR_MS, HOUR_WIDTH) if is_short else (DAY_MS, DAY_WIDTH)

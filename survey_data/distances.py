@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats: TypeAlias = NDArray[np.float64]
+from survey_data.arrays import Floats
 
 # As in packs: shares that were rounded to three decimals still pass.
 TOLERANCE = 0.005

@@ -29,7 +29,7 @@ from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
 from files.journal import Journal
 from prompting.messages import Message
 from prompting.question_writing import (
-    Outcome,
+    AttemptOutcome,
     Written,
     read_reply,
     writing_messages,
@@ -59,7 +59,7 @@ class GenerationResult(NamedTuple):
     """The questions in the order of topics and attempts, and per topic how attempts went."""
 
     questions: tuple[GeneratedQuestion, ...]
-    outcomes: Mapping[str, Counter[Outcome]]
+    outcomes: Mapping[str, Counter[AttemptOutcome]]
 
 
 async def generate_questions(
@@ -124,7 +124,7 @@ class _AttemptLine(BaseModel):
 
     topic: str
     attempt: int
-    outcome: Outcome
+    outcome: AttemptOutcome
     text: str = ""
     options: tuple[str, ...] = ()
 
@@ -176,7 +176,7 @@ class _Generation:
         line = self._known.get((topic, number))
         if line is None:
             line = await self._ask(topic, number, written)
-        self._n_written += line.outcome is Outcome.WRITTEN
+        self._n_written += line.outcome is AttemptOutcome.WRITTEN
         if self._on_progress is not None:
             self._on_progress(self._n_written, self._settings.n_per_topic * len(self._topics))
         return line
@@ -206,5 +206,5 @@ def _collect_questions(attempts: Sequence[_AttemptLine]) -> tuple[GeneratedQuest
             f"generated:{line.topic}/{line.attempt}", line.topic, line.text, line.options
         )
         for line in attempts
-        if line.outcome is Outcome.WRITTEN
+        if line.outcome is AttemptOutcome.WRITTEN
     )

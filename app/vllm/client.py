@@ -22,7 +22,7 @@ from app.vllm.wire import (
     ChatRequest,
     JsonObject,
     LabelLogprobs,
-    ServedModel,
+    ListedModel,
     read_completion,
     read_json,
     read_models,
@@ -198,7 +198,7 @@ class VllmClient:
         """Return how many tokens prompt and answer may have together; asked for once per model."""
         return await self._context_tokens.get(model)
 
-    async def models(self) -> tuple[ServedModel, ...]:
+    async def models(self) -> tuple[ListedModel, ...]:
         """Return the models that the least busy server serves, adapters included."""
         with self._observed():
             return read_models(await self._ask(Call("GET", _MODELS)))

@@ -24,7 +24,7 @@ class Call:
     request_id: str | None = None
 
 
-class Reply(NamedTuple):
+class RawReply(NamedTuple):
     """A reply that was read to its end, whatever its status."""
 
     status: int
@@ -77,7 +77,7 @@ class Connections:
             allow_redirects=False,
         )
 
-    async def read(self, url: str, call: Call, *, limit_s: float) -> Reply:
+    async def read(self, url: str, call: Call, *, limit_s: float) -> RawReply:
         """Send `call` to the server at `url` and return its whole reply."""
         async with await self.send(url, call, limit_s=limit_s) as response:
-            return Reply(response.status, await response.read())
+            return RawReply(response.status, await response.read())

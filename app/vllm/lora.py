@@ -8,7 +8,7 @@ from typing import Self
 import aiohttp
 
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
-from app.vllm.connections import Call, Connections, Reply
+from app.vllm.connections import Call, Connections, RawReply
 from app.vllm.pool import Timeouts
 from app.vllm.wire import read_json, read_models
 
@@ -55,7 +55,7 @@ class VllmLora:
         if reply.status not in (200, 404):
             raise _load_failed(name, reply)
 
-    async def _read(self, call: Call) -> Reply:
+    async def _read(self, call: Call) -> RawReply:
         try:
             reply = await self._connections.read(self.url, call, limit_s=TIMEOUT_S)
         except (aiohttp.ClientError, OSError) as exc:
@@ -65,5 +65,5 @@ class VllmLora:
         return reply
 
 
-def _load_failed(name: str, reply: Reply) -> AdapterLoadFailed:
+def _load_failed(name: str, reply: RawReply) -> AdapterLoadFailed:
     return AdapterLoadFailed(name, reason=reply.data.decode("utf-8", "replace")[:300])

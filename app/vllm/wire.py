@@ -135,7 +135,7 @@ class LabelLogprobs:
 
 
 @dataclass(frozen=True, slots=True)
-class ServedModel:
+class ListedModel:
     """A model name that vLLM answers to; an adapter has its base model as `parent`."""
 
     id: str
@@ -244,7 +244,7 @@ def read_usage(usage: JsonObject) -> Usage:
         raise UpstreamInvalid(f"{exc!r} in a reply", expected="token counts") from exc
 
 
-def read_models(reply: JsonObject) -> tuple[ServedModel, ...]:
+def read_models(reply: JsonObject) -> tuple[ListedModel, ...]:
     """Return the models in a reply of `/v1/models`.
 
     Raises:
@@ -252,7 +252,7 @@ def read_models(reply: JsonObject) -> tuple[ServedModel, ...]:
     """
     try:
         return tuple(
-            ServedModel(
+            ListedModel(
                 id=str(model["id"]),
                 root=str(model.get("root") or model["id"]),
                 parent=model.get("parent"),

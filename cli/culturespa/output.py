@@ -17,7 +17,7 @@ from cli.console import out
 from cli.culturespa.registration import RunAdapter
 from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
-from prompting.question_writing import Outcome as Attempt
+from prompting.question_writing import AttemptOutcome
 from reports.document import Table
 from reports.numbers import decimal
 from reports.terminal import print_json, print_table
@@ -180,10 +180,10 @@ def _named(cultures: Sequence[str]) -> list[str]:
 
 def _print_generated(counts: Mapping[str, Any]) -> None:
     rows = tuple(
-        (topic, *(str(of.get(attempt, 0)) for attempt in Attempt))
+        (topic, *(str(of.get(attempt, 0)) for attempt in AttemptOutcome))
         for topic, of in counts["outcomes"].items()
     )
-    print_table(out, Table.of_rows("", ("Topic", *Attempt), rows))
+    print_table(out, Table.of_rows("", ("Topic", *AttemptOutcome), rows))
     out.print(f"generate: {counts['questions']} questions written")
 
 

@@ -18,7 +18,7 @@ from app.vllm.client import VllmClient
 from app.vllm.wire import ChatRequest
 from cli.patience import call_patiently
 from prompting.messages import Message
-from prompting.question_writing import Outcome, read_reply
+from prompting.question_writing import AttemptOutcome, read_reply
 from prompting.reading import read_labels, read_option
 
 # A reply that is sampled for an answer, as in the paper's set-up.
@@ -39,7 +39,7 @@ class ServedModel:
         self._settings, self.name = settings, settings.model
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[VllmClient] | None = None
-        self._outcomes: Counter[Outcome] = Counter()
+        self._outcomes: Counter[AttemptOutcome] = Counter()
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +73,7 @@ class ServedModel:
             messages, temperature=temperature, top_p=top_p, seed=seed, max_tokens=max_tokens
         )
         self._outcomes[read_reply(text).outcome] += 1
-        if not self._outcomes[Outcome.WRITTEN] and self._outcomes.total() >= N_HOPELESS:
+        if not self._outcomes[AttemptOutcome.WRITTEN] and self._outcomes.total() >= N_HOPELESS:
             raise make_no_question_written(self.name, self._outcomes)
         return text
 
@@ -133,7 +133,7 @@ class ServedModel:
 
 
 def make_no_question_written(
-    model: str, outcomes: Counter[Outcome] | Counter[str]
+    model: str, outcomes: Counter[AttemptOutcome] | Counter[str]
 ) -> NoQuestionWritten:
     """Return the error of a model whose replies hold no question."""
     listed = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common() if n)

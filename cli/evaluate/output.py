@@ -38,7 +38,7 @@ class LiveProgress(PacedBar):
             self._console.print("What was answered is kept; the same command goes on from there.")
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
-        """See `cli.evaluate.run.RunProgress`."""
+        """See `cli.evaluate.run.EvaluationProgress`."""
         kept = f"; {n_kept} different answers kept from before" if n_kept else ""
         self.begin(n_asks, f"{n_asks} cells to fill, those of references among them{kept}")
 

@@ -37,7 +37,7 @@ RESULTS = Path("milieu-results")
 FELL = 1
 
 
-class RunProgress(AskProgress, Protocol):
+class EvaluationProgress(AskProgress, Protocol):
     """Is told how much there is to do, and then how it goes."""
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
@@ -74,7 +74,7 @@ async def run_evaluation(
     settings: Settings,
     options: EvaluateOptions,
     *,
-    progress: RunProgress | None = None,
+    progress: EvaluationProgress | None = None,
     baseline: Figures | None = None,
 ) -> Evaluation:
     """Ask everything, or what is left to ask, and write figures and report.

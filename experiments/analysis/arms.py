@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from experiments.analysis.reading import Derived, Events, Floats, Ints, Series
+from experiments.analysis.reading import Derived, Events, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
 from experiments.analysis.samples import Sample
 from experiments.definition import Arm
 from prompting.recipe import NO_ADAPTER
+from survey_data.arrays import Floats, Ints
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 SHARES = ("fell_back", "refused", "unreadable", "failed")

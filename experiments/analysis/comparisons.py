@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.analysis.cultures import estimate_culture_effects
 from experiments.analysis.differences import Difference, Pair, compare_means, compare_quantiles
-from experiments.analysis.reading import Events, Floats
+from experiments.analysis.reading import Events
 from experiments.analysis.result import (
     Cultures,
     Effect,
@@ -26,6 +26,7 @@ from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
 from experiments.statistics.means import Bounded, ValueModel
+from survey_data.arrays import Floats
 
 
 class ArmComparison(NamedTuple):

@@ -20,9 +20,8 @@ from experiments.stores.columns import Answers, OutcomeValues
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision
 from experiments.unit import UnitKind
+from survey_data.arrays import Floats, Ints
 
-Floats: TypeAlias = NDArray[np.float64]
-Ints: TypeAlias = NDArray[np.int64]
 Truths: TypeAlias = NDArray[np.bool_]
 Strings: TypeAlias = NDArray[np.str_]
 

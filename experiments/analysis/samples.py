@@ -10,12 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.analysis.reading import Floats, Ints, MetricValues, Units
+from experiments.analysis.reading import MetricValues, Units
 from experiments.metrics import Metric, MetricKind
 from experiments.statistics.differences import bound_difference
 from experiments.statistics.means import EXPECTED_N, Unbounded
 from experiments.statistics.means import ValueModel as Known
 from experiments.statistics.units import UnitValue, settle_values
+from survey_data.arrays import Floats, Ints
 
 # Recorded values that are shares, whatever bounds the definition gives.
 _SHARES = ("refused", "unreadable", "fell_back", "failed", "label_mass", "alignment")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.analysis.differences import choose_looks
-from experiments.analysis.reading import Events, Floats, Ints
+from experiments.analysis.reading import Events
 from experiments.analysis.result import (
     Progress,
     RatioLook,
@@ -20,6 +20,7 @@ from experiments.definition import DAY_S, Experiment, State
 from experiments.statistics.differences import BlockShape, fit_block_shape
 from experiments.statistics.planning import SamplePlan
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
+from survey_data.arrays import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,17 @@ from experiments.analysis.result import Span
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
 from reports.markup import Markup, concat
-from reports.svg import CHARACTER, Scale, circle, difference_axis, label, line, shorten, square, svg
+from reports.svg import (
+    CHARACTER,
+    AxisScale,
+    circle,
+    difference_axis,
+    label,
+    line,
+    shorten,
+    square,
+    svg,
+)
 
 WIDTH, ROW = 760.0, 26.0
 TOP, RIGHT = 26.0, 40.0
@@ -27,7 +37,7 @@ def alignment_plot(replay: Replay, arm: ArmReplay) -> Markup | None:
     names = [shorten(name) for name, _ in rows]
     left = 24.0 + CHARACTER * max(map(len, names))
     bottom = TOP + ROW * len(rows)
-    x = Scale(*scale, left, WIDTH - RIGHT)
+    x = AxisScale(*scale, left, WIDTH - RIGHT)
     marks = [
         _row(name, span, x, TOP + ROW * (at + 0.5), left=left, is_all=at == 0)
         for at, (name, (_, span)) in enumerate(zip(names, rows, strict=True))
@@ -61,7 +71,7 @@ def _rows(replay: Replay, arm: ArmReplay) -> list[tuple[str, Span]]:
     return [(ALL, overall), *by_culture] if overall.estimate is not None else []
 
 
-def _row(name: str, span: Span, x: Scale, y: float, *, left: float, is_all: bool) -> Markup:
+def _row(name: str, span: Span, x: AxisScale, y: float, *, left: float, is_all: bool) -> Markup:
     parts = [label(name, left - 12, y + 4, anchor="end", class_="found" if is_all else "")]
     if span.low is not None and span.high is not None:
         parts.append(line(x(span.low), y, x(span.high), y, "pooled" if is_all else "raw"))

@@ -23,7 +23,7 @@ from reports.numbers import number, rate, with_sign
 from reports.svg import (
     CHARACTER,
     MOST_NAME_CHARS,
-    Scale,
+    AxisScale,
     circle,
     difference_axis,
     label,
@@ -56,7 +56,9 @@ def effect_plots(comparisons: Sequence[Comparison], control: str) -> list[Markup
     ]
     if not ranges:
         return [None for _ in comparisons]
-    y = Scale(min(low for low, _ in ranges), max(high for _, high in ranges), HEIGHT - BOTTOM, TOP)
+    y = AxisScale(
+        min(low for low, _ in ranges), max(high for _, high in ranges), HEIGHT - BOTTOM, TOP
+    )
     return [
         _effect_plot(each, own, control, y) if own else None
         for own, each in zip(looks, comparisons, strict=True)
@@ -69,9 +71,9 @@ def _looks(effect: Effect) -> list[Look]:
     return looks if looks and looks[-1].at_ms > looks[0].at_ms else []
 
 
-def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Scale) -> Markup:
+def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: AxisScale) -> Markup:
     effect = comparison.effect
-    x = Scale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
+    x = AxisScale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
     interest = worth(effect.metric)
     title = (
         f"{effect.metric.name}, {comparison.arm} less {control}, over time: now "
@@ -92,7 +94,7 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Sca
     )
 
 
-def _band(looks: list[Look], x: Scale, y: Scale) -> Markup:
+def _band(looks: list[Look], x: AxisScale, y: AxisScale) -> Markup:
     """Return the confidence sequence; a look holds until the next one."""
     lows, highs = [], []
     for look, following in zip(looks, [*looks[1:], looks[-1]], strict=True):
@@ -106,7 +108,7 @@ def _band(looks: list[Look], x: Scale, y: Scale) -> Markup:
     )
 
 
-def _estimates(looks: list[Look], x: Scale, y: Scale) -> Markup:
+def _estimates(looks: list[Look], x: AxisScale, y: AxisScale) -> Markup:
     points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
     return concat(polyline(points, "estimate"), circle(*points[-1], 4.0, "estimate-end"))
 
@@ -125,14 +127,14 @@ def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
         return [None for _ in comparisons]
     longest = min(max(len(each.name) for each in everything), MOST_NAME_CHARS)
     ends = _culture_range(everything, comparisons[0].effect)
-    x = Scale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
+    x = AxisScale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
     return [
         _culture_plot(each, own, x) if own else None
         for each, own in zip(comparisons, shown, strict=True)
     ]
 
 
-def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: Scale) -> Markup:
+def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: AxisScale) -> Markup:
     bottom = TOP + ROW * len(shown)
     interest = worth(comparison.effect.metric)
     names = ", ".join(each.name for each in shown if each.found) or "none"
@@ -149,7 +151,7 @@ def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: Scale) 
     )
 
 
-def _culture_row(each: CultureEffect, x: Scale, y: float) -> Markup:
+def _culture_row(each: CultureEffect, x: AxisScale, y: float) -> Markup:
     bold = "found" if each.found else ""
     parts = [label(shorten(each.name), x.start - 12, y + 4, anchor="end", class_=bold)]
     raw, pooled = each.raw, each.pooled
@@ -192,7 +194,7 @@ def _strip(
     ends = [abs(end) for each in spans for end in (each.low, each.high) if end is not None]
     # A very wide interval is cut, so that the margin is seen.
     reach = 1.1 * max(largest, min(max(ends), 5.0 * largest)) or 1.0
-    x = Scale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
+    x = AxisScale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
     is_up = mark > 0.0 or (mark == 0.0 and effect.metric.direction is Direction.LOWER)
     worse = (x(mark), x.end) if is_up else (x.start, x(mark))
     shade = tag("rect", x=worse[0], y=2, width=worse[1] - worse[0], height=20, class_="worse")
@@ -219,8 +221,8 @@ def ratio_plot(ratio: SampleRatio) -> Markup | None:
         return None
     height, needed = 190.0, -math.log10(ratio.alpha)
     values = [look.log_e / math.log(10.0) for look in ratio.history]
-    x = Scale(ratio.history[0].at_ms, ratio.history[-1].at_ms, LEFT, WIDTH - RIGHT)
-    y = Scale(min(-1.0, *values), max(needed * 1.25, *values), height - BOTTOM, TOP)
+    x = AxisScale(ratio.history[0].at_ms, ratio.history[-1].at_ms, LEFT, WIDTH - RIGHT)
+    y = AxisScale(min(-1.0, *values), max(needed * 1.25, *values), height - BOTTOM, TOP)
     points = [(x(look.at_ms), y(v)) for look, v in zip(ratio.history, values, strict=True)]
     return svg(
         value_axis(y, LEFT, WIDTH - RIGHT),

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.means import check_alpha
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 N_SPREADS = 400
 

@@ -24,7 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.means import Bounded
-from experiments.statistics.streams import Floats, Ints, Tally, check_finite
+from experiments.statistics.streams import Tally, check_finite
+from survey_data.arrays import Floats, Ints
 
 LARGEST_SIDE = 10
 MORE_VARIANCE = 0.005

@@ -27,7 +27,8 @@ from experiments.statistics.mixtures import (
     Side,
     best_precision,
 )
-from experiments.statistics.streams import Floats, Ints, Running, Tally
+from experiments.statistics.streams import Running, Tally
+from survey_data.arrays import Floats, Ints
 
 EXPECTED_N = 1000
 MIN_N = 200

@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import log_ndtr
 
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 Side = Literal["two-sided", "greater", "less"]
 """What speaks against the null hypothesis: a mean that differs, is greater, or is less."""

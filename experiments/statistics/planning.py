@@ -22,7 +22,8 @@ from experiments.statistics.means import (
     check_alpha,
     confidence_sequence,
 )
-from experiments.statistics.streams import Floats, Running
+from experiments.statistics.streams import Running
+from survey_data.arrays import Floats
 
 QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 LOOKS_PER_FIXED_HORIZON = 200

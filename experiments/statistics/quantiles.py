@@ -18,7 +18,8 @@ from scipy.special import betaln
 
 from experiments.statistics.means import EXPECTED_N, ConfidenceSequence, check_alpha
 from experiments.statistics.mixtures import best_precision
-from experiments.statistics.streams import Floats, Ints, check_finite
+from experiments.statistics.streams import check_finite
+from survey_data.arrays import Floats, Ints
 
 
 def quantile_sequence(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 STRENGTHS = (100.0, 1000.0, 10_000.0, 100_000.0)
 """Of the Dirichlet priors around the weights: deviations of about 5, 1.6, 0.5 and 0.16 points."""

@@ -21,7 +21,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from experiments.statistics.streams import Floats, Ints, check_finite
+from experiments.statistics.streams import check_finite
+from survey_data.arrays import Floats, Ints
 
 UnitValue = Literal["first", "mean", "sum"]
 """A unit's value: its first outcome in its window, which settles it at once, or the mean or sum of

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from experiments.stores.database import Row
 from experiments.stores.schema import RECORDED
+from survey_data.arrays import Floats
 
 Strings = npt.NDArray[np.str_]
 Integers = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 Truths = npt.NDArray[np.bool_]
 
 

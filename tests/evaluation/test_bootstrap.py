@@ -23,9 +23,9 @@ from evaluation.bootstrap import (
     t_quantile,
 )
 from evaluation.figures import BootstrapInterval
+from survey_data.arrays import Floats
 from survey_data.similarity import alignment_score
 
-Floats = NDArray[np.float64]
 N_POPULATION = 20_000
 N_CULTURES = 4
 N_SIMULATIONS = 4000

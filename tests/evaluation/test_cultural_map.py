@@ -8,11 +8,11 @@ import pytest
 from evaluation.cultural_map import (
     PENALTIES,
     CulturalMapModel,
-    Floats,
     cultural_map,
     index_positions,
     mean_positions,
 )
+from survey_data.arrays import Floats
 from survey_data.cultures import read_catalogue
 from survey_data.model import Question, Scale
 from survey_data.packs import read_pack

@@ -17,7 +17,7 @@ from mini_model.replies import CANNOT_HELP, LIKE_ME, read
 from mini_model.split import read_split
 from mini_model.stages import LAST_STAGE_STEP, SECOND_STAGE_STEP, Kind, Mixture, stage
 from mini_model.tokenizer import ANSWER, ASSISTANT, END, label_ids
-from prompting.question_writing import Outcome, read_reply
+from prompting.question_writing import AttemptOutcome, read_reply
 from survey_data.cultures import read_catalogue
 from survey_data.model import Scale
 from tests.mini_model.pools import small_tokenizer, wvs7, wvs7_corpus, wvs7_pool
@@ -219,7 +219,7 @@ def test_a_new_question_is_one_that_the_service_can_read(corpus: Corpus, words: 
         row = corpus.request(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
         prompt, reply = texts(words, row)
         found = read_reply(reply.removesuffix(END))
-        assert found.outcome is Outcome.WRITTEN
+        assert found.outcome is AttemptOutcome.WRITTEN
         assert json.dumps(found.text) not in prompt
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mini_model.new_questions import MAX_OPTION, MAX_OPTIONS, MAX_TEXT, SURVEY_TOPICS, NewQuestions
 from mini_model.tokenizer import JSON_PIECES
-from prompting.question_writing import Outcome, Written, question_json, read_reply
+from prompting.question_writing import AttemptOutcome, Written, question_json, read_reply
 from survey_data.model import Question, Scale
 from tests.mini_model.pools import small_tokenizer, wvs7
 
@@ -34,7 +34,7 @@ def test_the_reply_is_another_question_of_the_same_topic(seed: int) -> None:
     writing = questions.draw(np.random.default_rng(seed))
 
     reply = read_reply(writing.reply)
-    assert reply.outcome is Outcome.WRITTEN
+    assert reply.outcome is AttemptOutcome.WRITTEN
     topic = {q.text: q.topic.casefold() for q in [*GENERATED, *other, *SURVEYED]}
     assert {topic[text] for text in writing.shown} == {topic[reply.text]}
     assert reply.text not in writing.shown

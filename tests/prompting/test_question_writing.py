@@ -8,7 +8,7 @@ import pytest
 
 from prompting.messages import Message
 from prompting.question_writing import (
-    Outcome,
+    AttemptOutcome,
     Written,
     question_json,
     read_reply,
@@ -37,26 +37,26 @@ def test_the_prompt_shows_the_examples_in_their_order() -> None:
 
 
 def test_an_example_as_it_is_shown_is_a_reply() -> None:
-    assert read_reply(question_json(CAFE)) == (Outcome.WRITTEN, *CAFE)
+    assert read_reply(question_json(CAFE)) == (AttemptOutcome.WRITTEN, *CAFE)
 
 
 @pytest.mark.parametrize(
     ("reply", "outcome"),
     [
-        ("I can't do that.", Outcome.NO_JSON),
-        ('{"question": "What', Outcome.NO_JSON),
-        ("[1, 2]", Outcome.NO_JSON),
-        ('{"question": "\\ud800?", "options": ["a", "b"]}', Outcome.NO_JSON),
-        ('{"options": ["a", "b"]}', Outcome.NO_QUESTION),
-        ('{"question": " ", "options": ["a", "b"]}', Outcome.NO_QUESTION),
-        ('{"question": "What?"}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a"]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a", "a"]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": ["a", null]}', Outcome.NO_OPTIONS),
-        ('{"question": "What?", "options": "a, b"}', Outcome.NO_OPTIONS),
+        ("I can't do that.", AttemptOutcome.NO_JSON),
+        ('{"question": "What', AttemptOutcome.NO_JSON),
+        ("[1, 2]", AttemptOutcome.NO_JSON),
+        ('{"question": "\\ud800?", "options": ["a", "b"]}', AttemptOutcome.NO_JSON),
+        ('{"options": ["a", "b"]}', AttemptOutcome.NO_QUESTION),
+        ('{"question": " ", "options": ["a", "b"]}', AttemptOutcome.NO_QUESTION),
+        ('{"question": "What?"}', AttemptOutcome.NO_OPTIONS),
+        ('{"question": "What?", "options": ["a"]}', AttemptOutcome.NO_OPTIONS),
+        ('{"question": "What?", "options": ["a", "a"]}', AttemptOutcome.NO_OPTIONS),
+        ('{"question": "What?", "options": ["a", null]}', AttemptOutcome.NO_OPTIONS),
+        ('{"question": "What?", "options": "a, b"}', AttemptOutcome.NO_OPTIONS),
     ],
 )
-def test_what_is_no_question_is_named(reply: str, outcome: Outcome) -> None:
+def test_what_is_no_question_is_named(reply: str, outcome: AttemptOutcome) -> None:
     assert read_reply(reply).outcome is outcome
 
 
@@ -65,4 +65,4 @@ def test_the_first_object_in_a_reply_is_read() -> None:
 
     reply = read_reply(f"Sure {{here}}:\n```json\n{body}\n```")
 
-    assert reply == (Outcome.WRITTEN, "What now?", ("Agree", "Disagree", "4"))
+    assert reply == (AttemptOutcome.WRITTEN, "What now?", ("Agree", "Disagree", "4"))

@@ -26,7 +26,7 @@ from reports.document import (
 from reports.html import to_html
 from reports.markdown import to_markdown
 from reports.style import INK
-from reports.svg import Scale, difference_axis, svg, ticks
+from reports.svg import AxisScale, difference_axis, svg, ticks
 from reports.terminal import print_json, print_line, print_table
 
 EVIL = "<script>alert('\x1b[31m')</script> [a](x) | *b*"
@@ -39,7 +39,9 @@ def a_table(text: str) -> Table:
 
 
 def a_document(text: str) -> Document:
-    drawn = svg(difference_axis(Scale(-1.0, 1.0, 0.0, 90.0), 0, 9), width=90, height=9, title=text)
+    drawn = svg(
+        difference_axis(AxisScale(-1.0, 1.0, 0.0, 90.0), 0, 9), width=90, height=9, title=text
+    )
     blocks: tuple[Block, ...] = (
         Text(text, lead=text),
         Points((text,)),

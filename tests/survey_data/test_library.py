@@ -85,7 +85,7 @@ def test_an_uncovered_culture_off_the_map_has_no_nearest(library: SurveyLibrary)
 def test_a_code_that_the_catalogue_does_not_know_is_refused(
     make_pack: MakePack, catalogue: CultureCatalogue
 ) -> None:
-    with pytest.raises(PackInvalid, match="'QQQ' is no culture") as caught:
+    with pytest.raises(PackInvalid, match="'QQQ' is not a culture") as caught:
         SurveyLibrary([make_pack({"QQQ": [0]})], catalogue)
     assert caught.value.column == "culture"
 

@@ -10,7 +10,7 @@ import pytest
 from adapters.culturespa.errors import StepFileInvalid, TopicEmpty
 from adapters.culturespa.generate import GenerationResult, generate_questions, generation_messages
 from adapters.culturespa.settings import GenerateSettings
-from prompting.question_writing import Outcome
+from prompting.question_writing import AttemptOutcome
 from tests.adapters.culturespa.survey import Killed, PaperWriter, question, survey_question
 
 SEEDS = [survey_question(i, topic=topic) for topic in ("Life", "Work") for i in range(8)]
@@ -36,8 +36,8 @@ async def test_every_topic_gets_its_questions_and_failures_are_counted(tmp_path:
     made = await generated(tmp_path / "a.jsonl", writer)
 
     assert [q.topic for q in made.questions] == ["Life"] * 20 + ["Work"] * 20
-    assert all(counts[Outcome.WRITTEN] == 20 for counts in made.outcomes.values())
-    assert sum(counts[Outcome.NO_JSON] for counts in made.outcomes.values()) > 0
+    assert all(counts[AttemptOutcome.WRITTEN] == 20 for counts in made.outcomes.values())
+    assert sum(counts[AttemptOutcome.NO_JSON] for counts in made.outcomes.values()) > 0
     assert len(writer.prompts) == sum(counts.total() for counts in made.outcomes.values())
     assert len({q.key for q in made.questions}) == 40
 
@@ -100,7 +100,7 @@ async def test_a_topic_is_given_up_at_the_cap(tmp_path: Path) -> None:
     )
 
     assert made.questions == ()
-    assert made.outcomes["Life"] == {Outcome.NO_JSON: 10}
+    assert made.outcomes["Life"] == {AttemptOutcome.NO_JSON: 10}
 
 
 async def test_no_survey_question_is_an_error(tmp_path: Path) -> None:

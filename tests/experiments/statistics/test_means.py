@@ -17,7 +17,7 @@ from experiments.statistics.means import (
     p_values,
     standard_errors,
 )
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 SHARE = Bounded(0.0, 1.0)
 KINDS: tuple[ValueModel, ...] = (Bounded(-5.0, 5.0), Unbounded(min_n=2))

@@ -13,7 +13,7 @@ from experiments.statistics.mixtures import (
     Side,
     best_precision,
 )
-from experiments.statistics.streams import Floats
+from survey_data.arrays import Floats
 
 MIXTURES = (NormalMixture(20.0), ExponentialMixture(20.0))
 SIDES: tuple[Side, ...] = ("two-sided", "greater", "less")
