@@ -10,12 +10,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture, CultureCatalogue
-from survey_data.similarity import CultureSimilarity
+
+if TYPE_CHECKING:
+    # It loads pydantic, which help of the commands does without.
+    from survey_data.similarity import CultureSimilarity
 
 
 @dataclass(frozen=True, slots=True)
