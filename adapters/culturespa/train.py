@@ -16,7 +16,7 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,33 +96,29 @@ class _Loaded(NamedTuple):
     ends: frozenset[int]
 
 
+@dataclass
 class _Trainer:
     """Trains adapters of one base model, which is loaded for the first that is not trained yet."""
 
-    def __init__(
-        self,
-        data: TrainingData,
-        base: TrainingBase,
-        settings: TrainSettings,
-        on_progress: OnProgress | None,
-    ) -> None:
-        self._data, self._base, self._settings = data, base, settings
-        self._on_progress = on_progress
-        self._loaded: _Loaded | None = None
+    data: TrainingData
+    base: TrainingBase
+    settings: TrainSettings
+    on_progress: OnProgress | None
+    loaded: _Loaded | None = None
 
     def finish(
         self, mode: Mode, cultures: tuple[str, ...], licence: str, folder: Path, checkpoint: Path
     ) -> TrainedAdapter:
         """Return the adapter in `folder`, trained if it was not."""
-        data, base, settings = self._data, self._base, self._settings
+        data, base, settings = self.data, self.base, self.settings
         card = start_card(
             data, base, mode=mode, settings=settings, cultures=cultures, licence=licence
         )
         if not (folder / CARD).exists():
-            loaded = self._loaded = self._loaded or _load(base)
+            loaded = self.loaded = self.loaded or _load(base)
             encoded = _encode(data, cultures, base, loaded, settings)
             run = _Run(loaded, encoded, settings, checkpoint, card)
-            _save(run.train(self._on_progress), base, folder)
+            _save(run.train(self.on_progress), base, folder)
             card = run.complete_card(card)
             write_card(folder, card)
         return TrainedAdapter(folder, check_card(folder, card))
