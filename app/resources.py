@@ -30,31 +30,18 @@ from app.state.experiments import (
     make_recorder,
     open_experiments,
 )
+from app.state.retrieval import Retrieval, open_retrieval, read_library
 from app.telemetry import Metrics
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.pool import Limits, Retries, Timeouts
 from mini_model.weights import WEIGHTS, check_weights
-from retrieval.encoder import CachedEncoder, Encoder
-from retrieval.encoders.opening import open_encoder
-from retrieval.evidence import EvidenceFinder
-from retrieval.index import QuestionIndex
-from retrieval.index_files import open_index
 from survey_data.cultures import CultureCatalogue, read_catalogue
-from survey_data.library import SurveyLibrary, open_library
+from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
 SEE_NOTICE = {"fields": {"see": "NOTICE", "remedy": "set MILIEU_VLLM__URLS"}}
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """The survey questions as vectors, the encoder that made them, and what finds evidence."""
-
-    index: QuestionIndex
-    encoder: Encoder
-    finder: EvidenceFinder
 
 
 @dataclass(frozen=True)
@@ -82,39 +69,6 @@ class Resources:
 Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
 LibraryReader = Callable[[Settings, CultureCatalogue], SurveyLibrary]
 RetrievalOpener = Callable[[Settings, SurveyLibrary], Retrieval]
-
-
-def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
-    """Return the survey packs that the settings name, all where they name none."""
-    return open_library(
-        settings.pack_roots,
-        names=settings.packs or None,
-        commercial_use=settings.commercial_use,
-        catalogue=catalogue,
-    )
-
-
-def load_encoder(settings: Settings) -> Encoder:
-    """Return the encoder that the settings name. Blocks, for seconds if not the default."""
-    return open_encoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
-
-
-def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
-    """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
-    encoder = load_encoder(settings)
-    opened = open_index(settings.index_folder, library, encoder)
-    fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
-    logger.info("index_opened", extra={"fields": fields})
-    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
-    finder = EvidenceFinder(
-        library,
-        index=opened.question_index,
-        encoder=cached,
-        similarity_floor=settings.answer.similarity_floor,
-        same_question=settings.answer.same_question,
-        near_duplicate=settings.answer.near_duplicate,
-    )
-    return Retrieval(opened.question_index, cached, finder)
 
 
 @asynccontextmanager

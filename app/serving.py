@@ -12,10 +12,10 @@ from fastapi import FastAPI
 from rich.console import Console
 
 from app.errors import AddressTaken
+from app.logs import configure_logging
 from app.main import create_app
 from app.settings import Settings
 from app.state.admin_key import add_admin_key
-from app.telemetry import configure_logging
 
 # Requests that run when the service is told to stop get this long.
 GRACE_S = 20

@@ -1,15 +1,10 @@
-"""What operators see: log lines and Prometheus metrics. Never prompts, answers or secrets."""
+"""What operators measure: Prometheus metrics, and the steps of a request."""
 
 from __future__ import annotations
 
-import json
-import logging
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
-from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +17,6 @@ from experiments.stores.event_store import EventStore
 from experiments.stores.group_commit import DropReason
 
 T = TypeVar("T")
-request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _STEP_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
@@ -186,43 +180,3 @@ class Stopwatch:
 def server_timing(timings_ms: dict[str, float]) -> str:
     """Return `timings_ms` as the value of a `Server-Timing` header."""
     return ", ".join(f"{name};dur={value:.2f}" for name, value in timings_ms.items())
-
-
-class LineFormatter(logging.Formatter):
-    """One line per event: key=value, or JSON."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__()
-        self._as_json = as_json
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of `record`, with its `fields` and the request id."""
-        fields: dict[str, object] = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-        }
-        if current := request_id.get():
-            fields["request_id"] = current
-        fields |= getattr(record, "fields", {})
-        if record.exc_info:
-            fields["error"] = self.formatException(record.exc_info)
-        if self._as_json:
-            return json.dumps(fields, default=str)
-        return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
-
-
-def configure_logging(*, level: str, as_json: bool) -> None:
-    """Send every log line to standard error in Milieu's form."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(as_json=as_json))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # These say at INFO, line by line, what the request log says once.
-    for name in ("sentence_transformers", "faiss", "httpx", "uvicorn.access"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _quoted(value: object) -> str:
-    text = str(value)
-    is_plain = text.isprintable() and not any(c in text for c in ' "=')
-    return text if text and is_plain else json.dumps(text)

@@ -24,9 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from app.logs import configure_logging
 from app.resources import open_resources
 from app.settings import read_settings
-from app.telemetry import Metrics, configure_logging
+from app.telemetry import Metrics
 from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.plan import EvaluatedSystem, plan_run
 from cli.evaluate.vllm_model import VllmModel

@@ -33,9 +33,9 @@ from rich.table import Table
 from adapters.base_model import AdapterBase
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
+from app.logs import configure_logging
 from app.settings import AnswerSettings, Settings, read_settings
 from app.state.adapters import load_base_model
-from app.telemetry import configure_logging
 from benchmarks.served import served
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 

@@ -32,11 +32,11 @@ from rich.table import Table
 
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
-from app.resources import read_library
+from app.logs import configure_logging
 from app.settings import EMBEDDED_MODEL, Settings
 from app.state.adapters import load_base_model
 from app.state.event_store import make_unit_hasher, open_event_store
-from app.telemetry import configure_logging
+from app.state.retrieval import read_library
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from benchmarks.restart_checks import Checked, checked

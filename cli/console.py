@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
+from app.logs import configure_logging
 from app.settings import Settings, read_settings
-from app.telemetry import configure_logging
 
 # Questions and options may hold what rich would take for its markup.
 out = Console(markup=False)

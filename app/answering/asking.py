@@ -12,7 +12,7 @@ from app.answering.plan import Delta, Plan, Reply, Words
 from app.answering.requests import Request
 from app.answering.words import LABEL_TOKENS
 from app.errors import UpstreamInvalid
-from app.telemetry import request_id
+from app.logs import request_id
 from app.vllm.chunks import chunk_text, chunk_usage, count_ended
 from app.vllm.client import VllmClient
 from app.vllm.wire import ChatRequest, LabelLogprobs, Usage

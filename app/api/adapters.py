@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
 from adapters.errors import AdaptersOff
 from adapters.serving import AdapterServing
@@ -17,7 +18,6 @@ from app.api.problems import declare_failures
 from app.api.schemas.adapters import (
     ActivateBody,
     AdapterDetail,
-    AdapterName,
     AdaptersResponse,
     ChangeResponse,
     CultureBody,
@@ -27,6 +27,16 @@ from app.api.schemas.adapters import (
 )
 from app.errors import CulturesMissing
 from app.resources import Resources
+
+MAX_NAME_CHARS = 80
+AdapterName = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=MAX_NAME_CHARS,
+        description="Name and version, `name@version`; or the name where it has one version.",
+    ),
+]
 
 router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
 READING = declare_failures(401, 403, 404, 422, 500, 503)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query, status
+from fastapi import APIRouter, Body, Path, Query, status
 from fastapi.responses import HTMLResponse, Response
 
 from app.api.dependencies import ExperimentsDep, LibraryDep, ResourcesDep
@@ -13,7 +13,6 @@ from app.api.problems import declare_failures
 from app.api.schemas.experiments import (
     DecideBody,
     ExperimentDetail,
-    ExperimentName,
     ExperimentsResponse,
     ExperimentSummary,
     ForgetBody,
@@ -25,10 +24,12 @@ from app.state.experiment_report import read_report
 from app.state.experiments import LiveExperiments
 from app.state.start_notes import start_notes
 from experiments.analysis.result import Analysis
-from experiments.definition_file import experiment_fields, parse_experiment
+from experiments.definition_file import NAME_PATTERN, experiment_fields, parse_experiment
 from experiments.errors import DefinitionInvalid
 from experiments.report.page import render_report
 from experiments.stores.scripts import StoredRevision
+
+ExperimentName = Annotated[str, Path(pattern=NAME_PATTERN, description="The experiment's name.")]
 
 router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
 READING = declare_failures(401, 403, 404, 422, 500, 503)

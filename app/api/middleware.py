@@ -15,7 +15,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
-from app.telemetry import Metrics, request_id
+from app.logs import request_id
+from app.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
 

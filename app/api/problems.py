@@ -19,7 +19,7 @@ from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
 from app.api.middleware import is_admin_path
 from app.api.schemas.answer import Problem
-from app.telemetry import request_id
+from app.logs import request_id
 from experiments import errors as experiment_errors
 from experiments.errors import ExperimentUnknown, StoreUnavailable
 from prompting.errors import LabelLogprobsInvalid

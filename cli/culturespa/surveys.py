@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from app.errors import OptionInvalid
-from app.resources import read_library
 from app.settings import Settings
+from app.state.retrieval import read_library
 from prompting.messages import CultureComparison, compare_culture
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary

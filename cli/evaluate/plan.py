@@ -13,8 +13,8 @@ import numpy as np
 
 from adapters.serving import AdapterState
 from app.errors import OptionInvalid
-from app.resources import Retrieval
 from app.settings import Settings
+from app.state.retrieval import Retrieval
 from cli.evaluate import scope
 from cli.evaluate.adapters import (
     make_adapter_conditions,

@@ -8,8 +8,8 @@ from pathlib import Path
 import typer
 
 from app.errors import OptionInvalid
-from app.resources import read_library
 from app.state.experiment_report import PLAN, PLAN_JSON, read_report
+from app.state.retrieval import read_library
 from app.state.start_notes import start_notes
 from cli.console import notes, out, read_quiet_settings
 from cli.experiments import output

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
-from app.resources import read_library
 from app.settings import Settings
 from app.state.event_store import open_event_store
+from app.state.retrieval import read_library
 from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from survey_data.cultures import read_catalogue

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.api.presenting import present_exemplars
-from app.resources import open_retrieval, read_library
 from app.settings import Settings
+from app.state.retrieval import open_retrieval, read_library
 from retrieval.evidence import EvidenceQuery
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.api.presenting import present_culture
-from app.resources import load_encoder, read_library
 from app.settings import read_settings
+from app.state.retrieval import load_encoder, read_library
 from cli.console import notes
 from cli.tables import print_cultures
 from retrieval.index_files import library_index, origin_of, save_index

@@ -1,4 +1,4 @@
-"""Plots of the conditions: with their intervals, by culture, and of each culture against each."""
+"""Plots of the conditions: with their intervals, by culture, and as whom against whom."""
 
 from __future__ import annotations
 

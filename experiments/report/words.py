@@ -60,7 +60,7 @@ def headline(analysis: Analysis) -> str:
 def reason(analysis: Analysis) -> str:
     """Return why, without the verdict that the headline has said; may be empty.
 
-    With several arms, `by_arm` says what there is to say of each.
+    What is to be said of each of several arms is left to `by_arm`.
     """
     said, each = _unheaded(analysis), _each_arm(analysis)
     if not said.endswith(each):

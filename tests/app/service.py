@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 import httpx
 
 from app.main import create_app
-from app.resources import Retrieval, open_resources, open_retrieval, read_library
+from app.resources import open_resources
 from app.settings import AnswerSettings, EncoderSettings, Settings
+from app.state.retrieval import Retrieval, open_retrieval, read_library
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary
 from tests.fakes.vllm import MODEL, serve

@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import Path
 from pydantic import Field
 
 from adapters.manifest import AdapterManifest
 from app.api.schemas.answer import DIGITS, Body, CultureText, ResponseModel
-
-MAX_NAME_CHARS = 80
-AdapterName = Annotated[
-    str,
-    Path(
-        min_length=1,
-        max_length=MAX_NAME_CHARS,
-        description="Name and version, `name@version`; or the name where it has one version.",
-    ),
-]
 
 
 class ActivateBody(Body):

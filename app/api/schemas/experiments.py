@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Self
 
-from fastapi import Path
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
 from app.api.schemas.answer import MAX_UNIT_CHARS, Body, ResponseModel
@@ -13,7 +12,6 @@ from experiments.definition_file import NAME_PATTERN
 from experiments.events import MAX_COMMENT_CHARS, MAX_KEY_CHARS, MAX_NUMBER, Outcome, OutcomeKind
 from experiments.unit import Unit, UnitKind
 
-ExperimentName = Annotated[str, Path(pattern=NAME_PATTERN, description="The experiment's name.")]
 AnswerId = Annotated[str, Field(min_length=1, max_length=MAX_KEY_CHARS)]
 UnitText = Annotated[str, Field(max_length=MAX_UNIT_CHARS)]
 Number = Annotated[StrictInt | StrictFloat, Field(ge=-MAX_NUMBER, le=MAX_NUMBER)]

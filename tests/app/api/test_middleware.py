@@ -19,7 +19,8 @@ from starlette.types import Message, Receive, Scope, Send
 from app.api.middleware import BodyReader, KeyCheck, RequestContext
 from app.api.problems import response_to
 from app.errors import KeyRefused
-from app.telemetry import Metrics, request_id
+from app.logs import request_id
+from app.telemetry import Metrics
 from experiments.errors import ExperimentUnknown
 from tests.app.service import NEIGHBOURS, RELIGION, counted, opened
 from tests.fakes.vllm import FakeVllm

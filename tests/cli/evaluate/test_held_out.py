@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.resources import open_retrieval, read_library
 from app.settings import Settings
+from app.state.retrieval import open_retrieval, read_library
 from cli.evaluate.scope import find_unlike_training
 from cli.evaluate.sections import (
     ANY_CULTURE_TITLE,

@@ -17,7 +17,7 @@ from adapters.errors import AdaptersOff
 from adapters.registry import AdapterRegistry
 from app.answering.requests import AnswerRequest, ChatTurn
 from app.errors import OptionInvalid, UpstreamUnavailable
-from app.resources import open_retrieval, read_library
+from app.state.retrieval import open_retrieval, read_library
 from cli.replay.requests import (
     N_CULTURES,
     ReplayOptions,

@@ -39,7 +39,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_retrieval_with_the_default_encoder_loads_no_torch(tmp_path: Path) -> None:
     code = f"""
 import sys
-from app.resources import open_retrieval, read_library
+from app.state.retrieval import open_retrieval, read_library
 from app.settings import read_settings
 from survey_data.cultures import read_catalogue
 

@@ -1,0 +1,59 @@
+"""The survey packs, the encoder and the index, as the settings name them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from app.settings import Settings
+from retrieval.encoder import CachedEncoder, Encoder
+from retrieval.encoders.opening import open_encoder
+from retrieval.evidence import EvidenceFinder
+from retrieval.index import QuestionIndex
+from retrieval.index_files import open_index
+from survey_data.cultures import CultureCatalogue
+from survey_data.library import SurveyLibrary, open_library
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The survey questions as vectors, the encoder that made them, and what finds evidence."""
+
+    index: QuestionIndex
+    encoder: Encoder
+    finder: EvidenceFinder
+
+
+def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
+    """Return the survey packs that the settings name, all where they name none."""
+    return open_library(
+        settings.pack_roots,
+        names=settings.packs or None,
+        commercial_use=settings.commercial_use,
+        catalogue=catalogue,
+    )
+
+
+def load_encoder(settings: Settings) -> Encoder:
+    """Return the encoder that the settings name. Blocks, for seconds if not the default."""
+    return open_encoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
+
+
+def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
+    """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
+    encoder = load_encoder(settings)
+    opened = open_index(settings.index_folder, library, encoder)
+    fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
+    logger.info("index_opened", extra={"fields": fields})
+    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    finder = EvidenceFinder(
+        library,
+        index=opened.question_index,
+        encoder=cached,
+        similarity_floor=settings.answer.similarity_floor,
+        same_question=settings.answer.same_question,
+        near_duplicate=settings.answer.near_duplicate,
+    )
+    return Retrieval(opened.question_index, cached, finder)
