@@ -1,1 +1,1 @@
-"""LoRA adapters per culture: which weights answer for whom."""
+"""LoRA adapters per culture: which weights answer for which culture."""

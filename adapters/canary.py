@@ -66,9 +66,6 @@ def canary_prompts(cultures: Iterable[Culture] = ()) -> tuple[CanaryPrompt, ...]
     )
 
 
-CANARIES = canary_prompts()
-
-
 async def measure(
     server: CanaryServer, prompts: Iterable[CanaryPrompt], *, base_model: str, adapter: str
 ) -> tuple[Canary, ...]:

@@ -95,7 +95,7 @@ class AdapterInUse(AdapterError):
 
 
 class AdapterForOthers(AdapterError):
-    """An adapter was not made for the culture that it is to be active for."""
+    """An adapter was not made for the culture that it should be active for."""
 
     def __init__(self, version_name: str, *, culture: str, cultures: tuple[str, ...]) -> None:
         # One that was made for no culture in particular serves any.

@@ -184,7 +184,7 @@ class HotSwap:
     async def restore(self, name: str) -> bool:
         """Load version `name` again where a server lost it; return whether it is loaded now.
 
-        For a request that holds it and is told that there is no such model.
+        For a request that holds it but is told that there is no such model.
         """
         version = self._held.get(name)
         if version is None:

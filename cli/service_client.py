@@ -7,7 +7,6 @@ import json
 import os
 import socket
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -52,12 +51,7 @@ class ServiceClient:
         self._session = aiohttp.ClientSession(trust_env=not _is_here(self.url))
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._session is not None:
             await self._session.close()
 

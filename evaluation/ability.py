@@ -41,7 +41,7 @@ class AskedWeights(NamedTuple):
 
 @dataclass(frozen=True)
 class AbilityPlan:
-    """What is asked, of whom: the model as it is, and every adapter of the sets, each once."""
+    """What is asked, and of which models: the bare one and every adapter of the sets, each once."""
 
     questions: tuple[GeneralQuestion, ...]
     sets: tuple[AskedWeights, ...]
@@ -113,7 +113,7 @@ def score_ability(
 class _Answered(NamedTuple):
     """What weights answered, float64[q] each, or float64[a, q] of several adapters.
 
-    `right` is 1.0 where so, else 0.0, `unreadable` likewise; `log_probability` is the natural
+    `right` and `unreadable` are 1.0 where true, else 0.0; `log_probability` is the natural
     logarithm of the right label's share of all labels, NaN where the answer is text.
     """
 

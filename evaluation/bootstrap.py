@@ -47,8 +47,7 @@ def question_weights(n_questions: int, *, n_draws: int = N_DRAWS, seed: int = 0)
 def mean_draws(values: Floats, weights: Floats) -> Floats:
     """Return float64[d]: in each draw, the mean over cultures of their mean over questions.
 
-    A culture none of whose questions was drawn is left out of that draw; a draw without any
-    culture is NaN.
+    A draw leaves out cultures without a drawn question; a draw without any culture is NaN.
 
     Args:
         values: float64[c, q], one value per cell.
@@ -70,8 +69,7 @@ def mean_of(values: Floats) -> float:
 def alignment_draws(missed: Floats, widest: Floats, weights: Floats) -> Floats:
     """Return float64[d]: in each draw, the mean over cultures of their alignment score.
 
-    A culture none of whose questions was drawn is left out of that draw; a draw without any
-    culture is NaN.
+    A draw leaves out cultures without a drawn question; a draw without any culture is NaN.
 
     Args:
         missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.

@@ -186,7 +186,7 @@ def _check(positions: Floats, coordinates: Floats) -> None:
         found = f"positions of shape {positions.shape}, coordinates of shape {coordinates.shape}"
         raise ValueError(f"{found}; expected [c, q] and [c, 2]")
     if not np.isfinite(coordinates).all():
-        raise ValueError("a coordinate is no number; leave cultures without a place out")
+        raise ValueError("a coordinate is not a number; leave cultures without a place out")
     if n_cultures < MIN_CULTURES:
         raise ValueError(f"{n_cultures} cultures have a place, at least {MIN_CULTURES} are needed")
 

@@ -79,8 +79,8 @@ class ConditionFigures(_Figures):
             orders; None with one order.
         order_flips: share of questions whose chosen option depends on the order.
         diversity: mean distance between what two cultures chose, as a share of the scale.
-        entropy: mean entropy of the shares of an answer, as a part of the largest that so many
-            options can have; None where answers have no shares.
+        entropy: mean entropy of the shares of an answer, as a part of the largest that this
+            number of options can have; None where answers have no shares.
         people_diversity, people_entropy: the same of the people of the cultures that the condition
             answered as.
         n_cells: answers, one per culture and question.

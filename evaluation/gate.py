@@ -79,7 +79,7 @@ def find_falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
                 value: BootstrapInterval | None = getattr(own, metric, None)
                 if interval is None:
                     continue
-                # Not below, but not above either, is a value that is no number.
+                # NaN is neither below nor above.
                 if value is None or not value.value >= interval.low:
                     is_value = None if value is None else value.value
                     found.append(Fall(then.name, culture, metric, is_value, interval))

@@ -31,7 +31,7 @@ def soft_accuracy(chosen: int, gold: int, *, n_options: int, scale: Scale) -> fl
     """Return `1 - |a - g| / (n - 1)`, in [0, 1], 1 is best; for a nominal question equality.
 
     Raises:
-        ValueError: there are fewer than two options, or an index is none of theirs.
+        ValueError: there are fewer than two options, or an index is out of range.
 
     Source: METHODS, metric 4.
     """

@@ -77,7 +77,7 @@ class AdapterSetSpec(_Spec):
 
     Attributes:
         adapters: the version that answers for each of the run's cultures that one serves.
-        left_out: the run's cultures that none of them serves.
+        left_out: the run's cultures that no adapter serves.
     """
 
     label: str
@@ -95,7 +95,7 @@ class AdapterSetSpec(_Spec):
         return tuple(of.culture for of in self.adapters)
 
     def describe(self) -> str:
-        """Return which version answers for whom."""
+        """Return which version answers for which cultures."""
         return "; ".join(
             f"{version} for {', '.join(c for c, adapter in self.adapters if adapter == version)}"
             for version in self.versions
@@ -127,7 +127,7 @@ class RunSpec(_Spec):
             where they are here, address, version. Another identity is another run.
         packs: sha256 of questions and shares, by the id of each pack that exemplars come from, the
             asked one first.
-        reference_cultures: whom the references may look at.
+        reference_cultures: those that the references may look at.
         n_nearest: how many questions the reference `nearest exemplars` averages.
         barred: how questions are kept from being shown with their like, in words.
         asked_once: names of the conditions that average over option orders themselves.

@@ -20,7 +20,7 @@ class RunPlan:
     """What a run asks: every condition, culture, question that the culture was asked, order, seed.
 
     Attributes:
-        n_orders: option orders to average over, as far as the options have so many.
+        n_orders: option orders to average over, at most as many as the options have.
         asked_once: names of the conditions that average over orders themselves.
         ability: the general questions that are asked as well, if any.
     """

@@ -62,7 +62,7 @@ class Tables:
 def list_asked(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
     """Return the places in `plan` of a section's cultures, and of what any of them was asked.
 
-    A question that none of them was asked would take up draws.
+    A question that was never asked would take up draws.
     """
     cultures = [i for i, code in enumerate(plan.cultures) if code in of.cultures]
     questions = [

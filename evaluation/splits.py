@@ -51,8 +51,8 @@ def hold_out(
 ) -> QuestionSplit:
     """Return a split that asks about `share` of the questions and never shows any of them.
 
-    Questions that are alike, directly or by way of others, are drawn together, so that none of
-    those asked has its like among the exemplars. At least one question is asked.
+    Questions that are alike, directly or by way of others, are drawn together, so that no
+    question asked has its like among the exemplars. At least one question is asked.
 
     Raises:
         ValueError: `share` is not above 0 and below 1.

@@ -1,1 +1,1 @@
-"""How a request is to be answered, and the record of how it was."""
+"""How to answer a request, and the record of how it was answered."""

@@ -1,7 +1,7 @@
-"""An experiment: what is compared, on whom, by which metrics, and what may change when.
+"""An experiment: what is compared, on which units, by which metrics, and what may change when.
 
 An `Experiment` never changes. A change is another one with the next revision, made by `revise`
-or `change_state`, which refuse what would make the measured incomparable.
+or `change_state`, which refuse what would make measurements incomparable.
 """
 
 from __future__ import annotations

@@ -303,7 +303,7 @@ class ExperimentsOff(ExperimentError):
 
 
 class ArmConflict(ExperimentError):
-    """A request names an arm of an experiment, and also how it is to be answered."""
+    """A request names an arm of an experiment, and also how to answer it."""
 
     def __init__(self, arm: str, field: str) -> None:
         super().__init__(
@@ -315,7 +315,7 @@ class ArmConflict(ExperimentError):
 
 
 class ExperimentTaken(ExperimentError):
-    """An experiment is to be created under the name of another one."""
+    """A new experiment has the name of another one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -185,7 +185,7 @@ def check_outcome(experiment: Experiment, outcome: Outcome) -> Metric:
     """Return the metric of `experiment` that the outcome is about.
 
     Raises:
-        MetricUnknown: it has none of that name that outcomes carry.
+        MetricUnknown: it has no metric of that name that outcomes carry.
         OutcomeInvalid: the value is not of the metric's kind, or outside its bounds.
     """
     carried = {metric.name: metric for metric in experiment.metrics if not metric.is_recorded}

@@ -79,7 +79,7 @@ class ExperimentRegistry:
         """Return the running experiment of that name, as last read.
 
         Raises:
-            ExperimentUnknown: none of that name is running.
+            ExperimentUnknown: no experiment of that name is running.
         """
         for experiment in self._running:
             if experiment.name == name:
@@ -128,7 +128,7 @@ class ExperimentRegistry:
         """Return all revisions of an experiment, oldest first.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
             StoreUnavailable: the store does not answer.
         """
         return await self._store.revisions(name)
@@ -155,7 +155,7 @@ class ExperimentRegistry:
         revision that `wanted` was made from; None for whichever is the latest.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
             DefinitionInvalid: it names a culture or a model that is not there.
             ChangeRefused: the state does not allow one of the changes.
             RevisionConflict: somebody else changed it since `base`, or at the same time.
@@ -181,7 +181,7 @@ class ExperimentRegistry:
         experiments count, so what sends them can be built first.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
             TransitionRefused: it is no draft.
             HoldOutDiffers: a running one of the same salt holds out another share.
             LayerOverlap: a running one has some of the buckets. Where both started at the same
@@ -205,7 +205,7 @@ class ExperimentRegistry:
         """End a running experiment, and return its revision.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
             TransitionRefused: it is not running.
             RevisionConflict: somebody else changed it at the same time.
             StoreUnavailable: the store does not answer.
@@ -216,7 +216,7 @@ class ExperimentRegistry:
         """Keep what came of a stopped experiment, and return its revision.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
             DefinitionInvalid: the decision has no words, or more than 4,000 characters.
             TransitionRefused: it is not stopped.
             RevisionConflict: somebody else changed it at the same time.

@@ -17,7 +17,7 @@ from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture, CultureCatalogue
 
 if TYPE_CHECKING:
-    # Help texts name settings of this package, and must not load what reads packs.
+    # It loads pydantic, which help of the commands does without.
     from survey_data.similarity import CultureSimilarity
 
 

@@ -60,7 +60,7 @@ def agree_on_culture(named: Sequence[str | None], catalogue: CultureCatalogue) -
     """Return the one culture that a request names in these places, None where it names none.
 
     Raises:
-        CultureUnknown: one of several is no culture.
+        CultureUnknown: one of several is not a culture.
         CultureConflict: they are different cultures.
     """
     given = [text for text in named if text is not None]

@@ -6,8 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from adapters.culturespa.errors import NoQuestionWritten
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
@@ -44,12 +43,7 @@ class ServedModel:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.wait([self._opening])
@@ -100,23 +94,8 @@ class ServedModel:
         )
         return read_option(text, labels, first_number=int(labels[0])).option
 
-    async def _chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        temperature: float,
-        top_p: float,
-        seed: int,
-        max_tokens: int,
-    ) -> str:
-        request = ChatRequest(
-            model=self.name,
-            messages=tuple(messages),
-            max_tokens=max_tokens,
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-        )
+    async def _chat(self, messages: Sequence[Message], **sampling: Any) -> str:
+        request = ChatRequest(model=self.name, messages=tuple(messages), **sampling)
         return (await self._patiently(lambda vllm: vllm.chat(request))).text
 
     async def _patiently(self, call: Callable[[VllmClient], Awaitable[T]]) -> T:

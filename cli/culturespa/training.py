@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from adapters.culturespa.card import CARD
+from adapters.culturespa.card import CARD, AdapterCard
 from adapters.culturespa.errors import (
     NothingToTrain,
     QuestionsInvalid,
@@ -107,17 +107,7 @@ async def train_adapters(
     data = _read_data(training)
     codes = training.cultures or tuple(sorted({e.culture for e in data.examples}))
     jobs = {"joint": codes} if training.mode is Mode.JOINT else {code: (code,) for code in codes}
-    cards = {
-        name: start_card(
-            data,
-            training.base,
-            mode=training.mode,
-            settings=with_batch_size(training.settings, training.mode),
-            cultures=of,
-            licence=training.licence,
-        )
-        for name, of in jobs.items()
-    }
+    cards = {name: _start_card(training, data, of) for name, of in jobs.items()}
     pending = [name for name in cards if not (training.out / name / CARD).exists()]
     for name in cards.keys() - pending:
         check_card(training.out / name, cards[name])
@@ -127,6 +117,17 @@ async def train_adapters(
     return tuple(
         TrainedAdapter(training.out / name, check_card(training.out / name, card))
         for name, card in cards.items()
+    )
+
+
+def _start_card(training: Training, data: TrainingData, cultures: tuple[str, ...]) -> AdapterCard:
+    return start_card(
+        data,
+        training.base,
+        mode=training.mode,
+        settings=with_batch_size(training.settings, training.mode),
+        cultures=cultures,
+        licence=training.licence,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console
 
@@ -27,18 +26,13 @@ class LiveProgress(PacedBar):
     def __init__(self, console: Console) -> None:
         super().__init__(console, things="cells")
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
-        if kind is not None and self._total:
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if error[0] is not None and self._total:
             self._console.print("What was answered is kept; the same command goes on from there.")
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
-        """See `cli.evaluate.run.EvaluationProgress`."""
+        """Show that a run of `n_asks` asks begins; `n_kept` answers are there from before."""
         kept = f"; {n_kept} different answers kept from before" if n_kept else ""
         self.begin(n_asks, f"{n_asks} cells to fill, those of references among them{kept}")
 

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from app.resources import Resources, open_resources
 from app.settings import Settings
@@ -30,19 +29,12 @@ from evaluation.figures import Figures
 from evaluation.gate import check_asked, check_baseline, find_falls
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
-from evaluation.runner import AskProgress, run_plan
+from evaluation.runner import run_plan
 from prompting.recipe import ACTIVE_ADAPTER
 from survey_data.cultures import read_catalogue
 
 RESULTS = Path("milieu-results")
 FELL = 1
-
-
-class EvaluationProgress(AskProgress, Protocol):
-    """Is told how much there is to do, and then how it goes."""
-
-    def on_planned(self, n_asks: int, *, n_kept: int) -> None:
-        """A run of `n_asks` asks begins; `n_kept` answers are there from before."""
 
 
 def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Path | None) -> int:
@@ -75,7 +67,7 @@ async def run_evaluation(
     settings: Settings,
     options: EvaluateOptions,
     *,
-    progress: EvaluationProgress | None = None,
+    progress: LiveProgress | None = None,
     baseline: Figures | None = None,
 ) -> Evaluation:
     """Ask everything, or what is left to ask, and write figures and report.

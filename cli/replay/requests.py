@@ -104,12 +104,16 @@ def survey_requests(
         for culture in cultures
         if library.distribution(key, culture) is not None
     ]
-    note = (
-        "A question is never shown its own answers. Left out before the draw: "
-        f"{quantity(len(answered) - len(usable), 'question')} with another one like it, whose "
-        "answers might have been shown."
-    )
+    note = _describe_left_out(len(answered) - len(usable))
     return RequestSet(tuple(requests), _source(library, requests, options), (note,))
+
+
+def _describe_left_out(n_alike: int) -> str:
+    return (
+        "A question is never shown its own answers. Left out before the draw: "
+        f"{quantity(n_alike, 'question')} with another one like it, whose answers might have "
+        "been shown."
+    )
 
 
 def logged_requests(
@@ -140,21 +144,24 @@ def logged_requests(
         known = f"none of {n_elsewhere + n_unknown} that the experiment applies to"
         expected = "requests whose users consented (MILIEU_EXPERIMENTS__TEXTS=consented)"
         raise OptionInvalid("--logged", known, expected)
-    n_found = len(found)
-    if options.n_questions is not None and options.n_questions < n_found:
-        generator = np.random.default_rng(options.seed)
-        places = generator.permutation(n_found)[: options.n_questions]
-        found = [found[place] for place in places]
-    drawn = "" if len(found) == n_found else f", drawn from {n_found}"
+    requests = _draw(found, options)
+    drawn = "" if len(requests) == len(found) else f", drawn from {len(found)}"
     left_out = (
         (n_elsewhere, "without a culture, or with one that the experiment does not apply to"),
         (n_unknown, "not in a form that can be asked again"),
     )
     return RequestSet(
-        tuple(found),
-        f"{quantity(len(found), 'logged request')} with consent{drawn}",
+        tuple(requests),
+        f"{quantity(len(requests), 'logged request')} with consent{drawn}",
         tuple(f"Left out: {quantity(n, 'logged request')} {why}." for n, why in left_out if n),
     )
+
+
+def _draw(found: Sequence[ReplayRequest], options: ReplayOptions) -> Sequence[ReplayRequest]:
+    if options.n_questions is None or options.n_questions >= len(found):
+        return found
+    places = np.random.default_rng(options.seed).permutation(len(found))[: options.n_questions]
+    return [found[place] for place in places]
 
 
 def _source(

@@ -1,4 +1,4 @@
-"""Plots of the conditions: with their intervals, by culture, and as whom against whom."""
+"""Plots of the conditions: with their intervals, by culture, and of each culture against each."""
 
 from __future__ import annotations
 

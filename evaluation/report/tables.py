@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from evaluation.figures import BootstrapInterval, ConditionFigures, Section
 from evaluation.report.kinds import KIND_TITLES, PLAIN, sort_by_kind
 from reports.document import Folded, Row, RowGroup, Table
-from reports.markdown import write_row
-from reports.numbers import ABSENT, MINUS, count, decimal, interval, percent
+from reports.numbers import ABSENT, count, decimal, interval, percent
 
 _INTERVALS = "Intervals are 95 %, by bootstrap over questions."
 _ALIGNMENT = (
@@ -259,23 +258,6 @@ def breakdowns(section: Section, names: dict[str, str]) -> list[Folded]:
         ),
     ]
     return [Folded(table.label, (table,)) for table in tables if table.rows]
-
-
-def methods_table(section: Section) -> str:
-    """Return one Markdown table of the section's conditions, for a README: no heading, no note.
-
-    Columns are distribution similarity (1 less the Jensen-Shannon distance), the share of modal
-    options found, and the gain over `plain`, each with its interval. What is unknown is empty.
-    """
-    rows = [
-        (
-            c.name,
-            *(interval(value) if value else "" for value in (c.similarity, c.exact, c.over_plain)),
-        )
-        for c in sort_by_kind(section.conditions)
-    ]
-    header = f"| condition | 1 {MINUS} JS distance | modal option found | over `plain` |"
-    return "\n".join([header, "|---|---|---|---|", *map(write_row, rows)])
 
 
 def _breakdown(

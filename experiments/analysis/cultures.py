@@ -29,7 +29,7 @@ def estimate_culture_effects(
     possible: Sequence[str],
     names: Mapping[str, str],
 ) -> Cultures:
-    """Return the effects of all cultures of which there are units.
+    """Return the effects of all cultures that have units.
 
     Args:
         pair: settled units of the arm and of control.

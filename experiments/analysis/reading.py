@@ -126,7 +126,7 @@ class _EventReader:
     n_overridden: int = 0
 
     def add_answers(self, piece: Answers, arms: Mapping[str, int]) -> None:
-        """Add answers, and the units of which they are the first."""
+        """Add answers, and the units that they are the first of."""
         come = piece.time_ms <= self.now_ms
         self.n_overridden += int((piece.overridden & come).sum())
         rows = np.flatnonzero(come & ~piece.overridden)
@@ -192,7 +192,7 @@ async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:
     of answers that came in between are left for the next look.
 
     Raises:
-        ExperimentUnknown: there is none of that name.
+        ExperimentUnknown: there is no experiment of that name.
         StoreUnavailable: the store does not answer.
     """
     revisions = await store.revisions(name)

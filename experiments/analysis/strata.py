@@ -39,7 +39,7 @@ class Strata:
 
 
 def split_into_strata(events: Events) -> Strata:
-    """Return the spans of equal weights, of which the first begins with revision 1."""
+    """Return the spans of equal weights; the first begins with revision 1."""
     firsts: list[int] = []
     weights: list[tuple[float, ...]] = []
     for stored in events.revisions:

@@ -86,7 +86,7 @@ class Replay(_Result):
         definition_id: `Experiment.id` of what was replayed.
         made_ms: when, in milliseconds of UTC since 1970.
         source: what was asked, in words.
-        notes: what else is to be said of that: what is left out of it, and why.
+        notes: what else there is to say of that: what is left out of it, and why.
         model: the base model that was asked.
         seed: of draws, and of requests that have none of their own.
         n_planned, n_requests: requests that were to be asked of all arms, and those that were; one

@@ -60,7 +60,7 @@ def headline(analysis: Analysis) -> str:
 def reason(analysis: Analysis) -> str:
     """Return why, without the verdict that the headline has said; may be empty.
 
-    What is to be said of each of several arms is left to `by_arm`.
+    With several arms, `by_arm` says what there is to say of each.
     """
     said, each = _unheaded(analysis), _each_arm(analysis)
     if not said.endswith(each):

@@ -247,6 +247,6 @@ def _sd(running: Running) -> Floats:
 
 
 def _speaks(running: Running, values: Unbounded) -> NDArray[np.bool_]:
-    """Return bool[k]: whether sums of so many values so skewed are near enough to normal."""
+    """Return bool[k]: whether sums of this many values, this skewed, are near enough to normal."""
     skewed = SKEW_N * np.square(running.cubes) <= running.squares**3
     return np.asarray((running.n >= values.min_n) & (running.squares > 0.0) & skewed)

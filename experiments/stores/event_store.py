@@ -160,7 +160,7 @@ class EventStore:
         """Return all revisions of an experiment, oldest first.
 
         Raises:
-            ExperimentUnknown: there is none of that name.
+            ExperimentUnknown: there is no experiment of that name.
         """
         found = await self._run(lambda: scripts.read_revisions(name))
         if not found:

@@ -3,7 +3,7 @@
 Items are handed over in memory and written in batches by one task. An item is acknowledged when
 its batch is committed. Who handed it over waits at most `wait_s`; later the item stays in the queue
 and is written as soon as the store takes it. It is lost when the queue is full, when it has waited
-for `keep_s`, when the store refuses it, when it is to be forgotten, or when the process ends
+for `keep_s`, when the store refuses it, when it must be forgotten, or when the process ends
 before; each is counted.
 """
 
@@ -137,7 +137,7 @@ class GroupCommit(Generic[Item, Result]):
             bound.cancel()
 
     async def remove(self, is_unwanted: Callable[[Item], bool]) -> None:
-        """Drop what waits and is unwanted; when this returns, none of it is written any more.
+        """Drop what waits and is unwanted; once this returns, it is no longer written.
 
         Items that are handed over later are not looked at.
 

@@ -171,7 +171,7 @@ def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
 
 
 def read_revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
-    """Return every revision of an experiment, oldest first; none where there is no such one."""
+    """Return every revision of an experiment, oldest first; empty for an unknown name."""
     rows = yield Step(
         "SELECT definition, time_ms FROM experiments WHERE name = ?1 ORDER BY revision", (name,)
     )

@@ -30,8 +30,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # Another process that writes has finished by then.
 BUSY_S = 2.0
-# Every so many commits, a log that is longer than this is brought into the file. Writers have to
-# wait for that only when it is much longer, which takes a reader of many minutes.
+# Every so often, a log that is longer than this is brought into the file. Writers wait for that
+# only when it is much longer, which takes a reader of many minutes.
 TIDY_EVERY = 100
 LOG_BYTES = 4 * 2**20
 MAX_LOG_BYTES = 256 * 2**20

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import pytest
 
 from adapters.canary import (
-    CANARIES,
     canary_prompts,
     check_effect,
     differs,
@@ -18,6 +17,8 @@ from adapters.errors import AdapterFault, AdapterRefused
 from adapters.manifest import Canary
 from prompting.messages import Message
 from survey_data.cultures import read_catalogue
+
+CANARIES = canary_prompts()
 
 BASE = [[-1.0, -2.0], [-0.5, -3.0]]
 TUNED = [[-1.0, -2.0], [-0.5, -2.0]]

@@ -107,7 +107,7 @@ def test_a_question_that_all_answer_alike_or_nobody_is_of_no_account() -> None:
         (np.zeros((6, 3)), np.zeros((5, 2)), "expected"),
         (np.zeros((6, 3)), np.zeros((6, 2)), "differ"),
         (np.zeros((6, 0)), np.zeros((6, 2)), "differ"),
-        (np.eye(6), np.full((6, 2), np.nan), "no number"),
+        (np.eye(6), np.full((6, 2), np.nan), "not a number"),
     ],
 )
 def test_what_cannot_be_fitted_is_refused(

@@ -2,6 +2,7 @@
 
 It starts a grandchild, as vLLM does, and asks for the key in `VLLM_API_KEY`. `ills.txt` in the
 folder STATE decides how each start fares, a line each: `dies` (says why and ends with status 3),
+`quotes` (prints `last_words.txt` of the folder and ends with status 1),
 `hangs` (never listens), `falls-ill` (healthy for half a second), `stays` (ignores SIGTERM).
 """
 
@@ -26,6 +27,9 @@ def main() -> None:
     if ill == "dies":
         print("Traceback (most recent call last):\n  a frame\nMemoryError: too little of it")
         sys.exit(3)
+    if ill == "quotes":
+        print((state / "last_words.txt").read_text())
+        sys.exit(1)
     if ill == "stays":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

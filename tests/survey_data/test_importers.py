@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from survey_data.errors import PackInvalid
-from survey_data.importers import culturespa
 from survey_data.model import Pack, Question, Scale
 from survey_data.packs import read_pack, write_pack
-from tests.survey_data import undp_ai
+from tests.survey_data import culturespa_shares, undp_ai
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 
@@ -22,7 +21,7 @@ PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 def test_the_shipped_shares_are_derived_again(pack_id: str, shared: Path, tmp_path: Path) -> None:
     pack = read_pack(PACKS / pack_id)
     if pack_id == "wvs7":
-        cells = culturespa.read_distributions(shared / "data" / "culturespa", pack.questions)
+        cells = culturespa_shares.read_distributions(shared / "data" / "culturespa", pack.questions)
     else:
         source = shared / "data" / "undp_ai_2025" / "undp_tidy.json"
         cells = undp_ai.read_distributions(source, pack.questions)
@@ -59,25 +58,25 @@ Release = Callable[[dict[str, dict[str, float]]], Path]
 
 def test_shares_are_normalised_and_the_rest_is_non_response(release: Release) -> None:
     folder = release({"Q1": {"2": 0.6, "1": 0.2}})
-    (cell,) = culturespa.read_distributions(folder, [item("Q1", 3)])
+    (cell,) = culturespa_shares.read_distributions(folder, [item("Q1", 3)])
     assert cell.shares == pytest.approx((0.25, 0.75, 0.0))
     assert cell.non_response == pytest.approx(0.2)
     assert cell.n_respondents == 1528
 
 
 def test_an_empty_cell_was_not_asked(release: Release) -> None:
-    assert not list(culturespa.read_distributions(release({"Q1": {}}), [item("Q1", 2)]))
+    assert not list(culturespa_shares.read_distributions(release({"Q1": {}}), [item("Q1", 2)]))
 
 
 def test_items_counted_from_zero_are_shifted(release: Release) -> None:
     folder = release({"Q94": {"0": 0.5, "2": 0.5}})
-    (cell,) = culturespa.read_distributions(folder, [item("Q94", 3)])
+    (cell,) = culturespa_shares.read_distributions(folder, [item("Q94", 3)])
     assert cell.shares == (0.5, 0.0, 0.5)
 
 
 def test_a_code_off_the_scale_is_non_response(release: Release) -> None:
     folder = release({"Q119": {"0": 0.5, "1": 0.5}})
-    (cell,) = culturespa.read_distributions(folder, [item("Q119", 4)])
+    (cell,) = culturespa_shares.read_distributions(folder, [item("Q119", 4)])
     assert cell.shares == (1.0, 0.0, 0.0, 0.0)
     assert cell.non_response == 0.5
 
@@ -94,12 +93,12 @@ def test_a_cell_that_does_not_fit_its_question_is_refused(
     release: Release, cells: dict[str, dict[str, float]], message: str
 ) -> None:
     with pytest.raises(PackInvalid, match=message):
-        list(culturespa.read_distributions(release(cells), [item("Q1", 2)]))
+        list(culturespa_shares.read_distributions(release(cells), [item("Q1", 2)]))
 
 
 def test_a_missing_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PackInvalid, match="cannot be read"):
-        list(culturespa.read_distributions(tmp_path, []))
+        list(culturespa_shares.read_distributions(tmp_path, []))
     with pytest.raises(PackInvalid, match="cannot be read"):
         list(undp_ai.read_distributions(tmp_path / "undp.json", []))
 

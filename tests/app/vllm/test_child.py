@@ -24,6 +24,7 @@ from tests.conftest import REPOSITORY
 from tests.fakes.vllm import MODEL
 from tests.fakes.vllm_process import fake_command
 
+BROKEN_WEIGHTS = Path(__file__).with_name("broken_weights.log")
 SERVICE = """
 import asyncio, sys
 from pathlib import Path
@@ -139,6 +140,20 @@ async def test_a_start_that_fails_says_what_the_log_says(options: LocalVllmOptio
     )
     assert str(options.log_file) in str(caught.value)
     assert not vllm.ready
+
+
+async def test_a_start_that_fails_says_what_vllm_said_of_its_weights(
+    options: LocalVllmOptions,
+) -> None:
+    # What vLLM 0.32 printed over weights that were cut off, without most of the frames.
+    shutil.copy(BROKEN_WEIGHTS, options.model_dir / "last_words.txt")
+    _fares(options, "quotes")
+
+    with pytest.raises(VllmStartFailed, match="SafetensorError") as caught:
+        await LocalVllm(options, command=fake_command).start()
+
+    assert caught.value.log_lines[-1].startswith("RuntimeError: Engine core initialization failed")
+    assert not any(line.startswith(" ") or "  File" in line for line in caught.value.log_lines)
 
 
 async def test_a_port_that_is_taken_meanwhile_is_given_up_for_another(
@@ -288,6 +303,7 @@ async def test_the_real_one_comes_back_after_a_kill_and_ends_with_the_service(
         _finish(service)
 
 
+@pytest.mark.deep
 @pytest.mark.vllm
 async def test_the_real_one_says_why_it_cannot_start(vllm_model_dir: Path, tmp_path: Path) -> None:
     shutil.copytree(vllm_model_dir, tmp_path / "model")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,13 +7,10 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluation.figures import BootstrapInterval, ConditionFigures, Figures
-from evaluation.report.tables import methods_table
 from evaluation.report.write import write_report
 from tests.evaluation.report.made_up import (
     CULTURES,
-    condition,
     figures,
-    gain,
     rendered,
     section,
     small,
@@ -207,29 +203,6 @@ def test_no_section_at_all_is_a_report(tmp_path: Path) -> None:
     made = small().model_copy(update={"sections": (), "samples": ()})
 
     assert "The run has no figures." in rendered(made, tmp_path)[1]
-
-
-def test_the_methods_table_is_the_one_of_a_readme() -> None:
-    plain = condition(random.Random(0), "plain", "method", 0.73, CULTURES)
-    plain = plain.model_copy(
-        update={
-            "similarity": BootstrapInterval(0.7321, 0.7, 0.755),
-            "exact": BootstrapInterval(0.4, 0.3, 0.5),
-        }
-    )
-    icl = plain.model_copy(update={"name": "icl", "over_plain": gain(-0.02, 0.01)})
-    uniform = icl.model_copy(update={"name": "uniform", "kind": "reference"})
-    table = methods_table(section().model_copy(update={"conditions": (plain, icl, uniform)}))
-
-    assert table.splitlines() == [
-        "| condition | 1 \u2212 JS distance | modal option found | over `plain` |",
-        "|---|---|---|---|",
-        "| uniform | 0.732 [0.700, 0.755] | 0.400 [0.300, 0.500] "
-        "| \u22120.020 [\u22120.030, \u22120.010] |",
-        "| plain | 0.732 [0.700, 0.755] | 0.400 [0.300, 0.500] |  |",
-        "| icl | 0.732 [0.700, 0.755] | 0.400 [0.300, 0.500] "
-        "| \u22120.020 [\u22120.030, \u22120.010] |",
-    ]
 
 
 def test_figures_survive_the_way_through_their_file(tmp_path: Path) -> None:
