@@ -30,7 +30,7 @@ serve: $(RUN) ## start Milieu, with the embedded model, on http://127.0.0.1:8000
 	@$(BIN)/milieu serve $(ARGS)
 
 test: $(DEV) ## run the tests, those against the real vLLM too
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-deep: $(DEV) ## run what takes longer: kills, soaks, fuzzing, every benchmark once
 	@$(BIN)/python -m pytest -m deep $(ARGS)
