@@ -36,7 +36,7 @@ class Mixture:
     n_exemplars: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3, 5, 5, 5, 5, 10)
     # What the asked question counts for, where each answer among the exemplars counts for 1.
     asked_weight: float = 2.0
-    # What answers count for, where replies count for `train.REPLY_WEIGHT`.
+    # What answers count for, where replies count for `losses.REPLY_WEIGHT`.
     answer_weight: float = 1.0
     # Shares of requests that are open questions, are about something else, want a new question as
     # JSON, or put a closed question in a user's own layout; the rest are survey questions.

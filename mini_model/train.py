@@ -15,27 +15,29 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from mini_model import corpus, held_out, questions, tokenizer
-from mini_model.corpus import IGNORE, Corpus, TrainingSequence
+from mini_model.corpus import Corpus, TrainingSequence
+from mini_model.losses import batch_losses
 from mini_model.optimising import follow, new_optimizer
+from mini_model.populations import QuestionPool
 from mini_model.questions import Survey
 from mini_model.split import read_split, validation_split
-from mini_model.stages import LAST_STAGE_STEP, Mixture, stage
+from mini_model.stages import LAST_STAGE_STEP, stage
 from mini_model.start import calibrate, new_model
 from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_manifest
 from prompting import messages
 from retrieval.encoder import Encoder
 from retrieval.encoders.opening import open_encoder
-from survey_data.cultures import read_catalogue
+from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.packs import find_packs, read_pack
 
 PACKS = Path(__file__).parent.parent / "survey_data" / "packs"
@@ -44,7 +46,6 @@ PACKS = Path(__file__).parent.parent / "survey_data" / "packs"
 BATCH_TOKENS, ROW_UNIT = 3072, 128
 # Questions and answers that a batch is chosen from.
 DRAWN_BLOCKS = 72
-REPLY_WEIGHT = 0.5
 # After so many steps the model is examined, calibrated and saved.
 EXAM_STEPS = 300
 
@@ -91,12 +92,11 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
     model = new_model(words, encoder, n_layers=settings.n_layers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    label_tokens = torch.tensor(
-        [tokenizer.label_ids(words)[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device
-    )
+    label_tokens = _label_tokens(words, device)
     optimizer = new_optimizer(model, label_tokens, weight_decay=settings.weight_decay)
     average, teacher = copy.deepcopy(model), copy.deepcopy(model)
-    first = _resume(work / "checkpoint.pt", model, average, teacher, optimizer)
+    checkpoint = work / "checkpoint.pt"
+    first = _resume(checkpoint, model, average, teacher, optimizer)
     started = time.monotonic()
     for step in range(first, settings.steps):
         if step == LAST_STAGE_STEP:
@@ -104,20 +104,10 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
             for each in (model, teacher):
                 each.load_state_dict(average.state_dict())
             optimizer.state.clear()
-        for group in optimizer.param_groups:
-            group["lr"] = group["share"] * learning_rate(step, settings)
         rows = _batch(data, step=step, seed=settings.seed)
-        losses = _losses(
-            model,
-            rows,
-            label_tokens,
-            mixture=stage(step),
-            teacher=teacher if step >= LAST_STAGE_STEP else None,
-        )
-        optimizer.zero_grad(set_to_none=True)
-        losses["total"].backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        taught_by = teacher if step >= LAST_STAGE_STEP else None
+        losses = batch_losses(model, rows, label_tokens, mixture=stage(step), teacher=taught_by)
+        _descend(losses["total"], model, optimizer, rate=learning_rate(step, settings))
         follow(average, model, step=step)
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
@@ -128,12 +118,28 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
             line["slope"] = round(calibrate(average, words)[4], 3)
             line |= exam.scores(average)
         if step % 50 == 49 or last:
-            _save_checkpoint(
-                work / "checkpoint.pt", model, average, teacher, optimizer, step=step + 1
-            )
+            _save_checkpoint(checkpoint, model, average, teacher, optimizer, step=step + 1)
         if is_examined:
             save(average, words, out, settings=settings, step=step + 1)
         _log(work / "log.jsonl", line, quiet=step % 10 != 0 and len(line) < 14)
+
+
+def _label_tokens(words: Tokenizer, device: torch.device) -> torch.Tensor:
+    """Return the token of each label, from 0 to the largest."""
+    ids = tokenizer.label_ids(words)
+    return torch.tensor([ids[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device)
+
+
+def _descend(
+    loss: torch.Tensor, model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, *, rate: float
+) -> None:
+    """Take one step of the optimizer, each group of weights at its share of the learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["share"] * rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
 
 
 def learning_rate(step: int, settings: Settings) -> float:
@@ -183,26 +189,39 @@ def _data(
     untouched = read_split()
     validation = validation_split([q.key for q in asked_in], untouched)
     split = untouched | validation
-    generated = questions.make_pool(
-        questions.read_generated(
-            shared / "culturespa" / "generated_questions.jsonl.gz", seed=settings.seed
-        ),
-        encoder,
-        cache=work,
-    )
-    surveyed = questions.make_pool(
-        [q for pack in packs for q in pack.questions if q.key not in split.questions],
-        encoder,
-        cache=work,
+    make_pool = partial(questions.make_pool, encoder=encoder, cache=work)
+    written = shared / "culturespa" / "generated_questions.jsonl.gz"
+    generated = make_pool(questions.read_generated(written, seed=settings.seed))
+    surveyed = make_pool(
+        [q for pack in packs for q in pack.questions if q.key not in split.questions]
     )
     catalogue = read_catalogue()
+    published = shared / "globalopinionqa" / "questions.jsonl"
     asked, cells = questions.read_opinions(
-        shared / "globalopinionqa" / "questions.jsonl",
-        held_out=split,
-        catalogue=catalogue,
-        seed=settings.seed,
+        published, held_out=split, catalogue=catalogue, seed=settings.seed
     )
-    opinions = questions.make_pool(asked, encoder, cache=work)
+    opinions = make_pool(asked)
+    pools = [generated, surveyed, opinions]
+    words = _tokenizer(work, pools, catalogue, vocab_size=settings.vocab_size)
+    populations = questions.survey_populations(
+        packs, surveyed, cultures=lambda code: code not in split.cultures
+    )
+    told = Survey(opinions, questions.opinion_populations(cells, opinions))
+    surveys = (Survey(surveyed, populations), told)
+    data = Corpus(generated=generated, surveys=surveys, catalogue=catalogue, tokenizer=words)
+    exam = held_out.Exam.load(
+        words,
+        vectors=encoder.encode([question.text for question in asked_in]),
+        questions=sorted(validation.questions),
+        cultures=sorted(validation.cultures),
+    )
+    return data, words, exam, encoder
+
+
+def _tokenizer(
+    work: Path, pools: Sequence[QuestionPool], catalogue: CultureCatalogue, *, vocab_size: int
+) -> Tokenizer:
+    """Return the tokenizer of the run, trained on what the corpus and prompts say if it is new."""
     path = work / "tokenizer.json"
     if not path.exists():
         prompts = {
@@ -211,28 +230,9 @@ def _data(
             if name.isupper() and isinstance(value, str)
         }
         adjectives = [culture.adjective for culture in catalogue]
-        texts = corpus.tokenizer_texts([generated, surveyed, opinions], prompts, adjectives)
-        tokenizer.train_tokenizer(texts, vocab_size=settings.vocab_size).save(str(path))
-    words = Tokenizer.from_file(str(path))
-    populations = questions.survey_populations(
-        packs, surveyed, cultures=lambda code: code not in split.cultures
-    )
-    data = Corpus(
-        generated=generated,
-        surveys=(
-            Survey(surveyed, populations),
-            Survey(opinions, questions.opinion_populations(cells, opinions)),
-        ),
-        catalogue=catalogue,
-        tokenizer=words,
-    )
-    exam = held_out.Exam.load(
-        words,
-        vectors=encoder.encode([question.text for question in asked_in]),
-        questions=sorted(validation.questions),
-        cultures=sorted(validation.cultures),
-    )
-    return data, words, exam, encoder
+        texts = corpus.tokenizer_texts(pools, prompts, adjectives)
+        tokenizer.train_tokenizer(texts, vocab_size=vocab_size).save(str(path))
+    return Tokenizer.from_file(str(path))
 
 
 def _batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
@@ -249,72 +249,6 @@ def _batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
     n_tokens = -(-drawn[last].n_tokens() // ROW_UNIT) * ROW_UNIT
     first = max(0, last + 1 - BATCH_TOKENS // n_tokens)
     return [row.cut(n_tokens) for row in drawn[first : last + 1]]
-
-
-def _losses(
-    model: LlamaForCausalLM,
-    rows: Sequence[TrainingSequence],
-    label_tokens: torch.Tensor,
-    *,
-    mixture: Mixture,
-    teacher: LlamaForCausalLM | None,
-) -> dict[str, torch.Tensor]:
-    """Return the loss to minimise, its parts, and the divergence by number of exemplars.
-
-    With a `teacher` its answers are the right ones.
-    """
-    device = label_tokens.device
-    tokens, targets, n_before, reply_weight = (
-        torch.from_numpy(np.stack([getattr(row, name) for row in rows])).to(device)
-        for name in TrainingSequence._fields
-    )
-    is_reply = reply_weight > 0
-    with torch.autocast(device.type, dtype=torch.bfloat16):
-        hidden = model.model(tokens).last_hidden_state
-    answers = n_before != IGNORE
-    # In float32, which compiles nothing: their number differs from batch to batch.
-    logits = model.lm_head(hidden[answers].float())
-    replies = model.lm_head(hidden[:, :-1][is_reply[:, :-1]].float())
-    log_probs = functional.log_softmax(logits.float(), dim=-1)[:, label_tokens]
-    wanted = targets[answers]
-    if teacher is not None and len(wanted):
-        wanted = _answers_of(teacher, tokens, answers, label_tokens)
-    # Kullback-Leibler divergence, so that a perfect answer costs nothing whatever its entropy.
-    entropy = torch.special.entr(wanted).sum(-1)
-    divergence = -(wanted * log_probs).sum(-1) - entropy
-    weight = torch.ones_like(divergence)
-    last = torch.zeros_like(n_before, dtype=torch.bool)
-    last[torch.arange(len(rows)), n_before.argmax(dim=1)] = True
-    weight[(last & answers)[answers]] = mixture.asked_weight
-    # A batch may hold replies alone.
-    parts = {"answer": (weight * divergence).sum() / weight.sum().clamp_min(1.0)}
-    total = mixture.answer_weight * parts["answer"]
-    if len(replies):
-        said = functional.cross_entropy(replies, tokens[:, 1:][is_reply[:, :-1]], reduction="none")
-        counts_for = reply_weight[is_reply]
-        parts["reply"] = (counts_for * said).sum() / counts_for.sum()
-        total = total + REPLY_WEIGHT * parts["reply"]
-    counts = n_before[answers]
-    for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_2_4", 2, 4), ("kl_5", 5, 99)):
-        chosen = (counts >= low) & (counts <= high)
-        if chosen.any():
-            parts[name] = divergence[chosen].mean().detach()
-    return {"total": total, **parts}
-
-
-@torch.no_grad()
-def _answers_of(
-    teacher: LlamaForCausalLM,
-    tokens: torch.Tensor,
-    answers: torch.Tensor,
-    label_tokens: torch.Tensor,
-) -> torch.Tensor:
-    """Return the shares that a model gives the labels where `answers` are wanted."""
-    rows = answers.any(dim=1)
-    with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
-        hidden = teacher.model(tokens[rows]).last_hidden_state
-    logits = teacher.lm_head(hidden[answers[rows]].float())
-    return torch.softmax(logits[:, label_tokens], dim=-1)
 
 
 def _resume(

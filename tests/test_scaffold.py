@@ -1,7 +1,9 @@
 """The files around the code: locks, Makefile, containers, hooks, decisions."""
 
+import ast
 import os
 import re
+import statistics
 import subprocess
 import tomllib
 from pathlib import Path
@@ -262,3 +264,41 @@ def test_decisions_are_short_and_say_context_decision_consequences() -> None:
             "Consequences",
         ]
         assert len(text.splitlines()) <= 40
+
+
+MOST_LINES, MOST_OF_A_FUNCTION, MEDIAN_LINES = 400, 40, 150
+
+
+def modules() -> dict[Path, str]:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = config["tool"]["setuptools"]["packages"]["find"]["include"]
+    return {
+        path.relative_to(ROOT): path.read_text(encoding="utf-8")
+        for package in packages
+        for path in sorted((ROOT / package.rstrip("*")).rglob("*.py"))
+    }
+
+
+def test_modules_are_short() -> None:
+    lengths = {str(path): len(text.splitlines()) for path, text in modules().items()}
+
+    assert {name: n for name, n in lengths.items() if n > MOST_LINES} == {}
+    assert statistics.median(lengths.values()) <= MEDIAN_LINES
+
+
+def test_functions_are_short_but_for_the_signatures_of_commands() -> None:
+    long = [
+        f"{path}: {node.name}"
+        for path, text in modules().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and n_lines(node, is_command=path.stem.endswith("command")) > MOST_OF_A_FUNCTION
+    ]
+    assert long == []
+
+
+def n_lines(node: ast.FunctionDef | ast.AsyncFunctionDef, *, is_command: bool) -> int:
+    """The lines of a function; of a command without what declares it: signature and help text."""
+    is_told = is_command and ast.get_docstring(node) is not None
+    first = node.body[1].lineno if is_told and len(node.body) > 1 else node.lineno
+    return (node.end_lineno or first) - first + 1

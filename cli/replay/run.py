@@ -152,18 +152,29 @@ async def replay_of(
         asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
         n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
         await asking.ask(wanted.requests, n_concurrent=n_concurrent)
-        found = summarise_replay(
-            asking.rows,
-            experiment,
-            made_ms=time.time_ns() // 1_000_000,
-            source=wanted.source,
-            notes=wanted.notes,
-            model=settings.model,
-            seed=options.seed,
-            n_planned=len(wanted.requests),
-            cultures=_names(library, wanted.requests),
-        )
-        return ReplayRun(found, tuple(asking.rows))
+        return _summarise(asking.rows, experiment, wanted, resources, seed=options.seed)
+
+
+def _summarise(
+    rows: Sequence[ReplayRow],
+    experiment: Experiment,
+    wanted: RequestSet,
+    resources: Resources,
+    *,
+    seed: int,
+) -> ReplayRun:
+    found = summarise_replay(
+        rows,
+        experiment,
+        made_ms=time.time_ns() // 1_000_000,
+        source=wanted.source,
+        notes=wanted.notes,
+        model=resources.settings.model,
+        seed=seed,
+        n_planned=len(wanted.requests),
+        cultures=_names(resources.library, wanted.requests),
+    )
+    return ReplayRun(found, tuple(rows))
 
 
 def check_folder(folder: Path) -> None:
