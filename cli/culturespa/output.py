@@ -20,7 +20,7 @@ from mini_model.split import read_split
 from prompting.question_writing import AttemptOutcome
 from reports.document import Table
 from reports.numbers import decimal
-from reports.terminal import print_json, print_table
+from reports.terminal import print_json, print_line, print_table
 
 
 class LiveSteps:
@@ -132,7 +132,7 @@ def print_step(name: str, manifest: StepManifest, folder: Path | None = None) ->
         case "collect":
             _print_collected(name, manifest)
     if folder is not None:
-        out.print(f"Written to {folder}")
+        print_line(out, f"Written to {folder}")
 
 
 def print_trained(adapters: Sequence[TrainedAdapter]) -> None:

@@ -14,7 +14,7 @@ from evaluation.gate import Fall
 from evaluation.report.ability_part import knows
 from reports.document import Table
 from reports.numbers import MINUS, count, decimal, interval, percent, quantity
-from reports.terminal import print_table
+from reports.terminal import print_line, print_table
 
 # Fits into 80 columns; the report has the rest, with every interval.
 COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
@@ -56,7 +56,7 @@ def print_figures(figures: Figures, folder: Path) -> None:
         _print_ability(figures.ability)
     for note in figures.notes:
         out.print(note)
-    out.print(f"Report: {folder / 'report.html'}")
+    print_line(out, f"Report: {folder / 'report.html'}")
 
 
 def print_falls(falls: Sequence[Fall]) -> None:

@@ -7,6 +7,7 @@ from app.settings import read_settings
 from app.state.retrieval import load_encoder, read_library
 from cli.console import notes
 from cli.tables import print_cultures
+from reports.terminal import print_line
 from retrieval.index_files import library_index, origin_of, save_index
 from survey_data.cultures import read_catalogue
 
@@ -27,4 +28,4 @@ def build_index() -> None:
         encoder = load_encoder(settings)
         built = library_index(library, encoder)
         save_index(settings.index_folder, built, origin=origin_of(library, encoder))
-    notes.print(f"Index of {len(built)} questions in {settings.index_folder}")
+    print_line(notes, f"Index of {len(built)} questions in {settings.index_folder}")
