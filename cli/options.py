@@ -14,6 +14,9 @@ OptionalCulture = Annotated[str | None, typer.Option("--culture", "-c", help=_CU
 Cultures = Annotated[
     list[str] | None, typer.Option("--culture", "-c", help=f"{_CULTURE} Repeatable.")
 ]
+CultureNames = Annotated[
+    tuple[str, ...], typer.Option("--culture", "-c", help=f"{_CULTURE} Repeatable.")
+]
 Url = Annotated[
     str | None,
     typer.Option(help="URL of the running service; default: from MILIEU_HOST and MILIEU_PORT."),

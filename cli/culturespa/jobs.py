@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
+from adapters.culturespa.settings import Mode
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
 from cli.console import notes, read_quiet_settings
@@ -19,101 +21,93 @@ from cli.culturespa.output import (
     print_trained,
 )
 from cli.culturespa.run import run_steps
-from cli.culturespa.run_options import check_ratios, choose_base
+from cli.culturespa.run_options import check_collect, choose_base, make_training
 from cli.culturespa.served_model import ServedModel
-from cli.culturespa.steps import (
-    answer_questions,
-    collect_examples,
-    filter_questions,
-    generate_questions,
-)
+from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate
 from cli.culturespa.surveys import open_surveyed_library, open_surveys, resolve_cultures
-from cli.culturespa.training import OnStep, Training, train_adapters
+from cli.culturespa.training import OnStep, train_in_child
 
 
-def run_generate(options: RunOptions, *, as_json: bool) -> None:
-    """Do step 1. Raises as `generate_questions` does."""
+def run_generate(out: Path, options: RunOptions, *, as_json: bool) -> None:
+    """Do step 1. Raises as `do_generate` does."""
     settings = read_quiet_settings()
-    surveys = open_surveys(settings, options.pack)
-
-    def step(model: ServedModel, on_step: OnStep) -> Awaitable[StepManifest]:
-        return generate_questions(options.out, surveys, model, options, on_step)
-
-    manifest = asyncio.run(_ask(settings, step, "generate", unit="questions"))
-    _print("generate", manifest, options.out, as_json=as_json)
+    step = partial(do_generate, out, open_surveys(settings, options.pack), options)
+    _print(_ask(settings, "generate", step, unit="questions"), out, as_json=as_json)
 
 
-def run_filter(options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 2. Raises as `filter_questions` does."""
+def run_filter(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
+    """Do step 2. Raises as `do_filter` does."""
     surveys = open_surveys(read_quiet_settings(), options.pack)
-    manifest = filter_questions(options.out, questions, surveys)
-    _print("filter", manifest, options.out, as_json=as_json)
+    _print(do_filter(out, questions, surveys), out, as_json=as_json)
 
 
-def run_answer(options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 3. Raises as `answer_questions` does."""
+def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
+    """Do step 3. Raises as `do_answer` does."""
     settings = read_quiet_settings()
     library = open_surveyed_library(settings)
     cultures = resolve_cultures(library, options.cultures)
-
-    def step(model: ServedModel, on_step: OnStep) -> Awaitable[StepManifest]:
-        return answer_questions(options.out, questions, cultures, model, library, options, on_step)
-
-    manifest = asyncio.run(_ask(settings, step, "answer", unit="answers"))
-    _print("answer", manifest, options.out, as_json=as_json)
+    step = partial(do_answer, out, questions, cultures, library, options)
+    _print(_ask(settings, "answer", step, unit="answers"), out, as_json=as_json)
 
 
-def run_collect(options: RunOptions, questions: Path, answers: Path, *, as_json: bool) -> None:
-    """Do step 4. Raises as `collect_examples` does."""
-    check_ratios(options.ratios)
-    manifest = collect_examples(options.out, questions, answers, options, options.ratios[0])
-    _print("collect", manifest, options.out, as_json=as_json)
+def run_collect(
+    out: Path, options: RunOptions, questions: Path, answers: Path, *, as_json: bool
+) -> None:
+    """Do step 4. Raises as `do_collect` does."""
+    check_collect(options)
+    manifest = do_collect(out, questions, answers, options, options.ratios[0])
+    _print(manifest, out, as_json=as_json)
 
 
-def run_train(options: RunOptions, questions: Path, examples: Path, *, as_json: bool) -> None:
-    """Do step 5. Raises as `train_adapters` does."""
+def run_train(
+    out: Path, options: RunOptions, questions: Path, examples: Path, *, mode: Mode, as_json: bool
+) -> None:
+    """Do step 5. Raises as `train_in_child` does."""
     settings = read_quiet_settings()
     codes: tuple[str, ...] = ()
     if options.cultures:
-        named = resolve_cultures(open_surveyed_library(settings), options.cultures)
-        codes = tuple(culture.code for culture in named)
-    training = Training(
+        cultures = resolve_cultures(open_surveyed_library(settings), options.cultures)
+        codes = tuple(culture.code for culture in cultures)
+    base = choose_base(settings, options)
+    training = make_training(
+        options,
+        base,
         examples=examples,
         questions=questions,
-        base=choose_base(settings, options.base_folder, name=options.base_name),
-        out=options.out,
-        mode=options.modes[0],
-        settings=options.train,
+        out=out,
+        mode=mode,
         cultures=codes,
-        sources=options.sources,
-        licence=options.licence,
-        n_threads=options.n_threads,
+        sources=options.source_terms,
     )
     with LiveSteps(notes).step("train", unit="steps") as on_step:
-        adapters = asyncio.run(train_adapters(training, on_step=on_step))
+        adapters = asyncio.run(train_in_child(training, on_step=on_step))
     (print_cards if as_json else print_trained)(adapters)
 
 
-def run_all(options: RunOptions) -> None:
+def run_all(out: Path, options: RunOptions) -> None:
     """Do all steps. Raises as `run_steps` does."""
-    outcomes = asyncio.run(run_steps(read_quiet_settings(), options, progress=LiveSteps(notes)))
+    progress = LiveSteps(notes)
+    outcomes = asyncio.run(run_steps(read_quiet_settings(), out, options, progress=progress))
     print_outcomes(outcomes, pack=options.pack, from_survey=options.from_survey)
 
 
-async def _ask(
+def _ask(
     settings: Settings,
-    step: Callable[[ServedModel, OnStep], Awaitable[StepManifest]],
     name: str,
+    step: Callable[[ServedModel, OnStep], Awaitable[StepManifest]],
     *,
     unit: str,
 ) -> StepManifest:
-    async with ServedModel(settings) as model:
-        with LiveSteps(notes).step(name, unit=unit) as on_step:
-            return await step(model, on_step)
+    async def ask() -> StepManifest:
+        async with ServedModel(settings) as model:
+            with LiveSteps(notes).step(name, unit=unit) as on_step:
+                return await step(model, on_step)
+
+    return asyncio.run(ask())
 
 
-def _print(name: str, manifest: StepManifest, folder: Path, *, as_json: bool) -> None:
+def _print(manifest: StepManifest, folder: Path, *, as_json: bool) -> None:
     if as_json:
         print_manifest(manifest)
     else:
-        print_step(name, manifest, folder)
+        print_step(manifest.step, manifest, folder)

@@ -1,18 +1,15 @@
-"""The options that several commands of `milieu culturespa` have."""
+"""The options of `milieu culturespa`: those of a run, which a step has some of."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from adapters.culturespa.settings import (
-    AnswerReading,
     AnswerStepSettings,
     CollectSettings,
     GenerateSettings,
@@ -20,21 +17,7 @@ from adapters.culturespa.settings import (
     TrainSettings,
 )
 from app.errors import OptionInvalid
-from prompting.recipe import Method
-
-GENERATE, ANSWER, COLLECT = GenerateSettings(), AnswerStepSettings(), CollectSettings()
-
-
-class AnswerMethod(StrEnum):
-    """How a culture-aware prompt names a culture; `cross-culture` is the CCT variant."""
-
-    PERSONA = "persona"
-    CROSS_CULTURE = "cross-culture"
-
-    @property
-    def method(self) -> Literal[Method.PERSONA, Method.CROSS_CULTURE]:
-        """The prompt method."""
-        return Method.PERSONA if self is AnswerMethod.PERSONA else Method.CROSS_CULTURE
+from cli.options import Concurrency, CultureNames
 
 
 class Modes(StrEnum):
@@ -50,66 +33,31 @@ class Modes(StrEnum):
         return tuple(Mode) if self is Modes.BOTH else (Mode(self.value),)
 
 
-Out = Annotated[Path, typer.Option("--out", help="Folder of the step; created if missing.")]
-Questions = Annotated[Path, typer.Option("--questions", help="questions.jsonl of the step before.")]
-Pack = Annotated[str, typer.Option(help="Survey pack to take questions or topics from.")]
-Topic = Annotated[
-    list[str] | None,
-    typer.Option("--topic", help="Topic of the survey. Repeatable; default: all."),
-]
-PerTopic = Annotated[
-    int, typer.Option("--per-topic", min=1, help="Questions to generate on each topic.")
-]
-AnswerBy = Annotated[
-    AnswerMethod,
-    typer.Option("--method", help="Name the culture in the prompt, or compare it with others."),
-]
-ReadBy = Annotated[
-    AnswerReading,
-    typer.Option("--reading", help="Read answers from label log-probabilities or from samples."),
-]
-Repeats = Annotated[
-    int, typer.Option("--repeats", min=1, help="Samples of each answer, with --reading sampling.")
-]
-MinVariation = Annotated[
-    float,
-    typer.Option(
+# No seed is among the options of a step's settings: it is an option of its own, of all steps.
+_GENERATE = {
+    "n_per_topic": typer.Option("--per-topic", min=1, help="Questions to generate on each topic."),
+}
+_ANSWER = {
+    "method": typer.Option(
+        "--method", help="Name the culture in the prompt, or compare it with others."
+    ),
+    "reading": typer.Option(
+        "--reading", help="Read answers from label log-probabilities or from samples."
+    ),
+    "n_repeats": typer.Option(
+        "--repeats", min=1, help="Samples of each answer, with --reading sampling."
+    ),
+}
+_COLLECT = {
+    "min_total_variation": typer.Option(
         "--min-total-variation",
         help="With log-probabilities: least distance (0 to 1) at which answers differ.",
     ),
-]
-MaxP = Annotated[
-    float,
-    typer.Option("--max-p-value", help="With samples: largest p-value at which answers differ."),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
-BaseFolder = Annotated[
-    Path | None,
-    typer.Option("--base", help="Folder of the base model; default: that of the settings."),
-]
-BaseName = Annotated[
-    str | None,
-    typer.Option(
-        "--base-name", help="Name that vLLM serves the base model by; default: the settings'."
+    "max_p_value": typer.Option(
+        "--max-p-value", help="With samples: largest p-value at which answers differ."
     ),
-]
-Threads = Annotated[
-    int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")
-]
-Source = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--source",
-        metavar="NAME=TERMS",
-        help="A source of the data and its terms, for the adapter's card. Repeatable.",
-    ),
-]
-Licence = Annotated[
-    str, typer.Option("--licence", help="Licence of the adapters, for their cards.")
-]
-
-# The seed is not among them: it is an option of its own, of the whole command.
-TRAIN_OPTIONS = {
+}
+_TRAIN = {
     "rank": typer.Option("--rank", min=1, help="LoRA rank."),
     "alpha": typer.Option("--alpha", min=1, help="LoRA alpha."),
     "dropout": typer.Option("--dropout", min=0.0, max=0.9, help="LoRA dropout."),
@@ -143,71 +91,82 @@ class RunOptions:
     """What a run does, or a step of it.
 
     Attributes:
-        out: its folder; that of a run has one folder for each step.
         cultures: as they were named.
-        pack: survey that questions are generated from, or taken from.
-        questions: file to take them from instead.
+        questions: file to take them from, instead of generating them.
         from_survey: take the survey's own, less those held out of the embedded model's training.
         topics: of the survey; none for all.
         ratios: shares of the examples, each for a training of its own.
-        control: train on as many random answers as well.
         base_folder, base_name: what is trained, and its name; None for those of the settings.
-        sources: terms of each source of the data, by its name, besides the known ones.
-        name: first part of the adapters' names.
-        adds: whether the adapters go into the registry.
+        n_threads: of the CPU; None for all that this process may use.
+        sources: terms of sources of the data, besides the known ones, as `NAME=TERMS`.
     """
 
-    out: Path
-    cultures: tuple[str, ...] = ()
-    pack: str = "wvs7"
-    questions: Path | None = None
-    from_survey: bool = False
-    topics: tuple[str, ...] = ()
-    generate: GenerateSettings = field(default_factory=GenerateSettings)
-    answer: AnswerStepSettings = field(default_factory=AnswerStepSettings)
-    collect: CollectSettings = field(default_factory=CollectSettings)
-    ratios: tuple[float, ...] = (1.0,)
-    control: bool = False
-    modes: tuple[Mode, ...] = (Mode.JOINT,)
-    base_folder: Path | None = None
-    base_name: str | None = None
-    train: TrainSettings = field(default_factory=TrainSettings)
-    n_threads: int = 1
-    n_concurrent: int = 64
-    seed: int = 0
-    name: str = "culturespa"
-    sources: Mapping[str, str] = field(default_factory=dict)
-    licence: str = ""
-    adds: bool = True
+    train: Annotated[TrainSettings, _TRAIN] = field(default_factory=TrainSettings)
+    cultures: CultureNames = ()
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="Use the questions in this file, filtered, instead of generating any."),
+    ] = None
+    from_survey: Annotated[
+        bool,
+        typer.Option("--from-survey", help="Use the survey's own questions, less the held-out."),
+    ] = False
+    pack: Annotated[str, typer.Option(help="Survey pack to take questions or topics from.")] = (
+        "wvs7"
+    )
+    topics: Annotated[
+        tuple[str, ...],
+        typer.Option("--topic", help="Topic of the survey. Repeatable; default: all."),
+    ] = ()
+    generate: Annotated[GenerateSettings, _GENERATE] = field(default_factory=GenerateSettings)
+    answer: Annotated[AnswerStepSettings, _ANSWER] = field(default_factory=AnswerStepSettings)
+    collect: Annotated[CollectSettings, _COLLECT] = field(default_factory=CollectSettings)
+    ratios: Annotated[
+        tuple[float, ...],
+        typer.Option("--ratio", help="Share of the examples to train on. Repeatable; default: 1."),
+    ] = (1.0,)
+    control: Annotated[
+        bool, typer.Option("--control", help="Also train on as many random answers.")
+    ] = False
+    mode: Annotated[
+        Modes, typer.Option(help="One adapter for all cultures, one for each, or both.")
+    ] = Modes.JOINT
+    base_folder: Annotated[
+        Path | None,
+        typer.Option("--base", help="Folder of the base model; default: that of the settings."),
+    ] = None
+    base_name: Annotated[
+        str | None,
+        typer.Option(help="Name that vLLM serves the base model by; default: the settings'."),
+    ] = None
+    n_threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="CPU threads; default: all cores.")
+    ] = None
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0
+    n_concurrent: Concurrency = 64
+    name: Annotated[str, typer.Option(help="First part of the adapters' names.")] = "culturespa"
+    sources: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--source",
+            metavar="NAME=TERMS",
+            help="A source of the data and its terms, for the adapter's card. Repeatable.",
+        ),
+    ] = ()
+    licence: Annotated[str, typer.Option(help="Licence of the adapters, for their cards.")] = ""
+    adds: Annotated[
+        bool, typer.Option("--add/--no-add", help="Add the adapters to the registry.")
+    ] = True
 
+    @property
+    def source_terms(self) -> dict[str, str]:
+        """The terms of each source by its name.
 
-def make_collect_settings(min_total_variation: float, max_p_value: float) -> CollectSettings:
-    """Return the settings of the collect step.
-
-    Raises:
-        OptionInvalid: a threshold is not within its bounds.
-    """
-    if not 0.0 <= min_total_variation <= 1.0:
-        expected = "a number from 0 to 1"
-        raise OptionInvalid("--min-total-variation", f"{min_total_variation:g}", expected)
-    if not 0.0 < max_p_value <= 1.0:
-        raise OptionInvalid("--max-p-value", f"{max_p_value:g}", "a number above 0, and 1 at most")
-    return CollectSettings(min_total_variation, max_p_value)
-
-
-def parse_sources(given: Sequence[str]) -> dict[str, str]:
-    """Return the terms of each source by its name.
-
-    Raises:
-        OptionInvalid: one is not NAME=TERMS.
-    """
-    for text in given:
-        name, sign, _ = text.partition("=")
-        if not sign or not name.strip():
-            raise OptionInvalid("--source", text, "NAME=TERMS")
-    return dict(text.split("=", 1) for text in given)
-
-
-def count_cores() -> int:
-    """Return the cores that this process may use, which a container's limit leaves fewer of."""
-    return len(os.sched_getaffinity(0))
+        Raises:
+            OptionInvalid: one is not NAME=TERMS.
+        """
+        for text in self.sources:
+            name, sign, _ = text.partition("=")
+            if not sign or not name.strip():
+                raise OptionInvalid("--source", text, "NAME=TERMS")
+        return dict(text.split("=", 1) for text in self.sources)

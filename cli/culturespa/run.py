@@ -22,17 +22,12 @@ from cli.culturespa.run_options import (
     check_options,
     choose_base,
     list_variants,
+    make_training,
 )
 from cli.culturespa.served_model import ServedModel
-from cli.culturespa.steps import (
-    answer_questions,
-    collect_examples,
-    filter_questions,
-    generate_questions,
-    take_survey,
-)
+from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate, take_survey
 from cli.culturespa.surveys import Surveys, open_surveys, resolve_cultures
-from cli.culturespa.training import OnStep, Training, train_adapters
+from cli.culturespa.training import OnStep, train_in_child
 from mini_model.weights import WEIGHTS
 from survey_data.cultures import Culture
 
@@ -51,16 +46,16 @@ class StepProgress(Protocol):
 
 @dataclass(frozen=True)
 class _Run:
+    out: Path
     options: RunOptions
-    base: TrainingBase
     surveys: Surveys
     progress: StepProgress
 
 
 async def run_steps(
-    settings: Settings, options: RunOptions, *, progress: StepProgress
+    settings: Settings, out: Path, options: RunOptions, *, progress: StepProgress
 ) -> tuple[RunAdapter, ...]:
-    """Do all steps, or what is left of them, and return the adapters.
+    """Do all steps in the folder `out`, or what is left of them, and return the adapters.
 
     The vLLM that asks is ended before training begins.
 
@@ -70,20 +65,32 @@ async def run_steps(
     """
     surveys = open_surveys(settings, options.pack)
     cultures = resolve_cultures(surveys.library, options.cultures)
-    base = choose_base(settings, options.base_folder, name=options.base_name)
+    base = choose_base(settings, options)
     if base.folder == WEIGHTS and not options.licence:
         options = replace(options, licence=EMBEDDED_TERMS)
     check_options(settings, options, base)
-    running = _Run(options, base, surveys, progress)
+    sources = _collect_sources(options, base, surveys)
+    running = _Run(out, options, surveys, progress)
     async with ServedModel(settings) as model:
         questions = await _make_questions(running, model)
         await _answer(running, questions, cultures, model)
-    folders = {ratio: _collect(running, questions, ratio) for ratio in options.ratios}
+    folders = {
+        ratio: _collect(running, questions, ratio) for ratio in dict.fromkeys(options.ratios)
+    }
     adapters = []
     for variant in list_variants(options):
-        training = _make_training(running, questions, folders[variant.ratio], variant)
+        examples = CONTROL if variant.is_control else EXAMPLES
+        training = make_training(
+            options,
+            base,
+            examples=folders[variant.ratio] / examples,
+            questions=questions,
+            out=out / variant.folder,
+            mode=variant.mode,
+            sources=sources,
+        )
         with progress.step(variant.folder.removeprefix("5-"), unit="steps") as on_step:
-            found = await train_adapters(training, on_step=on_step)
+            found = await train_in_child(training, on_step=on_step)
         adapters += [(variant, adapter) for adapter in found]
     if not options.adds:
         return tuple(RunAdapter(variant, adapter, None) for variant, adapter in adapters)
@@ -94,66 +101,49 @@ async def _make_questions(running: _Run, model: ServedModel) -> Path:
     """Return the file of questions to ask, made by the first steps."""
     options, surveys, progress = running.options, running.surveys, running.progress
     if options.from_survey:
-        folder = options.out / "1-survey"
+        folder = running.out / "1-survey"
         progress.on_done("survey", take_survey(folder, surveys))
         return folder / QUESTIONS
     given = options.questions
     if given is None:
+        folder = running.out / "1-generate"
         with progress.step("generate", unit="questions") as on_progress:
-            folder = options.out / "1-generate"
-            manifest = await generate_questions(folder, surveys, model, options, on_progress)
+            manifest = await do_generate(folder, surveys, options, model, on_progress)
         progress.on_done("generate", manifest)
-        given = options.out / "1-generate" / QUESTIONS
-    folder = options.out / "2-filter"
-    progress.on_done("filter", filter_questions(folder, given, surveys))
+        given = folder / QUESTIONS
+    folder = running.out / "2-filter"
+    progress.on_done("filter", do_filter(folder, given, surveys))
     return folder / QUESTIONS
 
 
 async def _answer(
     running: _Run, questions: Path, cultures: Sequence[Culture], model: ServedModel
 ) -> None:
-    options = running.options
+    folder, library = running.out / "3-answer", running.surveys.library
     with running.progress.step("answer", unit="answers") as on_progress:
-        folder, library = options.out / "3-answer", running.surveys.library
-        manifest = await answer_questions(
-            folder, questions, cultures, model, library, options, on_progress
+        manifest = await do_answer(
+            folder, questions, cultures, library, running.options, model, on_progress
         )
     running.progress.on_done("answer", manifest)
 
 
 def _collect(running: _Run, questions: Path, ratio: float) -> Path:
-    options = running.options
     name = f"collect{Variant(ratio, Mode.JOINT, is_control=False).suffix}"
-    folder = options.out / f"4-{name}"
-    answers = options.out / "3-answer" / ANSWERS
-    manifest = collect_examples(folder, questions, answers, options, ratio)
+    folder = running.out / f"4-{name}"
+    answers = running.out / "3-answer" / ANSWERS
+    manifest = do_collect(folder, questions, answers, running.options, ratio)
     running.progress.on_done(name, manifest)
     if not manifest.counts["examples"]:
         raise NothingToTrain(str(folder / EXAMPLES), "no answer that differs")
     return folder
 
 
-def _make_training(running: _Run, questions: Path, folder: Path, variant: Variant) -> Training:
-    options = running.options
-    return Training(
-        examples=folder / (CONTROL if variant.is_control else EXAMPLES),
-        questions=questions,
-        base=running.base,
-        out=options.out / variant.folder,
-        mode=variant.mode,
-        settings=options.train,
-        sources=_collect_sources(running),
-        licence=options.licence,
-        n_threads=options.n_threads,
-    )
-
-
-def _collect_sources(running: _Run) -> dict[str, str]:
+def _collect_sources(options: RunOptions, base: TrainingBase, surveys: Surveys) -> dict[str, str]:
     """Return whose terms an adapter is under: the model's that answered, and the questions'."""
-    manifest = running.surveys.library.manifest(running.options.pack)
+    manifest = surveys.library.manifest(options.pack)
     sources = {}
-    if running.base.folder == WEIGHTS:
-        sources[running.base.served_name] = EMBEDDED_TERMS
-    if running.options.questions is None:
+    if base.folder == WEIGHTS:
+        sources[base.served_name] = EMBEDDED_TERMS
+    if options.questions is None:
         sources[manifest.title] = manifest.licence
-    return sources | dict(running.options.sources)
+    return sources | options.source_terms

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from adapters.culturespa.recipe import TrainingBase
-from adapters.culturespa.settings import (
-    Mode,
-)
+from adapters.culturespa.settings import Mode
 from adapters.manifest import is_name
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.culturespa.options import RunOptions
-from cli.culturespa.training import check_base, check_installed
+from cli.culturespa.training import Training, check_base, check_installed
 from mini_model.weights import WEIGHTS
 
 # The longest is '-joint-12-5-percent-control'.
@@ -47,20 +47,19 @@ class Variant(NamedTuple):
 
 def list_variants(options: RunOptions) -> Iterator[Variant]:
     """Yield the trainings of a run."""
-    for ratio in options.ratios:
-        for mode in options.modes:
+    for ratio in dict.fromkeys(options.ratios):
+        for mode in options.mode.modes:
             for is_control in (False, True) if options.control else (False,):
                 yield Variant(ratio, mode, is_control)
 
 
-def choose_base(
-    settings: Settings, folder: Path | None = None, *, name: str | None = None
-) -> TrainingBase:
+def choose_base(settings: Settings, options: RunOptions) -> TrainingBase:
     """Return the model to train: the one that is named, or that of the settings.
 
     Raises:
         OptionInvalid: its folder or its name is not known.
     """
+    folder, name = options.base_folder, options.base_name
     is_elsewhere = bool(settings.vllm.urls) and settings.vllm.model_path == WEIGHTS
     if folder is None and is_elsewhere:
         expected = f"the folder of '{settings.model}', which the servers of the settings have"
@@ -68,6 +67,33 @@ def choose_base(
     if folder is not None and name is None and not settings.vllm.model:
         raise OptionInvalid("--base-name", "nothing", "the name that --base is served by")
     return TrainingBase(folder or settings.vllm.model_path, name or settings.model)
+
+
+def make_training(
+    options: RunOptions,
+    base: TrainingBase,
+    *,
+    examples: Path,
+    questions: Path,
+    out: Path,
+    mode: Mode,
+    cultures: tuple[str, ...] = (),
+    sources: Mapping[str, str],
+) -> Training:
+    """Return a training with the settings of `options`; see `Training` for the rest."""
+    return Training(
+        examples=examples,
+        questions=questions,
+        base=base,
+        out=out,
+        mode=mode,
+        settings=replace(options.train, seed=options.seed),
+        cultures=cultures,
+        sources=sources,
+        licence=options.licence,
+        # A container's limit may leave fewer than the machine has.
+        n_threads=options.n_threads or len(os.sched_getaffinity(0)),
+    )
 
 
 def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:
@@ -79,7 +105,7 @@ def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -
     """
     if options.questions is not None and options.from_survey:
         raise OptionInvalid("--questions", "also --from-survey", "one of the two")
-    check_ratios(options.ratios)
+    check_collect(options)
     if not is_name(options.name) or len(options.name) > MAX_PREFIX_CHARS:
         expected = f"1 to {MAX_PREFIX_CHARS} lower-case letters, digits and '-', no '-' first"
         raise OptionInvalid("--name", options.name, expected)
@@ -91,12 +117,19 @@ def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -
     check_installed()
 
 
-def check_ratios(ratios: tuple[float, ...]) -> None:
-    """Refuse shares of examples that leave none, or are more than all.
+def check_collect(options: RunOptions) -> None:
+    """Refuse thresholds and shares of examples that cannot be.
 
     Raises:
-        OptionInvalid: one is not within 0, excluded, and 1.
+        OptionInvalid: one is not within its bounds.
     """
-    for ratio in ratios:
+    collect = options.collect
+    if not 0.0 <= collect.min_total_variation <= 1.0:
+        expected = "a number from 0 to 1"
+        raise OptionInvalid("--min-total-variation", f"{collect.min_total_variation:g}", expected)
+    if not 0.0 < collect.max_p_value <= 1.0:
+        found, expected = f"{collect.max_p_value:g}", "a number above 0, and 1 at most"
+        raise OptionInvalid("--max-p-value", found, expected)
+    for ratio in options.ratios:
         if not 0.0 < ratio <= 1.0:
             raise OptionInvalid("--ratio", f"{ratio:g}", "a share above 0, and 1 at most")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.culturespa.answer import read_answers
@@ -29,11 +30,11 @@ from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
 
 
-async def generate_questions(
+async def do_generate(
     folder: Path,
     surveys: Surveys,
-    model: ServedModel,
     options: RunOptions,
+    model: ServedModel,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
     """Do the first step: new questions on the topics of a survey, on all where none is named.
@@ -47,25 +48,25 @@ async def generate_questions(
     for topic in options.topics:
         if topic not in known:
             raise OptionInvalid("--topic", topic, f"one of {', '.join(known)}")
-    wanted = set(options.topics) or known.keys()
+    topics = set(options.topics) or known.keys()
     manifest = await generate_step(
         folder,
-        [question for question in surveys.questions if question.topic in wanted],
+        [question for question in surveys.questions if question.topic in topics],
         model,
         model=model.name,
-        settings=options.generate,
+        settings=replace(options.generate, seed=options.seed),
         n_concurrent=options.n_concurrent,
         on_progress=on_progress,
     )
     if not manifest.counts["questions"]:
         outcomes = Counter[str]()
-        for of in manifest.counts["outcomes"].values():
-            outcomes.update(of)
+        for of_topic in manifest.counts["outcomes"].values():
+            outcomes.update(of_topic)
         raise make_no_question_written(model.name, outcomes)
     return manifest
 
 
-def filter_questions(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
+def do_filter(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
     """Do the second step, on generated questions or on those released with CultureSPA.
 
     Raises:
@@ -99,13 +100,13 @@ def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     return step.finish(outputs=[QUESTIONS], counts=counts)
 
 
-async def answer_questions(
+async def do_answer(
     folder: Path,
     questions: Path,
     cultures: Sequence[Culture],
-    model: ServedModel,
     library: SurveyLibrary,
     options: RunOptions,
+    model: ServedModel,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
     """Do the third step: every question unaware, and as each culture.
@@ -123,14 +124,14 @@ async def answer_questions(
         cultures,
         model,
         model=model.name,
-        settings=options.answer,
+        settings=replace(options.answer, seed=options.seed),
         comparisons=compare_cultures(library, cultures) if compares else None,
         n_concurrent=options.n_concurrent,
         on_progress=on_progress,
     )
 
 
-def collect_examples(
+def do_collect(
     folder: Path, questions: Path, answers: Path, options: RunOptions, ratio: float
 ) -> StepManifest:
     """Do the fourth step: keep the answers that differ, or a share of them.

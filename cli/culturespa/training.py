@@ -81,7 +81,7 @@ class Training:
         return self.out / ".work"
 
 
-async def train_adapters(
+async def train_in_child(
     training: Training, *, on_step: OnStep | None = None, command: Sequence[str] = ()
 ) -> tuple[TrainedAdapter, ...]:
     """Train what is not trained yet, and return all adapters.

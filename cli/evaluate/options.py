@@ -4,46 +4,141 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from cli.options import Concurrency, CultureNames, HeldOut
 from evaluation.decoding import AnswerDecoding
-from prompting.recipe import ADAPTER_METHODS, PROMPT_METHODS, ExemplarStyle, Method
+from prompting.recipe import ADAPTER_METHODS, MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
+
+_DECODING = {
+    "read_by": typer.Option(
+        help="Read label log-probabilities, generated text, or text as the papers' parser does."
+    ),
+    "temperature": typer.Option(min=0.0, max=2.0, help="Sampling temperature of generated text."),
+    "top_p": typer.Option(min=0.0, max=1.0, help="Nucleus sampling of generated text."),
+    "max_tokens": typer.Option(min=1, help="Longest generated text, in tokens."),
+}
 
 
 @dataclass(frozen=True)
 class EvaluateOptions:
     """What the command line asks for; None and empty are "as the settings say" or "all"."""
 
-    pack: str = "wvs7"
-    cultures: tuple[str, ...] = ()
-    methods: tuple[Method, ...] = PROMPT_METHODS
-    adapters: tuple[str, ...] = ()
-    ability: bool = False
-    styles: tuple[ExemplarStyle, ...] = ()
-    ks: tuple[int, ...] = ()
-    retrievers: tuple[SelectorName, ...] = ()
-    controls: bool = False
-    any_pack: bool = False
-    references: bool = True
-    reference_cultures: tuple[str, ...] = ()
-    recorded: tuple[str, ...] = ()
-    service: str | None = None
-    n_questions: int | None = None
-    held_out_only: bool = False
-    any_culture: bool = False
-    test_share: float | None = None
-    n_orders: int = 1
-    n_seeds: int = 1
-    decoding: AnswerDecoding = field(default_factory=AnswerDecoding)
-    n_concurrent: int = 64
-    out: Path | None = None
+    pack: Annotated[str, typer.Option(help="Survey pack whose questions are asked.")] = "wvs7"
+    cultures: CultureNames = ()
+    methods: Annotated[
+        tuple[Method, ...],
+        typer.Option(
+            "--method",
+            help="How to answer. Repeatable; default: all six without an adapter, and with "
+            "--adapter the two others.",
+        ),
+    ] = ()
+    adapters: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--adapter",
+            help="LABEL=NAME[,NAME…]: a set of adapters, each used for its own cultures. "
+            "Repeatable; default: the active ones.",
+        ),
+    ] = ()
+    ability: Annotated[
+        bool,
+        typer.Option(
+            "--ability", help="Also ask general questions, to see whether tuning did any harm."
+        ),
+    ] = False
+    styles: Annotated[
+        tuple[ExemplarStyle, ...],
+        typer.Option(
+            "--style",
+            help="What exemplars show: the most frequent answer, all shares, or a drawn answer. "
+            "Repeatable.",
+        ),
+    ] = ()
+    ks: Annotated[
+        tuple[int, ...],
+        typer.Option("--k", min=1, max=MAX_K, help="Number of exemplars to show. Repeatable."),
+    ] = ()
+    retrievers: Annotated[
+        tuple[SelectorName, ...],
+        typer.Option("--retriever", help="How exemplars are chosen. Repeatable."),
+    ] = ()
+    controls: Annotated[
+        bool,
+        typer.Option(
+            "--controls", help="Add icl with reversed answers, and with another culture's."
+        ),
+    ] = False
+    references: Annotated[
+        bool, typer.Option(help="Add baselines that need no model, for comparison.")
+    ] = True
+    reference_cultures: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            "--reference-culture",
+            help="Culture that the baselines know. Repeatable; default: all of the pack.",
+        ),
+    ] = ()
+    any_pack: Annotated[
+        bool,
+        typer.Option("--any-pack", help="Take exemplars from all loaded packs, not from one."),
+    ] = False
+    service: Annotated[
+        str | None, typer.Option(help="URL of a running Milieu to ask, instead of vLLM.")
+    ] = None
+    recorded: Annotated[
+        tuple[str, ...],
+        typer.Option(
+            help="Score the answers in FILE, or FILE@CULTURE, instead of asking. Repeatable."
+        ),
+    ] = ()
+    n_questions: Annotated[
+        int | None,
+        typer.Option("--questions", min=2, help="Ask only the first N questions.", metavar="N"),
+    ] = None
+    held_out_only: HeldOut = False
+    any_culture: Annotated[
+        bool,
+        typer.Option(
+            "--any-culture",
+            help="With --held-out: held-out questions as every culture with enough evidence.",
+        ),
+    ] = False
+    test_share: Annotated[
+        float | None,
+        typer.Option(help="Ask a random share of the questions, and never show any of them."),
+    ] = None
+    n_orders: Annotated[
+        int, typer.Option("--orders", min=1, max=8, help="Orders of the options to average over.")
+    ] = 1
+    n_seeds: Annotated[
+        int,
+        typer.Option(
+            "--seeds", min=1, max=100, help="Repetitions of what is random, each with a seed."
+        ),
+    ] = 1
+    decoding: Annotated[AnswerDecoding, _DECODING] = field(default_factory=AnswerDecoding)
+    n_concurrent: Concurrency = 64
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Results folder; default: one in milieu-results named after the run."),
+    ] = None
 
     @property
     def asked_methods(self) -> tuple[Method, ...]:
-        """The methods, with both of adapters where adapters are named and no method of theirs."""
-        if not self.adapters or any(method.needs_adapter for method in self.methods):
-            return self.methods
-        return (*self.methods, *ADAPTER_METHODS)
+        """The methods, with both of adapters where adapters are named and no method of theirs.
+
+        Where none is named they are those of prompts, but none for recorded answers, which are
+        scored by themselves.
+        """
+        methods = self.methods or (() if self.recorded else PROMPT_METHODS)
+        if not self.adapters or any(method.needs_adapter for method in methods):
+            return methods
+        return (*methods, *ADAPTER_METHODS)
 
     @property
     def asks_model(self) -> bool:

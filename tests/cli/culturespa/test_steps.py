@@ -17,7 +17,7 @@ from app.settings import Settings
 from cli.culturespa.options import RunOptions
 from cli.culturespa.question_files import check_questions
 from cli.culturespa.served_model import N_HOPELESS, ServedModel
-from cli.culturespa.steps import answer_questions, generate_questions, take_survey
+from cli.culturespa.steps import do_answer, do_generate, take_survey
 from cli.culturespa.surveys import open_surveys, resolve_cultures
 from mini_model.split import read_split
 from prompting.recipe import Method
@@ -62,8 +62,8 @@ async def ask(
     surveys = open_surveys(settings, "wvs7")
     cultures = resolve_cultures(surveys.library, ["US", "Kenya", "KEN"])
     async with ServedModel(settings) as model:
-        options = RunOptions(folder, answer=how or AnswerStepSettings(), n_concurrent=4)
-        return await answer_questions(folder, questions, cultures, model, surveys.library, options)
+        options = RunOptions(answer=how or AnswerStepSettings(), n_concurrent=4)
+        return await do_answer(folder, questions, cultures, surveys.library, options, model)
 
 
 async def test_every_question_is_asked_unaware_and_as_each_culture_once(
@@ -116,11 +116,11 @@ async def test_a_model_that_writes_no_question_is_given_up_soon(
 ) -> None:
     settings = make_settings()
     surveys = open_surveys(settings, "wvs7")
-    options = RunOptions(tmp_path / "1", n_concurrent=4)
+    options = RunOptions(n_concurrent=4)
 
     with pytest.raises(NoQuestionWritten, match=r"no-json\), .* `milieu culturespa run --quest"):
         async with ServedModel(settings) as model:
-            await generate_questions(options.out, surveys, model, options)
+            await do_generate(tmp_path / "1", surveys, options, model)
 
     # What was in flight may have arrived as well.
     # Of the hundreds that it would take; a few are under way when it is given up.
@@ -135,13 +135,12 @@ async def test_questions_are_written_on_the_topics_that_are_named(
 
     async with ServedModel(settings) as model:
         options = RunOptions(
-            tmp_path / "1",
             topics=("Migration",),
             generate=GenerateSettings(n_per_topic=3),
             n_concurrent=2,
         )
         surveys = open_surveys(settings, "wvs7")
-        manifest = await generate_questions(options.out, surveys, model, options)
+        manifest = await do_generate(tmp_path / "1", surveys, options, model)
 
     assert manifest.counts == {"questions": 3, "outcomes": {"Migration": {"written": 3}}}
     assert {q.topic for q in read_questions(tmp_path / "1" / "questions.jsonl")} == {"Migration"}

@@ -23,7 +23,7 @@ from adapters.culturespa.questions import GeneratedQuestion, write_questions
 from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from app.errors import OptionInvalid
-from cli.culturespa.training import Training, train_adapters
+from cli.culturespa.training import Training, train_in_child
 from tests.conftest import WEIGHTS
 
 QUESTION = GeneratedQuestion("generated:0", "Life", "Good?", ("Yes", "No"))
@@ -67,14 +67,14 @@ def script(source: str, *arguments: Path) -> tuple[str, ...]:
 
 async def test_a_failure_is_told_by_its_last_lines(training: Training) -> None:
     with pytest.raises(TrainingFailed, match="ended with status 1, expected 0") as failed:
-        await train_adapters(training, command=script(FAILS))
+        await train_in_child(training, command=script(FAILS))
 
     assert failed.value.log_lines == ("BaseUnfit: found no chat template",)
 
 
 async def test_cancelled_training_is_ended(training: Training, tmp_path: Path) -> None:
     told = tmp_path / "pid"
-    doing = asyncio.create_task(train_adapters(training, command=script(LASTS, told)))
+    doing = asyncio.create_task(train_in_child(training, command=script(LASTS, told)))
     async with asyncio.timeout(20.0):
         while not (told.exists() and told.read_text()):  # noqa: ASYNC110  # of another process
             await asyncio.sleep(0.02)
@@ -95,7 +95,7 @@ async def test_progress_says_which_adapter_it_is_of(training: Training) -> None:
 
     # The script writes no adapter.
     with pytest.raises(StepFileInvalid, match="no file"):
-        await train_adapters(training, on_step=on_step, command=script(TELLS))
+        await train_in_child(training, on_step=on_step, command=script(TELLS))
 
     assert told == [(1, 2, "DEU"), (2, 2, "DEU"), (1, 1, "KEN")]
 
@@ -107,12 +107,12 @@ async def test_what_cannot_be_trained_is_seen_before_a_process_starts(
         return Training(**{**vars(training), **fields})
 
     with pytest.raises(OptionInvalid, match="--base: found"):
-        await train_adapters(changed(base=TrainingBase(tmp_path, "mine")))
+        await train_in_child(changed(base=TrainingBase(tmp_path, "mine")))
     with pytest.raises(OptionInvalid, match="--culture: found USA, expected one with examples"):
-        await train_adapters(changed(cultures=("USA",)))
+        await train_in_child(changed(cultures=("USA",)))
     (tmp_path / "none.jsonl").touch()
     with pytest.raises(NothingToTrain, match="found no example"):
-        await train_adapters(changed(examples=tmp_path / "none.jsonl"))
+        await train_in_child(changed(examples=tmp_path / "none.jsonl"))
     write_questions(tmp_path / "other.jsonl", [GeneratedQuestion("b", "", "?", ("1", "2"))])
     with pytest.raises(QuestionsInvalid, match="no question 'generated:0', which"):
-        await train_adapters(changed(questions=tmp_path / "other.jsonl"))
+        await train_in_child(changed(questions=tmp_path / "other.jsonl"))
