@@ -10,7 +10,6 @@ from scipy.stats import chi2
 
 from benchmarks.simulated_looks import ALPHA
 from benchmarks.simulated_units import SHARE, assigned
-from experiments.statistics.cultures import find_effects
 from experiments.statistics.differences import bound_difference, form_blocks
 from experiments.statistics.means import ValueModel, log_e_values
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
@@ -63,7 +62,9 @@ def findings(rng: np.random.Generator, effects: Floats, n_each: int) -> Findings
     for least in (1, 5, effects.size + 1):
         enough = n_found >= least
         at = int(enough.argmax()) if enough.any() else -1
-        found = find_effects(log_e[at], alpha=ALPHA, error_rate="share")
+        # e-BH finds all that have at least the evidence of the last one that passes.
+        weakest = np.sort(log_e[at])[::-1][n_found[at] - 1] if n_found[at] else math.inf
+        found = log_e[at] >= weakest
         shares.append(float((found & null).sum() / max(1, found.sum())))
         true_found = float((found & ~null).sum() / max(1, (~null).sum()))
     return Findings(

@@ -67,10 +67,7 @@ def _count_possible(possible: Sequence[str], present: Sequence[str]) -> int:
 def _compare(
     own: Pair, metric: Metric, known_values: ValueModel, alpha: float, shape: BlockShape
 ) -> Difference:
-    """Return the difference at the last look.
-
-    Its interval leaves 0 out exactly where `find_effects` with `any` finds an effect.
-    """
+    """Return the difference at the last look."""
     if metric.quantile is not None:
         return compare_quantiles(own, metric.quantile, alpha=alpha, n_looks=1)
     return compare_means(own, known_values, alpha=alpha, shape=shape, n_looks=1)

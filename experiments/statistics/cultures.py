@@ -1,8 +1,7 @@
-"""Effects in many cultures at once: which ones are there, and how large they may be.
+"""Effects in many cultures at once, by partial pooling.
 
-Which ones: from an e-process per culture, at a promised error rate over all cultures and looks.
-How large: by partial pooling, which is description only. Its intervals hold at one look, promise
-nothing over several, and are no ground for a decision.
+This is description only: the intervals hold at one look, promise nothing over several, and are no
+ground for a decision.
 """
 
 from __future__ import annotations
@@ -10,18 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from experiments.statistics.means import check_alpha
 from survey_data.arrays import Floats
 
 N_SPREADS = 400
-
-ErrorRate = Literal["any", "share"]
-"""Of what alpha is the bound: that any finding is false, or of the expected share of false ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,44 +36,6 @@ class PooledEffects:
     high: Floats
     mean: float
     spread: float
-
-
-def find_effects(
-    log_e: ArrayLike, *, alpha: float, error_rate: ErrorRate = "any"
-) -> NDArray[np.bool_]:
-    """Return bool[c]: in which cultures there is an effect.
-
-    With `any`, the probability that ever, at any look, any culture without an effect is found is
-    alpha at most (Bonferroni on e-processes). With `share`, among the cultures found at the one
-    look at which one stops, the expected share of those without an effect is alpha at most (e-BH).
-    The rule for stopping may use anything that complete blocks show; findings of other looks must
-    not be collected. Neither asks how cultures depend on each other.
-
-    Args:
-        log_e: float64[c], each culture's e-process at this look, as a logarithm.
-        alpha: the bound, between 0 and 1.
-        error_rate: what is bounded.
-
-    Raises:
-        ValueError: `alpha` is not between 0 and 1, or an e-value is NaN.
-
-    Source: Wang & Ramdas (2022), "False discovery rate control with e-values", Journal of the Royal
-    Statistical Society B 84(3).
-    """
-    check_alpha(alpha)
-    evidence = np.asarray(log_e, dtype=np.float64)
-    if evidence.ndim != 1 or np.isnan(evidence).any():
-        raise ValueError("evidence that is NaN or not one row; expected one number per culture")
-    if not evidence.size:
-        return np.zeros(0, dtype=np.bool_)
-    needed = math.log(evidence.size / alpha)
-    if error_rate == "any":
-        return np.asarray(evidence >= needed)
-    ranked = np.sort(evidence)[::-1]
-    ranks = np.arange(1, evidence.size + 1)
-    enough = np.flatnonzero(ranked + np.log(ranks) >= needed)
-    least = ranked[enough[-1]] if enough.size else math.inf
-    return np.asarray(evidence >= least)
 
 
 def pool_partially(

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 from experiments.statistics.means import Interval, check_alpha
 from experiments.statistics.sample_ratio import SRM_ALPHA
+from reports.numbers import join_names
 
 
 class Verdict(StrEnum):
@@ -119,6 +120,13 @@ class Decision:
     by_arm: tuple[tuple[str, str], ...] = ()
 
 
+_RATIO_ALARM = (
+    "Stop: units do not fall on the arms by their weights (false alarm in at most "
+    f"{SRM_ALPHA * 100.0:.3g} % of experiments), so the arms do not hold alike units. Find the "
+    "fault in assignment or recording, and start anew."
+)
+
+
 class _Fate(StrEnum):
     READY = "ready"
     OPEN = "open"
@@ -147,7 +155,6 @@ def decide(
     *,
     sample_ratio_log_e: float,
     duration_over: bool,
-    sample_ratio_alpha: float = SRM_ALPHA,
 ) -> Decision:
     """Return what to do.
 
@@ -162,33 +169,22 @@ def decide(
         goal: the primary metric.
         sample_ratio_log_e: of `sample_ratio_log_e` at this look.
         duration_over: whether the planned longest duration is over.
-        sample_ratio_alpha: the error rate of that alarm.
 
     Raises:
-        ValueError: there is no arm, or `sample_ratio_alpha` is not between 0 and 1.
+        ValueError: there is no arm.
     """
-    check_alpha(sample_ratio_alpha)
     if not arms:
         raise ValueError("no arm besides control; expected at least one")
     fates = [_judge(evidence, goal) for evidence in arms]
     by_arm = tuple((e.arm, text) for e, (_, text) in zip(arms, fates, strict=True))
-    if sample_ratio_log_e >= -math.log(sample_ratio_alpha):
-        return Decision(Verdict.STOP, None, _explain_ratio(sample_ratio_alpha), by_arm)
+    if sample_ratio_log_e >= -math.log(SRM_ALPHA):
+        return Decision(Verdict.STOP, None, _RATIO_ALARM, by_arm)
     ready = [(e, t) for e, (f, t) in zip(arms, fates, strict=True) if f is _Fate.READY]
     waiting = [e for e, (f, _) in zip(arms, fates, strict=True) if f is _Fate.OPEN]
     if ready:
         return Decision(*_choose_best(ready, waiting, goal, over=duration_over), by_arm)
     texts = " ".join(text for _, text in by_arm)
     return Decision(*_choose_without_best(bool(waiting), texts, over=duration_over), by_arm)
-
-
-def _explain_ratio(alpha: float) -> str:
-    return (
-        "Stop: units do not fall on the arms by their weights "
-        f"(false alarm in at most {alpha * 100.0:.3g} % of experiments), so the "
-        "arms do not hold alike units. Find the fault in assignment or recording, and start "
-        "anew."
-    )
 
 
 def _choose_best(
@@ -202,7 +198,11 @@ def _choose_best(
     ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
     if not ahead or over:
         return Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}"
-    return Verdict.CONTINUE, None, f"Continue: {text} But {_join(ahead)} may turn out better still."
+    return (
+        Verdict.CONTINUE,
+        None,
+        f"Continue: {text} But {join_names(ahead)} may turn out better still.",
+    )
 
 
 def _choose_without_best(
@@ -237,8 +237,8 @@ def _judge(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
     unsure = [metric for metric, state in states.items() if state is GuardrailState.UNDECIDED]
     if unsure:
         return _Fate.OPEN, (
-            f"{name} is better than control ({shown}), but guardrail {_join(unsure)} may still be "
-            "worse by more than its margin."
+            f"{name} is better than control ({shown}), but guardrail {join_names(unsure)} may "
+            "still be worse by more than its margin."
         )
     safe = " and every guardrail is safe" if states else ""
     return _Fate.READY, f"{name} is better than control ({shown}){safe}."
@@ -269,10 +269,6 @@ def _others(ready: Sequence[tuple[ArmEvidence, str]], best: ArmEvidence) -> str:
         return ""
     verb, pronoun = ("is", "it") if len(others) == 1 else ("are", "them")
     return (
-        f" {_join(others)} {verb} better than control and safe too; {best.arm} is not shown to "
-        f"beat {pronoun}."
+        f" {join_names(others)} {verb} better than control and safe too; {best.arm} is not shown "
+        f"to beat {pronoun}."
     )
-
-
-def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

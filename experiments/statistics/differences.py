@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from experiments.statistics.means import Bounded
-from experiments.statistics.streams import Tally, check_finite
+from experiments.statistics.streams import check_finite
 from survey_data.arrays import Floats, Ints
 
 LARGEST_SIDE = 10
@@ -52,43 +52,6 @@ class Blocks:
 
     values: Floats
     completed: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """Two arms as they stand; what has to be kept of them to go on, but for the strata.
-
-    Attributes:
-        shape: units per block.
-        tally: the stream of differences.
-        waiting_treatment: values of treatment that are in no block yet.
-        waiting_control: values of control that are in no block yet.
-    """
-
-    tally: Tally
-    shape: BlockShape = ONE_TO_ONE
-    waiting_treatment: tuple[float, ...] = ()
-    waiting_control: tuple[float, ...] = ()
-
-    def extend(self, treated: ArrayLike, values: ArrayLike) -> Pairing:
-        """Return the pairing with further units in; arguments as for `form_blocks`.
-
-        Raises:
-            ValueError: as for `form_blocks`.
-        """
-        under, new = _check(treated, values)
-        treatment = np.concatenate([self.waiting_treatment, new[under]])
-        control = np.concatenate([self.waiting_control, new[~under]])
-        n_blocks = min(
-            treatment.size // self.shape.n_treatment, control.size // self.shape.n_control
-        )
-        differences = _subtract(treatment, control, self.shape, n_blocks)
-        return Pairing(
-            self.tally.extend(differences),
-            self.shape,
-            tuple(treatment[n_blocks * self.shape.n_treatment :].tolist()),
-            tuple(control[n_blocks * self.shape.n_control :].tolist()),
-        )
 
 
 def fit_block_shape(weight_treatment: float, weight_control: float) -> BlockShape:

@@ -24,10 +24,9 @@ from numpy.typing import NDArray
 from experiments.statistics.mixtures import (
     ExponentialMixture,
     NormalMixture,
-    Side,
     best_precision,
 )
-from experiments.statistics.streams import Running, Tally
+from experiments.statistics.streams import EmptyStream, Running
 from survey_data.arrays import Floats, Ints
 
 EXPECTED_N = 1000
@@ -116,11 +115,11 @@ class Bounded:
         return self.length * (1.0 + self.follows) / 2.0
 
     @property
-    def empty(self) -> Tally:
+    def empty(self) -> EmptyStream:
         """The stream before its first value."""
         middle = (self.low + self.high) / 2.0
         half = self.length / 2.0
-        return Tally(centre=middle, strays=self.follows * half, limit=half)
+        return EmptyStream(centre=middle, strays=self.follows * half, limit=half)
 
 
 @dataclass(frozen=True)
@@ -146,9 +145,9 @@ class Unbounded:
         object.__setattr__(self, "mixture", NormalMixture(best_precision(self.expected_n)))
 
     @property
-    def empty(self) -> Tally:
+    def empty(self) -> EmptyStream:
         """The stream before its first value."""
-        return Tally()
+        return EmptyStream()
 
 
 ValueModel: TypeAlias = Bounded | Unbounded
@@ -188,24 +187,20 @@ def confidence_sequence(
     return ConfidenceSequence(running.n, mean, low, high)
 
 
-def log_e_values(
-    running: Running, values: ValueModel, *, null: float = 0.0, side: Side = "two-sided"
-) -> Floats:
+def log_e_values(running: Running, values: ValueModel, *, null: float = 0.0) -> Floats:
     """Return the logarithm of the e-process against "the mean is `null`", float64[k].
 
-    With side `greater` the null hypothesis is that the mean is `null` or less (so that with minus a
-    margin it is that of inferiority), with side `less` that it is `null` or more. It may be
-    stopped at any look; exp of it is an e-value there. 0, no evidence, where nothing can be said
-    yet.
+    It may be stopped at any look; exp of it is an e-value there. 0, no evidence, where nothing can
+    be said yet.
     """
     if isinstance(values, Bounded):
         sums = (running.total - running.n * null) / values.scale
-        return values.mixture.log_e(sums, running.squares / values.scale**2, side)
+        return values.mixture.log_e(sums, running.squares / values.scale**2)
     sd, speaks = _sd(running), _speaks(running, values)
     sums = np.divide(
         running.total - running.n * null, sd, out=np.zeros_like(running.total), where=speaks
     )
-    log_e = values.mixture.log_e(sums, running.n.astype(np.float64), side)
+    log_e = values.mixture.log_e(sums, running.n.astype(np.float64))
     return np.where(speaks, log_e, 0.0)
 
 

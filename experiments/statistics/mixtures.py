@@ -22,15 +22,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
-from scipy.special import log_ndtr
 
 from survey_data.arrays import Floats
-
-Side = Literal["two-sided", "greater", "less"]
-"""What speaks against the null hypothesis: a mean that differs, is greater, or is less."""
 
 TUNED_ALPHA = 0.05
 N_RATES = 64
@@ -63,7 +58,7 @@ def best_precision(squares: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class NormalMixture:
-    """Rates drawn from a normal distribution with mean 0 (half of it for one side).
+    """Rates drawn from a normal distribution with mean 0.
 
     Attributes:
         precision: of the rates, above 0, in the unit of the squares.
@@ -71,14 +66,10 @@ class NormalMixture:
 
     precision: float
 
-    def log_e(self, sums: Floats, squares: Floats, side: Side) -> Floats:
+    def log_e(self, sums: Floats, squares: Floats) -> Floats:
         """Return the logarithm of the e-process, float64[k], at a null hypothesis of mean 0."""
         both = squares + self.precision
-        log_e = 0.5 * np.log(self.precision / both) + np.square(sums) / (2.0 * both)
-        if side == "two-sided":
-            return np.asarray(log_e)
-        towards = sums if side == "greater" else -sums
-        return np.asarray(log_e + math.log(2.0) + log_ndtr(towards / np.sqrt(both)))
+        return np.asarray(0.5 * np.log(self.precision / both) + np.square(sums) / (2.0 * both))
 
     def boundary(self, squares: Floats, *, alpha: float) -> Floats:
         """Return how far a sum of mean 0 may be from 0, float64[k], ever left with alpha."""
@@ -106,12 +97,12 @@ class ExponentialMixture:
         log_weights -= np.logaddexp.reduce(log_weights)
         return rates, -np.log1p(-rates) - rates, log_weights
 
-    def log_e(self, sums: Floats, squares: Floats, side: Side) -> Floats:
+    def log_e(self, sums: Floats, squares: Floats) -> Floats:
         """Return the logarithm of the e-process, float64[k], at a null hypothesis of mean 0."""
         found = np.empty(sums.shape)
         for start in range(0, sums.size, CHUNK):
             rows = slice(start, start + CHUNK)
-            found[rows] = self._log_e(sums[rows], squares[rows], side)[0]
+            found[rows] = self._log_e(sums[rows], squares[rows])[0]
         return found
 
     def boundary(self, squares: Floats, *, alpha: float) -> Floats:
@@ -127,25 +118,22 @@ class ExponentialMixture:
         alone = log_threshold + math.log(2.0) - log_weights + costs * squares[:, None]
         sums = np.asarray((alone / rates).min(axis=1))
         for _ in range(N_STEPS):
-            log_e, slope = self._log_e(sums, squares, "two-sided")
+            log_e, slope = self._log_e(sums, squares)
             step = (log_e - log_threshold) / slope
             sums = sums - np.maximum(step, 0.0)
             if (step <= 1e-12 * sums).all():
                 break
         return sums
 
-    def _log_e(self, sums: Floats, squares: Floats, side: Side) -> tuple[Floats, Floats]:
+    def _log_e(self, sums: Floats, squares: Floats) -> tuple[Floats, Floats]:
         """Return the logarithm and how fast it grows with a sum's size."""
         rates, costs, log_weights = self._grid
-        towards = {"two-sided": np.abs(sums), "greater": sums, "less": -sums}[side]
-        gains = towards[:, None] * rates
+        gains = np.abs(sums)[:, None] * rates
+        # The mean of both signs of a rate, log cosh, written so that it cannot overflow.
+        opposite = np.exp(-2.0 * gains)
         exponents = log_weights - costs * squares[:, None] + gains
-        slopes = np.broadcast_to(rates, gains.shape)
-        if side == "two-sided":
-            # The mean of both sides, log cosh, written so that it cannot overflow.
-            away = np.exp(-2.0 * gains)
-            exponents = exponents + np.log1p(away) - math.log(2.0)
-            slopes = rates * (1.0 - away) / (1.0 + away)
+        exponents = exponents + np.log1p(opposite) - math.log(2.0)
+        slopes = rates * (1.0 - opposite) / (1.0 + opposite)
         highest = exponents.max(axis=1, keepdims=True)
         shares = np.exp(exponents - highest)
         mass = shares.sum(axis=1)

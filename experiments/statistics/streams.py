@@ -1,9 +1,9 @@
-"""A stream of values in four numbers, now (`Tally`) or at every moment of its past (`Running`)."""
+"""A stream of values, summarised by four numbers after each of them."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,8 +21,8 @@ class Running:
         n: int64[k], how many values were in.
         total: float64[k], their sum.
         squares: float64[k], the sum of squared distances of each value from the mean of those
-            before it, which is what a bet on that value could know. `Tally` says what stands for
-            the mean before the first value.
+            before it, which is what a bet on that value could know. `EmptyStream` says what stands
+            for the mean before the first value.
         cubes: float64[k], the same with third powers, for the skewness.
     """
 
@@ -43,43 +43,31 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """A stream as it stands; what has to be kept of it to go on.
+class EmptyStream:
+    """A stream before its first value, and what its values are measured from.
 
     Attributes:
-        n: how many values were in, 0 or more.
-        total: their sum.
-        squares: as in `Running`.
-        cubes: as in `Running`.
-        centre: what the first value is measured from. None leaves its distance out, which only
+        centre: what the first value is measured from. None gives it no distance, which only
             asymptotic intervals allow.
-        strays: how far from `centre` later values may be measured from, 0 for all from `centre`.
+        strays: how far from `centre` later values may be measured from; 0 measures all from
+            `centre`.
         limit: how far from `centre` a value can be.
     """
 
-    n: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-    cubes: float = 0.0
     centre: float | None = None
     strays: float = math.inf
     limit: float = math.inf
 
     @property
     def running(self) -> Running:
-        """The present moment as a `Running` of one row."""
-        return Running(
-            np.array([self.n], dtype=np.int64),
-            np.array([self.total], dtype=np.float64),
-            np.array([self.squares], dtype=np.float64),
-            np.array([self.cubes], dtype=np.float64),
-        )
+        """This moment, at which no value is in, as a `Running` of one row."""
+        return Running(np.zeros(1, dtype=np.int64), *np.zeros((3, 1)))
 
     def history(self, values: ArrayLike) -> Running:
-        """Return how the stream stands after each of further `values`, float64[k].
+        """Return how the stream stands after each of `values`, float64[k].
 
         Raises:
-            ValueError: `values` is not one-dimensional, or one of them is not finite or beyond
+            ValueError: `values` is not one-dimensional, or one of them is not finite or is beyond
                 `limit`.
         """
         new = check_finite(values, "values")
@@ -88,33 +76,15 @@ class Tally:
             if beyond.size:
                 ends = f"{self.centre - self.limit:g} to {self.centre + self.limit:g}"
                 raise ValueError(f"values[{beyond[0]}] is {new[beyond[0]]:g}; expected {ends}")
-        n = self.n + np.arange(1, new.size + 1, dtype=np.int64)
-        total = self.total + np.cumsum(new)
+        n = np.arange(1, new.size + 1, dtype=np.int64)
+        total = np.cumsum(new)
         expected = (total - new) / np.maximum(n - 1, 1)
-        if self.n == 0 and new.size:
+        if new.size:
             expected[0] = new[0] if self.centre is None else self.centre
         if self.centre is not None:
             np.clip(expected, self.centre - self.strays, self.centre + self.strays, out=expected)
-        away = new - expected
-        squares = self.squares + np.cumsum(np.square(away))
-        return Running(n, total, squares, self.cubes + np.cumsum(away**3))
-
-    def extend(self, values: ArrayLike) -> Tally:
-        """Return the tally with further `values`, float64[k], in.
-
-        Raises:
-            ValueError: as for `history`.
-        """
-        after = self.history(values)
-        if not after.n.size:
-            return self
-        return replace(
-            self,
-            n=int(after.n[-1]),
-            total=float(after.total[-1]),
-            squares=float(after.squares[-1]),
-            cubes=float(after.cubes[-1]),
-        )
+        distances = new - expected
+        return Running(n, total, np.cumsum(np.square(distances)), np.cumsum(distances**3))
 
 
 def check_finite(values: ArrayLike, name: str) -> Floats:

@@ -39,15 +39,11 @@ class SettledUnits:
         units: int64[k], indices of units.
         at_s: float64[k], when each settled, ascending.
         values: float64[k].
-        n_open: units whose window is not over and which have not settled.
-        n_silent: units whose window is over without an outcome, so that they have no value.
     """
 
     units: Ints
     at_s: Floats
     values: Floats
-    n_open: int
-    n_silent: int
 
 
 def settle_values(
@@ -89,7 +85,9 @@ def settle_values(
         done, settles, final = _find_first(units, at, values, closes)
     else:
         (done, final), settles = _add_up(units, values, over, kind), closes
-    return _sort_settled(done, settles, final, is_open=(exposed <= now_s) & ~over, over=over)
+    rows = np.flatnonzero(done)
+    rows = rows[np.argsort(settles[rows], kind="stable")]
+    return SettledUnits(rows.astype(np.int64), settles[rows], final[rows])
 
 
 def _check_outcomes(
@@ -132,17 +130,3 @@ def _add_up(units: Ints, values: Floats, over: Bools, kind: UnitValue) -> tuple[
     counts = np.bincount(units, minlength=over.size)
     has = counts > 0
     return over & has, np.divide(sums, counts, out=np.zeros_like(sums), where=has)
-
-
-def _sort_settled(
-    done: Bools, settles: Floats, final: Floats, *, is_open: Bools, over: Bools
-) -> SettledUnits:
-    rows = np.flatnonzero(done)
-    rows = rows[np.argsort(settles[rows], kind="stable")]
-    return SettledUnits(
-        units=rows.astype(np.int64),
-        at_s=settles[rows],
-        values=final[rows],
-        n_open=int((is_open & ~done).sum()),
-        n_silent=int((over & ~done).sum()),
-    )

@@ -4,34 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from experiments.statistics.cultures import find_effects, pool_partially
-
-
-def test_both_error_rates_by_hand() -> None:
-    # Four cultures at 5 %: any needs 80; by share the k-th largest needs 80 / k.
-    log_e = np.log([90.0, 41.0, 27.0, 1.0])
-    assert find_effects(log_e, alpha=0.05).tolist() == [True, False, False, False]
-    shared = find_effects(log_e, alpha=0.05, error_rate="share")
-    assert shared.tolist() == [True, True, True, False]
-
-
-def test_no_culture_has_no_effect() -> None:
-    assert find_effects([], alpha=0.05).size == 0
-
-
-@given(st.lists(st.floats(-5.0, 10.0), min_size=1, max_size=30), st.floats(0.001, 0.5))
-def test_the_share_finds_all_that_any_finds(log_e: list[float], alpha: float) -> None:
-    any_found = find_effects(log_e, alpha=alpha)
-    assert (find_effects(log_e, alpha=alpha, error_rate="share") | ~any_found).all()
-    assert (find_effects(log_e, alpha=min(0.9, 2 * alpha)) | ~any_found).all()
-
-
-def test_evidence_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="NaN"):
-        find_effects([math.nan], alpha=0.05)
+from experiments.statistics.cultures import pool_partially
 
 
 def test_two_cultures_alike_are_drawn_alike_towards_their_mean() -> None:

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 
 from experiments.statistics.differences import (
     BlockShape,
-    Pairing,
     bound_difference,
     fit_block_shape,
     form_blocks,
 )
 from experiments.statistics.means import confidence_sequence, log_e_values
-from experiments.statistics.streams import Tally
 
 units = st.lists(st.tuples(st.booleans(), st.floats(-9.0, 9.0)), max_size=40)
 shapes = st.builds(BlockShape, st.integers(1, 3), st.integers(1, 3))
@@ -45,19 +43,14 @@ def test_an_empty_arm_gives_no_block() -> None:
     assert form_blocks([], []).values.size == 0
 
 
-@given(units, units, shapes)
-def test_units_in_two_parts_are_as_in_one(
-    first: list[tuple[bool, float]], second: list[tuple[bool, float]], shape: BlockShape
+@given(units, shapes)
+def test_there_are_as_many_blocks_as_the_arm_with_fewer_can_fill(
+    drawn: list[tuple[bool, float]], shape: BlockShape
 ) -> None:
-    pairing = Pairing(Tally(centre=0.0), shape)
-    for part in (first, second):
-        pairing = pairing.extend([t for t, _ in part], [v for _, v in part])
-    both = first + second
-    whole = form_blocks([t for t, _ in both], [v for _, v in both], shape=shape)
-    assert pairing.tally.n == whole.values.size
-    assert pairing.tally.total == pytest.approx(whole.values.sum(), abs=1e-9)
-    waiting = len(pairing.waiting_treatment) + len(pairing.waiting_control)
-    assert waiting == len(both) - sum(shape) * whole.values.size
+    treated = [t for t, _ in drawn]
+    found = form_blocks(treated, [v for _, v in drawn], shape=shape)
+    n_treatment, n_control = treated.count(True), treated.count(False)
+    assert found.values.size == min(n_treatment // shape[0], n_control // shape[1])
 
 
 @given(units)
