@@ -1,4 +1,4 @@
-"""Names for arrays of numbers."""
+"""Names for arrays."""
 
 from __future__ import annotations
 
@@ -9,3 +9,5 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.int64]
+Truths: TypeAlias = NDArray[np.bool_]
+Strings: TypeAlias = NDArray[np.str_]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from experiments.analysis.differences import Difference, Pair, compare_means, compare_quantiles
-from experiments.analysis.reading import Strings
 from experiments.analysis.result import CultureEffect, Cultures, Span, finite_or_none
 from experiments.metrics import Metric
 from experiments.statistics.cultures import pool_partially
 from experiments.statistics.differences import BlockShape
 from experiments.statistics.means import Interval, ValueModel
+from survey_data.arrays import Strings
 
 N_CODES = 249
 """Alpha-3 codes of ISO 3166-1, all that can come where nobody says which."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.analysis.reading import Truths
 from experiments.statistics.differences import BlockShape, form_blocks
 from experiments.statistics.means import (
     ConfidenceSequence,
@@ -19,7 +18,7 @@ from experiments.statistics.means import (
     standard_errors,
 )
 from experiments.statistics.quantiles import quantile_difference, quantile_sequence
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats, Ints, Truths
 
 N_LOOKS = 200
 # The least p-value of a quantile that is looked for, and how finely.

@@ -11,7 +11,6 @@ from enum import Enum
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.definition import Experiment
 from experiments.events import MAX_NUMBER
@@ -20,10 +19,7 @@ from experiments.stores.columns import Answers, OutcomeValues
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import StoredRevision
 from experiments.unit import UnitKind
-from survey_data.arrays import Floats, Ints
-
-Truths: TypeAlias = NDArray[np.bool_]
-Strings: TypeAlias = NDArray[np.str_]
+from survey_data.arrays import Floats, Ints, Strings, Truths
 
 
 class Derived(Enum):

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from experiments.statistics.means import Bounded
 from experiments.statistics.streams import check_finite
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats, Ints, Truths
 
 LARGEST_SIDE = 10
 MORE_VARIANCE = 0.005
@@ -141,7 +141,7 @@ def _subtract(treatment: Floats, control: Floats, shape: BlockShape, n_blocks: i
     )
 
 
-def _check(treated: ArrayLike, values: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:
+def _check(treated: ArrayLike, values: ArrayLike) -> tuple[Truths, Floats]:
     under, found = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
     if under.shape != found.shape:
         raise ValueError(f"{under.size} arms of {found.size} units; expected one of each")

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from experiments.statistics.mixtures import (
     ExponentialMixture,
@@ -27,7 +26,7 @@ from experiments.statistics.mixtures import (
     best_precision,
 )
 from experiments.statistics.streams import EmptyStream, Running
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats, Ints, Truths
 
 EXPECTED_N = 1000
 MIN_N = 200
@@ -241,7 +240,7 @@ def _sd(running: Running) -> Floats:
     return np.asarray(np.sqrt(running.squares / np.maximum(running.n - 1, 1)))
 
 
-def _speaks(running: Running, values: Unbounded) -> NDArray[np.bool_]:
+def _speaks(running: Running, values: Unbounded) -> Truths:
     """Return bool[k]: whether sums of this many values, this skewed, are near enough to normal."""
     skewed = SKEW_N * np.square(running.cubes) <= running.squares**3
     return np.asarray((running.n >= values.min_n) & (running.squares > 0.0) & skewed)

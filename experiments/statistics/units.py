@@ -16,19 +16,17 @@ Times are seconds from any common start.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from experiments.statistics.streams import check_finite
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats, Ints, Truths
 
 UnitValue = Literal["first", "mean", "sum"]
 """A unit's value: its first outcome in its window, which settles it at once, or the mean or sum of
 all of them, which settles when the window is over."""
-
-Bools: TypeAlias = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +109,7 @@ def _check_outcomes(
 
 def _find_first(
     units: Ints, at: Floats, values: Floats, closes: Floats
-) -> tuple[Bools, Floats, Floats]:
+) -> tuple[Truths, Floats, Floats]:
     """Return per unit whether it has an outcome, when the first came, and its value."""
     order = np.lexsort((at, units))
     owners, firsts = np.unique(units[order], return_index=True)
@@ -122,7 +120,7 @@ def _find_first(
     return has, settles, final
 
 
-def _add_up(units: Ints, values: Floats, over: Bools, kind: UnitValue) -> tuple[Bools, Floats]:
+def _add_up(units: Ints, values: Floats, over: Truths, kind: UnitValue) -> tuple[Truths, Floats]:
     """Return per unit whether its value is final, and the sum or mean of its outcomes."""
     sums = np.bincount(units, weights=values, minlength=over.size).astype(np.float64)
     if kind == "sum":

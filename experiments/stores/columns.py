@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from experiments.stores.database import Row
 from experiments.stores.schema import RECORDED
-from survey_data.arrays import Floats
-
-Strings = npt.NDArray[np.str_]
-Integers = npt.NDArray[np.int64]
-Truths = npt.NDArray[np.bool_]
+from survey_data.arrays import Floats, Ints, Strings, Truths
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +35,8 @@ class Answers:
     arm: Strings
     answered_arm: Strings
     culture: Strings
-    revision: Integers
-    time_ms: Integers
+    revision: Ints
+    time_ms: Ints
     overridden: Truths
     steered: Truths
     recorded: Mapping[str, Floats]
@@ -66,7 +61,7 @@ class OutcomeValues:
     metric: Strings
     unit: Strings
     of_unit: Truths
-    time_ms: Integers
+    time_ms: Ints
     value: Floats
 
     def __len__(self) -> int:
@@ -76,48 +71,26 @@ class OutcomeValues:
 def answers_of(rows: Sequence[Row]) -> Answers:
     """Return the rows of `schema.ANSWERS` as columns."""
     columns = list(zip(*rows, strict=True))
-    unit, unit_kind, arm, answered_arm, culture = map(_strings, columns[:5])
-    revision, time_ms = map(_integers, columns[5:7])
-    overridden, steered = map(_truths, columns[7:9])
-    recorded = dict(zip(RECORDED, map(_floats, columns[9:]), strict=True))
-    return Answers(
-        unit=unit,
-        unit_kind=unit_kind,
-        arm=arm,
-        answered_arm=answered_arm,
-        culture=culture,
-        revision=revision,
-        time_ms=time_ms,
-        overridden=overridden,
-        steered=steered,
-        recorded=recorded,
-    )
+    unit, unit_kind, arm, answered_arm, culture = _to_arrays(columns[:5], np.str_)
+    revision, time_ms = _to_arrays(columns[5:7], np.int64)
+    overridden, steered = _to_arrays(columns[7:9], np.bool_)
+    # None becomes NaN.
+    recorded = dict(zip(RECORDED, _to_arrays(columns[9:], np.float64), strict=True))
+    identity = (unit, unit_kind, arm, answered_arm, culture)
+    return Answers(*identity, revision, time_ms, overridden, steered, recorded)
 
 
 def outcomes_of(rows: Sequence[Row]) -> OutcomeValues:
     """Return the rows of `schema.OUTCOME_VALUES` as columns."""
     of_unit, _, _, metric, unit, time_ms, value = zip(*rows, strict=True)
     return OutcomeValues(
-        metric=_strings(metric),
-        unit=_strings(unit),
-        of_unit=_truths(of_unit),
-        time_ms=_integers(time_ms),
-        value=_floats(value),
+        metric=np.array(metric, np.str_),
+        unit=np.array(unit, np.str_),
+        of_unit=np.array(of_unit, np.bool_),
+        time_ms=np.array(time_ms, np.int64),
+        value=np.array(value, np.float64),
     )
 
 
-def _strings(column: Sequence[Any]) -> Strings:
-    return np.array(column, np.str_)
-
-
-def _integers(column: Sequence[Any]) -> Integers:
-    return np.array(column, np.int64)
-
-
-def _truths(column: Sequence[Any]) -> Truths:
-    return np.array(column, np.bool_)
-
-
-def _floats(column: Sequence[Any]) -> Floats:
-    # None becomes NaN.
-    return np.array(column, np.float64)
+def _to_arrays(columns: Sequence[Sequence[Any]], kind: type[np.generic]) -> list[Any]:
+    return [np.array(column, kind) for column in columns]

@@ -13,78 +13,40 @@ SCHEMA_VERSION: Final = 2
 
 Columns = tuple[tuple[str, str], ...]
 
-EXPOSURE_COLUMNS: Final[Columns] = (
-    ("answer_id", "TEXT"),
-    ("experiment", "TEXT"),
-    ("revision", "BIGINT"),
-    ("arm", "TEXT"),
-    ("arm_id", "TEXT"),
-    ("unit", "TEXT"),
-    ("unit_kind", "TEXT"),
-    ("culture", "TEXT"),
-    ("time_ms", "BIGINT"),
-    ("outcome_until_ms", "BIGINT"),
-    ("method", "TEXT"),
-    ("model", "TEXT"),
-    ("steered", "SMALLINT"),
-    ("overridden", "SMALLINT"),
-    ("settled", "SMALLINT"),
-    ("fallbacks", "TEXT"),
-    ("adapter", "TEXT"),
-    ("readable", "SMALLINT"),
-    ("refused", "SMALLINT"),
-    ("label_mass", "DOUBLE PRECISION"),
-    ("alignment", "DOUBLE PRECISION"),
-    ("latency_ms", "DOUBLE PRECISION"),
-    ("n_prompt_tokens", "BIGINT"),
-    ("n_reply_tokens", "BIGINT"),
-    ("failed", "SMALLINT"),
+
+def _read_columns(declaration: str) -> Columns:
+    """Return the name and type of each column of a declaration, in their order."""
+    columns = (column.strip().partition(" ") for column in declaration.split(","))
+    return tuple((name, kind) for name, _, kind in columns)
+
+
+EXPOSURE_COLUMNS: Final = _read_columns("""
+    answer_id TEXT, experiment TEXT, revision BIGINT, arm TEXT, arm_id TEXT,
+    unit TEXT, unit_kind TEXT, culture TEXT, time_ms BIGINT, outcome_until_ms BIGINT,
+    method TEXT, model TEXT, steered SMALLINT, overridden SMALLINT, settled SMALLINT,
+    fallbacks TEXT, adapter TEXT, readable SMALLINT, refused SMALLINT,
+    label_mass DOUBLE PRECISION, alignment DOUBLE PRECISION, latency_ms DOUBLE PRECISION,
+    n_prompt_tokens BIGINT, n_reply_tokens BIGINT, failed SMALLINT
+""")
+ASSIGNMENT_COLUMNS: Final = _read_columns("""
+    experiment TEXT, unit TEXT, unit_kind TEXT, arm TEXT, revision BIGINT, time_ms BIGINT
+""")
+TEXT_COLUMNS: Final = _read_columns("""
+    answer_id TEXT, unit TEXT, culture TEXT, time_ms BIGINT, consented SMALLINT,
+    request TEXT, answer TEXT
+""")
+OUTCOME_COLUMNS: Final = _read_columns("""
+    key TEXT, metric TEXT, kind TEXT, number DOUBLE PRECISION, answer_id TEXT,
+    experiment TEXT, unit TEXT, preferred TEXT, comment TEXT, time_ms BIGINT
+""")
+EXPERIMENT_COLUMNS: Final = _read_columns(
+    "name TEXT, revision BIGINT, id TEXT, state TEXT, definition TEXT, time_ms BIGINT"
 )
-ASSIGNMENT_COLUMNS: Final[Columns] = (
-    ("experiment", "TEXT"),
-    ("unit", "TEXT"),
-    ("unit_kind", "TEXT"),
-    ("arm", "TEXT"),
-    ("revision", "BIGINT"),
-    ("time_ms", "BIGINT"),
-)
-TEXT_COLUMNS: Final[Columns] = (
-    ("answer_id", "TEXT"),
-    ("unit", "TEXT"),
-    ("culture", "TEXT"),
-    ("time_ms", "BIGINT"),
-    ("consented", "SMALLINT"),
-    ("request", "TEXT"),
-    ("answer", "TEXT"),
-)
-OUTCOME_COLUMNS: Final[Columns] = (
-    ("key", "TEXT"),
-    ("metric", "TEXT"),
-    ("kind", "TEXT"),
-    ("number", "DOUBLE PRECISION"),
-    ("answer_id", "TEXT"),
-    ("experiment", "TEXT"),
-    ("unit", "TEXT"),
-    ("preferred", "TEXT"),
-    ("comment", "TEXT"),
-    ("time_ms", "BIGINT"),
-)
-EXPERIMENT_COLUMNS: Final[Columns] = (
-    ("name", "TEXT"),
-    ("revision", "BIGINT"),
-    ("id", "TEXT"),
-    ("state", "TEXT"),
-    ("definition", "TEXT"),
-    ("time_ms", "BIGINT"),
-)
-ATTACHMENT_COLUMNS: Final[Columns] = (
-    ("experiment", "TEXT"),
-    ("kind", "TEXT"),
-    ("content", "TEXT"),
-    ("time_ms", "BIGINT"),
+ATTACHMENT_COLUMNS: Final = _read_columns(
+    "experiment TEXT, kind TEXT, content TEXT, time_ms BIGINT"
 )
 # One row, whose key says so.
-SECRET_COLUMNS: Final[Columns] = (("place", "SMALLINT"), ("fingerprint", "TEXT"))
+SECRET_COLUMNS: Final = _read_columns("place SMALLINT, fingerprint TEXT")
 TABLES: Final[dict[str, Columns]] = {
     "exposures": EXPOSURE_COLUMNS,
     "assignments": ASSIGNMENT_COLUMNS,
@@ -165,11 +127,10 @@ SET_VERSION: Final = "UPDATE schema_version SET version = ?1"
 
 def insert(table: str) -> str:
     """Return the statement that adds a row unless one of its key is there."""
-    names = [name for name, _ in TABLES[table]]
-    values = ", ".join(f"?{place}" for place in range(1, len(names) + 1))
+    values = ", ".join(f"?{place}" for place in range(1, len(TABLES[table]) + 1))
     # Names come from the tables above.
     return (
-        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values}) "  # noqa: S608
+        f"INSERT INTO {table} ({_names(table)}) VALUES ({values}) "  # noqa: S608
         "ON CONFLICT DO NOTHING"
     )
 

@@ -22,12 +22,15 @@ from experiments.errors import (
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt
 from experiments.stores.database import Recorded, Row, Script, Step
 from experiments.stores.schema import (
+    ASSIGNMENT_COLUMNS,
     ATTACH,
     EXPOSURE_COLUMNS,
     MIGRATIONS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
     SET_VERSION,
+    TEXT_COLUMNS,
+    Columns,
     insert,
 )
 
@@ -69,33 +72,29 @@ class AnsweredIn(NamedTuple):
 
 def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
     """Return the row of an exposure, in the order of its columns."""
-    row: list[Any] = []
-    for name, kind in EXPOSURE_COLUMNS:
-        value = getattr(exposure, name)
-        if name == "fallbacks":
-            value = json.dumps(value)
-        elif kind == "SMALLINT" and value is not None:
-            value = int(value)
-        row.append(value)
-    return tuple(row)
+    return tuple(map(_to_cell, _read_fields(exposure, EXPOSURE_COLUMNS)))
 
 
 def claim_row(claim: Claim) -> tuple[Any, ...]:
     """Return the row of an assignment."""
-    return (claim.experiment, claim.unit, claim.unit_kind, claim.arm, claim.revision, claim.time_ms)
+    return _read_fields(claim, ASSIGNMENT_COLUMNS)
 
 
 def text_row(text: AnswerText) -> tuple[Any, ...]:
     """Return the row of a text; request and answer as JSON strings, which hold any character."""
-    return (
-        text.answer_id,
-        text.unit,
-        text.culture,
-        text.time_ms,
-        int(text.consented),
-        json.dumps(text.request),
-        json.dumps(text.answer),
-    )
+    stored = replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
+    return tuple(map(_to_cell, _read_fields(stored, TEXT_COLUMNS)))
+
+
+def _read_fields(item: object, columns: Columns) -> tuple[Any, ...]:
+    return tuple(getattr(item, name) for name, _ in columns)
+
+
+def _to_cell(value: Any) -> Any:
+    """Return a field's value as both databases take it."""
+    if isinstance(value, bool):
+        return int(value)
+    return json.dumps(value) if isinstance(value, tuple) else value
 
 
 def text_of(row: Row) -> AnswerText:
@@ -111,17 +110,8 @@ def imply_claims(batch: Sequence[Recorded]) -> list[Claim]:
     claims: dict[tuple[str, str], Claim] = {}
     for exposure, _ in batch:
         if exposure.arm and not exposure.overridden:
-            claims.setdefault(
-                (exposure.experiment, exposure.unit),
-                Claim(
-                    exposure.experiment,
-                    exposure.unit,
-                    exposure.unit_kind,
-                    exposure.arm,
-                    exposure.revision,
-                    exposure.time_ms,
-                ),
-            )
+            claim = Claim(*_read_fields(exposure, ASSIGNMENT_COLUMNS))
+            claims.setdefault((claim.experiment, claim.unit), claim)
     return [claims[key] for key in sorted(claims)]
 
 
@@ -157,14 +147,8 @@ def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
     added: Sequence[Row] = ()
     if experiment.revision == expected:
         definition = json.dumps(experiment_fields(experiment))
-        values = (
-            experiment.name,
-            experiment.revision,
-            experiment.id,
-            str(experiment.state),
-            definition,
-            time_ms,
-        )
+        key = (experiment.name, experiment.revision, experiment.id)
+        values = (*key, str(experiment.state), definition, time_ms)
         added = yield Step(insert("experiments") + " RETURNING 1", values)
     if not added:
         raise RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
@@ -252,8 +236,7 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
         if not known:
             raise AnswerUnknown(outcome.preferred)
     stored = replace(outcome, time_ms=max(outcome.time_ms, since_ms))
-    values = tuple(getattr(stored, name) for name in _OUTCOME_NAMES)
-    added = yield Step(insert("outcomes") + " RETURNING 1", values)
+    added = yield Step(insert("outcomes") + " RETURNING 1", _read_fields(stored, OUTCOME_COLUMNS))
     if added:
         return OutcomeReceipt(stored.key, stored.time_ms, repeated=False)
     # Another gateway was faster with this key, or with this metric.
