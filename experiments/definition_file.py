@@ -113,15 +113,10 @@ class _ArmModel(_Model):
             raise ValueError(f"an adapter or 'auto', which the method '{self.method}' needs")
         return self
 
-    def inside(self) -> Recipe:
-        return Recipe(
-            self.method,
-            k=self.k,
-            style=self.style,
-            retriever=self.retriever,
-            n_orders=self.n_orders,
-            adapter=self.adapter or self.method.usual_adapter,
-        )
+    def inside(self, name: str, weight: float) -> Arm:
+        same = self.model_dump(exclude={"adapter", "model", "decoding"})
+        recipe = Recipe(**same, adapter=self.adapter or self.method.usual_adapter)
+        return Arm(name, weight, recipe, self.model, Decoding(**self.decoding.model_dump()))
 
 
 class _LayerModel(_Model):
@@ -180,16 +175,7 @@ class _ExperimentModel(_Model):
         return Experiment(
             primary=PrimaryMetric(self.primary.inside(), self.primary.smallest_effect),
             guardrails=tuple(Guardrail(each.inside(), each.margin) for each in self.guardrails),
-            arms=tuple(
-                Arm(
-                    name,
-                    weights[name],
-                    arm.inside(),
-                    arm.model,
-                    Decoding(**arm.decoding.model_dump()),
-                )
-                for name, arm in self.arms.items()
-            ),
+            arms=tuple(arm.inside(name, weights[name]) for name, arm in self.arms.items()),
             layer=Layer(**self.layer.model_dump()),
             hold_out=HoldOut(**self.hold_out.model_dump()),
             **given,
@@ -197,21 +183,10 @@ class _ExperimentModel(_Model):
 
 
 # The fields that are the same in the file and inside.
-_SAME = (
-    "name",
-    "hypothesis",
-    "control",
-    "traffic_share",
-    "cultures",
-    "outcome_window_s",
-    "unit_value",
-    "max_duration_s",
-    "alpha",
-    "salt",
-    "testers",
-    "decision",
-    "state",
-    "revision",
+_SAME = tuple(
+    name
+    for name in _ExperimentModel.model_fields
+    if name not in ("primary", "guardrails", "arms", "weights", "layer", "hold_out")
 )
 
 
@@ -246,24 +221,9 @@ def read_experiment(path: Path) -> Experiment:
                 str(path), field="-", found="a larger file", expected=f"{MAX_FILE_BYTES} bytes"
             )
         data = yaml.load(raw.decode(), Loader=_Loader)  # noqa: S506  # a SafeLoader
-    except OSError as exc:
-        found = (exc.strerror or type(exc).__name__).lower()
-        raise DefinitionInvalid(
-            str(path), field="-", found=found, expected="a YAML file in UTF-8"
-        ) from exc
-    except (UnicodeDecodeError, RecursionError) as exc:
-        raise DefinitionInvalid(
-            str(path), field="-", found=type(exc).__name__, expected="a YAML file in UTF-8"
-        ) from exc
-    except ValueError as exc:
-        # YAML reads an invalid date so.
-        raise DefinitionInvalid(
-            str(path), field="-", found=str(exc), expected="values in quotes where they are text"
-        ) from exc
-    except yaml.YAMLError as exc:
-        raise DefinitionInvalid(
-            str(path), field="-", found=_explain_yaml_fault(exc), expected="YAML without anchors"
-        ) from exc
+    except (OSError, RecursionError, ValueError, yaml.YAMLError) as exc:
+        found, expected = _explain_unread(exc)
+        raise DefinitionInvalid(str(path), field="-", found=found, expected=expected) from exc
     return replace(parse_experiment(data, str(path)), state=State.DRAFT, revision=1)
 
 
@@ -349,9 +309,19 @@ def _explain_expected(kind: str, message: str) -> str:
     return message
 
 
-def _explain_yaml_fault(exc: yaml.YAMLError) -> str:
-    if not isinstance(exc, yaml.MarkedYAMLError):
-        return "a fault"
-    mark = exc.problem_mark
-    where = "" if mark is None else f" in line {mark.line + 1}"
-    return f"a fault{where} ({exc.problem})"
+def _explain_unread(exc: Exception) -> tuple[str, str]:
+    """Return what was found in a file that cannot be read as YAML, and what is expected."""
+    utf8 = "a YAML file in UTF-8"
+    match exc:
+        case OSError():
+            return (exc.strerror or type(exc).__name__).lower(), utf8
+        case UnicodeDecodeError() | RecursionError():
+            return type(exc).__name__, utf8
+        case yaml.MarkedYAMLError():
+            mark = exc.problem_mark
+            where = "" if mark is None else f" in line {mark.line + 1}"
+            return f"a fault{where} ({exc.problem})", "YAML without anchors"
+        case yaml.YAMLError():
+            return "a fault", "YAML without anchors"
+    # YAML reads an invalid date so.
+    return str(exc), "values in quotes where they are text"

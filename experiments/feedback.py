@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from experiments.definition import Experiment
 from experiments.errors import OutcomeInvalid
 from experiments.events import Outcome, OutcomeKind, OutcomeReceipt, check_outcome
 from experiments.metrics import RECORDED_METRICS
+from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import AnsweredIn
 
@@ -29,21 +29,12 @@ class KeptOutcome:
     notes: tuple[str, ...] = ()
 
 
-class Definitions(Protocol):
-    """Where definitions are looked up; `experiments.registry.ExperimentRegistry` is one."""
-
-    @property
-    def running(self) -> tuple[Experiment, ...]:
-        """The running experiments, without asking the store."""
-        ...
-
-
 class Feedback:
     """Takes outcomes."""
 
-    def __init__(self, store: EventStore, definitions: Definitions) -> None:
+    def __init__(self, store: EventStore, registry: ExperimentRegistry) -> None:
         """Take where outcomes are kept, and which experiments run."""
-        self._store, self._definitions = store, definitions
+        self._store, self._registry = store, registry
 
     async def take(self, outcome: Outcome) -> KeptOutcome:
         """Keep an outcome; when this returns, it is durable.
@@ -78,11 +69,11 @@ class Feedback:
         return KeptOutcome(receipt, name, not why_not, notes)
 
     async def _definition(self, name: str) -> Experiment:
-        for experiment in self._definitions.running:
+        for experiment in self._registry.running:
             if experiment.name == name:
                 return experiment
         # Outcomes come for a while after the stop.
-        return (await self._store.revisions(name))[-1].experiment
+        return await self._store.read_latest(name)
 
 
 def _why_not(experiment: Experiment, outcome: Outcome, place: AnsweredIn) -> str:

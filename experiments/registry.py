@@ -32,7 +32,6 @@ from experiments.errors import (
 )
 from experiments.metrics import RECORDED_METRICS
 from experiments.stores.event_store import EventStore
-from experiments.stores.scripts import StoredRevision
 
 logger = logging.getLogger(__name__)
 
@@ -116,23 +115,6 @@ class ExperimentRegistry:
                 is_behind = False
             await asyncio.sleep(self._refresh_s)
 
-    async def all(self) -> tuple[StoredRevision, ...]:
-        """Return the latest revision of every experiment, the first created first.
-
-        Raises:
-            StoreUnavailable: the store does not answer.
-        """
-        return await self._store.experiments()
-
-    async def revisions(self, name: str) -> tuple[StoredRevision, ...]:
-        """Return all revisions of an experiment, oldest first.
-
-        Raises:
-            ExperimentUnknown: there is no experiment of that name.
-            StoreUnavailable: the store does not answer.
-        """
-        return await self._store.revisions(name)
-
     async def define(self, experiment: Experiment) -> Experiment:
         """Save an experiment as a draft and return it; the same one twice is saved once.
 
@@ -161,7 +143,7 @@ class ExperimentRegistry:
             RevisionConflict: somebody else changed it since `base`, or at the same time.
             StoreUnavailable: the store does not answer.
         """
-        latest = await self._read_latest(wanted.name)
+        latest = await self._store.read_latest(wanted.name)
         if base is not None and base != latest.revision:
             raise RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
         kept = replace(
@@ -190,7 +172,7 @@ class ExperimentRegistry:
             RevisionConflict: somebody else changed it at the same time.
             StoreUnavailable: the store does not answer.
         """
-        started = change_state(await self._read_latest(name), State.RUNNING)
+        started = change_state(await self._store.read_latest(name), State.RUNNING)
         running = await self._store.running()
         for other in running:
             check_layers((other, started))
@@ -210,7 +192,7 @@ class ExperimentRegistry:
             RevisionConflict: somebody else changed it at the same time.
             StoreUnavailable: the store does not answer.
         """
-        return await self._save(change_state(await self._read_latest(name), State.STOPPED))
+        return await self._save(change_state(await self._store.read_latest(name), State.STOPPED))
 
     async def decide(self, name: str, decision: str) -> Experiment:
         """Keep what came of a stopped experiment, and return its revision.
@@ -226,11 +208,8 @@ class ExperimentRegistry:
             raise DefinitionInvalid(
                 _place(name), field="decision", found="nothing", expected="what came of it"
             )
-        latest = await self._read_latest(name)
+        latest = await self._store.read_latest(name)
         return await self._save(change_state(latest, State.DECIDED, decision=decision.strip()))
-
-    async def _read_latest(self, name: str) -> Experiment:
-        return (await self._store.revisions(name))[-1].experiment
 
     async def _save(self, experiment: Experiment) -> Experiment:
         # What does not fit the format would be refused whenever the store is read.

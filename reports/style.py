@@ -88,11 +88,10 @@ svg .grid { stroke: var(--line); stroke-width: 1; }
 svg .axis { stroke: var(--soft); stroke-width: 1; }
 svg .zero { stroke: var(--ink); stroke-width: 1.3; }
 svg .worth { stroke: var(--good); stroke-width: 1.4; stroke-dasharray: 6 4; }
-svg .worth-text { fill: var(--good); }
 svg .margin { stroke: var(--bad); stroke-width: 1.4; stroke-dasharray: 5 4; }
 svg .alarm-text { fill: var(--bad); }
 svg .soft { fill: var(--soft); }
-svg .worth-text, svg .alarm-text, svg .soft { paint-order: stroke; stroke: var(--page);
+svg .alarm-text, svg .soft { paint-order: stroke; stroke: var(--page);
   stroke-width: 3px; }
 svg .worse { fill: var(--worse); }
 svg .band { fill: var(--band); }

@@ -60,7 +60,9 @@ Definition = Annotated[
 @router.get("", responses=READING)
 async def list_experiments(live: ExperimentsDep) -> ExperimentsResponse:
     """List all experiments, the first created first."""
-    return ExperimentsResponse(experiments=[_summary(each) for each in await live.registry.all()])
+    return ExperimentsResponse(
+        experiments=[_summary(each) for each in await live.store.experiments()]
+    )
 
 
 @router.post("", status_code=status.HTTP_201_CREATED, responses=CHANGING)
@@ -148,7 +150,7 @@ async def report_experiment(
 
 
 async def _detail(live: LiveExperiments, name: str) -> ExperimentDetail:
-    revisions = await live.registry.revisions(name)
+    revisions = await live.store.revisions(name)
     latest = revisions[-1]
     return ExperimentDetail(
         **dict(_summary(latest)),

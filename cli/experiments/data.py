@@ -41,8 +41,8 @@ def show_arm(
     settings = read_quiet_settings()
     hashed = make_unit_hasher(settings).hash(unit)
 
-    async def find(store: EventStore, registry: ExperimentRegistry) -> UnitArm:
-        experiment = (await registry.revisions(name))[-1].experiment
+    async def find(store: EventStore, _: ExperimentRegistry) -> UnitArm:
+        experiment = await store.read_latest(name)
         of_request = code or next(iter(experiment.cultures), "")
         found = assign(experiment, unit, culture=of_request)
         if found.arm is None:
@@ -87,11 +87,9 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
     when = f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     _confirm(f"Delete the events of everybody before {when}, for good?", yes=yes)
 
-    async def forget(
-        store: EventStore, registry: ExperimentRegistry
-    ) -> tuple[Forgotten, list[str]]:
+    async def forget(store: EventStore, _: ExperimentRegistry) -> tuple[Forgotten, list[str]]:
         forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
-        latest = [each.experiment for each in await registry.all()]
+        latest = [each.experiment for each in await store.experiments()]
         undecided = (State.RUNNING, State.STOPPED)
         return forgotten, [each.name for each in latest if each.state in undecided]
 

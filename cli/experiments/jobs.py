@@ -46,13 +46,13 @@ def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool)
 
 def list_experiments(*, as_json: bool) -> None:
     """Print the latest revision of every experiment."""
-    found = run_in_store(read_quiet_settings(), lambda _, registry: registry.all())
+    found = run_in_store(read_quiet_settings(), lambda store, _: store.experiments())
     output.print_list(found, as_json=as_json)
 
 
 def show_experiment(name: str, *, as_json: bool) -> None:
     """Print an experiment and its revisions."""
-    revisions = run_in_store(read_quiet_settings(), lambda _, registry: registry.revisions(name))
+    revisions = run_in_store(read_quiet_settings(), lambda store, _: store.revisions(name))
     output.print_experiment(revisions, as_json=as_json)
 
 
@@ -75,8 +75,10 @@ def revise_experiment(
         new = latest if weights is None else reweight(latest, weights)
         return new if traffic is None else replace(new, traffic_share=traffic)
 
-    async def revise(_: EventStore, registry: ExperimentRegistry) -> tuple[Experiment, Experiment]:
-        latest = (await registry.revisions(name))[-1].experiment
+    async def revise(
+        store: EventStore, registry: ExperimentRegistry
+    ) -> tuple[Experiment, Experiment]:
+        latest = await store.read_latest(name)
         return latest, await registry.revise(change(latest), base=latest.revision)
 
     before, after = run_in_store(read_quiet_settings(), revise, saves=True)
@@ -139,8 +141,8 @@ def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool)
     may not use what was planned after a look.
     """
 
-    async def plan(store: EventStore, registry: ExperimentRegistry) -> output.PlannedExperiment:
-        experiment = (await registry.revisions(name))[-1].experiment
+    async def plan(store: EventStore, _: ExperimentRegistry) -> output.PlannedExperiment:
+        experiment = await store.read_latest(name)
         found = plan_duration(experiment, traffic, power=power)
         is_kept = experiment.state is State.DRAFT
         if is_kept:

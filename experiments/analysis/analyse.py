@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.analysis.arms import measure_arms
-from experiments.analysis.comparisons import Comparer
+from experiments.analysis.comparisons import AnalysisOptions, Comparer
 from experiments.analysis.reading import Events, read_events
 from experiments.analysis.result import (
     Analysis,
@@ -26,7 +26,6 @@ from experiments.analysis.result import (
     SampleRatio,
 )
 from experiments.analysis.samples import Sample, take_sample
-from experiments.analysis.setting import Setting
 from experiments.analysis.strata import (
     check_sample_ratio,
     measure_progress,
@@ -51,23 +50,24 @@ async def analyse(
 ) -> Analysis:
     """Return what the events of an experiment say at `now_ms`, in milliseconds of UTC since 1970.
 
-    The store is read in pieces and the computing done in a thread. `Setting` describes the rest.
+    The store is read in pieces and the computing done in a thread. `AnalysisOptions` describes the
+    other arguments.
 
     Raises:
         ExperimentUnknown: there is no experiment of that name.
         StoreUnavailable: the store does not answer.
     """
     events = await read_events(store, experiment, now_ms=now_ms)
-    setting = Setting(cultures or {}, plan, offline or {})
-    return await asyncio.to_thread(analyse_events, events, setting)
+    options = AnalysisOptions(cultures or {}, plan, offline or {})
+    return await asyncio.to_thread(analyse_events, events, options)
 
 
-def analyse_events(events: Events, setting: Setting) -> Analysis:
+def analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
     """Return what the events say; the same events always say the same."""
     experiment, strata = events.experiment, split_into_strata(events)
     samples = {metric.name: _sample_metric(events, metric) for metric in experiment.metrics}
-    ratio, progress = check_sample_ratio(events, strata), measure_progress(events, setting.plan)
-    comparer = Comparer(events, setting, strata, samples)
+    ratio, progress = check_sample_ratio(events, strata), measure_progress(events, options.plan)
+    comparer = Comparer(events, options, strata, samples)
     arms = [arm for arm in experiment.arm_names if arm != experiment.control]
     compared = {arm: comparer.compare(arm) for arm in arms}
     evidence = [each.evidence for each in compared.values()]
@@ -97,7 +97,7 @@ def analyse_events(events: Events, setting: Setting) -> Analysis:
             )
             for arm, each in compared.items()
         ),
-        arms=measure_arms(events, samples, setting.offline),
+        arms=measure_arms(events, samples, options.offline),
         sample_ratio=ratio,
         revisions=summarise_revisions(events),
         left_out=_count_left_out(events, samples),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -17,16 +17,32 @@ from experiments.analysis.result import (
     GuardrailEffect,
     Look,
     Measured,
+    OfflineAlignment,
     Span,
     finite_or_none,
 )
 from experiments.analysis.samples import Sample, expected_differences
-from experiments.analysis.setting import Setting
 from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
 from experiments.statistics.means import Bounded, ValueModel
+from experiments.statistics.planning import SamplePlan
 from survey_data.arrays import Floats
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOptions:
+    """What an analysis is told beside the events.
+
+    Attributes:
+        cultures: alpha-3 code → name, of all cultures that may come; without any, all there are.
+        plan: of `plan_sample`, made before the start; None for none.
+        offline: arm → alignment with people's answers, measured offline.
+    """
+
+    cultures: Mapping[str, str] = field(default_factory=dict)
+    plan: SamplePlan | None = None
+    offline: Mapping[str, OfflineAlignment] = field(default_factory=dict)
 
 
 class ArmComparison(NamedTuple):
@@ -42,7 +58,7 @@ class Comparer:
     """Compares the arms of one experiment with its control."""
 
     events: Events
-    setting: Setting
+    options: AnalysisOptions
     strata: Strata
     samples: Mapping[str, Sample]
 
@@ -84,8 +100,8 @@ class Comparer:
             self._expect_primary(arm),
             alpha=self.alpha,
             shape=choose_block_shape(self.events, arm),
-            possible=self.events.experiment.cultures or tuple(self.setting.cultures),
-            names=self.setting.cultures,
+            possible=self.events.experiment.cultures or tuple(self.options.cultures),
+            names=self.options.cultures,
         )
 
     def _expect_primary(self, arm: str) -> ValueModel:
@@ -93,7 +109,7 @@ class Comparer:
 
         A plan of other blocks or another range is one of another experiment.
         """
-        plan, experiment = self.setting.plan, self.events.experiment
+        plan, experiment = self.options.plan, self.events.experiment
         primary = experiment.primary
         known = expected_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
         if plan is None or plan.shape != choose_block_shape(self.events, arm):

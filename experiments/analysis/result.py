@@ -16,11 +16,13 @@ from experiments.statistics.units import UnitValue
 SCHEMA_VERSION: Final = 1
 
 
-class _Result(BaseModel):
+class Result(BaseModel):
+    """A value of a result: frozen, and of known fields only."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Span(_Result):
+class Span(Result):
     """An estimate and its interval; an end is None where it is endless."""
 
     estimate: float | None
@@ -49,7 +51,7 @@ class Look(Span):
     n: int
 
 
-class Measured(_Result):
+class Measured(Result):
     """A metric, as the definition has it.
 
     Attributes:
@@ -75,7 +77,7 @@ class Measured(_Result):
         )
 
 
-class Effect(_Result):
+class Effect(Result):
     """A metric's difference, an arm less control.
 
     Attributes:
@@ -106,7 +108,7 @@ class GuardrailEffect(Effect):
     state: GuardrailState
 
 
-class CultureEffect(_Result):
+class CultureEffect(Result):
     """The primary metric's difference in one culture.
 
     Attributes:
@@ -124,7 +126,7 @@ class CultureEffect(_Result):
     found: bool
 
 
-class Cultures(_Result):
+class Cultures(Result):
     """Effects per culture.
 
     Attributes:
@@ -140,7 +142,7 @@ class Cultures(_Result):
     effects: tuple[CultureEffect, ...]
 
 
-class Comparison(_Result):
+class Comparison(Result):
     """One arm against control; `said` is a sentence on it."""
 
     arm: str
@@ -150,7 +152,7 @@ class Comparison(_Result):
     cultures: Cultures
 
 
-class Coverage(_Result):
+class Coverage(Result):
     """Units of an arm by a metric: `n_open` may still get a value, `n_silent` will not."""
 
     metric: str
@@ -159,7 +161,7 @@ class Coverage(_Result):
     n_silent: int
 
 
-class OfflineAlignment(_Result):
+class OfflineAlignment(Result):
     """How near an arm comes to people's answers offline, with where that was measured."""
 
     estimate: float
@@ -168,7 +170,7 @@ class OfflineAlignment(_Result):
     source: str
 
 
-class ArmFigures(_Result):
+class ArmFigures(Result):
     """What an arm is and what came of it. By intention to treat: units count where they belong.
 
     Attributes:
@@ -197,7 +199,7 @@ class ArmFigures(_Result):
     offline: OfflineAlignment | None = None
 
 
-class RatioLook(_Result):
+class RatioLook(Result):
     """Evidence against "units fall on arms by their weights" at a moment, as a logarithm."""
 
     at_ms: int
@@ -205,7 +207,7 @@ class RatioLook(_Result):
     log_e: float
 
 
-class RatioStratum(_Result):
+class RatioStratum(Result):
     """Units that were assigned while weights were the same; counts in the order of the arms."""
 
     first_revision: int
@@ -213,7 +215,7 @@ class RatioStratum(_Result):
     n_units: tuple[int, ...]
 
 
-class SampleRatio(_Result):
+class SampleRatio(Result):
     """Whether arms get their shares of units; `alarm` stays once it has been raised."""
 
     alarm: bool
@@ -223,7 +225,7 @@ class SampleRatio(_Result):
     history: tuple[RatioLook, ...]
 
 
-class RevisionFigures(_Result):
+class RevisionFigures(Result):
     """A revision, when it came and how many units it assigned."""
 
     revision: int
@@ -235,7 +237,7 @@ class RevisionFigures(_Result):
     n_units: int
 
 
-class LeftOut(_Result):
+class LeftOut(Result):
     """What the comparisons do not use.
 
     Attributes:
@@ -255,7 +257,7 @@ class LeftOut(_Result):
     n_other_arm: int
 
 
-class Said(_Result):
+class Said(Result):
     """What to do, and why; `arm` is the one to ship."""
 
     verdict: Verdict
@@ -263,7 +265,7 @@ class Said(_Result):
     reason: str
 
 
-class Progress(_Result):
+class Progress(Result):
     """How far along the experiment is.
 
     Attributes:
@@ -283,7 +285,7 @@ class Progress(_Result):
     units_per_day: float | None
 
 
-class Analysis(_Result):
+class Analysis(Result):
     """All that an experiment's events say at one moment.
 
     Attributes:

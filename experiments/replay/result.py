@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-from experiments.analysis.result import OfflineAlignment, Span
+from experiments.analysis.result import OfflineAlignment, Result, Span
 from experiments.definition import Experiment
 
 SCHEMA_VERSION: Final = 1
@@ -14,11 +12,7 @@ SCHEMA_VERSION: Final = 1
 ALPHA: Final = 0.05
 
 
-class _Result(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(_Result):
+class Estimate(Result):
     """A mean, or a mean of paired differences, with its 95 % interval.
 
     Attributes:
@@ -32,7 +26,7 @@ class Estimate(_Result):
     n_questions: int
 
 
-class ArmReplay(_Result):
+class ArmReplay(Result):
     """One arm by itself.
 
     Attributes:
@@ -57,7 +51,7 @@ class ArmReplay(_Result):
     differences: dict[str, Estimate]
 
 
-class CultureReplay(_Result):
+class CultureReplay(Result):
     """The alignment of all arms for one culture.
 
     Attributes:
@@ -71,7 +65,7 @@ class CultureReplay(_Result):
     differences: dict[str, Estimate]
 
 
-class ReplayReason(_Result):
+class ReplayReason(Result):
     """Why an arm did not answer, or not in its own way, and how often."""
 
     arm: str
@@ -79,7 +73,7 @@ class ReplayReason(_Result):
     n: int
 
 
-class Replay(_Result):
+class Replay(Result):
     """All that a replay found.
 
     Attributes:

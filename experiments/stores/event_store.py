@@ -168,6 +168,14 @@ class EventStore:
             raise ExperimentUnknown(name, known)
         return found
 
+    async def read_latest(self, name: str) -> Experiment:
+        """Return the latest revision of an experiment.
+
+        Raises:
+            ExperimentUnknown: there is no experiment of that name.
+        """
+        return (await self.revisions(name))[-1].experiment
+
     async def attach(self, experiment: str, kind: str, content: str) -> None:
         """Keep JSON text with an experiment, in the place of what was there of its kind."""
         now_ms = time.time_ns() // 1_000_000
