@@ -83,9 +83,7 @@ def settle_values(
         done, settles, final = _find_first(units, at, values, closes)
     else:
         (done, final), settles = _add_up(units, values, over, kind), closes
-    rows = np.flatnonzero(done)
-    rows = rows[np.argsort(settles[rows], kind="stable")]
-    return SettledUnits(rows.astype(np.int64), settles[rows], final[rows])
+    return _sort_settled(done, settles, final)
 
 
 def _check_outcomes(
@@ -128,3 +126,9 @@ def _add_up(units: Ints, values: Floats, over: Truths, kind: UnitValue) -> tuple
     counts = np.bincount(units, minlength=over.size)
     has = counts > 0
     return over & has, np.divide(sums, counts, out=np.zeros_like(sums), where=has)
+
+
+def _sort_settled(done: Truths, settles: Floats, final: Floats) -> SettledUnits:
+    rows = np.flatnonzero(done)
+    rows = rows[np.argsort(settles[rows], kind="stable")]
+    return SettledUnits(rows.astype(np.int64), settles[rows], final[rows])
