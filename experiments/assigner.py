@@ -49,7 +49,7 @@ class Assigner:
         """Return what `unit` gets in `experiment`.
 
         Raises:
-            OverrideRefused: an override by a unit that is no tester of the experiment.
+            OverrideRefused: an override by a unit that is not a tester of the experiment.
             ArmUnknown: there is no arm of that name.
         """
         proposed = assign(experiment, unit, culture=culture, override=override)

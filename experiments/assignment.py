@@ -1,6 +1,6 @@
 """Which arm a unit gets: a pure, versioned hash, without memory.
 
-Every step has a hash of its own, so that none tells anything of another: hold-out, the layer's
+Every step has a hash of its own, so that none reveals anything about another: hold-out, the layer's
 bucket, the share of traffic, the arm. Same definition and same unit give the same arm in every
 process and on every machine. When weights change, the ranges of the arms move and some units with
 them; `experiments.assigner` keeps those that were assigned before where they were.
@@ -70,7 +70,7 @@ def assign(
     and goes before all but the state of the experiment.
 
     Raises:
-        OverrideRefused: an override by a unit that is no tester of the experiment.
+        OverrideRefused: an override by a unit that is not a tester of the experiment.
         ArmUnknown: there is no arm of that name.
     """
     standing = standing_of(experiment, unit, culture=culture)
@@ -106,11 +106,11 @@ def standing_of(experiment: Experiment, unit: Unit, *, culture: str = "") -> Sta
 
 def arm_of(experiment: Experiment, unit: Unit) -> Arm:
     """Return the arm whose range the unit's hash falls in; ranges follow the order of the arms."""
-    at = hash_parts("arm", experiment.salt, experiment.name, unit.text)
+    place = hash_parts("arm", experiment.salt, experiment.name, unit.text)
     end = 0.0
     for arm in experiment.arms:
         end += arm.weight
-        if _is_within(at, end):
+        if _is_within(place, end):
             return arm
     return experiment.arms[-1]
 

@@ -121,7 +121,7 @@ class Experiment:
         outcome_window_s: how long after an answer its outcomes count.
         unit_value: what a unit counts with. `first` settles at the first outcome in its window;
             `mean` and `sum` tell nothing of a unit before its window is over.
-        max_duration_s: the longest that it is planned to run.
+        max_duration_s: the longest it is planned to run.
         alpha: the error rate of all looks together, in (0, 1).
         salt: another one makes other assignments under the same name.
         testers: texts of units (`user:qa-1`) that may choose their arm.
@@ -184,23 +184,23 @@ def _check_arms(experiment: Experiment) -> None:
     names = experiment.arm_names
     expected = ""
     if len(names) < 2:
-        place, found, expected = "arms", f"{len(names)}", "2 or more"
+        field, found, expected = "arms", f"{len(names)}", "2 or more"
     elif len(set(names)) < len(names):
-        place, found, expected = "arms", ", ".join(names), "names that differ"
+        field, found, expected = "arms", ", ".join(names), "names that differ"
     elif HOLD_OUT_ARM in names:
-        place, found, expected = "arms", f"'{HOLD_OUT_ARM}'", "a name that is not reserved"
+        field, found, expected = "arms", f"'{HOLD_OUT_ARM}'", "a name that is not reserved"
     elif experiment.control not in names:
-        place, found, expected = "control", f"'{experiment.control}'", "one of " + ", ".join(names)
+        field, found, expected = "control", f"'{experiment.control}'", "one of " + ", ".join(names)
     elif not all(arm.weight > 0 for arm in experiment.arms):
-        place, found = "weights", ", ".join(f"{arm.weight:g}" for arm in experiment.arms)
+        field, found = "weights", ", ".join(f"{arm.weight:g}" for arm in experiment.arms)
         expected = "weights above 0; leave out an arm that nobody should get"
     else:
         total = sum(arm.weight for arm in experiment.arms)
-        place, found = "weights", f"a sum of {total:.10g}"
+        field, found = "weights", f"a sum of {total:.10g}"
         expected = "" if abs(total - 1.0) <= WEIGHT_TOLERANCE else "a sum of 1"
     if expected:
-        at = f"experiment '{experiment.name}'"
-        raise DefinitionInvalid(at, field=place, found=found, expected=expected)
+        place = f"experiment '{experiment.name}'"
+        raise DefinitionInvalid(place, field=field, found=found, expected=expected)
 
 
 # What a running experiment may change. Weights: recorded assignments win over them, so no unit
@@ -273,7 +273,7 @@ def check_layers(running: Iterable[Experiment]) -> None:
     """
     for one, other in combinations(running, 2):
         if one.layer.overlaps(other.layer):
-            ranges = ", ".join(f"{at.layer.first}-{at.layer.last}" for at in (one, other))
+            ranges = ", ".join(f"{each.layer.first}-{each.layer.last}" for each in (one, other))
             raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
 
 

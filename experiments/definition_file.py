@@ -253,7 +253,7 @@ def parse_experiment(data: object, place: str) -> Experiment:
         ) from exc
 
 
-def experiment_fields(experiment: Experiment) -> dict[str, Any]:
+def dump_experiment(experiment: Experiment) -> dict[str, Any]:
     """Return the experiment as `parse_experiment` reads it: plain values for JSON or YAML."""
     given = {name: getattr(experiment, name) for name in _SAME}
     given["primary"] = _metric_fields(experiment.primary.metric) | {

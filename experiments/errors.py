@@ -106,7 +106,7 @@ class ArmUnknown(ExperimentError):
 
 
 class OverrideRefused(ExperimentError):
-    """A unit asks for an arm by name and is no tester of the experiment."""
+    """A unit asks for an arm by name and is not a tester of the experiment."""
 
     def __init__(self, experiment: str) -> None:
         super().__init__(

@@ -33,7 +33,7 @@ class Exposure:
         arm_id: ten hexadecimal digits of all that decides how the arm answers.
         unit: the hash of who was answered, by `UnitHasher`.
         culture: alpha-3 code, empty for a request without one.
-        time_ms: when the answer was complete, in milliseconds of UTC since 1970.
+        time_ms: when the answer was complete, in milliseconds since 1970 (UTC).
         outcome_until_ms: until when outcomes count.
         overridden: whether a tester chose the arm; left out of the analysis.
         settled: whether the assignment was in the store before the answer was begun.
@@ -131,7 +131,7 @@ class Outcome:
             `preferred` is the answer itself, else 0.
         preferred: id of the answer that was preferred, for that kind only.
         key: idempotency key, 1 to 200 characters.
-        time_ms: when it arrived, in milliseconds of UTC since 1970.
+        time_ms: when it arrived, in milliseconds since 1970 (UTC).
     """
 
     metric: str

@@ -46,7 +46,7 @@ class Feedback:
         Raises:
             OutcomeInvalid: the value does not fit the metric, or Milieu records that itself.
             MetricUnknown: the named experiment has no such metric.
-            ExperimentUnknown, AnswerUnknown, UnitUnknown: it is an outcome of nothing there is.
+            ExperimentUnknown, AnswerUnknown, UnitUnknown: what it is an outcome of does not exist.
             OutcomeConflict, OutcomeTaken, OutcomeLate, StoreUnavailable: see `EventStore`.
         """
         if outcome.metric in RECORDED_METRICS:

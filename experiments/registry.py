@@ -1,4 +1,4 @@
-"""The experiments of a store, as a service keeps them at hand and as they are changed.
+"""The experiments of a store: which ones run, and how they are changed.
 
 The store is the truth: every change goes there first, and what is running is read from there.
 """
@@ -21,7 +21,7 @@ from experiments.definition import (
     check_layers,
     revise,
 )
-from experiments.definition_file import experiment_fields, parse_experiment
+from experiments.definition_file import dump_experiment, parse_experiment
 from experiments.errors import (
     DefinitionInvalid,
     ExperimentTaken,
@@ -71,10 +71,10 @@ class ExperimentRegistry:
 
     @property
     def running(self) -> tuple[Experiment, ...]:
-        """The running experiments as last read, the one that started first at the front."""
+        """The running experiments as last read, earliest start first."""
         return self._running
 
-    def named(self, name: str) -> Experiment:
+    def find_running(self, name: str) -> Experiment:
         """Return the running experiment of that name, as last read.
 
         Raises:
@@ -116,7 +116,7 @@ class ExperimentRegistry:
             await asyncio.sleep(self._refresh_s)
 
     async def define(self, experiment: Experiment) -> Experiment:
-        """Save an experiment as a draft and return it; the same one twice is saved once.
+        """Save an experiment as a draft and return it; defining the same one twice saves it once.
 
         Raises:
             DefinitionInvalid: it names a culture or a model that is not there.
@@ -159,7 +159,7 @@ class ExperimentRegistry:
         """Let an experiment run, and return its revision.
 
         A metric that no outcome carried in the last 30 days is refused unless `allow_unsent`: a
-        typing error in its name would otherwise show after weeks. Outcomes of answers outside of
+        typo in its name would otherwise show only after weeks. Outcomes of answers outside of
         experiments count, so what sends them can be built first.
 
         Raises:
@@ -213,7 +213,7 @@ class ExperimentRegistry:
 
     async def _save(self, experiment: Experiment) -> Experiment:
         # What does not fit the format would be refused whenever the store is read.
-        kept = parse_experiment(experiment_fields(experiment), _place(experiment.name))
+        kept = parse_experiment(dump_experiment(experiment), _place(experiment.name))
         await self._store.save(kept)
         # The change is kept, and an error would say that it is not; `watch` reads it soon.
         with suppress(StoreUnavailable):

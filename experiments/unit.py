@@ -63,7 +63,7 @@ def unit_of(*, user: str = "", session: str = "", request_id: str) -> Unit:
 
 
 class UnitHasher:
-    """Hashes units with a secret, so that a copy of the store does not tell who is in it."""
+    """Hashes units with a secret, so that a copy of the store does not reveal who is in it."""
 
     def __init__(self, secret: bytes) -> None:
         """Take the secret, which all gateways of one store share.
@@ -77,7 +77,7 @@ class UnitHasher:
 
     @property
     def fingerprint(self) -> str:
-        """Sixteen hexadecimal digits that only the same secret has, and that tell nothing of it."""
+        """Sixteen hexadecimal digits that identify the secret and reveal nothing about it."""
         return hmac.new(self._secret, FINGERPRINT_TEXT, hashlib.sha256).hexdigest()[:16]
 
     def hash(self, unit: Unit) -> str:

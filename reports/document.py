@@ -1,4 +1,4 @@
-"""What a report consists of, whichever way it is written."""
+"""The parts of a report, independent of its output format."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first cell of a row names it, and stands further in where it begins with spaces.
+    """A table; the first cell of a row names it, and is indented where it begins with spaces.
 
     Attributes:
         caption: stands above it; may be empty.
@@ -108,7 +108,7 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Gallery:
-    """Plots beside each other, as many as there is room for."""
+    """Plots side by side, as many as fit."""
 
     plots: tuple[Plot, ...]
     is_broad: bool = False
@@ -116,7 +116,7 @@ class Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What a reader opens to see."""
+    """A section that a reader unfolds."""
 
     title: str
     blocks: tuple[Text | Points | Table, ...]
@@ -135,7 +135,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Callout:
-    """The finding that is read first. `kind` is 'ship', 'stop', 'alarm' or '', its colour."""
+    """The main finding, read first. `kind` is 'ship', 'stop', 'alarm' or '', its colour."""
 
     headline: str
     blocks: tuple[Text | Points, ...]

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs nothing but itself."""
+"""A report as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HOUSE_COLOUR = re.compile("|".join(PAGE_COLOURS))
 
 
 def to_html(document: Document) -> str:
-    """Return the page. All text is escaped; plots stand in it as SVG."""
+    """Return the page. All text is escaped; plots are inline SVG."""
     sections = (
         tag(
             "section",

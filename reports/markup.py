@@ -10,7 +10,7 @@ _ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", 
 
 
 class Markup(str):
-    """Text that is markup already; made by `tag` and `concat` only."""
+    """Text that is already markup; made only by `tag` and `concat`."""
 
     __slots__ = ()
 
@@ -19,7 +19,7 @@ Piece: TypeAlias = "Markup | str | None"
 
 
 def tag(name: str, /, *pieces: Piece, **attributes: str | float | None) -> Markup:
-    """Return an element. Pieces that are no `Markup` are escaped; None pieces are left out.
+    """Return an element. Pieces that are not `Markup` are escaped; None pieces are left out.
 
     `class_` is the attribute `class`, `for_x` is `for-x`; an attribute of None is left out.
     """
@@ -34,7 +34,7 @@ def tag(name: str, /, *pieces: Piece, **attributes: str | float | None) -> Marku
 
 
 def concat(*pieces: Piece) -> Markup:
-    """Return the pieces one after another, escaped where they are no markup."""
+    """Return the pieces one after another, escaped where they are not markup."""
     return Markup("".join(escape(piece) for piece in pieces if piece is not None))
 
 

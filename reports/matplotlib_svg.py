@@ -1,4 +1,4 @@
-"""Plots by matplotlib: one style, and the same bytes from the same figures.
+"""Plots drawn with matplotlib, in one style: the same figures give the same bytes.
 
 No part of the service imports it.
 """

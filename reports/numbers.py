@@ -1,4 +1,4 @@
-"""Numbers as reports write them. What is not available is a dash, never 0."""
+"""Numbers as reports write them. A missing value is a dash, never 0."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """Return `value` with so many significant digits, and thin spaces from four digits on."""
+    """Return `value` with that many significant digits, and thin spaces between thousands."""
     if value is None:
         return ABSENT
     if value == 0.0:
@@ -23,7 +23,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def with_sign(value: float | None, digits: int = 3) -> str:
-    """Return a difference, with its sign and so many significant digits."""
+    """Return a difference, with its sign and that many significant digits."""
     text = number(value, digits)
     return f"+{text}" if value is not None and value > 0.0 else text
 
@@ -60,7 +60,7 @@ def p_value(value: float) -> str:
 
 
 def percent(share: float | None, places: int = 1) -> str:
-    """Return a share in percent; one that only rounds to 0 or 100 is said so."""
+    """Return a share in percent; one that only rounds to 0 or 100 is shown as under or over."""
     if share is None:
         return ABSENT
     unit = 10.0**-places
@@ -72,7 +72,7 @@ def percent(share: float | None, places: int = 1) -> str:
 
 
 def rate(share: float) -> str:
-    """Return a share that somebody chose, in percent, without a decimal that says nothing."""
+    """Return a share that somebody chose, in percent, without a decimal that adds nothing."""
     return percent(share).replace(".0 %", " %")
 
 
@@ -107,7 +107,7 @@ def to_utc(at_ms: float) -> datetime:
 
 
 def duration(seconds: float) -> str:
-    """Return a length of time in its largest fitting unit."""
+    """Return a duration in the largest unit that fits."""
     for unit, length in (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0)):
         if seconds >= length:
             shown = f"{seconds / length:.1f}".removesuffix(".0")

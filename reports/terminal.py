@@ -1,4 +1,4 @@
-"""Reports in the terminal, which read as well when piped. No text of data is read as markup."""
+"""Reports in the terminal, as readable when piped. No text from data is read as markup."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def print_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
 
 
 def print_points(console: Console, points: Iterable[str], *, title: str = "") -> None:
-    """Print a list of statements under a title; nothing where there are none."""
+    """Print a bulleted list under a title; nothing where it is empty."""
     listed = list(points)
     if listed and title:
         console.print()
@@ -80,7 +80,7 @@ def print_points(console: Console, points: Iterable[str], *, title: str = "") ->
 
 
 def print_table(console: Console, table: Table | None, *, style: str = "") -> None:
-    """Print a table; where it is too wide, its columns in several tables one after another."""
+    """Print a table; where it is too wide, split its columns over several tables."""
     if table is None:
         return
     console.print()

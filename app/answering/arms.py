@@ -25,7 +25,7 @@ class RunningExperiments(Protocol):
         """The one that started first comes first."""
         ...
 
-    def named(self, name: str) -> Experiment:
+    def find_running(self, name: str) -> Experiment:
         """Return a running one.
 
         Raises:
@@ -92,7 +92,7 @@ class ArmSelector:
         if self._deciding is None:
             raise ExperimentsOff
         name, _, arm = wanted_arm.partition("/")
-        experiment = self._deciding.experiments.named(name)
+        experiment = self._deciding.experiments.find_running(name)
         return await self._assign(experiment, culture, answer_id, unit, override=arm)
 
     async def _assign(

@@ -24,7 +24,7 @@ from app.state.experiment_report import read_report
 from app.state.experiments import LiveExperiments
 from app.state.start_notes import start_notes
 from experiments.analysis.result import Analysis
-from experiments.definition_file import NAME_PATTERN, experiment_fields, parse_experiment
+from experiments.definition_file import NAME_PATTERN, dump_experiment, parse_experiment
 from experiments.errors import DefinitionInvalid
 from experiments.report.page import render_report
 from experiments.stores.scripts import StoredRevision
@@ -154,13 +154,13 @@ async def _detail(live: LiveExperiments, name: str) -> ExperimentDetail:
     latest = revisions[-1]
     return ExperimentDetail(
         **dict(_summary(latest)),
-        definition=experiment_fields(latest.experiment),
+        definition=dump_experiment(latest.experiment),
         revisions=[
             RevisionDetail(
                 revision=each.experiment.revision,
                 state=each.experiment.state,
                 changed_ms=each.time_ms,
-                definition=experiment_fields(each.experiment),
+                definition=dump_experiment(each.experiment),
             )
             for each in revisions
         ],

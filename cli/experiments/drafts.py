@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.errors import OptionInvalid
 from experiments.definition import Experiment, draft_four_arms
-from experiments.definition_file import experiment_fields, parse_experiment, read_experiment
+from experiments.definition_file import dump_experiment, parse_experiment, read_experiment
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from survey_data.cultures import read_catalogue
 
@@ -163,7 +163,7 @@ def _four_arms(name: str, options: FourArms) -> Experiment:
 
 def _check(experiment: Experiment) -> Experiment:
     """Return the experiment as a file would have defined it, with all that is checked there."""
-    return parse_experiment(experiment_fields(experiment), f"experiment '{experiment.name}'")
+    return parse_experiment(dump_experiment(experiment), f"experiment '{experiment.name}'")
 
 
 def _number(option: str, text: str, *, found: str, of: str) -> float:

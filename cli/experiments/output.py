@@ -12,7 +12,7 @@ from cli.console import out
 from cli.experiments.planning import DurationPlan, days_left
 from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
-from experiments.definition_file import experiment_fields
+from experiments.definition_file import dump_experiment
 from experiments.stores.scripts import Forgotten, StoredRevision
 from reports.document import Table
 from reports.numbers import count, duration, moment, number, percent, with_sign
@@ -62,7 +62,7 @@ def say_next(*commands: str) -> None:
 
 def definition_yaml(experiment: Experiment) -> str:
     """Return the definition as YAML that defines the same, without what is as it is by default."""
-    fields = experiment_fields(experiment)
+    fields = dump_experiment(experiment)
     for name in _STATE_FIELDS:
         del fields[name]
     content = {name: fields[name] for name in _FIRST_FIELDS} | fields
@@ -103,7 +103,7 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
     latest = revisions[-1].experiment
     if as_json:
         made = [_fields(each) | {"changed": _changes(revisions, at)} for at, each in _at(revisions)]
-        print_json(out, {"definition": experiment_fields(latest), "revisions": made})
+        print_json(out, {"definition": dump_experiment(latest), "revisions": made})
         return
     say(definition_yaml(latest))
     say(f"{latest.name} is {latest.state}, revision {latest.revision}.")
@@ -205,7 +205,7 @@ def print_forgotten(forgotten: Forgotten) -> None:
 
 
 def _fields(stored: StoredRevision) -> dict[str, Any]:
-    return experiment_fields(stored.experiment) | {"time_ms": stored.time_ms}
+    return dump_experiment(stored.experiment) | {"time_ms": stored.time_ms}
 
 
 def _at(revisions: Sequence[StoredRevision]) -> list[tuple[int, StoredRevision]]:
@@ -216,7 +216,7 @@ def _changes(revisions: Sequence[StoredRevision], at: int) -> list[str]:
     """Return the fields that a revision changed."""
     if not at:
         return []
-    before, after = (experiment_fields(revisions[n].experiment) for n in (at - 1, at))
+    before, after = (dump_experiment(revisions[n].experiment) for n in (at - 1, at))
     return [name for name in after if name != "revision" and before[name] != after[name]]
 
 

@@ -1,8 +1,8 @@
 """Analyse an experiment: everything its events say, at any moment and as often as one likes.
 
 Arms are compared as they were assigned, by intention to treat: a unit whose answers fell back to
-another method counts in its arm. Each unit counts once. What is promised holds over all looks
-together; it takes ranges, window, weights and error rate from the definition, which a running
+another method counts in its arm. Each unit counts once. The guarantees hold over all looks
+together: ranges, window, weights and error rate come from the definition, which a running
 experiment cannot change.
 """
 
@@ -18,11 +18,11 @@ from experiments.analysis.reading import Events, read_events
 from experiments.analysis.result import (
     Analysis,
     Comparison,
+    Conclusion,
     LeftOut,
     Measured,
     OfflineAlignment,
     Progress,
-    Said,
     SampleRatio,
 )
 from experiments.analysis.samples import Sample, take_sample
@@ -48,10 +48,10 @@ async def analyse(
     plan: SamplePlan | None = None,
     offline: Mapping[str, OfflineAlignment] | None = None,
 ) -> Analysis:
-    """Return what the events of an experiment say at `now_ms`, in milliseconds of UTC since 1970.
+    """Return what the events of an experiment say at `now_ms`, in milliseconds since 1970 (UTC).
 
-    The store is read in pieces and the computing done in a thread. `AnalysisOptions` describes the
-    other arguments.
+    The store is read in batches and the computation runs in a thread. `AnalysisOptions` describes
+    the other arguments.
 
     Raises:
         ExperimentUnknown: there is no experiment of that name.
@@ -85,7 +85,7 @@ def analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
         unit_value=experiment.unit_value,
         outcome_window_s=experiment.outcome_window_s,
         recorded_decision=experiment.decision,
-        decision=Said(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
+        decision=Conclusion(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
         progress=progress,
         comparisons=tuple(
             Comparison(

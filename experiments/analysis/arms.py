@@ -1,4 +1,4 @@
-"""What each arm is, and what came of its answers. Description: no test, no promise."""
+"""What each arm is, and what came of its answers: descriptive, without a test or a guarantee."""
 
 from __future__ import annotations
 

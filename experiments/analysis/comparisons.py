@@ -21,7 +21,7 @@ from experiments.analysis.result import (
     Span,
     finite_or_none,
 )
-from experiments.analysis.samples import Sample, expected_differences
+from experiments.analysis.samples import Sample, model_differences
 from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Direction, Metric
 from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
@@ -76,15 +76,15 @@ class Comparer:
             arm, primary.metric, self._expect_primary(arm), alpha=self.alpha
         )
         measured = Measured.of(primary.metric, primary.smallest_effect)
-        effect = Effect(**self._shown(arm, measured, difference), alpha=self.alpha)
+        effect = Effect(**self._collect_fields(arm, measured, difference), alpha=self.alpha)
         shown, weighed = [], []
         for guardrail in experiment.guardrails:
             metric, margin = guardrail.metric, guardrail.margin
-            values = expected_differences(metric, margin, experiment.unit_value)
+            values = model_differences(metric, margin, experiment.unit_value)
             found = self._difference(arm, metric, values, alpha=experiment.alpha)
             is_higher = metric.direction is Direction.HIGHER
             judged = GuardrailEvidence(metric.name, found.now, margin, is_higher)
-            fields = self._shown(arm, Measured.of(metric, margin), found)
+            fields = self._collect_fields(arm, Measured.of(metric, margin), found)
             shown.append(GuardrailEffect(**fields, alpha=experiment.alpha, state=judged.state))
             weighed.append(judged)
         return ArmComparison(effect, tuple(shown), ArmEvidence(arm, difference.now, tuple(weighed)))
@@ -111,7 +111,7 @@ class Comparer:
         """
         plan, experiment = self.options.plan, self.events.experiment
         primary = experiment.primary
-        known = expected_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
+        known = model_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
         if plan is None or plan.shape != choose_block_shape(self.events, arm):
             return known
         return plan.values if _range(plan.values) == _range(known) else known
@@ -139,7 +139,7 @@ class Comparer:
             return compare_quantiles(pair, metric.quantile, alpha=alpha)
         return compare_means(pair, values, alpha=alpha, shape=choose_block_shape(self.events, arm))
 
-    def _shown(self, arm: str, measured: Measured, found: Difference) -> dict[str, object]:
+    def _collect_fields(self, arm: str, measured: Measured, found: Difference) -> dict[str, object]:
         """Return the fields of an effect."""
         names, sample = self.events.experiment.arm_names, self.samples[measured.name]
         arms = self.events.units.arm[sample.units]

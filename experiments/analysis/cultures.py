@@ -35,7 +35,7 @@ def estimate_culture_effects(
         pair: settled units of the arm and of control.
         cultures: str[n], of the units; those without one are left out.
         metric: the primary one.
-        known_values: what is known of block differences beforehand.
+        known_values: what is known about block differences beforehand.
         alpha: of this arm, over all its cultures.
         shape: units per block.
         possible: cultures that may come, empty for all there are.

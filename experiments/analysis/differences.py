@@ -51,7 +51,7 @@ class Difference:
     Attributes:
         at_s: float64[k], when the looks were.
         sequence: the intervals then, none where nothing could be compared.
-        now: the interval at the last look; the range, or endless, where there was none.
+        now: the interval at the last look; the range, or infinite, where there was none.
         p_value: at the last look.
         error: standard error of the estimate, for description; NaN where there is none.
     """
@@ -113,7 +113,7 @@ def compare_quantiles(pair: Pair, p: float, *, alpha: float, n_looks: int = N_LO
 
 
 def _find_quantile_p(treatment: Floats, control: Floats, p: float) -> float:
-    """Return the least error rate, found by halving, at which the interval leaves 0 out."""
+    """Return the least error rate, found by halving, at which the interval excludes 0."""
 
     def excludes(log_alpha: float) -> bool:
         half = math.exp(log_alpha) / 2.0

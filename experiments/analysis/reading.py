@@ -23,7 +23,7 @@ from survey_data.arrays import Floats, Ints, Strings, Truths
 
 
 class Derived(Enum):
-    """What is known of an answer beside what is recorded; no text, so that no metric is meant.
+    """What is known about an answer beside what is recorded; no text, so that no metric is meant.
 
     STEERED: whether the culture was spoken for. CROSSED: whether another arm answered.
     """
@@ -41,7 +41,7 @@ class Units:
 
     Attributes:
         arm: the index of the assigned arm, -1 for one that the experiment does not have.
-        is_request: whether the unit is a single request, which tells of no user.
+        is_request: whether the unit is a single request, which says nothing about a user.
         culture: alpha-3 code of the first answer, empty for none.
         revision: the one that assigned.
         first_s: the first answer, in seconds since 1970.
@@ -182,7 +182,7 @@ class _EventReader:
 
 
 async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:
-    """Return the events of an experiment up to `now_ms`, in milliseconds of UTC since 1970.
+    """Return the events of an experiment up to `now_ms`, in milliseconds since 1970 (UTC).
 
     Answers and outcomes are read one after the other, so of slightly different moments; outcomes
     of answers that came in between are left for the next look.

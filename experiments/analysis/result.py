@@ -23,7 +23,7 @@ class Result(BaseModel):
 
 
 class Span(Result):
-    """An estimate and its interval; an end is None where it is endless."""
+    """An estimate and its interval; an end is None where it is infinite."""
 
     estimate: float | None
     low: float | None
@@ -43,7 +43,7 @@ class Look(Span):
     """How an effect stood at a moment of the past.
 
     Attributes:
-        at_ms: the moment, in milliseconds of UTC since 1970.
+        at_ms: the moment, in milliseconds since 1970 (UTC).
         n: differences (for a quantile: units of the smaller arm) that were in.
     """
 
@@ -113,7 +113,7 @@ class CultureEffect(Result):
 
     Attributes:
         raw: from its own units alone; intervals of all cultures hold at once, at every look.
-        pooled: drawn towards the mean of all cultures; description only, at this look only.
+        pooled: shrunk towards the mean of all cultures; description only, at this look only.
         found: whether there is a difference, by `raw`.
     """
 
@@ -216,7 +216,7 @@ class RatioStratum(Result):
 
 
 class SampleRatio(Result):
-    """Whether arms get their shares of units; `alarm` stays once it has been raised."""
+    """Whether the arms get their shares of the units; `alarm` stays once it has been raised."""
 
     alarm: bool
     alpha: float
@@ -257,7 +257,7 @@ class LeftOut(Result):
     n_other_arm: int
 
 
-class Said(Result):
+class Conclusion(Result):
     """What to do, and why; `arm` is the one to ship."""
 
     verdict: Verdict
@@ -289,7 +289,7 @@ class Analysis(Result):
     """All that an experiment's events say at one moment.
 
     Attributes:
-        at_ms: the moment, in milliseconds of UTC since 1970.
+        at_ms: the moment, in milliseconds since 1970 (UTC).
         unit_value: what a unit counts with.
         recorded_decision: what people decided, in their words; empty before.
     """
@@ -306,7 +306,7 @@ class Analysis(Result):
     unit_value: UnitValue
     outcome_window_s: float
     recorded_decision: str
-    decision: Said
+    decision: Conclusion
     progress: Progress
     comparisons: tuple[Comparison, ...]
     arms: tuple[ArmFigures, ...]

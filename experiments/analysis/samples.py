@@ -1,4 +1,4 @@
-"""One final value per unit, and what is known of such values beforehand.
+"""One final value per unit, and what is known about such values beforehand.
 
 Everything that a promise over all looks rests on is taken from the definition, which a running
 experiment cannot change: range, window, the size of effect that the interval is made narrow for.
@@ -57,8 +57,8 @@ def find_value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | N
     return (0.0, 1.0) if metric.name in _SHARES else None
 
 
-def expected_differences(metric: Metric, worth: float, kind: UnitValue) -> Known:
-    """Return what is known of differences of a metric before they are seen.
+def model_differences(metric: Metric, worth: float, kind: UnitValue) -> Known:
+    """Return what is known about differences of a metric before they are seen.
 
     Args:
         metric: of which units have values.

@@ -61,7 +61,9 @@ def choose_block_shape(events: Events, arm: str) -> BlockShape:
 
     It stays, whatever the weights become: a shape that followed them would be chosen after looks.
     """
-    running = [at.experiment for at in events.revisions if at.experiment.state is State.RUNNING]
+    running = [
+        stored.experiment for stored in events.revisions if stored.experiment.state is State.RUNNING
+    ]
     first = running[0] if running else events.experiment
     return fit_block_shape(first.arm(arm).weight, first.arm(first.control).weight)
 
@@ -109,15 +111,15 @@ def summarise_revisions(events: Events) -> tuple[RevisionFigures, ...]:
     """Return what each revision was, and how many units it assigned."""
     return tuple(
         RevisionFigures(
-            revision=at.experiment.revision,
-            at_ms=at.time_ms,
-            state=at.experiment.state,
-            weights=weights_of(at.experiment),
-            traffic_share=at.experiment.traffic_share,
-            max_duration_s=at.experiment.max_duration_s,
-            n_units=int((events.units.revision == at.experiment.revision).sum()),
+            revision=stored.experiment.revision,
+            at_ms=stored.time_ms,
+            state=stored.experiment.state,
+            weights=weights_of(stored.experiment),
+            traffic_share=stored.experiment.traffic_share,
+            max_duration_s=stored.experiment.max_duration_s,
+            n_units=int((events.units.revision == stored.experiment.revision).sum()),
         )
-        for at in events.revisions
+        for stored in events.revisions
     )
 
 
@@ -142,5 +144,5 @@ def measure_progress(events: Events, plan: SamplePlan | None) -> Progress:
 
 
 def _first_ms(events: Events, state: State) -> int | None:
-    times = (at.time_ms for at in events.revisions if at.experiment.state is state)
+    times = (stored.time_ms for stored in events.revisions if stored.experiment.state is state)
     return next(times, None)

@@ -1,4 +1,4 @@
-"""A replay as one HTML page that needs nothing but itself."""
+"""A replay as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from experiments.replay import report, words
-from experiments.replay.plots import WIDTH, alignment_plot
+from experiments.replay.plots import WIDTH, draw_alignment
 from experiments.replay.result import ArmReplay, Replay
 from reports.document import Block, Callout, Document, Facts, Part, Plot, Points, Text
 from reports.html import to_html
@@ -19,7 +19,7 @@ _ABOUT = "Found offline, before any user; what users do is for the experiment to
 
 
 def render_replay(replay: Replay) -> str:
-    """Return the page. All text is escaped; plots stand in it as SVG."""
+    """Return the page. All text is escaped; plots are inline SVG."""
     return to_html(compose_replay(replay))
 
 
@@ -29,7 +29,7 @@ def compose_replay(replay: Replay) -> Document:
     parts: list[tuple[str, list[Block]]] = [
         (
             "Differences to control",
-            [block for arm in report.compared_arms(replay) for block in _compose_arm(replay, arm)],
+            [block for arm in replay.compared_arms for block in _compose_arm(replay, arm)],
         ),
         (
             "Alignment by culture",
@@ -54,7 +54,7 @@ def compose_replay(replay: Replay) -> Document:
 
 
 def _compose_arm(replay: Replay, arm: ArmReplay) -> Iterator[Block]:
-    plot, table = alignment_plot(replay, arm), report.differences(replay, arm)
+    plot, table = draw_alignment(replay, arm), report.differences(replay, arm)
     if plot is None:
         yield table
         return

@@ -3,8 +3,9 @@
 A pair is one request, a question to a culture, answered by an arm and by control. What is claimed
 is about questions: those that were asked stand for others like them. Answers to one question for
 several cultures are alike, so a question counts once, with the mean over its cultures, and the
-intervals are Student's t over questions. Each is for one look at a set that was fixed before: no
-confidence sequences, and no correction for the number of arms, metrics and cultures.
+intervals are Student's t over questions. Each is valid at one look at a set that was fixed in
+advance: no confidence sequences, and no correction for multiple comparisons over arms, metrics and
+cultures.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def summarise_replay(
     """
     asked, control = _group_requests(rows, experiment), experiment.control
     known = [metric for metric in METRICS if _is_known(asked, metric)]
-    all_shown = [shown for of in asked if len(shown := _list_shown(of)) > 1]
+    all_shown = [shown for by_arm in asked if len(shown := _list_shown(by_arm)) > 1]
     return Replay(
         experiment=experiment.name,
         definition_id=experiment.id,
@@ -72,7 +73,7 @@ def summarise_replay(
         control=control,
         n_planned=n_planned,
         n_requests=len(asked),
-        n_questions=len({row.question for of in asked for row in of.values()}),
+        n_questions=len({row.question for by_arm in asked for row in by_arm.values()}),
         arms=tuple(_summarise_arm(asked, arm, control, known) for arm in experiment.arms),
         cultures=_summarise_cultures(asked, experiment, cultures or {}),
         n_shown=len(all_shown),
@@ -94,7 +95,7 @@ def estimate_mean(
     by_question: dict[str, list[float]] = defaultdict(list)
     for question, value in values:
         by_question[question].append(value)
-    means = np.array([math.fsum(of) / len(of) for of in by_question.values()])
+    means = np.array([math.fsum(group) / len(group) for group in by_question.values()])
     n = len(means)
     span = Span(estimate=None, low=None, high=None)
     if n == 1:
@@ -117,21 +118,21 @@ def _group_requests(rows: Iterable[ReplayRow], experiment: Experiment) -> list[R
 
 
 def _is_known(asked: Sequence[RequestRows], metric: str) -> bool:
-    return any(row.value(metric) is not None for of in asked for row in of.values())
+    return any(row.value(metric) is not None for by_arm in asked for row in by_arm.values())
 
 
 def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> Estimate:
-    rows = (of[arm] for of in asked)
+    rows = (by_arm[arm] for by_arm in asked)
     found = [(row.question, value) for row in rows if (value := row.value(metric)) is not None]
     return estimate_mean(found, lowest=0.0, highest=_highest(metric))
 
 
 def _difference(asked: Iterable[RequestRows], arm: str, control: str, metric: str) -> Estimate:
     found = []
-    for of in asked:
-        treated, untreated = of[arm].value(metric), of[control].value(metric)
+    for by_arm in asked:
+        treated, untreated = by_arm[arm].value(metric), by_arm[control].value(metric)
         if treated is not None and untreated is not None:
-            found.append((of[arm].question, treated - untreated))
+            found.append((by_arm[arm].question, treated - untreated))
     return estimate_mean(found, lowest=-_highest(metric), highest=_highest(metric))
 
 
@@ -143,7 +144,7 @@ def _highest(metric: str) -> float:
 def _summarise_arm(
     asked: Sequence[RequestRows], arm: Arm, control: str, metrics: Sequence[str]
 ) -> ArmReplay:
-    rows = [of[arm.name] for of in asked]
+    rows = [by_arm[arm.name] for by_arm in asked]
     is_control = arm.name == control
     return ArmReplay(
         name=arm.name,
@@ -164,8 +165,8 @@ def _summarise_cultures(
     asked: Sequence[RequestRows], experiment: Experiment, names: Mapping[str, str]
 ) -> tuple[CultureReplay, ...]:
     by_code: dict[str, list[RequestRows]] = defaultdict(list)
-    for of in asked:
-        by_code[of[experiment.control].culture].append(of)
+    for by_arm in asked:
+        by_code[by_arm[experiment.control].culture].append(by_arm)
     arms = experiment.arm_names
     return tuple(
         CultureReplay(
@@ -183,8 +184,8 @@ def _summarise_cultures(
     )
 
 
-def _list_shown(of: RequestRows) -> list[tuple[str, ...]]:
-    return [row.shown for row in of.values() if row.shown]
+def _list_shown(by_arm: RequestRows) -> list[tuple[str, ...]]:
+    return [row.shown for row in by_arm.values() if row.shown]
 
 
 def _share(truths: Iterable[bool]) -> float | None:
@@ -195,7 +196,7 @@ def _share(truths: Iterable[bool]) -> float | None:
 def _count_reasons(
     asked: Sequence[RequestRows], experiment: Experiment, field: Literal["failed", "because"]
 ) -> tuple[ReplayReason, ...]:
-    said = ((row.arm, getattr(row, field)) for of in asked for row in of.values())
+    said = ((row.arm, getattr(row, field)) for by_arm in asked for row in by_arm.values())
     counts = Counter((arm, reason) for arm, reason in said if reason)
     order = {arm: place for place, arm in enumerate(experiment.arm_names)}
     ranked = sorted(counts.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))

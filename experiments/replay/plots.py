@@ -25,10 +25,10 @@ TOP, RIGHT = 26.0, 40.0
 ALL = "All cultures"
 
 
-def alignment_plot(replay: Replay, arm: ArmReplay) -> Markup | None:
+def draw_alignment(replay: Replay, arm: ArmReplay) -> Markup | None:
     """Return the arm's difference in alignment, over all and by culture; None without any.
 
-    All arms of a replay are drawn to one scale.
+    All arms of a replay are drawn to the same scale.
     """
     rows = _rows(replay, arm)
     scale = _range(span for each in replay.arms for _, span in _rows(replay, each))
@@ -43,7 +43,7 @@ def alignment_plot(replay: Replay, arm: ArmReplay) -> Markup | None:
         for at, (name, (_, span)) in enumerate(zip(names, rows, strict=True))
     ]
     found, towards = (
-        words.paired_difference(rows[0][1]),
+        words.show_difference(rows[0][1]),
         f"nearer to people than {replay.control} →",
     )
     return svg(

@@ -23,7 +23,7 @@ def arms(replay: Replay) -> Table:
         rows.append(
             (
                 words.NAMES[metric],
-                *(words.mean_with_interval(arm.levels[metric].span) for arm in found),
+                *(words.show_mean(arm.levels[metric].span) for arm in found),
             )
         )
     return Table.of_rows("Arms", ("Mean [95 %]", *map(words.title_of, found)), tuple(rows))
@@ -34,7 +34,7 @@ def differences(replay: Replay, arm: ArmReplay) -> Table:
     rows = tuple(
         (
             words.NAMES[metric],
-            words.paired_difference(found.span),
+            words.show_difference(found.span),
             count(found.n),
             count(found.n_questions),
         )
@@ -49,17 +49,12 @@ def cultures(replay: Replay) -> Table | None:
     rows = tuple(
         (
             f"{each.name} ({count(max(found.n for found in each.levels.values()))})",
-            *(words.mean_with_interval(each.levels[arm.name].span) for arm in replay.arms),
+            *(words.show_mean(each.levels[arm.name].span) for arm in replay.arms),
         )
         for each in replay.cultures
     )
     columns = ("Culture (answers)", *map(words.title_of, replay.arms))
     return Table.of_rows("Alignment by culture, mean [95 %]", columns, rows) if rows else None
-
-
-def compared_arms(replay: Replay) -> tuple[ArmReplay, ...]:
-    """Return the arms that are compared with control."""
-    return tuple(arm for arm in replay.arms if not arm.is_control)
 
 
 def print_replay(replay: Replay, console: Console) -> None:
@@ -72,7 +67,7 @@ def print_replay(replay: Replay, console: Console) -> None:
     console.print()
     for name, way in words.ways(replay):
         print_text(console, way, lead=f"{name}: ", hang=4)
-    for arm in compared_arms(replay):
+    for arm in replay.compared_arms:
         print_table(console, differences(replay, arm))
     print_table(console, cultures(replay))
     print_points(console, words.reasons(replay, replay.failures), title="Why answers failed")

@@ -78,7 +78,7 @@ class Replay(Result):
 
     Attributes:
         definition_id: `Experiment.id` of what was replayed.
-        made_ms: when, in milliseconds of UTC since 1970.
+        made_ms: when, in milliseconds since 1970 (UTC).
         source: what was asked, in words.
         notes: what else there is to say of that: what is left out of it, and why.
         model: the base model that was asked.
@@ -116,6 +116,11 @@ class Replay(Result):
     def has_answers(self) -> bool:
         """Whether any arm answered anything."""
         return any(arm.n_answers for arm in self.arms)
+
+    @property
+    def compared_arms(self) -> tuple[ArmReplay, ...]:
+        """The arms that are compared with control."""
+        return tuple(arm for arm in self.arms if not arm.is_control)
 
     def offline(self, experiment: Experiment | None = None) -> dict[str, OfflineAlignment]:
         """Return the alignment of each arm for the experiment's report.

@@ -46,7 +46,7 @@ class ReplayRow:
     failed: str = ""
 
     def value(self, metric: str) -> float | None:
-        """Return one of `RECORDED_METRICS`, truth values as 0 and 1; None where it is not known.
+        """Return one of `RECORDED_METRICS`, booleans as 0 and 1; None where it is not known.
 
         Nothing is known of an answer that failed.
         """

@@ -62,7 +62,7 @@ def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
         several = f"of {quantity(replay.n_shown, 'request')} that several arms show exemplars to"
         same = f"{percent(replay.same_shown)} {several}"
         said.insert(2, ("Same exemplars", same))
-    if fallen := _fallen(replay):
+    if fallen := _list_fallen_back(replay):
         said.insert(
             2, ("Fell back", f"{fallen} of the answers, given in another way than the arm's")
         )
@@ -115,14 +115,14 @@ def notes(replay: Replay) -> tuple[str, ...]:
     return tuple(said)
 
 
-def mean_with_interval(found: Span) -> str:
+def show_mean(found: Span) -> str:
     """Return a mean and its interval."""
     if found.estimate is None or found.low is None or found.high is None:
         return number(found.estimate, 3)
     return f"{number(found.estimate, 3)} [{number(found.low, 3)}, {number(found.high, 3)}]"
 
 
-def paired_difference(found: Span) -> str:
+def show_difference(found: Span) -> str:
     """Return a difference and its interval."""
     if found.estimate is None:
         return ABSENT
@@ -131,7 +131,7 @@ def paired_difference(found: Span) -> str:
     return f"{with_sign(found.estimate)} [{with_sign(found.low)}, {with_sign(found.high)}]"
 
 
-def _fallen(replay: Replay) -> str:
+def _list_fallen_back(replay: Replay) -> str:
     shares = {arm.name: arm.levels.get("fell_back") for arm in replay.arms}
     return ", ".join(
         f"{name} {percent(found.span.estimate)}"

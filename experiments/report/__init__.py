@@ -1,1 +1,1 @@
-"""An analysis for people: in the terminal, and as one HTML page that needs nothing but itself."""
+"""An analysis for people: in the terminal, and as one self-contained HTML page."""

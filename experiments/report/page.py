@@ -1,4 +1,4 @@
-"""An analysis as one HTML page that needs nothing but itself."""
+"""An analysis as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _GUARDRAIL_NOTE = "Safe: not worse by the margin. Violated: worse by more than i
 
 
 def render_report(analysis: Analysis) -> str:
-    """Return the page. All text is escaped; plots stand in it as SVG."""
+    """Return the page. All text is escaped; plots are inline SVG."""
     return to_html(compose_report(analysis))
 
 

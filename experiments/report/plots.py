@@ -48,7 +48,7 @@ BOLD_CHARACTER = 1.12 * CHARACTER
 def effect_plots(comparisons: Sequence[Comparison], control: str) -> list[Markup | None]:
     """Return each arm's effect over time with its confidence sequence.
 
-    All of them are drawn to one scale. None for an arm before there are two looks.
+    All are drawn to the same scale. None for an arm before there are two looks.
     """
     looks = [_looks(each.effect) for each in comparisons]
     ranges = [
@@ -116,7 +116,7 @@ def _estimates(looks: list[Look], x: AxisScale, y: AxisScale) -> Markup:
 def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
     """Return each arm's forest plot of cultures, raw and pooled; None without a culture.
 
-    All of them are drawn to one scale.
+    All are drawn to the same scale.
     """
     shown = [
         sorted((e for e in each.cultures.effects if e.raw.estimate is not None), key=_middle)[::-1]
@@ -166,7 +166,7 @@ def _culture_row(each: CultureEffect, x: AxisScale, y: float) -> Markup:
 
 
 def effect_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
-    """Return a small plot of the difference, to the scale of all; None before there is one."""
+    """Return a small plot of the difference, on one scale for all; None before there is one."""
     sign = -1.0 if effect.metric.direction is Direction.LOWER else 1.0
     low, high = effect.span.low, effect.span.high
     if low is None or high is None or effect.span.estimate is None:

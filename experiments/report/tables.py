@@ -61,7 +61,7 @@ def interval_heading(alpha: float) -> str:
 
 
 def by_guardrail(analysis: Analysis) -> tuple[tuple[tuple[str, GuardrailEffect], ...], ...]:
-    """Return, for each guardrail, every arm with what is known of it there."""
+    """Return, for each guardrail, every arm with what is known about it there."""
     arms = [[(each.arm, found) for found in each.guardrails] for each in analysis.comparisons]
     return tuple(zip(*arms, strict=True))
 
@@ -75,7 +75,7 @@ def guardrails(analysis: Analysis) -> Table | None:
     for group in groups:
         places = find_places(found.span for _, found in group)
         metric = group[0][1].metric
-        name, margin = words.measured(metric), number(metric.worth)
+        name, margin = words.name_metric(metric), number(metric.worth)
         cells = [
             (
                 StateCell(words.STATE_NAMES[found.state]),
@@ -202,7 +202,7 @@ def ratio(analysis: Analysis) -> Table | None:
 
 
 def arms(analysis: Analysis) -> Table:
-    """Return what is known of the arms, a column per arm; rows of nothing are left out."""
+    """Return what is known about the arms, a column per arm; rows of nothing are left out."""
     found, metric = analysis.arms, analysis.primary.name
     covered = [next(c for c in arm.coverage if c.metric == metric) for arm in found]
     n_units = sum(arm.n_units for arm in found)
@@ -235,7 +235,7 @@ def _outcomes(analysis: Analysis) -> list[Row]:
     levels = {each.arm: each.effect.treatment for each in analysis.comparisons}
     levels[analysis.control] = analysis.comparisons[0].effect.control
     if any(level is not None for level in levels.values()):
-        name = words.measured(analysis.primary)
+        name = words.name_metric(analysis.primary)
         places = find_places(each.effect.span for each in analysis.comparisons)
         rows.append((name, *(decimal(levels.get(arm.name), places) for arm in found)))
     if any(arm.offline for arm in found):
@@ -280,21 +280,22 @@ def revisions(analysis: Analysis) -> Table | None:
         return None
     said = [
         {
-            "weights": " : ".join(rate(weight).removesuffix(" %") for weight in at.weights) + " %",
-            "traffic": rate(at.traffic_share),
-            "at most": duration(at.max_duration_s),
+            "weights": " : ".join(rate(weight).removesuffix(" %") for weight in revision.weights)
+            + " %",
+            "traffic": rate(revision.traffic_share),
+            "at most": duration(revision.max_duration_s),
         }
-        for at in found
+        for revision in found
     ]
     varying = [key for key in said[0] if len({each[key] for each in said}) > 1]
     rows = []
-    for k, at in enumerate(found):
-        is_state_new = k == 0 or at.state is not found[k - 1].state
-        changes = [str(at.state)] if is_state_new else []
+    for k, revision in enumerate(found):
+        is_state_new = k == 0 or revision.state is not found[k - 1].state
+        changes = [str(revision.state)] if is_state_new else []
         changes += [
             f"{key} {said[k][key]}" for key in varying if k == 0 or said[k][key] != said[k - 1][key]
         ]
         what = ", ".join(changes) or "no change of arms or traffic"
-        rows.append((str(at.revision), moment(at.at_ms), what, count(at.n_units)))
+        rows.append((str(revision.revision), moment(revision.at_ms), what, count(revision.n_units)))
     columns = ("Revision", "Since", "What changed", "Units")
     return Table.of_rows("", columns, tuple(rows), texts=(0, 1, 2))

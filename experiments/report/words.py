@@ -62,7 +62,7 @@ def reason(analysis: Analysis) -> str:
 
     With several arms, `by_arm` says what there is to say of each.
     """
-    said, each = _unheaded(analysis), _each_arm(analysis)
+    said, each = _drop_verdict(analysis), _each_arm(analysis)
     if not said.endswith(each):
         return said
     if not is_compared(analysis):
@@ -72,13 +72,13 @@ def reason(analysis: Analysis) -> str:
 
 def by_arm(analysis: Analysis) -> tuple[str, ...]:
     """Return a sentence per arm, where several of them are the reason."""
-    is_reason = _unheaded(analysis).endswith(_each_arm(analysis)) and is_compared(analysis)
+    is_reason = _drop_verdict(analysis).endswith(_each_arm(analysis)) and is_compared(analysis)
     if not is_reason or len(analysis.comparisons) == 1:
         return ()
     return tuple(comparison.said for comparison in analysis.comparisons)
 
 
-def _unheaded(analysis: Analysis) -> str:
+def _drop_verdict(analysis: Analysis) -> str:
     said = analysis.decision.reason
     for verdict in ("Continue: ", "Stop: ", "Ship "):
         if said.startswith(verdict):
@@ -103,7 +103,7 @@ def has_guardrails(analysis: Analysis) -> bool:
     return any(is_known(each.span) for arm in analysis.comparisons for each in arm.guardrails)
 
 
-def measured(metric: Measured) -> str:
+def name_metric(metric: Measured) -> str:
     """Return what of a metric is compared."""
     if metric.quantile is not None:
         return f"{metric.name}, {100.0 * metric.quantile:g} % quantile"
@@ -118,7 +118,7 @@ def better(metric: Measured) -> str:
 
 def effect_on(metric: Measured) -> str:
     """Return the heading of the effects."""
-    return f"Effect on {measured(metric)}; {better(metric)}"
+    return f"Effect on {name_metric(metric)}; {better(metric)}"
 
 
 def worth(metric: Measured) -> float:
@@ -246,11 +246,11 @@ def facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
     interest = f"smallest effect of interest {number(primary.worth)}"
     said = [
         ("Hypothesis", analysis.hypothesis),
-        ("Metric", f"{measured(primary)}; {better(primary)}; {interest}"),
+        ("Metric", f"{name_metric(primary)}; {better(primary)}; {interest}"),
     ]
     guardrails = analysis.comparisons[0].guardrails if analysis.comparisons else ()
     if guardrails and not has_guardrails(analysis):
-        margins = (f"{measured(g.metric)} (margin {number(g.metric.worth)})" for g in guardrails)
+        margins = (f"{name_metric(g.metric)} (margin {number(g.metric.worth)})" for g in guardrails)
         said.append(("Guardrails", "; ".join(margins)))
     said.append(("State", _state(analysis)))
     if analysis.progress.started_ms is not None or analysis.progress.n_units:

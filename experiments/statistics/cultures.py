@@ -21,14 +21,13 @@ N_SPREADS = 400
 
 @dataclass(frozen=True, slots=True)
 class PooledEffects:
-    """Effects drawn towards their common mean. Descriptive.
+    """Effects shrunk towards their common mean. Descriptive.
 
     Attributes:
-        estimate: float64[c], NaN for a culture that had no estimate and no error.
-        low: float64[c], the lower end of the interval at one look.
-        high: float64[c], the upper end of it.
+        estimate: float64[c], posterior means; NaN for a culture that had no estimate and no error.
+        low, high: float64[c], ends of the interval, valid at one look.
         mean: the common mean.
-        spread: standard deviation of the true effects between cultures, as expected, 0 or more.
+        spread: posterior mean of the standard deviation of the true effects, 0 or more.
     """
 
     estimate: Floats
@@ -41,10 +40,10 @@ class PooledEffects:
 def pool_partially(
     estimates: ArrayLike, errors: ArrayLike, *, level: float = 0.95
 ) -> PooledEffects:
-    """Return effects per culture, drawn towards their mean the more, the less is known of each.
+    """Return effects per culture, shrunk towards their mean; the less certain, the more.
 
-    Normal effects around a common mean, normal errors, and every spread between 0 and twice the
-    range of the estimates as likely as another beforehand. A culture without a finite estimate and
+    Assumed are normal effects around a common mean, normal errors, and a flat prior on the spread
+    from 0 to twice the range of the estimates. A culture without a finite estimate and
     an error above 0 takes no part and gets NaN. With fewer than two left there is nothing to pool:
     estimates stay as they are, the spread is 0.
 
@@ -78,7 +77,7 @@ def pool_partially(
 
 
 def _average_over_spreads(x: Floats, variances: Floats) -> tuple[float, float, Floats, Floats]:
-    """Return common mean, spread, and each culture's expectation and standard deviation."""
+    """Return common mean, spread, and each culture's posterior mean and standard deviation."""
     widest = 2.0 * float(x.max() - x.min()) + math.sqrt(float(variances.min()))
     spreads = np.linspace(0.0, widest, N_SPREADS)[:, None]
     weights = 1.0 / (variances + np.square(spreads))

@@ -1,9 +1,9 @@
-"""What to do with an experiment: go on, ship an arm, or stop; and why, in words.
+"""What to do with an experiment, continue, ship an arm or stop, and why, in words.
 
 Every arm is compared with the control. With more than one such arm each gets an equal part of the
 error rate (`split_alpha`), so that the probability of ever shipping an arm that is no better than
-control, at whichever look, is alpha at most. Guardrails are not split: each is a reason against an
-arm only, and each is wrongly called safe with probability alpha at most.
+control, at whichever look, is at most alpha. Guardrails are not split: each is a reason against an
+arm only, and each is wrongly called safe with probability at most alpha.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class GuardrailEvidence:
 
 @dataclass(frozen=True, slots=True)
 class ArmEvidence:
-    """What is known of one arm against control, at this look.
+    """What is known about one arm against control, at this look.
 
     Attributes:
         arm: its name.

@@ -94,17 +94,21 @@ def form_blocks(
     Raises:
         ValueError: the arrays differ in length, or a value is not finite.
     """
-    under, found = _check(treated, values)
-    of = np.zeros(found.size, np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
-    if of.shape != found.shape:
-        raise ValueError(f"{of.size} strata of {found.size} units; expected one of each")
+    is_treated, unit_values = _check(treated, values)
+    stratum = (
+        np.zeros(unit_values.size, np.int64)
+        if strata is None
+        else np.asarray(strata, dtype=np.int64)
+    )
+    if stratum.shape != unit_values.shape:
+        raise ValueError(f"{stratum.size} strata of {unit_values.size} units; expected one of each")
     parts, ends = [np.empty(0)], [np.empty(0, np.int64)]
     # One sort for all strata; units of one keep their order.
-    order = np.argsort(of, kind="stable")
-    for rows in np.split(order, np.flatnonzero(np.diff(of[order])) + 1):
-        treatment, control = rows[under[rows]], rows[~under[rows]]
+    order = np.argsort(stratum, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
+        treatment, control = rows[is_treated[rows]], rows[~is_treated[rows]]
         n_blocks = min(treatment.size // shape.n_treatment, control.size // shape.n_control)
-        parts.append(_subtract(found[treatment], found[control], shape, n_blocks))
+        parts.append(_subtract(unit_values[treatment], unit_values[control], shape, n_blocks))
         last = np.arange(1, n_blocks + 1)
         ends.append(
             np.maximum(treatment[last * shape.n_treatment - 1], control[last * shape.n_control - 1])
@@ -117,7 +121,7 @@ def form_blocks(
 def bound_difference(
     low: float, high: float, *, expected_n: float, expected_sd: float | None = None
 ) -> Bounded:
-    """Return what is known of block differences of values from `low` to `high`.
+    """Return what is known about block differences of values from `low` to `high`.
 
     Args:
         low: the least value of a unit.
@@ -142,7 +146,9 @@ def _subtract(treatment: Floats, control: Floats, shape: BlockShape, n_blocks: i
 
 
 def _check(treated: ArrayLike, values: ArrayLike) -> tuple[Truths, Floats]:
-    under, found = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
-    if under.shape != found.shape:
-        raise ValueError(f"{under.size} arms of {found.size} units; expected one of each")
-    return under, found
+    is_treated, unit_values = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
+    if is_treated.shape != unit_values.shape:
+        raise ValueError(
+            f"{is_treated.size} arms of {unit_values.size} units; expected one of each"
+        )
+    return is_treated, unit_values

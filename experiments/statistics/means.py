@@ -1,11 +1,11 @@
 """Confidence sequences and e-processes for the mean of a stream.
 
-A confidence sequence is an interval at every look, all of which hold the mean at once with
-probability 1 - alpha. It leaves out exactly the means that the e-process at that look has 1 / alpha
-or more against, so interval, e-value and p-value never disagree.
+A confidence sequence is an interval at every look; with probability 1 - alpha all of them cover the
+mean simultaneously. It excludes exactly those means against which the e-process has reached
+1 / alpha at that look, so interval, e-value and p-value never disagree.
 
-What is assumed: given the past, each value has the same mean. Where that mean moves, the interval
-is for its average so far.
+The assumption: given the past, each value has the same mean. Where that mean drifts, the interval
+covers its average so far.
 
 Source: `Bounded`: Howard et al. (2021), Annals of Statistics 49(2), theorem 4. `Unbounded`:
 Waudby-Smith, Arbour, Sinha, Kennedy & Ramdas (2024), "Time-uniform central limit theory and
@@ -35,7 +35,7 @@ SKEW_N = 200.0
 
 
 class Interval(NamedTuple):
-    """An estimate and what it may be; `estimate` is NaN where there is nothing to estimate from."""
+    """An estimate and its interval; `estimate` is NaN where there is nothing to estimate from."""
 
     estimate: float
     low: float
@@ -49,8 +49,8 @@ class ConfidenceSequence:
     Attributes:
         n: int64[k], how many values were in.
         estimate: float64[k], NaN where none was.
-        low: float64[k], -inf or the lower end of the range where nothing can be said yet.
-        high: float64[k], inf or the upper end of the range where nothing can be said yet.
+        low: float64[k]; where nothing can be said yet, -inf or the lower end of the range.
+        high: float64[k]; where nothing can be said yet, inf or the upper end of the range.
     """
 
     n: Ints
@@ -123,7 +123,7 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Unbounded:
-    """Values without a known range: durations, amounts, counts. Holds in the limit of many values.
+    """Values without a known range: durations, amounts, counts. Its guarantee is asymptotic.
 
     Attributes:
         expected_n: as in `Bounded`.
@@ -150,7 +150,7 @@ class Unbounded:
 
 
 ValueModel: TypeAlias = Bounded | Unbounded
-"""What is known of a stream's values before they are seen."""
+"""What is known about a stream's values before they are seen."""
 
 
 def confidence_sequence(
@@ -158,10 +158,10 @@ def confidence_sequence(
 ) -> ConfidenceSequence:
     """Return the interval of the mean at each of k looks.
 
-    Under `Bounded`, all of them hold the mean with probability 1 - alpha at least, whatever the
-    distribution. Under `Unbounded` that is so in the limit of a large `min_n`, for values with more
-    than two moments; before `min_n`, before 200 values per squared skewness, and while all values
-    are equal, the interval is endless.
+    Under `Bounded`, all of them cover the mean with probability at least 1 - alpha, whatever the
+    distribution. Under `Unbounded` they do so asymptotically, as `min_n` grows, for values with
+    more than two finite moments; before `min_n`, before 200 values per squared skewness, and while
+    all values are equal, the interval is infinite.
 
     Raises:
         ValueError: `alpha` is not between 0 and 1.
@@ -206,7 +206,7 @@ def log_e_values(running: Running, values: ValueModel, *, null: float = 0.0) -> 
 def p_values(log_e: Floats) -> Floats:
     """Return the always-valid p-value at each look, float64[k], which never rises.
 
-    `log_e` must be of all looks so far; those left out can only make it larger.
+    `log_e` holds all looks so far; leaving some out can only make the p-value larger.
 
     Source: Johari, Koomen, Pekelis & Walsh (2022), "Always valid inference: continuous monitoring
     of A/B tests", Operations Research 70(3).
@@ -219,14 +219,14 @@ def p_values(log_e: Floats) -> Floats:
 def standard_errors(running: Running) -> Floats:
     """Return the standard error of the mean at each look, float64[k]; NaN before two values.
 
-    It is for one look only; `cultures.partially_pooled` takes it.
+    It is valid at a single look only; `cultures.pool_partially` uses it.
     """
     error = _sd(running) / np.sqrt(np.maximum(running.n, 1))
     return np.where(running.n >= 2, error, np.nan)
 
 
 def check_alpha(alpha: float) -> None:
-    """Refuse an invalid error rate.
+    """Check an error rate.
 
     Raises:
         ValueError: `alpha` is not between 0 and 1.
@@ -236,7 +236,7 @@ def check_alpha(alpha: float) -> None:
 
 
 def _sd(running: Running) -> Floats:
-    """Return float64[k], a little above the standard deviation of the values so far."""
+    """Return float64[k], slightly more than the standard deviation of the values so far."""
     return np.asarray(np.sqrt(running.squares / np.maximum(running.n - 1, 1)))
 
 

@@ -1,14 +1,14 @@
-"""Mixtures of betting rates: from a sum and its squares to evidence, and to how far sums stray.
+"""Mixtures of betting rates: e-processes from a sum and its squares, and their boundaries.
 
-An e-process starts at 1, is never negative and in expectation does not grow while the null
-hypothesis is true, at no stopping time. So it ever reaches 1 / alpha with probability alpha at
-most (Ville's inequality), and may be looked at after every value. Here it is an average over
+An e-process starts at 1, is never negative, and under the null hypothesis its expectation at any
+stopping time is at most 1. So the probability that it ever reaches 1 / alpha is at most alpha
+(Ville's inequality), and it may be looked at after every value. Here it is an average over
 betting rates of exp(rate * sum - cost(rate) * squares); each rate is best for one size of effect,
 and the average is nearly as good as the best of them.
 
-Two costs are offered. `NormalMixture`, rate²/2, is right for normal sums, hence for others in the
-limit only. `ExponentialMixture`, -log(1 - rate) - rate, is right for every bounded value from the
-first one on.
+There are two cost functions. `NormalMixture`, rate²/2, is exact for normal sums and asymptotic for
+others. `ExponentialMixture`, -log(1 - rate) - rate, is exact for bounded values from the first one
+on.
 
 All logarithms are natural. `sums` and `squares` are float64[k], a row per look.
 
@@ -36,10 +36,10 @@ CHUNK = 1 << 10
 
 
 def best_precision(squares: float) -> float:
-    """Return the mixture's precision with which the boundary is lowest where `squares` stand.
+    """Return the precision of the mixture whose boundary is lowest at `squares`.
 
     It solves (squares + precision) / precision = r with r - log r = 1 + 2 log(1 / 0.05). A
-    boundary that is wanted lowest at 100 is at 10 or 1,000 within a tenth of its best there.
+    boundary tuned to be lowest at 100 is within a tenth of the best one at 10 and at 1,000.
 
     Args:
         squares: the sum of squares at which one expects to decide, above 0.
@@ -72,7 +72,7 @@ class NormalMixture:
         return np.asarray(0.5 * np.log(self.precision / both) + np.square(sums) / (2.0 * both))
 
     def boundary(self, squares: Floats, *, alpha: float) -> Floats:
-        """Return how far a sum of mean 0 may be from 0, float64[k], ever left with alpha."""
+        """Return the boundary, float64[k], that a sum of mean 0 ever crosses with at most alpha."""
         both = squares + self.precision
         return np.asarray(np.sqrt(both * (np.log(both / self.precision) - 2.0 * math.log(alpha))))
 
@@ -106,7 +106,7 @@ class ExponentialMixture:
         return found
 
     def boundary(self, squares: Floats, *, alpha: float) -> Floats:
-        """Return how far a sum of mean 0 may be from 0, float64[k], ever left with alpha."""
+        """Return the boundary, float64[k], that a sum of mean 0 ever crosses with at most alpha."""
         found = np.empty(squares.shape)
         for start in range(0, squares.size, CHUNK):
             rows = slice(start, start + CHUNK)

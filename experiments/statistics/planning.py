@@ -1,4 +1,4 @@
-"""How long an experiment will take, by simulation before it starts.
+"""How long an experiment will take, simulated before it starts.
 
 Block differences are simulated with normal noise, of the baseline's standard deviation in both arms
 (a rate's moves with it), and looked at 200 times per fixed horizon. Waiting for windows to close
@@ -35,7 +35,7 @@ LEAST_POWER = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What is known of a unit's value under control.
+    """What is known about a unit's value under control.
 
     Attributes:
         mean: its expectation; for shares, the rate.
@@ -65,7 +65,7 @@ class Baseline:
         """Return the baseline of a yes-or-no outcome.
 
         Raises:
-            ValueError: `rate` is not between 0 and 1, both excluded.
+            ValueError: `rate` is not strictly between 0 and 1.
         """
         if not 0.0 < rate < 1.0:
             raise ValueError(f"a rate of {rate}; expected between 0 and 1")
@@ -84,10 +84,10 @@ class SamplePlan:
     """What an experiment needs. Units are those of the two compared arms together.
 
     Attributes:
-        n_units: units until the interval excludes 0 with the power asked for.
+        n_units: units until the interval excludes 0 with the requested power.
         days: from the first unit to the last.
         quantiles: share of experiments → units after which that many of them have ended.
-        n_units_fixed: units of a test with one look at its end, of equal error rate and power.
+        n_units_fixed: units of a fixed-horizon test of equal error rate and power.
         values: how the analysis has to be set up, fixed from here on.
         shape: units per block.
     """
@@ -119,7 +119,7 @@ def plan_sample(
         units_per_day: units of all arms that enter per day, above 0.
         weights: treatment's and control's share of those units, above 0, together at most 1.
         alpha: the error rate of this comparison; see `decision.split_alpha`.
-        power: the wanted probability of excluding 0.
+        power: the probability of excluding 0 that is wanted.
         n_runs: simulated experiments.
         seed: of the simulation.
 
@@ -142,7 +142,7 @@ def plan_sample(
 
 
 def _find_horizons(effect: float, sd: float, *, alpha: float, power: float) -> tuple[int, int]:
-    """Return the blocks of a test with one look at its end, and those to simulate."""
+    """Return the blocks of a fixed-horizon test, and those to simulate."""
     z, most_z = (_distance(alpha, at) for at in (power, max(power, LEAST_POWER)))
     fixed = max(2, math.ceil((z * sd / effect) ** 2))
     return fixed, math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))

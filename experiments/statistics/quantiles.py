@@ -1,7 +1,7 @@
 """Confidence sequences for a quantile of one arm, and for the difference of two arms'.
 
-Whether a value lies below the true p-quantile is a draw with probability p, so the number of those
-that do is followed by a beta-binomial mixture, exact for every n. Its bounds are turned into order
+Whether a value lies below the true p-quantile is a Bernoulli draw with probability p, so their
+number is tested by a beta-binomial mixture, exact for every n. Its bounds are turned into order
 statistics. Values that equal the quantile may be counted on either side, so ties only widen.
 
 Source: Howard & Ramdas (2022), "Sequential estimation of quantiles with applications to A/B testing
@@ -32,7 +32,7 @@ def quantile_sequence(
 ) -> ConfidenceSequence:
     """Return the interval of the p-quantile after each number of values in `looks`.
 
-    All of them hold it with probability 1 - alpha at least, whatever the distribution. An end is
+    All of them cover it with probability at least 1 - alpha, whatever the distribution. An end is
     infinite while there are too few values on its side. Each look sorts the values up to it.
 
     Args:
@@ -46,20 +46,22 @@ def quantile_sequence(
         ValueError: `p` or `alpha` is not between 0 and 1, a value is not finite, or a look is
             beyond the values.
     """
-    found = check_finite(values, "values")
-    at = np.array([found.size]) if looks is None else np.asarray(looks, dtype=np.int64)
-    if at.size and not (at.min() >= 0 and at.max() <= found.size):
-        raise ValueError(f"looks after {at.min()} to {at.max()} of {found.size} values")
-    fewest, most = count_bounds(at, p, alpha=alpha, expected_n=expected_n)
+    arrived = check_finite(values, "values")
+    n_at_looks = np.array([arrived.size]) if looks is None else np.asarray(looks, dtype=np.int64)
+    if n_at_looks.size and not (n_at_looks.min() >= 0 and n_at_looks.max() <= arrived.size):
+        raise ValueError(
+            f"looks after {n_at_looks.min()} to {n_at_looks.max()} of {arrived.size} values"
+        )
+    fewest, most = count_bounds(n_at_looks, p, alpha=alpha, expected_n=expected_n)
     rows = []
-    for n, least, greatest in zip(at.tolist(), fewest.tolist(), most.tolist(), strict=True):
-        ordered = np.sort(found[:n])
+    for n, least, greatest in zip(n_at_looks.tolist(), fewest.tolist(), most.tolist(), strict=True):
+        ordered = np.sort(arrived[:n])
         estimate = ordered[math.ceil(p * n) - 1] if n else math.nan
         low = ordered[least - 1] if least > 0 else -math.inf
         high = ordered[greatest] if greatest < n else math.inf
         rows.append((estimate, low, high))
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return ConfidenceSequence(at, table[:, 0], table[:, 1], table[:, 2])
+    return ConfidenceSequence(n_at_looks, table[:, 0], table[:, 1], table[:, 2])
 
 
 def count_bounds(
@@ -67,8 +69,8 @@ def count_bounds(
 ) -> tuple[Ints, Ints]:
     """Return the fewest and the most of `n` draws, int64[k] each, that may succeed.
 
-    With success probability `p` the number of successes is ever outside with probability alpha at
-    most.
+    With success probability `p` the number of successes is ever outside with probability at most
+    alpha.
 
     Raises:
         ValueError: `p` or `alpha` is not between 0 and 1.

@@ -1,7 +1,7 @@
-"""An alarm for arms that do not get their share of units.
+"""An alarm for sample ratio mismatch: arms that do not get their share of the units.
 
-Where assignment, recording or filtering is broken, arms no longer hold alike units, and no
-comparison of them means anything. Counted are units, once each, by their first exposure.
+Where assignment, recording or filtering is broken, the arms are no longer comparable, and no
+comparison of them means anything. Each unit is counted once, by its first exposure.
 
 Source: Lindon & Malek (2022), "Anytime-valid inference for multinomial count data", NeurIPS 35.
 """
@@ -26,7 +26,7 @@ def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike) -> Floats:
     """Return the logarithm of the e-process against "units fall on arms by their weights".
 
     The alarm is exp of it at 1 / alpha or more; over all looks together it is false with
-    probability alpha at most. Where weights were changed, give each span of equal weights its own
+    probability at most alpha. Where weights were changed, give each span of equal weights its own
     counts: the logarithms add up.
 
     Args:

@@ -27,7 +27,7 @@ class Answers:
         revision: the one that assigned the unit.
         overridden: whether a tester chose the arm.
         steered: whether the prompt or an adapter spoke for the culture.
-        recorded: by `RECORDED_METRICS`; NaN where there is no value. Truth values are 0 and 1.
+        recorded: by `RECORDED_METRICS`; NaN where there is no value. Booleans are 0 and 1.
     """
 
     unit: Strings

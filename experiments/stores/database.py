@@ -48,7 +48,7 @@ class Database(Protocol):
 
     @property
     def place(self) -> str:
-        """Where it is, without secrets."""
+        """Its address, without secrets."""
         ...
 
     async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
@@ -66,7 +66,7 @@ class Database(Protocol):
     def stream(
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
     ) -> AsyncGenerator[Sequence[Row], None]:
-        """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
+        """Yield the rows of a query, at most `n_rows` at a time, all from one snapshot."""
         ...
 
     async def scrub(self) -> None:

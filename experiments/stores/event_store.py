@@ -39,7 +39,7 @@ N_ROWS = 2048
 
 
 class Followed(NamedTuple):
-    """What runs, the first started first, and a count that rises whenever a unit is deleted."""
+    """What runs, earliest start first, and a count that rises whenever a unit is deleted."""
 
     running: tuple[Experiment, ...]
     n_forgotten: int
@@ -62,7 +62,7 @@ class EventStore:
 
     @property
     def place(self) -> str:
-        """Where it is, without secrets."""
+        """Its address, without secrets."""
         return self._database.place
 
     @property
@@ -76,7 +76,7 @@ class EventStore:
         return self._claims.counts
 
     async def record(self, exposure: Exposure, text: AnswerText | None = None) -> Receipt:
-        """Keep an exposure, and a text with it; the answer may wait for it, for `wait_s` at most.
+        """Keep an exposure, and a text with it; the answer waits for it at most `wait_s`.
 
         It never raises. The same answer of the same experiment is kept once.
         """
@@ -97,7 +97,7 @@ class EventStore:
         """Keep an outcome; when this returns, it is durable.
 
         Raises:
-            AnswerUnknown, UnitUnknown: it is an outcome of nothing that was recorded.
+            AnswerUnknown, UnitUnknown: what it is an outcome of was never recorded.
             OutcomeConflict: its key is that of another outcome of the same answer or unit.
             OutcomeTaken: there is another one for this metric already.
             OutcomeLate: every window is over.
@@ -127,12 +127,12 @@ class EventStore:
         return tuple((unit, arm) for unit, arm in reversed(rows))
 
     async def count_sent(self, *, since_ms: int) -> dict[str, int]:
-        """Return how many outcomes each metric had since a time in milliseconds of UTC."""
+        """Return how many outcomes each metric had since `since_ms`, in UTC since 1970."""
         rows = await self._read(METRICS_SENT, since_ms)
         return {metric: int(n_outcomes) for metric, n_outcomes in rows}
 
     async def save(self, experiment: Experiment) -> None:
-        """Keep a revision of an experiment; the same one twice is kept once.
+        """Keep a revision of an experiment; saving the same one twice keeps it once.
 
         Raises:
             RevisionConflict: it is not the one after the latest.
@@ -141,11 +141,11 @@ class EventStore:
         await self._run(lambda: scripts.save_revision(experiment, now_ms))
 
     async def experiments(self) -> tuple[StoredRevision, ...]:
-        """Return the latest revision of every experiment, the first created first."""
+        """Return the latest revision of every experiment, oldest experiment first."""
         return await self._run(scripts.read_latest_revisions)
 
     async def running(self) -> tuple[Experiment, ...]:
-        """Return the latest revisions of the experiments that run, the first started first."""
+        """Return the latest revisions of the experiments that run, earliest start first."""
         return (await self.follow()).running
 
     async def follow(self) -> Followed:
@@ -164,7 +164,7 @@ class EventStore:
         """
         found = await self._run(lambda: scripts.read_revisions(name))
         if not found:
-            known = [at.experiment.name for at in await self.experiments()]
+            known = [stored.experiment.name for stored in await self.experiments()]
             raise ExperimentUnknown(name, known)
         return found
 
@@ -177,7 +177,7 @@ class EventStore:
         return (await self.revisions(name))[-1].experiment
 
     async def attach(self, experiment: str, kind: str, content: str) -> None:
-        """Keep JSON text with an experiment, in the place of what was there of its kind."""
+        """Keep JSON text with an experiment, replacing what was there of its kind."""
         now_ms = time.time_ns() // 1_000_000
         await self._run(lambda: scripts.attach(experiment, kind, content, now_ms))
 
@@ -196,7 +196,7 @@ class EventStore:
     async def answers(
         self, experiment: str, *, n_rows: int = N_ROWS
     ) -> AsyncGenerator[Answers, None]:
-        """Yield the answers of an experiment, in pieces of at most `n_rows`, all of one moment."""
+        """Yield the answers of an experiment, `n_rows` at a time, all from one snapshot."""
         async with aclosing(self._database.stream(ANSWERS, (experiment,), n_rows=n_rows)) as pieces:
             async for rows in pieces:
                 yield await asyncio.to_thread(answers_of, rows)
@@ -204,7 +204,7 @@ class EventStore:
     async def outcomes(
         self, experiment: str, *, n_rows: int = N_ROWS
     ) -> AsyncGenerator[OutcomeValues, None]:
-        """Yield the outcomes that count in an experiment, in pieces, all of one moment."""
+        """Yield the outcomes that count in an experiment, in batches, all from one snapshot."""
         async with aclosing(
             self._database.stream(OUTCOME_VALUES, (experiment,), n_rows=n_rows)
         ) as pieces:
@@ -247,7 +247,7 @@ class EventStore:
         return forgotten
 
     async def forget_before(self, time_ms: int) -> Forgotten:
-        """Delete the events before a time in milliseconds of UTC since 1970.
+        """Delete the events before a time in milliseconds since 1970 (UTC).
 
         Experiments that are not decided keep their exposures, the outcomes of those and of their
         units, and the assignments, however old: without its first answers a unit would get another

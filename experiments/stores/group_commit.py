@@ -1,4 +1,4 @@
-"""One commit for all that waits: what an answer waits for is bounded, what is lost is counted.
+"""Group commit: the wait of an answer is bounded, and what is lost is counted.
 
 Items are handed over in memory and written in batches by one task. An item is acknowledged when
 its batch is committed. Who handed it over waits at most `wait_s`; later the item stays in the queue
@@ -30,9 +30,9 @@ class StoreLimits:
     """What a store may cost.
 
     Attributes:
-        wait_s: the longest that an answer waits for its commit.
+        wait_s: the longest an answer waits for its commit.
         keep_s: how long an item is kept in memory while the store does not take it.
-        statement_s: the longest that any other call waits.
+        statement_s: the longest any other call waits.
         max_queued: items in memory; another one is dropped.
         max_batch: items of one commit.
     """
@@ -82,7 +82,7 @@ class _Waiting(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Hands items to `write`, many at a time, and tells each caller what became of its own."""
+    """Hands items to `write` in batches, and tells each caller what became of its own."""
 
     def __init__(
         self,

@@ -169,7 +169,7 @@ class PostgresDatabase:
     async def stream(
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
     ) -> AsyncGenerator[Sequence[Row], None]:
-        """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
+        """Yield the rows of a query, at most `n_rows` at a time, all from one snapshot."""
         async with (
             self._borrow() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),

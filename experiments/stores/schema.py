@@ -1,6 +1,6 @@
 """Tables of the event store and the statements on them, in SQL that both databases read.
 
-Parameters are written `?1`, `?2`; truth values are 0 and 1. PostgreSQL gets `$1` and, so that both
+Parameters are written `?1`, `?2`; booleans are 0 and 1. PostgreSQL gets `$1` and, so that both
 sort text by its bytes, the collation "C".
 """
 

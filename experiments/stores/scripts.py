@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from experiments.definition import Experiment
-from experiments.definition_file import experiment_fields, parse_experiment
+from experiments.definition_file import dump_experiment, parse_experiment
 from experiments.errors import (
     AnswerUnknown,
     OutcomeConflict,
@@ -36,7 +36,7 @@ from experiments.stores.schema import (
 
 
 class StoredRevision(NamedTuple):
-    """A revision and when it was stored, in milliseconds of UTC since 1970."""
+    """A revision and when it was stored, in milliseconds since 1970 (UTC)."""
 
     experiment: Experiment
     time_ms: int
@@ -62,7 +62,7 @@ class AnsweredIn(NamedTuple):
         experiment: its name, empty for an answer outside of all.
         overridden: whether a tester chose the arm.
         unit_since_ms: when the unit was first answered there by an arm that no tester chose, in
-            milliseconds of UTC since 1970; the time of this answer where it never was.
+            milliseconds since 1970 (UTC); the time of this answer where it never was.
     """
 
     experiment: str
@@ -131,7 +131,7 @@ def migrate(place: str, *, version: int) -> Script[None]:
 
 
 def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
-    """Store a revision. The same one twice is stored once.
+    """Store a revision. Storing the same one twice stores it once.
 
     Raises:
         RevisionConflict: it is not the one after the latest.
@@ -146,7 +146,7 @@ def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
     expected = latest + 1
     added: Sequence[Row] = ()
     if experiment.revision == expected:
-        definition = json.dumps(experiment_fields(experiment))
+        definition = json.dumps(dump_experiment(experiment))
         key = (experiment.name, experiment.revision, experiment.id)
         values = (*key, str(experiment.state), definition, time_ms)
         added = yield Step(insert("experiments") + " RETURNING 1", values)
@@ -163,7 +163,7 @@ def read_revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
 
 
 def read_latest_revisions() -> Script[tuple[StoredRevision, ...]]:
-    """Return the latest revision of every experiment, those that were created first first."""
+    """Return the latest revision of every experiment, oldest experiment first."""
     rows = yield Step(
         "SELECT x.definition, x.time_ms FROM experiments x JOIN (SELECT name, MAX(revision) AS "
         "revision, MIN(time_ms) AS created_ms FROM experiments GROUP BY name) m "
@@ -178,7 +178,7 @@ def _read_revision(row: Row) -> StoredRevision:
 
 
 def attach(experiment: str, kind: str, content: str, time_ms: int) -> Script[None]:
-    """Store what belongs to an experiment, in the place of what was there of its kind."""
+    """Store what belongs to an experiment, replacing what was there of its kind."""
     yield Step(ATTACH, (experiment, kind, content, time_ms))
 
 
@@ -217,7 +217,7 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     with the time of that.
 
     Raises:
-        AnswerUnknown, UnitUnknown: it is an outcome of nothing that was recorded.
+        AnswerUnknown, UnitUnknown: what it is an outcome of was never recorded.
         OutcomeConflict: its key is that of another outcome of the same answer or unit.
         OutcomeTaken: there is another one for this metric already.
         OutcomeLate: every window is over.

@@ -132,7 +132,7 @@ class SqliteDatabase:
     async def stream(
         self, statement: str, args: tuple[Any, ...], *, n_rows: int
     ) -> AsyncGenerator[Sequence[Row], None]:
-        """Yield the rows of a query, at most `n_rows` at a time, all of one moment."""
+        """Yield the rows of a query, at most `n_rows` at a time, all from one snapshot."""
         pieces = read_rows(self._reader, statement, args, n_rows=n_rows)
         try:
             async with aclosing(pieces):

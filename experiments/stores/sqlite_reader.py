@@ -18,7 +18,7 @@ async def read_rows(
     *,
     n_rows: int,
 ) -> AsyncGenerator[Sequence[Row], None]:
-    """Yield the rows of a query, at most `n_rows` at a time, all of one moment.
+    """Yield the rows of a query, at most `n_rows` at a time, all from one snapshot.
 
     Where the caller is cancelled, the query is interrupted and not waited for; its connection is
     closed when it has ended.

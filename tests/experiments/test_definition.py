@@ -22,7 +22,7 @@ from experiments.definition import (
     revise,
 )
 from experiments.definition_file import (
-    experiment_fields,
+    dump_experiment,
     parse_experiment,
     read_experiment,
 )
@@ -195,7 +195,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
     assert read_experiment(path) == one
     started = replace(change_state(one, State.RUNNING), hold_out=HoldOut(0.1), unit_value="sum")
-    assert parse_experiment(json.loads(json.dumps(experiment_fields(started))), "x") == started
+    assert parse_experiment(json.loads(json.dumps(dump_experiment(started))), "x") == started
 
 
 def test_the_id_is_that_of_the_content() -> None:

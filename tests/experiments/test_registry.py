@@ -95,7 +95,7 @@ async def test_another_gateway_sees_what_runs_when_it_looks(open_store: OpenStor
 async def test_a_running_experiment_is_found_by_its_name(store: EventStore) -> None:
     registry = a_registry(store)
     running = await started(registry)
-    assert registry.named("ways") == running
+    assert registry.find_running("ways") == running
 
 
 async def test_a_draft_is_no_running_experiment(store: EventStore) -> None:
@@ -103,7 +103,7 @@ async def test_a_draft_is_no_running_experiment(store: EventStore) -> None:
     await registry.define(a_draft())
     await started(registry, "other")
     with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
-        registry.named("ways")
+        registry.find_running("ways")
 
 
 async def test_what_is_defined_is_a_draft_whatever_is_given(store: EventStore) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from experiments.definition import State, change_state, revise
-from experiments.definition_file import experiment_fields
+from experiments.definition_file import dump_experiment
 from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
 from experiments.stores.event_store import EventStore
 from experiments.stores.schema import MIGRATIONS, SCHEMA_VERSION, SET_VERSION, for_postgres, insert
@@ -185,7 +185,7 @@ async def _make_first_version(place: str, definition: str) -> None:
 
 async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
     experiment = an_experiment()
-    fields = experiment_fields(experiment)
+    fields = dump_experiment(experiment)
     del fields["unit_value"]
     await _make_first_version(place, json.dumps(fields))
 
