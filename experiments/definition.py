@@ -168,6 +168,11 @@ class Experiment:
         """The primary metric, then those of the guardrails."""
         return (self.primary.metric, *(guardrail.metric for guardrail in self.guardrails))
 
+    @property
+    def sent_metrics(self) -> tuple[Metric, ...]:
+        """The metrics that outcomes carry; Milieu records the others itself."""
+        return tuple(metric for metric in self.metrics if not metric.is_recorded)
+
     def arm(self, name: str) -> Arm:
         """Return the arm of that name.
 

@@ -15,7 +15,6 @@ class DefinitionInvalid(ExperimentError):
 
     def __init__(self, place: str, *, field: str, found: str, expected: str) -> None:
         super().__init__(f"{place}, field '{field}': found {found}, expected {expected}.")
-        self.place = place
         self.field = field
         self.found = found
         self.expected = expected
@@ -40,9 +39,7 @@ class ChangeRefused(ExperimentError):
             f"Experiment '{name}' is {state}: found a change of '{field}', expected {expected}. "
             "For anything else, stop it and start another experiment under another name."
         )
-        self.name = name
         self.field = field
-        self.state = state
 
 
 class TransitionRefused(ExperimentError):
@@ -57,8 +54,6 @@ class TransitionRefused(ExperimentError):
         else:
             text = f"{what}: found the wish for '{wanted}', expected {' or '.join(allowed)} next."
         super().__init__(f"{text} One that has ended is run again under another name.")
-        self.name = name
-        self.state = state
 
 
 class RevisionConflict(ExperimentError):
@@ -69,7 +64,6 @@ class RevisionConflict(ExperimentError):
             f"Experiment '{name}': found revision {found}, expected {expected}, the one after "
             "the latest. Read it again and repeat the change."
         )
-        self.name = name
 
 
 class LayerOverlap(ExperimentError):
@@ -80,7 +74,6 @@ class LayerOverlap(ExperimentError):
             f"Layer '{layer}': found '{first}' and '{second}' in overlapping ranges ({ranges}), "
             "expected ranges apart. Give one of them other buckets, or stop the other one first."
         )
-        self.layer = layer
 
 
 class HoldOutDiffers(ExperimentError):
@@ -92,7 +85,6 @@ class HoldOutDiffers(ExperimentError):
             f"'{of}', which runs with the same salt. Take that share, or give 'hold_out' a 'salt' "
             "of its own."
         )
-        self.name = name
 
 
 class ArmUnknown(ExperimentError):
@@ -102,7 +94,6 @@ class ArmUnknown(ExperimentError):
         super().__init__(
             f"Experiment '{experiment}': found arm '{arm}', expected one of: {', '.join(known)}."
         )
-        self.arm = arm
 
 
 class OverrideRefused(ExperimentError):
@@ -140,7 +131,6 @@ class MetricUnknown(ExperimentError):
         super().__init__(
             f"Experiment '{experiment}': found metric '{metric}', expected one of: {there}."
         )
-        self.metric = metric
 
 
 class OutcomeInvalid(ExperimentError):
@@ -148,7 +138,6 @@ class OutcomeInvalid(ExperimentError):
 
     def __init__(self, field: str, *, found: str, expected: str) -> None:
         super().__init__(f"Outcome, field '{field}': found {found}, expected {expected}.")
-        self.field = field
 
 
 class AnswerUnknown(ExperimentError):
@@ -159,7 +148,6 @@ class AnswerUnknown(ExperimentError):
             f"'{answer_id[:80]}' is no recorded answer; expected the id that came with an answer. "
             "One that was recorded late is known within seconds: send it again then."
         )
-        self.answer_id = answer_id
 
 
 class UnitUnknown(ExperimentError):
@@ -180,7 +168,6 @@ class OutcomeConflict(ExperimentError):
             f"Key '{key[:80]}': found {found}, expected {expected}. The first outcome of a metric "
             "stands, since it may have been looked at; send another metric for another thing."
         )
-        self.key = key
 
 
 class OutcomeTaken(ExperimentError):
@@ -191,7 +178,6 @@ class OutcomeTaken(ExperimentError):
             f"Metric '{metric}': found a second outcome for {subject}, expected one. The first one "
             "stands; repeat its key to get its receipt again."
         )
-        self.metric = metric
 
 
 class OutcomeLate(ExperimentError):
@@ -202,7 +188,6 @@ class OutcomeLate(ExperimentError):
             f"Outcome: found one {late_s:.0f} s after its window, expected it within. It is not "
             "counted; a longer 'outcome_window_s' helps the next experiment."
         )
-        self.late_s = late_s
 
 
 class StoreUnavailable(ExperimentError):
@@ -215,7 +200,6 @@ class StoreUnavailable(ExperimentError):
             f"Store {place}: found {reason}, expected an answer. Try again; if it lasts, see that "
             "the database runs and its disk has room."
         )
-        self.place = place
         self.reason = reason
 
 
@@ -227,7 +211,6 @@ class StoreRefused(ExperimentError):
             f"Store {place}: found {reason}, expected a row that it takes. See the log of the "
             "database."
         )
-        self.place = place
         self.reason = reason
 
 
@@ -239,7 +222,6 @@ class StoreOutdated(ExperimentError):
             f"Store {place}: found schema version {found}, expected {expected} or older. Use the "
             "Milieu that wrote it, or another store."
         )
-        self.place = place
 
 
 class DriverMissing(ExperimentError):
@@ -250,7 +232,6 @@ class DriverMissing(ExperimentError):
             f"{needed_for}: found no package '{package}', expected it to be installed. "
             f"Install the extra: pip install 'milieu[{extra}]'."
         )
-        self.package = package
 
 
 class ExportRefused(ExperimentError):
@@ -260,7 +241,6 @@ class ExportRefused(ExperimentError):
         super().__init__(
             f"{folder}: found files, expected an empty folder or none. Name another folder."
         )
-        self.folder = folder
 
 
 class SecretChanged(ExperimentError):
@@ -272,7 +252,6 @@ class SecretChanged(ExperimentError):
             "the units in it. Use that secret, or another store: with a new secret every unit is "
             "somebody else."
         )
-        self.place = place
 
 
 class MetricNotSent(ExperimentError):
@@ -286,9 +265,6 @@ class MetricNotSent(ExperimentError):
             f"one; sent are: {there}.{meant} Send one, correct the name, or allow unsent metrics "
             "(--allow-unsent, or 'allow_unsent' in the body)."
         )
-        self.name = name
-        self.metric = metric
-        self.sent = tuple(sent)
 
 
 class ExperimentsOff(ExperimentError):
@@ -310,8 +286,6 @@ class ArmConflict(ExperimentError):
             f"Request: found the arm '{arm}' of an experiment together with '{field}', expected "
             "one of them: the arm says how to answer. Leave one out."
         )
-        self.arm = arm
-        self.field = field
 
 
 class ExperimentTaken(ExperimentError):
@@ -322,4 +296,3 @@ class ExperimentTaken(ExperimentError):
             f"Experiment '{name}': found one of this name, expected none. Choose another name, or "
             "revise the one that is there."
         )
-        self.name = name

@@ -188,7 +188,7 @@ def check_outcome(experiment: Experiment, outcome: Outcome) -> Metric:
         MetricUnknown: it has no metric of that name that outcomes carry.
         OutcomeInvalid: the value is not of the metric's kind, or outside its bounds.
     """
-    carried = {metric.name: metric for metric in experiment.metrics if not metric.is_recorded}
+    carried = {metric.name: metric for metric in experiment.sent_metrics}
     metric = carried.get(outcome.metric)
     if metric is None:
         raise MetricUnknown(experiment.name, outcome.metric, tuple(carried))

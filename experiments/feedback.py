@@ -82,7 +82,7 @@ def _why_not(experiment: Experiment, outcome: Outcome, place: AnsweredIn) -> str
     Raises:
         OutcomeInvalid: the value does not fit the metric.
     """
-    carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
+    carried = [metric.name for metric in experiment.sent_metrics]
     if outcome.metric not in carried:
         if outcome.kind is OutcomeKind.COMMENT:
             return "a comment is for reading"

@@ -42,7 +42,10 @@ CROSSED_S = (0.1, 0.2, 0.4, 0.8)
 
 
 class ExperimentRegistry:
-    """Defines, changes, starts and ends experiments, and knows those that are running."""
+    """Defines, changes, starts and ends experiments, and knows those that are running.
+
+    Every change raises `StoreUnavailable` where the store does not answer.
+    """
 
     def __init__(
         self,
@@ -121,7 +124,6 @@ class ExperimentRegistry:
         Raises:
             DefinitionInvalid: it names a culture or a model that is not there.
             ExperimentTaken: there is another one of that name, or this one went on since.
-            StoreUnavailable: the store does not answer.
         """
         draft = replace(experiment, state=State.DRAFT, revision=1, decision="")
         self._check_names(draft)
@@ -141,7 +143,6 @@ class ExperimentRegistry:
             DefinitionInvalid: it names a culture or a model that is not there.
             ChangeRefused: the state does not allow one of the changes.
             RevisionConflict: somebody else changed it since `base`, or at the same time.
-            StoreUnavailable: the store does not answer.
         """
         latest = await self._store.read_latest(wanted.name)
         if base is not None and base != latest.revision:
@@ -170,7 +171,6 @@ class ExperimentRegistry:
                 time, this one is stopped again.
             MetricNotSent: nobody sends one of its metrics.
             RevisionConflict: somebody else changed it at the same time.
-            StoreUnavailable: the store does not answer.
         """
         started = change_state(await self._store.read_latest(name), State.RUNNING)
         running = await self._store.running()
@@ -190,7 +190,6 @@ class ExperimentRegistry:
             ExperimentUnknown: there is no experiment of that name.
             TransitionRefused: it is not running.
             RevisionConflict: somebody else changed it at the same time.
-            StoreUnavailable: the store does not answer.
         """
         return await self._save(change_state(await self._store.read_latest(name), State.STOPPED))
 
@@ -202,7 +201,6 @@ class ExperimentRegistry:
             DefinitionInvalid: the decision has no words, or more than 4,000 characters.
             TransitionRefused: it is not stopped.
             RevisionConflict: somebody else changed it at the same time.
-            StoreUnavailable: the store does not answer.
         """
         if not decision.strip():
             raise DefinitionInvalid(
@@ -221,7 +219,7 @@ class ExperimentRegistry:
         return kept
 
     async def _check_metrics_sent(self, experiment: Experiment) -> None:
-        carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
+        carried = [metric.name for metric in experiment.sent_metrics]
         if not carried:
             return
         since_ms = round((time.time() - SENT_WITHIN_S) * 1000)

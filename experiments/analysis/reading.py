@@ -198,7 +198,7 @@ async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:
         async for piece in answers:
             read.add_answers(piece, arms)
     units = await asyncio.to_thread(read.units)
-    carried = [metric.name for metric in experiment.metrics if not metric.is_recorded]
+    carried = [metric.name for metric in experiment.sent_metrics]
     async with aclosing(store.outcomes(name)) as outcomes:
         async for found in outcomes:
             read.add_outcomes(found, carried, units)

@@ -200,7 +200,7 @@ class ArmFigures(Result):
 
 
 class RatioLook(Result):
-    """Evidence against "units fall on arms by their weights" at a moment, as a logarithm."""
+    """Log evidence, at a moment, against a split of units according to the weights."""
 
     at_ms: int
     n_units: int

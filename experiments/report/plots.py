@@ -232,7 +232,7 @@ def ratio_plot(ratio: SampleRatio) -> Markup | None:
         time_axis(x, height - BOTTOM),
         width=WIDTH,
         height=height,
-        title="Evidence against units falling on the arms by their weights, over time. "
+        title="Evidence against a split according to the weights, over time. "
         + ("It has raised the alarm." if ratio.alarm else "It has raised no alarm.")
         + f" The alarm stands at {number(needed)} powers of ten.",
         most_width=MOST_WIDTH,

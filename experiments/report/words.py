@@ -159,17 +159,18 @@ def pooling_line(analysis: Analysis) -> str:
 
 
 def ratio_line(ratio: SampleRatio) -> str:
-    """Return whether units fall on arms by their weights."""
+    """Return whether units are split according to the weights."""
     if not ratio.strata:
         return "No unit yet."
     if ratio.alarm:
         return (
-            f"Alarm: units do not fall on the arms by their weights (p {p_value(ratio.p_value)}). "
+            "Alarm: units are not split between the arms according to their weights "
+            f"(p {p_value(ratio.p_value)}). "
             "No comparison of them can be relied on before the fault is found: in assignment, in "
             "recording, or in an arm that fails to answer."
         )
     return (
-        "Units fall on the arms by their weights, as far as can be told "
+        "Units are split between the arms according to their weights, as far as can be told "
         f"(p {p_value(ratio.p_value)}; the alarm is raised below {number(ratio.alpha)})."
     )
 

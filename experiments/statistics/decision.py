@@ -121,9 +121,9 @@ class Decision:
 
 
 _RATIO_ALARM = (
-    "Stop: units do not fall on the arms by their weights (false alarm in at most "
-    f"{SRM_ALPHA * 100.0:.3g} % of experiments), so the arms do not hold alike units. Find the "
-    "fault in assignment or recording, and start anew."
+    "Stop: units are not split between the arms according to their weights (false alarm in at most "
+    f"{SRM_ALPHA * 100.0:.3g} % of experiments), so the arms are not comparable. Find the fault in "
+    "assignment or recording, and start anew."
 )
 
 
@@ -158,7 +158,7 @@ def decide(
 ) -> Decision:
     """Return what to do.
 
-    In this order: stop where units do not fall on arms by their weights. Ship the arm with the
+    In this order: stop where units are not split according to the weights. Ship the arm with the
     highest estimate among those that are better than control, may be so by the smallest effect, and
     have every guardrail safe, as soon as no arm that may yet turn out so looks better. Stop where
     no arm can become such a one: it is worse, its gain is below the smallest effect, or a guardrail

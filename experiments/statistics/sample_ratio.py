@@ -23,7 +23,7 @@ SRM_ALPHA = 0.001
 
 
 def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike) -> Floats:
-    """Return the logarithm of the e-process against "units fall on arms by their weights".
+    """Return the logarithm of the e-process against "units are split by the weights".
 
     The alarm is exp of it at 1 / alpha or more; over all looks together it is false with
     probability at most alpha. Where weights were changed, give each span of equal weights its own

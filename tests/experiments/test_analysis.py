@@ -317,7 +317,7 @@ async def test_units_beside_the_weights_raise_the_alarm(store: EventStore) -> No
     assert found.sample_ratio.alarm
     assert found.sample_ratio.p_value < 0.001
     assert found.decision.verdict is Verdict.STOP
-    assert "do not fall on the arms by their weights" in found.decision.reason
+    assert "are not split between the arms according to their weights" in found.decision.reason
 
 
 async def test_an_experiment_without_events_has_nothing_to_say(store: EventStore) -> None:

@@ -133,7 +133,7 @@ async def test_a_sample_ratio_alarm_warns_of_everything_else(tmp_path: Path) -> 
     assert 'class="decision alarm"' in page
     assert "Effects are shown below, but cannot be relied on." in page
     text = printed(found)
-    alarm = "Alarm: units do not fall on the arms by their weights"
+    alarm = "Alarm: units are not split between the arms according to their weights"
     assert text.index(alarm) < text.index("Effect on helpful")
     assert page.index(alarm) < page.index("Effect on helpful")
 

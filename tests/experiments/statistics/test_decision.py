@@ -105,7 +105,7 @@ def test_the_end_of_the_duration_stops() -> None:
 def test_a_broken_sample_ratio_comes_before_everything() -> None:
     found = decided(ArmEvidence("icl", BETTER), log_e=math.log(1000.0))
     assert found.verdict is Verdict.STOP
-    assert "units do not fall on the arms by their weights" in found.reason
+    assert "units are not split between the arms according to their weights" in found.reason
     assert decided(ArmEvidence("icl", BETTER), log_e=math.log(999.0)).verdict is Verdict.SHIP
 
 
