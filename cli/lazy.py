@@ -39,12 +39,12 @@ class LazyCommand(NamedTuple):
     def load(self, name: str) -> Any:
         """Import the command, and return it as Typer runs it."""
         module, _, attribute = self.target.partition(":")
-        found: typer.Typer | Callable[..., Any] = getattr(import_module(module), attribute)
+        command: typer.Typer | Callable[..., Any] = getattr(import_module(module), attribute)
         parent = typer.Typer(rich_markup_mode=None)
-        if isinstance(found, typer.Typer):
-            parent.add_typer(found, name=name)
+        if isinstance(command, typer.Typer):
+            parent.add_typer(command, name=name)
         else:
-            parent.command(name)(found)
+            parent.command(name)(command)
         return get_group(parent).commands[name]
 
 

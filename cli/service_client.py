@@ -80,7 +80,7 @@ class ServiceClient:
             ) as reply:
                 return ServiceReply(reply.status, (await reply.read()).decode("utf-8", "replace"))
         except (aiohttp.ClientError, OSError, ValueError) as exc:
-            raise ServiceUnreachable(self.url, _reason(exc)) from exc
+            raise ServiceUnreachable(self.url, _explain(exc)) from exc
 
 
 def ask_service(
@@ -162,7 +162,7 @@ def _is_here(base: str) -> bool:
         return False
 
 
-def _reason(exc: Exception) -> str:
+def _explain(exc: Exception) -> str:
     """Return why no reply came, in the words of the system where it has some."""
     if isinstance(exc, TimeoutError):
         return "timed out"

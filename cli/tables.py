@@ -46,59 +46,59 @@ def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
         out.print(_exemplar_table(reply["exemplars"]))
 
 
-def print_exemplars(found: dict[str, Any], *, as_json: bool) -> None:
+def print_exemplars(reply: dict[str, Any], *, as_json: bool) -> None:
     """Print a reply of `/v1/exemplars`."""
     if as_json:
-        _json(found)
+        _json(reply)
         return
-    if found["below_floor"]:
-        nearest = found["nearest_similarity"]
+    if reply["below_floor"]:
+        nearest = reply["nearest_similarity"]
         out.print(f"Nothing is near enough (nearest: {nearest}); the answer would not be steered.")
         return
-    _headline(found["culture"]["name"], found["question"])
-    out.print(_exemplar_table(found["exemplars"]))
+    _headline(reply["culture"]["name"], reply["question"])
+    out.print(_exemplar_table(reply["exemplars"]))
 
 
-def print_cultures(found: Sequence[CultureSummary], *, as_json: bool) -> None:
+def print_cultures(cultures: Sequence[CultureSummary], *, as_json: bool) -> None:
     """Print the covered cultures."""
     if as_json:
-        _json(found)
+        _json(cultures)
         return
     table = Table("Code", "Name", "Region", "Questions", "Surveys")
-    for culture in found:
+    for culture in cultures:
         surveys = ", ".join(f"{pack.id} ({pack.years})" for pack in culture.packs)
         n_questions = str(culture.n_questions)
         table.add_row(culture.code, culture.name, culture.region, n_questions, surveys)
     out.print(table)
 
 
-def print_packs(found: Sequence[PackSummary], *, as_json: bool) -> None:
+def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
     """Print the survey packs with their terms."""
     if as_json:
-        _json(found)
+        _json(packs)
         return
     table = Table(
         Column("Pack", no_wrap=True), "Title", "Years", "Questions", "Commercial use", "Licence"
     )
-    for pack in found:
+    for pack in packs:
         commercial = "yes" if pack.commercial_use else "no"
         n_questions = str(pack.n_questions)
         table.add_row(pack.id, pack.title, pack.years, n_questions, commercial, pack.licence)
     out.print(table)
 
 
-def print_adapters(found: Sequence[AdapterDetail], *, as_json: bool) -> None:
+def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
     """Print the adapters of the registry."""
     if as_json:
-        _json(found)
+        _json(adapters)
         return
-    if not found:
+    if not adapters:
         out.print("No adapters. Add one with `milieu adapters add`.")
         return
     table = Table(
         Column("Adapter", no_wrap=True), "Cultures", "Active for", "Rank", "Method", "Licence"
     )
-    for adapter in found:
+    for adapter in adapters:
         whom, active_for = ", ".join(adapter.cultures) or "any", ", ".join(adapter.active_for)
         about = _printable(adapter.method), _printable(adapter.licence)
         table.add_row(adapter.version_name, whom, active_for, str(adapter.rank), *about)

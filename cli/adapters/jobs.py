@@ -56,9 +56,9 @@ def add_adapter(
             fetched = fetch(source, revision, Path(scratch) / "fetched", download=download)
             folder, about = fetched.folder, replace(about, source=fetched.source)
         if not (folder / MANIFEST).is_file():
-            name = _named_as(Path(source).absolute().name) if name is None else name
+            name = _make_name(Path(source).absolute().name) if name is None else name
             if (folder / TRAINING).is_file():
-                codes, about = _as_its_card_says(folder, codes, about)
+                codes, about = _complete_from_card(folder, codes, about)
         base, max_rank = load_base_model(settings), settings.vllm.max_lora_rank
         manifest = open_registry(settings).add(
             folder, base=base, max_rank=max_rank, name=name, cultures=codes, about=about
@@ -68,7 +68,7 @@ def add_adapter(
     _say(f"  milieu adapters activate {manifest.version_name}{'' if served else ' --culture …'}")
 
 
-def _as_its_card_says(
+def _complete_from_card(
     folder: Path, cultures: Sequence[str] | None, about: AdapterFacts
 ) -> tuple[Sequence[str], AdapterFacts]:
     """Return what was given, and for the rest what CultureSPA wrote beside the adapter."""
@@ -86,14 +86,14 @@ def _as_its_card_says(
 def list_adapters(*, as_json: bool) -> None:
     """Print the adapters of the registry."""
     registry = open_registry(read_settings())
-    found = [_detail(registry, manifest) for manifest in registry.entries()]
-    print_adapters(found, as_json=as_json)
+    adapters = [_describe(registry, manifest) for manifest in registry.entries()]
+    print_adapters(adapters, as_json=as_json)
 
 
 def show_adapter(name: str, *, as_json: bool) -> None:
     """Print one adapter of the registry."""
     registry = open_registry(read_settings())
-    print_adapter(_detail(registry, registry.get(registry.resolve(name))), as_json=as_json)
+    print_adapter(_describe(registry, registry.get(registry.resolve(name))), as_json=as_json)
 
 
 def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
@@ -159,14 +159,14 @@ def _administer(
         raise ServiceUnreachable(exc.url, exc.reason, remedy=OFFLINE) from exc
 
 
-def _detail(registry: AdapterRegistry, manifest: AdapterManifest) -> AdapterDetail:
+def _describe(registry: AdapterRegistry, manifest: AdapterManifest) -> AdapterDetail:
     name = manifest.version_name
     active_for = tuple(culture for culture, active in registry.active().items() if active == name)
     effect = measure_effect_nat(registry.canaries(name))
     return detail_of(manifest, active_for, loaded=None, effect_nat=effect)
 
 
-def _named_as(text: str) -> str:
+def _make_name(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:MAX_NAME_CHARS].strip("-")
 
 

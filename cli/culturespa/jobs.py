@@ -10,6 +10,7 @@ from pathlib import Path
 from adapters.culturespa.settings import Mode
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
+from app.state.retrieval import read_library
 from cli.console import notes, read_quiet_settings
 from cli.culturespa.options import RunOptions
 from cli.culturespa.output import (
@@ -24,8 +25,9 @@ from cli.culturespa.run import run_steps
 from cli.culturespa.run_options import check_collect, choose_base, make_training
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate
-from cli.culturespa.surveys import open_surveyed_library, open_surveys, resolve_cultures
+from cli.culturespa.surveys import open_surveys, resolve_cultures
 from cli.culturespa.training import OnStep, train_in_child
+from survey_data.cultures import read_catalogue
 
 
 def run_generate(out: Path, options: RunOptions, *, as_json: bool) -> None:
@@ -44,7 +46,7 @@ def run_filter(out: Path, options: RunOptions, questions: Path, *, as_json: bool
 def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
     """Do step 3. Raises as `do_answer` does."""
     settings = read_quiet_settings()
-    library = open_surveyed_library(settings)
+    library = read_library(settings, read_catalogue())
     cultures = resolve_cultures(library, options.cultures)
     step = partial(do_answer, out, questions, cultures, library, options)
     _print(_ask(settings, "answer", step, unit="answers"), out, as_json=as_json)
@@ -66,7 +68,7 @@ def run_train(
     settings = read_quiet_settings()
     codes: tuple[str, ...] = ()
     if options.cultures:
-        cultures = resolve_cultures(open_surveyed_library(settings), options.cultures)
+        cultures = resolve_cultures(read_library(settings, read_catalogue()), options.cultures)
         codes = tuple(culture.code for culture in cultures)
     base = choose_base(settings, options)
     training = make_training(

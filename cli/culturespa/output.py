@@ -24,7 +24,7 @@ from reports.terminal import print_json, print_line, print_table
 
 
 class LiveSteps:
-    """Shows how far each step is, and what it came to; see `cli.culturespa.run.StepProgress`."""
+    """Shows how far each step is, and what it came to."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -34,7 +34,7 @@ class LiveSteps:
         """Show a step while it goes on."""
         bar = Bar(self._console, name, unit=unit)
         try:
-            with bar.shown():
+            with bar.show():
                 yield bar
         except BaseException:
             if bar.was_told:
@@ -60,7 +60,7 @@ class Bar:
         self.was_told = False
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
+    def show(self) -> Iterator[None]:
         """Keep the bar on the terminal."""
         if not self._console.is_terminal:
             self._console.print(f"{self._name} …", highlight=False)
@@ -68,7 +68,7 @@ class Bar:
             yield
 
     def __call__(self, done: int, total: int, /, *, of: str = "") -> None:
-        """Show that so much is done of `total`; see `cli.culturespa.run.OnStep`."""
+        """Show that so much is done of `total`; see `cli.culturespa.training.OnStep`."""
         now = time.monotonic()
         if not self.was_told or of != self._of:
             # Loading a model is no part of the pace.
@@ -86,8 +86,8 @@ class Bar:
         if self._console.is_terminal:
             return
         took_s = time.monotonic() - self._began_s
-        found = f"{self._done} of {self._total} {self._unit}" if self.was_told else "done before"
-        self._console.print(f"{self._name}: {found}, {took_s:.1f} s", highlight=False)
+        outcome = f"{self._done} of {self._total} {self._unit}" if self.was_told else "done before"
+        self._console.print(f"{self._name}: {outcome}, {took_s:.1f} s", highlight=False)
 
     def _rate(self, now: float) -> str:
         took_s, n = now - self._first_s, self._done - self._n_first
@@ -138,7 +138,8 @@ def print_step(name: str, manifest: StepManifest, folder: Path | None = None) ->
 def print_trained(adapters: Sequence[TrainedAdapter]) -> None:
     """Print what was trained."""
     rows = tuple(
-        (str(each.folder), ", ".join(each.card.cultures), *_figures(each.card)) for each in adapters
+        (str(adapter.folder), ", ".join(adapter.card.cultures), *_show_figures(adapter.card))
+        for adapter in adapters
     )
     columns = ("Folder", "Cultures", "Examples", "Steps", "Loss", "Label")
     print_table(out, Table.of_rows("", columns, rows, texts=(0, 1)))
@@ -163,25 +164,25 @@ def print_outcomes(outcomes: Sequence[RunAdapter], *, pack: str, from_survey: bo
         if variant.ratio == largest and not variant.is_control:
             out.print(
                 f"  milieu adapters activate {entry.version_name}",
-                *_named(entry.cultures),
+                *_spell_cultures(entry.cultures),
                 soft_wrap=True,
             )
     cultures = sorted({culture for _, entry in entries for culture in entry.cultures})
-    asked = [f"--pack {pack}", *_named(cultures)]
+    options = [f"--pack {pack}", *_spell_cultures(cultures)]
     if from_survey and read_split().cultures.issuperset(cultures):
-        asked.append("--held-out")
-    of = [f"--adapter {label}={','.join(names)}" for label, names in sets.items()]
-    out.print("  milieu evaluate", *asked, *of, soft_wrap=True)
+        options.append("--held-out")
+    adapter_options = [f"--adapter {label}={','.join(names)}" for label, names in sets.items()]
+    out.print("  milieu evaluate", *options, *adapter_options, soft_wrap=True)
 
 
-def _named(cultures: Sequence[str]) -> list[str]:
+def _spell_cultures(cultures: Sequence[str]) -> list[str]:
     return [f"-c {culture}" for culture in cultures]
 
 
 def _print_generated(counts: Mapping[str, Any]) -> None:
     rows = tuple(
-        (topic, *(str(of.get(attempt, 0)) for attempt in AttemptOutcome))
-        for topic, of in counts["outcomes"].items()
+        (topic, *(str(outcomes.get(attempt, 0)) for attempt in AttemptOutcome))
+        for topic, outcomes in counts["outcomes"].items()
     )
     print_table(out, Table.of_rows("", ("Topic", *AttemptOutcome), rows))
     out.print(f"generate: {counts['questions']} questions written")
@@ -209,14 +210,14 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
         (
             culture,
             str(sum(topics.get(culture, {}).values())),
-            *(str(of.get(kind, 0)) for kind in kinds),
+            *(str(counts.get(kind, 0)) for kind in kinds),
         )
-        for culture, of in verdicts.items()
+        for culture, counts in verdicts.items()
     )
     print_table(out, Table.of_rows("", columns, rows))
     by_topic = tuple(
-        (topic, *(str(of.get(topic, 0)) for of in topics.values()))
-        for topic in sorted({topic for of in topics.values() for topic in of})
+        (topic, *(str(counts.get(topic, 0)) for counts in topics.values()))
+        for topic in sorted({topic for counts in topics.values() for topic in counts})
     )
     if topics:
         print_table(out, Table.of_rows("", ("Topic", *topics), by_topic))
@@ -225,7 +226,7 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
     out.print(f"{name}: {manifest.counts['examples']} examples{share}")
 
 
-def _figures(card: AdapterCard) -> tuple[str, ...]:
+def _show_figures(card: AdapterCard) -> tuple[str, ...]:
     label = card.label_logprob
     return (
         str(sum(card.n_examples.values())),

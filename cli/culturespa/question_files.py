@@ -27,17 +27,17 @@ def check_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
         QuestionsInvalid: it is missing, holds something else, nothing, or a key twice.
     """
     try:
-        found = read_questions(file)
+        questions = read_questions(file)
     except StepFileInvalid as exc:
         place = "" if exc.row is None else f" in row {exc.row}"
         fault = "no file" if not file.exists() else f"something else{place}"
         raise QuestionsInvalid(file, fault) from exc
-    if not found:
+    if not questions:
         raise QuestionsInvalid(file, "no question")
-    key, n = Counter(question.key for question in found).most_common(1)[0]
+    key, n = Counter(question.key for question in questions).most_common(1)[0]
     if n > 1:
         raise QuestionsInvalid(file, f"the key '{key}' {n} times")
-    return found
+    return questions
 
 
 @contextmanager

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from adapters.culturespa.errors import NothingToTrain
 from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS
 from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
-from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
 from cli.culturespa.options import RunOptions
+from cli.culturespa.output import LiveSteps
 from cli.culturespa.registration import RunAdapter, add_to_registry
 from cli.culturespa.run_options import (
     Variant,
@@ -27,21 +25,11 @@ from cli.culturespa.run_options import (
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate, take_survey
 from cli.culturespa.surveys import Surveys, open_surveys, resolve_cultures
-from cli.culturespa.training import OnStep, train_in_child
+from cli.culturespa.training import train_in_child
 from mini_model.weights import WEIGHTS
 from survey_data.cultures import Culture
 
 EMBEDDED_TERMS = "for non-commercial use, see NOTICE"
-
-
-class StepProgress(Protocol):
-    """Is told which step begins and what it came to."""
-
-    def step(self, name: str, *, unit: str) -> AbstractContextManager[OnStep]:
-        """A step begins; ends with the context."""
-
-    def on_done(self, name: str, manifest: StepManifest) -> None:
-        """A step is done, now or before."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +37,11 @@ class _Run:
     out: Path
     options: RunOptions
     surveys: Surveys
-    progress: StepProgress
+    progress: LiveSteps
 
 
 async def run_steps(
-    settings: Settings, out: Path, options: RunOptions, *, progress: StepProgress
+    settings: Settings, out: Path, options: RunOptions, *, progress: LiveSteps
 ) -> tuple[RunAdapter, ...]:
     """Do all steps in the folder `out`, or what is left of them, and return the adapters.
 
@@ -90,8 +78,8 @@ async def run_steps(
             sources=sources,
         )
         with progress.step(variant.folder.removeprefix("5-"), unit="steps") as on_step:
-            found = await train_in_child(training, on_step=on_step)
-        adapters += [(variant, adapter) for adapter in found]
+            trained = await train_in_child(training, on_step=on_step)
+        adapters += [(variant, adapter) for adapter in trained]
     if not options.adds:
         return tuple(RunAdapter(variant, adapter, None) for variant, adapter in adapters)
     return await asyncio.to_thread(add_to_registry, settings, options, base, adapters)

@@ -23,11 +23,13 @@ from app.errors import OptionInvalid
 from cli.culturespa.options import RunOptions
 from cli.culturespa.question_files import check_questions, open_questions
 from cli.culturespa.served_model import ServedModel, make_no_question_written
-from cli.culturespa.surveys import Surveys, compare_cultures
+from cli.culturespa.surveys import Surveys
 from mini_model.split import read_split
+from prompting.messages import compare_culture
 from prompting.recipe import Method
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
+from survey_data.similarity import CultureSimilarity
 
 
 async def do_generate(
@@ -117,7 +119,11 @@ async def do_answer(
         CultureSpaError, AppError: as `answer_step` and the model do.
     """
     check_questions(questions)
-    compares = options.answer.method is Method.CROSS_CULTURE
+    comparisons = None
+    if options.answer.method is Method.CROSS_CULTURE:
+        similarity, catalogue = CultureSimilarity(library), library.catalogue
+        codes = [culture.code for culture in cultures]
+        comparisons = {code: compare_culture(code, similarity, catalogue) for code in codes}
     return await answer_step(
         folder,
         questions,
@@ -125,7 +131,7 @@ async def do_answer(
         model,
         model=model.name,
         settings=replace(options.answer, seed=options.seed),
-        comparisons=compare_cultures(library, cultures) if compares else None,
+        comparisons=comparisons,
         n_concurrent=options.n_concurrent,
         on_progress=on_progress,
     )

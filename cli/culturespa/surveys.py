@@ -8,11 +8,10 @@ from typing import NamedTuple
 from app.errors import OptionInvalid
 from app.settings import Settings
 from app.state.retrieval import read_library
-from prompting.messages import CultureComparison, compare_culture
+from cli.evaluate.scope import find_pack
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
-from survey_data.similarity import CultureSimilarity
 
 
 class Surveys(NamedTuple):
@@ -23,15 +22,6 @@ class Surveys(NamedTuple):
     questions: tuple[Question, ...]
 
 
-def open_surveyed_library(settings: Settings) -> SurveyLibrary:
-    """Return the surveys of the settings.
-
-    Raises:
-        SurveyDataError: a pack cannot be loaded.
-    """
-    return read_library(settings, read_catalogue())
-
-
 def open_surveys(settings: Settings, pack: str) -> Surveys:
     """Return the loaded surveys with the questions of `pack`.
 
@@ -39,10 +29,8 @@ def open_surveys(settings: Settings, pack: str) -> Surveys:
         PackMissing: no loaded pack has that id.
         SurveyDataError: a pack cannot be loaded.
     """
-    library = open_surveyed_library(settings)
-    library.manifest(pack)
-    questions = next(each.questions for each in library.packs if each.manifest.id == pack)
-    return Surveys(library, pack, questions)
+    library = read_library(settings, read_catalogue())
+    return Surveys(library, pack, find_pack(library, pack).questions)
 
 
 def resolve_cultures(library: SurveyLibrary, given: Sequence[str]) -> tuple[Culture, ...]:
@@ -59,17 +47,3 @@ def resolve_cultures(library: SurveyLibrary, given: Sequence[str]) -> tuple[Cult
     for code in codes:
         library.cover(code)
     return tuple(library.catalogue[code] for code in codes)
-
-
-def compare_cultures(
-    library: SurveyLibrary, cultures: Sequence[Culture]
-) -> dict[str, CultureComparison]:
-    """Return the most and least similar cultures of each, by code.
-
-    Raises:
-        SurveyDataError: there is nothing to compare a culture with.
-    """
-    similarity, catalogue = CultureSimilarity(library), library.catalogue
-    return {
-        culture.code: compare_culture(culture.code, similarity, catalogue) for culture in cultures
-    }

@@ -107,7 +107,7 @@ async def train_in_child(
     data = _read_data(training)
     codes = training.cultures or tuple(sorted({e.culture for e in data.examples}))
     jobs = {"joint": codes} if training.mode is Mode.JOINT else {code: (code,) for code in codes}
-    cards = {name: _start_card(training, data, of) for name, of in jobs.items()}
+    cards = {name: _start_card(training, data, cultures) for name, cultures in jobs.items()}
     pending = [name for name in cards if not (training.out / name / CARD).exists()]
     for name in cards.keys() - pending:
         check_card(training.out / name, cards[name])
@@ -198,9 +198,9 @@ async def _train(
     command = command or (sys.executable, "-P", "-m", MODULE)
     with log.open("wb") as errors:
         process = await SupervisedProcess.spawn(
-            (*command, *_arguments(training, codes)),
+            (*command, *_make_arguments(training, codes)),
             grace_s=GRACE_S,
-            env=_environment(training.n_threads),
+            env=_make_environment(training.n_threads),
             stderr=errors,
         )
     try:
@@ -215,7 +215,7 @@ async def _train(
         raise TrainingFailed(status, log_lines=said, log_file=log)
 
 
-def _arguments(training: Training, codes: Sequence[str]) -> list[str]:
+def _make_arguments(training: Training, codes: Sequence[str]) -> list[str]:
     arguments = [
         f"--examples={training.examples}",
         f"--questions={training.questions}",
@@ -239,7 +239,7 @@ def _arguments(training: Training, codes: Sequence[str]) -> list[str]:
     return arguments
 
 
-def _environment(n_threads: int) -> dict[str, str]:
+def _make_environment(n_threads: int) -> dict[str, str]:
     """Return this process's environment without Milieu's settings, keys among them."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MILIEU_")}
     return kept | {"OMP_NUM_THREADS": str(n_threads), "HF_HUB_OFFLINE": "1"}

@@ -19,7 +19,7 @@ ACTIVE = "active"
 _LABEL = re.compile(r"[\w@.+%][\w@.+% -]{0,39}")
 
 
-class _Named(NamedTuple):
+class _Choice(NamedTuple):
     """An option as it was given: the label of a set, and the names of its adapters."""
 
     label: str
@@ -41,8 +41,8 @@ def resolve_registry_sets(
         return (_make_active_set(states, cultures),)
     manifests = {state.manifest.version_name: state.manifest for state in states}
     return tuple(
-        _make_set(of, [_find(name, manifests) for name in of.names], cultures)
-        for of in _parse(given)
+        _make_set(choice, [_find(name, manifests) for name in choice.names], cultures)
+        for choice in _parse(given)
     )
 
 
@@ -54,17 +54,17 @@ def resolve_service_sets(
     Raises:
         OptionInvalid: a set is not one exact version, or a label is there twice.
     """
-    found = []
-    for of in _parse(given) if given else [_Named(ACTIVE, (ACTIVE_ADAPTER,))]:
-        for name in of.names:
+    sets = []
+    for choice in _parse(given) if given else [_Choice(ACTIVE, (ACTIVE_ADAPTER,))]:
+        for name in choice.names:
             if given and not is_version_name(name):
                 raise OptionInvalid(OPTION, name, "name@version, to ask a service for it")
-        if len(of.names) > 1:
+        if len(choice.names) > 1:
             expected = "one adapter per label, as a service does not say whom each is for"
-            raise OptionInvalid(OPTION, ",".join(of.names), expected)
-        pairs = (CultureAdapter(culture, of.names[0]) for culture in cultures)
-        found.append(AdapterSetSpec(label=of.label, adapters=tuple(pairs)))
-    return tuple(found)
+            raise OptionInvalid(OPTION, ",".join(choice.names), expected)
+        pairs = (CultureAdapter(culture, choice.names[0]) for culture in cultures)
+        sets.append(AdapterSetSpec(label=choice.label, adapters=tuple(pairs)))
+    return tuple(sets)
 
 
 def make_adapter_conditions(
@@ -77,38 +77,39 @@ def make_adapter_conditions(
     retrievers: Sequence[SelectorName],
 ) -> tuple[ConditionSpec, ...]:
     """Return the conditions of adapters: per method, and in it per set, as `recipes` makes them."""
-    found = []
-    for method in (each for each in ADAPTER_METHODS if each in methods):
+    conditions = []
+    for method in (method for method in ADAPTER_METHODS if method in methods):
         asked = recipes(
             [method.prompt], styles=styles, ks=ks, retrievers=retrievers, controls=False
         )
-        for of in sets:
-            label = of.label if are_labelled else ""
-            found += [
+        for adapter_set in sets:
+            label = adapter_set.label if are_labelled else ""
+            conditions += [
                 ConditionSpec(
                     name=adapter_name(spec.name, method, label=label),
                     kind="method",
                     recipe=spec.recipe,
-                    cultures=of.cultures,
-                    adapter_set=of.label,
+                    cultures=adapter_set.cultures,
+                    adapter_set=adapter_set.label,
                 )
                 for spec in asked
             ]
-    return tuple(found)
+    return tuple(conditions)
 
 
 def describe_left_out(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
     """Return what a reader has to know of the sets before comparing them."""
     return tuple(
-        f"Adapters “{of.label}” serve no {', '.join(of.left_out)}: their conditions are of the "
-        f"other {len(of.adapters)} cultures alone, and so are the gains over others."
-        for of in sets
-        if of.left_out
+        f"Adapters “{adapter_set.label}” serve no {', '.join(adapter_set.left_out)}: their "
+        f"conditions are of the other {len(adapter_set.adapters)} cultures alone, and so are the "
+        "gains over others."
+        for adapter_set in sets
+        if adapter_set.left_out
     )
 
 
-def _parse(given: Sequence[str]) -> list[_Named]:
-    found: dict[str, _Named] = {}
+def _parse(given: Sequence[str]) -> list[_Choice]:
+    choices: dict[str, _Choice] = {}
     for text in given:
         before, equals, after = text.partition("=")
         listed = after if equals else before
@@ -121,10 +122,10 @@ def _parse(given: Sequence[str]) -> list[_Named]:
         if not _LABEL.fullmatch(label):
             expected = "a label of up to 40 letters, digits, spaces and .+-%@"
             raise OptionInvalid(OPTION, text, expected)
-        if label in found:
+        if label in choices:
             raise OptionInvalid(OPTION, f"the label '{label}' twice", "a label per set")
-        found[label] = _Named(label, names)
-    return list(found.values())
+        choices[label] = _Choice(label, names)
+    return list(choices.values())
 
 
 def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
@@ -134,32 +135,37 @@ def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
     ]
     if len(matching) == 1:
         return matching[0]
-    known = [of.version_name for of in matching] or list(manifests)
+    known = [manifest.version_name for manifest in matching] or list(manifests)
     shown = ", ".join(known[:8]) + (", …" if len(known) > 8 else "")
     raise OptionInvalid(OPTION, name, f"one of {shown}" if known else "an adapter of the registry")
 
 
 def _make_set(
-    of: _Named, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
+    choice: _Choice, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
 ) -> AdapterSetSpec:
     pairs, left_out = [], []
     for culture in cultures:
-        serving = sorted({m.version_name for m in manifests if m.serves(culture)})
+        serving = sorted(
+            {manifest.version_name for manifest in manifests if manifest.serves(culture)}
+        )
         if len(serving) > 1:
-            found = f"{' and '.join(serving)} for {culture} in '{of.label}'"
+            found = f"{' and '.join(serving)} for {culture} in '{choice.label}'"
             raise OptionInvalid(OPTION, found, "one adapter for each culture")
         if serving:
             pairs.append(CultureAdapter(culture, serving[0]))
         else:
             left_out.append(culture)
     if not pairs:
-        found = f"'{of.label}', for {', '.join(sorted({c for m in manifests for c in m.cultures}))}"
+        served = sorted({code for manifest in manifests for code in manifest.cultures})
+        found = f"'{choice.label}', for {', '.join(served)}"
         raise OptionInvalid(OPTION, found, f"adapters for some of {', '.join(cultures)}")
-    return AdapterSetSpec(label=of.label, adapters=tuple(pairs), left_out=tuple(left_out))
+    return AdapterSetSpec(label=choice.label, adapters=tuple(pairs), left_out=tuple(left_out))
 
 
 def _make_active_set(states: Sequence[AdapterState], cultures: Sequence[str]) -> AdapterSetSpec:
-    active = {culture: of.manifest.version_name for of in states for culture in of.cultures}
+    active = {
+        culture: state.manifest.version_name for state in states for culture in state.cultures
+    }
     pairs = tuple(CultureAdapter(c, active[c]) for c in cultures if c in active)
     if not pairs:
         expected = f"--adapter, or one that is active for some of {', '.join(cultures)}"

@@ -57,14 +57,14 @@ class MilieuService:
         Raises:
             RespondentFailed: it does not answer, or has none for one of them.
         """
-        found = {}
+        adapters = {}
         for culture in cultures:
             asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
             body = asked | {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
             reply = await self._patiently(partial(self._send, "POST", "/answer", body))
             _read_response(self.name, reply, body)
-            found[culture] = str(json.loads(reply)["adapter"])
-        return found
+            adapters[culture] = str(json.loads(reply)["adapter"])
+        return adapters
 
     async def request(self, ask: Ask) -> Request:
         if ask.recipe is None:

@@ -45,9 +45,10 @@ def print_figures(figures: Figures, folder: Path) -> None:
     """Print a table per section, and where the report is."""
     for section in figures.sections:
         print_table(out, _compose_section(section))
-        for of in section.conditions:
-            if of.unreadable > 0.0:
-                out.print(f"{of.name}: {percent(of.unreadable)} of the answers could not be read")
+        for condition in section.conditions:
+            if condition.unreadable > 0.0:
+                unreadable = percent(condition.unreadable)
+                out.print(f"{condition.name}: {unreadable} of the answers could not be read")
         _print_gains(section)
         _print_adapters(section)
         if section.note:
@@ -83,12 +84,12 @@ def _compose_section(section: Section) -> Table:
     lengths += f"{quantity(len(section.cultures), 'culture')}, {count(section.n_cells)} cells"
     rows = tuple(
         (
-            of.name,
-            _show_interval(of.similarity),
-            _show_interval(of.over_plain),
-            decimal(None if of.alignment is None else of.alignment.value),
+            condition.name,
+            _show_interval(condition.similarity),
+            _show_interval(condition.over_plain),
+            decimal(None if condition.alignment is None else condition.alignment.value),
         )
-        for of in section.conditions
+        for condition in section.conditions
     )
     return Table.of_rows(f"{section.title}: {lengths}", COLUMNS, rows)
 
@@ -96,9 +97,13 @@ def _compose_section(section: Section) -> Table:
 def _print_gains(section: Section) -> None:
     # Beside those in similarity, which stand in the first table.
     rows = tuple(
-        (of.name, _show_interval(of.alignment_over_plain), _show_interval(of.soft_over_plain))
-        for of in section.conditions
-        if of.over_plain and of.kind != "reference"
+        (
+            condition.name,
+            _show_interval(condition.alignment_over_plain),
+            _show_interval(condition.soft_over_plain),
+        )
+        for condition in section.conditions
+        if condition.over_plain and condition.kind != "reference"
     )
     if rows:
         columns = ("over plain", "alignment", "soft accuracy")
@@ -106,34 +111,35 @@ def _print_gains(section: Section) -> None:
 
 
 def _print_adapters(section: Section) -> None:
-    tuned = [of for of in section.conditions if of.over_method]
+    tuned = [condition for condition in section.conditions if condition.over_method]
     if not tuned:
         return
     rows = tuple(
-        ("" if number else of.name, _show_interval(gain), name)
-        for of in tuned
-        for number, (name, gain) in enumerate(of.over_method.items())
+        ("" if number else condition.name, _show_interval(gain), name)
+        for condition in tuned
+        for number, (name, gain) in enumerate(condition.over_method.items())
     )
     title = "Adapters compared, in 1 - JS distance"
     print_table(out, Table.of_rows(title, ("", "gain", "over"), rows, texts=(0, 2)))
-    for of in tuned:
-        if of.before is not None and of.before.diversity is not None and of.diversity is not None:
-            known = of.people_diversity is not None
-            people = f" (people {decimal(of.people_diversity)})" if known else ""
-            change = f"{decimal(of.before.diversity)} before, {decimal(of.diversity)} after{people}"
-            out.print(f"{of.name}: diversity between cultures {change}")
+    for condition in tuned:
+        before, after = condition.before, condition.diversity
+        if before is not None and before.diversity is not None and after is not None:
+            of_people = condition.people_diversity
+            people = "" if of_people is None else f" (people {decimal(of_people)})"
+            change = f"{decimal(before.diversity)} before, {decimal(after)} after{people}"
+            out.print(f"{condition.name}: diversity between cultures {change}")
 
 
 def _print_ability(ability: Ability) -> None:
     asked = f"{ability.n_questions} questions, {decimal(ability.chance)} right by chance"
     rows = tuple(
         (
-            of.name,
-            _show_interval(of.accuracy),
-            _show_interval(of.over_base),
-            _show_interval(of.log_probability_over_base),
+            weights.name,
+            _show_interval(weights.accuracy),
+            _show_interval(weights.over_base),
+            _show_interval(weights.log_probability_over_base),
         )
-        for of in ability.weights
+        for weights in ability.weights
     )
     columns = ("", "right", "over base", "log p over base")
     print_table(out, Table.of_rows(f"General ability: {asked}", columns, rows))
@@ -141,6 +147,6 @@ def _print_ability(ability: Ability) -> None:
         out.print("The model as it is does no better than guessing: it has little to lose.")
 
 
-def _show_interval(found: BootstrapInterval | None) -> str:
+def _show_interval(estimate: BootstrapInterval | None) -> str:
     """Return a value with its interval, its signs as a keyboard has them, to be searched for."""
-    return "" if found is None else interval(found).replace(MINUS, "-")
+    return "" if estimate is None else interval(estimate).replace(MINUS, "-")

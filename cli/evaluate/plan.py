@@ -253,7 +253,7 @@ class _Planner:
         return tuple(sorted((*asked, *adapters), key=lambda spec: spec.kind != "method"))
 
     def _read_recordings(self) -> Recordings:
-        found: Recordings = {}
+        recordings: Recordings = {}
         for text in self.options.recorded:
             file, at, culture = text.rpartition("@")
             if not at or Path(text).is_file():
@@ -265,10 +265,10 @@ class _Planner:
                 raise OptionInvalid("--recorded", text, expected)
             name = answers.name if codes is None else f"{answers.name}, {codes[0]}"
             spec = ConditionSpec(name=name, kind="recorded", cultures=codes)
-            if spec in found:
+            if spec in recordings:
                 raise OptionInvalid("--recorded", text, "each file and culture once")
-            found[spec] = answers
-        return found
+            recordings[spec] = answers
+        return recordings
 
 
 def _join_conditions(
@@ -276,13 +276,17 @@ def _join_conditions(
     recorded: Iterable[ConditionSpec],
     references: Iterable[Condition],
 ) -> tuple[ConditionSpec, ...]:
-    found = (*methods, *recorded, *(ConditionSpec(name=c.name, kind=c.kind) for c in references))
-    if not found:
+    conditions = (
+        *methods,
+        *recorded,
+        *(ConditionSpec(name=c.name, kind=c.kind) for c in references),
+    )
+    if not conditions:
         raise OptionInvalid("--method", "none", "a method, --recorded or --references")
-    for name, n_times in Counter(condition.name for condition in found).items():
+    for name, n_times in Counter(condition.name for condition in conditions).items():
         if n_times > 1:
             raise OptionInvalid("--recorded", name, "a file of another name, as that one is taken")
-    return found
+    return conditions
 
 
 def _name_respondent(respondent: Respondent | None, recorded: Recordings) -> str:
@@ -298,10 +302,10 @@ def _rank_nearest(index: QuestionIndex, key: str) -> list[str]:
 
 def _read_versions() -> dict[str, str]:
     """Return the versions of Python and of what is installed of `VERSIONED`, by name."""
-    found = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version()}
     for name in VERSIONED:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions

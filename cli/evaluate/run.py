@@ -50,15 +50,15 @@ def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Pat
     # First, so that a fault in it costs no run.
     baseline = None if gate is None else read_figures(gate)
     if rescore is not None:
-        found = score_folder(rescore, read_library(settings, read_catalogue()))
+        evaluation = score_folder(rescore, read_library(settings, read_catalogue()))
     else:
         with LiveProgress(notes) as progress:
             running = run_evaluation(settings, options, progress=progress, baseline=baseline)
-            found = asyncio.run(running)
-    print_figures(found.figures, found.folder)
+            evaluation = asyncio.run(running)
+    print_figures(evaluation.figures, evaluation.folder)
     if baseline is None:
         return 0
-    fallen = find_falls(found.figures, baseline)
+    fallen = find_falls(evaluation.figures, baseline)
     print_falls(fallen)
     return FELL if fallen else 0
 
@@ -125,14 +125,14 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
     async with ServiceClient(options.service, key=key) as client:
         service = MilieuService(client, n_orders=options.n_orders)
         system = EvaluatedSystem(service=service, identity=await service.identity())
-        found = plan_run(settings, options, library, retrieval=retrieval, system=system)
-        if ACTIVE_ADAPTER in found.spec.adapter_versions:
+        planned = plan_run(settings, options, library, retrieval=retrieval, system=system)
+        if ACTIVE_ADAPTER in planned.spec.adapter_versions:
             # Another one, activated later, makes another run.
-            active = await service.active_adapters(found.spec.cultures)
+            active = await service.active_adapters(planned.spec.cultures)
             named = ", ".join(f"{culture} {adapter}" for culture, adapter in active.items())
-            identity = found.spec.identity | {"service's adapters": named}
-            found = replace(found, spec=found.spec.model_copy(update={"identity": identity}))
-        yield found
+            identity = planned.spec.identity | {"service's adapters": named}
+            planned = replace(planned, spec=planned.spec.model_copy(update={"identity": identity}))
+        yield planned
 
 
 async def _plan_model_run(
@@ -145,11 +145,11 @@ async def _plan_model_run(
     identity = await _identity(settings, resources.vllm)
     adapters = None if live is None else await live.states()
     system = EvaluatedSystem(model=model, identity=identity, adapters=adapters)
-    found = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
-    for version in found.spec.adapter_versions:
+    planned = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
+    for version in planned.spec.adapter_versions:
         # One that cannot be loaded costs no run.
         await model.load(version)
-    return found
+    return planned
 
 
 async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:

@@ -130,7 +130,9 @@ def split_questions(
             threshold=threshold,
         )
     usable = {
-        q.key for each in select_exemplar_packs(library, pack, options) for q in each.questions
+        question.key
+        for shown in select_exemplar_packs(library, pack, options)
+        for question in shown.questions
     }
     others = library.questions.keys() - usable
     return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})

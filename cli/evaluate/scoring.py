@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from cli.evaluate.adapters import describe_left_out
 from cli.evaluate.plan import hash_pack
+from cli.evaluate.scope import find_pack
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
 from evaluation.report.write import write_report
@@ -38,8 +39,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
     """
     with RunFolder.reopen(folder) as results:
         spec = _read_spec(results)
-        library.manifest(spec.pack)
-        pack = next(each for each in library.packs if each.manifest.id == spec.pack)
+        pack = find_pack(library, spec.pack)
         if hash_pack(pack) != spec.packs[spec.pack]:
             raise RunFolderInvalid(
                 folder,

@@ -46,13 +46,13 @@ def make_sections(
     if not is_embedded:
         return (every,)
     split = read_split()
-    found = [every]
+    sections = [every]
     if unlike is not None:
-        named = {"title": ANY_CULTURE_TITLE, "note": ANY_CULTURE_NOTE}
-        found = [every.model_copy(update=named)]
+        about = {"title": ANY_CULTURE_TITLE, "note": ANY_CULTURE_NOTE}
+        sections = [every.model_copy(update=about)]
         if 2 <= len(unlike) < len(questions):
-            named = {"title": UNLIKE_TITLE, "note": UNLIKE_NOTE}
-            found.append(every.model_copy(update=named | {"questions": tuple(unlike)}))
+            about = {"title": UNLIKE_TITLE, "note": UNLIKE_NOTE}
+            sections.append(every.model_copy(update=about | {"questions": tuple(unlike)}))
     apart = SectionSpec(
         title=HELD_OUT_TITLE,
         note=HELD_OUT_NOTE,
@@ -60,7 +60,7 @@ def make_sections(
         questions=tuple(key for key in questions if key in split.questions),
     )
     if len(apart.questions) < 2 or not apart.cultures:
-        return tuple(found)
+        return tuple(sections)
     if apart.questions == every.questions and apart.cultures == every.cultures:
         return (apart,)
-    return (*found, apart)
+    return (*sections, apart)

@@ -53,7 +53,7 @@ class VllmModel:
     ) -> Fit | None:
         async def fit() -> Fit | None:
             try:
-                found = await self._context.fit(
+                fitted = await self._context.fit(
                     steering,
                     build,
                     model=self._model,
@@ -62,7 +62,7 @@ class VllmModel:
                 )
             except ContextTooSmall:
                 return None
-            return Fit(found.messages, found.steering)
+            return Fit(fitted.messages, fitted.steering)
 
         return await self._patiently(fit)
 
@@ -89,9 +89,9 @@ class VllmModel:
     ) -> Response:
         async def score() -> LabelLogprobs | None:
             async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
-                of = leased.weights
+                weights = leased.weights
                 return await self._vllm.score(
-                    messages, labels, model=of.model, base_model=of.base_model
+                    messages, labels, model=weights.model, base_model=weights.base_model
                 )
 
         scored = await self._patiently(score)

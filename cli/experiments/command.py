@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.experiments.options import FourArms, Traffic
 from cli.lazy import Group, LazyModule
-from cli.options import AsJson, Cultures, ExperimentName, OptionalCulture
+from cli.options import AsJson, ExperimentName, OptionalCulture
 from cli.replay.command import replay
-from experiments.metrics import Direction, MetricKind
+from cli.signatures import take_options
 
 if TYPE_CHECKING:
-    from cli.experiments import data, drafts, jobs, planning
+    from cli.experiments import data, drafts, jobs, output, store
 else:
     data = LazyModule("cli.experiments.data")
     drafts = LazyModule("cli.experiments.drafts")
     jobs = LazyModule("cli.experiments.jobs")
-    planning = LazyModule("cli.experiments.planning")
+    output = LazyModule("cli.experiments.output")
+    store = LazyModule("cli.experiments.store")
 
 experiments = typer.Typer(
     cls=Group,
@@ -37,6 +39,7 @@ Session = Annotated[str | None, typer.Option(help="Id of the session, as in requ
 
 
 @experiments.command()
+@take_options()
 def create(
     name: Annotated[
         str | None, typer.Argument(help="Experiment name; default with --file: the file's.")
@@ -45,35 +48,8 @@ def create(
         bool, typer.Option("--four-arms", help="plain (control), icl, adapter and adapter+icl.")
     ] = False,
     file: Annotated[Path | None, typer.Option(help="Read the definition from a YAML file.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Primary metric; default: helpful.")] = None,
-    kind: Annotated[
-        MetricKind | None, typer.Option(help="Kind of the primary metric; default: proportion.")
-    ] = None,
-    direction: Annotated[
-        Direction | None, typer.Option(help="Which values are better; default: higher.")
-    ] = None,
-    smallest_effect: Annotated[
-        float | None,
-        typer.Option(help="Smallest difference worth having; default for proportions: 0.05."),
-    ] = None,
-    lowest: Annotated[
-        float | None, typer.Option(help="Smallest possible value of a mean or rating.")
-    ] = None,
-    highest: Annotated[
-        float | None, typer.Option(help="Largest possible value of a mean or rating.")
-    ] = None,
-    quantile: Annotated[
-        float | None, typer.Option(help="Which quantile to compare, such as 0.95.")
-    ] = None,
-    hypothesis: Annotated[str | None, typer.Option(help="What you expect, and why.")] = None,
-    culture: Cultures = None,
-    guardrail: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="What must not get worse, as METRIC:KIND:DIRECTION:MARGIN; KIND is proportion, "
-            "mean, mean=0..10, rating=1..5 or quantile=0.95. Repeatable."
-        ),
-    ] = None,
+    *,
+    options: FourArms,
     print_only: Annotated[
         bool, typer.Option("--print", help="Print the definition as YAML; save nothing.")
     ] = False,
@@ -92,18 +68,6 @@ def create(
 
       milieu experiments create --file my-test.yaml --start
     """
-    options = drafts.FourArms(
-        metric=metric,
-        kind=kind,
-        direction=direction,
-        smallest_effect=smallest_effect,
-        lowest=lowest,
-        highest=highest,
-        quantile=quantile,
-        hypothesis=hypothesis,
-        cultures=tuple(culture or ()),
-        guardrails=tuple(guardrail or ()),
-    )
     draft = drafts.make_draft(name, file, four=four_arms, options=options)
     if print_only:
         jobs.print_draft(draft)
@@ -117,7 +81,8 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: milieu experiments list
     """
-    jobs.list_experiments(as_json=as_json)
+    revisions = store.run_in_store(lambda store, _: store.experiments())
+    output.print_list(revisions, as_json=as_json)
 
 
 @experiments.command()
@@ -126,7 +91,8 @@ def show(name: ExperimentName, as_json: AsJson = False) -> None:
 
     Example: milieu experiments show my-test
     """
-    jobs.show_experiment(name, as_json=as_json)
+    revisions = store.run_in_store(lambda store, _: store.revisions(name))
+    output.print_experiment(revisions, as_json=as_json)
 
 
 @experiments.command()
@@ -170,7 +136,9 @@ def stop(name: ExperimentName) -> None:
 
     Example: milieu experiments stop my-test
     """
-    jobs.stop_experiment(name)
+    store.run_in_store(lambda _, registry: registry.stop(name))
+    output.say(f"{name} is stopped.")
+    output.say_next(f"report {name}", f'decide {name} "…"')
 
 
 @experiments.command()
@@ -181,7 +149,9 @@ def decide(
 
     Example: milieu experiments decide my-test "adapter+icl answers for everybody from May on"
     """
-    jobs.decide_experiment(name, decision)
+    store.run_in_store(lambda _, registry: registry.decide(name, decision))
+    output.say(f"{name} is decided.")
+    output.say_next(f"report {name} --html {name}.html")
 
 
 @experiments.command()
@@ -200,19 +170,10 @@ def report(
 
 
 @experiments.command()
+@take_options()
 def plan(
     name: ExperimentName,
-    units_per_day: Annotated[
-        float,
-        typer.Option(help="Users per day, in its cultures, who give a value of the metric."),
-    ],
-    baseline: Annotated[
-        float | None, typer.Option(help="For a proportion: the expected share under control.")
-    ] = None,
-    mean: Annotated[
-        float | None, typer.Option(help="For other metrics: the expected mean under control.")
-    ] = None,
-    sd: Annotated[float | None, typer.Option(help="Standard deviation of a user's value.")] = None,
+    traffic: Traffic,
     power: Annotated[
         float, typer.Option(help="Probability of finding the smallest effect, if it is there.")
     ] = 0.8,
@@ -224,7 +185,6 @@ def plan(
 
     Example: milieu experiments plan my-test --units-per-day 1000 --baseline 0.3
     """
-    traffic = planning.Traffic(units_per_day, baseline, mean, sd)
     jobs.plan_experiment(name, traffic, power=power, as_json=as_json)
 
 

@@ -36,7 +36,7 @@ def show_arm(
     Raises:
         OptionInvalid: both are given, or neither.
     """
-    unit = _unit(user, session)
+    unit = _make_unit(user, session)
     code = read_catalogue().resolve(culture).code if culture else ""
     settings = read_quiet_settings()
     hashed = make_unit_hasher(settings).hash(unit)
@@ -44,23 +44,24 @@ def show_arm(
     async def find(store: EventStore, _: ExperimentRegistry) -> UnitArm:
         experiment = await store.read_latest(name)
         of_request = code or next(iter(experiment.cultures), "")
-        found = assign(experiment, unit, culture=of_request)
-        if found.arm is None:
-            return UnitArm(experiment, found.standing, "", False, "")
+        assignment = assign(experiment, unit, culture=of_request)
+        if assignment.arm is None:
+            return UnitArm(experiment, assignment.standing, "", False, "")
         first = find_first(await store.running(), unit, culture=of_request)
         elsewhere = "" if first is None or first.name == name else first.name
         arm = await store.arm_of(name, hashed)
-        return UnitArm(experiment, found.standing, arm or found.arm.name, bool(arm), elsewhere)
+        return UnitArm(
+            experiment, assignment.standing, arm or assignment.arm.name, bool(arm), elsewhere
+        )
 
-    print_arm(run_in_store(settings, find), as_json=as_json)
+    print_arm(run_in_store(find, settings=settings), as_json=as_json)
 
 
 def export_events(folder: Path, *, with_texts: bool) -> None:
     """Write all events to Parquet files."""
     with notes.status("Writing …"):
         manifest = run_in_store(
-            read_quiet_settings(),
-            lambda store, _: export_parquet(store, folder, with_texts=with_texts),
+            lambda store, _: export_parquet(store, folder, with_texts=with_texts)
         )
     say(f"Written to {folder}; {manifest.name} says what is in it.")
 
@@ -73,13 +74,13 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
     """
     settings = read_quiet_settings()
     if before is None:
-        unit = _unit(user, session)
+        unit = _make_unit(user, session)
         _confirm(f"Delete all that is kept of this {unit.kind}, for good?", yes=yes)
 
         def forget_unit(store: EventStore, _: ExperimentRegistry) -> Awaitable[Forgotten]:
             return store.forget_unit(make_unit_hasher(settings).hash(unit))
 
-        print_forgotten(run_in_store(settings, forget_unit))
+        print_forgotten(run_in_store(forget_unit, settings=settings))
         return
     if user is not None or session is not None:
         raise OptionInvalid("--before", "it with a user or session", "one of them")
@@ -89,11 +90,13 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
 
     async def forget(store: EventStore, _: ExperimentRegistry) -> tuple[Forgotten, list[str]]:
         forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
-        latest = [each.experiment for each in await store.experiments()]
+        latest = [stored.experiment for stored in await store.experiments()]
         undecided = (State.RUNNING, State.STOPPED)
-        return forgotten, [each.name for each in latest if each.state in undecided]
+        return forgotten, [
+            experiment.name for experiment in latest if experiment.state in undecided
+        ]
 
-    forgotten, kept = run_in_store(settings, forget)
+    forgotten, kept = run_in_store(forget)
     print_forgotten(forgotten)
     if kept:
         say(f"Kept, but for texts, until they are decided: the events of {', '.join(kept)}.")
@@ -118,7 +121,7 @@ def read_moment(text: str, *, now: datetime) -> datetime:
     return moment
 
 
-def _unit(user: str | None, session: str | None) -> Unit:
+def _make_unit(user: str | None, session: str | None) -> Unit:
     if (user is None) == (session is None):
         found = "neither" if user is None else "both"
         raise OptionInvalid("--user, --session", found, "one of them")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from app.errors import OptionInvalid
+from cli.experiments.options import FourArms
 from experiments.definition import Experiment, draft_four_arms
 from experiments.definition_file import dump_experiment, parse_experiment, read_experiment
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
@@ -18,34 +19,6 @@ GUARDRAIL_FORM = (
     "quantile=0.95, such as latency_ms:quantile=0.95:lower:200"
 )
 WEIGHTS_FORM = "weights of arms, such as icl=0.4,plain=0.6"
-
-
-@dataclass(frozen=True, slots=True)
-class FourArms:
-    """What is said of an experiment on the four ways; None leaves it to the default.
-
-    Attributes:
-        cultures: in any form that the catalogue resolves.
-        guardrails: as `GUARDRAIL_FORM` says.
-    """
-
-    metric: str | None = None
-    kind: MetricKind | None = None
-    direction: Direction | None = None
-    smallest_effect: float | None = None
-    lowest: float | None = None
-    highest: float | None = None
-    quantile: float | None = None
-    hypothesis: str | None = None
-    cultures: tuple[str, ...] = ()
-    guardrails: tuple[str, ...] = ()
-
-    @property
-    def given(self) -> tuple[str, ...]:
-        """The options that were given, as they are written."""
-        names = [each.name for each in fields(self) if getattr(self, each.name) not in (None, ())]
-        singular = {"cultures": "culture", "guardrails": "guardrail"}
-        return tuple("--" + singular.get(name, name).replace("_", "-") for name in names)
 
 
 def make_draft(name: str | None, file: Path | None, *, four: bool, options: FourArms) -> Experiment:
@@ -61,7 +34,7 @@ def make_draft(name: str | None, file: Path | None, *, four: bool, options: Four
             raise OptionInvalid("--four-arms", "neither it nor --file", "one of them")
         if name is None:
             raise OptionInvalid("NAME", "nothing", "a name for the experiment")
-        return _four_arms(name, options)
+        return _draft(name, options)
     both = ("--four-arms",) * four + options.given
     if both:
         raise OptionInvalid("--file", f"it with {', '.join(both)}", "the file alone, or no file")
@@ -90,13 +63,15 @@ def reweight(experiment: Experiment, text: str) -> Experiment:
         ArmUnknown: it names an arm that is not there.
         DefinitionInvalid: the weights do not sum to 1.
     """
-    wanted: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for part in text.split(","):
-        arm, _, share = (each.strip() for each in part.partition("="))
-        if arm in wanted:
+        arm, _, share = (piece.strip() for piece in part.partition("="))
+        if arm in weights:
             raise OptionInvalid("--weights", f"'{arm}' twice", "every arm once")
-        wanted[experiment.arm(arm).name] = _number("--weights", share, found=part, of=WEIGHTS_FORM)
-    arms = (replace(arm, weight=wanted.get(arm.name, arm.weight)) for arm in experiment.arms)
+        weights[experiment.arm(arm).name] = _parse_number(
+            "--weights", share, within=part, form=WEIGHTS_FORM
+        )
+    arms = (replace(arm, weight=weights.get(arm.name, arm.weight)) for arm in experiment.arms)
     return replace(experiment, arms=tuple(arms))
 
 
@@ -113,11 +88,11 @@ def parse_guardrail(text: str) -> Guardrail:
     if direction not in list(Direction):
         ways = " or ".join(Direction)
         raise OptionInvalid("--guardrail", f"the direction '{direction}' in '{text}'", ways)
-    metric = _metric(name, kind, Direction(direction), text)
-    return Guardrail(metric, _number("--guardrail", margin, found=text, of=GUARDRAIL_FORM))
+    metric = _parse_metric(name, kind, Direction(direction), text)
+    return Guardrail(metric, _parse_number("--guardrail", margin, within=text, form=GUARDRAIL_FORM))
 
 
-def _metric(name: str, kind: str, direction: Direction, text: str) -> Metric:
+def _parse_metric(name: str, kind: str, direction: Direction, text: str) -> Metric:
     """Return a metric; `kind` is one, or one with its quantile or range: `rating=1..5`."""
     what, equals, value = kind.partition("=")
     if what not in list(MetricKind):
@@ -127,16 +102,18 @@ def _metric(name: str, kind: str, direction: Direction, text: str) -> Metric:
     if not equals:
         return metric
     if metric.kind is MetricKind.QUANTILE:
-        quantile = _number("--guardrail", value, found=text, of=GUARDRAIL_FORM)
+        quantile = _parse_number("--guardrail", value, within=text, form=GUARDRAIL_FORM)
         return replace(metric, quantile=quantile)
     low, dots, high = value.partition("..")
     if not dots or metric.kind is MetricKind.PROPORTION:
         raise OptionInvalid("--guardrail", f"'{kind}' in '{text}'", GUARDRAIL_FORM)
-    ends = [_number("--guardrail", end, found=text, of=GUARDRAIL_FORM) for end in (low, high)]
+    ends = [
+        _parse_number("--guardrail", end, within=text, form=GUARDRAIL_FORM) for end in (low, high)
+    ]
     return replace(metric, lowest=ends[0], highest=ends[1])
 
 
-def _four_arms(name: str, options: FourArms) -> Experiment:
+def _draft(name: str, options: FourArms) -> Experiment:
     kind = options.kind or MetricKind.PROPORTION
     metric = Metric(
         options.metric or DEFAULT_METRIC,
@@ -166,8 +143,8 @@ def _check(experiment: Experiment) -> Experiment:
     return parse_experiment(dump_experiment(experiment), f"experiment '{experiment.name}'")
 
 
-def _number(option: str, text: str, *, found: str, of: str) -> float:
+def _parse_number(option: str, text: str, *, within: str, form: str) -> float:
     try:
         return float(text)
     except ValueError as exc:
-        raise OptionInvalid(option, f"'{text}' in '{found}'", of) from exc
+        raise OptionInvalid(option, f"'{text}' in '{within}'", form) from exc

@@ -14,8 +14,9 @@ from app.state.start_notes import start_notes
 from cli.console import notes, out, read_quiet_settings
 from cli.experiments import output
 from cli.experiments.drafts import read_definition, reweight
+from cli.experiments.options import Traffic
 from cli.experiments.output import say, say_next
-from cli.experiments.planning import Traffic, plan_duration
+from cli.experiments.planning import plan_duration
 from cli.experiments.store import list_covered, run_in_store
 from experiments.definition import Experiment, State
 from experiments.registry import ExperimentRegistry
@@ -28,32 +29,19 @@ from survey_data.cultures import read_catalogue
 
 def print_draft(draft: Experiment) -> None:
     """Print a definition as YAML, and how to save it."""
-    typer.echo(output.definition_yaml(draft), nl=False)
+    typer.echo(output.write_yaml(draft), nl=False)
     notes.print("Nothing is saved. Next, with this in a file:", highlight=False)
     notes.print(f"  milieu experiments create --file {draft.name}.yaml", highlight=False)
 
 
 def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
     """Save a draft, and start it if that is wanted."""
-    settings = read_quiet_settings()
-    created = run_in_store(settings, lambda _, registry: registry.define(draft), saves=True)
+    created = run_in_store(lambda _, registry: registry.define(draft), saves=True)
     say(f"{created.name} is a draft now.")
     if start_now:
         start_experiment(created.name, allow_unsent=allow_unsent)
     else:
         say_next(f"plan {created.name} --units-per-day …", f"start {created.name}")
-
-
-def list_experiments(*, as_json: bool) -> None:
-    """Print the latest revision of every experiment."""
-    found = run_in_store(read_quiet_settings(), lambda store, _: store.experiments())
-    output.print_list(found, as_json=as_json)
-
-
-def show_experiment(name: str, *, as_json: bool) -> None:
-    """Print an experiment and its revisions."""
-    revisions = run_in_store(read_quiet_settings(), lambda store, _: store.revisions(name))
-    output.print_experiment(revisions, as_json=as_json)
 
 
 def revise_experiment(
@@ -81,7 +69,7 @@ def revise_experiment(
         latest = await store.read_latest(name)
         return latest, await registry.revise(change(latest), base=latest.revision)
 
-    before, after = run_in_store(read_quiet_settings(), revise, saves=True)
+    before, after = run_in_store(revise, saves=True)
     if before.revision == after.revision:
         say(f"{name} is as it was, revision {after.revision}: nothing differs.")
         return
@@ -97,25 +85,11 @@ def start_experiment(name: str, *, allow_unsent: bool) -> None:
         started = await registry.start(name, allow_unsent=allow_unsent)
         return start_notes(started, registry.running, settings, sorted(list_covered(settings)))
 
-    to_know = run_in_store(settings, start)
+    to_know = run_in_store(start, settings=settings)
     say(f"{name} is running: services follow within a second.")
     for note in to_know:
         say(f"Note: {note}.")
     say_next(f"report {name}")
-
-
-def stop_experiment(name: str) -> None:
-    """End a running experiment."""
-    run_in_store(read_quiet_settings(), lambda _, registry: registry.stop(name))
-    say(f"{name} is stopped.")
-    say_next(f"report {name}", f'decide {name} "…"')
-
-
-def decide_experiment(name: str, decision: str) -> None:
-    """Keep what came of a stopped experiment."""
-    run_in_store(read_quiet_settings(), lambda _, registry: registry.decide(name, decision))
-    say(f"{name} is decided.")
-    say_next(f"report {name} --html {name}.html")
 
 
 def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
@@ -123,13 +97,13 @@ def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
     with notes.status("Reading the events …"):
         settings = read_quiet_settings()
         library = read_library(settings, read_catalogue())
-        found = run_in_store(settings, lambda store, _: read_report(store, name, library))
+        report = run_in_store(lambda store, _: read_report(store, name, library))
     if html is not None:
-        html.write_text(render_report(found), encoding="utf-8")
+        html.write_text(render_report(report), encoding="utf-8")
     if as_json:
-        print_json(out, found.model_dump(mode="json"))
+        print_json(out, report.model_dump(mode="json"))
     else:
-        print_report(found, out)
+        print_report(report, out)
     if html is not None:
         notes.print(f"Written to {html}", markup=False, highlight=False, soft_wrap=True)
 
@@ -143,12 +117,12 @@ def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool)
 
     async def plan(store: EventStore, _: ExperimentRegistry) -> output.PlannedExperiment:
         experiment = await store.read_latest(name)
-        found = plan_duration(experiment, traffic, power=power)
+        expected = plan_duration(experiment, traffic, power=power)
         is_kept = experiment.state is State.DRAFT
         if is_kept:
-            await store.attach(name, PLAN, PLAN_JSON.dump_json(found.plan).decode())
-        return output.PlannedExperiment(experiment, found, is_kept)
+            await store.attach(name, PLAN, PLAN_JSON.dump_json(expected.plan).decode())
+        return output.PlannedExperiment(experiment, expected, is_kept)
 
     with notes.status("Simulating …"):
-        planned = run_in_store(read_quiet_settings(), plan)
+        planned = run_in_store(plan)
     output.print_plan(planned, as_json=as_json)

@@ -60,28 +60,28 @@ def say_next(*commands: str) -> None:
         say(f"  milieu experiments {command}")
 
 
-def definition_yaml(experiment: Experiment) -> str:
+def write_yaml(experiment: Experiment) -> str:
     """Return the definition as YAML that defines the same, without what is as it is by default."""
     fields = dump_experiment(experiment)
     for name in _STATE_FIELDS:
         del fields[name]
     content = {name: fields[name] for name in _FIRST_FIELDS} | fields
-    content["primary"] = _metric_first(content["primary"])
-    content["guardrails"] = [_metric_first(each) for each in content["guardrails"]]
+    content["primary"] = _put_metric_first(content["primary"])
+    content["guardrails"] = [_put_metric_first(guardrail) for guardrail in content["guardrails"]]
     if experiment.layer == Layer():
         del content["layer"]
     if experiment.hold_out == HoldOut():
         del content["hold_out"]
-    text: str = yaml.safe_dump(_said(content), sort_keys=False, allow_unicode=True)
+    text: str = yaml.safe_dump(_drop_empty(content), sort_keys=False, allow_unicode=True)
     return text
 
 
-def print_list(found: Sequence[StoredRevision], *, as_json: bool) -> None:
+def print_list(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
     """Print the latest revision of every experiment."""
     if as_json:
-        print_json(out, [_fields(each) for each in found])
+        print_json(out, [_describe(revision) for revision in revisions])
         return
-    if not found:
+    if not revisions:
         out.print("No experiments. Make one with `milieu experiments create NAME --four-arms`.")
         return
     columns = ("Experiment", "State", "Changed", "Metric", "Arms")
@@ -93,7 +93,7 @@ def print_list(found: Sequence[StoredRevision], *, as_json: bool) -> None:
             experiment.primary.metric.name,
             ", ".join(experiment.arm_names),
         )
-        for experiment, time_ms in found
+        for experiment, time_ms in revisions
     )
     print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
@@ -102,10 +102,13 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
     """Print the latest definition, and what changed when."""
     latest = revisions[-1].experiment
     if as_json:
-        made = [_fields(each) | {"changed": _changes(revisions, at)} for at, each in _at(revisions)]
-        print_json(out, {"definition": dump_experiment(latest), "revisions": made})
+        described = [
+            _describe(revision) | {"changed": _list_changes(revisions, at)}
+            for at, revision in enumerate(revisions)
+        ]
+        print_json(out, {"definition": dump_experiment(latest), "revisions": described})
         return
-    say(definition_yaml(latest))
+    say(write_yaml(latest))
     say(f"{latest.name} is {latest.state}, revision {latest.revision}.")
     if latest.decision:
         say(f"Decided: {latest.decision}")
@@ -114,9 +117,9 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
             str(experiment.revision),
             moment(time_ms),
             str(experiment.state),
-            ", ".join(_changes(revisions, at)) or ("-" if at else "defined"),
+            ", ".join(_list_changes(revisions, at)) or ("-" if at else "defined"),
         )
-        for at, (experiment, time_ms) in _at(revisions)
+        for at, (experiment, time_ms) in enumerate(revisions)
     )
     columns = ("Revision", "At", "State", "Changed")
     print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
@@ -124,18 +127,23 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
 
 def print_plan(kept: PlannedExperiment, *, as_json: bool) -> None:
     """Print how long an experiment takes."""
-    experiment, found = kept.experiment, kept.planned
-    plan, name = found.plan, experiment.name
+    experiment, planned = kept.experiment, kept.planned
+    plan, name = planned.plan, experiment.name
     if as_json:
-        said = {"experiment": name, "arm": found.arm, "alpha": found.alpha, "power": found.power}
-        print_json(
-            out, said | {"is_kept": kept.is_kept, "plan": PLAN_JSON.dump_python(plan, mode="json")}
-        )
+        content = {
+            "experiment": name,
+            "arm": planned.arm,
+            "alpha": planned.alpha,
+            "power": planned.power,
+            "is_kept": kept.is_kept,
+            "plan": PLAN_JSON.dump_python(plan, mode="json"),
+        }
+        print_json(out, content)
         return
     _say_duration(kept)
-    if found.wait_s:
-        say(f"Plus {duration(found.wait_s)}, until the last unit's value counts.")
-    _say_fit(experiment, found)
+    if planned.wait_s:
+        say(f"Plus {duration(planned.wait_s)}, until the last unit's value counts.")
+    _say_fit(experiment, planned)
     if kept.is_kept:
         say("Kept for the report.")
         say_next(f"start {name}")
@@ -144,50 +152,58 @@ def print_plan(kept: PlannedExperiment, *, as_json: bool) -> None:
 
 
 def _say_duration(kept: PlannedExperiment) -> None:
-    experiment, found = kept.experiment, kept.planned
-    plan, metric = found.plan, experiment.primary.metric.name
-    say(f"{experiment.name}: {_days(plan.days)}, or {count(plan.n_units)} units of {_two(kept)}.")
+    experiment, planned = kept.experiment, kept.planned
+    plan, metric = planned.plan, experiment.primary.metric.name
+    arms = f"the arms {planned.arm} and {experiment.control} together"
+    say(f"{experiment.name}: {_show_days(plan.days)}, or {count(plan.n_units)} units of {arms}.")
     say(
-        f"If {found.arm} moves {metric} by {with_sign(found.effect)}, {found.power:.0%} of such "
-        "experiments have shown it by then."
+        f"If {planned.arm} moves {metric} by {with_sign(planned.effect)}, {planned.power:.0%} of "
+        "such experiments have shown it by then."
     )
     say(
-        f"Look as often as you like: the error rate of {percent(found.alpha)} per arm holds over "
-        "all looks."
+        f"Look as often as you like: the error rate of {percent(planned.alpha)} per arm holds "
+        "over all looks."
     )
-    come = f"{count(round(found.units_per_day * found.share))} of {number(found.units_per_day)}"
+    per_day = planned.units_per_day
+    come = f"{count(round(per_day * planned.share))} of {number(per_day)}"
     say(f"Expected: {come} such units a day take part.")
     rows = tuple(
-        (f"{share:.0%} of experiments", count(n_units), _days(found.days_of(n_units)))
+        (f"{share:.0%} of experiments", count(n_units), _show_days(planned.days_of(n_units)))
         for share, n_units in plan.quantiles
     )
     print_table(out, Table.of_rows("", ("Have shown it", "Units", "Days"), rows, texts=(0, 2)))
     fixed = plan.n_units_fixed
     say(
         f"A test with one look, at its end, takes {count(fixed)} units, "
-        f"{_days(found.days_of(fixed))}."
+        f"{_show_days(planned.days_of(fixed))}."
     )
 
 
-def print_arm(found: UnitArm, *, as_json: bool) -> None:
+def print_arm(unit_arm: UnitArm, *, as_json: bool) -> None:
     """Print what a unit gets, and why."""
-    name, arm = found.experiment.name, found.arm
-    why = _why_not(found)
+    name, arm = unit_arm.experiment.name, unit_arm.arm
+    why = _explain_standing(unit_arm)
     if as_json:
-        said = {"experiment": name, "standing": found.standing, "arm": arm or None}
-        print_json(out, said | {"is_remembered": found.is_remembered, "elsewhere": found.elsewhere})
+        content = {
+            "experiment": name,
+            "standing": unit_arm.standing,
+            "arm": arm or None,
+            "is_remembered": unit_arm.is_remembered,
+            "elsewhere": unit_arm.elsewhere,
+        }
+        print_json(out, content)
         return
     if not arm:
         say(f"Not in {name}: {why}.")
-    elif found.elsewhere:
+    elif unit_arm.elsewhere:
         say(
-            f"Not in {name}: it is in {found.elsewhere}, which started earlier; an answer is given "
-            "by one experiment only."
+            f"Not in {name}: it is in {unit_arm.elsewhere}, which started earlier; an answer is "
+            "given by one experiment only."
         )
     else:
         how = (
             "the store remembers it"
-            if found.is_remembered
+            if unit_arm.is_remembered
             else "by its hash; it has not been answered yet"
         )
         say(f"In {name}: arm {arm} ({how}).")
@@ -204,15 +220,11 @@ def print_forgotten(forgotten: Forgotten) -> None:
     say("Deleted: " + ", ".join(f"{count(n)} {noun}" for n, noun in what) + ".")
 
 
-def _fields(stored: StoredRevision) -> dict[str, Any]:
+def _describe(stored: StoredRevision) -> dict[str, Any]:
     return dump_experiment(stored.experiment) | {"time_ms": stored.time_ms}
 
 
-def _at(revisions: Sequence[StoredRevision]) -> list[tuple[int, StoredRevision]]:
-    return list(enumerate(revisions))
-
-
-def _changes(revisions: Sequence[StoredRevision], at: int) -> list[str]:
+def _list_changes(revisions: Sequence[StoredRevision], at: int) -> list[str]:
     """Return the fields that a revision changed."""
     if not at:
         return []
@@ -220,28 +232,24 @@ def _changes(revisions: Sequence[StoredRevision], at: int) -> list[str]:
     return [name for name in after if name != "revision" and before[name] != after[name]]
 
 
-def _said(value: Any) -> Any:
+def _drop_empty(value: Any) -> Any:
     """Return a plain value without empty parts of mappings."""
     if not isinstance(value, dict):
         return value
-    parts = {name: _said(part) for name, part in value.items()}
+    parts = {name: _drop_empty(part) for name, part in value.items()}
     return {name: part for name, part in parts.items() if part not in ("", None, [], {})}
 
 
-def _metric_first(fields: dict[str, Any]) -> dict[str, Any]:
+def _put_metric_first(fields: dict[str, Any]) -> dict[str, Any]:
     return {"metric": fields["metric"]} | fields
 
 
-def _two(kept: PlannedExperiment) -> str:
-    return f"the arms {kept.planned.arm} and {kept.experiment.control} together"
-
-
-def _days(days: float) -> str:
+def _show_days(days: float) -> str:
     return duration(days * DAY_S)
 
 
-def _say_fit(experiment: Experiment, found: DurationPlan) -> None:
-    left, longest = days_left(experiment, found), duration(experiment.max_duration_s)
+def _say_fit(experiment: Experiment, planned: DurationPlan) -> None:
+    left, longest = days_left(experiment, planned), duration(experiment.max_duration_s)
     if left < 0.0:
         say(
             f"It ends after {longest} (max_duration_s), likely without a winner. More traffic, "
@@ -249,8 +257,8 @@ def _say_fit(experiment: Experiment, found: DurationPlan) -> None:
         )
 
 
-def _why_not(found: UnitArm) -> str:
-    experiment = found.experiment
+def _explain_standing(unit_arm: UnitArm) -> str:
+    experiment = unit_arm.experiment
     layer = experiment.layer
     return {
         Standing.IN: "",
@@ -260,4 +268,4 @@ def _why_not(found: UnitArm) -> str:
         Standing.HELD_OUT: f"the unit is held out ({experiment.hold_out.share:.0%} of all are)",
         Standing.OTHER_BUCKET: f"its bucket of the layer is outside {layer.first}-{layer.last}",
         Standing.OUTSIDE_TRAFFIC: f"it is outside the {experiment.traffic_share:.0%} of traffic",
-    }[found.standing]
+    }[unit_arm.standing]

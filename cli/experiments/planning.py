@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.errors import OptionInvalid
+from cli.experiments.options import Traffic
 from experiments.analysis.samples import find_value_range
 from experiments.definition import DAY_S, N_BUCKETS, Experiment
 from experiments.metrics import Direction, MetricKind
@@ -14,22 +14,6 @@ from experiments.statistics.planning import Baseline, SamplePlan, plan_sample
 
 # More than there are people.
 MAX_UNITS_PER_DAY = 1e10
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What an experiment may expect.
-
-    Attributes:
-        units_per_day: units that come to the service, in the experiment's cultures.
-        rate: the share of units with a yes under control; None where it is no such metric.
-        mean, sd: of a unit's value under control; None for those of the rate.
-    """
-
-    units_per_day: float
-    rate: float | None = None
-    mean: float | None = None
-    sd: float | None = None
 
 
 class DurationPlan(NamedTuple):
@@ -71,12 +55,12 @@ def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> 
     is_up = primary.metric.direction is Direction.HIGHER
     effect = primary.smallest_effect if is_up else -primary.smallest_effect
     others = [arm for arm in experiment.arms if arm.name != experiment.control]
-    arm = min(others, key=lambda each: each.weight)
+    arm = min(others, key=lambda other: other.weight)
     layer = experiment.layer
     share = experiment.traffic_share * (1.0 - experiment.hold_out.share)
     share *= (layer.last - layer.first + 1) / N_BUCKETS
     alpha = split_alpha(experiment.alpha, len(others))
-    baseline = _baseline(experiment, traffic)
+    baseline = _make_baseline(experiment, traffic)
     try:
         plan = plan_sample(
             baseline,
@@ -87,18 +71,18 @@ def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> 
             power=power,
         )
     except ValueError as exc:
-        raise _refused("--mean" if traffic.rate is None else "--baseline", exc) from exc
+        raise _make_refusal("--mean" if traffic.rate is None else "--baseline", exc) from exc
     # The first value of a unit counts as soon as it comes.
     wait_s = 0.0 if experiment.unit_value == "first" else experiment.outcome_window_s
     return DurationPlan(plan, arm.name, effect, share, alpha, power, traffic.units_per_day, wait_s)
 
 
-def days_left(experiment: Experiment, found: DurationPlan) -> float:
+def days_left(experiment: Experiment, expected: DurationPlan) -> float:
     """Return the days between the plan's end and the longest that the experiment runs."""
-    return experiment.max_duration_s / DAY_S - found.plan.days - found.wait_s / DAY_S
+    return experiment.max_duration_s / DAY_S - expected.plan.days - expected.wait_s / DAY_S
 
 
-def _baseline(experiment: Experiment, traffic: Traffic) -> Baseline:
+def _make_baseline(experiment: Experiment, traffic: Traffic) -> Baseline:
     metric, counts = experiment.primary.metric, experiment.unit_value
     if metric.kind is MetricKind.QUANTILE:
         found = f"the primary metric '{metric.name}', a quantile"
@@ -121,9 +105,9 @@ def _baseline(experiment: Experiment, traffic: Traffic) -> Baseline:
         low, high = find_value_range(metric, counts) or (None, None)
         return Baseline(traffic.mean, traffic.sd, low, high)
     except ValueError as exc:
-        raise _refused("--sd" if traffic.rate is None else "--baseline", exc) from exc
+        raise _make_refusal("--sd" if traffic.rate is None else "--baseline", exc) from exc
 
 
-def _refused(option: str, exc: ValueError) -> OptionInvalid:
+def _make_refusal(option: str, exc: ValueError) -> OptionInvalid:
     found, _, expected = str(exc).partition("; expected ")
     return OptionInvalid(option, found, expected or "another value")

@@ -9,6 +9,7 @@ from typing import TypeVar
 from app.settings import Settings
 from app.state.event_store import open_event_store
 from app.state.retrieval import read_library
+from cli.console import read_quiet_settings
 from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore
 from survey_data.cultures import read_catalogue
@@ -17,16 +18,22 @@ T = TypeVar("T")
 
 
 def run_in_store(
-    settings: Settings,
     work: Callable[[EventStore, ExperimentRegistry], Awaitable[T]],
     *,
+    settings: Settings | None = None,
     saves: bool = False,
 ) -> T:
-    """Return what `work` does with the store and its experiments; `saves` a definition or none.
+    """Return what `work` does with the store of the settings, and its experiments.
+
+    Args:
+        work: is given both.
+        settings: None for those of the environment.
+        saves: whether it saves a definition, which has to be of covered cultures.
 
     Raises:
         ExperimentError, AppError, SurveyDataError: as `work` does, or there is no store.
     """
+    settings = settings or read_quiet_settings()
 
     async def run() -> T:
         cultures = list_covered(settings) if saves else ()

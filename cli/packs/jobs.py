@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -59,7 +60,7 @@ def _summarise(pack: Pack) -> PackSummary:
     return PackSummary(
         id=manifest.id,
         title=manifest.title,
-        years=_span(manifest.fieldwork.values()),
+        years=_show_years(manifest.fieldwork.values()),
         n_questions=len(pack.questions),
         weighted=manifest.weighted,
         wording=manifest.wording,
@@ -69,7 +70,7 @@ def _summarise(pack: Pack) -> PackSummary:
     )
 
 
-def _span(periods: Iterable[str]) -> str:
+def _show_years(periods: Iterable[str]) -> str:
     years = sorted(year for period in periods for year in period.split("-"))
     return years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"
 
@@ -86,8 +87,7 @@ def import_wvs7(
     """Import respondents of the World Values Survey, wave 7.
 
     Raises:
-        ImporterUnavailable: polars is not installed.
-        OptionInvalid, SurveyDataError: as every import.
+        ImporterUnavailable: polars is not installed; else as every import.
     """
 
     def read(catalogue: CultureCatalogue) -> ImportedPack:
@@ -109,31 +109,16 @@ def import_wvs7(
 
 
 def import_globalopinionqa(target: Target, file: Path, *, strict: bool) -> None:
-    """Import GlobalOpinionQA.
-
-    Raises:
-        OptionInvalid, SurveyDataError: as every import.
-    """
-
-    def read(catalogue: CultureCatalogue) -> ImportedPack:
-        pack_id = target.pack_id or globalopinionqa.PACK_ID
-        return globalopinionqa.import_survey(file, catalogue, pack_id=pack_id, strict=strict)
-
+    """Import GlobalOpinionQA. Raises as every import."""
+    pack_id = target.pack_id or globalopinionqa.PACK_ID
+    read = partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict)
     _import(target, read)
 
 
 def import_culturespa(target: Target, folder: Path) -> None:
-    """Import the CultureSPA release.
-
-    Raises:
-        OptionInvalid, SurveyDataError: as every import.
-    """
-
-    def read(catalogue: CultureCatalogue) -> ImportedPack:
-        pack_id = target.pack_id or culturespa_release.PACK_ID
-        return culturespa_release.import_survey(folder, catalogue, pack_id=pack_id)
-
-    _import(target, read)
+    """Import the CultureSPA release. Raises as every import."""
+    pack_id = target.pack_id or culturespa_release.PACK_ID
+    _import(target, partial(culturespa_release.import_survey, folder, pack_id=pack_id))
 
 
 def import_table(
@@ -147,8 +132,7 @@ def import_table(
     """Import any survey from two files; `stated` are what its manifest says, by name.
 
     Raises:
-        OptionInvalid: a term is empty, or the years are not years; or as every import.
-        SurveyDataError: as every import.
+        OptionInvalid: a term is empty, or the years are not years; else as every import.
     """
     manifest = PackManifest(
         id=target.pack_id or "",
@@ -170,6 +154,11 @@ def import_table(
 
 
 def _import(target: Target, read: Callable[[CultureCatalogue], ImportedPack]) -> None:
+    """Make the pack of what `read` returns, and print what was left out.
+
+    Raises:
+        OptionInvalid, SurveyDataError: the id is invalid, the folder is taken, or `read` fails.
+    """
     folder, pack_id, force = target
     if pack_id is not None and not is_pack_id(pack_id):
         raise OptionInvalid("--id", pack_id, "lower-case letters, digits and '-'")

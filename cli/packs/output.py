@@ -63,7 +63,7 @@ def _print_refused(report: ImportReport) -> None:
         return
     print_line(out, "Populations left out:")
     for refused in report.populations_refused:
-        print_line(out, f"{refused.name}: {refused.reason}{_size(refused)}", indent=1)
+        print_line(out, f"{refused.name}: {refused.reason}{_show_size(refused)}", indent=1)
 
 
 def _print_dropped(report: ImportReport) -> None:
@@ -76,7 +76,7 @@ def _print_dropped(report: ImportReport) -> None:
         print_line(out, f"{n} x {reason}: {', '.join(names[:MAX_SHOWN])}{more}", indent=1)
 
 
-def _size(refused: PopulationRefused) -> str:
+def _show_size(refused: PopulationRefused) -> str:
     if refused.n_effective is not None:
         return f" (effective size {refused.n_effective:.1f})"
     return "" if refused.n_cells is None else f" ({refused.n_cells} cells)"

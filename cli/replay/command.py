@@ -10,37 +10,24 @@ import typer
 
 from app.errors import OptionInvalid
 from cli.lazy import LazyModule
-from cli.options import AsJson, Concurrency, Cultures, HeldOut
+from cli.options import AsJson
+from cli.replay.options import ReplayOptions
+from cli.signatures import take_options
 
 if TYPE_CHECKING:
-    from cli.replay import job, requests
+    from cli.replay import job
 else:
     job = LazyModule("cli.replay.job")
-    requests = LazyModule("cli.replay.requests")
 
 
+@take_options()
 def replay(
     name: Annotated[str | None, typer.Argument(help="Name of a stored experiment.")] = None,
     file: Annotated[
         Path | None, typer.Option(help="A definition in YAML, instead of a stored experiment.")
     ] = None,
-    logged: Annotated[
-        bool, typer.Option("--logged", help="Replay the logged requests of users who consented.")
-    ] = False,
-    pack: Annotated[
-        list[str] | None,
-        typer.Option(help="Pack to take questions from. Repeatable; default: all packs."),
-    ] = None,
-    n_questions: Annotated[
-        int | None,
-        typer.Option(
-            min=2, help="Questions to draw at random; default: 50, or all logged requests."
-        ),
-    ] = None,
-    culture: Cultures = None,
-    held_out: HeldOut = False,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw, and of sampled answers.")] = 0,
-    concurrency: Concurrency = 16,
+    *,
+    options: ReplayOptions,
     out_folder: Annotated[
         Path | None,
         typer.Option("--out", help="New folder for the report, the figures and the answers."),
@@ -64,15 +51,6 @@ def replay(
     if (name is None) == (file is None):
         found = "neither" if name is None else f"'{name}' and --file"
         raise OptionInvalid("NAME", found, "the name of a stored experiment, or --file")
-    if logged and (pack or held_out):
+    if options.logged and (options.packs or options.held_out_only):
         raise OptionInvalid("--logged", "with --pack or --held-out", "one of them")
-    options = requests.ReplayOptions(
-        logged=logged,
-        packs=tuple(pack or ()),
-        cultures=tuple(culture or ()),
-        held_out_only=held_out,
-        n_questions=n_questions,
-        seed=seed,
-        n_concurrent=concurrency,
-    )
     sys.exit(job.compare_arms(name, file, options=options, folder=out_folder, as_json=as_json))

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
 from app.settings import Settings
+from app.state.experiment_report import REPLAY
 from cli.console import notes, read_quiet_settings
+from cli.experiments.store import run_in_store
 from cli.progress import PacedBar
-from cli.replay.requests import ReplayOptions
+from cli.replay.options import ReplayOptions
 from cli.replay.run import (
     ReplayRun,
     check_folder,
-    kept,
-    replay_of,
-    stored,
-    stored_texts,
+    run_replay,
     write_replay,
 )
 from experiments.definition_file import read_experiment
 from experiments.events import AnswerText
+from experiments.registry import ExperimentRegistry
 from experiments.replay.report import print_replay
+from experiments.replay.result import Replay
+from experiments.stores.event_store import EventStore
 
 ALL_FAILED = 1
 # As a shell says it of a command that Ctrl-C ended.
@@ -64,16 +67,18 @@ def compare_arms(
 def _run(
     settings: Settings, options: ReplayOptions, *, name: str | None, file: Path | None
 ) -> ReplayRun:
-    texts: tuple[AnswerText, ...] = ()
+    async def read_texts(store: EventStore, _: ExperimentRegistry) -> list[AnswerText]:
+        return [text async for text in store.texts()]
+
     if name is not None:
-        experiment, texts = asyncio.run(stored(settings, name, with_texts=options.logged))
+        revisions = run_in_store(lambda store, _: store.revisions(name), settings=settings)
+        experiment = revisions[-1].experiment
     else:
         assert file is not None
         experiment = read_experiment(file)
-        if options.logged:
-            texts = asyncio.run(stored_texts(settings))
+    texts = run_in_store(read_texts, settings=settings) if options.logged else ()
     with ReplayBar(notes) as bar:
-        replaying = replay_of(settings, experiment, options, texts=texts, progress=bar)
+        replaying = run_replay(settings, experiment, options, texts=texts, progress=bar)
         return asyncio.run(replaying)
 
 
@@ -82,10 +87,21 @@ def _keep(settings: Settings, run: ReplayRun) -> None:
         _note("Ended early: not kept with the experiment.")
     elif not run.replay.has_answers:
         _note("Nothing was answered: not kept with the experiment.")
-    elif asyncio.run(kept(settings, run.replay)):
+    elif run_in_store(partial(_attach, run.replay), settings=settings):
         _note(f"Kept with the experiment: milieu experiments report {run.replay.experiment}")
     else:
         _note("Not kept: the replay that the experiment has says how near the arms are to people.")
+
+
+async def _attach(replay: Replay, store: EventStore, _: ExperimentRegistry) -> bool:
+    """Attach a replay to its experiment, in place of an earlier one, and return whether it was.
+
+    One that does not know how near the arms are to people takes no other's place.
+    """
+    if not replay.offline() and REPLAY in await store.attachments(replay.experiment):
+        return False
+    await store.attach(replay.experiment, REPLAY, replay.model_dump_json())
+    return True
 
 
 def _note(text: str) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from app.answering.requests import AnswerRequest, ChatTurn, Request
 from app.errors import OptionInvalid
 from app.vllm.wire import ChatRequest
+from cli.replay.options import ReplayOptions
 from experiments.definition import Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
@@ -23,29 +24,6 @@ from survey_data.library import SurveyLibrary
 
 N_QUESTIONS = 50
 N_CULTURES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayOptions:
-    """Which requests are replayed, and how.
-
-    Attributes:
-        logged: logged requests instead of survey questions.
-        packs: whose questions; empty for all that are loaded.
-        cultures: codes, names or language tags; empty for those of the experiment, and where it
-            names none for `N_CULTURES` of the packs, or for all of the log.
-        held_out_only: only questions and cultures that the embedded model never trained on.
-        n_questions: how many are drawn; None for `N_QUESTIONS`, or for all of the log.
-        seed: of the draws, and of requests without one of their own.
-    """
-
-    logged: bool = False
-    packs: tuple[str, ...] = ()
-    cultures: tuple[str, ...] = ()
-    held_out_only: bool = False
-    n_questions: int | None = None
-    seed: int = 0
-    n_concurrent: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +45,7 @@ class RequestSet:
     notes: tuple[str, ...]
 
 
-def survey_requests(
+def draw_survey_requests(
     library: SurveyLibrary,
     experiment: Experiment,
     options: ReplayOptions,
@@ -86,7 +64,7 @@ def survey_requests(
     packs = [library.manifest(name).id for name in options.packs]
     in_packs = [key for key, q in library.questions.items() if not packs or q.pack in packs]
     generator = np.random.default_rng(options.seed)
-    cultures = _cultures(library, experiment, options, in_packs, generator)
+    cultures = _choose_cultures(library, experiment, options, in_packs, generator)
     if options.held_out_only:
         in_packs = [key for key in in_packs if key in read_split().questions]
     answered = [key for key in in_packs if any(library.distribution(key, c) for c in cultures)]
@@ -105,7 +83,7 @@ def survey_requests(
         if library.distribution(key, culture) is not None
     ]
     note = _describe_left_out(len(answered) - len(usable))
-    return RequestSet(tuple(requests), _source(library, requests, options), (note,))
+    return RequestSet(tuple(requests), _describe_source(library, requests, options), (note,))
 
 
 def _describe_left_out(n_alike: int) -> str:
@@ -116,7 +94,7 @@ def _describe_left_out(n_alike: int) -> str:
     )
 
 
-def logged_requests(
+def select_logged_requests(
     texts: Iterable[AnswerText],
     library: SurveyLibrary,
     experiment: Experiment,
@@ -128,8 +106,8 @@ def logged_requests(
         OptionInvalid: a culture is not among those of the experiment, or no request is left.
         CultureUnknown, CultureNotCovered: so named.
     """
-    named = _named(library, experiment, options)
-    found: list[ReplayRequest] = []
+    named = _resolve_cultures(library, experiment, options)
+    requests: list[ReplayRequest] = []
     n_elsewhere = n_unknown = 0
     for text in texts:
         assert text.consented
@@ -137,37 +115,38 @@ def logged_requests(
             n_elsewhere += 1
             continue
         try:
-            found.append(_request(text, options.seed))
+            requests.append(_read_request(text, options.seed))
         except ValidationError:
             n_unknown += 1
-    if not found:
+    if not requests:
         known = f"none of {n_elsewhere + n_unknown} that the experiment applies to"
         expected = "requests whose users consented (MILIEU_EXPERIMENTS__TEXTS=consented)"
         raise OptionInvalid("--logged", known, expected)
-    requests = _draw(found, options)
-    drawn = "" if len(requests) == len(found) else f", drawn from {len(found)}"
+    drawn = _draw(requests, options)
+    drawn_from = "" if len(drawn) == len(requests) else f", drawn from {len(requests)}"
     left_out = (
         (n_elsewhere, "without a culture, or with one that the experiment does not apply to"),
         (n_unknown, "not in a form that can be asked again"),
     )
     return RequestSet(
-        tuple(requests),
-        f"{quantity(len(requests), 'logged request')} with consent{drawn}",
+        tuple(drawn),
+        f"{quantity(len(drawn), 'logged request')} with consent{drawn_from}",
         tuple(f"Left out: {quantity(n, 'logged request')} {why}." for n, why in left_out if n),
     )
 
 
-def _draw(found: Sequence[ReplayRequest], options: ReplayOptions) -> Sequence[ReplayRequest]:
-    if options.n_questions is None or options.n_questions >= len(found):
-        return found
-    places = np.random.default_rng(options.seed).permutation(len(found))[: options.n_questions]
-    return [found[place] for place in places]
+def _draw(requests: Sequence[ReplayRequest], options: ReplayOptions) -> Sequence[ReplayRequest]:
+    if options.n_questions is None or options.n_questions >= len(requests):
+        return requests
+    places = np.random.default_rng(options.seed).permutation(len(requests))[: options.n_questions]
+    return [requests[place] for place in places]
 
 
-def _source(
+def _describe_source(
     library: SurveyLibrary, requests: Sequence[ReplayRequest], options: ReplayOptions
 ) -> str:
-    keys, cultures = {of.question for of in requests}, {of.culture for of in requests}
+    keys = {request.question for request in requests}
+    cultures = {request.culture for request in requests}
     packs = join_names(sorted({library.questions[key].pack for key in keys}))
     held_out = ", held out from the embedded model's training" if options.held_out_only else ""
     counts = f"{quantity(len(keys), 'question')} of {packs}, {quantity(len(cultures), 'culture')}"
@@ -204,7 +183,7 @@ _LOGGED: TypeAdapter[_LoggedAnswer | _LoggedChat] = TypeAdapter(
 )
 
 
-def _request(text: AnswerText, seed: int) -> ReplayRequest:
+def _read_request(text: AnswerText, seed: int) -> ReplayRequest:
     logged = _LOGGED.validate_json(text.request)
     own_seed = seed if logged.seed is None else logged.seed
     asked: Request
@@ -213,7 +192,7 @@ def _request(text: AnswerText, seed: int) -> ReplayRequest:
         about = [said[-1] if said else ""]
         chat = ChatRequest(
             model="",
-            messages=tuple(Message(each.role, each.content) for each in logged.messages),
+            messages=tuple(Message(message.role, message.content) for message in logged.messages),
             seed=own_seed,
             max_tokens=logged.max_tokens,
             temperature=logged.temperature,
@@ -230,23 +209,23 @@ def _request(text: AnswerText, seed: int) -> ReplayRequest:
             seed=own_seed,
             **{name: value for name, value in given.items() if value is not None},
         )
-    return ReplayRequest(text.answer_id, _digest(about), text.culture, asked)
+    return ReplayRequest(text.answer_id, _hash_words(about), text.culture, asked)
 
 
-def _digest(texts: Sequence[str]) -> str:
+def _hash_words(texts: Sequence[str]) -> str:
     """Return sixteen hexadecimal digits that the same words share, case and blanks aside."""
     folded = json.dumps([" ".join(text.casefold().split()) for text in texts])
     return hashlib.sha256(folded.encode()).hexdigest()[:16]
 
 
-def _cultures(
+def _choose_cultures(
     library: SurveyLibrary,
     experiment: Experiment,
     options: ReplayOptions,
     keys: Sequence[str],
     generator: np.random.Generator,
 ) -> tuple[str, ...]:
-    named = _named(library, experiment, options)
+    named = _resolve_cultures(library, experiment, options)
     apart = read_split().cultures
     if named:
         if options.held_out_only and (trained := sorted(set(named) - apart)):
@@ -263,7 +242,7 @@ def _cultures(
     return tuple(sorted(there[place] for place in places))
 
 
-def _named(
+def _resolve_cultures(
     library: SurveyLibrary, experiment: Experiment, options: ReplayOptions
 ) -> tuple[str, ...]:
     """Return the cultures that the options name, else those of the experiment; empty for all."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
 from app.errors import (
@@ -21,16 +21,14 @@ from app.errors import (
 )
 from app.resources import Opener, Resources, open_resources
 from app.settings import Settings
-from app.state.event_store import open_event_store
-from app.state.experiment_report import REPLAY
 from app.telemetry import Metrics
 from cli.patience import call_patiently
+from cli.replay.options import ReplayOptions
 from cli.replay.requests import (
-    ReplayOptions,
     ReplayRequest,
     RequestSet,
-    logged_requests,
-    survey_requests,
+    draw_survey_requests,
+    select_logged_requests,
 )
 from evaluation.errors import EvaluationError
 from experiments.definition import Arm, Experiment
@@ -62,13 +60,6 @@ class ReplayProgress(Protocol):
         """So many are there, those that failed among them."""
 
 
-class Stored(NamedTuple):
-    """An experiment of the store, and the texts to replay, if they are wanted."""
-
-    experiment: Experiment
-    texts: tuple[AnswerText, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class ReplayRun:
     """What came of a replay; it was ended early where `replay` has fewer requests than planned."""
@@ -82,46 +73,7 @@ class ReplayRun:
         return self.replay.n_requests == self.replay.n_planned
 
 
-async def stored(settings: Settings, name: str, *, with_texts: bool) -> Stored:
-    """Return the latest revision of an experiment in the store of the settings.
-
-    Raises:
-        ExperimentError: there is no store, or no experiment of that name.
-        AppError: the store's secret cannot be had.
-    """
-    async with await open_event_store(settings) as store:
-        revisions = await store.revisions(name)
-        texts = [text async for text in store.texts()] if with_texts else []
-    return Stored(revisions[-1].experiment, tuple(texts))
-
-
-async def stored_texts(settings: Settings) -> tuple[AnswerText, ...]:
-    """Return the texts of the store whose users consented.
-
-    Raises:
-        ExperimentError, AppError: as with `stored`.
-    """
-    async with await open_event_store(settings) as store:
-        return tuple([text async for text in store.texts()])
-
-
-async def kept(settings: Settings, replay: Replay) -> bool:
-    """Attach a replay to its experiment in the store, in place of an earlier one.
-
-    One that does not know how near the arms are to people takes no other's place. Return whether
-    it was attached.
-
-    Raises:
-        ExperimentError, AppError: as with `stored`.
-    """
-    async with await open_event_store(settings) as store:
-        if not replay.offline() and REPLAY in await store.attachments(replay.experiment):
-            return False
-        await store.attach(replay.experiment, REPLAY, replay.model_dump_json())
-        return True
-
-
-async def replay_of(
+async def run_replay(
     settings: Settings,
     experiment: Experiment,
     options: ReplayOptions,
@@ -145,36 +97,36 @@ async def replay_of(
     async with opener(settings, Metrics()) as resources:
         library, alike = resources.library, resources.alignment.alike
         if options.logged:
-            wanted = logged_requests(texts, library, experiment, options)
+            request_set = select_logged_requests(texts, library, experiment, options)
         else:
-            wanted = survey_requests(library, experiment, options, alike=alike)
-        await _check_arms(resources, experiment, wanted)
+            request_set = draw_survey_requests(library, experiment, options, alike=alike)
+        await _check_arms(resources, experiment, request_set)
         asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
         n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
-        await asking.ask(wanted.requests, n_concurrent=n_concurrent)
-        return _summarise(asking.rows, experiment, wanted, resources, seed=options.seed)
+        await asking.ask(request_set.requests, n_concurrent=n_concurrent)
+        return _summarise(asking.rows, experiment, request_set, resources, seed=options.seed)
 
 
 def _summarise(
     rows: Sequence[ReplayRow],
     experiment: Experiment,
-    wanted: RequestSet,
+    request_set: RequestSet,
     resources: Resources,
     *,
     seed: int,
 ) -> ReplayRun:
-    found = summarise_replay(
+    replay = summarise_replay(
         rows,
         experiment,
         made_ms=time.time_ns() // 1_000_000,
-        source=wanted.source,
-        notes=wanted.notes,
+        source=request_set.source,
+        notes=request_set.notes,
         model=resources.settings.model,
         seed=seed,
-        n_planned=len(wanted.requests),
-        cultures=_names(resources.library, wanted.requests),
+        n_planned=len(request_set.requests),
+        cultures=_name_cultures(resources.library, request_set.requests),
     )
-    return ReplayRun(found, tuple(rows))
+    return ReplayRun(replay, tuple(rows))
 
 
 def check_folder(folder: Path) -> None:
@@ -292,7 +244,9 @@ class _Asking:
         )
 
 
-async def _check_arms(resources: Resources, experiment: Experiment, wanted: RequestSet) -> None:
+async def _check_arms(
+    resources: Resources, experiment: Experiment, request_set: RequestSet
+) -> None:
     """Check what every answer of an arm would fail of, and load the adapters that will answer."""
     served = resources.settings.model
     for arm in experiment.arms:
@@ -302,13 +256,13 @@ async def _check_arms(resources: Resources, experiment: Experiment, wanted: Requ
     adapters = {arm.recipe.adapter for arm in experiment.arms} - {NO_ADAPTER}
     catalogue = resources.library.catalogue
     for adapter in sorted(adapters):
-        for code in sorted({request.culture for request in wanted.requests}):
+        for code in sorted({request.culture for request in request_set.requests}):
             # One for other cultures falls back, as it does for users.
             with suppress(AdapterForOthers):
                 async with resources.weights.lease(catalogue[code], adapter):
                     pass
 
 
-def _names(library: SurveyLibrary, requests: Iterable[ReplayRequest]) -> dict[str, str]:
+def _name_cultures(library: SurveyLibrary, requests: Iterable[ReplayRequest]) -> dict[str, str]:
     codes = {request.culture for request in requests}
     return {code: library.catalogue[code].name for code in codes}

@@ -59,13 +59,13 @@ def show_exemplars(*, url: str | None, as_json: bool, **body: Any) -> None:
         raise OptionInvalid("--retriever", body["retriever"], ", ".join(names))
     settings = read_settings()
     try:
-        found = ask_service(settings, "/v1/exemplars", body, url=url)
+        reply = ask_service(settings, "/v1/exemplars", body, url=url)
     except ServiceUnreachable:
         if url is not None:
             raise
         with notes.status("Loading the encoder and the index …"):
-            found = local_exemplars.find_exemplars(settings, **body)
-    print_exemplars(found, as_json=as_json)
+            reply = local_exemplars.find_exemplars(settings, **body)
+    print_exemplars(reply, as_json=as_json)
 
 
 def _drop_none(given: dict[str, Any]) -> dict[str, Any]:

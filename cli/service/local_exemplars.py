@@ -26,11 +26,11 @@ def find_exemplars(
         CultureUnknown, CultureNotCovered: nobody of that name was surveyed.
     """
     library = read_library(settings, read_catalogue())
-    wanted = EvidenceQuery(
+    query = EvidenceQuery(
         question,
         library.find_culture(culture).code,
         k or settings.answer.k,
         settings.answer.retriever if retriever is None else SelectorName(retriever),
     )
-    found = open_retrieval(settings, library).finder.find(wanted)
-    return present_exemplars(wanted, found, library).model_dump(mode="json")
+    evidence = open_retrieval(settings, library).finder.find(query)
+    return present_exemplars(query, evidence, library).model_dump(mode="json")

@@ -16,8 +16,8 @@ def list_cultures(*, as_json: bool) -> None:
     """Print the covered cultures by code."""
     catalogue = read_catalogue()
     library = read_library(read_settings(), catalogue)
-    found = [present_culture(catalogue[code], library) for code in library.cultures]
-    print_cultures(found, as_json=as_json)
+    cultures = [present_culture(catalogue[code], library) for code in library.cultures]
+    print_cultures(cultures, as_json=as_json)
 
 
 def build_index() -> None:

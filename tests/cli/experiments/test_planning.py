@@ -11,7 +11,7 @@ import yaml
 from app.errors import OptionInvalid
 from app.state.experiment_report import PLAN, PLAN_JSON
 from cli.experiments.drafts import parse_guardrail
-from cli.experiments.output import definition_yaml
+from cli.experiments.output import write_yaml
 from experiments.definition import HoldOut, Layer
 from experiments.definition_file import parse_experiment, read_experiment
 from experiments.metrics import Direction, Guardrail, Metric, MetricKind
@@ -158,8 +158,8 @@ def test_a_guardrail_that_no_experiment_can_have_is_refused(experiments: Experim
     ],
 )
 def test_the_yaml_of_a_definition_defines_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
-    experiment = parse_experiment(yaml.safe_load(definition_yaml(an_experiment(**changes))), "-")
+    experiment = parse_experiment(yaml.safe_load(write_yaml(an_experiment(**changes))), "-")
     path = tmp_path / "a.yaml"
-    path.write_text(definition_yaml(an_experiment(**changes)))
+    path.write_text(write_yaml(an_experiment(**changes)))
     assert read_experiment(path) == experiment
     assert experiment == an_experiment(**changes, state=experiment.state)

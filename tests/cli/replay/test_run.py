@@ -18,15 +18,15 @@ from adapters.registry import AdapterRegistry
 from app.answering.requests import AnswerRequest, ChatTurn
 from app.errors import OptionInvalid, UpstreamUnavailable
 from app.state.retrieval import open_retrieval, read_library
+from cli.replay.options import ReplayOptions
 from cli.replay.requests import (
     N_CULTURES,
-    ReplayOptions,
     RequestSet,
-    logged_requests,
-    survey_requests,
+    draw_survey_requests,
+    select_logged_requests,
 )
 from cli.replay.run import ReplayRun, write_replay
-from cli.replay.run import replay_of as replay_alone
+from cli.replay.run import run_replay as replay_alone
 from evaluation.splits import leave_one_out
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
@@ -42,7 +42,7 @@ from tests.experiments.simulated import two_arms
 from tests.fakes.vllm import FakeVllm, Scripted, serve
 from tests.fixtures.service import MakeSettings
 
-replay_of = partial(replay_alone, opener=open_for_run)
+run_replay = partial(replay_alone, opener=open_for_run)
 FEW = ReplayOptions(packs=("wvs7",), cultures=("DE", "KE"), n_questions=3)
 
 
@@ -78,7 +78,7 @@ def drawn(library: SurveyLibrary, experiment: Experiment | None = None, **more: 
     """Survey requests where no question has another like it, unless `alike` says so."""
     alike = dict.fromkeys(library.questions, frozenset({""})) | more.pop("alike", {})
     options = ReplayOptions(**more)
-    return survey_requests(library, experiment or two_arms(), options, alike=alike)
+    return draw_survey_requests(library, experiment or two_arms(), options, alike=alike)
 
 
 def from_log(
@@ -88,7 +88,7 @@ def from_log(
     **more: Any,
 ) -> RequestSet:
     options = ReplayOptions(logged=True, **more)
-    return logged_requests(texts, library, experiment or two_arms(), options)
+    return select_logged_requests(texts, library, experiment or two_arms(), options)
 
 
 def test_the_same_seed_draws_the_same_questions(library: SurveyLibrary) -> None:
@@ -217,7 +217,7 @@ def test_some_of_the_log_can_be_drawn(library: SurveyLibrary) -> None:
 async def test_every_arm_is_asked_every_request(
     make_settings: MakeSettings, fake: FakeVllm
 ) -> None:
-    run = await replay_of(make_settings(), an_experiment(), FEW)
+    run = await run_replay(make_settings(), an_experiment(), FEW)
 
     assert run.is_whole
     assert (run.replay.n_requests, run.replay.n_questions) == (6, 3)
@@ -243,7 +243,7 @@ async def test_arms_are_shown_the_same_and_never_the_answers(
     )
     options = ReplayOptions(cultures=("DE",), n_questions=1000)
 
-    run = await replay_of(settings, two_arms(), options)
+    run = await run_replay(settings, two_arms(), options)
 
     found = read_library(settings, read_catalogue())
     index = open_retrieval(settings, found).index
@@ -255,7 +255,7 @@ async def test_arms_are_shown_the_same_and_never_the_answers(
 
 
 async def test_arms_that_show_exemplars_show_the_same_ones(make_settings: MakeSettings) -> None:
-    run = await replay_of(make_settings(), an_experiment(), FEW)
+    run = await run_replay(make_settings(), an_experiment(), FEW)
 
     assert (run.replay.n_shown, run.replay.same_shown) == (6, 1.0)
 
@@ -263,7 +263,7 @@ async def test_arms_that_show_exemplars_show_the_same_ones(make_settings: MakeSe
 async def test_each_arm_goes_first_as_often(make_settings: MakeSettings) -> None:
     options = replace(FEW, n_concurrent=1)
 
-    run = await replay_of(make_settings(), two_arms(), options)
+    run = await run_replay(make_settings(), two_arms(), options)
 
     firsts = [row.arm for row in run.rows][::2]
     assert firsts == ["plain", "icl"] * 3
@@ -275,7 +275,7 @@ async def test_the_log_is_asked_again_with_its_seed_and_the_arms_decoding(
     experiment = with_arm(two_arms(), decoding=Decoding(temperature=0.9, max_tokens=7))
     texts = [answer_text(temperature=0.2, max_tokens=40), chat_text(temperature=0.2)]
 
-    run = await replay_of(
+    run = await run_replay(
         make_settings(), experiment, ReplayOptions(logged=True, n_concurrent=1), texts=texts
     )
 
@@ -294,7 +294,7 @@ async def test_a_logged_survey_question_has_an_alignment_unless_its_options_are_
         answer_text("a2", question=RELIGION, options=["much", "little"]),
     ]
 
-    run = await replay_of(make_settings(), two_arms(), ReplayOptions(logged=True), texts=texts)
+    run = await run_replay(make_settings(), two_arms(), ReplayOptions(logged=True), texts=texts)
 
     known = {row.request for row in run.rows if row.alignment is not None}
     assert known == {"a1"}
@@ -304,7 +304,7 @@ async def test_a_logged_survey_question_has_an_alignment_unless_its_options_are_
 async def test_a_chat_is_shown_evidence_by_the_arms_that_show_it(
     make_settings: MakeSettings,
 ) -> None:
-    run = await replay_of(
+    run = await run_replay(
         make_settings(), two_arms(), ReplayOptions(logged=True), texts=[chat_text("c1", RELIGION)]
     )
 
@@ -321,7 +321,7 @@ async def test_one_failed_answer_does_not_end_the_run(
     texts = [answer_text("a1"), answer_text("a2")]
     options = ReplayOptions(logged=True, n_concurrent=1)
 
-    run = await replay_of(make_settings(), two_arms(), options, texts=texts)
+    run = await run_replay(make_settings(), two_arms(), options, texts=texts)
 
     assert [bool(row.failed) for row in run.rows] == [True, False, False, False]
     assert [arm.n_failed for arm in run.replay.arms] == [1, 0]
@@ -335,7 +335,7 @@ async def test_a_server_that_starts_anew_is_waited_for(
     settings = make_settings(vllm={"n_retries": 0})
     options = ReplayOptions(logged=True, n_concurrent=1)
 
-    run = await replay_of(settings, two_arms(), options, texts=[answer_text()], pause_s=0.2)
+    run = await run_replay(settings, two_arms(), options, texts=[answer_text()], pause_s=0.2)
 
     assert [bool(row.failed) for row in run.rows] == [False, False]
 
@@ -352,7 +352,7 @@ async def test_a_server_that_is_gone_makes_the_other_answers_fail(cache_folder: 
     options = replace(FEW, n_concurrent=1)
     with serve(vllm.app) as url:
         settings = settings_for(url, cache_folder, vllm={"n_retries": 0})
-        run = await replay_of(settings, two_arms(), options, progress=Ending(), pause_s=0.01)
+        run = await run_replay(settings, two_arms(), options, progress=Ending(), pause_s=0.01)
 
     assert [bool(row.failed) for row in run.rows] == [False, *[True] * 11]
     assert [arm.n_failed for arm in run.replay.arms] == [5, 6]
@@ -368,7 +368,7 @@ async def test_an_adapter_that_is_not_to_be_had_is_refused_before_anything_is_as
     )
 
     with pytest.raises(AdaptersOff):
-        await replay_of(make_settings(), replace(experiment, arms=arms), FEW)
+        await run_replay(make_settings(), replace(experiment, arms=arms), FEW)
 
     assert not fake.chats
 
@@ -377,7 +377,7 @@ async def test_a_server_that_is_not_there_is_refused(cache_folder: Path) -> None
     settings = settings_for("http://127.0.0.1:9", cache_folder, vllm={"n_retries": 0})
 
     with pytest.raises(UpstreamUnavailable):
-        await replay_of(settings, two_arms(), FEW)
+        await run_replay(settings, two_arms(), FEW)
 
 
 async def test_adapters_answer_and_are_loaded_before_the_first_request(
@@ -394,7 +394,7 @@ async def test_adapters_answer_and_are_loaded_before_the_first_request(
         settings = adapter_settings(url, cache_folder, tmp_path)
         version = add_adapter(settings, "german", ["DEU"])
         AdapterRegistry(settings.adapters_folder).activate_all(["DEU"], version)
-        run = await replay_of(settings, an_experiment(), FEW, progress=progress)
+        run = await run_replay(settings, an_experiment(), FEW, progress=progress)
 
     assert progress.loaded == {version}
     fell_back = {(row.arm, row.culture) for row in run.rows if row.fell_back}
@@ -412,7 +412,7 @@ async def test_an_adapter_for_other_cultures_is_left_for_exemplars_as_it_is_for_
         pinned = Recipe(Method.ADAPTER, adapter=german)
         plain, icl = two_arms().arms
         experiment = replace(two_arms(), arms=(plain, replace(icl, recipe=pinned)))
-        run = await replay_of(settings, experiment, FEW)
+        run = await run_replay(settings, experiment, FEW)
 
     answered = [row for row in run.rows if row.arm == "icl" and not row.failed]
     assert {row.culture for row in answered if row.fell_back} == {"KEN"}
@@ -423,7 +423,7 @@ async def test_another_model_is_refused_before_anything_is_asked(
     make_settings: MakeSettings, fake: FakeVllm
 ) -> None:
     with pytest.raises(OptionInvalid, match="arm 'icl': found model 'huge', expected 'fake'"):
-        await replay_of(make_settings(), with_arm(two_arms(), model="huge"), FEW)
+        await run_replay(make_settings(), with_arm(two_arms(), model="huge"), FEW)
 
     assert not fake.chats
 
@@ -431,7 +431,7 @@ async def test_another_model_is_refused_before_anything_is_asked(
 async def test_nothing_is_recorded(make_settings: MakeSettings, tmp_path: Path) -> None:
     settings = make_settings(data_folder=tmp_path)
 
-    await replay_of(settings, two_arms(), FEW)
+    await run_replay(settings, two_arms(), FEW)
 
     assert not settings.events_file.exists()
 
@@ -451,7 +451,7 @@ async def test_a_cancelled_run_ends_with_what_has_been_answered(
 
     options = replace(FEW, n_questions=50, n_concurrent=1)
     progress = Impatient()
-    running = replay_of(make_settings(), two_arms(), options, progress=progress)
+    running = run_replay(make_settings(), two_arms(), options, progress=progress)
     doing = asyncio.ensure_future(running)
 
     run = await doing
@@ -471,7 +471,7 @@ async def test_a_run_that_is_cancelled_before_the_first_answer_ends_at_once(
         def on_answered(self, n: int, *, n_failed: int) -> None:
             raise AssertionError
 
-    running = replay_of(make_settings(), two_arms(), FEW, progress=Hasty())
+    running = run_replay(make_settings(), two_arms(), FEW, progress=Hasty())
     doing = asyncio.ensure_future(running)
 
     with pytest.raises(asyncio.CancelledError):
@@ -482,7 +482,7 @@ async def test_results_are_written_without_a_word_of_what_was_asked(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
     texts = [answer_text("a1", question="Where is Rosebud?")]
-    run = await replay_of(make_settings(), two_arms(), ReplayOptions(logged=True), texts=texts)
+    run = await run_replay(make_settings(), two_arms(), ReplayOptions(logged=True), texts=texts)
 
     write_replay(run, tmp_path / "out")
 
