@@ -1,4 +1,7 @@
-"""How the `milieu` command ends on an error that Milieu knows: one message, exit status 2."""
+"""How the `milieu` command ends on an error that Milieu knows: one message, exit status 2.
+
+A job of a command may raise any of these, so its docstring does not list them.
+"""
 
 from __future__ import annotations
 

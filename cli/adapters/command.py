@@ -95,7 +95,7 @@ def deactivate(culture: Culture, url: Url = None, offline: Offline = False) -> N
 
     Example: milieu adapters deactivate --culture DE
     """
-    jobs.deactivate_adapter(culture, url=url, offline=offline)
+    jobs.change_back("deactivate", culture, url=url, offline=offline)
 
 
 @adapters.command()
@@ -104,7 +104,7 @@ def rollback(culture: Culture, url: Url = None, offline: Offline = False) -> Non
 
     Example: milieu adapters rollback --culture DE
     """
-    jobs.roll_back(culture, url=url, offline=offline)
+    jobs.change_back("rollback", culture, url=url, offline=offline)
 
 
 @adapters.command()

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from adapters.culturespa.card import read_card
@@ -113,27 +113,21 @@ def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, off
     _say("Its effect is measured when a service loads it.")
 
 
-def deactivate_adapter(culture: str, *, url: str | None, offline: bool) -> None:
-    """Let the base model answer for a culture."""
+def change_back(
+    change: Literal["deactivate", "rollback"], culture: str, *, url: str | None, offline: bool
+) -> None:
+    """Let the base model answer for a culture, or undo the last change of what does."""
     settings = read_settings()
-    if offline:
-        codes = read_catalogue().codes([culture])
-        open_registry(settings).deactivate(codes[0])
+    if not offline:
+        path, body = f"/v1/adapters/{change}", {"culture": culture}
+        _say_reply(_administer(settings, "POST", path, body, url=url))
+        return
+    codes, registry = read_catalogue().codes([culture]), open_registry(settings)
+    if change == "rollback":
+        _say_active(registry.rollback(codes[0]), codes)
+    else:
+        registry.deactivate(codes[0])
         _say_active(None, codes)
-    else:
-        path, body = "/v1/adapters/deactivate", {"culture": culture}
-        _say_reply(_administer(settings, "POST", path, body, url=url))
-
-
-def roll_back(culture: str, *, url: str | None, offline: bool) -> None:
-    """Undo the last change of what answers for a culture."""
-    settings = read_settings()
-    if offline:
-        codes = read_catalogue().codes([culture])
-        _say_active(open_registry(settings).rollback(codes[0]), codes)
-    else:
-        path, body = "/v1/adapters/rollback", {"culture": culture}
-        _say_reply(_administer(settings, "POST", path, body, url=url))
 
 
 def remove_adapter(name: str, *, url: str | None, offline: bool) -> None:

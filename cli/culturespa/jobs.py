@@ -31,20 +31,20 @@ from survey_data.cultures import read_catalogue
 
 
 def run_generate(out: Path, options: RunOptions, *, as_json: bool) -> None:
-    """Do step 1. Raises as `do_generate` does."""
+    """Do step 1."""
     settings = read_quiet_settings()
     step = partial(do_generate, out, open_surveys(settings, options.pack), options)
     _print(_ask(settings, "generate", step, unit="questions"), out, as_json=as_json)
 
 
 def run_filter(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 2. Raises as `do_filter` does."""
+    """Do step 2."""
     surveys = open_surveys(read_quiet_settings(), options.pack)
     _print(do_filter(out, questions, surveys), out, as_json=as_json)
 
 
 def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 3. Raises as `do_answer` does."""
+    """Do step 3."""
     settings = read_quiet_settings()
     library = read_library(settings, read_catalogue())
     cultures = resolve_cultures(library, options.cultures)
@@ -55,7 +55,7 @@ def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool
 def run_collect(
     out: Path, options: RunOptions, questions: Path, answers: Path, *, as_json: bool
 ) -> None:
-    """Do step 4. Raises as `do_collect` does."""
+    """Do step 4."""
     check_collect(options)
     manifest = do_collect(out, questions, answers, options, options.ratios[0])
     _print(manifest, out, as_json=as_json)
@@ -64,7 +64,7 @@ def run_collect(
 def run_train(
     out: Path, options: RunOptions, questions: Path, examples: Path, *, mode: Mode, as_json: bool
 ) -> None:
-    """Do step 5. Raises as `train_in_child` does."""
+    """Do step 5."""
     settings = read_quiet_settings()
     codes: tuple[str, ...] = ()
     if options.cultures:
@@ -87,7 +87,7 @@ def run_train(
 
 
 def run_all(out: Path, options: RunOptions) -> None:
-    """Do all steps. Raises as `run_steps` does."""
+    """Do all steps."""
     progress = LiveSteps(notes)
     outcomes = asyncio.run(run_steps(read_quiet_settings(), out, options, progress=progress))
     print_outcomes(outcomes, pack=options.pack, from_survey=options.from_survey)

@@ -30,11 +30,7 @@ def add_to_registry(
     base: TrainingBase,
     adapters: Sequence[tuple[Variant, TrainedAdapter]],
 ) -> tuple[RunAdapter, ...]:
-    """Add the adapters of a run to the registry of the settings.
-
-    Raises:
-        AdapterError: the registry refuses one.
-    """
+    """Add the adapters of a run to the registry of the settings."""
     model = read_base_model(base.folder, name=base.served_name)
     registry = AdapterRegistry(settings.adapters_folder)
     return tuple(

@@ -46,10 +46,6 @@ async def run_steps(
     """Do all steps in the folder `out`, or what is left of them, and return the adapters.
 
     The vLLM that asks is ended before training begins.
-
-    Raises:
-        OptionInvalid: an option does not fit; seen before anything is done.
-        AdapterError, AppError, EvaluationError, SurveyDataError: a step cannot be done.
     """
     surveys = open_surveys(settings, options.pack)
     cultures = resolve_cultures(surveys.library, options.cultures)

@@ -41,10 +41,6 @@ def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Pat
     """Evaluate, or score the finished run in `rescore` anew, and return the exit status.
 
     It is 1 where a culture fell below the figures in `gate`.
-
-    Raises:
-        OptionInvalid: an option names something that is not there.
-        EvaluationError, SurveyDataError, RetrievalError, AppError: a part is unavailable.
     """
     settings = read_quiet_settings()
     # First, so that a fault in it costs no run.
@@ -74,10 +70,6 @@ async def run_evaluation(
 
     With a `baseline` to be held to, nothing is asked where it is of no use, and a run that was
     finished before is no answer: what is served now has to be asked.
-
-    Raises:
-        OptionInvalid: an option names something that is not there.
-        EvaluationError, SurveyDataError, RetrievalError, AppError: a part is unavailable.
     """
     async with _open_run(settings, options) as planned:
         spec, respondents = planned.spec, planned.respondents

@@ -32,9 +32,6 @@ def show_arm(
     """Print which arm a user or session gets; nothing is written.
 
     Without a culture it is that of a request which the experiment applies to.
-
-    Raises:
-        OptionInvalid: both are given, or neither.
     """
     unit = _make_unit(user, session)
     code = read_catalogue().resolve(culture).code if culture else ""
@@ -67,11 +64,7 @@ def export_events(folder: Path, *, with_texts: bool) -> None:
 
 
 def forget_events(*, user: str | None, session: str | None, before: str | None, yes: bool) -> None:
-    """Delete the data of a unit, or everybody's before a time, after asking.
-
-    Raises:
-        OptionInvalid: what is named is not one user, one session or one time.
-    """
+    """Delete the data of a unit, or everybody's before a time, after asking."""
     settings = read_quiet_settings()
     if before is None:
         unit = _make_unit(user, session)

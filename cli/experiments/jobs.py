@@ -47,11 +47,7 @@ def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool)
 def revise_experiment(
     name: str, *, file: Path | None, weights: str | None, traffic: float | None
 ) -> None:
-    """Save a revision: a whole definition, or other weights and traffic.
-
-    Raises:
-        OptionInvalid: both are given, or neither.
-    """
+    """Save a revision: a whole definition, or other weights and traffic."""
     quick = weights is not None or traffic is not None
     if quick == (file is not None):
         found = "it with others" if quick else "neither it nor --weights or --traffic"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +10,7 @@ import typer
 
 from cli.lazy import Group, LazyModule
 from cli.options import AsJson
+from cli.signatures import take_options
 
 if TYPE_CHECKING:
     from cli.packs import jobs
@@ -28,6 +30,25 @@ Out = Annotated[Path, typer.Option("--out", help="Folder for the pack; created i
 PackId = Annotated[str | None, typer.Option("--id", help="Id of the pack.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a pack that is already there.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad value.")]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """What the manifest of a pack says of its figures."""
+
+    title: Annotated[str, typer.Option(help="Title of the survey.")]
+    source: Annotated[str, typer.Option(help="Where the figures come from.")]
+    citation: Annotated[str, typer.Option(help="How to cite the figures.")]
+    licence: Annotated[str, typer.Option(help="Licence of the figures.")]
+    commercial_use: Annotated[
+        bool, typer.Option("--commercial-use", help="The licence allows commercial use.")
+    ] = False
+    weighted: Annotated[bool, typer.Option("--weighted", help="The figures are weighted.")] = False
+    wording: Annotated[
+        Literal["own", "official"],
+        typer.Option(help="Whose wording the questions have: yours, or the survey's."),
+    ] = "own"
+    years: Annotated[str, typer.Option(help="Years of fieldwork: 2024, or 2023-2024.")] = ""
 
 
 @packs.callback(invoke_without_command=True)
@@ -104,6 +125,7 @@ def culturespa(
 
 
 @import_.command()
+@take_options()
 def table(
     questions: Annotated[
         Path, typer.Argument(help="CSV or JSON lines: id, topic, text, options, scale.")
@@ -113,19 +135,7 @@ def table(
     ],
     out: Out,
     pack_id: Annotated[str, typer.Option("--id", help="Id of the pack.")],
-    title: Annotated[str, typer.Option(help="Title of the survey.")],
-    source: Annotated[str, typer.Option(help="Where the figures come from.")],
-    citation: Annotated[str, typer.Option(help="How to cite the figures.")],
-    licence: Annotated[str, typer.Option(help="Licence of the figures.")],
-    commercial_use: Annotated[
-        bool, typer.Option("--commercial-use", help="The licence allows commercial use.")
-    ] = False,
-    weighted: Annotated[bool, typer.Option("--weighted", help="The figures are weighted.")] = False,
-    wording: Annotated[
-        Literal["own", "official"],
-        typer.Option(help="Whose wording the questions have: yours, or the survey's."),
-    ] = "own",
-    years: Annotated[str, typer.Option(help="Years of fieldwork: 2024, or 2023-2024.")] = "",
+    statement: Statement,
     force: Force = False,
 ) -> None:
     """Import any survey from a file of questions and a table of shares or counts.
@@ -134,16 +144,4 @@ def table(
     --title "Staff survey" --source "our intranet" --citation "Us (2024)" --licence "internal"
     --years 2024
     """
-    jobs.import_table(
-        jobs.Target(out, pack_id, force),
-        questions,
-        shares,
-        title=title,
-        source=source,
-        citation=citation,
-        licence=licence,
-        commercial_use=commercial_use,
-        weighted=weighted,
-        wording=wording,
-        years=years,
-    )
+    jobs.import_table(jobs.Target(out, pack_id, force), questions, shares, statement)

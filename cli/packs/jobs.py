@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from app.api.schemas.answer import PackSummary
 from app.errors import OptionInvalid
 from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
+from cli.packs.command import Statement
 from cli.packs.output import print_import
 from cli.tables import print_packs
 from survey_data.cultures import CultureCatalogue, read_catalogue
@@ -44,11 +46,7 @@ class Target(NamedTuple):
 
 
 def show_packs(*, as_json: bool) -> None:
-    """Print every pack in the pack folders, each validated whole.
-
-    Raises:
-        SurveyDataError: a pack is invalid.
-    """
+    """Print every pack in the pack folders, each validated whole."""
     print_packs(
         [_summarise(read_pack(folder)) for folder in find_packs(read_settings().pack_roots)],
         as_json=as_json,
@@ -84,11 +82,7 @@ def import_wvs7(
     min_size: int,
     strict: bool,
 ) -> None:
-    """Import respondents of the World Values Survey, wave 7.
-
-    Raises:
-        ImporterUnavailable: polars is not installed; else as every import.
-    """
+    """Import respondents of the World Values Survey, wave 7."""
 
     def read(catalogue: CultureCatalogue) -> ImportedPack:
         conditions = tuple(read_condition(text) for text in where)
@@ -109,31 +103,22 @@ def import_wvs7(
 
 
 def import_globalopinionqa(target: Target, file: Path, *, strict: bool) -> None:
-    """Import GlobalOpinionQA. Raises as every import."""
+    """Import GlobalOpinionQA."""
     pack_id = target.pack_id or globalopinionqa.PACK_ID
     read = partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict)
     _import(target, read)
 
 
 def import_culturespa(target: Target, folder: Path) -> None:
-    """Import the CultureSPA release. Raises as every import."""
+    """Import the CultureSPA release."""
     pack_id = target.pack_id or culturespa_release.PACK_ID
     _import(target, partial(culturespa_release.import_survey, folder, pack_id=pack_id))
 
 
-def import_table(
-    target: Target,
-    questions: Path,
-    shares: Path,
-    *,
-    years: str,
-    **stated: Any,
-) -> None:
-    """Import any survey from two files; `stated` are what its manifest says, by name.
-
-    Raises:
-        OptionInvalid: a term is empty, or the years are not years; else as every import.
-    """
+def import_table(target: Target, questions: Path, shares: Path, statement: Statement) -> None:
+    """Import any survey from two files, with what `statement` says of it in the manifest."""
+    stated = asdict(statement)
+    years = stated.pop("years")
     manifest = PackManifest(
         id=target.pack_id or "",
         **stated,
@@ -154,11 +139,7 @@ def import_table(
 
 
 def _import(target: Target, read: Callable[[CultureCatalogue], ImportedPack]) -> None:
-    """Make the pack of what `read` returns, and print what was left out.
-
-    Raises:
-        OptionInvalid, SurveyDataError: the id is invalid, the folder is taken, or `read` fails.
-    """
+    """Make the pack of what `read` returns, and print what was left out."""
     folder, pack_id, force = target
     if pack_id is not None and not is_pack_id(pack_id):
         raise OptionInvalid("--id", pack_id, "lower-case letters, digits and '-'")

@@ -41,11 +41,7 @@ def compare_arms(
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Replay the stored experiment `name`, or that in `file`, and return the exit status.
-
-    Raises:
-        ExperimentError, AppError, AdapterError, SurveyDataError, RetrievalError: it cannot begin.
-    """
+    """Replay the stored experiment `name`, or that in `file`, and return the exit status."""
     if folder is not None:
         check_folder(folder)
     settings = read_quiet_settings()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli.lazy import LazyModule
 from cli.options import AsJson, Culture, NShown, Url
+from cli.signatures import take_options
 
 if TYPE_CHECKING:
     from cli.service import jobs
@@ -15,6 +17,38 @@ else:
     jobs = LazyModule("cli.service.jobs")
 
 Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
+
+
+@dataclass(frozen=True)
+class AnswerBody:
+    """The body of a request of `/answer`; None and empty are left to the service."""
+
+    question: Question
+    culture: Culture
+    options: Annotated[
+        tuple[str, ...],
+        typer.Option("--option", "-o", help="An answer to choose from. Repeatable."),
+    ] = ()
+    method: Annotated[
+        str | None, typer.Option(help="How to answer: plain, icl, adapter+icl, …")
+    ] = None
+    adapter: Annotated[str | None, typer.Option(help="auto, none, or the name of an adapter.")] = (
+        None
+    )
+    user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None
+    k: NShown = None
+
+
+@dataclass(frozen=True)
+class ExemplarsBody:
+    """The body of a request of `/v1/exemplars`; None is left to the service."""
+
+    question: Question
+    culture: Culture
+    k: NShown = None
+    retriever: Annotated[
+        str | None, typer.Option(help="How to choose them: dense, chrf, topic or random.")
+    ] = None
 
 
 def serve(
@@ -34,51 +68,17 @@ def serve(
     jobs.run_service(host=host, port=port)
 
 
-def ask(
-    question: Question,
-    culture: Culture,
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", "-o", help="An answer to choose from. Repeatable."),
-    ] = None,
-    method: Annotated[
-        str | None, typer.Option(help="How to answer: plain, icl, adapter+icl, …")
-    ] = None,
-    adapter: Annotated[
-        str | None, typer.Option(help="auto, none, or the name of an adapter.")
-    ] = None,
-    user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None,
-    k: NShown = None,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
+@take_options()
+def ask(body: AnswerBody, url: Url = None, as_json: AsJson = False) -> None:
     """Ask a running service what the people of a culture answer.
 
     Example: milieu ask "Is it ever right to lie?" -c Japan -o Yes -o No
     """
-    jobs.ask_question(
-        question=question,
-        culture=culture,
-        options=option or [],
-        method=method,
-        adapter=adapter,
-        user=user,
-        k=k,
-        url=url,
-        as_json=as_json,
-    )
+    jobs.ask_question(body, url=url, as_json=as_json)
 
 
-def exemplars(
-    question: Question,
-    culture: Culture,
-    k: NShown = None,
-    retriever: Annotated[
-        str | None, typer.Option(help="How to choose them: dense, chrf, topic or random.")
-    ] = None,
-    url: Url = None,
-    as_json: AsJson = False,
-) -> None:
+@take_options()
+def exemplars(body: ExemplarsBody, url: Url = None, as_json: AsJson = False) -> None:
     """Show the survey answers nearest to a question.
 
     These are what a model would be shown before the question; no model is asked. Asks the running
@@ -86,6 +86,4 @@ def exemplars(
 
     Example: milieu exemplars "How much do you trust the police?" -c BR
     """
-    jobs.show_exemplars(
-        question=question, culture=culture, k=k, retriever=retriever, url=url, as_json=as_json
-    )
+    jobs.show_exemplars(body, url=url, as_json=as_json)
