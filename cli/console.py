@@ -1,4 +1,4 @@
-"""What commands share: their settings, and where they print: a result to `out`, else `notes`."""
+"""What commands share: settings, and consoles: `out` for results, `notes` for the rest."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from rich.console import Console
 from app.logs import configure_logging
 from app.settings import Settings, read_settings
 
-# Questions and options may hold what rich would take for its markup.
+# Questions and options may contain what rich would read as markup.
 out = Console(markup=False)
 notes = Console(stderr=True)
 
 
 def read_quiet_settings() -> Settings:
-    """Return the settings of the environment, and log warnings only.
+    """Return the settings from the environment, and log only warnings.
 
     Raises:
-        SettingsInvalid: they do not fit.
+        SettingsInvalid: a setting is invalid.
     """
     settings = read_settings(log_level="WARNING")
     configure_logging(level=settings.log_level, as_json=False)

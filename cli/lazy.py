@@ -1,4 +1,4 @@
-"""What `milieu` imports only once it is used: the modules of commands, and the work they do."""
+"""What `milieu` imports only when it is needed: command modules, and the work behind them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typer.main import get_group
 
 
 class LazyModule:
-    """Stands for a module, and imports it when something of it is first used.
+    """Stands in for a module, which is imported on first use.
 
-    A command's file holds its signature, and everything on it is imported for `--help`. What the
-    command does lives in another module, named there so that type checkers see the module itself:
+    A command's module holds its signature, and all that it needs is imported for `--help`. The work
+    is in another module, declared like this so that type checkers see the module itself:
 
         if TYPE_CHECKING:
             from cli.packs import jobs
@@ -67,8 +67,8 @@ class _Loaded(Mapping[str, Any]):
 class Group(TyperGroup):
     """A group of commands whose help costs no import of pydantic.
 
-    Typer imports it to convert the value of an option, and takes a `--help` that was not given for
-    None, which has to be converted; False has not.
+    Typer imports it to convert option values. It takes a missing `--help` for None, which needs
+    converting; False does not.
     """
 
     # Any: Typer keeps its own Click, whose names are private.

@@ -27,7 +27,7 @@ Examples:
 
 
 class Milieu(LazyGroup):
-    """All commands; a test holds their lines equal to what the commands say themselves."""
+    """All commands; a test checks that their lines match their own help."""
 
     lazy: ClassVar[Mapping[str, LazyCommand]] = {
         "serve": LazyCommand("cli.service.command:serve", "Start the service."),
@@ -71,8 +71,8 @@ cli = typer.Typer(
 
 
 @cli.callback(help=HELP)
-def start() -> None:
-    """Do nothing: the command that follows does."""
+def do_nothing() -> None:
+    """Do nothing; the command that follows does the work."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How long an offline job waits for a server that fails for a moment."""
+"""How long an offline job waits for a server that is briefly unavailable."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ async def call_patiently(
     *,
     pause_s: float = 1.0,
 ) -> T:
-    """Return what `call` does, made again where an error may pass, after pauses that double.
+    """Return the result of `call`, retried on `transient` errors after pauses that double.
 
     Raises:
-        RespondentFailed: it failed `N_TRIES` times.
+        RespondentFailed: the call failed `N_TRIES` times.
     """
     for attempt in range(N_TRIES):
         try:

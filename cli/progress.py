@@ -1,4 +1,4 @@
-"""How far a long command is: a bar on a terminal, a line now and then where no one watches."""
+"""Progress of a long command: a bar on a terminal, and elsewhere a line now and then."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-# Between two lines that tell a log how far it is.
+# Time between two progress lines in a log.
 LINE_EVERY_S = 30.0
 
 
@@ -35,7 +35,7 @@ def bar_on(console: Console) -> Progress:
 
 
 class PacedBar:
-    """A bar over many answers, with how fast they come and how long it will take."""
+    """A bar over many answers, with their rate and the time left."""
 
     def __init__(self, console: Console, *, things: str) -> None:
         """Show on `console` how many of the `things` are done."""
@@ -53,19 +53,19 @@ class PacedBar:
         self._bar.stop()
 
     def begin(self, total: int, line: str) -> None:
-        """Say `line`, and count to `total` from here."""
+        """Print `line`, and start to count to `total`."""
         self._total, self._started = total, time.monotonic()
         self._told = self._started
         self._console.print(line, highlight=False)
         self._bar.update(self._task, description="asking", total=total)
 
     def show(self, n: int, *, n_sent: int, sent: str, note: str = "") -> None:
-        """Show that `n` are done, for which `n_sent` of what is `sent` were needed."""
+        """Show that `n` are done, which took `n_sent` of what `sent` names, such as requests."""
         now = time.monotonic()
         rate = f"{n_sent / max(now - self._started, 1e-9):.0f} {sent}/s{note}"
         self._bar.update(self._task, completed=n, rate=rate)
         if not self._console.is_terminal and now - self._told >= LINE_EVERY_S:
-            # From the pace since the last line: what is shared or cached goes faster.
+            # From the rate since the last line: shared and cached answers come faster.
             left_s = (now - self._told) / max(n - self._n_told, 1) * (self._total - n)
             line = f"{n} of {self._total} {self._things}, {rate}, about {left_s / 60:.0f} min left"
             self._console.print(line, highlight=False)

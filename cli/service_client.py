@@ -31,8 +31,8 @@ class ServiceReply(NamedTuple):
 class ServiceClient:
     """Sends requests to one service; used in an `async with`.
 
-    It follows no redirect: the key in a request is for the address that was named. A proxy, if
-    one is set, is not for what runs on this machine.
+    It follows no redirects: the key in a request is meant for the given address alone. A proxy, if
+    one is set, is not used for services on this machine.
     """
 
     def __init__(self, url: str, *, key: str | None = None) -> None:
@@ -63,7 +63,7 @@ class ServiceClient:
         *,
         timeout_s: float = TIMEOUT_S,
     ) -> ServiceReply:
-        """Return what the service replies.
+        """Return the service's reply.
 
         Raises:
             ServiceUnreachable: no HTTP reply came within `timeout_s`.
@@ -86,7 +86,7 @@ class ServiceClient:
 def ask_service(
     settings: Settings, path: str, body: Mapping[str, Any], *, url: str | None
 ) -> dict[str, Any]:
-    """Return the reply to `body` of the service at `url`, by default that of the settings.
+    """Return the reply to `body` from the service at `url`, by default that of the settings.
 
     Raises:
         ServiceUnreachable: nothing listens there.
@@ -108,9 +108,9 @@ def administer_service(
     *,
     url: str | None,
 ) -> dict[str, Any]:
-    """Return what an admin route of the service at `url` replies.
+    """Return the reply of an admin route of the service at `url`.
 
-    The key is one of the settings; else, for a service on this machine, that of the data folder.
+    The key comes from the settings, or for a service on this machine from the data folder.
 
     Raises:
         AdminKeyMissing: there is no such key.
@@ -126,7 +126,7 @@ def administer_service(
     else:
         key = None
     if key is None:
-        # Whether there is a service at all is the better thing to know.
+        # It helps more to know whether there is a service at all.
         asyncio.run(_call(base, "GET", "/livez", timeout_s=TIMEOUT_S))
         raise AdminKeyMissing(base, settings.data_folder / FILE)
     return asyncio.run(_call(base, method, path, body, key=key, timeout_s=CHANGE_TIMEOUT_S))
@@ -163,7 +163,7 @@ def _is_here(base: str) -> bool:
 
 
 def _explain(exc: Exception) -> str:
-    """Return why no reply came, in the words of the system where it has some."""
+    """Return why no reply came, in the system's words where it has any."""
     if isinstance(exc, TimeoutError):
         return "timed out"
     cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc

@@ -26,8 +26,8 @@ def take_options(*names: str) -> Callable[[Command], Command]:
     instead: a `typer.Option` for each of its fields that is an option.
 
     Args:
-        names: the fields to take, in the order of the help, those of other parameters of the
-            command among them where they belong between fields; all fields if it is empty.
+        names: the fields to take, in the order of the help, with other parameters of the command
+            where they belong between fields; by default all fields.
     """
 
     def decorate(function: Command) -> Command:

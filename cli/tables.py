@@ -1,4 +1,4 @@
-"""How the `milieu` command prints what it found: tables for people, JSON for programs."""
+"""How the `milieu` command prints its results: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
 
 
 def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
-    """Print all that is known of an adapter."""
+    """Print everything known about an adapter."""
     if as_json:
         _json(adapter.model_dump(mode="json"))
         return
@@ -134,7 +134,7 @@ def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
 
 
 def _printable(text: str) -> str:
-    # What an adapter's maker says of it may hold codes for the terminal.
+    # An adapter's own description may contain terminal control codes.
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 

@@ -1,4 +1,4 @@
-"""`milieu adapters`: what is in the registry, and which of it answers for whom."""
+"""`milieu adapters`: what is in the registry, and which adapter answers for whom."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def list_(as_json: AsJson = False) -> None:
 
 @adapters.command()
 def show(name: Name, as_json: AsJson = False) -> None:
-    """Show everything that is known of an adapter. Needs no running service.
+    """Show everything known about an adapter. Needs no running service.
 
     Example: milieu adapters show german-lora@1a2b3c4d
     """

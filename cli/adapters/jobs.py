@@ -1,4 +1,4 @@
-"""What `milieu adapters` does: on the registry's folder, or by a running service."""
+"""What `milieu adapters` does: on the registry's folder, or through a running service."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def add_adapter(
 ) -> None:
     """Check the adapter in the folder or hub repository `source`, and copy it into the registry.
 
-    A folder that is there goes before a repository of that name. Without a name, of itself or in
-    its manifest, it is called as the folder. Without `cultures` it is for those of its manifest,
+    An existing folder takes precedence over a repository of that name. Without a name here or in
+    its manifest, it is named after the folder. Without `cultures` it is for those of its manifest,
     or of the card that CultureSPA wrote.
 
     Raises:
-        AdapterNotThere: it is no folder, and cannot be a hub id.
+        AdapterNotThere: it is neither a folder nor a possible hub id.
         AdapterError, AppError: it cannot be fetched, is not sound, or has the name of another.
     """
     with notes.status("Checking the adapter …"), tempfile.TemporaryDirectory() as scratch:
@@ -71,7 +71,7 @@ def add_adapter(
 def _complete_from_card(
     folder: Path, cultures: Sequence[str] | None, about: AdapterFacts
 ) -> tuple[Sequence[str], AdapterFacts]:
-    """Return what was given, and for the rest what CultureSPA wrote beside the adapter."""
+    """Return what was given, completed by what CultureSPA wrote beside the adapter."""
     card = read_card(folder)
     n = sum(card.n_examples.values())
     return card.cultures if cultures is None else cultures, replace(
@@ -97,7 +97,7 @@ def show_adapter(name: str, *, as_json: bool) -> None:
 
 
 def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
-    """Make an adapter the active one of `cultures`, of all that it serves where none is given."""
+    """Make an adapter the active one for `cultures`, by default for all that it serves."""
     settings = read_settings()
     if not offline:
         path = f"/v1/adapters/{_quote(name)}/activate"
@@ -165,7 +165,7 @@ def _make_name(text: str) -> str:
 
 
 def _quote(name: str) -> str:
-    # A name of dots alone would be taken for a folder of the path.
+    # A name of dots alone would be read as a folder in the path.
     return quote(name, safe="@").replace(".", "%2E")
 
 

@@ -1,4 +1,4 @@
-"""What `milieu culturespa` does: each step with its bar, and what it came to."""
+"""What `milieu culturespa` does: each step with its bar and its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of `milieu culturespa`: those of a run, which a step has some of."""
+"""The options of `milieu culturespa`: those of a run; a step has some of them."""
 
 from __future__ import annotations
 

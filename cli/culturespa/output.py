@@ -1,4 +1,4 @@
-"""What `milieu culturespa` shows: a bar per step, what it came to, and what to do next."""
+"""What `milieu culturespa` shows: a bar per step, its outcome, and what to do next."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from reports.terminal import print_json, print_line, print_table
 
 
 class LiveSteps:
-    """Shows how far each step is, and what it came to."""
+    """Shows the progress of each step, and its outcome."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -38,23 +38,25 @@ class LiveSteps:
                 yield bar
         except BaseException:
             if bar.was_told:
-                self._console.print("What was done is kept; the same command goes on from there.")
+                self._console.print(
+                    "What was done is kept; run the same command to go on from there."
+                )
             raise
         bar.end()
 
     def on_done(self, name: str, manifest: StepManifest) -> None:
-        """Print what a step came to."""
+        """Print the outcome of a step."""
         print_step(name, manifest)
 
 
 class Bar:
-    """How far one step is: a bar on a terminal, lines now and then elsewhere."""
+    """Progress of one step: a bar on a terminal, and elsewhere a line now and then."""
 
     def __init__(self, console: Console, name: str, *, unit: str) -> None:
         self._console, self._name, self._unit = console, name, unit
         self._progress = bar_on(console)
         self._task = self._progress.add_task(f"{name}: getting ready", total=None, rate="")
-        self._of, self._total, self._done = "", 0, 0
+        self._part, self._total, self._done = "", 0, 0
         self._began_s = self._first_s = self._told_s = time.monotonic()
         self._n_first = 0
         self.was_told = False
@@ -67,22 +69,22 @@ class Bar:
         with self._progress:
             yield
 
-    def __call__(self, done: int, total: int, /, *, of: str = "") -> None:
-        """Show that so much is done of `total`; see `cli.culturespa.training.OnStep`."""
+    def __call__(self, done: int, total: int, /, *, part: str = "") -> None:
+        """Show that `done` of `total` are done; see `cli.culturespa.training.OnStep`."""
         now = time.monotonic()
-        if not self.was_told or of != self._of:
-            # Loading a model is no part of the pace.
-            self._first_s, self._n_first, self._of = now, done, of
+        if not self.was_told or part != self._part:
+            # Loading a model does not count towards the rate.
+            self._first_s, self._n_first, self._part = now, done, part
         self.was_told, self._done, self._total = True, done, total
         rate = self._rate(now)
-        what = self._name if of in self._name else f"{self._name} {of}"
+        what = self._name if part in self._name else f"{self._name} {part}"
         self._progress.update(self._task, description=what, completed=done, total=total, rate=rate)
         if rate and not self._console.is_terminal and now - self._told_s >= LINE_EVERY_S:
             self._console.print(f"{what}: {done} of {total} {self._unit}, {rate}", highlight=False)
             self._told_s = now
 
     def end(self) -> None:
-        """Say where no bar says it how long the step took."""
+        """Print how long the step took, where no bar shows it."""
         if self._console.is_terminal:
             return
         took_s = time.monotonic() - self._began_s
@@ -111,7 +113,7 @@ def print_cards(adapters: Sequence[TrainedAdapter]) -> None:
 
 
 def print_step(name: str, manifest: StepManifest, folder: Path | None = None) -> None:
-    """Print what a step came to."""
+    """Print the outcome of a step."""
     counts = manifest.counts
     match manifest.step:
         case "generate":
@@ -156,7 +158,7 @@ def print_outcomes(outcomes: Sequence[RunAdapter], *, pack: str, from_survey: bo
     if not entries:
         return
     out.print("In the registry; what comes next:")
-    # Of the largest share, and of no control: the others are there to be compared with.
+    # Only of the largest share, and no control: the others are for comparison.
     largest = max(variant.ratio for variant, _ in entries)
     sets: dict[str, list[str]] = {}
     for variant, entry in entries:

@@ -24,7 +24,7 @@ def check_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
     """Return the questions in a file that a step wrote.
 
     Raises:
-        QuestionsInvalid: it is missing, holds something else, nothing, or a key twice.
+        QuestionsInvalid: it is missing or empty, holds something else, or has a key twice.
     """
     try:
         questions = read_questions(file)

@@ -1,4 +1,4 @@
-"""Adds the adapters of a run to the registry, with what they were made of."""
+"""Adds the adapters of a run to the registry, with a description of how they were made."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _name(options: RunOptions, variant: Variant, adapter: TrainedAdapter) -> str
 def _describe(
     settings: Settings, options: RunOptions, variant: Variant, adapter: TrainedAdapter
 ) -> AdapterFacts:
-    # Which prompts the answers came from; the adapter is trained on `persona` either way.
+    # The prompts that were asked with; the adapter is trained on `persona` either way.
     asked_by = "-cct" if options.answer.method is Method.CROSS_CULTURE else ""
     questions = f"questions generated from {options.pack}"
     if options.from_survey:

@@ -45,7 +45,7 @@ async def run_steps(
 ) -> tuple[RunAdapter, ...]:
     """Do all steps in the folder `out`, or what is left of them, and return the adapters.
 
-    The vLLM that asks is ended before training begins.
+    The vLLM that was asked is stopped before training begins.
     """
     surveys = open_surveys(settings, options.pack)
     cultures = resolve_cultures(surveys.library, options.cultures)
@@ -123,7 +123,7 @@ def _collect(running: _Run, questions: Path, ratio: float) -> Path:
 
 
 def _collect_sources(options: RunOptions, base: TrainingBase, surveys: Surveys) -> dict[str, str]:
-    """Return whose terms an adapter is under: the model's that answered, and the questions'."""
+    """Return the terms of adapters: those of the model that answered, and of the questions."""
     manifest = surveys.library.manifest(options.pack)
     sources = {}
     if base.folder == WEIGHTS:

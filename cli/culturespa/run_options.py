@@ -1,4 +1,4 @@
-"""What a run of CultureSPA does, and what cannot be asked of one."""
+"""The parts of a run of CultureSPA, and which options it refuses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Variant(NamedTuple):
 
     @property
     def suffix(self) -> str:
-        """What sets its folders and names apart: nothing for the whole of the examples."""
+        """What sets its folders and names apart; empty for all of the examples."""
         share = "" if self.ratio == 1.0 else f"-{100.0 * self.ratio:g}-percent".replace(".", "-")
         return share + ("-control" if self.is_control else "")
 
@@ -91,13 +91,13 @@ def make_training(
         cultures=cultures,
         sources=sources,
         licence=options.licence,
-        # A container's limit may leave fewer than the machine has.
+        # Under a container's limit, fewer than the machine has.
         n_threads=options.n_threads or len(os.sched_getaffinity(0)),
     )
 
 
 def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:
-    """Refuse what could not be done to its end.
+    """Refuse what could not be completed.
 
     Raises:
         OptionInvalid: an option does not fit.
@@ -118,7 +118,7 @@ def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -
 
 
 def check_collect(options: RunOptions) -> None:
-    """Refuse thresholds and shares of examples that cannot be.
+    """Refuse thresholds and shares of examples out of bounds.
 
     Raises:
         OptionInvalid: one is not within its bounds.

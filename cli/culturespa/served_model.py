@@ -20,9 +20,9 @@ from prompting.messages import Message
 from prompting.question_writing import AttemptOutcome, read_reply
 from prompting.reading import read_labels, read_option
 
-# A reply that is sampled for an answer, as in the paper's set-up.
+# How a reply is sampled for an answer, as in the paper.
 TEMPERATURE, TOP_P, MAX_TOKENS = 0.6, 0.9, 256
-# After so many replies without one question, a model will not write any.
+# After this many replies without a question, a model will not write any.
 N_HOPELESS = 48
 T = TypeVar("T")
 
@@ -30,8 +30,8 @@ T = TypeVar("T")
 class ServedModel:
     """The model of the settings as `Writer` and `Answerer`, opened when it is first asked.
 
-    So a step that is done needs no vLLM, and a fault in what is asked for is seen before one
-    starts. Used in an `async with`, which ends the vLLM that was started.
+    A finished step thus needs no vLLM, and faulty options are found before one starts. Used in an
+    `async with`, which ends the vLLM that was started.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -101,7 +101,7 @@ class ServedModel:
     async def _patiently(self, call: Callable[[VllmClient], Awaitable[T]]) -> T:
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open-model")
-        # One caller that is cancelled does not end it for the others.
+        # A cancelled caller must not end it for the others.
         vllm = await asyncio.shield(self._opening)
         transient = (UpstreamUnavailable, UpstreamBusy, UpstreamTimeout)
         return await call_patiently(lambda: call(vllm), self.name, transient)
@@ -114,6 +114,6 @@ class ServedModel:
 def make_no_question_written(
     model: str, outcomes: Counter[AttemptOutcome] | Counter[str]
 ) -> NoQuestionWritten:
-    """Return the error of a model whose replies hold no question."""
+    """Return the error for a model whose replies contain no question."""
     listed = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common() if n)
     return NoQuestionWritten(model, n_replies=outcomes.total(), outcomes=listed)

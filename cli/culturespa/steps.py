@@ -39,7 +39,7 @@ async def do_generate(
     model: ServedModel,
     on_progress: OnProgress | None = None,
 ) -> StepManifest:
-    """Do the first step: new questions on the topics of a survey, on all where none is named.
+    """Do the first step: write questions on the named topics of a survey, or on all of them.
 
     Raises:
         OptionInvalid: the survey has no such topic.
@@ -83,7 +83,7 @@ def do_filter(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
 def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     """Write the survey's own questions into `folder`, to be asked instead of generated ones.
 
-    Those that are held out of the embedded model's training are left out, so that what is
+    Questions held out of the embedded model's training are left out, so that adapters
     trained on the rest can be measured with `milieu evaluate --held-out`.
     """
     held_out = read_split().questions

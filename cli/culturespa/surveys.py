@@ -38,7 +38,7 @@ def resolve_cultures(library: SurveyLibrary, given: Sequence[str]) -> tuple[Cult
 
     Raises:
         OptionInvalid: none is named.
-        CultureUnknown: a name is of no culture.
+        CultureUnknown: there is no such culture.
         CultureNotCovered: no survey asked its people, so nothing would be answered as them.
     """
     if not given:

@@ -45,10 +45,10 @@ _KNOWN_ERRORS = "adapters.culturespa.errors."
 
 
 class OnStep(Protocol):
-    """Is told how far a step is."""
+    """Is told of the progress of a step."""
 
-    def __call__(self, done: int, total: int, /, *, of: str = "") -> None:
-        """So much is done of `total`; `of` names the part of the step that this is."""
+    def __call__(self, done: int, total: int, /, *, part: str = "") -> None:
+        """`done` of `total` are done in the `part` of the step, such as one adapter."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +77,14 @@ class Training:
 
     @property
     def work(self) -> Path:
-        """The folder of checkpoints and log, which is gone when all is trained."""
+        """The folder of checkpoints and log, removed when all is trained."""
         return self.out / ".work"
 
 
 async def train_in_child(
     training: Training, *, on_step: OnStep | None = None, command: Sequence[str] = ()
 ) -> tuple[TrainedAdapter, ...]:
-    """Train what is not trained yet, and return all adapters.
+    """Train what has not been trained yet, and return all adapters.
 
     When this is cancelled, or its process killed, training ends at once; the same call goes on
     from its last checkpoint.
@@ -98,8 +98,8 @@ async def train_in_child(
         OptionInvalid: there is no base model, or no example of a culture.
         NothingToTrain: there is no example.
         QuestionsInvalid: the questions are not those of the examples.
-        StepChanged, StepFileInvalid: an adapter is there that was made of something else.
-        TrainingUnavailable: what trains is not installed.
+        StepChanged, StepFileInvalid: there is an adapter made from something else.
+        TrainingUnavailable: a package for training is not installed.
         TrainingFailed: the process ended before it was done; its last lines are shown.
     """
     check_base(training.base)
@@ -143,7 +143,7 @@ def check_base(base: TrainingBase) -> None:
 
 
 def check_installed() -> None:
-    """Refuse to begin what cannot be ended.
+    """Refuse to begin what cannot be completed.
 
     Raises:
         TrainingUnavailable: a package is missing.
@@ -181,12 +181,12 @@ class _Steps:
             told = json.loads(line)
             self._tell(int(told["step"]), int(told["of"]))
 
-    def _tell(self, step: int, of: int) -> None:
+    def _tell(self, step: int, total: int) -> None:
         if not self._name or step <= self._last:
             self._name = next(self._names, self._name)
         self._last = step
         if self._on_step is not None:
-            self._on_step(step, of, of=self._name)
+            self._on_step(step, total, part=self._name)
 
 
 async def _train(
@@ -194,7 +194,7 @@ async def _train(
 ) -> None:
     training.work.mkdir(parents=True, exist_ok=True)
     log = training.work / "train.log"
-    # -P: a folder of the user's must not come before Milieu's packages.
+    # -P: the current folder must not take precedence over Milieu's packages.
     command = command or (sys.executable, "-P", "-m", MODULE)
     with log.open("wb") as errors:
         process = await SupervisedProcess.spawn(

@@ -34,8 +34,8 @@ def resolve_registry_sets(
     `states` are the registry's adapters, `cultures` those that are asked.
 
     Raises:
-        OptionInvalid: a name is not of one adapter, a label is there twice, a set has two adapters
-            for a culture, or none for any.
+        OptionInvalid: a name is not that of exactly one adapter, a label is used twice, or a set
+            has two adapters for a culture or none for any.
     """
     if not given:
         return (_make_active_set(states, cultures),)
@@ -52,7 +52,7 @@ def resolve_service_sets(
     """Return the sets to ask a service for: exact versions, or what it has active itself.
 
     Raises:
-        OptionInvalid: a set is not one exact version, or a label is there twice.
+        OptionInvalid: a set is not one exact version, or a label is used twice.
     """
     sets = []
     for choice in _parse(given) if given else [_Choice(ACTIVE, (ACTIVE_ADAPTER,))]:
@@ -76,7 +76,7 @@ def make_adapter_conditions(
     ks: Sequence[int],
     retrievers: Sequence[SelectorName],
 ) -> tuple[ConditionSpec, ...]:
-    """Return the conditions of adapters: per method, and in it per set, as `recipes` makes them."""
+    """Return the conditions of adapters, by method and then by set, as `recipes` makes them."""
     conditions = []
     for method in (method for method in ADAPTER_METHODS if method in methods):
         asked = recipes(
@@ -98,7 +98,7 @@ def make_adapter_conditions(
 
 
 def describe_left_out(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
-    """Return what a reader has to know of the sets before comparing them."""
+    """Return what a reader has to know about the sets before comparing them."""
     return tuple(
         f"Adapters “{adapter_set.label}” serve no {', '.join(adapter_set.left_out)}: their "
         f"conditions are of the other {len(adapter_set.adapters)} cultures alone, and so are the "
@@ -129,7 +129,7 @@ def _parse(given: Sequence[str]) -> list[_Choice]:
 
 
 def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
-    """Return the adapter that `name` means, as the registry does."""
+    """Return the adapter that `name` means, by the registry's rules."""
     matching = [
         manifest for version, manifest in manifests.items() if name in (version, manifest.name)
     ]

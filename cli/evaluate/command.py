@@ -24,7 +24,8 @@ else:
 def evaluate(
     options: EvaluateOptions,
     rescore: Annotated[
-        Path | None, typer.Option(help="Only recompute the scores of a finished run's folder.")
+        Path | None,
+        typer.Option(help="Only recompute the scores of the finished run in this folder."),
     ] = None,
     gate: Annotated[
         Path | None,

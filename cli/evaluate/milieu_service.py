@@ -18,13 +18,14 @@ T = TypeVar("T")
 
 
 class _Later(Exception):
-    """The service asks for patience, or is not there for the moment."""
+    """The service is busy or unavailable for the moment."""
 
 
 class MilieuService:
     """A running Milieu service, asked by `/answer`; it retrieves and writes prompts itself.
 
-    It never shows the asked question's own answers, if it loads the pack; an equivalent one it may.
+    If it loads the pack, it never shows a question's own answers, but it may show those of an
+    equivalent question.
     """
 
     def __init__(self, client: ServiceClient, *, n_orders: int) -> None:
@@ -40,7 +41,7 @@ class MilieuService:
         """Return what the service says of itself: its models, the cultures that it covers.
 
         Raises:
-            RespondentFailed: it does not answer, or is no Milieu service.
+            RespondentFailed: it does not answer, or is not a Milieu service.
         """
         models = await self._get("/v1/models")
         cultures = await self._get("/v1/cultures")
@@ -74,7 +75,7 @@ class MilieuService:
         if ask.adapter is not None:
             method = method.with_adapter
         if method is Method.PLAIN:
-            # The route wants a culture, but the answer is everybody's: one request for all.
+            # The route wants a culture, but the answer is the same for all: one request is enough.
             culture = self._unsteered_as.setdefault(question.key, culture)
         body = {
             "question": question.text,

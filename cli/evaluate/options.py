@@ -25,7 +25,7 @@ _DECODING = {
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What the command line asks for; None and empty are "as the settings say" or "all"."""
+    """What the command line asks for; None and empty mean "as the settings say" or "all"."""
 
     pack: Annotated[str, typer.Option(help="Survey pack whose questions are asked.")] = "wvs7"
     cultures: CultureNames = ()
@@ -118,7 +118,10 @@ class EvaluateOptions:
     n_seeds: Annotated[
         int,
         typer.Option(
-            "--seeds", min=1, max=100, help="Repetitions of what is random, each with a seed."
+            "--seeds",
+            min=1,
+            max=100,
+            help="Repetitions of everything random, each with its own seed.",
         ),
     ] = 1
     decoding: Annotated[AnswerDecoding, _DECODING] = field(default_factory=AnswerDecoding)
@@ -130,10 +133,9 @@ class EvaluateOptions:
 
     @property
     def asked_methods(self) -> tuple[Method, ...]:
-        """The methods, with both of adapters where adapters are named and no method of theirs.
+        """The methods to ask with; adapters named without a method of theirs add both.
 
-        Where none is named they are those of prompts, but none for recorded answers, which are
-        scored by themselves.
+        By default they are those without an adapter, but none where recorded answers are scored.
         """
         methods = self.methods or (() if self.recorded else PROMPT_METHODS)
         if not self.adapters or any(method.needs_adapter for method in methods):

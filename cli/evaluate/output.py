@@ -21,7 +21,7 @@ COLUMNS = ("", "1 - JS distance", "over plain", "alignment")
 
 
 class LiveProgress(PacedBar):
-    """Shows how far a run is, how fast it goes and how long it will take."""
+    """Shows the progress of a run, its rate and the time left."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console, things="cells")
@@ -29,12 +29,14 @@ class LiveProgress(PacedBar):
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         if error[0] is not None and self._total:
-            self._console.print("What was answered is kept; the same command goes on from there.")
+            self._console.print(
+                "The answers so far are kept; run the same command to go on from there."
+            )
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
-        """Show that a run of `n_asks` asks begins; `n_kept` answers are there from before."""
+        """Show that a run of `n_asks` asks begins, with `n_kept` answers from before."""
         kept = f"; {n_kept} different answers kept from before" if n_kept else ""
-        self.begin(n_asks, f"{n_asks} cells to fill, those of references among them{kept}")
+        self.begin(n_asks, f"{n_asks} cells to fill, including those of references{kept}")
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
         """See `evaluation.runner.AskProgress`."""
@@ -95,7 +97,7 @@ def _compose_section(section: Section) -> Table:
 
 
 def _print_gains(section: Section) -> None:
-    # Beside those in similarity, which stand in the first table.
+    # The gains in similarity are in the first table.
     rows = tuple(
         (
             condition.name,
@@ -148,5 +150,5 @@ def _print_ability(ability: Ability) -> None:
 
 
 def _show_interval(estimate: BootstrapInterval | None) -> str:
-    """Return a value with its interval, its signs as a keyboard has them, to be searched for."""
+    """Return a value with its interval, with signs that can be typed to search for them."""
     return "" if estimate is None else interval(estimate).replace(MINUS, "-")

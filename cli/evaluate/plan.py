@@ -50,10 +50,10 @@ Recordings = dict[ConditionSpec, RecordedAnswers]
 
 @dataclass(frozen=True)
 class EvaluatedSystem:
-    """What the methods are put to: a model by prompts, a service, or nothing (recordings alone).
+    """What the methods are applied to: a model, a service, or nothing (recordings alone).
 
-    `identity` is what it is, as far as it can be told from outside; `adapters` are those that the
-    model can be asked with, None where its servers take none.
+    `identity` says what it is, as far as that shows from outside; `adapters` are those that the
+    model can be asked with, or None if its servers take none.
     """
 
     model: VllmModel | None = None
@@ -79,12 +79,12 @@ def plan_run(
     retrieval: Retrieval,
     system: EvaluatedSystem,
 ) -> PlannedRun:
-    """Return the run that `options` ask for, with the methods put to `system`.
+    """Return the run that `options` ask for, with the methods applied to `system`.
 
     Raises:
         OptionInvalid: an option names something that is not there, or nothing is left to ask.
-        PackMissing, CultureUnknown, CultureNotCovered: so named.
-        RecordingInvalid: a file of recorded answers is not as it should be.
+        PackMissing, CultureUnknown, CultureNotCovered: a pack or culture is not there.
+        RecordingInvalid: a file of recorded answers is malformed.
     """
     pack = scope.find_pack(library, options.pack)
     asked = scope.select_questions(pack, options)

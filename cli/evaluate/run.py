@@ -1,4 +1,4 @@
-"""What `milieu evaluate` does: ask or score, print, and hold the figures to a baseline."""
+"""What `milieu evaluate` does: ask or score, print, and compare with a baseline."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ FELL = 1
 def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Path | None) -> int:
     """Evaluate, or score the finished run in `rescore` anew, and return the exit status.
 
-    It is 1 where a culture fell below the figures in `gate`.
+    The status is 1 if a culture fell below the figures in `gate`.
     """
     settings = read_quiet_settings()
-    # First, so that a fault in it costs no run.
+    # Read first, so that a faulty file costs no run.
     baseline = None if gate is None else read_figures(gate)
     if rescore is not None:
         evaluation = score_folder(rescore, read_library(settings, read_catalogue()))
@@ -68,8 +68,8 @@ async def run_evaluation(
 ) -> Evaluation:
     """Ask everything, or what is left to ask, and write figures and report.
 
-    With a `baseline` to be held to, nothing is asked where it is of no use, and a run that was
-    finished before is no answer: what is served now has to be asked.
+    A `baseline` that does not fit the run is refused before anything is asked. So is a folder with
+    a finished run: a gate has to ask what is served now.
     """
     async with _open_run(settings, options) as planned:
         spec, respondents = planned.spec, planned.respondents
@@ -95,7 +95,7 @@ async def run_evaluation(
 
 
 def _folder_name(spec: RunSpec, now: datetime, *, gated: bool) -> str:
-    """Return a name after the run, so that the same command goes on with what it began."""
+    """Return a name made from the run, so that the same command resumes it."""
     if gated:
         return f"{spec.pack}-gate-{now:%Y%m%d-%H%M%S}"
     return f"{spec.pack}-{digest_of(spec.model_dump(mode='json'))[:8]}"
@@ -103,7 +103,7 @@ def _folder_name(spec: RunSpec, now: datetime, *, gated: bool) -> str:
 
 @asynccontextmanager
 async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterator[PlannedRun]:
-    """Open whoever is asked: vLLM only where prompts are sent to it."""
+    """Open whatever is asked; vLLM only if prompts are sent to it."""
     if options.asks_model:
         async with open_resources(settings, Metrics()) as resources:
             yield await _plan_model_run(settings, options, resources)
@@ -119,7 +119,7 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
         system = EvaluatedSystem(service=service, identity=await service.identity())
         planned = plan_run(settings, options, library, retrieval=retrieval, system=system)
         if ACTIVE_ADAPTER in planned.spec.adapter_versions:
-            # Another one, activated later, makes another run.
+            # If others are activated later, it is another run.
             active = await service.active_adapters(planned.spec.cultures)
             named = ", ".join(f"{culture} {adapter}" for culture, adapter in active.items())
             identity = planned.spec.identity | {"service's adapters": named}
@@ -139,13 +139,13 @@ async def _plan_model_run(
     system = EvaluatedSystem(model=model, identity=identity, adapters=adapters)
     planned = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
     for version in planned.spec.adapter_versions:
-        # One that cannot be loaded costs no run.
+        # So that an adapter that cannot be loaded costs no run.
         await model.load(version)
     return planned
 
 
 async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:
-    """Return what the served model is: the hash of its files, or where it is and what it is of."""
+    """Return what identifies the served model: its files' hash, or its servers and its root."""
     if not settings.vllm.urls:
         return {"model files": await asyncio.to_thread(_hash_of_files, settings.vllm.model_path)}
     cards = {card.id: card for card in await vllm.models()}

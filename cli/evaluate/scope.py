@@ -49,9 +49,9 @@ def select_cultures(
 ) -> tuple[str, ...]:
     """Return the cultures to ask `asked` as, sorted.
 
-    Of a pack that asked each country few of its questions, `--any-culture` leaves out those with
-    fewer than `MIN_QUESTIONS` answers besides, unless they are named: what they are shown
-    would hardly be about the question.
+    For a pack that asked each country only a few questions, `--any-culture` leaves out cultures
+    with fewer than `MIN_QUESTIONS` other answers, unless they are named: what they would be shown
+    would hardly relate to the question.
 
     Raises:
         OptionInvalid: a culture is not in the pack or not held out, or none is left.
@@ -110,10 +110,10 @@ def split_questions(
     asked: Sequence[str],
     index: QuestionIndex,
 ) -> QuestionSplit:
-    """Return what is asked; of other packs nothing is shown, unless exemplars are from any.
+    """Return what is asked; nothing of other packs is shown, unless exemplars may come from any.
 
     Raises:
-        OptionInvalid: the share to ask is none.
+        OptionInvalid: the share to ask is not between 0 and 1.
     """
     if options.test_share is not None and not 0.0 < options.test_share < 1.0:
         found = f"{options.test_share:g}"
@@ -141,10 +141,10 @@ def split_questions(
 def find_unlike_training(
     settings: Settings, library: SurveyLibrary, asked: Sequence[str], *, index: QuestionIndex
 ) -> tuple[str, ...]:
-    """Return which held-out questions count as the same as none that is not held out.
+    """Return the held-out questions that count as the same as none in training.
 
-    Nor are items of the values surveys among those of GlobalOpinionQA: most are in `wvs7` too, in
-    words of Milieu's own, which no cosine recognises.
+    GlobalOpinionQA's items of the values surveys are left out too: most are also in `wvs7`, in
+    Milieu's own words, which no cosine recognises.
     """
     apart, threshold = read_split().questions, settings.answer.same_question
     alike = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)

@@ -34,7 +34,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
     """Compute figures and report of a finished run from its answers, without a model.
 
     Raises:
-        RunFolderInvalid: the folder holds no run, or the loaded pack is another than was asked.
+        RunFolderInvalid: the folder holds no run, or the loaded pack is not the one that was asked.
         AnswersMissing: the run was not finished.
     """
     with RunFolder.reopen(folder) as results:

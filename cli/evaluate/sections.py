@@ -1,4 +1,4 @@
-"""The sections of a report: all that was asked, and what the embedded model never saw."""
+"""The sections of a report: all cells, and those that the embedded model never saw."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def make_sections(
 ) -> tuple[SectionSpec, ...]:
     """Return all cells, and for the embedded model those held out of its training as well.
 
-    `unlike` are, where held-out questions are asked as any culture, those that are like none that
-    it trained on.
+    `unlike` is given where held-out questions are asked as any culture: those like none that it
+    trained on.
     """
     every = SectionSpec(
         title="All questions and cultures", note="", cultures=cultures, questions=questions

@@ -28,8 +28,8 @@ _TRANSIENT = (
 class VllmModel:
     """A model behind vLLM; see `evaluation.prompted.LanguageModel` for what its methods promise.
 
-    Every one is patient: a server that restarts is waited for, up to a minute. What an
-    adapter answers is asked for under a lease of it, so there may be more adapters than fit.
+    All of them wait up to a minute for a server that restarts. An adapter is leased while it
+    answers, so there may be more adapters than fit.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class VllmModel:
         return await self._patiently(fit)
 
     async def load(self, adapter: str) -> None:
-        """Load an adapter, so that it is known to be sound and for this model.
+        """Load an adapter, to be sure that it is sound and fits this model.
 
         Raises:
             AdapterError: it is not.

@@ -1,4 +1,4 @@
-"""`milieu experiments`: define experiments, let them run, and see what they say."""
+"""`milieu experiments`: define experiments, run them, and read their reports."""
 
 from __future__ import annotations
 

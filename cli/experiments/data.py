@@ -31,7 +31,7 @@ def show_arm(
 ) -> None:
     """Print which arm a user or session gets; nothing is written.
 
-    Without a culture it is that of a request which the experiment applies to.
+    Without a culture, it is one that the experiment applies to.
     """
     unit = _make_unit(user, session)
     code = read_catalogue().resolve(culture).code if culture else ""

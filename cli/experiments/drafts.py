@@ -1,4 +1,4 @@
-"""From what the command line says to the definition of an experiment."""
+"""From the command line to the definition of an experiment."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ WEIGHTS_FORM = "weights of arms, such as icl=0.4,plain=0.6"
 
 
 def make_draft(name: str | None, file: Path | None, *, four: bool, options: FourArms) -> Experiment:
-    """Return the draft of a file, under `name` where there is one, or that of the four ways.
+    """Return the draft in a file, under `name` if given, or one of the four ways.
 
     Raises:
         OptionInvalid: neither is asked for, or both; or an option does not fit.
         DefinitionInvalid: the definition breaks the format.
-        CultureUnknown: nothing is called so.
+        CultureUnknown: there is no such culture.
     """
     if file is None:
         if not four:
@@ -46,7 +46,7 @@ def read_definition(file: Path, name: str) -> Experiment:
     """Return the definition in a file, which has to be of the experiment `name`.
 
     Raises:
-        OptionInvalid: it is of another one.
+        OptionInvalid: it defines another one.
         DefinitionInvalid: it breaks the format.
     """
     read = read_experiment(file)
@@ -76,7 +76,7 @@ def reweight(experiment: Experiment, text: str) -> Experiment:
 
 
 def parse_guardrail(text: str) -> Guardrail:
-    """Return the guardrail that a text of `GUARDRAIL_FORM` says.
+    """Return the guardrail that a text of the form `GUARDRAIL_FORM` describes.
 
     Raises:
         OptionInvalid: it is not of this form.
@@ -139,7 +139,7 @@ def _draft(name: str, options: FourArms) -> Experiment:
 
 
 def _check(experiment: Experiment) -> Experiment:
-    """Return the experiment as a file would have defined it, with all that is checked there."""
+    """Return the experiment as if read from a file, with all the checks made there."""
     return parse_experiment(dump_experiment(experiment), f"experiment '{experiment.name}'")
 
 

@@ -1,4 +1,4 @@
-"""What `milieu experiments` does: change the store, and say what is next."""
+"""What `milieu experiments` does: change the store, and say what comes next."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def print_draft(draft: Experiment) -> None:
 
 
 def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
-    """Save a draft, and start it if that is wanted."""
+    """Save a draft, and start it if asked to."""
     created = run_in_store(lambda _, registry: registry.define(draft), saves=True)
     say(f"{created.name} is a draft now.")
     if start_now:
@@ -67,14 +67,14 @@ def revise_experiment(
 
     before, after = run_in_store(revise, saves=True)
     if before.revision == after.revision:
-        say(f"{name} is as it was, revision {after.revision}: nothing differs.")
+        say(f"{name} is unchanged, revision {after.revision}: nothing differs.")
         return
     say(f"{name} is {after.state}, revision {after.revision} now.")
     say_next(f"{'start' if after.state is State.DRAFT else 'report'} {name}")
 
 
 def start_experiment(name: str, *, allow_unsent: bool) -> None:
-    """Let an experiment run, and print what to know of it."""
+    """Start an experiment, and print what to know about it."""
     settings = read_quiet_settings()
 
     async def start(_: EventStore, registry: ExperimentRegistry) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def start_experiment(name: str, *, allow_unsent: bool) -> None:
 
 
 def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
-    """Print what the events say, and write the page if it is wanted."""
+    """Print what the events say, and write the page if asked to."""
     with notes.status("Reading the events …"):
         settings = read_quiet_settings()
         library = read_library(settings, read_catalogue())
@@ -107,8 +107,8 @@ def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
 def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool) -> None:
     """Print how long an experiment will take, and keep that with a draft.
 
-    With an experiment that has started it is not kept: the analysis uses what was planned, and
-    may not use what was planned after a look.
+    It is not kept once the experiment has started: the analysis uses the plan, and must not use
+    one that was made after a look.
     """
 
     async def plan(store: EventStore, _: ExperimentRegistry) -> output.PlannedExperiment:

@@ -1,4 +1,4 @@
-"""The options of `milieu experiments` that describe an experiment, or what comes to it."""
+"""The options of `milieu experiments` that describe an experiment or its traffic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from experiments.metrics import Direction, MetricKind
 
 @dataclass(frozen=True, slots=True)
 class FourArms:
-    """What is said of an experiment on the four ways; None leaves it to the default.
+    """A description of an experiment on the four ways; None takes the default.
 
     Attributes:
         cultures: in any form that the catalogue resolves.
@@ -63,12 +63,12 @@ class FourArms:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What an experiment may expect.
+    """The traffic that an experiment may expect.
 
     Attributes:
         units_per_day: units that come to the service, in the experiment's cultures.
-        rate: the share of units with a yes under control; None where it is no such metric.
-        mean, sd: of a unit's value under control; None for those of the rate.
+        rate: the share of units with a yes under control; None for other metrics.
+        mean, sd: of a unit's value under control; None where `rate` is given.
     """
 
     units_per_day: Annotated[

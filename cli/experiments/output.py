@@ -1,4 +1,4 @@
-"""How `milieu experiments` prints what it found: tables and YAML for people, JSON for programs."""
+"""How `milieu experiments` prints its results: tables and YAML for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from reports.document import Table
 from reports.numbers import count, duration, moment, number, percent, with_sign
 from reports.terminal import print_json, print_line, print_table
 
-# What a reader wants to know first; the other fields follow.
+# What a reader wants to see first; the other fields follow.
 _FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control", "weights")
-# What the state of an experiment says, and not its definition.
+# Part of the state of an experiment, not of its definition.
 _STATE_FIELDS = ("state", "revision", "decision")
 
 
 class PlannedExperiment(NamedTuple):
-    """A plan, the experiment it is for, and whether it is kept with it."""
+    """A plan, its experiment, and whether it is kept with it."""
 
     experiment: Experiment
     planned: DurationPlan
@@ -37,7 +37,7 @@ class UnitArm(NamedTuple):
 
     Attributes:
         arm: empty where it takes no part.
-        is_remembered: whether the store holds the arm; else the hash alone says it.
+        is_remembered: whether the store holds the arm; if not, it follows from the hash alone.
         elsewhere: the experiment that started earlier and has the unit; empty for none.
     """
 
@@ -49,7 +49,7 @@ class UnitArm(NamedTuple):
 
 
 def say(text: str) -> None:
-    """Print a line as it is, without what would steer the terminal."""
+    """Print a line as it is, without terminal control codes."""
     print_line(out, text)
 
 
@@ -61,7 +61,7 @@ def say_next(*commands: str) -> None:
 
 
 def write_yaml(experiment: Experiment) -> str:
-    """Return the definition as YAML that defines the same, without what is as it is by default."""
+    """Return YAML that defines the same experiment, without empty parts and defaults."""
     fields = dump_experiment(experiment)
     for name in _STATE_FIELDS:
         del fields[name]

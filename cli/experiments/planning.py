@@ -1,4 +1,4 @@
-"""How long an experiment will take, from what its users are expected to do."""
+"""How long an experiment will take, given the traffic that it may expect."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from experiments.metrics import Direction, MetricKind
 from experiments.statistics.decision import split_alpha
 from experiments.statistics.planning import Baseline, SamplePlan, plan_sample
 
-# More than there are people.
+# More than there are people on earth.
 MAX_UNITS_PER_DAY = 1e10
 
 
 class DurationPlan(NamedTuple):
-    """A plan, and what it was made for.
+    """A plan, and what it was made from.
 
     Attributes:
         arm: the smallest arm besides control, which takes longest.
@@ -36,7 +36,7 @@ class DurationPlan(NamedTuple):
     wait_s: float
 
     def days_of(self, n_units: int) -> float:
-        """Return the days in which so many units of the two arms come."""
+        """Return the days in which `n_units` units of the two arms come."""
         return n_units / (self.plan.n_units / self.plan.days)
 
 
@@ -44,7 +44,7 @@ def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> 
     """Return how long `experiment` will take to see its smallest effect, by simulation.
 
     Raises:
-        OptionInvalid: what is expected does not fit the metric, or cannot be.
+        OptionInvalid: the traffic does not fit the metric, or is impossible.
     """
     if not 0.0 < power < 1.0:
         raise OptionInvalid("--power", f"{power:g}", "between 0 and 1")

@@ -86,7 +86,7 @@ def wvs7(
     Example: milieu packs import wvs7 wave7.csv --out my-packs/women --where 'Q260 == 2'
     """
     jobs.import_wvs7(
-        jobs.Target(out, pack_id, force),
+        jobs.PackTarget(out, pack_id, force),
         file,
         weighted=not unweighted,
         where=where or (),
@@ -107,7 +107,7 @@ def globalopinionqa(
 
     Example: milieu packs import globalopinionqa global_opinions.csv --out my-packs/opinions
     """
-    jobs.import_globalopinionqa(jobs.Target(out, pack_id, force), file, strict=strict)
+    jobs.import_globalopinionqa(jobs.PackTarget(out, pack_id, force), file, strict=strict)
 
 
 @import_.command()
@@ -121,7 +121,7 @@ def culturespa(
 
     Example: milieu packs import culturespa CultureSPA/data --out my-packs/culturespa
     """
-    jobs.import_culturespa(jobs.Target(out, pack_id, force), folder)
+    jobs.import_culturespa(jobs.PackTarget(out, pack_id, force), folder)
 
 
 @import_.command()
@@ -144,4 +144,4 @@ def table(
     --title "Staff survey" --source "our intranet" --citation "Us (2024)" --licence "internal"
     --years 2024
     """
-    jobs.import_table(jobs.Target(out, pack_id, force), questions, shares, statement)
+    jobs.import_table(jobs.PackTarget(out, pack_id, force), questions, shares, statement)

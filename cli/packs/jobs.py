@@ -1,4 +1,4 @@
-"""What `milieu packs` does: list the packs, or make one of a survey and say what was left out."""
+"""What `milieu packs` does: list packs, or make one from a survey and say what was left out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ else:
 TERMS = ("title", "source", "citation", "licence")
 
 
-class Target(NamedTuple):
+class PackTarget(NamedTuple):
     """Where a pack goes, under which id, and whether it may replace one."""
 
     folder: Path
@@ -74,7 +74,7 @@ def _show_years(periods: Iterable[str]) -> str:
 
 
 def import_wvs7(
-    target: Target,
+    target: PackTarget,
     file: Path,
     *,
     weighted: bool,
@@ -102,20 +102,20 @@ def import_wvs7(
     _import(target, read)
 
 
-def import_globalopinionqa(target: Target, file: Path, *, strict: bool) -> None:
+def import_globalopinionqa(target: PackTarget, file: Path, *, strict: bool) -> None:
     """Import GlobalOpinionQA."""
     pack_id = target.pack_id or globalopinionqa.PACK_ID
     read = partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict)
     _import(target, read)
 
 
-def import_culturespa(target: Target, folder: Path) -> None:
+def import_culturespa(target: PackTarget, folder: Path) -> None:
     """Import the CultureSPA release."""
     pack_id = target.pack_id or culturespa_release.PACK_ID
     _import(target, partial(culturespa_release.import_survey, folder, pack_id=pack_id))
 
 
-def import_table(target: Target, questions: Path, shares: Path, statement: Statement) -> None:
+def import_table(target: PackTarget, questions: Path, shares: Path, statement: Statement) -> None:
     """Import any survey from two files, with what `statement` says of it in the manifest."""
     stated = asdict(statement)
     years = stated.pop("years")
@@ -138,8 +138,8 @@ def import_table(target: Target, questions: Path, shares: Path, statement: State
     _import(target, read)
 
 
-def _import(target: Target, read: Callable[[CultureCatalogue], ImportedPack]) -> None:
-    """Make the pack of what `read` returns, and print what was left out."""
+def _import(target: PackTarget, read: Callable[[CultureCatalogue], ImportedPack]) -> None:
+    """Make a pack of what `read` returns, and print what was left out."""
     folder, pack_id, force = target
     if pack_id is not None and not is_pack_id(pack_id):
         raise OptionInvalid("--id", pack_id, "lower-case letters, digits and '-'")

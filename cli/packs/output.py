@@ -1,4 +1,4 @@
-"""How `milieu packs import` says what it did."""
+"""How `milieu packs import` reports what it did."""
 
 from __future__ import annotations
 

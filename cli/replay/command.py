@@ -1,4 +1,4 @@
-"""`milieu experiments replay`: every arm of an experiment asked the same, before any user is."""
+"""`milieu experiments replay`: ask every arm of an experiment the same, before any user does."""
 
 from __future__ import annotations
 

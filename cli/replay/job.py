@@ -28,7 +28,7 @@ from experiments.replay.result import Replay
 from experiments.stores.event_store import EventStore
 
 ALL_FAILED = 1
-# As a shell says it of a command that Ctrl-C ended.
+# As a shell reports a command that Ctrl-C ended.
 ENDED = 130
 out = Console(markup=False, highlight=False)
 
@@ -67,8 +67,7 @@ def _run(
         return [text async for text in store.texts()]
 
     if name is not None:
-        revisions = run_in_store(lambda store, _: store.revisions(name), settings=settings)
-        experiment = revisions[-1].experiment
+        experiment = run_in_store(lambda store, _: store.read_latest(name), settings=settings)
     else:
         assert file is not None
         experiment = read_experiment(file)
@@ -90,9 +89,9 @@ def _keep(settings: Settings, run: ReplayRun) -> None:
 
 
 async def _attach(replay: Replay, store: EventStore, _: ExperimentRegistry) -> bool:
-    """Attach a replay to its experiment, in place of an earlier one, and return whether it was.
+    """Attach a replay to its experiment, replacing an earlier one, and return whether it was.
 
-    One that does not know how near the arms are to people takes no other's place.
+    One without a comparison with people never replaces an earlier one.
     """
     if not replay.offline() and REPLAY in await store.attachments(replay.experiment):
         return False
@@ -105,7 +104,7 @@ def _note(text: str) -> None:
 
 
 class ReplayBar(PacedBar):
-    """Shows how far a replay is, how fast it goes and how long it will take."""
+    """Shows the progress of a replay, its rate and the time left."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(console, things="answers")

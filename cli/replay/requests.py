@@ -1,4 +1,4 @@
-"""What is replayed: survey questions, or requests that were logged with consent."""
+"""The requests to replay: survey questions, or requests logged with consent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ReplayRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestSet:
-    """The requests of a replay, where they are from in words, and what is left out of them."""
+    """The requests of a replay, their source in words, and notes on what was left out."""
 
     requests: tuple[ReplayRequest, ...]
     source: str
@@ -58,8 +58,8 @@ def draw_survey_requests(
     with another one like it is not asked: the other's answers might be shown with it.
 
     Raises:
-        OptionInvalid: a pack or culture is not among those that there are, or nothing is left.
-        PackMissing, CultureUnknown, CultureNotCovered: so named.
+        OptionInvalid: there is no such pack or culture, or nothing is left.
+        PackMissing, CultureUnknown, CultureNotCovered: a pack or culture is not there.
     """
     packs = [library.manifest(name).id for name in options.packs]
     in_packs = [key for key, q in library.questions.items() if not packs or q.pack in packs]
@@ -73,7 +73,7 @@ def draw_survey_requests(
         found = f"{join_names(packs) or 'all packs'} for {', '.join(cultures)}"
         raise OptionInvalid("--pack", found, "a pack with questions that these cultures answered")
     n = options.n_questions or N_QUESTIONS
-    # In the order of the draw: a run that is ended early has asked some that were drawn.
+    # In the order drawn, so that a run that ends early has asked a random part.
     drawn = [usable[place] for place in generator.permutation(len(usable))[:n]]
     requests = [
         ReplayRequest(key, key, culture, AnswerRequest(question.text, culture, seed=options.seed))
@@ -104,7 +104,7 @@ def select_logged_requests(
 
     Raises:
         OptionInvalid: a culture is not among those of the experiment, or no request is left.
-        CultureUnknown, CultureNotCovered: so named.
+        CultureUnknown, CultureNotCovered: nobody of that name was surveyed.
     """
     named = _resolve_cultures(library, experiment, options)
     requests: list[ReplayRequest] = []
@@ -213,7 +213,7 @@ def _read_request(text: AnswerText, seed: int) -> ReplayRequest:
 
 
 def _hash_words(texts: Sequence[str]) -> str:
-    """Return sixteen hexadecimal digits that the same words share, case and blanks aside."""
+    """Return sixteen hexadecimal digits, the same for the same words up to case and spacing."""
     folded = json.dumps([" ".join(text.casefold().split()) for text in texts])
     return hashlib.sha256(folded.encode()).hexdigest()[:16]
 

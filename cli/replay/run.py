@@ -44,25 +44,25 @@ from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
 from survey_data.library import SurveyLibrary
 
-# What may be better in a moment; a server that starts anew is waited for.
+# Errors that may pass in a moment; a restarting server is waited for.
 _PASSING = (UpstreamUnavailable, UpstreamBusy, LoraServerSilent, AdaptersBusy, RetrievalBusy)
-# What one request can fail of.
+# Errors that can fail a single request.
 _FAILED = (AppError, AdapterError, EvaluationError, RetrievalError, SurveyDataError)
 
 
 class ReplayProgress(Protocol):
-    """Is told how much there is to do, and then how it goes."""
+    """Is told how much there is to do, and then of the progress."""
 
     def on_planned(self, n_answers: int) -> None:
         """A replay of `n_answers` answers begins."""
 
     def on_answered(self, n: int, *, n_failed: int) -> None:
-        """So many are there, those that failed among them."""
+        """`n` answers have come, including those that failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayRun:
-    """What came of a replay; it was ended early where `replay` has fewer requests than planned."""
+    """The outcome of a replay; it ended early if `replay` has fewer requests than planned."""
 
     replay: Replay
     rows: tuple[ReplayRow, ...]
@@ -83,16 +83,16 @@ async def run_replay(
     pause_s: float = 1.0,
     opener: Opener = open_resources,
 ) -> ReplayRun:
-    """Ask every arm of `experiment` what `options` name, and return what came of it.
+    """Ask every arm of `experiment` what `options` name, and return the outcome.
 
-    `texts` are the logged requests, where these are asked for. Nothing of it is recorded, and no
-    request has a user. A server that starts anew is waited for, `pause_s` at first and longer each
-    time, about a minute in all. Cancelled while it asks, it ends with what has been answered.
-    `opener` opens what it asks through.
+    `texts` are the logged requests, if these are to be replayed. Nothing is recorded, and no
+    request has a user. A restarting server is waited for, `pause_s` at first and longer each time,
+    about a minute in all. If it is cancelled while asking, it returns what has been answered.
+    `opener` opens the resources.
 
     Raises:
         OptionInvalid: an option names something that is not there.
-        AppError, AdapterError, SurveyDataError, RetrievalError: what every answer would fail of.
+        AppError, AdapterError, SurveyDataError, RetrievalError: what would fail every answer.
     """
     async with opener(settings, Metrics()) as resources:
         library, alike = resources.library, resources.alignment.alike
@@ -130,10 +130,10 @@ def _summarise(
 
 
 def check_folder(folder: Path) -> None:
-    """Check that results can be written there without mixing with others.
+    """Check that the folder holds nothing that results would mix with.
 
     Raises:
-        ExportRefused: the folder holds files.
+        ExportRefused: the folder is not empty.
     """
     if folder.exists() and any(folder.iterdir()):
         raise ExportRefused(folder)
@@ -149,7 +149,7 @@ def write_replay(run: ReplayRun, folder: Path) -> None:
 
 
 class _Asking:
-    """Asks requests, and keeps what came of them in `rows`."""
+    """Asks requests, and keeps the outcomes in `rows`."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ class _Asking:
         self._resources, self._experiment = resources, experiment
         self._progress, self._pause_s = progress, pause_s
         self._n_failed = 0
-        # Waiting for a server that did not come back helps nobody a second time.
+        # Once a server did not come back, it is not waited for again.
         self._is_gone = False
         self.rows: list[ReplayRow] = []
 
@@ -184,7 +184,7 @@ class _Asking:
             task = asyncio.current_task()
             if task is None or not self.rows:
                 raise
-            # Whoever ends a replay wants to see what it found.
+            # A replay that is ended early still shows what it found.
             task.uncancel()
 
     async def _ask_arms(self, place: int, request: ReplayRequest) -> None:
@@ -247,7 +247,7 @@ class _Asking:
 async def _check_arms(
     resources: Resources, experiment: Experiment, request_set: RequestSet
 ) -> None:
-    """Check what every answer of an arm would fail of, and load the adapters that will answer."""
+    """Check for what would fail every answer of an arm, and load the adapters that will answer."""
     served = resources.settings.model
     for arm in experiment.arms:
         if arm.model not in ("", served):
@@ -257,7 +257,7 @@ async def _check_arms(
     catalogue = resources.library.catalogue
     for adapter in sorted(adapters):
         for code in sorted({request.culture for request in request_set.requests}):
-            # One for other cultures falls back, as it does for users.
+            # An adapter for other cultures falls back, as it does for users.
             with suppress(AdapterForOthers):
                 async with resources.weights.lease(catalogue[code], adapter):
                     pass

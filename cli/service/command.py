@@ -20,7 +20,7 @@ Question = Annotated[str, typer.Argument(help="The question, in quotes.")]
 
 
 @dataclass(frozen=True)
-class AnswerBody:
+class AskOptions:
     """The body of a request of `/answer`; None and empty are left to the service."""
 
     question: Question
@@ -40,7 +40,7 @@ class AnswerBody:
 
 
 @dataclass(frozen=True)
-class ExemplarsBody:
+class ExemplarsOptions:
     """The body of a request of `/v1/exemplars`; None is left to the service."""
 
     question: Question
@@ -65,20 +65,20 @@ def serve(
 
     Example: milieu serve --port 9000
     """
-    jobs.run_service(host=host, port=port)
+    jobs.start_service(host=host, port=port)
 
 
 @take_options()
-def ask(body: AnswerBody, url: Url = None, as_json: AsJson = False) -> None:
+def ask(options: AskOptions, url: Url = None, as_json: AsJson = False) -> None:
     """Ask a running service what the people of a culture answer.
 
     Example: milieu ask "Is it ever right to lie?" -c Japan -o Yes -o No
     """
-    jobs.ask_question(body, url=url, as_json=as_json)
+    jobs.ask_question(options, url=url, as_json=as_json)
 
 
 @take_options()
-def exemplars(body: ExemplarsBody, url: Url = None, as_json: AsJson = False) -> None:
+def exemplars(options: ExemplarsOptions, url: Url = None, as_json: AsJson = False) -> None:
     """Show the survey answers nearest to a question.
 
     These are what a model would be shown before the question; no model is asked. Asks the running
@@ -86,4 +86,4 @@ def exemplars(body: ExemplarsBody, url: Url = None, as_json: AsJson = False) -> 
 
     Example: milieu exemplars "How much do you trust the police?" -c BR
     """
-    jobs.show_exemplars(body, url=url, as_json=as_json)
+    jobs.show_exemplars(options, url=url, as_json=as_json)

@@ -9,7 +9,7 @@ from app.errors import OptionInvalid, ServiceUnreachable
 from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
-from cli.service.command import AnswerBody, ExemplarsBody
+from cli.service.command import AskOptions, ExemplarsOptions
 from cli.service_client import ask_service
 from cli.tables import print_answer, print_exemplars
 from prompting.recipe import MAX_K
@@ -23,35 +23,35 @@ else:
     local_exemplars = LazyModule("cli.service.local_exemplars")
 
 
-def run_service(**given: Any) -> None:
+def start_service(**given: Any) -> None:
     """Run the service until it is told to stop, with the settings that are `given`."""
     serving.run_service(read_settings(**_drop_none(given)), notes)
 
 
-def ask_question(body: AnswerBody, *, url: str | None, as_json: bool) -> None:
+def ask_question(options: AskOptions, *, url: str | None, as_json: bool) -> None:
     """Print what the service replies to a request of `/answer`."""
-    reply = ask_service(read_settings(), "/answer", _drop_none(asdict(body)), url=url)
+    reply = ask_service(read_settings(), "/answer", _drop_none(asdict(options)), url=url)
     print_answer(reply, as_json=as_json)
 
 
-def show_exemplars(body: ExemplarsBody, *, url: str | None, as_json: bool) -> None:
+def show_exemplars(options: ExemplarsOptions, *, url: str | None, as_json: bool) -> None:
     """Print what `/v1/exemplars` replies, of the service at `url` or that of the settings.
 
     Where none runs at the settings' address, the reply is made in this process.
     """
     names = [name.value for name in SelectorName]
-    if body.k is not None and not 1 <= body.k <= MAX_K:
-        raise OptionInvalid("--k", str(body.k), f"1 to {MAX_K}")
-    if body.retriever is not None and body.retriever not in names:
-        raise OptionInvalid("--retriever", body.retriever, ", ".join(names))
+    if options.k is not None and not 1 <= options.k <= MAX_K:
+        raise OptionInvalid("--k", str(options.k), f"1 to {MAX_K}")
+    if options.retriever is not None and options.retriever not in names:
+        raise OptionInvalid("--retriever", options.retriever, ", ".join(names))
     settings = read_settings()
     try:
-        reply = ask_service(settings, "/v1/exemplars", _drop_none(asdict(body)), url=url)
+        reply = ask_service(settings, "/v1/exemplars", _drop_none(asdict(options)), url=url)
     except ServiceUnreachable:
         if url is not None:
             raise
         with notes.status("Loading the encoder and the index …"):
-            reply = local_exemplars.find_exemplars(settings, **asdict(body))
+            reply = local_exemplars.look_up_exemplars(settings, **asdict(options))
     print_exemplars(reply, as_json=as_json)
 
 

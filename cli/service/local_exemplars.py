@@ -12,7 +12,7 @@ from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 
 
-def find_exemplars(
+def look_up_exemplars(
     settings: Settings,
     question: str,
     culture: str,

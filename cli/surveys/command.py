@@ -28,4 +28,4 @@ def index() -> None:
 
     Example: milieu index
     """
-    jobs.build_index()
+    jobs.rebuild_index()

@@ -20,7 +20,7 @@ def list_cultures(*, as_json: bool) -> None:
     print_cultures(cultures, as_json=as_json)
 
 
-def build_index() -> None:
+def rebuild_index() -> None:
     """Build the index of the settings' packs anew, and say where it is."""
     settings = read_settings()
     with notes.status("Encoding the survey questions …"):

@@ -13,9 +13,9 @@ def test_exemplars_are_found_without_what_only_a_service_needs(cache_folder: Pat
     code = f"""
 import sys
 from app.settings import read_settings
-from cli.service.local_exemplars import find_exemplars
+from cli.service.local_exemplars import look_up_exemplars
 
-found = find_exemplars(read_settings(), "How important is family?", "DE", k=3)
+found = look_up_exemplars(read_settings(), "How important is family?", "DE", k=3)
 assert len(found["exemplars"]) == 3
 print(*(name for name in {HEAVY} if name in sys.modules))
 """

@@ -90,8 +90,8 @@ async def test_cancelled_training_is_ended(training: Training, tmp_path: Path) -
 async def test_progress_says_which_adapter_it_is_of(training: Training) -> None:
     told: list[tuple[int, int, str]] = []
 
-    def on_step(done: int, total: int, /, *, of: str = "") -> None:
-        told.append((done, total, of))
+    def on_step(done: int, total: int, /, *, part: str = "") -> None:
+        told.append((done, total, part))
 
     # The script writes no adapter.
     with pytest.raises(StepFileInvalid, match="no file"):
