@@ -113,6 +113,17 @@ class CultureConflict(RequestError):
         super().__init__(f"The request names {' and '.join(named)} as culture; name one.")
 
 
+class SourceUnavailable(RequestError):
+    """An answer was asked for from a source that does not have one."""
+
+    def __init__(self, source: str, because: str, *, available: Sequence[str]) -> None:
+        others = ", ".join(available)
+        super().__init__(
+            f"There is no answer from '{source}': {because}. For this question there is: {others}."
+        )
+        self.source, self.available = source, tuple(available)
+
+
 class MethodConflict(RequestError):
     """A method that needs an adapter was asked for without one."""
 

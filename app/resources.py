@@ -17,6 +17,7 @@ from adapters.serving import AdapterServing
 from app.answering.alignment import PeopleAlignment
 from app.answering.asking import ModelAsker
 from app.answering.context import ContextWindow, file_counter
+from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
@@ -203,6 +204,7 @@ def _assemble(
         arms=make_arm_selector(settings, experiments),
         weights=weights,
         lookup=lookup,
+        estimates=EstimateFinder(retrieval.estimator, retrieval.encoder, threads),
         fallbacks=FallbackPlanner(of, library),
         writer=PromptWriter(context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),

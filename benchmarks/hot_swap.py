@@ -139,6 +139,7 @@ class Load:
             "culture": CULTURE,
             "method": "adapter",
             "adapter": adapter,
+            "answer_from": "model",
         }
         async with self._session.post(f"{self._url}/answer", json=body) as reply:
             reply.raise_for_status()

@@ -21,7 +21,7 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from app.answering.requests import AnswerRequest
+from app.answering.requests import AnswerFrom, AnswerRequest
 from app.logs import configure_logging
 from app.resources import Resources
 from app.settings import Settings, read_settings
@@ -142,9 +142,10 @@ def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
 
 
 async def _direct_body(resources: Resources, case: dict[str, str]) -> dict[str, object]:
-    answer = await resources.pipeline.answer(AnswerRequest(case["question"], case["culture"]))
+    request = AnswerRequest(case["question"], case["culture"], answer_from=AnswerFrom.MODEL)
+    answer = await resources.pipeline.answer(request)
     model, words = answer.plan.weights.model, answer.words
-    ids = await resources.vllm.label_token_ids(model, words.asked.labels)
+    ids = await resources.vllm.label_token_ids(model, answer.plan.asked.question.labels)
     assert ids is not None  # the embedded model's labels are single tokens
     return score_body(model, words.prompts[0], ids=ids)
 
@@ -152,7 +153,7 @@ async def _direct_body(resources: Resources, case: dict[str, str]) -> dict[str, 
 async def _answer(
     session: aiohttp.ClientSession, url: str, case: dict[str, str]
 ) -> dict[str, dict[str, float]]:
-    async with session.post(f"{url}/answer", json=case) as reply:
+    async with session.post(f"{url}/answer", json=case | {"answer_from": "model"}) as reply:
         reply.raise_for_status()
         answer: dict[str, dict[str, float]] = json.loads(await reply.read())
         return answer

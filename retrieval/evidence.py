@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
+from retrieval.recognition import Candidate, QuestionRecogniser
 from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
@@ -38,14 +40,16 @@ class Evidence:
         exemplars: most similar first; empty below the floor.
         nearest_similarity: cosine in [-1, 1] of the nearest question that the culture answered
             and that is not the asked one, whatever the retriever; None where there is none.
-        same_question: the survey item that the asked question is, where one is near enough.
+        same_question: the survey question that the asked one is, where that is certain.
         below_floor: whether even the nearest question is too far away to steer by.
+        candidates: the survey questions that the asked one may be, most similar first.
     """
 
     exemplars: tuple[Exemplar, ...]
     nearest_similarity: float | None
     same_question: Question | None
     below_floor: bool
+    candidates: tuple[Candidate, ...] = ()
 
 
 class EvidenceFinder:
@@ -60,14 +64,20 @@ class EvidenceFinder:
         similarity_floor: float,
         same_question: float,
         near_duplicate: float = NEAR_DUPLICATE,
+        vocabulary: Collection[str] = (),
     ) -> None:
         """Search `library`.
 
         `similarity_floor` is the cosine under which nothing is steered, `same_question` the one
-        from which the asked question is taken to be the survey's.
+        from which a survey question gives away the asked one, so that it is never shown, and
+        `vocabulary` what is no slip of the pen.
         """
         self._library, self._index, self._encoder = library, index, encoder
-        self._floor, self._check_same = similarity_floor, same_question
+        self._floor, self._gives_away = similarity_floor, same_question
+        questions = [library.questions[key] for key in index.keys]
+        self._recogniser = QuestionRecogniser(
+            questions, index.vectors, encoder=encoder, vocabulary=vocabulary
+        )
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
                 name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
@@ -84,13 +94,13 @@ class EvidenceFinder:
         self._library.cover(wanted.culture)
         vector = self._encoder.encode([wanted.text])[0]
         nearest = self._index.nearest_question(vector)
-        same = None
-        if nearest.similarity >= self._check_same:
-            same = self._library.questions[nearest.key]
-        asked = Query(
-            wanted.text, key=None if same is None else same.key, seed=wanted.seed, vector=vector
-        )
-        barred = frozenset() if same is None else frozenset({same.key})
+        recognised = self._recogniser.recognise(wanted.text)
+        same = recognised.question
+        barred_key = None if same is None else same.key
+        if same is None and nearest.similarity >= self._gives_away:
+            barred_key = nearest.key
+        asked = Query(wanted.text, key=barred_key, seed=wanted.seed, vector=vector)
+        barred = frozenset() if barred_key is None else frozenset({barred_key})
         hits = self._index.search(vector, wanted.culture, 1, barred)
         similarity = hits[0].similarity if hits else None
         below = similarity is None or similarity < self._floor
@@ -98,4 +108,4 @@ class EvidenceFinder:
         if wanted.k and not below:
             selector = self._selectors[wanted.retriever]
             exemplars = selector.select(asked, wanted.culture, wanted.k)
-        return Evidence(exemplars, similarity, same, below)
+        return Evidence(exemplars, similarity, same, below, recognised.candidates)

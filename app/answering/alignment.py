@@ -38,7 +38,7 @@ class PeopleAlignment:
         same = plan.evidence.same_question
         if plan.culture is None or reading is None or reading.shares is None:
             return None
-        if same is None or answer.words.asked.options != same.options:
+        if same is None or plan.asked.question.options != same.options:
             return None
         shown = {exemplar.question.key for exemplar in plan.shown_exemplars}
         if not self.alike[same.key].isdisjoint(shown):

@@ -37,9 +37,12 @@ class ModelAsker:
     ) -> AsyncGenerator[Delta | Reply, None]:
         """Yield the pieces of a streamed reply as they come, and last the whole reply.
 
-        Where options are asked for, that is the log-probabilities of their labels, or a text
-        limited to the labels where the model has no token of its own for one.
+        Nothing where no model is asked. Where options are asked for, that is the log-probabilities
+        of their labels, or a text limited to the labels where the model has no token of its own
+        for one.
         """
+        if not words.prompts:
+            return
         scores = await self._score(plan, words) if words.orders else None
         if scores is not None:
             yield Reply(_add_usage(scores), scores=scores)
@@ -62,7 +65,7 @@ class ModelAsker:
         ) -> Coroutine[None, None, LabelLogprobs | None]:
             return self._vllm.score(
                 prompt,
-                words.asked.labels,
+                plan.asked.question.labels,
                 model=weights.model,
                 base_model=weights.base_model,
                 # A server may hold two calls of one id to be the same.
@@ -111,7 +114,7 @@ def make_chat_request(plan: Plan, words: Words, request: Request) -> ChatRequest
         max_tokens=LABEL_TOKENS if words.orders else decoding.max_tokens or asked.max_tokens,
         temperature=_first_given(decoding.temperature, asked.temperature),
         top_p=_first_given(decoding.top_p, asked.top_p),
-        choices=words.asked.labels,
+        choices=plan.asked.question.labels,
     )
 
 

@@ -7,8 +7,11 @@ method that was passed over is in the plan, with the reason.
 from __future__ import annotations
 
 from adapters.pool import Lease
+from app.answering.asked import Asked
 from app.answering.plan import PLAIN, Choice, Fallback, Plan
+from app.answering.requests import Request
 from app.settings import AnswerSettings
+from estimation.estimator import Estimate
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence
@@ -26,19 +29,29 @@ class FallbackPlanner:
 
     def plan(
         self,
+        request: Request,
         culture: Culture | None,
         choice: Choice,
         leased: Lease,
         evidence: Evidence,
-        *,
-        seed: int,
+        asked: Asked,
+        estimate: Estimate | None,
     ) -> Plan:
         """Return how a request is answered with the weights and the evidence that there are.
+
+        With an estimate the model is asked only where the request says how.
 
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
         recipe = choice.recipe
+        if estimate is not None and not request.recipe.first_said:
+            return Plan(
+                *(choice, culture, evidence, asked, recipe.method, PLAIN, (), leased.weights),
+                estimate=estimate,
+                withhold=request.withhold,
+                asks_model=False,
+            )
         method, fallbacks = self._choose_method(culture, recipe, leased, evidence)
         notes = _note_few(recipe, evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
@@ -47,12 +60,15 @@ class FallbackPlanner:
             choice=choice,
             culture=culture,
             evidence=evidence,
+            asked=asked,
             method=method,
-            steering=self._steering(culture, method, recipe, evidence, seed=seed),
+            steering=self._steering(culture, method, recipe, evidence, seed=request.seed),
             fallbacks=fallbacks,
             weights=leased.weights,
             warnings=(*leased.notes, *notes),
             refuses_unsteered=self._settings.last_rung == "refuse",
+            estimate=estimate,
+            withhold=request.withhold,
         )
         plan.check_steered()
         return plan

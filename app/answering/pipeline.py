@@ -1,4 +1,4 @@
-"""One request, top to bottom: who, which way, weights, evidence, words, answer, reading, record."""
+"""One request, top to bottom: who, which way, evidence, estimate, words, answer, record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from dataclasses import replace
 
 from adapters.pool import WeightsPool
 from app.answering.arms import ArmSelector
+from app.answering.asked import find_asked
 from app.answering.asking import ModelAsker
+from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.plan import NO_REPLY, Answer, Event, Plan, Reply, Words
@@ -30,6 +32,7 @@ class Pipeline:
         ExperimentError: the arm of an experiment that is asked for is unavailable.
         AdapterError: the named adapter is unavailable.
         ContextTooSmall: the request alone is longer than the model reads.
+        SourceUnavailable: an answer is wanted from a source that has none.
         CultureNotShown: only an unsteered answer is left, and that is set to be refused.
         UpstreamError: vLLM could not answer.
     """
@@ -41,6 +44,7 @@ class Pipeline:
         arms: ArmSelector,
         weights: WeightsPool,
         lookup: EvidenceLookup,
+        estimates: EstimateFinder,
         fallbacks: FallbackPlanner,
         writer: PromptWriter,
         asker: ModelAsker,
@@ -50,7 +54,8 @@ class Pipeline:
     ) -> None:
         """Take the parts that the steps use."""
         self._library, self._arms, self._weights, self._lookup = library, arms, weights, lookup
-        self._fallbacks, self._writer, self._asker = fallbacks, writer, asker
+        self._estimates, self._fallbacks = estimates, fallbacks
+        self._writer, self._asker = writer, asker
         self._recorder, self._metrics = recorder, metrics
         self._min_label_mass = min_label_mass
 
@@ -68,7 +73,6 @@ class Pipeline:
         Everything that can be refused before the model is asked is raised in place of the plan.
         """
         watch = Stopwatch(self._metrics)
-        self._asker.check_room()
         async with AsyncExitStack() as held:
             culture = watch.run("culture", lambda: self._find_culture(request))
             choice = await watch.time("arm", self._arms.select(request, culture))
@@ -80,7 +84,12 @@ class Pipeline:
             evidence = await watch.time(
                 "evidence", self._lookup.find_for(request, culture, choice.recipe, leased)
             )
-            plan = self._fallbacks.plan(culture, choice, leased, evidence, seed=request.seed)
+            asked = find_asked(request, evidence)
+            finding = self._estimates.find(request, culture, choice, asked, evidence)
+            estimate = await watch.time("estimate", finding)
+            plan = self._fallbacks.plan(request, culture, choice, leased, evidence, asked, estimate)
+            if plan.asks_model:
+                self._asker.check_room()
             plan, words = await watch.time("words", self._writer.write(plan, request))
             yield plan
             said = await held.enter_async_context(aclosing(self._asker.ask(plan, words, request)))

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 from adapters.pool import ServedWeights
+from app.answering.asked import Asked
 from app.errors import CultureNotShown
 from app.vllm.wire import ChatCompletion, JsonObject, LabelLogprobs, Usage
+from estimation.estimator import Estimate
 from experiments.assignment import Assignment
 from experiments.definition import Arm, Decoding, Experiment
 from experiments.unit import Unit
-from prompting.messages import AskedQuestion, Message, Steering
+from prompting.messages import Message, Steering
 from prompting.reading import Reading
 from prompting.recipe import Method, Recipe
 from retrieval.evidence import Evidence
@@ -61,18 +63,24 @@ class Plan:
 
     `recipe` is what was chosen, `method` what is done, and `fallbacks` what was left on the way
     from the one to the other. `steering` is what the prompt says. With `refuses_unsteered` a
-    culture that a fallback leaves nothing of is refused.
+    culture that a fallback leaves nothing of is refused. With an `estimate` the model is asked only
+    where the request says how, and its answer stands beside the estimate. With `withhold` what the
+    culture answered to it is not told.
     """
 
     choice: Choice
     culture: Culture | None
     evidence: Evidence
+    asked: Asked
     method: Method
     steering: Steering
     fallbacks: tuple[Fallback, ...]
     weights: ServedWeights
     warnings: tuple[str, ...] = ()
     refuses_unsteered: bool = False
+    estimate: Estimate | None = None
+    withhold: bool = False
+    asks_model: bool = True
 
     @property
     def id(self) -> str:
@@ -86,7 +94,9 @@ class Plan:
 
     @property
     def steered(self) -> bool:
-        """Whether the prompt or an adapter speaks for the culture."""
+        """Whether the tables, the prompt or an adapter speak for the culture."""
+        if not self.asks_model:
+            return True
         return self.steering.method is not Method.PLAIN or self.weights.adapter is not None
 
     @property
@@ -150,13 +160,14 @@ class Words:
     """The prompts of one request: of a question one per order of its options, of a chat one.
 
     `orders[i][j]` is the index of the option that prompt i shows in place j; without options
-    there is one prompt and no order.
+    there is one prompt and no order. Without a prompt no model is asked.
     """
 
-    asked: AskedQuestion
-    options_from: str | None
     orders: tuple[tuple[int, ...], ...]
     prompts: tuple[tuple[Message, ...], ...]
+
+
+NO_WORDS = Words((), ())
 
 
 class Delta(NamedTuple):
@@ -187,6 +198,8 @@ NO_REPLY = Reply(Usage(0, 0, 0))
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The answer to a request. `reading` is None for free text, which is in `text`.
+
+    Both are the model's; what the answer stands on is `plan.estimate`, where there is one.
 
     `completion` is vLLM's own, of a chat whose reply was not streamed. `warnings` are those of
     the plan, and then what only the answer could tell.

@@ -146,8 +146,11 @@ def _start_exposure(choice: Choice, culture: Culture | None, hasher: UnitHasher)
 
 def _write_out(answer: Answer) -> str:
     """Return the answer as text: what was written, or the option that was chosen."""
+    options = answer.plan.asked.question.options
+    if answer.plan.estimate is not None:
+        return options[answer.plan.estimate.option]
     if answer.text is not None:
         return answer.text
     if answer.reading is None or answer.reading.option is None:
         return ""
-    return answer.words.asked.options[answer.reading.option]
+    return options[answer.reading.option]

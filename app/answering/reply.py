@@ -10,7 +10,7 @@ ONE_REPLY = "this model's labels are several tokens: one reply was read, without
 
 def read_reply(plan: Plan, words: Words, reply: Reply, *, min_label_mass: float) -> Answer:
     """Return the answer in a reply; labels with less than `min_label_mass` are unreadable."""
-    reading, notes = _read(words, reply, min_label_mass=min_label_mass)
+    reading, notes = _read(plan, words, reply, min_label_mass=min_label_mass)
     return Answer(
         plan,
         words,
@@ -23,7 +23,7 @@ def read_reply(plan: Plan, words: Words, reply: Reply, *, min_label_mass: float)
 
 
 def _read(
-    words: Words, reply: Reply, *, min_label_mass: float
+    plan: Plan, words: Words, reply: Reply, *, min_label_mass: float
 ) -> tuple[Reading | None, tuple[str, ...]]:
     if not words.orders:
         return None, ()
@@ -31,6 +31,6 @@ def _read(
         logprobs = [score.logprobs for score in reply.scores]
         reading = read_labels(logprobs, words.orders, min_label_mass=min_label_mass)
         return reading, (reading.reason,) if reading.reason else ()
-    asked = words.asked
+    asked = plan.asked.question
     reading = read_option(reply.text, asked.options, first_number=asked.first_number)
     return reading, (ONE_REPLY, reading.reason) if reading.reason else (ONE_REPLY,)

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TypeAlias
 
 from app.vllm.wire import ChatRequest
 from experiments.definition import Arm
 from prompting.messages import Message
 from prompting.recipe import NO_OVERRIDES, RecipeOverrides
+
+
+class AnswerFrom(StrEnum):
+    """What an answer with options may stand on.
+
+    `auto`: the best source. `survey`: what the people themselves said. `tables`: estimated from
+    the surveys, as if the people had not been asked. `model`: what the model says.
+    """
+
+    AUTO = "auto"
+    SURVEY = "survey"
+    TABLES = "tables"
+    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +44,9 @@ class Asker:
 class AnswerRequest:
     """A question to `/answer`, checked for form only; the decoding is for free text.
 
-    With an `arm` it is answered as that arm answers, outside of any experiment. `streams` is
-    whether free text is wanted piece by piece.
+    With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
+    what the culture answered to it for unknown. `streams` is whether free text is wanted piece by
+    piece.
     """
 
     question: str
@@ -40,6 +55,8 @@ class AnswerRequest:
     recipe: RecipeOverrides = NO_OVERRIDES
     asker: Asker = Asker()
     arm: Arm | None = None
+    answer_from: AnswerFrom = AnswerFrom.AUTO
+    withhold: bool = False
     seed: int = 0
     max_tokens: int = 128
     temperature: float = 0.0
@@ -95,6 +112,11 @@ class ChatTurn:
     def said(self) -> tuple[str, ...]:
         """The user's messages, the texts that evidence is looked up for."""
         return tuple(m.content for m in self.chat.messages if m.role == "user") or ("",)
+
+    @property
+    def withhold(self) -> bool:
+        """Never: a chat asks no survey question."""
+        return False
 
     @property
     def seed(self) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.answering.context import Build, ContextWindow
-from app.answering.plan import Plan, Words
+from app.answering.plan import NO_WORDS, Plan, Words
 from app.answering.requests import AnswerRequest, ChatTurn, Request
-from prompting.messages import AskedQuestion, Message, Steering, chat_messages, survey_messages
+from prompting.messages import Message, Steering, chat_messages, survey_messages
 from prompting.reading import option_orders
 from prompting.recipe import Method
-from survey_data.model import Scale
 
 # Room for a label in a tokenizer that has no token of its own for it.
 LABEL_TOKENS = 4
@@ -31,15 +30,19 @@ class PromptWriter:
             CultureNotShown: only an unsteered answer is left, and that is set to be refused.
             UpstreamError: vLLM does not tell how much the model reads.
         """
+        if not plan.asks_model:
+            return plan, NO_WORDS
         if isinstance(request, ChatTurn):
             return await self._write_chat(plan, request)
         return await self._write_question(plan, request)
 
     async def _write_question(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, Words]:
-        asked, options_from, ordinal = _find_options(plan, request)
+        asked = plan.asked.question
         orders: tuple[tuple[int, ...], ...] = ()
         if asked.options:
-            orders = option_orders(len(asked.options), plan.recipe.n_orders, ordinal=ordinal)
+            orders = option_orders(
+                len(asked.options), plan.recipe.n_orders, ordinal=plan.asked.ordinal
+            )
             if len(orders) < plan.recipe.n_orders:
                 note = f"{len(orders)} orders used: these options have no more that keep the scale"
                 plan = replace(plan, warnings=(*plan.warnings, note))
@@ -50,7 +53,7 @@ class PromptWriter:
             n_reply_tokens=LABEL_TOKENS if asked.options else free,
         )
         others = (survey_messages(asked.reordered(order), plan.steering) for order in orders[1:])
-        return plan, Words(asked, options_from, orders, (first, *others))
+        return plan, Words(orders, (first, *others))
 
     async def _write_chat(self, plan: Plan, turn: ChatTurn) -> tuple[Plan, Words]:
         """Put the culture's evidence before the caller's own words; none is left without one."""
@@ -67,7 +70,7 @@ class PromptWriter:
             plan, prompt = await self._fit(
                 plan, build, n_reply_tokens=wanted or self._n_reply_tokens
             )
-        return plan, Words(AskedQuestion(turn.said[-1]), None, (), (prompt,))
+        return plan, Words((), (prompt,))
 
     async def _fit(
         self, plan: Plan, build: Build, *, n_reply_tokens: int
@@ -80,14 +83,3 @@ class PromptWriter:
             bare=plan.bare,
         )
         return plan.shorten(fitted.steering, budget_tokens=fitted.budget), fitted.messages
-
-
-def _find_options(plan: Plan, request: AnswerRequest) -> tuple[AskedQuestion, str | None, bool]:
-    """Return the question with its options, where they are from, and whether they are a scale."""
-    same = plan.evidence.same_question
-    if request.options:
-        return AskedQuestion(request.question, request.options), "request", True
-    if same is None:
-        return AskedQuestion(request.question), None, True
-    asked = AskedQuestion(request.question, same.options, same.first_number)
-    return asked, same.key, same.scale is not Scale.NOMINAL

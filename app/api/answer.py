@@ -81,6 +81,8 @@ def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSetting
             n_orders=body.orders if body.orders > 1 else None,
             adapter=body.adapter,
         ),
+        answer_from=body.answer_from,
+        withhold=body.withhold,
         asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,
         max_tokens=body.max_tokens or defaults.max_tokens,

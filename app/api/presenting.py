@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from app.answering.plan import Answer, Choice, Plan
+from app.api.presenting_sources import (
+    present_culture_name,
+    present_model,
+    present_option,
+    present_people,
+    present_recognition,
+    present_shares,
+    present_transfer,
+)
 from app.api.schemas.answer import (
     DIGITS,
     AnswerResponse,
     ChosenOption,
-    CultureName,
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
@@ -15,46 +25,72 @@ from app.api.schemas.answer import (
     ExperimentFields,
     FallbackReason,
     MapPoint,
-    OptionShare,
+    ModelAnswer,
     PackSummary,
     UsageCounts,
 )
 from app.vllm.wire import Usage
+from estimation.estimator import Estimate, Source
 from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
 
+NOT_KNOWN = "It is not known what people in {culture} would answer."
+
 
 def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:
     """Return the response to `/answer`."""
-    asked, reading = answer.words.asked, answer.reading
-    option, shares, text = None, None, answer.text
-    if reading is not None:
-        text = None
-        if reading.option is not None:
-            number = asked.first_number + reading.option
-            text = asked.options[reading.option]
-            option = ChosenOption(number=number, label=text)
-        if reading.shares is not None:
-            shares = present_shares(asked.options, asked.first_number, reading.shares)
-    fields = dict(present_evidence(answer.plan, library))
+    plan = answer.plan
+    asked, estimate, model = plan.asked.question, plan.estimate, present_model(answer)
+    fields = dict(present_evidence(plan, library))
     fields["warnings"] = list(answer.warnings)
+    told = _tell(plan, model) if estimate is None else _tell_estimate(plan, estimate)
     return AnswerResponse(
         **fields,
-        id=answer.plan.id,
+        **told,
+        id=plan.id,
         question=asked.text,
-        options_from=answer.words.options_from,
-        answer=text,
-        option=option,
-        shares=shares,
-        label_mass=None
-        if reading is None or reading.label_mass is None
-        else round(reading.label_mass, DIGITS),
-        model=answer.plan.weights.model,
+        options_from=plan.asked.options_from,
+        label_mass=None if model is None else model.label_mass,
+        people=present_people(plan, library),
+        transferred_from=present_transfer(estimate, library),
+        recognised=present_recognition(plan.evidence),
+        model=model,
         usage=present_usage(answer.usage),
         timings_ms=answer.timings_ms,
     )
+
+
+def _tell_estimate(plan: Plan, estimate: Estimate) -> dict[str, Any]:
+    """Return the answer by the best source; where that says next to nothing, that it is so."""
+    asked = plan.asked.question
+    option = present_option(asked, estimate.option) if estimate.confident else None
+    culture = "" if plan.culture is None else plan.culture.name
+    return {
+        "source": estimate.source,
+        "confident": estimate.confident,
+        "answer": NOT_KNOWN.format(culture=culture) if option is None else option.label,
+        "option": option,
+        "shares": present_shares(
+            asked.options, asked.first_number, estimate.shares, estimate.intervals
+        ),
+    }
+
+
+def _tell(plan: Plan, model: ModelAnswer | None) -> dict[str, Any]:
+    """Return the model's answer."""
+    assert model is not None  # without an estimate it was asked
+    text = model.text
+    if plan.asked.question.options:
+        text = None if model.option is None else model.option.label
+    return {
+        "source": Source.MODEL,
+        "confident": None,
+        "answer": text,
+        "option": model.option,
+        "shares": model.shares,
+    }
 
 
 def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
@@ -123,6 +159,7 @@ def present_exemplars(
         question=wanted.text,
         retriever=wanted.retriever,
         same_question=None if found.same_question is None else found.same_question.key,
+        recognised=present_recognition(found),
         nearest_similarity=None if nearest is None else round(nearest, DIGITS),
         below_floor=found.below_floor,
         exemplars=[present_exemplar(exemplar, library) for exemplar in found.exemplars],
@@ -161,21 +198,6 @@ def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
         n_questions=len(answered),
         packs=packs,
     )
-
-
-def present_culture_name(culture: Culture) -> CultureName:
-    """Return a culture by its codes and its name."""
-    return CultureName(code=culture.code, alpha2=culture.alpha2, name=culture.name)
-
-
-def present_shares(
-    options: tuple[str, ...], first_number: int, shares: tuple[float, ...]
-) -> list[OptionShare]:
-    """Return the options with their shares, rounded to four digits."""
-    return [
-        OptionShare(number=first_number + i, label=label, share=round(share, DIGITS))
-        for i, (label, share) in enumerate(zip(options, shares, strict=True))
-    ]
 
 
 def present_usage(usage: Usage) -> UsageCounts:

@@ -95,6 +95,9 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.MethodConflict: ProblemKind(
         422, "method-conflict", "Method and adapter do not go together"
     ),
+    app_errors.SourceUnavailable: ProblemKind(
+        404, "source-unavailable", "No answer from this source"
+    ),
     app_errors.CultureNotShown: ProblemKind(
         422, "culture-not-shown", "The culture cannot be spoken for here"
     ),

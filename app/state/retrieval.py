@@ -6,7 +6,10 @@ import logging
 from dataclasses import dataclass
 
 from app.settings import Settings
+from estimation.estimator import Estimator
+from estimation.fit_files import open_estimator
 from retrieval.encoder import CachedEncoder, Encoder
+from retrieval.encoders.bert_folder import default_vocabulary
 from retrieval.encoders.opening import open_encoder
 from retrieval.evidence import EvidenceFinder
 from retrieval.index import QuestionIndex
@@ -19,11 +22,12 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Retrieval:
-    """The survey questions as vectors, the encoder that made them, and what finds evidence."""
+    """The survey questions as vectors, and what finds evidence and estimates with them."""
 
     index: QuestionIndex
     encoder: Encoder
     finder: EvidenceFinder
+    estimator: Estimator
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -42,18 +46,22 @@ def load_encoder(settings: Settings) -> Encoder:
 
 
 def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
-    """Load the encoder and open the index, rebuilt where packs or encoder changed. Blocks."""
+    """Load the encoder and open index and estimates, made anew where packs changed. Blocks."""
     encoder = load_encoder(settings)
     opened = open_index(settings.index_folder, library, encoder)
-    fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
+    index = opened.question_index
+    fields = {"rebuilt": opened.rebuilt, "n_questions": len(index)}
     logger.info("index_opened", extra={"fields": fields})
+    estimates = open_estimator(settings.index_folder, library, encoder, index)
+    logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
     cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
     finder = EvidenceFinder(
         library,
-        index=opened.question_index,
+        index=index,
         encoder=cached,
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
+        vocabulary=default_vocabulary(),
     )
-    return Retrieval(opened.question_index, cached, finder)
+    return Retrieval(index, cached, finder, estimates.estimator)

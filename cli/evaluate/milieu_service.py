@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
+from app.answering.requests import AnswerFrom
 from app.errors import ServiceUnreachable
 from cli.patience import call_patiently
 from cli.service_client import ServiceClient
@@ -62,6 +63,7 @@ class MilieuService:
         for culture in cultures:
             asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
             body = asked | {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
+            body |= {"answer_from": AnswerFrom.MODEL}
             reply = await self._patiently(partial(self._send, "POST", "/answer", body))
             _read_response(self.name, reply, body)
             adapters[culture] = str(json.loads(reply)["adapter"])
@@ -82,6 +84,8 @@ class MilieuService:
             "options": list(question.options),
             "culture": culture,
             "method": method,
+            # The tables know more than the model, which is what is measured.
+            "answer_from": AnswerFrom.MODEL,
             "k": ask.recipe.k,
             "exemplar_style": ask.recipe.style,
             "retriever": ask.recipe.retriever,

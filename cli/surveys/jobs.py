@@ -7,6 +7,7 @@ from app.settings import read_settings
 from app.state.retrieval import load_encoder, read_library
 from cli.console import notes
 from cli.tables import print_cultures
+from estimation.fit_files import fit_estimator
 from reports.terminal import print_line
 from retrieval.index_files import library_index, origin_of, save_index
 from survey_data.cultures import read_catalogue
@@ -28,4 +29,5 @@ def rebuild_index() -> None:
         encoder = load_encoder(settings)
         built = library_index(library, encoder)
         save_index(settings.index_folder, built, origin=origin_of(library, encoder))
+        fit_estimator(settings.index_folder, library, encoder, built)
     print_line(notes, f"Index of {len(built)} questions in {settings.index_folder}")

@@ -51,6 +51,16 @@ class _Lengths(BaseModel):
     max_seq_length: int = Field(ge=1)
 
 
+def default_vocabulary() -> frozenset[str]:
+    """Return the words that the packaged encoder knows whole, in lower case.
+
+    Raises:
+        EncoderUnavailable: its package is not installed.
+    """
+    words = (default_folder() / "vocab.txt").read_text(encoding="utf-8").split("\n")
+    return frozenset(word for word in words if word.isalpha())
+
+
 def default_folder() -> Path:
     """Return the folder of the packaged encoder's files.
 

@@ -109,7 +109,9 @@ async def test_a_server_that_does_not_answer_yet_is_waited_for(
     async with opened(make_settings(vllm=vllm)) as client:
         assert (await client.get("/livez")).status_code == 200
         assert (await client.get("/readyz")).status_code == 503
-        reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+        reply = await client.get(
+            "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+        )
         exemplars = await client.post("/v1/exemplars", json={"culture": "DE", "question": RELIGION})
 
     assert reply.status_code == 503
@@ -123,7 +125,9 @@ async def test_one_of_two_servers_is_enough(make_settings: MakeSettings, fake: F
     async with opened(make_settings(vllm={"urls": urls})) as client:
         assert (await client.get("/readyz")).status_code == 200
         for _ in range(3):
-            reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+            reply = await client.get(
+                "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+            )
             assert reply.status_code == 200
 
 
@@ -167,7 +171,9 @@ async def test_nothing_is_left_after_the_end(make_settings: MakeSettings, fake: 
     before = set(threading.enumerate())
     tasks = asyncio.all_tasks()
     async with opened(make_settings()) as client:
-        await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+        await client.get(
+            "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+        )
     with pytest.raises(UpstreamModelMissing):
         await start(make_settings(vllm={"model": "llama"}))
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from app.answering.requests import AnswerFrom
+from estimation.estimator import Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
@@ -97,6 +99,15 @@ class AnswerBody(ArmFields):
         description="2 to 20 answers to choose from, in scale order. Without them those of a "
         "survey question that is near enough; else the answer is free text.",
     )
+    answer_from: AnswerFrom = Field(
+        AnswerFrom.AUTO,
+        description="What the answer may stand on: 'survey', what the people themselves said; "
+        "'tables', an estimate from the surveys; 'model', what the model says; or 'auto', the best "
+        "there is. For a question with options.",
+    )
+    withhold: bool = Field(
+        False, description="Take what the culture itself answered to this question for unknown."
+    )
     orders: int = Field(
         1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
     )
@@ -141,12 +152,22 @@ class CultureName(ResponseModel):
     name: str
 
 
+class ShareInterval(ResponseModel):
+    """Where a share lies in 90 % of cases, both ends in [0, 1]."""
+
+    low: float
+    high: float
+
+
 class OptionShare(ResponseModel):
     """An option with its share, in [0, 1]; the shares of a question sum to 1."""
 
     number: int
     label: str
     share: float
+    interval: ShareInterval | None = Field(
+        None, description="To 90 %. Null for a model's, and where a survey tells no respondents."
+    )
 
 
 class ChosenOption(ResponseModel):
@@ -223,8 +244,77 @@ class EvidenceFields(ResponseModel):
     warnings: list[str]
 
 
+class PeopleFigures(ResponseModel):
+    """What the people themselves answered, where they were asked."""
+
+    question_key: str
+    shares: list[OptionShare]
+    n_respondents: int | None
+    n_effective: float | None = Field(description="What intervals are made with.")
+    non_response: float | None
+    years: str
+    survey: str
+    pack: str
+    population: str = Field(description="Which people, where it is not everyone.")
+    weighted: bool
+    wording: str
+    licence: str
+    citation: str
+
+
+class DonorWeight(ResponseModel):
+    """A culture whose answer to the question counts in an estimate; weights sum to about 1."""
+
+    culture: CultureName
+    weight: float
+
+
+class OwnQuestion(ResponseModel):
+    """A question that the culture answered and that moved an estimate."""
+
+    question_key: str
+    question: str
+
+
+class TransferFields(ResponseModel):
+    """What an estimate stands on."""
+
+    cultures: list[DonorWeight] = Field(description="The heaviest first; none for 'related'.")
+    own_questions: list[OwnQuestion] = Field(description="What moved it most comes first.")
+
+
+class RecognisedQuestion(ResponseModel):
+    """A survey question that the asked one is, or may be."""
+
+    question_key: str
+    question: str
+    similarity: float = Field(description="Cosine.")
+
+
+class RecognitionFields(ResponseModel):
+    """What the question was recognised as."""
+
+    certain: bool
+    questions: list[RecognisedQuestion] = Field(
+        description="The one that it is; or, where that is not certain, up to three that it may be."
+    )
+
+
+class ModelAnswer(ResponseModel):
+    """What the model said, where one was asked; never shares of a people."""
+
+    name: str
+    method: Method
+    option: ChosenOption | None
+    shares: list[OptionShare] | None
+    label_mass: float | None
+    calibration: str | None = Field(description="Null: these are the model's raw probabilities.")
+    text: str | None
+    exemplars: list[str] = Field(description="Keys of the questions whose answers it was shown.")
+
+
 class AnswerHead(ResponseModel):
-    """The answer itself, with the model's probability of each option."""
+    """The answer itself, by the best source, with what it stands on."""
 
     id: str
     culture: CultureName | None
@@ -232,19 +322,31 @@ class AnswerHead(ResponseModel):
     options_from: str | None = Field(
         description="'request', the key of the survey question that gave them, or null."
     )
+    source: Source = Field(
+        description="'survey': asked of this culture. 'transfer': asked elsewhere, estimated for "
+        "this culture. 'related': asked nowhere, estimated from like questions. 'model': the model "
+        "alone, whose shares are no people's."
+    )
+    confident: bool | None = Field(
+        description="False where an estimate's intervals say next to nothing: then the answer is "
+        "that it is not known. Null for the model's."
+    )
     answer: str | None = Field(description="The option's text, or free text; null: unreadable.")
     option: ChosenOption | None
     shares: list[OptionShare] | None
     label_mass: float | None = Field(
         description="Probability that the model gave to the options together, before normalising."
     )
+    people: PeopleFigures | None
+    transferred_from: TransferFields | None
+    recognised: RecognitionFields | None
+    model: ModelAnswer | None = Field(description="Null where no model was asked.")
 
 
 class AnswerResponse(EvidenceFields, AnswerHead):
     """An answer, and the evidence that the model was shown."""
 
     culture: CultureName
-    model: str
     usage: UsageCounts
     timings_ms: dict[str, float]
 
@@ -256,6 +358,7 @@ class ExemplarsResponse(ResponseModel):
     question: str
     retriever: SelectorName
     same_question: str | None = Field(description="Survey question that this one is, if any.")
+    recognised: RecognitionFields | None
     nearest_similarity: float | None
     below_floor: bool
     exemplars: list[ExemplarEvidence]

@@ -166,7 +166,7 @@ async def test_an_exposure_says_what_was_assigned_and_what_came_of_it(settings: 
 
 async def test_the_alignment_of_a_survey_question_is_recorded(settings: Settings) -> None:
     async with service(settings) as milieu:
-        known = await milieu.ask()
+        known = await milieu.ask(answer_from="model")
         own = await milieu.ask(options=["Much", "Little"])
         free = await milieu.ask(question=FAR)
 
@@ -244,7 +244,7 @@ async def test_a_failure_outside_experiments_is_not_recorded(
 ) -> None:
     async with service(settings) as milieu:
         fake.script(Scripted(status=400, message="no"))
-        body = {"question": RELIGION, "culture": "DE", "user": "u1"}
+        body = {"question": RELIGION, "culture": "DE", "user": "u1", "answer_from": "model"}
         await milieu.refused(422, "POST", "/answer", json=body)
 
     assert await exposures(settings) == {}

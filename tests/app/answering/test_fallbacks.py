@@ -28,7 +28,8 @@ class Served:
 
     async def ask(self, culture: str = "DE", **fields: Any) -> dict[str, Any]:
         reply = await self.client.post(
-            "/answer", json={"question": RELIGION, "culture": culture} | fields
+            "/answer",
+            json={"question": RELIGION, "culture": culture, "answer_from": "model"} | fields,
         )
         assert reply.status_code == 200, reply.text
         found: dict[str, Any] = reply.json()
@@ -82,7 +83,7 @@ async def test_the_active_adapter_answers_with_the_prompt_that_it_was_trained_on
         sent = served.vllm.chats[-1].body
         persona = await served.ask(method="persona")
 
-        assert by_adapter["model"] == by_adapter["adapter"] == sent["model"] == version
+        assert by_adapter["model"]["name"] == by_adapter["adapter"] == sent["model"] == version
         assert by_adapter["method"] == by_adapter["requested_method"] == "adapter"
         assert by_adapter["steered"]
         assert by_adapter["fallbacks"] == by_adapter["exemplars"] == by_adapter["warnings"] == []

@@ -32,13 +32,19 @@ FIELDS = {
     "id", "culture", "experiment", "question", "options_from", "answer", "option", "shares",
     "label_mass", "method", "requested_method", "fallbacks", "exemplar_style", "retriever",
     "adapter", "steered", "not_steered_because", "nearest_similarity", "exemplars", "warnings",
-    "model", "usage", "timings_ms",
+    "model", "usage", "timings_ms", "source", "confident", "people", "transferred_from",
+    "recognised",
 }  # fmt: skip
-STEPS = ("culture", "arm", "weights", "evidence", "words", "answer", "reading", "record", "total")
+STEPS = (
+    *("culture", "arm", "weights", "evidence", "estimate"),
+    *("words", "answer", "reading", "record", "total"),
+)
 
 
 def ask(client: httpx.Client, question: str = RELIGION, **fields: Any) -> dict[str, Any]:
-    reply = client.post("/answer", json={"culture": "DE", "question": question} | fields)
+    reply = client.post(
+        "/answer", json={"culture": "DE", "question": question, "answer_from": "model"} | fields
+    )
     assert reply.status_code == 200, reply.text
     found: dict[str, Any] = reply.json()
     return found
@@ -50,7 +56,7 @@ def prompts(fake: FakeVllm) -> list[str]:
 
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 def test_an_answer_has_every_field(client: httpx.Client, verb: str) -> None:
-    fields = {"culture": "DE", "question": RELIGION}
+    fields = {"culture": "DE", "question": RELIGION, "answer_from": "model"}
     sent: dict[str, Any] = {"params" if verb == "GET" else "json": fields}
     reply = client.request(verb, "/answer", **sent)
 
@@ -59,7 +65,8 @@ def test_an_answer_has_every_field(client: httpx.Client, verb: str) -> None:
     assert set(answer) == FIELDS
     assert answer["culture"] == {"code": "DEU", "alpha2": "DE", "name": "Germany"}
     assert answer["question"] == RELIGION
-    assert answer["model"] == "fake"
+    assert answer["source"] == "model"
+    assert answer["model"]["name"] == "fake"
     assert answer["steered"]
     assert answer["not_steered_because"] is None
     assert answer["method"] == answer["requested_method"] == "icl"
@@ -69,7 +76,9 @@ def test_an_answer_has_every_field(client: httpx.Client, verb: str) -> None:
 def test_get_and_post_answer_alike(client: httpx.Client) -> None:
     options = ["yes", "no", "perhaps"]
     fields: dict[str, Any] = {"options": options, "k": 3, "method": "persona+icl"}
-    got = client.get("/answer", params={"culture": "DE", "question": RELIGION, **fields}).json()
+    got = client.get(
+        "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model", **fields}
+    ).json()
     posted = ask(client, **fields)
 
     for found in (got, posted):
@@ -301,7 +310,9 @@ def test_different_cultures_in_query_and_body_conflict(client: httpx.Client) -> 
 
 
 def test_the_time_of_each_step_is_told_in_body_and_header(client: httpx.Client) -> None:
-    reply = client.get("/answer", params={"culture": "DE", "question": RELIGION})
+    reply = client.get(
+        "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+    )
 
     timings = reply.json()["timings_ms"]
     assert tuple(timings) == STEPS
@@ -327,7 +338,12 @@ def test_a_stream_of_free_text_gives_evidence_pieces_and_the_whole(client: httpx
 
 
 def test_a_stream_with_options_has_no_pieces(client: httpx.Client) -> None:
-    params: dict[str, Any] = {"culture": "DE", "question": RELIGION, "stream": True}
+    params: dict[str, Any] = {
+        "culture": "DE",
+        "question": RELIGION,
+        "answer_from": "model",
+        "stream": True,
+    }
     found = events(client.get("/answer", params=params).text)
 
     assert [event.name for event in found] == ["evidence", "answer"]
@@ -364,7 +380,9 @@ def test_what_goes_wrong_in_vllm_is_a_problem(
     client: httpx.Client, fake: FakeVllm, step: Scripted, status: int, code: str
 ) -> None:
     fake.script(step)
-    reply = client.post("/answer", json={"culture": "DE", "question": RELIGION})
+    reply = client.post(
+        "/answer", json={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+    )
 
     assert reply.status_code == status
     assert reply.json()["type"] == f"urn:milieu:problem:{code}"
@@ -385,7 +403,7 @@ def completion(*, logprob: float) -> bytes:
 
 
 def test_probabilities_that_are_none_are_vllms_fault(client: httpx.Client, fake: FakeVllm) -> None:
-    body = {"culture": "DE", "question": RELIGION}
+    body = {"culture": "DE", "question": RELIGION, "answer_from": "model"}
     fake.script(Scripted(raw=completion(logprob=-2.0)), Scripted(raw=completion(logprob=0.5)))
 
     assert client.post("/answer", json=body).json()["shares"][0]["share"] == 0.25
@@ -399,7 +417,9 @@ def test_probabilities_that_are_none_are_vllms_fault(client: httpx.Client, fake:
 async def test_a_slow_vllm_is_a_timeout(make_settings: MakeSettings, fake: FakeVllm) -> None:
     fake.delay_s = 2.0
     async with opened(make_settings(vllm={"timeout_s": 0.2})) as client:
-        reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+        reply = await client.get(
+            "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+        )
 
     assert reply.status_code == 504
     assert "0.2 s" in reply.json()["detail"]
@@ -408,7 +428,13 @@ async def test_a_slow_vllm_is_a_timeout(make_settings: MakeSettings, fake: FakeV
 async def test_too_many_at_once_are_turned_away(
     make_settings: MakeSettings, fake: FakeVllm
 ) -> None:
-    body = {"culture": "DE", "question": RELIGION, "options": ["a", "b", "c"], "orders": 2}
+    body = {
+        "culture": "DE",
+        "question": RELIGION,
+        "answer_from": "model",
+        "options": ["a", "b", "c"],
+        "orders": 2,
+    }
     async with opened(make_settings(vllm={"max_in_flight": 1, "max_queued": 0})) as client:
         reply = await client.post("/answer", json=body)
 
@@ -419,7 +445,9 @@ async def test_too_many_at_once_are_turned_away(
 
 async def test_a_void_reading_is_an_answer_without_option(make_settings: MakeSettings) -> None:
     async with opened(make_settings(answer={"min_label_mass": 0.9})) as client:
-        reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+        reply = await client.get(
+            "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+        )
         metrics = (await client.get("/metrics")).text
 
     answer = reply.json()
@@ -450,7 +478,7 @@ class CharacterTokens:
 async def test_labels_of_several_tokens_are_read_from_a_reply(cache_folder: Path) -> None:
     fake = FakeVllm(max_model_len=16384)
     options = [f"option {letter}" for letter in "abcdefghijkl"]
-    body = {"culture": "DE", "question": RELIGION, "options": options}
+    body = {"culture": "DE", "question": RELIGION, "answer_from": "model", "options": options}
     with serve(CharacterTokens(fake.app)) as url:
         async with opened(settings_for(url, cache_folder)) as client:
             few = (await client.post("/answer", json=body | {"options": options[:9]})).json()
@@ -470,7 +498,9 @@ async def test_exemplars_that_do_not_fit_are_left_out(cache_folder: Path) -> Non
     fake = FakeVllm(max_model_len=1000)
     with serve(fake.app) as url:
         async with opened(settings_for(url, cache_folder)) as client:
-            reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+            reply = await client.get(
+                "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+            )
 
     answer = reply.json()
     assert answer["steered"]
@@ -485,7 +515,9 @@ async def test_without_room_for_any_exemplar_nothing_is_steered(cache_folder: Pa
     fake = FakeVllm(max_model_len=380)
     with serve(fake.app) as url:
         async with opened(settings_for(url, cache_folder)) as client:
-            reply = await client.get("/answer", params={"culture": "DE", "question": RELIGION})
+            reply = await client.get(
+                "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+            )
 
     answer = reply.json()
     assert reply.status_code == 200
@@ -518,7 +550,9 @@ async def test_more_requests_than_can_wait_are_turned_away(
     make_settings: MakeSettings, fake: FakeVllm
 ) -> None:
     async with opened(make_settings(encoder={"max_waiting": 0})) as milieu:
-        reply = await milieu.get("/answer", params={"culture": "DE", "question": RELIGION})
+        reply = await milieu.get(
+            "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+        )
 
     assert reply.status_code == 503
     assert reply.headers["Retry-After"] == "1"

@@ -26,7 +26,7 @@ from tests.app.service import NEIGHBOURS, RELIGION, counted, opened
 from tests.fakes.vllm import FakeVllm
 from tests.fixtures.service import MakeSettings
 
-RELIGION_IN_GERMANY = {"culture": "DE", "question": RELIGION}
+RELIGION_IN_GERMANY = {"culture": "DE", "question": RELIGION, "answer_from": "model"}
 GENERATED = re.compile(r"[0-9a-f]{32}")
 
 
@@ -201,7 +201,7 @@ async def until_left(fake: FakeVllm, *, n: int = 1) -> None:
 
 CHAT: dict[str, Any] = {"model": "fake@DE", "messages": [{"role": "user", "content": NEIGHBOURS}]}
 LEFT: list[tuple[str, dict[str, Any]]] = [
-    ("/answer", {"culture": "DE", "question": RELIGION}),
+    ("/answer", {"culture": "DE", "question": RELIGION, "answer_from": "model"}),
     ("/answer", {"culture": "DE", "question": NEIGHBOURS}),
     ("/answer", {"culture": "DE", "question": NEIGHBOURS, "stream": True}),
     ("/v1/chat/completions", CHAT),
@@ -224,7 +224,12 @@ async def test_a_client_that_leaves_before_the_first_token_stops_vllm(
 async def test_a_client_that_leaves_stops_every_order(milieu_url: str, fake: FakeVllm) -> None:
     fake.delay_s = 30.0
     async with connection(milieu_url) as (_, writer):
-        writer.write(post("/answer", {"culture": "DE", "question": RELIGION, "orders": 2}))
+        writer.write(
+            post(
+                "/answer",
+                {"culture": "DE", "question": RELIGION, "answer_from": "model", "orders": 2},
+            )
+        )
         await until(lambda: fake.n_running == 2)
 
     await until_left(fake, n=2)

@@ -59,7 +59,7 @@ def test_each_step_is_timed(client: httpx.Client) -> None:
         return [counted(metrics, "milieu_step_seconds_count", step=step) for step in steps]
 
     before = counts()
-    client.get("/answer", params={"culture": "DE", "question": RELIGION})
+    client.get("/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"})
 
     assert counts() == [count + 1 for count in before]
 
@@ -85,7 +85,9 @@ def test_the_similarity_of_what_was_found_is_observed(client: httpx.Client) -> N
         return counted(metrics, "milieu_retrieval_similarity_bucket", le=edge)
 
     before = below("0.6"), below("0.65")
-    answer = client.get("/answer", params={"culture": "DE", "question": RELIGION}).json()
+    answer = client.get(
+        "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+    ).json()
 
     assert 0.6 < answer["nearest_similarity"] < 0.65
     assert (below("0.6"), below("0.65")) == (before[0], before[1] + 1)
@@ -99,7 +101,9 @@ def test_errors_and_retries_upstream_are_counted(client: httpx.Client, fake: Fak
 
     before = n()
     fake.script(Scripted(status=503, headers={"Retry-After": "0"}), Scripted(status=500))
-    reply = client.get("/answer", params={"culture": "DE", "question": RELIGION})
+    reply = client.get(
+        "/answer", params={"culture": "DE", "question": RELIGION, "answer_from": "model"}
+    )
 
     assert reply.status_code == 503
     assert n() == (before[0] + 1, before[1] + 1)

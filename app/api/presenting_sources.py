@@ -1,0 +1,155 @@
+"""From what an answer stands on to what a client is sent of it."""
+
+from __future__ import annotations
+
+from app.answering.plan import Answer, Plan
+from app.api.schemas.answer import (
+    DIGITS,
+    ChosenOption,
+    CultureName,
+    DonorWeight,
+    ModelAnswer,
+    OptionShare,
+    OwnQuestion,
+    PeopleFigures,
+    RecognisedQuestion,
+    RecognitionFields,
+    ShareInterval,
+    TransferFields,
+)
+from estimation.estimator import Estimate, Source
+from estimation.sampling import count_effective, sampling_intervals
+from prompting.messages import AskedQuestion
+from prompting.reading import Reading
+from retrieval.evidence import Evidence
+from survey_data.cultures import Culture
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question
+
+
+def present_shares(
+    options: tuple[str, ...],
+    first_number: int,
+    shares: tuple[float, ...],
+    intervals: tuple[tuple[float, float], ...] | None = None,
+) -> list[OptionShare]:
+    """Return the options with their shares and intervals, rounded to four digits."""
+    ends = [None] * len(options) if intervals is None else [_present_interval(i) for i in intervals]
+    return [
+        OptionShare(
+            number=first_number + i, label=label, share=round(share, DIGITS), interval=interval
+        )
+        for i, (label, share, interval) in enumerate(zip(options, shares, ends, strict=True))
+    ]
+
+
+def present_option(asked: AskedQuestion, place: int) -> ChosenOption:
+    """Return an option of the asked question by its number and its text."""
+    return ChosenOption(number=asked.first_number + place, label=asked.options[place])
+
+
+def present_people(plan: Plan, library: SurveyLibrary) -> PeopleFigures | None:
+    """Return what the people themselves answered; None where they were not, or it is withheld."""
+    survey, culture = plan.asked.survey, plan.culture
+    if survey is None or culture is None or plan.withhold:
+        return None
+    cell = library.distribution(survey.key, culture.code)
+    if cell is None:
+        return None
+    manifest = library.manifest(survey.pack)
+    n_effective = count_effective(cell)
+    shares = present_shares(
+        survey.options, survey.first_number, cell.shares, sampling_intervals(cell)
+    )
+    return PeopleFigures(
+        question_key=survey.key,
+        shares=shares,
+        n_respondents=cell.n_respondents,
+        n_effective=None if n_effective is None else round(n_effective, 1),
+        non_response=None if cell.non_response is None else round(cell.non_response, DIGITS),
+        years=manifest.year(culture.code),
+        survey=manifest.title,
+        pack=manifest.id,
+        population=manifest.population,
+        weighted=manifest.weighted,
+        wording=manifest.wording,
+        licence=manifest.licence,
+        citation=manifest.citation,
+    )
+
+
+def present_transfer(estimate: Estimate | None, library: SurveyLibrary) -> TransferFields | None:
+    """Return what an estimate stands on; None for what the people themselves said."""
+    if estimate is None or estimate.source is Source.SURVEY:
+        return None
+    return TransferFields(
+        cultures=[
+            DonorWeight(
+                culture=present_culture_name(library.catalogue[code]), weight=round(weight, DIGITS)
+            )
+            for code, weight in estimate.donors
+        ],
+        own_questions=[
+            OwnQuestion(question_key=key, question=library.questions[key].text)
+            for key in estimate.moved_by
+        ],
+    )
+
+
+def present_recognition(evidence: Evidence) -> RecognitionFields | None:
+    """Return the survey question that was recognised, or those that it may be; None for none."""
+    if not evidence.candidates:
+        return None
+    return RecognitionFields(
+        certain=evidence.same_question is not None,
+        questions=[
+            _present_candidate(candidate.question, candidate.similarity)
+            for candidate in evidence.candidates
+        ],
+    )
+
+
+def present_model(answer: Answer) -> ModelAnswer | None:
+    """Return what the model said; None where it was not asked."""
+    plan, reading = answer.plan, answer.reading
+    if not plan.asks_model:
+        return None
+    option, shares, mass = _present_reading(plan.asked.question, reading)
+    return ModelAnswer(
+        name=plan.weights.model,
+        method=plan.method,
+        option=option,
+        shares=shares,
+        label_mass=mass,
+        calibration=None,
+        text=answer.text,
+        exemplars=[exemplar.question.key for exemplar in plan.shown_exemplars],
+    )
+
+
+def present_culture_name(culture: Culture) -> CultureName:
+    """Return a culture by its codes and its name."""
+    return CultureName(code=culture.code, alpha2=culture.alpha2, name=culture.name)
+
+
+def _present_reading(
+    asked: AskedQuestion, reading: Reading | None
+) -> tuple[ChosenOption | None, list[OptionShare] | None, float | None]:
+    if reading is None:
+        return None, None, None
+    option = None if reading.option is None else present_option(asked, reading.option)
+    shares = None
+    if reading.shares is not None:
+        shares = present_shares(asked.options, asked.first_number, reading.shares)
+    return option, shares, None if reading.label_mass is None else round(reading.label_mass, DIGITS)
+
+
+def _present_interval(interval: tuple[float, float]) -> ShareInterval:
+    low, high = interval
+    return ShareInterval(low=round(low, DIGITS), high=round(high, DIGITS))
+
+
+def _present_candidate(question: Question, similarity: float) -> RecognisedQuestion:
+    return RecognisedQuestion(
+        question_key=question.key, question=question.text, similarity=round(similarity, DIGITS)
+    )

@@ -1,0 +1,157 @@
+"""What a people answer to a question, by the best source that there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from estimation.conformal import is_void
+from estimation.fitting import OTHER_SURVEYS, OWN_SURVEY, Intervals, classify
+from estimation.related import RelatedModel
+from estimation.sampling import Interval, sampling_intervals
+from estimation.table import AnswerTable
+from estimation.transfer import TransferModel, Transferred
+from survey_data.arrays import Floats
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question
+
+# Cultures with less weight than this, and questions that pull less, are not worth a mention.
+MIN_WEIGHT, MIN_PULL = 0.01, 0.01
+N_PULLS = 5
+
+
+class Source(StrEnum):
+    """What an answer stands on, the surest first.
+
+    `survey`: the question was asked of this culture. `transfer`: it was asked elsewhere.
+    `related`: it was asked nowhere, but questions like it were. `model`: the model alone.
+    """
+
+    SURVEY = "survey"
+    TRANSFER = "transfer"
+    RELATED = "related"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a people answer to a question.
+
+    Attributes:
+        source: what it stands on; never `model`.
+        shares: one per option, in the order asked, together 1.
+        intervals: of each share, to 90 %; None where the survey tells no number of people.
+        confident: whether the intervals say anything.
+        donors: of `transfer`, the cultures by alpha-3 code with their weights, heaviest first.
+        moved_by: of `transfer`, the keys of the culture's own questions that moved it most; of
+            `related`, the nearest one.
+    """
+
+    source: Source
+    shares: tuple[float, ...]
+    intervals: tuple[Interval, ...] | None
+    confident: bool = True
+    donors: tuple[tuple[str, float], ...] = ()
+    moved_by: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> int:
+        """Index of the option with the largest share; of equal ones the first."""
+        return max(range(len(self.shares)), key=lambda i: (self.shares[i], -i))
+
+
+class Estimator:
+    """Estimates what the cultures of a library answer. Safe to share between threads."""
+
+    def __init__(
+        self,
+        library: SurveyLibrary,
+        table: AnswerTable,
+        *,
+        transfer: TransferModel,
+        related: RelatedModel,
+        intervals: Intervals,
+        alike: Sequence[frozenset[int]],
+    ) -> None:
+        """Take what was fitted on the answers of `library`.
+
+        `alike` are the rows that count as the same question as each row, its own among them.
+        """
+        self._library, self._table = library, table
+        self._transfer, self._related, self._intervals = transfer, related, intervals
+        self._alike = alike
+
+    def find_people(self, question: Question, culture: str) -> Estimate | None:
+        """Return what the people of `culture` answered; None where they were not asked."""
+        cell = self._library.distribution(question.key, culture)
+        if cell is None:
+            return None
+        shares = np.asarray(cell.shares) / sum(cell.shares)
+        return Estimate(Source.SURVEY, tuple(shares.tolist()), sampling_intervals(cell))
+
+    def transfer(
+        self, question: Question, culture: str, *, withhold: bool = False
+    ) -> Estimate | None:
+        """Return what `culture` would answer by how others did; None where nobody else was asked.
+
+        What it answered to this very question is never used; with `withhold` nor is what it
+        answered to those that count as the same.
+        """
+        table, row = self._table, self._table.row(question.key)
+        column = table.column(culture)
+        barred = self._alike[row] if withhold else frozenset[int]()
+        found = self._transfer.estimate(row, column, barred=barred)
+        if found is None:
+            return None
+        is_surveyed = column in table.surveyed[question.pack]
+        evidence = OWN_SURVEY if is_surveyed else OTHER_SURVEYS
+        intervals = self._intervals.transfer.intervals(found.shares, column, evidence)
+        donors, moved_by = self._name_evidence(found)
+        return Estimate(
+            Source.TRANSFER,
+            tuple(found.shares.tolist()),
+            intervals,
+            confident=not is_void(intervals, self._intervals.void),
+            donors=donors,
+            moved_by=moved_by,
+        )
+
+    def relate(self, question: Floats, options: Floats, culture: str) -> Estimate:
+        """Return what `culture` would answer by how it answered like questions.
+
+        Args:
+            question: unit vector of the question, float64[dim].
+            options: unit vectors of its options in scale order, float64[options, dim].
+            culture: alpha-3 code.
+        """
+        column = self._table.column(culture)
+        found = self._related.estimate(question, options, column)
+        evidence = classify(found.variance)
+        intervals = self._intervals.related.intervals(found.shares, column, evidence)
+        return Estimate(
+            Source.RELATED,
+            tuple(found.shares.tolist()),
+            intervals,
+            confident=not is_void(intervals, self._intervals.void),
+            moved_by=(self._table.questions[found.nearest[0]].key,),
+        )
+
+    def list_asked(self, question: Question) -> tuple[str, ...]:
+        """Return the alpha-3 codes of the cultures that were asked a question, sorted."""
+        asked = self._table.asked[self._table.row(question.key)]
+        return tuple(np.asarray(self._table.cultures)[asked].tolist())
+
+    def _name_evidence(
+        self, found: Transferred
+    ) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
+        table = self._table
+        donors = tuple(
+            (table.cultures[column], weight)
+            for column, weight in found.donors
+            if abs(weight) >= MIN_WEIGHT
+        )
+        strongest = (pull for pull in found.pulls[:N_PULLS] if pull.strength >= MIN_PULL)
+        return donors, tuple(table.questions[pull.row].key for pull in strongest)

@@ -1,0 +1,151 @@
+"""Learn how far estimates are off, by estimating what is known as if it were not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from estimation.conformal import Conformal, Errors, fit_conformal, measure_void
+from estimation.related import RelatedModel
+from estimation.table import AnswerTable
+from estimation.transfer import TransferModel
+from survey_data.arrays import Floats, Ints
+
+# What an estimate by transfer stands on besides others' answers to the question.
+OWN_SURVEY, OTHER_SURVEYS = range(2)
+# What one from like questions stands on: the variances of its log-ratios that begin a class.
+VARIANCES = (0.0, 0.9, 1.3)
+N_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """How wide the intervals of estimates are.
+
+    Attributes:
+        transfer: by what is known of the culture, `OWN_SURVEY` or `OTHER_SURVEYS`.
+        related: by the class of the estimate's variance, see `classify`.
+        void: the width of what holds 90 % of all known shares, by number of options.
+    """
+
+    transfer: Conformal
+    related: Conformal
+    void: Mapping[int, float]
+
+
+def classify(variance: float) -> int:
+    """Return the class of evidence of an estimate from like questions."""
+    return int(np.searchsorted(VARIANCES, variance, side="right")) - 1
+
+
+def fit_intervals(
+    table: AnswerTable,
+    transfer: TransferModel,
+    related: RelatedModel,
+    alike: Sequence[frozenset[int]],
+) -> Intervals:
+    """Return the intervals of both kinds of estimates.
+
+    `alike` are the rows that count as the same question as each row, its own among them; what is
+    estimated is always estimated without them.
+    """
+    n_cultures = len(table.cultures)
+    by_transfer = [*_by_folds(table, transfer, alike), *_by_surveys(table, transfer)]
+    return Intervals(
+        fit_conformal(_join(by_transfer), n_cultures=n_cultures, n_evidence=2),
+        fit_conformal(
+            _join(list(_by_related(table, related, alike))),
+            n_cultures=n_cultures,
+            n_evidence=len(VARIANCES),
+        ),
+        _measure_void(table),
+    )
+
+
+def find_batteries(table: AnswerTable) -> list[frozenset[int]]:
+    """Return for each row those of its battery: of its pack and topic, with the same options."""
+    batteries: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
+    names = [(question.pack, question.topic, question.options) for question in table.questions]
+    for row, name in enumerate(names):
+        batteries.setdefault(name, []).append(row)
+    return [frozenset(batteries[name]) for name in names]
+
+
+def _by_folds(
+    table: AnswerTable, transfer: TransferModel, alike: Sequence[frozenset[int]]
+) -> Iterator[Errors]:
+    """Yield the errors where a fifth of the culture's questions is unknown at a time."""
+    for fold in range(N_FOLDS):
+        hidden = range(fold, len(table.questions), N_FOLDS)
+        barred = frozenset[int]().union(*(alike[row] for row in hidden))
+        for culture in range(len(table.cultures)):
+            rows = [row for row in hidden if table.asked[row, culture]]
+            yield from _errors_of(table, transfer, rows, culture, barred, OWN_SURVEY)
+
+
+def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[Errors]:
+    """Yield the errors where all that a culture said in one of its surveys is unknown."""
+    packs = np.array([question.pack for question in table.questions])
+    for pack, cultures in table.surveyed.items():
+        in_pack = packs == pack
+        for culture in cultures:
+            if table.asked[~in_pack, culture].any():
+                rows = [int(row) for row in np.flatnonzero(in_pack & table.asked[:, culture])]
+                barred = frozenset(np.flatnonzero(in_pack).tolist())
+                yield from _errors_of(table, transfer, rows, culture, barred, OTHER_SURVEYS)
+
+
+def _errors_of(
+    table: AnswerTable,
+    transfer: TransferModel,
+    rows: Sequence[int],
+    culture: int,
+    barred: frozenset[int],
+    evidence: int,
+) -> Iterator[Errors]:
+    estimates = transfer.estimate_all(rows, culture, barred=barred)
+    for row, estimate in zip(rows, estimates, strict=True):
+        if estimate is not None:
+            yield _compare(table, row, culture, estimate.shares, evidence)
+
+
+def _by_related(
+    table: AnswerTable, related: RelatedModel, alike: Sequence[frozenset[int]]
+) -> Iterator[Errors]:
+    """Yield the errors without like questions, and those without the whole battery."""
+    batteries = find_batteries(table)
+    rows = [row for row in range(len(table.questions)) if table.asked[row].any()]
+    groups = [(row, alike[row]) for row in rows]
+    groups += [(row, alike[row] | batteries[row]) for row in rows]
+    for held in related.hold_out(groups):
+        for culture in np.flatnonzero(table.asked[held.row]):
+            shares = held.shares[culture]
+            yield _compare(table, held.row, int(culture), shares, classify(held.variance))
+
+
+def _compare(
+    table: AnswerTable, row: int, culture: int, estimated: Floats, evidence: int
+) -> Errors:
+    n = len(estimated)
+
+    def repeat(value: int) -> Ints:
+        return np.full(n, value, dtype=np.int64)
+
+    known = table.shares[row, culture, :n]
+    return Errors(estimated, known, repeat(n), repeat(culture), repeat(evidence))
+
+
+def _join(errors: Sequence[Errors]) -> Errors:
+    if not errors:
+        nothing = np.zeros(0, dtype=np.int64)
+        return Errors(np.zeros(0), np.zeros(0), nothing, nothing, nothing)
+    return Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
+
+
+def _measure_void(table: AnswerTable) -> dict[int, float]:
+    n_options = np.broadcast_to(table.n_options[:, None, None], table.shares.shape)
+    is_option = np.arange(table.shares.shape[2]) < n_options
+    chosen = table.asked[..., None] & is_option
+    return measure_void(table.shares[chosen], n_options[chosen])

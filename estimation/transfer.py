@@ -1,0 +1,145 @@
+"""Estimates of what a culture would answer to a question that other cultures were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from estimation.donors import Donors, blend, fit_donors
+from estimation.residuals import Departures, correct, krige
+from estimation.shares import to_shares
+from estimation.table import AnswerTable
+from survey_data.arrays import Floats
+
+# Donors have to share this many with the culture's own questions to weigh them by, if they can.
+MIN_COMMON = 3
+N_CACHED = 2048
+
+
+class Pull(NamedTuple):
+    """A question that the culture answered, and how far it moved an estimate, in log-ratios."""
+
+    row: int
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """An estimate from other cultures' answers.
+
+    Attributes:
+        shares: float64[options], together 1.
+        donors: the columns of the cultures with their weights, together 1; the heaviest first.
+        pulls: the culture's own questions that moved it, the strongest first.
+    """
+
+    shares: Floats
+    donors: tuple[tuple[int, float], ...]
+    pulls: tuple[Pull, ...]
+
+
+class _Fit(NamedTuple):
+    donors: Donors
+    departures: dict[int, Departures]
+
+
+class TransferModel:
+    """Estimates answers of any culture to any question of the table that others were asked.
+
+    What is fitted for a culture is kept for its next question. Safe to share between threads: the
+    same is fitted twice at worst.
+    """
+
+    def __init__(self, table: AnswerTable, vectors: Floats) -> None:
+        """Take the answers, and the unit vectors of the questions, float64[rows, dim]."""
+        self._table, self._vectors = table, vectors
+        self._fits: dict[tuple[int, tuple[int, ...], frozenset[int]], _Fit] = {}
+
+    def estimate(
+        self, row: int, culture: int, *, barred: frozenset[int] = frozenset()
+    ) -> Transferred | None:
+        """Return what `culture` would answer to the question in `row`; None where no other did.
+
+        Its own answers to that question and to those in `barred` are taken for unknown.
+        """
+        found = self.estimate_all((row,), culture, barred=barred | {row})
+        return found[0]
+
+    def estimate_all(
+        self, rows: Sequence[int], culture: int, *, barred: frozenset[int]
+    ) -> list[Transferred | None]:
+        """Return the estimate for each question in `rows`; those in `barred` count as unknown."""
+        found: list[Transferred | None] = [None] * len(rows)
+        by_donors: dict[tuple[int, ...], list[int]] = {}
+        for place, row in enumerate(rows):
+            donors = self._donors_of(row, culture)
+            if donors:
+                by_donors.setdefault(donors, []).append(place)
+        for donors, places in by_donors.items():
+            fit = self._fit(culture, donors, barred)
+            chosen = [rows[place] for place in places]
+            blended = blend(self._table, fit.donors, chosen)
+            cosines = self._vectors[chosen] @ self._vectors.T
+            for i, place in enumerate(places):
+                n = int(self._table.n_options[chosen[i]])
+                found[place] = _correct(fit, blended.logits[i, :n], blended.weights[i], cosines[i])
+        return found
+
+    def _donors_of(self, row: int, culture: int) -> tuple[int, ...]:
+        """Return the cultures to ask: of the question's pack, for they share a fit, or its own."""
+        asked = self._table.asked[row]
+        if not asked[np.arange(len(asked)) != culture].any():
+            return ()
+        surveyed = self._table.surveyed[self._table.questions[row].pack]
+        others = tuple(column for column in surveyed if column != culture)
+        n_asked = int(asked[list(others)].sum())
+        # Where few of the pack's cultures were asked, the weights are fitted for just those.
+        if n_asked < len(others) / 2:
+            return tuple(column for column in others if asked[column])
+        return others
+
+    def _fit(self, culture: int, donors: tuple[int, ...], barred: frozenset[int]) -> _Fit:
+        key = (culture, donors, barred)
+        fit = self._fits.get(key)
+        if fit is None:
+            fit = self._make_fit(culture, donors, barred)
+            if len(self._fits) >= N_CACHED:
+                self._fits.clear()
+            self._fits[key] = fit
+        return fit
+
+    def _make_fit(self, culture: int, donors: tuple[int, ...], barred: frozenset[int]) -> _Fit:
+        table = self._table
+        known = table.asked[:, culture].copy()
+        known[list(barred)] = False
+        n_common = table.asked[:, list(donors)].sum(axis=1)
+        rows = np.flatnonzero(known & (n_common >= len(donors) / 2))
+        if not len(rows):
+            rows = np.flatnonzero(known & (n_common >= min(MIN_COMMON, len(donors))))
+        weights = fit_donors(table, culture, donors, rows.tolist())
+        departures: dict[int, Departures] = {}
+        if len(rows):
+            values = table.logits[rows, culture] - blend(table, weights, rows.tolist()).logits
+            for n_options in np.unique(table.n_options[rows]):
+                some = table.n_options[rows] == n_options
+                departures[int(n_options)] = krige(
+                    rows[some], values[some, :n_options], self._vectors
+                )
+        return _Fit(weights, departures)
+
+
+def _correct(fit: _Fit, logits: Floats, weights: Floats, cosines: Floats) -> Transferred:
+    """Return the blend of other cultures' answers, moved by the culture's own."""
+    pulls: tuple[Pull, ...] = ()
+    departures = fit.departures.get(len(logits))
+    if departures is not None:
+        correction = correct(departures, cosines)
+        logits = logits + correction.logits
+        order = np.argsort(-correction.pulls, kind="stable")
+        pulls = tuple(Pull(int(departures.rows[i]), float(correction.pulls[i])) for i in order)
+    heaviest = np.argsort(-weights, kind="stable")
+    donors = tuple((int(fit.donors.columns[i]), float(weights[i])) for i in heaviest)
+    return Transferred(to_shares(logits), donors, pulls)
