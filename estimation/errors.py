@@ -26,14 +26,3 @@ class FitMissing(FitInvalid):
 
 class FitOutdated(FitInvalid):
     """The fit is whole, but was made from other answers or by another encoder."""
-
-
-class FitUnwritable(EstimationError):
-    """The fit cannot be written to its folder."""
-
-    def __init__(self, folder: Path, reason: str) -> None:
-        super().__init__(
-            f"Estimates cannot be written to {folder}: {reason}. Make the folder writable, or run "
-            "`milieu index` beforehand where it is."
-        )
-        self.folder = folder

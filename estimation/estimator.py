@@ -20,7 +20,6 @@ from survey_data.model import Question
 
 # Cultures with less weight than this, and questions that pull less, are not worth a mention.
 MIN_WEIGHT, MIN_PULL = 0.01, 0.01
-N_PULLS = 5
 
 
 class Source(StrEnum):
@@ -153,5 +152,5 @@ class Estimator:
             for column, weight in found.donors
             if abs(weight) >= MIN_WEIGHT
         )
-        strongest = (pull for pull in found.pulls[:N_PULLS] if pull.strength >= MIN_PULL)
+        strongest = (pull for pull in found.pulls if pull.strength >= MIN_PULL)
         return donors, tuple(table.questions[pull.row].key for pull in strongest)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
+from scipy.linalg import cho_factor, cho_solve, eigh, qr
 
 from estimation.shares import log_ratios, to_shares
 from estimation.table import AnswerTable, Flags
@@ -113,8 +113,7 @@ class RelatedModel:
         self._training = _train(table, kernel, self._of_row, place)
         training = self._training
         self._world = cho_solve(cho_factor(_add_noise(kernel, WORLD_NOISE)), training.world)
-        n, largest = len(kernel), min(N_EIGENVALUES, len(kernel))
-        values, axes = eigh(kernel, subset_by_index=[n - largest, n - 1])
+        values, axes = _decompose(kernel)
         self._axes = (axes / np.sqrt(np.maximum(values, 0.0) + WORLD_NOISE)).astype(np.float32)
         self._solved = _solve_cultures(training)
 
@@ -183,6 +182,20 @@ class RelatedModel:
         place = np.exp(-apart / PLACE_SCALE) * (scales.n_options[:, None] == self._scales.n_options)
         total: Floats = kernel + place * (PLACE + BOTH_PLACE * question)
         return total
+
+
+def _decompose(kernel: Floats) -> tuple[Floats, Floats]:
+    """Return about the largest eigenvalues of a kernel with their eigenvectors.
+
+    Source: N. Halko, P. G. Martinsson & J. A. Tropp (2011), SIAM Review 53, algorithm 4.4.
+    """
+    if len(kernel) <= N_EIGENVALUES:
+        values, axes = eigh(kernel)
+        return values, axes
+    probe = np.random.default_rng(0).normal(size=(len(kernel), N_EIGENVALUES))
+    span = qr(kernel @ (kernel @ probe), mode="economic")[0]
+    values, turned = eigh(span.T @ kernel @ span)
+    return values, span @ turned
 
 
 def _trust(n_options: int, variance: float) -> float:

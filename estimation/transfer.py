@@ -17,6 +17,8 @@ from survey_data.arrays import Floats
 # Donors have to share this many with the culture's own questions to weigh them by, if they can.
 MIN_COMMON = 3
 N_CACHED = 2048
+# Of the questions that moved an estimate, how many are told.
+N_PULLS = 5
 
 
 class Pull(NamedTuple):
@@ -33,7 +35,7 @@ class Transferred:
     Attributes:
         shares: float64[options], together 1.
         donors: the columns of the cultures with their weights, together 1; the heaviest first.
-        pulls: the culture's own questions that moved it, the strongest first.
+        pulls: the own questions that moved it most, the strongest first.
     """
 
     shares: Floats
@@ -138,8 +140,8 @@ def _correct(fit: _Fit, logits: Floats, weights: Floats, cosines: Floats) -> Tra
     if departures is not None:
         correction = correct(departures, cosines)
         logits = logits + correction.logits
-        order = np.argsort(-correction.pulls, kind="stable")
-        pulls = tuple(Pull(int(departures.rows[i]), float(correction.pulls[i])) for i in order)
+        strongest = np.argsort(-correction.pulls, kind="stable")[:N_PULLS]
+        pulls = tuple(Pull(int(departures.rows[i]), float(correction.pulls[i])) for i in strongest)
     heaviest = np.argsort(-weights, kind="stable")
     donors = tuple((int(fit.donors.columns[i]), float(weights[i])) for i in heaviest)
     return Transferred(to_shares(logits), donors, pulls)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from retrieval.encoder import Encoder
@@ -61,23 +60,19 @@ class EvidenceFinder:
         *,
         index: QuestionIndex,
         encoder: Encoder,
+        recogniser: QuestionRecogniser,
         similarity_floor: float,
         same_question: float,
         near_duplicate: float = NEAR_DUPLICATE,
-        vocabulary: Collection[str] = (),
     ) -> None:
         """Search `library`.
 
         `similarity_floor` is the cosine under which nothing is steered, `same_question` the one
-        from which a survey question gives away the asked one, so that it is never shown, and
-        `vocabulary` what is no slip of the pen.
+        from which a survey question gives away the asked one, so that it is never shown.
         """
         self._library, self._index, self._encoder = library, index, encoder
         self._floor, self._gives_away = similarity_floor, same_question
-        questions = [library.questions[key] for key in index.keys]
-        self._recogniser = QuestionRecogniser(
-            questions, index.vectors, encoder=encoder, vocabulary=vocabulary
-        )
+        self._recogniser = recogniser
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
                 name, library, index=index, encoder=encoder, near_duplicate=near_duplicate

@@ -95,17 +95,21 @@ class QuestionRecogniser:
         vectors: Vectors,
         *,
         encoder: Encoder,
+        core_vectors: Mapping[str, Vectors],
         vocabulary: Collection[str] = (),
     ) -> None:
         """Take the questions and their vectors, float32[questions, dim], by `encoder`.
 
-        A word that is not in `vocabulary` may be a slip of the pen; without one none is.
+        `core_vectors` are those of `find_cores`, by text. A word that is not in `vocabulary` may
+        be a slip of the pen; without one none is.
         """
         self._vocabulary = vocabulary
         self._questions, self._vectors, self._encoder = tuple(questions), vectors, encoder
         self._exact = {_fold(question.text): question for question in self._questions}
         cores = [strip_scale(question.text) for question in self._questions]
-        self._core_vectors = encoder.encode(cores)
+        self._core_vectors = np.array(
+            [core_vectors.get(core, whole) for core, whole in zip(cores, vectors, strict=True)]
+        )
         self._words = [find_words(core) for core in cores]
         self._rarity = _Rarity(self._words)
         spelled = {word for core in cores for word in _WORD.findall(core.casefold())}
@@ -172,6 +176,13 @@ class _Rarity:
 
     def _tell(self, word: str) -> float:
         return math.log((self._n_questions + 1) / (self._counts.get(word, 0) + 1))
+
+
+def find_cores(questions: Collection[Question]) -> tuple[str, ...]:
+    """Return the questions without scale and frame, of those that have one, each once."""
+    cores = (strip_scale(question.text) for question in questions)
+    whole = {question.text for question in questions}
+    return tuple(dict.fromkeys(core for core in cores if core not in whole))
 
 
 def strip_scale(text: str) -> str:

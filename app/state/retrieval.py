@@ -14,6 +14,8 @@ from retrieval.encoders.opening import open_encoder
 from retrieval.evidence import EvidenceFinder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
+from retrieval.recognition import QuestionRecogniser, find_cores
+from retrieval.vector_files import encode_once
 from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary, open_library
 
@@ -55,13 +57,23 @@ def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
     estimates = open_estimator(settings.index_folder, library, encoder, index)
     logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
     cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    questions = tuple(library.questions.values())
+    cores = find_cores(questions)
+    core_vectors = encode_once(settings.index_folder, "cores", cores, encoder)
+    recogniser = QuestionRecogniser(
+        questions,
+        index.vectors,
+        encoder=cached,
+        core_vectors=dict(zip(cores, core_vectors, strict=True)),
+        vocabulary=default_vocabulary(),
+    )
     finder = EvidenceFinder(
         library,
         index=index,
         encoder=cached,
+        recogniser=recogniser,
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
-        vocabulary=default_vocabulary(),
     )
     return Retrieval(index, cached, finder, estimates.estimator)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from estimation.errors import FitInvalid, FitUnwritable
-from estimation.fit_files import MANIFEST, fit_estimator, open_estimator
+from estimation.errors import FitInvalid
+from estimation.fit_files import FILE, fit_estimator, open_estimator
+from retrieval.errors import IndexInvalid, IndexUnwritable
 from retrieval.index_files import library_index
 from survey_data.library import SurveyLibrary
 from tests.estimation.tables import random_library
@@ -62,35 +63,42 @@ def test_another_encoder_is_fitted_anew(saved: Path, library: SurveyLibrary) -> 
 
 
 def test_another_format_is_fitted_anew(saved: Path, library: SurveyLibrary) -> None:
-    manifest = json.loads((saved / MANIFEST).read_text())
-    (saved / MANIFEST).write_text(json.dumps(manifest | {"schema_version": 99}))
+    manifest = json.loads((saved / FILE).read_text())
+    (saved / FILE).write_text(json.dumps(manifest | {"schema_version": 99}))
     assert opened(saved, library)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff"])
 def test_a_damaged_manifest_is_refused(saved: Path, library: SurveyLibrary, content: bytes) -> None:
-    (saved / MANIFEST).write_bytes(content)
+    (saved / FILE).write_bytes(content)
     with pytest.raises(FitInvalid, match="milieu index"):
         opened(saved, library)
 
 
-def test_altered_arrays_are_refused(saved: Path, library: SurveyLibrary) -> None:
-    (file,) = saved.glob("estimates-*.npz")
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(FitInvalid, match="sha256"):
+def test_altered_widths_are_refused(saved: Path, library: SurveyLibrary) -> None:
+    fit = json.loads((saved / FILE).read_text())
+    fit["transfer"]["scales"][0] *= 0.5
+    (saved / FILE).write_text(json.dumps(fit))
+    with pytest.raises(FitInvalid, match="altered"):
         opened(saved, library)
 
 
-def test_a_manifest_does_not_reach_out_of_its_folder(saved: Path, library: SurveyLibrary) -> None:
-    (file,) = saved.glob("estimates-*.npz")
-    file.rename(saved.parent / file.name)
-    manifest = json.loads((saved / MANIFEST).read_text())
-    (saved / MANIFEST).write_text(json.dumps(manifest | {"arrays_file": f"../{file.name}"}))
-    # Its arrays are looked for in the folder, where there are none.
-    assert opened(saved, library)
+def test_altered_wordings_are_refused(saved: Path, library: SurveyLibrary) -> None:
+    (file,) = saved.glob("wordings-*.npy")
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(IndexInvalid, match="wordings"):
+        opened(saved, library)
+
+
+def test_wordings_are_encoded_once(saved: Path, library: SurveyLibrary) -> None:
+    encoder = HashEncoder()
+    index = library_index(library, encoder)
+    encoder.encoded.clear()
+    open_estimator(saved, library, encoder, index)
+    assert encoder.encoded == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, library: SurveyLibrary) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(FitUnwritable, match="file"):
+    with pytest.raises(IndexUnwritable, match="file"):
         opened(tmp_path / "file" / "fit", library)

@@ -5,6 +5,7 @@ import pytest
 from retrieval.encoder import Encoder
 from retrieval.evidence import EvidenceFinder, EvidenceQuery
 from retrieval.index import QuestionIndex
+from retrieval.recognition import QuestionRecogniser, find_cores
 from retrieval.selector_name import SelectorName
 from survey_data.errors import CultureNotCovered
 from survey_data.library import SurveyLibrary
@@ -15,10 +16,19 @@ FLOOR, SAME = 0.35, 0.80
 
 @pytest.fixture(scope="module")
 def finder(shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder) -> EvidenceFinder:
+    questions = tuple(shipped.questions.values())
+    cores = find_cores(questions)
+    recogniser = QuestionRecogniser(
+        questions,
+        shipped_index.vectors,
+        encoder=minilm,
+        core_vectors=dict(zip(cores, minilm.encode(cores), strict=True)),
+    )
     return EvidenceFinder(
         shipped,
         index=shipped_index,
         encoder=minilm,
+        recogniser=recogniser,
         similarity_floor=FLOOR,
         same_question=SAME,
     )
