@@ -7,62 +7,17 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.table import Column, Table
-from rich.text import Text
 
 from app.api.schemas.adapters import AdapterDetail
 from app.api.schemas.answer import CultureSummary, PackSummary
 from cli.console import out
 from reports.terminal import print_json
 
-BAR_CELLS = 24
-
-
-def print_answer(reply: dict[str, Any], *, as_json: bool) -> None:
-    """Print a reply of `/answer`."""
-    if as_json:
-        _json(reply)
-        return
-    _headline(reply["culture"]["name"], reply["answer"] or "(unreadable)")
-    if reply["shares"]:
-        table = Table("", "Option", "Share", "", box=None)
-        for share in reply["shares"]:
-            cells = round(share["share"] * BAR_CELLS)
-            row = (str(share["number"]), share["label"], f"{share['share']:.0%}", "█" * cells)
-            table.add_row(*row)
-        out.print(table)
-    by = "" if reply["adapter"] is None else f", by {reply['adapter']}"
-    out.print(f"Method: {reply['method']}{by}", highlight=False)
-    if reply["experiment"] is not None:
-        where = reply["experiment"]
-        out.print(f"Experiment: {where['name']}, arm {where['arm']}", highlight=False)
-    for fallback in reply["fallbacks"]:
-        out.print(f"Not {fallback['method']}: {fallback['because']}", style="yellow")
-    if not reply["steered"]:
-        out.print(f"Not steered: {reply['not_steered_because']}", style="yellow")
-    for warning in reply["warnings"]:
-        out.print(f"Note: {warning}", style="yellow")
-    if reply["exemplars"]:
-        out.print("Shown to the model:")
-        out.print(_exemplar_table(reply["exemplars"]))
-
-
-def print_exemplars(reply: dict[str, Any], *, as_json: bool) -> None:
-    """Print a reply of `/v1/exemplars`."""
-    if as_json:
-        _json(reply)
-        return
-    if reply["below_floor"]:
-        nearest = reply["nearest_similarity"]
-        out.print(f"Nothing is near enough (nearest: {nearest}); the answer would not be steered.")
-        return
-    _headline(reply["culture"]["name"], reply["question"])
-    out.print(_exemplar_table(reply["exemplars"]))
-
 
 def print_cultures(cultures: Sequence[CultureSummary], *, as_json: bool) -> None:
     """Print the covered cultures."""
     if as_json:
-        _json(cultures)
+        print_as_json(cultures)
         return
     table = Table("Code", "Name", "Region", "Questions", "Surveys")
     for culture in cultures:
@@ -75,7 +30,7 @@ def print_cultures(cultures: Sequence[CultureSummary], *, as_json: bool) -> None
 def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
     """Print the survey packs with their terms."""
     if as_json:
-        _json(packs)
+        print_as_json(packs)
         return
     table = Table(
         Column("Pack", no_wrap=True), "Title", "Years", "Questions", "Commercial use", "Licence"
@@ -90,7 +45,7 @@ def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
 def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
     """Print the adapters of the registry."""
     if as_json:
-        _json(adapters)
+        print_as_json(adapters)
         return
     if not adapters:
         out.print("No adapters. Add one with `milieu adapters add`.")
@@ -108,7 +63,7 @@ def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
 def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
     """Print everything known about an adapter."""
     if as_json:
-        _json(adapter.model_dump(mode="json"))
+        print_as_json(adapter.model_dump(mode="json"))
         return
     is_measured = adapter.effect_nat is not None
     effect = f"up to {adapter.effect_nat} nat on canaries" if is_measured else "not measured yet"
@@ -138,22 +93,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
-def _headline(culture: str, text: str) -> None:
-    out.print(Text.assemble((culture, "bold"), f": {text}"))
-
-
-def _exemplar_table(exemplars: Sequence[dict[str, Any]]) -> Table:
-    table = Table("Similarity", "Question", "Answer of the people", "Survey")
-    for exemplar in exemplars:
-        top = max(exemplar["shares"], key=lambda share: share["share"])
-        near = "" if exemplar["similarity"] is None else f"{exemplar['similarity']:.2f}"
-        people = exemplar["n_respondents"]
-        asked = f"{people} asked" if people else "number asked not published"
-        survey = f"{exemplar['pack']} {exemplar['years']}, {asked}"
-        table.add_row(near, exemplar["question"], f"{top['label']} ({top['share']:.0%})", survey)
-    return table
-
-
-def _json(value: dict[str, Any] | Sequence[BaseModel]) -> None:
+def print_as_json(value: dict[str, Any] | Sequence[BaseModel]) -> None:
+    """Print a reply, or what was found, as JSON."""
     plain = value if isinstance(value, dict) else [item.model_dump(mode="json") for item in value]
     print_json(out, plain)

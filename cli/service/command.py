@@ -35,6 +35,18 @@ class AskOptions:
     adapter: Annotated[str | None, typer.Option(help="auto, none, or the name of an adapter.")] = (
         None
     )
+    answer_from: Annotated[
+        str | None,
+        typer.Option(
+            help="What the answer may stand on: survey, tables, model, or auto (the best; default)."
+        ),
+    ] = None
+    withhold: Annotated[
+        bool,
+        typer.Option(
+            "--withhold", help="Take what the culture itself answered to this question for unknown."
+        ),
+    ] = False
     user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None
     k: NShown = None
 

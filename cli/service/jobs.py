@@ -10,8 +10,8 @@ from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
 from cli.service.command import AskOptions, ExemplarsOptions
+from cli.service.output import print_answer, print_exemplars
 from cli.service_client import ask_service
-from cli.tables import print_answer, print_exemplars
 from prompting.recipe import MAX_K
 from retrieval.selector_name import SelectorName
 
