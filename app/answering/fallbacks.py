@@ -6,6 +6,8 @@ method that was passed over is in the plan, with the reason.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from adapters.pool import Lease
 from app.answering.asked import Asked
 from app.answering.plan import PLAIN, Choice, Fallback, Plan
@@ -44,31 +46,28 @@ class FallbackPlanner:
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
-        recipe = choice.recipe
-        if estimate is not None and not request.recipe.first_said:
-            return Plan(
-                *(choice, culture, evidence, asked, recipe.method, PLAIN, (), leased.weights),
-                estimate=estimate,
-                withhold=request.withhold,
-                asks_model=False,
-            )
+        plan = Plan(
+            *(choice, culture, evidence, asked, choice.recipe.method, PLAIN, (), leased.weights),
+            estimate=estimate,
+            withhold=request.withhold,
+            asks_model=estimate is None or bool(request.recipe.first_said),
+        )
+        return self._plan_model(plan, leased, seed=request.seed) if plan.asks_model else plan
+
+    def _plan_model(self, plan: Plan, leased: Lease, *, seed: int) -> Plan:
+        """Return the plan with what the model is asked."""
+        culture, recipe, evidence = plan.culture, plan.recipe, plan.evidence
         method, fallbacks = self._choose_method(culture, recipe, leased, evidence)
         notes = _note_few(recipe, evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
             notes = (*notes, f"no adapter: {leased.unavailable_because}")
-        plan = Plan(
-            choice=choice,
-            culture=culture,
-            evidence=evidence,
-            asked=asked,
+        plan = replace(
+            plan,
             method=method,
-            steering=self._steering(culture, method, recipe, evidence, seed=request.seed),
+            steering=self._steering(culture, method, recipe, evidence, seed=seed),
             fallbacks=fallbacks,
-            weights=leased.weights,
             warnings=(*leased.notes, *notes),
             refuses_unsteered=self._settings.last_rung == "refuse",
-            estimate=estimate,
-            withhold=request.withhold,
         )
         plan.check_steered()
         return plan

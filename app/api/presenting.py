@@ -17,7 +17,6 @@ from app.api.presenting_sources import (
 from app.api.schemas.answer import (
     DIGITS,
     AnswerResponse,
-    ChosenOption,
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
@@ -25,10 +24,10 @@ from app.api.schemas.answer import (
     ExperimentFields,
     FallbackReason,
     MapPoint,
-    ModelAnswer,
     PackSummary,
     UsageCounts,
 )
+from app.api.schemas.sources import ChosenOption, ModelAnswer
 from app.vllm.wire import Usage
 from estimation.estimator import Estimate, Source
 from retrieval.evidence import Evidence, EvidenceQuery

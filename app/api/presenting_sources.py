@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app.answering.plan import Answer, Plan
-from app.api.schemas.answer import (
-    DIGITS,
+from app.api.schemas.answer import DIGITS
+from app.api.schemas.sources import (
     ChosenOption,
     CultureName,
     DonorWeight,

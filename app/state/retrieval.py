@@ -50,30 +50,47 @@ def load_encoder(settings: Settings) -> Encoder:
 def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
     """Load the encoder and open index and estimates, made anew where packs changed. Blocks."""
     encoder = load_encoder(settings)
-    opened = open_index(settings.index_folder, library, encoder)
-    index = opened.question_index
-    fields = {"rebuilt": opened.rebuilt, "n_questions": len(index)}
-    logger.info("index_opened", extra={"fields": fields})
+    index = _open_index(settings, library, encoder)
     estimates = open_estimator(settings.index_folder, library, encoder, index)
     logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
     cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    finder = _make_finder(settings, library, index, encoder=cached)
+    return Retrieval(index, cached, finder, estimates.estimator)
+
+
+def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
+    """Load the encoder, open the index, and return what finds evidence in it. Blocks."""
+    encoder = load_encoder(settings)
+    index = _open_index(settings, library, encoder)
+    return _make_finder(settings, library, index, encoder=encoder)
+
+
+def _open_index(settings: Settings, library: SurveyLibrary, encoder: Encoder) -> QuestionIndex:
+    opened = open_index(settings.index_folder, library, encoder)
+    fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
+    logger.info("index_opened", extra={"fields": fields})
+    return opened.question_index
+
+
+def _make_finder(
+    settings: Settings, library: SurveyLibrary, index: QuestionIndex, *, encoder: Encoder
+) -> EvidenceFinder:
     questions = tuple(library.questions.values())
     cores = find_cores(questions)
     core_vectors = encode_once(settings.index_folder, "cores", cores, encoder)
     recogniser = QuestionRecogniser(
         questions,
         index.vectors,
-        encoder=cached,
+        encoder=encoder,
         core_vectors=dict(zip(cores, core_vectors, strict=True)),
         vocabulary=default_vocabulary(),
     )
-    finder = EvidenceFinder(
+    return EvidenceFinder(
         library,
         index=index,
-        encoder=cached,
+        encoder=encoder,
         recogniser=recogniser,
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
     )
-    return Retrieval(index, cached, finder, estimates.estimator)

@@ -6,7 +6,7 @@ from typing import Any
 
 from app.api.presenting import present_exemplars
 from app.settings import Settings
-from app.state.retrieval import open_retrieval, read_library
+from app.state.retrieval import open_finder, read_library
 from retrieval.evidence import EvidenceQuery
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
@@ -32,5 +32,5 @@ def look_up_exemplars(
         k or settings.answer.k,
         settings.answer.retriever if retriever is None else SelectorName(retriever),
     )
-    evidence = open_retrieval(settings, library).finder.find(query)
+    evidence = open_finder(settings, library).find(query)
     return present_exemplars(query, evidence, library).model_dump(mode="json")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from adapters.manifest import AdapterManifest
-from app.api.schemas.answer import DIGITS, Body, CultureText, ResponseModel
+from app.api.schemas.answer import DIGITS, Body, CultureText
+from app.api.schemas.sources import ResponseModel
 
 
 class ActivateBody(Body):

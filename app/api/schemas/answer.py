@@ -7,6 +7,16 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from app.answering.requests import AnswerFrom
+from app.api.schemas.sources import (
+    ChosenOption,
+    CultureName,
+    ModelAnswer,
+    OptionShare,
+    PeopleFigures,
+    RecognitionFields,
+    ResponseModel,
+    TransferFields,
+)
 from estimation.estimator import Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
@@ -138,45 +148,6 @@ class ExemplarsBody(Body):
     seed: int = Field(0, ge=0, le=2**31 - 1)
 
 
-class ResponseModel(BaseModel):
-    """A response body."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class CultureName(ResponseModel):
-    """A culture by its codes and its name."""
-
-    code: str = Field(description="ISO 3166-1 alpha-3.")
-    alpha2: str
-    name: str
-
-
-class ShareInterval(ResponseModel):
-    """Where a share lies in 90 % of cases, both ends in [0, 1]."""
-
-    low: float
-    high: float
-
-
-class OptionShare(ResponseModel):
-    """An option with its share, in [0, 1]; the shares of a question sum to 1."""
-
-    number: int
-    label: str
-    share: float
-    interval: ShareInterval | None = Field(
-        None, description="To 90 %. Null for a model's, and where a survey tells no respondents."
-    )
-
-
-class ChosenOption(ResponseModel):
-    """An option by its number and its text."""
-
-    number: int
-    label: str
-
-
 class ExemplarEvidence(ResponseModel):
     """A survey question that the model was shown, and how people answered it."""
 
@@ -242,75 +213,6 @@ class EvidenceFields(ResponseModel):
     nearest_similarity: float | None
     exemplars: list[ExemplarEvidence]
     warnings: list[str]
-
-
-class PeopleFigures(ResponseModel):
-    """What the people themselves answered, where they were asked."""
-
-    question_key: str
-    shares: list[OptionShare]
-    n_respondents: int | None
-    n_effective: float | None = Field(description="What intervals are made with.")
-    non_response: float | None
-    years: str
-    survey: str
-    pack: str
-    population: str = Field(description="Which people, where it is not everyone.")
-    weighted: bool
-    wording: str
-    licence: str
-    citation: str
-
-
-class DonorWeight(ResponseModel):
-    """A culture whose answer to the question counts in an estimate; weights sum to about 1."""
-
-    culture: CultureName
-    weight: float
-
-
-class OwnQuestion(ResponseModel):
-    """A question that the culture answered and that moved an estimate."""
-
-    question_key: str
-    question: str
-
-
-class TransferFields(ResponseModel):
-    """What an estimate stands on."""
-
-    cultures: list[DonorWeight] = Field(description="The heaviest first; none for 'related'.")
-    own_questions: list[OwnQuestion] = Field(description="What moved it most comes first.")
-
-
-class RecognisedQuestion(ResponseModel):
-    """A survey question that the asked one is, or may be."""
-
-    question_key: str
-    question: str
-    similarity: float = Field(description="Cosine.")
-
-
-class RecognitionFields(ResponseModel):
-    """What the question was recognised as."""
-
-    certain: bool
-    questions: list[RecognisedQuestion] = Field(
-        description="The one that it is; or, where that is not certain, up to three that it may be."
-    )
-
-
-class ModelAnswer(ResponseModel):
-    """What the model said, where one was asked; never shares of a people."""
-
-    name: str
-    method: Method
-    option: ChosenOption | None
-    shares: list[OptionShare] | None
-    label_mass: float | None
-    calibration: str | None = Field(description="Null: these are the model's raw probabilities.")
-    text: str | None
-    exemplars: list[str] = Field(description="Keys of the questions whose answers it was shown.")
 
 
 class AnswerHead(ResponseModel):

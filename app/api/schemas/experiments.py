@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, model_validator
 
-from app.api.schemas.answer import MAX_UNIT_CHARS, Body, ResponseModel
+from app.api.schemas.answer import MAX_UNIT_CHARS, Body
+from app.api.schemas.sources import ResponseModel
 from experiments.definition import State
 from experiments.definition_file import NAME_PATTERN
 from experiments.events import MAX_COMMENT_CHARS, MAX_KEY_CHARS, MAX_NUMBER, Outcome, OutcomeKind
