@@ -73,6 +73,7 @@ class EvidenceFinder:
         self._library, self._index, self._encoder = library, index, encoder
         self._floor, self._gives_away = similarity_floor, same_question
         self._recogniser = recogniser
+        self._answered = {c: frozenset(library.answered(c)) for c in library.cultures}
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
                 name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
@@ -89,7 +90,9 @@ class EvidenceFinder:
         self._library.cover(wanted.culture)
         vector = self._encoder.encode([wanted.text])[0]
         nearest = self._index.nearest_question(vector)
-        recognised = self._recogniser.recognise(wanted.text)
+        recognised = self._recogniser.recognise(
+            wanted.text, answered=self._answered[wanted.culture]
+        )
         same = recognised.question
         barred_key = None if same is None else same.key
         if same is None and nearest.similarity >= self._gives_away:

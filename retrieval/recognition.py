@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,6 +31,8 @@ MAX_LEAD = 0.25
 N_CANDIDATES = 3
 # A candidate lies no further than this behind the nearest.
 CANDIDATE_REACH = 0.1
+# One item of a survey in two wordings is at least this alike.
+SAME_ITEM = 0.8
 _PREFIX, _SPELLED_ALIKE = 5, 0.85
 
 _SCALE = re.compile(
@@ -86,6 +89,28 @@ class Recognition:
     candidates: tuple[Candidate, ...]
 
 
+class Features(NamedTuple):
+    """What tells whether the nearest question is the asked one.
+
+    Attributes:
+        similarity: the larger of the cosines between the whole texts and between their cores.
+        lead: by how much that is above the second question's, `MAX_LEAD` at most.
+        found: the share in [0, 1] of what the asked words tell that the question has.
+    """
+
+    similarity: float
+    lead: float
+    found: float
+
+
+class Described(NamedTuple):
+    """An asked question among those of the surveys: the nearest first in `order`, by row."""
+
+    features: Features
+    cosines: Vectors
+    order: list[int]
+
+
 class QuestionRecogniser:
     """Recognises questions of a library. Blocks; safe to share between threads."""
 
@@ -105,7 +130,6 @@ class QuestionRecogniser:
         """
         self._vocabulary = vocabulary
         self._questions, self._vectors, self._encoder = tuple(questions), vectors, encoder
-        self._exact = {_fold(question.text): question for question in self._questions}
         cores = [strip_scale(question.text) for question in self._questions]
         self._core_vectors = np.array(
             [core_vectors.get(core, whole) for core, whole in zip(cores, vectors, strict=True)]
@@ -114,30 +138,66 @@ class QuestionRecogniser:
         self._rarity = _Rarity(self._words)
         spelled = {word for core in cores for word in _WORD.findall(core.casefold())}
         self._spelled = sorted(word for word in spelled if len(word) >= _PREFIX)
+        self._exact: dict[str, list[int]] = {}
+        for row, question in enumerate(self._questions):
+            self._exact.setdefault(_fold(question.text), []).append(row)
 
-    def recognise(self, text: str) -> Recognition:
-        """Return the survey question that `text` asks, or those that it may be asking."""
-        exact = self._exact.get(_fold(text))
-        if exact is not None:
-            return Recognition(exact, (Candidate(exact, 1.0),))
-        if len(self._questions) == 0:
+    def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:
+        """Return the survey question that `text` asks, or those that it may be asking.
+
+        Where several surveys have it, the first one whose key is in `answered`, else the first.
+        """
+        rows = self._exact.get(_fold(text))
+        if rows is not None:
+            return self._choose(rows, 1.0, answered)
+        described = self.describe(text)
+        odds = weigh(described.features)
+        if odds < POSSIBLE:
             return Recognition(None, ())
+        cosines, [best, *_] = described.cosines, described.order
+        if odds >= CERTAIN:
+            return self._choose(self._find_same(best), float(cosines[best]), answered)
+        near = [
+            Candidate(self._questions[row], float(cosines[row]))
+            for row in described.order[:N_CANDIDATES]
+            if cosines[row] >= cosines[best] - CANDIDATE_REACH
+        ]
+        return Recognition(None, tuple(near))
+
+    def describe(self, text: str, *, without: Collection[int] = ()) -> Described:
+        """Return what `text` has in common with the questions but those in the rows `without`."""
         text = self._mend(text)
         core = strip_scale(text)
         whole, stripped = self._encoder.encode([text, core])
         cosines = np.maximum(self._vectors @ whole, self._core_vectors @ stripped)
-        order = np.argsort(-cosines, kind="stable")[:N_CANDIDATES]
-        best = int(order[0])
-        odds = self._weigh(cosines[order], find_words(core), self._words[best])
-        if odds >= CERTAIN:
-            found = self._questions[best]
-            return Recognition(found, (Candidate(found, float(cosines[best])),))
-        if odds < POSSIBLE:
-            return Recognition(None, ())
-        near = [int(row) for row in order if cosines[row] >= cosines[best] - CANDIDATE_REACH]
-        return Recognition(
-            None, tuple(Candidate(self._questions[row], float(cosines[row])) for row in near)
+        cosines[list(without)] = -1.0
+        order = [int(row) for row in np.argsort(-cosines, kind="stable")]
+        best, same = order[0], set(self._find_same(order[0]))
+        second = next((float(cosines[row]) for row in order if row not in same), -1.0)
+        features = Features(
+            float(cosines[best]),
+            min(MAX_LEAD, float(cosines[best]) - second),
+            self._rarity.share_found(find_words(core), self._words[best]),
         )
+        return Described(features, cosines, order)
+
+    def _find_same(self, row: int) -> list[int]:
+        """Return the rows of a question that several surveys ask, in their order."""
+        text, item = _fold(self._questions[row].text), self._questions[row].source_item
+        cosines = self._vectors @ self._vectors[row]
+        return [
+            other
+            for other, question in enumerate(self._questions)
+            if _fold(question.text) == text
+            or (item and question.source_item == item and cosines[other] >= SAME_ITEM)
+        ]
+
+    def _choose(
+        self, rows: Sequence[int], similarity: float, answered: Collection[str]
+    ) -> Recognition:
+        questions = [self._questions[row] for row in rows]
+        chosen = next((q for q in questions if q.key in answered), questions[0])
+        return Recognition(chosen, (Candidate(chosen, similarity),))
 
     def _mend(self, text: str) -> str:
         """Return `text` with words that there are not replaced by those that they look like."""
@@ -153,10 +213,10 @@ class QuestionRecogniser:
 
         return _WORD.sub(mend, text) if self._vocabulary else text
 
-    def _weigh(self, cosines: Vectors, asked: frozenset[str], known: frozenset[str]) -> float:
-        lead = MAX_LEAD if len(cosines) < 2 else min(MAX_LEAD, float(cosines[0] - cosines[1]))
-        features = (float(cosines[0]), lead, self._rarity.share_found(asked, known))
-        return INTERCEPT + sum(w * x for w, x in zip(WEIGHTS, features, strict=True))
+
+def weigh(features: Features) -> float:
+    """Return the log-odds that the nearest question is the one that is asked."""
+    return INTERCEPT + sum(w * x for w, x in zip(WEIGHTS, features, strict=True))
 
 
 class _Rarity:

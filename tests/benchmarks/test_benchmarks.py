@@ -14,11 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 DOSES = {
     "cli_start": ("--runs", "1"),
     "encoder": ("--rounds", "1"),
+    "estimates": (),
     "evaluation": ("--questions", "2", "--generated", "1", "--rounds", "1"),
     "experiments": ("--quick",),
     "hot_swap": ("--swaps", "10"),
     "idle": ("--seconds", "20"),
     "overhead": ("--requests", "8", "--rounds", "1"),
+    "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),
 }
