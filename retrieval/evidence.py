@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from retrieval.encoder import Encoder
+from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
 from retrieval.recognition import Candidate, QuestionRecogniser
@@ -22,6 +22,7 @@ class EvidenceQuery:
         text: the asked question, or what a user wrote last.
         culture: alpha-3 code of a covered culture.
         k: exemplars to return, 0 where only the matching survey item is wanted.
+        withhold: whether nothing may be shown that counts as the same question.
     """
 
     text: str
@@ -29,6 +30,7 @@ class EvidenceQuery:
     k: int
     retriever: SelectorName = SelectorName.DENSE
     seed: int = 0
+    withhold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,5 +107,11 @@ class EvidenceFinder:
         exemplars: tuple[Exemplar, ...] = ()
         if wanted.k and not below:
             selector = self._selectors[wanted.retriever]
-            exemplars = selector.select(asked, wanted.culture, wanted.k)
+            withheld = self._find_alike(vector) if wanted.withhold else ()
+            exemplars = selector.select(asked, wanted.culture, wanted.k, withheld)
         return Evidence(exemplars, similarity, same, below, recognised.candidates)
+
+    def _find_alike(self, vector: Vectors) -> list[str]:
+        """Return the keys of the questions that give away the asked one."""
+        near = self._index.vectors @ vector >= self._gives_away
+        return [key for key, is_near in zip(self._index.keys, near, strict=True) if is_near]

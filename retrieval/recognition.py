@@ -26,7 +26,7 @@ from survey_data.model import Question
 # Of the cosine, its lead over the second, and the share of the asked words that are found.
 WEIGHTS, INTERCEPT = (23.59, 15.83, 2.19), -22.67
 # The log-odds from which a question is taken for the survey's, and those for a candidate.
-CERTAIN, POSSIBLE = 1.6, -2.5
+CERTAIN, POSSIBLE = 1.6, -7.5
 MAX_LEAD = 0.25
 N_CANDIDATES = 3
 # A candidate lies no further than this behind the nearest.

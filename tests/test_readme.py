@@ -46,7 +46,7 @@ class TestCommands:
         if step.words[0] == "curl" and "/answer" in step.text:
             answer = json.loads(shown)
             assert answer["answer"]
-            assert answer["exemplars"]
+            assert answer["people"] or answer["model"]
             total = sum(share["share"] for share in answer["shares"])
             assert total == pytest.approx(1.0, abs=0.001)
         elif step.words[0] == "curl":
@@ -57,10 +57,11 @@ class TestCommands:
 
         assert f'"answer": "{answer["answer"]}"' in README.text
         assert f'"options_from": "{answer["options_from"]}"' in README.text
-        by_question = {exemplar["question"]: exemplar for exemplar in answer["exemplars"]}
-        shown = by_question["What importance does politics have in your life?"]
-        assert f'"similarity": {shown["similarity"]}' in README.text
-        assert f'"share": {shown["shares"][0]["share"]}' in README.text
+        assert f'"source": "{answer["source"]}"' in README.text
+        assert f'"n_respondents": {answer["people"]["n_respondents"]}' in README.text
+        for share in answer["shares"]:
+            assert f'"share": {share["share"]}' in README.text
+            assert f'"low": {share["interval"]["low"]}' in README.text
 
     def test_the_chat_client(self, made_service: str) -> None:
         (script,) = (step for step in README.steps if step.is_python)

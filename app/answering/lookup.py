@@ -53,7 +53,9 @@ class EvidenceLookup:
             return NO_EVIDENCE
         k = recipe.k if shows_exemplars(recipe, leased) else 0
         said = request.said
-        wanted = EvidenceQuery(said[-1], culture.code, k, recipe.retriever, request.seed)
+        wanted = EvidenceQuery(
+            said[-1], culture.code, k, recipe.retriever, request.seed, request.withhold
+        )
         evidence = await self._find_nearest(wanted)
         if evidence.below_floor and len(said) > 1:
             together = "\n".join(said[-N_LOOKED_UP:])

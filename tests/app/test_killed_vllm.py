@@ -74,7 +74,7 @@ def check_a_kill(url: str, killing: Killing, *, load_s: float) -> None:
     while httpx.get(f"{url}/readyz", timeout=10.0).status_code != 200:
         assert time.monotonic() < deadline, "vLLM did not come back"
         time.sleep(0.1)
-    body = {"question": RELIGION, "culture": "DE"}
+    body = {"question": RELIGION, "culture": "DE", "answer_from": "model"}
     reply = httpx.post(f"{url}/answer", json=body, timeout=60.0)
     assert reply.status_code == 200, reply.text
     assert reply.json()["answer"]
@@ -94,7 +94,8 @@ async def load_while_killing(
         for n in range(1000):
             if time.monotonic() > stop_at:
                 return
-            body = {"question": f"Do you trust neighbour {worker} of {n}?", "culture": "DE"}
+            question = f"Do you trust neighbour {worker} of {n}?"
+            body = {"question": question, "culture": "DE", "answer_from": "model"}
             started = time.monotonic()
             reply = await client.post(f"{url}/answer", json=body)
             slowest_s = max(slowest_s, time.monotonic() - started)

@@ -25,7 +25,9 @@ def service(real_vllm: ServedVllm, cache_folder: Path) -> Iterator[str]:
 
 
 def ask(url: str, **body: Any) -> dict[str, Any]:
-    reply = httpx.post(f"{url}/answer", json={"question": RELIGION, **body}, timeout=60.0)
+    reply = httpx.post(
+        f"{url}/answer", json={"question": RELIGION, "answer_from": "model"} | body, timeout=60.0
+    )
     assert reply.status_code == 200, reply.text
     answer: dict[str, Any] = reply.json()
     return answer

@@ -75,7 +75,12 @@ class Service:
             self.process.wait()
 
     def ask(self, **fields: Any) -> dict[str, Any]:
-        body = {"question": RELIGION, "culture": "DE", "method": "adapter"} | fields
+        body = {
+            "question": RELIGION,
+            "culture": "DE",
+            "method": "adapter",
+            "answer_from": "model",
+        } | fields
         reply = httpx.post(f"{self.url}/answer", json=body, timeout=60.0)
         assert reply.status_code == 200, reply.text
         found: dict[str, Any] = reply.json()
@@ -99,7 +104,12 @@ class Service:
         while True:
             reply = httpx.post(
                 f"{self.url}/answer",
-                json={"question": RELIGION, "culture": "DE", "method": "adapter"},
+                json={
+                    "question": RELIGION,
+                    "culture": "DE",
+                    "method": "adapter",
+                    "answer_from": "model",
+                },
                 timeout=60.0,
             )
             if reply.status_code == 200:

@@ -7,9 +7,18 @@ from typing import Any
 import httpx
 import pytest
 
+from retrieval.likeness import SAME_QUESTION, find_alike
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
-from tests.app.service import FAR, NEIGHBOURS, RELIGION, RELIGION_KEY, events, share_library
+from tests.app.service import (
+    FAR,
+    NEIGHBOURS,
+    RELIGION,
+    RELIGION_KEY,
+    events,
+    share_library,
+    share_retrieval,
+)
 from tests.fakes.vllm import FakeVllm
 from tests.fixtures.service import MakeSettings
 
@@ -224,3 +233,19 @@ def test_a_slip_of_the_pen_is_the_same_question_and_another_word_is_not(
 
     assert certain == key
     assert answer["source"] == ("survey" if key else "model")
+
+
+def test_what_is_withheld_is_not_given_away_by_an_exemplar(
+    client: httpx.Client, library: SurveyLibrary, make_settings: MakeSettings
+) -> None:
+    index = share_retrieval(make_settings(), library).index
+    answered = set(library.answered("DEU"))
+    alike = find_alike(library.questions, index)
+    key = next(key for key in library.answered("DEU") if len(alike[key] & answered) > 1)
+    fields = {"method": "icl", "k": 20, "withhold": True}
+    answer = ask(client, library.questions[key].text, **fields)
+
+    assert len(answer["model"]["exemplars"]) == 20
+    near = {k for k in alike[key] if float(index.vector(k) @ index.vector(key)) >= SAME_QUESTION}
+    assert len(near) > 1
+    assert near.isdisjoint(answer["model"]["exemplars"])

@@ -1,0 +1,124 @@
+"""A survey question in other words is recognised, and one that only sounds like it is not."""
+
+from __future__ import annotations
+
+import pytest
+
+from retrieval.encoder import Encoder
+from retrieval.encoders.bert_folder import default_vocabulary
+from retrieval.index import QuestionIndex
+from retrieval.recognition import QuestionRecogniser, find_cores, find_words, strip_scale
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question, Scale
+
+
+def made_recogniser(questions: tuple[Question, ...], encoder: Encoder) -> QuestionRecogniser:
+    cores = find_cores(questions)
+    return QuestionRecogniser(
+        questions,
+        encoder.encode([question.text for question in questions]),
+        encoder=encoder,
+        core_vectors=dict(zip(cores, encoder.encode(cores), strict=True)),
+        vocabulary=default_vocabulary(),
+    )
+
+
+@pytest.fixture(scope="module")
+def recogniser(
+    shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder
+) -> QuestionRecogniser:
+    return made_recogniser(tuple(shipped.questions.values()), minilm)
+
+
+@pytest.mark.parametrize(
+    ("asked", "key"),
+    [
+        ("What importance does religion have in your life?", "wvs7:Q6"),
+        ("what importance does  religion have in your life", "wvs7:Q6"),
+        ("How important is religion in your life?", "wvs7:Q6"),
+        ("How important is religon in your life?", "wvs7:Q6"),
+        ("How much confidence do you have in the United Nations?", "wvs7:Q83"),
+        ("Do you believe in hell?", "wvs7:Q167"),
+        ("All things considered, how satisfied are you with your life as a whole?", "wvs7:Q49"),
+    ],
+)
+def test_other_words_for_a_survey_question_are_recognised(
+    recogniser: QuestionRecogniser, asked: str, key: str
+) -> None:
+    found = recogniser.recognise(asked)
+
+    assert found.question is not None
+    assert found.question.key == key
+    assert [candidate.question.key for candidate in found.candidates] == [key]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "How important is music in your life?",
+        "Is curiosity an especially important quality for children to learn at home?",
+        "How satisfied are you with your job these days?",
+        "How strong is your confidence in supermarkets?",
+        "Do men make better teachers than women do?",
+        "Is the police department open on Sunday?",
+    ],
+)
+def test_what_only_sounds_like_a_survey_question_is_not(
+    recogniser: QuestionRecogniser, asked: str
+) -> None:
+    assert recogniser.recognise(asked).question is None
+
+
+def test_where_it_is_not_certain_candidates_are_named(recogniser: QuestionRecogniser) -> None:
+    found = recogniser.recognise("Would you mind living next door to homosexuals?")
+
+    assert found.question is None
+    assert 1 <= len(found.candidates) <= 3
+    assert "wvs7:Q22" in {candidate.question.key for candidate in found.candidates}
+
+
+def test_what_is_far_from_all_has_no_candidates(recogniser: QuestionRecogniser) -> None:
+    assert recogniser.recognise("Does a semicolon end a line of Pascal?").candidates == ()
+
+
+def test_of_two_surveys_with_one_question_the_one_that_the_culture_answered_is_taken(
+    minilm: Encoder,
+) -> None:
+    text = "How often do you eat soup?"
+    first, second = (Question(f"{p}:Q", "Food", text, ("A", "B"), Scale.BINARY) for p in "ab")
+    recogniser = made_recogniser((first, second), minilm)
+
+    for asked in (text, "How often do you eat soups?"):
+        assert recogniser.recognise(asked).question == first
+        assert recogniser.recognise(asked, answered={"b:Q"}).question == second
+
+
+def test_a_library_of_one_question_recognises_it(minilm: Encoder) -> None:
+    question = Question("a:Q", "Food", "How often do you eat soup?", ("A", "B"), Scale.BINARY)
+    recogniser = made_recogniser((question,), minilm)
+
+    assert recogniser.recognise("How often do you eat soup?").question == question
+    assert recogniser.recognise("What is the capital of France?").question is None
+
+
+@pytest.mark.parametrize(
+    ("text", "core"),
+    [
+        (
+            "What place does God have in your life, from 1, not important at all, to 10, very "
+            "important?",
+            "What place does God have in your life?",
+        ),
+        ("Do you agree or disagree that men lead better?", "Men lead better?"),
+        ("Do you believe that hell exists?", "Do you believe that hell exists?"),
+        ("Rate it from 1 to 10", "Rate it from 1 to 10"),
+        ("from 0 to 10", "from 0 to 10"),
+    ],
+)
+def test_scale_and_frame_are_left_out(text: str, core: str) -> None:
+    assert strip_scale(text) == core
+
+
+def test_words_are_stems_of_what_is_asked_about() -> None:
+    assert find_words("How important is religion in your life?") == {"religion", "life"}
+    assert find_words("Is driving fun?") == find_words("Are drives fun?")
