@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits
 
 from estimation.conformal import OPTION_CLASSES, SHARE_CLASSES, Conformal
-from estimation.errors import FitInvalid, FitMissing, FitOutdated
 from estimation.estimator import Estimator
 from estimation.fitting import VARIANCES, Intervals, fit_intervals
 from estimation.related import RelatedModel
@@ -24,9 +23,10 @@ from estimation.table import AnswerTable
 from estimation.transfer import TransferModel
 from files.whole import write_text
 from retrieval.encoder import Encoder
-from retrieval.errors import IndexUnwritable
+from retrieval.errors import IndexInvalid, IndexMissing, IndexOutdated, IndexUnwritable
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
+from retrieval.saved_files import read_saved
 from retrieval.vector_files import encode_once
 from survey_data.library import SurveyLibrary
 
@@ -109,14 +109,14 @@ def open_estimator(
     """Return the estimator of `library`; what is not saved in `folder`, or outdated, is fitted.
 
     Raises:
-        FitInvalid, IndexInvalid: what is saved was altered or cannot be read.
+        IndexInvalid: what is saved was altered or cannot be read.
         IndexUnwritable: a new fit cannot be saved.
     """
     models = _Models(folder, library, encoder, index)
     origin = origin_of(library, encoder)
     try:
         intervals = _load(folder, origin, n_cultures=len(library.cultures))
-    except (FitMissing, FitOutdated):
+    except (IndexMissing, IndexOutdated):
         return OpenedEstimator(_fit(folder, models, origin), refitted=True)
     return OpenedEstimator(models.join(intervals), refitted=False)
 
@@ -179,11 +179,11 @@ def _fit(folder: Path, models: _Models, origin: FitOrigin) -> Estimator:
 
 def _load(folder: Path, origin: FitOrigin, *, n_cultures: int) -> Intervals:
     """Return the intervals saved in `folder`, checked against what they should be made from."""
-    saved = _read(folder)
-    for field in FitOrigin.model_fields:
-        found, expected = getattr(saved, field), getattr(origin, field)
-        if found != expected:
-            raise FitOutdated(folder, found=f"{field} {found}", expected=f"{expected}")
+    saved = read_saved(folder / FILE, _SavedFit, origin=origin)
+    if saved.digest() != saved.sha256:
+        raise IndexInvalid(
+            folder, found=f"a {FILE} that was altered", expected="it as it was saved"
+        )
     try:
         return Intervals(
             saved.transfer.open(n_evidence=2, n_cultures=n_cultures),
@@ -191,23 +191,4 @@ def _load(folder: Path, origin: FitOrigin, *, n_cultures: int) -> Intervals:
             saved.void,
         )
     except ValueError as exc:
-        raise FitInvalid(folder, found=f"{exc}", expected="one of each class") from exc
-
-
-def _read(folder: Path) -> _SavedFit:
-    try:
-        data = json.loads((folder / FILE).read_bytes())
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version != SCHEMA_VERSION:
-            raise FitOutdated(
-                folder, found=f"schema_version {version}", expected=f"{SCHEMA_VERSION}"
-            )
-        saved = _SavedFit.model_validate(data)
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise FitMissing(folder, found=f"no {FILE}", expected="a saved fit") from exc
-    except (OSError, ValueError, ValidationError) as exc:
-        found = f"a {FILE} that cannot be read ({exc})"
-        raise FitInvalid(folder, found=found, expected="a whole one") from exc
-    if saved.digest() != saved.sha256:
-        raise FitInvalid(folder, found=f"a {FILE} that was altered", expected="it as it was saved")
-    return saved
+        raise IndexInvalid(folder, found=f"{exc}", expected="one of each class") from exc

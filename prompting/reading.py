@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prompting.errors import LabelLogprobsInvalid
+from survey_data.wording import fold_text
 
 MIN_LABEL_MASS = 0.05
 MAX_PUBLISHED = 10
@@ -167,4 +168,4 @@ def _western(number: str) -> str:
 
 
 def _folded(text: str) -> str:
-    return " ".join(text.strip(_WRAPPING).casefold().split())
+    return fold_text(text.strip(_WRAPPING))

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from files.whole import write_bytes, write_text
 from retrieval.encoder import Encoder, Vectors
 from retrieval.errors import IndexInvalid, IndexMissing, IndexOutdated, IndexUnwritable
 from retrieval.index import QuestionIndex, build_index
+from retrieval.saved_files import read_saved
 from survey_data.library import SurveyLibrary
 
 SCHEMA_VERSION = 1
@@ -107,11 +108,7 @@ def load_index(folder: Path, library: SurveyLibrary, encoder: Encoder) -> Questi
         IndexInvalid: a file in it was altered or cannot be read.
     """
     expected = origin_of(library, encoder)
-    manifest = _read_manifest(folder)
-    for field in IndexOrigin.model_fields:
-        found, wanted = getattr(manifest, field), getattr(expected, field)
-        if found != wanted:
-            raise IndexOutdated(folder, found=f"{field} {found}", expected=f"{wanted}")
+    manifest = read_saved(folder / MANIFEST, _Manifest, origin=expected)
     return QuestionIndex(
         tuple(library.questions),
         _read_vectors(folder, manifest),
@@ -138,22 +135,6 @@ def open_index(folder: Path, library: SurveyLibrary, encoder: Encoder) -> Opened
 
 def _mask_answered(library: SurveyLibrary) -> dict[str, tuple[str, ...]]:
     return {culture: library.answered(culture) for culture in library.cultures}
-
-
-def _read_manifest(folder: Path) -> _Manifest:
-    try:
-        data = json.loads((folder / MANIFEST).read_bytes())
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version != SCHEMA_VERSION:
-            raise IndexOutdated(
-                folder, found=f"schema_version {version}", expected=f"{SCHEMA_VERSION}"
-            )
-        return _Manifest.model_validate(data)
-    except (FileNotFoundError, NotADirectoryError) as exc:
-        raise IndexMissing(folder, found="no manifest.json", expected="a saved index") from exc
-    except (OSError, ValueError, ValidationError) as exc:
-        found = f"a {MANIFEST} that cannot be read ({exc})"
-        raise IndexInvalid(folder, found=found, expected="a whole one") from exc
 
 
 def _read_vectors(folder: Path, manifest: _Manifest) -> Vectors:

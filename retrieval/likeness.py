@@ -8,6 +8,7 @@ import numpy as np
 
 from retrieval.index import QuestionIndex
 from survey_data.model import Question
+from survey_data.wording import fold_text
 
 # Cosine of all-MiniLM-L6-v2 from which two questions count as one, see docs/decisions/0006.
 SAME_QUESTION = 0.80
@@ -34,5 +35,5 @@ def find_alike(
 
 def _marks(question: Question) -> list[tuple[str, str]]:
     """Return what a question shares with its like in another pack: its words, its source item."""
-    marks = [("words", " ".join(question.text.casefold().split()))]
+    marks = [("words", fold_text(question.text))]
     return [*marks, ("item", question.source_item)] if question.source_item else marks

@@ -22,6 +22,7 @@ import numpy as np
 
 from retrieval.encoder import Encoder, Vectors
 from survey_data.model import Question
+from survey_data.wording import fold_text
 
 # Of the cosine, its lead over the second, and the share of the asked words that are found.
 WEIGHTS, INTERCEPT = (23.59, 15.83, 2.19), -22.67
@@ -281,4 +282,4 @@ def _is_alike(one: str, other: str) -> bool:
 
 
 def _fold(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip("?.! ")
+    return fold_text(text).rstrip("?.! ")

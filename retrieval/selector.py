@@ -17,6 +17,7 @@ from retrieval.exemplar import Exemplar
 from retrieval.index import Hit, QuestionIndex
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
+from survey_data.wording import fold_text
 
 NEAR_DUPLICATE = 0.97
 CHRF_DECIMALS = 2
@@ -81,12 +82,12 @@ class ExemplarPool:
         self._near_duplicate = near_duplicate
         self._same_text: dict[str, list[str]] = {}
         for key, question in library.questions.items():
-            self._same_text.setdefault(_fold(question.text), []).append(key)
+            self._same_text.setdefault(fold_text(question.text), []).append(key)
 
     def barred(self, asked: Query, exclude: Collection[str]) -> set[str]:
         """Return the keys that may not be shown to the asked question."""
         own = set() if asked.key is None else {asked.key}
-        return own.union(exclude, self._same_text.get(_fold(asked.text), ()))
+        return own.union(exclude, self._same_text.get(fold_text(asked.text), ()))
 
     def take(
         self, ranked: Ranked, culture: str, k: int, *, barred: set[str]
@@ -239,13 +240,9 @@ def _vector(asked: Query, encoder: Encoder) -> Vectors:
     return encoder.encode([asked.text])[0] if asked.vector is None else asked.vector
 
 
-def _fold(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
 def _shuffle(keys: Iterable[str], asked: Query) -> Iterator[tuple[str, None]]:
     """Yield `keys` in an order that only the seed, the asked question and the keys decide."""
-    asked_for = asked.key if asked.key is not None else _fold(asked.text)
+    asked_for = asked.key if asked.key is not None else fold_text(asked.text)
 
     def rank(key: str) -> bytes:
         return hashlib.sha256(f"{asked.seed}|{asked_for}|{key}".encode()).digest()

@@ -9,6 +9,7 @@ from app.answering.requests import ChatTurn, Request
 from prompting.messages import AskedQuestion
 from retrieval.evidence import Evidence
 from survey_data.model import Question, Scale
+from survey_data.wording import fold_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,4 +61,4 @@ def match_options(options: Sequence[str], known: Sequence[str]) -> tuple[int, ..
 
 
 def _fold(text: str) -> str:
-    return " ".join(text.casefold().split()).rstrip(".")
+    return fold_text(text).rstrip(".")

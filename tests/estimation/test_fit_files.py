@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from estimation.errors import FitInvalid
 from estimation.fit_files import FILE, fit_estimator, open_estimator
 from retrieval.errors import IndexInvalid, IndexUnwritable
 from retrieval.index_files import library_index
@@ -71,7 +70,7 @@ def test_another_format_is_fitted_anew(saved: Path, library: SurveyLibrary) -> N
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"schema_version": 1}', b"\xff"])
 def test_a_damaged_manifest_is_refused(saved: Path, library: SurveyLibrary, content: bytes) -> None:
     (saved / FILE).write_bytes(content)
-    with pytest.raises(FitInvalid, match="milieu index"):
+    with pytest.raises(IndexInvalid, match="milieu index"):
         opened(saved, library)
 
 
@@ -79,7 +78,7 @@ def test_altered_widths_are_refused(saved: Path, library: SurveyLibrary) -> None
     fit = json.loads((saved / FILE).read_text())
     fit["transfer"]["scales"][0] *= 0.5
     (saved / FILE).write_text(json.dumps(fit))
-    with pytest.raises(FitInvalid, match="altered"):
+    with pytest.raises(IndexInvalid, match="altered"):
         opened(saved, library)
 
 
