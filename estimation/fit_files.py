@@ -181,9 +181,7 @@ def _load(folder: Path, origin: FitOrigin, *, n_cultures: int) -> Intervals:
     """Return the intervals saved in `folder`, checked against what they should be made from."""
     saved = read_saved(folder / FILE, _SavedFit, origin=origin)
     if saved.digest() != saved.sha256:
-        raise IndexInvalid(
-            folder, found=f"a {FILE} that was altered", expected="it as it was saved"
-        )
+        raise IndexInvalid(folder, found=f"an altered {FILE}", expected="it as it was saved")
     try:
         return Intervals(
             saved.transfer.open(n_evidence=2, n_cultures=n_cultures),

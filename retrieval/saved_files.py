@@ -40,5 +40,5 @@ def _read(path: Path, model: type[Saved], *, version: int) -> Saved:
     except (FileNotFoundError, NotADirectoryError) as exc:
         raise IndexMissing(folder, found=f"no {path.name}", expected="a saved index") from exc
     except (OSError, ValueError, ValidationError) as exc:
-        unreadable = f"a {path.name} that cannot be read ({exc})"
+        unreadable = f"{path.name}, which cannot be read ({exc})"
         raise IndexInvalid(folder, found=unreadable, expected="a whole one") from exc
