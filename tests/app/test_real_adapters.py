@@ -69,7 +69,8 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
     bare_vllm: ServedVllm, vllm_model_dir: Path, tmp_path: Path
 ) -> None:
     registry = filled(tmp_path, vllm_model_dir)
-    names = [entry.version_name for entry in registry.entries()][: LORA.max_cpu_loras]
+    every = [entry.version_name for entry in registry.entries()]
+    names = every[: LORA.max_cpu_loras]
     prompts = canary_prompts()
     async with (
         VllmLora(bare_vllm.url, api_key=bare_vllm.api_key) as server,
@@ -83,8 +84,12 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
             )
 
         alone = await answer(BASE_NAME)
-        for name in names:
+        # An unloaded adapter stays in its slot until another needs it, so now each slot has one.
+        for name in reversed(every):
             await server.load(name, registry.path(name))
+            await answer(name)
+            if name not in names:
+                await server.unload(name)
         # Every adapter has been in use, and is again while the model alone is asked.
         found = await asyncio.gather(*(answer(name) for name in [*names, BASE_NAME] * 6))
 

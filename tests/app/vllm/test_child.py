@@ -18,7 +18,13 @@ import pytest
 
 from app.errors import VllmStartFailed
 from app.vllm.child import LocalVllm
-from app.vllm.child_command import LocalVllmOptions, LoraOptions, vllm_command, vllm_environment
+from app.vllm.child_command import (
+    CPU_LORA_PLUGIN,
+    LocalVllmOptions,
+    LoraOptions,
+    vllm_command,
+    vllm_environment,
+)
 from app.vllm.client import VllmClient
 from tests.conftest import REPOSITORY
 from tests.fakes.vllm import MODEL
@@ -266,8 +272,8 @@ def test_the_command_line_holds_no_secret_and_the_environment_no_settings_of_mil
     assert "MILIEU_API_KEYS" not in environment
 
 
-@pytest.mark.parametrize(("for_cpu", "n_slots", "n_kept"), [(True, 7, 7), (False, 2, 6)])
-def test_on_a_cpu_one_slot_more_than_there_are_adapters_stays_empty(
+@pytest.mark.parametrize(("for_cpu", "n_slots", "n_kept"), [(True, 6, 6), (False, 2, 6)])
+def test_on_a_cpu_every_adapter_has_a_slot(
     monkeypatch: pytest.MonkeyPatch, for_cpu: bool, n_slots: int, n_kept: int
 ) -> None:
     monkeypatch.setattr("app.vllm.child_command._is_for_cpu", lambda: for_cpu)
@@ -277,6 +283,19 @@ def test_on_a_cpu_one_slot_more_than_there_are_adapters_stays_empty(
 
     assert command[command.index("--max-loras") + 1] == str(n_slots)
     assert command[command.index("--max-cpu-loras") + 1] == str(n_kept)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"), [("", f",{CPU_LORA_PLUGIN}"), ("theirs", f"theirs,{CPU_LORA_PLUGIN}")]
+)
+def test_a_choice_of_plugins_does_not_leave_out_the_one_that_adapters_need(
+    chosen: str, expected: str
+) -> None:
+    options = LocalVllmOptions(Path("/m"), "mini", Path("/l"), lora=LoraOptions())
+
+    environment = vllm_environment(options, api_key="secret", base={"VLLM_PLUGINS": chosen})
+
+    assert environment["VLLM_PLUGINS"] == expected
 
 
 @pytest.mark.deep
