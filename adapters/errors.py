@@ -1,4 +1,4 @@
-"""Errors of `adapters`. Every one says what was found, what is expected and what to do."""
+"""Errors of `adapters`: each says what was found, what is expected and what to do."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class AdapterError(Exception):
 
 
 class AdapterRefused(AdapterError):
-    """An adapter is not sound, or not for this base model; `reason` says in which way."""
+    """An adapter is unsound, or not for this base model; `reason` says in which way."""
 
     def __init__(
         self, reason: AdapterFault, *, found: str, expected: str, remedy: str = ""
@@ -50,14 +50,13 @@ class AdapterRefused(AdapterError):
 
 
 class AdapterUnknown(AdapterError):
-    """No adapter of the registry has the given name and version."""
+    """No adapter in the registry has the given name and version."""
 
     def __init__(self, asked: str) -> None:
         super().__init__(
-            f"'{_printable(asked[:80])}' is no adapter of the registry; expected name@version as "
-            "`milieu adapters list` shows it."
+            f"'{_printable(asked[:80])}' is not an adapter in the registry; expected name@version "
+            "as `milieu adapters list` shows it."
         )
-        self.asked = asked
 
 
 class AdapterAmbiguous(AdapterError):
@@ -66,20 +65,16 @@ class AdapterAmbiguous(AdapterError):
     def __init__(self, name: str, *, versions: tuple[str, ...]) -> None:
         shown = ", ".join(versions[:5]) + (", …" if len(versions) > 5 else "")
         super().__init__(f"'{name}' is {len(versions)} adapters; expected one of {shown}.")
-        self.name = name
-        self.versions = versions
 
 
 class AdapterTaken(AdapterError):
-    """The same weights are in the registry under this name, but described otherwise."""
+    """The same weights are in the registry under this name, but with another description."""
 
     def __init__(self, version_name: str, *, fields: tuple[str, ...]) -> None:
         super().__init__(
-            f"{version_name} is in the registry with other {', '.join(fields)}; an entry is never "
-            "changed. Remove it first, or give another name."
+            f"{version_name} is in the registry with other {', '.join(fields)}; an entry never "
+            "changes. Remove it first, or choose another name."
         )
-        self.version_name = version_name
-        self.fields = fields
 
 
 class AdapterInUse(AdapterError):
@@ -90,99 +85,76 @@ class AdapterInUse(AdapterError):
             f"{version_name} is active for {', '.join(cultures)}; expected one that is not. "
             "Activate another there, roll back or deactivate first."
         )
-        self.version_name = version_name
-        self.cultures = cultures
 
 
 class AdapterForOthers(AdapterError):
     """An adapter was not made for the culture that it should be active for."""
 
     def __init__(self, version_name: str, *, culture: str, cultures: tuple[str, ...]) -> None:
-        # One that was made for no culture in particular serves any.
+        # An adapter made for no particular culture serves any.
         served = ", ".join(cultures) or "any alpha-3 code"
         super().__init__(
             f"{version_name} is for {served}, not for '{culture}'. Activate it for "
             "one of those, or add it for this culture under another name."
         )
-        self.version_name = version_name
-        self.culture = culture
 
 
 class AdapterUnverified(AdapterError):
-    """No canary was measured with the adapter, so its effect is not known."""
+    """No canary was measured with the adapter, so its effect is unknown."""
 
     def __init__(self, version_name: str) -> None:
         super().__init__(
-            f"{version_name} has no canaries that were measured here; expected its effect to be "
-            "checked. Load it in a vLLM and measure them first."
+            f"{version_name} has no canaries measured here; expected its effect to be checked. "
+            "Load it in a vLLM and measure them first."
         )
-        self.version_name = version_name
 
 
 class NothingToRollBack(AdapterError):
-    """No adapter was ever active for the culture, or all of the history is used up."""
+    """No adapter was ever active for the culture, or its history is used up."""
 
     def __init__(self, culture: str) -> None:
         super().__init__(
-            f"No earlier state is known for '{culture[:20]}'; expected one activation at least. "
-            "Activate the adapter that is wanted."
+            f"No earlier state is known for '{culture[:20]}'; expected at least one activation. "
+            "Activate the adapter you want."
         )
-        self.culture = culture
 
 
-class RegistryInvalid(AdapterError):
-    """A file of the registry is not as it was written; names it."""
-
+class _FileInvalid(AdapterError):
     def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
         super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
-        self.file = file
+
+
+class RegistryInvalid(_FileInvalid):
+    """A file of the registry is not as it was written; names it."""
+
+
+class BaseModelInvalid(_FileInvalid):
+    """The base model's files do not say which linear modules it has; names the file."""
+
+
+class ManifestInvalid(_FileInvalid):
+    """A manifest cannot be read, or a value in it breaks the format; names the field."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        remedy = "Write it again with the program that made the adapter."
+        super().__init__(file, found=found, expected=expected, remedy=remedy)
 
 
 class RegistryBusy(AdapterError):
-    """Another process changes the registry, and did not finish in time."""
+    """Another process is changing the registry, and did not finish in time."""
 
     def __init__(self, folder: Path, *, waited_s: float) -> None:
         super().__init__(
             f"{folder} was locked by another process for {waited_s:g} s; expected a change to take "
             "less. Try again; if no other process is at work, see what holds its .lock."
         )
-        self.folder = folder
-
-
-class BaseModelInvalid(AdapterError):
-    """The base model's files do not say which linear modules it has; names the file."""
-
-    def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
-        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
-        self.file = file
-
-
-class ManifestInvalid(AdapterError):
-    """A manifest cannot be read, or a value in it breaks the format; names the field."""
-
-    def __init__(self, file: Path, *, found: str, expected: str) -> None:
-        remedy = "Write it again with the program that made the adapter."
-        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
-        self.file = file
 
 
 class AdapterNotFetched(AdapterError):
-    """An adapter could not be got from the model hub."""
+    """An adapter could not be fetched from the model hub."""
 
     def __init__(self, hub_id: str, *, found: str, expected: str, remedy: str) -> None:
         super().__init__(_sentence(f"'{hub_id[:120]}': found {found}", expected, remedy))
-        self.hub_id = hub_id
-
-
-def _sentence(found: str, expected: str, remedy: str) -> str:
-    return _printable(f"{found}; expected {expected}." + (f" {remedy}" if remedy else ""))
-
-
-def _printable(text: str) -> str:
-    # Names out of an adapter's files may hold line breaks, terminal codes or half a character.
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 class AdaptersOff(AdapterError):
@@ -190,13 +162,13 @@ class AdaptersOff(AdapterError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The servers take no adapters; expected some that were started with --enable-lora. "
+            "The servers take no adapters; expected servers started with --enable-lora. "
             "Set MILIEU_VLLM__LORA=true if they were, or ask for adapter 'none'."
         )
 
 
 class AdaptersBusy(AdapterError):
-    """Every adapter that there is room for is in use."""
+    """All the adapters that fit are in use."""
 
     def __init__(self, capacity: int, *, wait_s: float) -> None:
         super().__init__(
@@ -204,14 +176,13 @@ class AdaptersBusy(AdapterError):
             "Try again, or let the server hold more (--max-cpu-loras)."
         )
         self.retry_after_s = wait_s
-        self.capacity = capacity
 
 
 class LoraServerSilent(AdapterError):
-    """A server that adapters are loaded on cannot be reached."""
+    """A server that holds adapters cannot be reached."""
 
     def __init__(self, url: str, reason: str) -> None:
-        # Where the servers are is for the log, not for whoever asked.
+        # Where the servers are is for the log, not for the client.
         super().__init__(
             f"A server that adapters are loaded on does not answer ({reason}). Try again; if it "
             "persists, see whether it runs and takes adapters."
@@ -227,4 +198,14 @@ class AdapterLoadFailed(AdapterError):
         super().__init__(
             f"{name}: the server refused ({reason}); expected 'Success'. Its log says more."
         )
-        self.name = name
+
+
+def _sentence(found: str, expected: str, remedy: str) -> str:
+    return _printable(f"{found}; expected {expected}. {remedy}".rstrip())
+
+
+def _printable(text: str) -> str:
+    # Names from an adapter's files may contain line breaks, terminal codes or half a character.
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

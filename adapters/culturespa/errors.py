@@ -21,7 +21,6 @@ class StepFileInvalid(CultureSpaError):
             f"{place}: found {found}, expected what the step wrote. Remove the step's folder and "
             "run it again."
         )
-        self.file = file
         self.row = row
 
 
@@ -33,7 +32,6 @@ class StepBusy(CultureSpaError):
             f"{file}: found another process that fills it, expected one at a time. Wait until it "
             "is done."
         )
-        self.file = file
 
 
 class StepChanged(CultureSpaError):
@@ -44,7 +42,6 @@ class StepChanged(CultureSpaError):
             f"{folder}: found a step with other {differing}, expected those of this run. Name "
             "another folder, or remove this one if nothing in it is needed."
         )
-        self.folder = folder
 
 
 class TopicEmpty(CultureSpaError):
@@ -74,7 +71,6 @@ class BaseUnfit(CultureSpaError):
             f"{base}: found {found}, expected {expected}. Train on another base model, or give it "
             "a chat template that puts the assistant's text right after the generation prompt."
         )
-        self.base = base
 
 
 class QuestionsInvalid(CultureSpaError):
@@ -86,7 +82,6 @@ class QuestionsInvalid(CultureSpaError):
             "generate` and `filter` write them. The gzip file that CultureSPA released goes "
             "through `milieu culturespa filter` first."
         )
-        self.file = file
 
 
 class NoQuestionWritten(CultureSpaError):
@@ -98,7 +93,6 @@ class NoQuestionWritten(CultureSpaError):
             "with a question and its options. Serve an instruct model (MILIEU_VLLM__URLS), or "
             "bring questions: `milieu culturespa run --questions FILE`, or `--from-survey`."
         )
-        self.model = model
 
 
 class TrainingUnavailable(CultureSpaError):
@@ -120,5 +114,4 @@ class TrainingFailed(CultureSpaError):
             f"Training ended with status {status}, expected 0; the same command goes on from the "
             f"last checkpoint. The last lines of {log_file} are:\n{last or '  (none)'}"
         )
-        self.status = status
         self.log_lines = tuple(log_lines)

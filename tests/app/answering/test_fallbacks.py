@@ -176,7 +176,7 @@ async def test_any_prompt_can_be_put_to_an_adapter(
 @pytest.mark.parametrize(
     ("fields", "status", "said"),
     [
-        ({"adapter": "nobody"}, 404, "adapter-unknown: 'nobody' is no adapter of the registry"),
+        ({"adapter": "nobody"}, 404, "adapter-unknown: 'nobody' is not an adapter in the registry"),
         ({"adapter": "nobody@12345678"}, 404, "adapter-unknown"),
         ({"adapter": "../deu"}, 404, "adapter-unknown"),
         ({"adapter": "someone/deu"}, 404, "adapter-unknown"),

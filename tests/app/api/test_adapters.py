@@ -185,7 +185,7 @@ async def test_another_is_activated_rolled_back_deactivated_and_removed(desk: De
 
 
 REFUSED: list[tuple[str, str, Any, int, str]] = [
-    ("GET", "nobody", None, 404, "adapter-unknown: 'nobody' is no adapter of the registry"),
+    ("GET", "nobody", None, 404, "adapter-unknown: 'nobody' is not an adapter in the registry"),
     ("GET", "two", None, 422, "adapter-ambiguous: 'two' is 2 adapters; expected one of two@"),
     ("DELETE", "nobody", None, 404, "adapter-unknown"),
     ("DELETE", "german", None, 409, "adapter-in-use: german@"),

@@ -246,9 +246,9 @@ def test_the_same_weights_with_other_words_are_refused(adapters: Adapters) -> No
         (["add", "/etc/hostname"], "folder: found "),
         (["add", "{lora}", "-c", "Germny"], "Did you mean Germany"),
         (["add", "{lora}", "--name", "Not A Name"], "name: found the name 'Not A Name'"),
-        (["show", "nobody"], "'nobody' is no adapter of the registry"),
-        (["activate", "nobody", "--offline"], "'nobody' is no adapter of the registry"),
-        (["remove", "../x", "--offline"], "'../x' is no adapter of the registry"),
+        (["show", "nobody"], "'nobody' is not an adapter in the registry"),
+        (["activate", "nobody", "--offline"], "'nobody' is not an adapter in the registry"),
+        (["remove", "../x", "--offline"], "'../x' is not an adapter in the registry"),
         (["rollback", "-c", "DE", "--offline"], "No earlier state is known for 'DEU'"),
     ],
 )
