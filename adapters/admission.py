@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from adapters.base_model import AdapterBase
 from adapters.errors import AdapterFault, AdapterRefused
 from adapters.inspection import Inspection
-from adapters.manifest import AdapterFacts, AdapterManifest, is_name
+from adapters.manifest import SCHEMA_VERSION, AdapterFacts, AdapterManifest, is_name
 
 
 def build_manifest(
@@ -35,6 +35,7 @@ def build_manifest(
             remedy="Give it such a name.",
         )
     return AdapterManifest(
+        schema_version=SCHEMA_VERSION,
         name=name,
         version=inspected.version,
         base_model=base.name,

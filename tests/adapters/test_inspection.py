@@ -49,6 +49,7 @@ def publish(folder: Path, base: AdapterBase, **changes: object) -> None:
     """Write the manifest of a publisher, true but for `changes`."""
     sha256 = {f.name: hash_file(f) for f in folder.iterdir() if f.name != MANIFEST}
     manifest = AdapterManifest(
+        schema_version=1,
         name="german",
         version=version_of(sha256),
         base_model=base.name,

@@ -27,6 +27,7 @@ from prompting.messages import Message
 
 CANARY = Canary((Message("user", "1 or 2?"),), ("1", "2"), (-0.5, -1.0), (-1.25, -0.25))
 MANIFEST_OF_ONE = AdapterManifest(
+    schema_version=1,
     name="german",
     version="0a1b2c3d",
     base_model="milieu-mini",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters.manifest import AdapterFacts, AdapterManifest
+from adapters.manifest import AdapterManifest
 from adapters.registry import AdapterRegistry
 from adapters.serving import AdapterState
 from app.errors import OptionInvalid
@@ -295,7 +295,16 @@ def test_servers_without_adapters_are_said_to_be_so(adapted: Adapted, tmp_path: 
 
 def state(name: str, version: str, *cultures: str, active: Sequence[str] = ()) -> AdapterState:
     manifest = AdapterManifest(
-        name, version, "base", None, 4, 8.0, ("q_proj",), cultures, AdapterFacts(), {}
+        schema_version=1,
+        name=name,
+        version=version,
+        base_model="base",
+        base_sha256=None,
+        rank=4,
+        alpha=8.0,
+        target_modules=("q_proj",),
+        cultures=cultures,
+        sha256={},
     )
     return AdapterState(manifest, tuple(active), False, None)
 
