@@ -106,7 +106,7 @@ def without_effect(bench: Bench) -> None:
         for _ in range(bench.n_runs):
             treated = assigned(rng, bench.n_events, metric.weights)
             drawn = metric.draw(rng, treated)
-            history = values.empty.history(form_blocks(treated, drawn, shape=shape).values)
+            history = values.history(form_blocks(treated, drawn, shape=shape).values)
             ours += first_crossing(history, values) >= 0
             naive += naive_crosses(treated, drawn)
         held = bench.held(f"A/A {metric.name}", ours, bench.n_runs, ALPHA)
@@ -143,7 +143,7 @@ def repeated_measures(bench: Bench) -> None:
             corrected += corrected_means_cross(answers, asymptotic)
             treated = answers.treated[answers.units]
             per_answer = answers.expected(bench.n_events / 2)
-            stream = per_answer.empty.history(form_blocks(treated, answers.values).values)
+            stream = per_answer.history(form_blocks(treated, answers.values).values)
             as_units += first_crossing(stream, per_answer) >= 0
             naive += naive_crosses(treated, answers.values)
         table.add_row(
@@ -182,7 +182,7 @@ def coverage(bench: Bench) -> None:
     nobody = np.zeros(bench.n_events, dtype=np.bool_)
     for i, (name, draw, truth, one) in enumerate(singles):
         rng = np.random.default_rng([4, i])
-        streams = (one.empty.history(draw(rng, nobody)) for _ in range(bench.n_runs))
+        streams = (one.history(draw(rng, nobody)) for _ in range(bench.n_runs))
         _add_coverage(bench, table, name, streams, values=one, truth=truth)
     _add_quantiles(bench, table)
     out.print(table)
@@ -245,7 +245,7 @@ def power(bench: Bench) -> None:
             treated = assigned(rng, bench.n_events, metric.weights)
             drawn = metric.draw(rng, treated)
             pairs = form_blocks(treated, drawn)
-            row = first_crossing(values.empty.history(pairs.values), values)
+            row = first_crossing(values.history(pairs.values), values)
             found += row >= 0
             stops.append(float(pairs.completed[row] + 1) if row >= 0 else math.inf)
             fixed += fixed_finds(treated, drawn)

@@ -87,7 +87,7 @@ def _culture_evidence(
     for c in range(effects.size):
         mine = np.flatnonzero(culture == c)
         pairs = form_blocks(treated[mine], drawn[mine])
-        evidence = log_e_values(values.empty.history(pairs.values), values)
+        evidence = log_e_values(values.history(pairs.values), values)
         steps = np.searchsorted(mine[pairs.completed], np.arange(n), side="right")
         log_e[:, c] = np.r_[0.0, evidence][steps]
     return log_e

@@ -154,7 +154,7 @@ def durations(bench: Bench) -> None:
         for _ in range(n_runs):
             treated = assigned(rng, 3 * plan.n_units, weights)
             pairs = form_blocks(treated, draw(rng, treated), shape=plan.shape)
-            row = first_crossing(plan.values.empty.history(pairs.values), plan.values)
+            row = first_crossing(plan.values.history(pairs.values), plan.values)
             stops.append(float(pairs.completed[row] + 1) if row >= 0 else math.inf)
         ended = sum(stop <= plan.n_units for stop in stops) / n_runs
         table.add_row(

@@ -24,7 +24,7 @@ def difference_stream(rng: np.random.Generator, metric: Metric, n_units: int) ->
     """Return the stream of differences of a simulated experiment."""
     treated = assigned(rng, n_units, metric.weights)
     pairs = form_blocks(treated, metric.draw(rng, treated), shape=fit_block_shape(*metric.weights))
-    return metric.values(n_units).empty.history(pairs.values)
+    return metric.values(n_units).history(pairs.values)
 
 
 def first_crossing(
@@ -84,7 +84,7 @@ def settled_cross(answers: Answers, kind: UnitValue) -> bool:
         kind=kind,
     )
     values = answers.expected(found.values.size / 2)
-    stream = values.empty.history(form_blocks(answers.treated[found.units], found.values).values)
+    stream = values.history(form_blocks(answers.treated[found.units], found.values).values)
     return first_crossing(stream, values) >= 0
 
 

@@ -33,8 +33,7 @@ from experiments.analysis.strata import (
     summarise_revisions,
 )
 from experiments.definition import Experiment, State
-from experiments.metrics import Direction, Metric
-from experiments.statistics.decision import ArmEvidence, Decision, Goal, Verdict, decide
+from experiments.statistics.decision import ArmEvidence, Decision, Verdict, decide
 from experiments.statistics.planning import SamplePlan
 from experiments.stores.event_store import EventStore
 
@@ -59,20 +58,20 @@ async def analyse(
     """
     events = await read_events(store, experiment, now_ms=now_ms)
     options = AnalysisOptions(cultures or {}, plan, offline or {})
-    return await asyncio.to_thread(analyse_events, events, options)
+    return await asyncio.to_thread(_analyse_events, events, options)
 
 
-def analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
-    """Return what the events say; the same events always say the same."""
+def _analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
     experiment, strata = events.experiment, split_into_strata(events)
-    samples = {metric.name: _sample_metric(events, metric) for metric in experiment.metrics}
+    samples = {metric.name: take_sample(events, metric) for metric in experiment.metrics}
     ratio, progress = check_sample_ratio(events, strata), measure_progress(events, options.plan)
-    comparer = Comparer(events, options, strata, samples)
-    arms = [arm for arm in experiment.arm_names if arm != experiment.control]
-    compared = {arm: comparer.compare(arm) for arm in arms}
-    evidence = [each.evidence for each in compared.values()]
-    decision = draw_conclusion(experiment, evidence, ratio, progress)
-    said = dict(decision.by_arm)
+    compared = [
+        Comparer(arm, events, options, strata, samples).compare()
+        for arm in experiment.arm_names
+        if arm != experiment.control
+    ]
+    evidence = [each for _, each in compared]
+    decision = _draw_conclusion(experiment, evidence, ratio, progress)
     return Analysis(
         experiment=experiment.name,
         hypothesis=experiment.hypothesis,
@@ -88,14 +87,8 @@ def analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
         decision=Conclusion(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
         progress=progress,
         comparisons=tuple(
-            Comparison(
-                arm=arm,
-                said=said[arm],
-                effect=each.effect,
-                guardrails=each.guardrails,
-                cultures=comparer.cultures(arm),
-            )
-            for arm, each in compared.items()
+            Comparison(said=said, **fields)
+            for (fields, _), (_, said) in zip(compared, decision.by_arm, strict=True)
         ),
         arms=measure_arms(events, samples, options.offline),
         sample_ratio=ratio,
@@ -104,46 +97,28 @@ def analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
     )
 
 
-def draw_conclusion(
+def _draw_conclusion(
     experiment: Experiment,
     arms: Sequence[ArmEvidence],
     ratio: SampleRatio,
     progress: Progress,
 ) -> Decision:
     """Return what to do. A draft should be started, and what was stopped cannot go on."""
-    goal = Goal(
-        experiment.primary.metric.name,
-        experiment.primary.smallest_effect,
-        experiment.primary.metric.direction is Direction.HIGHER,
-    )
     decision = decide(
         arms,
-        goal,
-        # An alarm stays, also where later units happen to even out the counts.
+        experiment.primary,
+        # An alarm stays, even if later units happen to even out the counts.
         sample_ratio_log_e=math.inf if ratio.alarm else 0.0,
         duration_over=progress.elapsed_s >= progress.max_duration_s,
     )
     if experiment.state is State.DRAFT:
         reason = "Continue: the experiment is a draft. Start it to learn something."
         return Decision(Verdict.CONTINUE, None, reason, decision.by_arm)
-    is_over = experiment.state in (State.STOPPED, State.DECIDED)
-    if is_over and decision.verdict is Verdict.CONTINUE:
+    if experiment.state is not State.RUNNING and decision.verdict is Verdict.CONTINUE:
         sentences = " ".join(text for _, text in decision.by_arm)
         reason = f"Stop: the experiment was stopped without a winner. {sentences}"
         return Decision(Verdict.STOP, None, reason, decision.by_arm)
     return decision
-
-
-def _sample_metric(events: Events, metric: Metric) -> Sample:
-    return take_sample(
-        events.units,
-        events.values[metric.name],
-        metric,
-        n_arms=len(events.experiment.arms),
-        window_s=events.experiment.outcome_window_s,
-        now_s=events.now_s,
-        kind=events.experiment.unit_value,
-    )
 
 
 def _count_left_out(events: Events, samples: Mapping[str, Sample]) -> LeftOut:

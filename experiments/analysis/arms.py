@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 import numpy as np
 
 from experiments.analysis.reading import Derived, Events, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
-from experiments.analysis.samples import Sample
+from experiments.analysis.samples import Sample, measure_level
 from experiments.definition import Arm
 from prompting.recipe import NO_ADAPTER
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 SHARES = ("fell_back", "refused", "unreadable", "failed")
@@ -53,25 +54,25 @@ def _measure_arm(
         n_answers=values("failed").size,
         n_crossed=int(values(Derived.CROSSED).sum()),
         coverage=tuple(
-            _measure_coverage(metric, sample, events.units.arm[sample.units], place)
+            Coverage(
+                metric=metric,
+                n_settled=int(of_arm[sample.units].sum()),
+                n_open=int(sample.n_open[place]),
+                n_silent=int(sample.n_silent[place]),
+            )
             for metric, sample in samples.items()
         ),
-        shares={Derived.STEERED.value: _mean(values(Derived.STEERED))}
-        | {metric: _mean(values(metric)) for metric in SHARES},
-        means={metric: _mean(values(metric)) for metric in MEANS},
-        latency_ms={
-            f"{100.0 * q:g}": float(np.quantile(latency, q, method="inverted_cdf"))
-            if latency.size
-            else None
-            for q in LATENCY_QUANTILES
-        },
+        shares={Derived.STEERED.value: measure_level(values(Derived.STEERED))}
+        | {metric: measure_level(values(metric)) for metric in SHARES},
+        means={metric: measure_level(values(metric)) for metric in MEANS},
+        latency_ms={f"{100.0 * q:g}": measure_level(latency, q) for q in LATENCY_QUANTILES},
         offline=offline,
     )
 
 
 def describe_arm(arm: Arm) -> str:
     """Return how an arm answers, in words."""
-    recipe, decoding = arm.recipe, arm.decoding
+    recipe = arm.recipe
     said = [f"method {recipe.method}"]
     if recipe.method.shows_exemplars:
         said.append(f"{recipe.k} exemplars ({recipe.style}, {recipe.retriever})")
@@ -81,20 +82,6 @@ def describe_arm(arm: Arm) -> str:
         said.append(f"adapter {recipe.adapter}")
     if arm.model:
         said.append(f"model {arm.model}")
-    drawn = {"temperature": decoding.temperature, "top_p": decoding.top_p,
-             "max_tokens": decoding.max_tokens}  # fmt: skip
-    said += [f"{name} {value:g}" for name, value in drawn.items() if value is not None]
+    drawn = asdict(arm.decoding).items()
+    said += [f"{name} {value:g}" for name, value in drawn if value is not None]
     return ", ".join(said)
-
-
-def _measure_coverage(metric: str, sample: Sample, arms: Ints, place: int) -> Coverage:
-    return Coverage(
-        metric=metric,
-        n_settled=int((arms == place).sum()),
-        n_open=int(sample.n_open[place]),
-        n_silent=int(sample.n_silent[place]),
-    )
-
-
-def _mean(values: Floats) -> float | None:
-    return float(values.mean()) if values.size else None

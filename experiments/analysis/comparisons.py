@@ -1,15 +1,12 @@
-"""The arms of an experiment against its control, metric by metric."""
+"""An arm of an experiment against its control, metric by metric."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
-
-import numpy as np
 
 from experiments.analysis.cultures import estimate_culture_effects
-from experiments.analysis.differences import Difference, Pair, compare_means, compare_quantiles
+from experiments.analysis.differences import Difference, Pair, compare_arms
 from experiments.analysis.reading import Events
 from experiments.analysis.result import (
     Cultures,
@@ -19,15 +16,15 @@ from experiments.analysis.result import (
     Measured,
     OfflineAlignment,
     Span,
-    finite_or_none,
 )
-from experiments.analysis.samples import Sample, model_differences
+from experiments.analysis.samples import Sample, measure_level, model_differences
 from experiments.analysis.strata import Strata, choose_block_shape
-from experiments.metrics import Direction, Metric
+from experiments.metrics import Metric
 from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
+from experiments.statistics.differences import BlockShape
 from experiments.statistics.means import Bounded, ValueModel
 from experiments.statistics.planning import SamplePlan
-from survey_data.arrays import Floats
+from survey_data.arrays import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,66 +42,64 @@ class AnalysisOptions:
     offline: Mapping[str, OfflineAlignment] = field(default_factory=dict)
 
 
-class ArmComparison(NamedTuple):
-    """One arm against control: as it is shown, and as it is weighed."""
-
-    effect: Effect
-    guardrails: tuple[GuardrailEffect, ...]
-    evidence: ArmEvidence
-
-
 @dataclass(frozen=True, slots=True)
 class Comparer:
-    """Compares the arms of one experiment with its control."""
+    """Compares `arm` with the control of its experiment."""
 
+    arm: str
     events: Events
     options: AnalysisOptions
     strata: Strata
     samples: Mapping[str, Sample]
 
-    @property
-    def alpha(self) -> float:
-        """The error rate of each arm's primary metric."""
-        experiment = self.events.experiment
-        return split_alpha(experiment.alpha, len(experiment.arms) - 1)
+    def compare(self) -> tuple[dict[str, object], ArmEvidence]:
+        """Return the fields of a `Comparison` but `said`, and the evidence for the decision.
 
-    def compare(self, arm: str) -> ArmComparison:
-        """Return the primary metric at the arm's part of alpha, and every guardrail at alpha."""
+        The primary metric is at the arm's part of alpha, every guardrail at alpha.
+        """
         experiment = self.events.experiment
-        primary = experiment.primary
-        difference = self._difference(
-            arm, primary.metric, self._expect_primary(arm), alpha=self.alpha
+        primary, alpha = experiment.primary, split_alpha(experiment.alpha, len(experiment.arms) - 1)
+        known = self._expect_primary()
+        found, fields = self._compare_metric(
+            primary.metric, primary.smallest_effect, known, alpha=alpha
         )
-        measured = Measured.of(primary.metric, primary.smallest_effect)
-        effect = Effect(**self._collect_fields(arm, measured, difference), alpha=self.alpha)
         shown, weighed = [], []
         for guardrail in experiment.guardrails:
             metric, margin = guardrail.metric, guardrail.margin
             values = model_differences(metric, margin, experiment.unit_value)
-            found = self._difference(arm, metric, values, alpha=experiment.alpha)
-            is_higher = metric.direction is Direction.HIGHER
-            judged = GuardrailEvidence(metric.name, found.now, margin, is_higher)
-            fields = self._collect_fields(arm, Measured.of(metric, margin), found)
-            shown.append(GuardrailEffect(**fields, alpha=experiment.alpha, state=judged.state))
-            weighed.append(judged)
-        return ArmComparison(effect, tuple(shown), ArmEvidence(arm, difference.now, tuple(weighed)))
+            own, own_fields = self._compare_metric(metric, margin, values, alpha=experiment.alpha)
+            weighed.append(GuardrailEvidence(guardrail, own.now))
+            shown.append(GuardrailEffect(**own_fields, state=weighed[-1].state))
+        comparison = {
+            "arm": self.arm,
+            "effect": Effect(**fields),
+            "guardrails": tuple(shown),
+            "cultures": self._compare_cultures(known, alpha),
+        }
+        return comparison, ArmEvidence(self.arm, found.now, tuple(weighed))
 
-    def cultures(self, arm: str) -> Cultures:
+    def _compare_cultures(self, known: ValueModel, alpha: float) -> Cultures:
         """Return the primary metric per culture."""
-        metric = self.events.experiment.primary.metric
-        pair, units = self._pair_units(arm, metric)
+        metric, names = self.events.experiment.primary.metric, self.options.cultures
+        pair, units = self._pair_units(metric)
+
+        def compare(own: Pair, alpha: float) -> Difference:
+            return compare_arms(own, metric, known, alpha=alpha, shape=self._shape, n_looks=1)
+
         return estimate_culture_effects(
             pair,
             self.events.units.culture[units],
-            metric,
-            self._expect_primary(arm),
-            alpha=self.alpha,
-            shape=choose_block_shape(self.events, arm),
-            possible=self.events.experiment.cultures or tuple(self.options.cultures),
-            names=self.options.cultures,
+            compare,
+            alpha=alpha,
+            possible=self.events.experiment.cultures or tuple(names),
+            names=names,
         )
 
-    def _expect_primary(self, arm: str) -> ValueModel:
+    @property
+    def _shape(self) -> BlockShape:
+        return choose_block_shape(self.events, self.arm)
+
+    def _expect_primary(self) -> ValueModel:
         """Return what the plan says of the primary metric's differences, else the definition.
 
         A plan of other blocks or another range is one of another experiment.
@@ -112,75 +107,50 @@ class Comparer:
         plan, experiment = self.options.plan, self.events.experiment
         primary = experiment.primary
         known = model_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
-        if plan is None or plan.shape != choose_block_shape(self.events, arm):
+        if plan is None or plan.shape != self._shape or _range(plan.values) != _range(known):
             return known
-        return plan.values if _range(plan.values) == _range(known) else known
+        return plan.values
 
-    def _pair_units(self, arm: str, metric: Metric) -> tuple[Pair, Floats]:
+    def _pair_units(self, metric: Metric) -> tuple[Pair, Ints]:
         """Return the settled units of the arm and of control, and which they are."""
         names, sample = self.events.experiment.arm_names, self.samples[metric.name]
-        treatment, control = names.index(arm), names.index(self.events.experiment.control)
+        treatment, control = names.index(self.arm), names.index(self.events.experiment.control)
         arms = self.events.units.arm[sample.units]
         rows = (arms == treatment) | (arms == control)
         units = sample.units[rows]
-        pair = Pair(
-            treated=arms[rows] == treatment,
-            values=sample.values[rows],
-            at_s=sample.at_s[rows],
-            strata=self.strata.of_unit[units],
-        )
+        strata = self.strata.of_unit[units]
+        pair = Pair(arms[rows] == treatment, sample.values[rows], sample.at_s[rows], strata)
         return pair, units
 
-    def _difference(
-        self, arm: str, metric: Metric, values: ValueModel, *, alpha: float
-    ) -> Difference:
-        pair, _ = self._pair_units(arm, metric)
-        if metric.quantile is not None:
-            return compare_quantiles(pair, metric.quantile, alpha=alpha)
-        return compare_means(pair, values, alpha=alpha, shape=choose_block_shape(self.events, arm))
-
-    def _collect_fields(self, arm: str, measured: Measured, found: Difference) -> dict[str, object]:
-        """Return the fields of an effect."""
-        names, sample = self.events.experiment.arm_names, self.samples[measured.name]
-        arms = self.events.units.arm[sample.units]
-        treatment = sample.values[arms == names.index(arm)]
-        control = sample.values[arms == names.index(self.events.experiment.control)]
-        return {
-            "metric": measured,
+    def _compare_metric(
+        self, metric: Metric, worth: float, known: ValueModel, *, alpha: float
+    ) -> tuple[Difference, dict[str, object]]:
+        """Return the difference in a metric, and the fields of its effect."""
+        pair, _ = self._pair_units(metric)
+        found = compare_arms(pair, metric, known, alpha=alpha, shape=self._shape)
+        treatment, control = pair.values[pair.treated], pair.values[~pair.treated]
+        return found, {
+            "metric": Measured.of(metric, worth),
+            "alpha": alpha,
             "span": Span.of(found.now),
             "p_value": found.p_value,
-            "treatment": _level(treatment, measured.quantile),
-            "control": _level(control, measured.quantile),
+            "treatment": measure_level(treatment, metric.quantile),
+            "control": measure_level(control, metric.quantile),
             "n_treatment": treatment.size,
             "n_control": control.size,
             "n_compared": int(found.sequence.n[-1]) if found.sequence.n.size else 0,
-            "history": _history(found),
+            "history": _list_looks(found),
         }
-
-
-def _level(values: Floats, quantile: float | None) -> float | None:
-    """Return the mean, or the quantile, of one arm; None without values."""
-    if not values.size:
-        return None
-    if quantile is None:
-        return float(values.mean())
-    return float(np.quantile(values, quantile, method="inverted_cdf"))
 
 
 def _range(values: ValueModel) -> tuple[float, float] | None:
     return (values.low, values.high) if isinstance(values, Bounded) else None
 
 
-def _history(found: Difference) -> tuple[Look, ...]:
+def _list_looks(found: Difference) -> tuple[Look, ...]:
     sequence = found.sequence
     columns = (found.at_s, sequence.n, sequence.estimate, sequence.low, sequence.high)
     return tuple(
-        Look(
-            at_ms=round(at_s * 1000.0),
-            n=n,
-            estimate=finite_or_none(middle),
-            low=finite_or_none(low),
-            high=finite_or_none(high),
-        )
-        for at_s, n, middle, low, high in zip(*(column.tolist() for column in columns), strict=True)
+        Look(at_ms=round(at_s * 1000.0), n=n, estimate=estimate, low=low, high=high)
+        for at_s, n, estimate, low, high in zip(*(each.tolist() for each in columns), strict=True)
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.metrics import Metric
 from experiments.statistics.differences import BlockShape, form_blocks
 from experiments.statistics.means import (
     ConfidenceSequence,
@@ -18,6 +19,7 @@ from experiments.statistics.means import (
     standard_errors,
 )
 from experiments.statistics.quantiles import quantile_difference, quantile_sequence
+from experiments.statistics.streams import EMPTY
 from survey_data.arrays import Floats, Ints, Truths
 
 N_LOOKS = 200
@@ -68,17 +70,35 @@ def choose_looks(n: int, n_looks: int = N_LOOKS) -> Ints:
     return np.unique(np.linspace(n - 1, 0, min(n, n_looks)).round().astype(np.int64))
 
 
-def compare_means(
-    pair: Pair, known: ValueModel, *, alpha: float, shape: BlockShape, n_looks: int = N_LOOKS
+def compare_arms(
+    pair: Pair,
+    metric: Metric,
+    known: ValueModel,
+    *,
+    alpha: float,
+    shape: BlockShape,
+    n_looks: int = N_LOOKS,
+) -> Difference:
+    """Return the difference of the arms' quantiles, or if the metric names none, of their means.
+
+    `known` is what is known about differences of blocks of `shape` beforehand.
+    """
+    if metric.quantile is not None:
+        return _compare_quantiles(pair, metric.quantile, alpha=alpha, n_looks=n_looks)
+    return _compare_means(pair, known, alpha=alpha, shape=shape, n_looks=n_looks)
+
+
+def _compare_means(
+    pair: Pair, known: ValueModel, *, alpha: float, shape: BlockShape, n_looks: int
 ) -> Difference:
     """Return the difference of the arms' means, by blocks of their units."""
     found = form_blocks(pair.treated, pair.values, shape=shape, strata=pair.strata)
-    history = known.empty.history(found.values)
+    history = known.history(found.values)
     looks = choose_looks(found.values.size, n_looks)
     running = history.at(looks)
     sequence = confidence_sequence(running, known, alpha=alpha)
     if not looks.size:
-        now = confidence_sequence(known.empty.running, known, alpha=alpha).at(-1)
+        now = confidence_sequence(EMPTY, known, alpha=alpha).at(-1)
         return Difference(np.empty(0), sequence, now, 1.0, math.nan)
     return Difference(
         at_s=pair.at_s[found.completed[looks]],
@@ -89,7 +109,7 @@ def compare_means(
     )
 
 
-def compare_quantiles(pair: Pair, p: float, *, alpha: float, n_looks: int = N_LOOKS) -> Difference:
+def _compare_quantiles(pair: Pair, p: float, *, alpha: float, n_looks: int) -> Difference:
     """Return the difference of the arms' `p`-quantiles, from a sequence of each arm.
 
     Each arm's own sequence is taken over all strata: its units are alike whatever the weights.

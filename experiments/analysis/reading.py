@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -35,8 +35,7 @@ class Derived(Enum):
 Series: TypeAlias = str | Derived
 
 
-@dataclass(frozen=True, slots=True)
-class Units:
+class Units(NamedTuple):
     """The units of an experiment, in the order of their first answers; one array per column.
 
     Attributes:
@@ -52,9 +51,6 @@ class Units:
     culture: Strings
     revision: Ints
     first_s: Floats
-
-    def __len__(self) -> int:
-        return len(self.arm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +97,7 @@ _NO_UNITS = Units(
     revision=np.empty(0, np.int64),
     first_s=np.empty(0, np.float64),
 )
+_NO_VALUES = (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 @dataclass
@@ -116,8 +113,10 @@ class _EventReader:
 
     now_ms: int
     places: dict[str, int] = field(default_factory=dict)
-    firsts: list[Units] = field(default_factory=list)
-    parts: dict[Series, list[tuple[Ints, Ints, Floats]]] = field(default_factory=dict)
+    firsts: list[Units] = field(default_factory=lambda: [_NO_UNITS])
+    parts: defaultdict[Series, list[tuple[Ints, Ints, Floats]]] = field(
+        default_factory=lambda: defaultdict(lambda: [_NO_VALUES])
+    )
     n_request_outcomes: Counter[Series] = field(default_factory=Counter)
     n_overridden: int = 0
 
@@ -163,22 +162,18 @@ class _EventReader:
 
     def units(self) -> Units:
         """Return all units."""
-        names = [each.name for each in fields(Units)]
-        parts = self.firsts or [_NO_UNITS]
-        return Units(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+        columns = zip(*self.firsts, strict=True)
+        return Units(*map(np.concatenate, columns))
 
     def values(self, series: Series) -> MetricValues:
         """Return the values of a metric, or of what is `Derived`."""
-        parts = self.parts.get(series) or [(np.empty(0, np.int64),) * 2 + (np.empty(0),)]
-        unit, at_ms, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-        n_request_outcomes = self.n_request_outcomes[series]
-        return MetricValues(unit, at_ms / 1000.0, value.astype(np.float64), n_request_outcomes)
+        unit, at_ms, value = map(np.concatenate, zip(*self.parts[series], strict=True))
+        return MetricValues(unit, at_ms / 1000.0, value, self.n_request_outcomes[series])
 
     def _add(self, series: Series, unit: Ints, at_ms: Ints, value: Floats) -> None:
         # NaN is no value; what no outcome may have would make sums infinite.
         is_value = np.abs(value) <= MAX_NUMBER
-        part = (unit[is_value], at_ms[is_value], value[is_value])
-        self.parts.setdefault(series, []).append(part)
+        self.parts[series].append((unit[is_value], at_ms[is_value], value[is_value]))
 
 
 async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:

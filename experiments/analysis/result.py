@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from experiments.definition import State
 from experiments.metrics import Direction, Metric, MetricKind
@@ -16,6 +16,14 @@ from experiments.statistics.units import UnitValue
 SCHEMA_VERSION: Final = 1
 
 
+def _drop_infinite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# A number; None if it is not finite.
+FiniteOrNone = Annotated[float | None, BeforeValidator(_drop_infinite)]
+
+
 class Result(BaseModel):
     """A value of a result: frozen, and of known fields only."""
 
@@ -23,20 +31,16 @@ class Result(BaseModel):
 
 
 class Span(Result):
-    """An estimate and its interval; an end is None where it is infinite."""
+    """An estimate and its interval; an end is None if it is infinite."""
 
-    estimate: float | None
-    low: float | None
-    high: float | None
+    estimate: FiniteOrNone
+    low: FiniteOrNone
+    high: FiniteOrNone
 
     @classmethod
     def of(cls, interval: Interval) -> Span:
         """Return `interval` with None for what is not finite."""
-        return cls(
-            estimate=finite_or_none(interval[0]),
-            low=finite_or_none(interval[1]),
-            high=finite_or_none(interval[2]),
-        )
+        return cls(**interval._asdict())
 
 
 class Look(Span):
@@ -137,8 +141,8 @@ class Cultures(Result):
 
     alpha: float
     n_possible: int
-    mean: float | None
-    spread: float | None
+    mean: FiniteOrNone
+    spread: FiniteOrNone
     effects: tuple[CultureEffect, ...]
 
 
@@ -313,8 +317,3 @@ class Analysis(Result):
     sample_ratio: SampleRatio
     revisions: tuple[RevisionFigures, ...]
     left_out: LeftOut
-
-
-def finite_or_none(number: float) -> float | None:
-    """Return `number`, None where it is not finite."""
-    return float(number) if math.isfinite(number) else None

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from experiments.analysis.reading import MetricValues, Units
+from experiments.analysis.reading import Events
 from experiments.metrics import Metric, MetricKind
 from experiments.statistics.differences import bound_difference
-from experiments.statistics.means import EXPECTED_N, Unbounded
-from experiments.statistics.means import ValueModel as Known
+from experiments.statistics.means import EXPECTED_N, Unbounded, ValueModel
 from experiments.statistics.units import UnitValue, settle_values
 from survey_data.arrays import Floats, Ints
 
@@ -57,38 +56,26 @@ def find_value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | N
     return (0.0, 1.0) if metric.name in _SHARES else None
 
 
-def model_differences(metric: Metric, worth: float, kind: UnitValue) -> Known:
+def model_differences(metric: Metric, worth: float, kind: UnitValue) -> ValueModel:
     """Return what is known about differences of a metric before they are seen.
 
-    Args:
-        metric: of which units have values.
-        worth: the effect that one wants to see, 0 where none is said.
-        kind: what a unit's value is.
+    `worth` is the effect that one wants to see, 0 for none in particular.
     """
     ends = find_value_range(metric, kind)
     if ends is None:
         return Unbounded()
     low, high = ends
-    n = float(EXPECTED_N)
-    if worth > 0.0:
-        n = (_DISTANCE * _EXPECTED_SD * (high - low) / worth) ** 2
+    n = (_DISTANCE * _EXPECTED_SD * (high - low) / worth) ** 2 if worth > 0.0 else EXPECTED_N
     return bound_difference(low, high, expected_n=min(max(n, _FEWEST), _MOST))
 
 
-def take_sample(
-    units: Units,
-    values: MetricValues,
-    metric: Metric,
-    *,
-    n_arms: int,
-    window_s: float,
-    now_s: float,
-    kind: UnitValue,
-) -> Sample:
-    """Return the final values of the units of `n_arms` arms.
+def take_sample(events: Events, metric: Metric) -> Sample:
+    """Return the final values of the units of an experiment's arms.
 
     A sum is of all that a user had, so single requests have none; they have first value and mean.
     """
+    experiment, units, values = events.experiment, events.units, events.values[metric.name]
+    kind, window_s, now_s = experiment.unit_value, experiment.outcome_window_s, events.now_s
     settled = settle_values(
         units.first_s,
         values.unit,
@@ -102,28 +89,28 @@ def take_sample(
     if kind == "sum":
         takes_part &= ~units.is_request
     rows = takes_part[settled.units]
-    done = np.zeros(len(units), np.bool_)
-    done[settled.units] = True
+    is_left = takes_part.copy()
+    is_left[settled.units] = False
     over = units.first_s + window_s < now_s
-    final, n_clipped = _clip(settled.values[rows], find_value_range(metric, kind))
+    found = settled.values[rows]
+    ends = find_value_range(metric, kind)
+    final = found if ends is None else np.clip(found, *ends)
+    n_arms = len(experiment.arms)
     return Sample(
         units=settled.units[rows],
         at_s=settled.at_s[rows],
         values=final,
-        n_open=_count_by_arm(units.arm[takes_part & ~done & ~over], n_arms),
-        n_silent=_count_by_arm(units.arm[takes_part & ~done & over], n_arms),
+        n_open=np.bincount(units.arm[is_left & ~over], minlength=n_arms),
+        n_silent=np.bincount(units.arm[is_left & over], minlength=n_arms),
         n_late=int((values.at_s > units.first_s[values.unit] + window_s).sum()),
-        n_clipped=n_clipped,
+        n_clipped=int((final != found).sum()),
     )
 
 
-def _clip(values: Floats, ends: tuple[float, float] | None) -> tuple[Floats, int]:
-    """Return values within the range that was promised, and how many were not."""
-    if ends is None:
-        return values, 0
-    inside = np.clip(values, *ends)
-    return inside, int((inside != values).sum())
-
-
-def _count_by_arm(arms: Ints, n_arms: int) -> Ints:
-    return np.bincount(arms, minlength=n_arms).astype(np.int64)
+def measure_level(values: Floats, quantile: float | None = None) -> float | None:
+    """Return the mean of values, or one of their quantiles; None without values."""
+    if not values.size:
+        return None
+    if quantile is None:
+        return float(values.mean())
+    return float(np.quantile(values, quantile, method="inverted_cdf"))

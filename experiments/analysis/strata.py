@@ -20,7 +20,7 @@ from experiments.definition import DAY_S, Experiment, State
 from experiments.statistics.differences import BlockShape, fit_block_shape
 from experiments.statistics.planning import SamplePlan
 from experiments.statistics.sample_ratio import SRM_ALPHA, sample_ratio_log_e
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,8 @@ def choose_block_shape(events: Events, arm: str) -> BlockShape:
 
     It stays, whatever the weights become: a shape that followed them would be chosen after looks.
     """
-    running = [
-        stored.experiment for stored in events.revisions if stored.experiment.state is State.RUNNING
-    ]
-    first = running[0] if running else events.experiment
+    revisions = (stored.experiment for stored in events.revisions)
+    first = next((each for each in revisions if each.state is State.RUNNING), events.experiment)
     return fit_block_shape(first.arm(arm).weight, first.arm(first.control).weight)
 
 
@@ -89,21 +87,17 @@ def check_sample_ratio(events: Events, strata: Strata) -> SampleRatio:
             steps[of_span] = np.diff(sample_ratio_log_e(counts, weights), prepend=0.0)
             last = tuple(counts[-1].tolist())
             rows.append(RatioStratum(first_revision=first, weights=weights, n_units=last))
-    log_e = np.cumsum(steps)
+    log_e, at_s = np.cumsum(steps), units.first_s[counted]
     highest = float(log_e.max(initial=0.0))
     return SampleRatio(
         alarm=highest >= -math.log(SRM_ALPHA),
         alpha=SRM_ALPHA,
         p_value=math.exp(-highest),
         strata=tuple(rows),
-        history=_ratio_history(units.first_s[counted], log_e),
-    )
-
-
-def _ratio_history(at_s: Floats, log_e: Floats) -> tuple[RatioLook, ...]:
-    return tuple(
-        RatioLook(at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look]))
-        for look in choose_looks(log_e.size).tolist()
+        history=tuple(
+            RatioLook(at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look]))
+            for look in choose_looks(log_e.size).tolist()
+        ),
     )
 
 
@@ -130,7 +124,7 @@ def measure_progress(events: Events, plan: SamplePlan | None) -> Progress:
     now_ms = round(events.now_s * 1000.0)
     until_ms = now_ms if ended_ms is None else min(ended_ms, now_ms)
     elapsed_s = 0.0 if started_ms is None else max(until_ms - started_ms, 0) / 1000.0
-    n_units = len(events.units)
+    n_units = events.units.arm.size
     return Progress(
         started_ms=started_ms,
         ended_ms=ended_ms,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from experiments.metrics import Direction, Guardrail, Metric, PrimaryMetric
 from experiments.statistics.means import Interval, check_alpha
 from experiments.statistics.sample_ratio import SRM_ALPHA
 from reports.numbers import join_names
@@ -35,57 +36,24 @@ class GuardrailState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """What the experiment is for.
-
-    Attributes:
-        metric: its name, as shown.
-        smallest_effect: the smallest difference worth having, above 0, in the metric's unit.
-        higher_is_better: the metric's direction.
-
-    Raises:
-        ValueError: `smallest_effect` is not above 0.
-    """
-
-    metric: str
-    smallest_effect: float
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.smallest_effect) and self.smallest_effect > 0.0):
-            raise ValueError(f"a smallest effect of {self.smallest_effect}; expected above 0")
-
-
-@dataclass(frozen=True, slots=True)
 class GuardrailEvidence:
-    """A metric that an arm must not worsen.
+    """A metric that an arm must not worsen, and its difference to control at this look.
 
     Attributes:
-        metric: its name, as shown.
-        effect: confidence sequence of the difference to control at this look.
-        margin: how much worse is still borne, 0 or more, in the metric's unit.
-        higher_is_better: the metric's direction.
-
-    Raises:
-        ValueError: `margin` is below 0.
+        effect: confidence sequence of the difference, at alpha.
     """
 
-    metric: str
+    guardrail: Guardrail
     effect: Interval
-    margin: float
-    higher_is_better: bool = True
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.margin) and self.margin >= 0.0):
-            raise ValueError(f"a margin of {self.margin}; expected 0 or more")
 
     @property
     def state(self) -> GuardrailState:
-        """Safe or violated where the whole interval is on one side of the margin."""
-        gain = _gain(self.effect, higher_is_better=self.higher_is_better)
-        if gain.low > -self.margin:
+        """Safe or violated if the whole interval is on one side of the margin."""
+        gain = _gain(self.effect, self.guardrail.metric)
+        if gain.low > -self.guardrail.margin:
             return GuardrailState.SAFE
-        return GuardrailState.VIOLATED if gain.high < -self.margin else GuardrailState.UNDECIDED
+        is_worse = gain.high < -self.guardrail.margin
+        return GuardrailState.VIOLATED if is_worse else GuardrailState.UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +61,7 @@ class ArmEvidence:
     """What is known about one arm against control, at this look.
 
     Attributes:
-        arm: its name.
         effect: confidence sequence of the primary metric's difference, at `split_alpha`.
-        guardrails: those of this arm.
     """
 
     arm: str
@@ -108,7 +74,6 @@ class Decision:
     """What to do, and why.
 
     Attributes:
-        verdict: continue, ship or stop.
         arm: the arm to ship; None unless the verdict is `ship`.
         reason: one sentence or two, with the numbers.
         by_arm: a sentence on each arm, by its name, in the order given.
@@ -151,7 +116,7 @@ def split_alpha(alpha: float, n_arms: int) -> float:
 
 def decide(
     arms: Sequence[ArmEvidence],
-    goal: Goal,
+    primary: PrimaryMetric,
     *,
     sample_ratio_log_e: float,
     duration_over: bool,
@@ -166,7 +131,7 @@ def decide(
 
     Args:
         arms: the evidence of every arm but control, one or more.
-        goal: the primary metric.
+        primary: the metric that decides.
         sample_ratio_log_e: of `sample_ratio_log_e` at this look.
         duration_over: whether the planned longest duration is over.
 
@@ -175,84 +140,73 @@ def decide(
     """
     if not arms:
         raise ValueError("no arm besides control; expected at least one")
-    fates = [_judge(evidence, goal) for evidence in arms]
-    by_arm = tuple((e.arm, text) for e, (_, text) in zip(arms, fates, strict=True))
+    judged = [(evidence, *_judge(evidence, primary)) for evidence in arms]
+    by_arm = tuple((evidence.arm, text) for evidence, _, text in judged)
     if sample_ratio_log_e >= -math.log(SRM_ALPHA):
         return Decision(Verdict.STOP, None, _RATIO_ALARM, by_arm)
-    ready = [(e, t) for e, (f, t) in zip(arms, fates, strict=True) if f is _Fate.READY]
-    waiting = [e for e, (f, _) in zip(arms, fates, strict=True) if f is _Fate.OPEN]
+    return Decision(*_choose(judged, primary, is_over=duration_over), by_arm)
+
+
+def _choose(
+    judged: Sequence[tuple[ArmEvidence, _Fate, str]], primary: PrimaryMetric, *, is_over: bool
+) -> tuple[Verdict, str | None, str]:
+    ready = [(evidence, text) for evidence, fate, text in judged if fate is _Fate.READY]
+    waiting = [evidence for evidence, fate, _ in judged if fate is _Fate.OPEN]
     if ready:
-        return Decision(*_choose_best(ready, waiting, goal, over=duration_over), by_arm)
-    texts = " ".join(text for _, text in by_arm)
-    return Decision(*_choose_without_best(bool(waiting), texts, over=duration_over), by_arm)
-
-
-def _choose_best(
-    ready: Sequence[tuple[ArmEvidence, str]],
-    waiting: Sequence[ArmEvidence],
-    goal: Goal,
-    *,
-    over: bool,
-) -> tuple[Verdict, str | None, str]:
-    best, text = max(ready, key=lambda pair: _estimate(pair[0], goal))
-    ahead = [e.arm for e in waiting if _estimate(e, goal) > _estimate(best, goal)]
-    if not ahead or over:
-        return Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}"
-    return (
-        Verdict.CONTINUE,
-        None,
-        f"Continue: {text} But {join_names(ahead)} may turn out better still.",
-    )
-
-
-def _choose_without_best(
-    waiting: bool, texts: str, *, over: bool
-) -> tuple[Verdict, str | None, str]:
+        best, text = max(ready, key=lambda pair: _estimate(pair[0], primary))
+        ahead = [e.arm for e in waiting if _estimate(e, primary) > _estimate(best, primary)]
+        if not ahead or is_over:
+            return Verdict.SHIP, best.arm, f"Ship {text}{_others(ready, best)}"
+        better = f"But {join_names(ahead)} may turn out better still."
+        return Verdict.CONTINUE, None, f"Continue: {text} {better}"
+    texts = " ".join(text for *_, text in judged)
     if not waiting:
         return Verdict.STOP, None, f"Stop: no arm is left. {texts}"
-    if over:
+    if is_over:
         return Verdict.STOP, None, f"Stop: the planned duration is over without a winner. {texts}"
     return Verdict.CONTINUE, None, f"Continue: {texts}"
 
 
-def _judge(evidence: ArmEvidence, goal: Goal) -> tuple[_Fate, str]:
+def _judge(evidence: ArmEvidence, primary: PrimaryMetric) -> tuple[_Fate, str]:
     """Return what may become of an arm, and a sentence on it."""
-    gain = _gain(evidence.effect, higher_is_better=goal.higher_is_better)
-    shown = _show(evidence.effect)
-    name, smallest = f"{evidence.arm}: {goal.metric}", f"{goal.smallest_effect:.4g}"
-    states = {g.metric: g.state for g in evidence.guardrails}
-    for guardrail in evidence.guardrails:
-        if states[guardrail.metric] is GuardrailState.VIOLATED:
+    gain, shown = _gain(evidence.effect, primary.metric), _show(evidence.effect)
+    name, smallest = f"{evidence.arm}: {primary.metric.name}", f"{primary.smallest_effect:.4g}"
+    for each in evidence.guardrails:
+        if each.state is GuardrailState.VIOLATED:
             return _Fate.OUT, (
-                f"{evidence.arm}: guardrail {guardrail.metric} is worse than control by more than "
-                f"its margin of {guardrail.margin:.4g} ({_show(guardrail.effect)})."
+                f"{evidence.arm}: guardrail {each.guardrail.metric.name} is worse than control by "
+                f"more than its margin of {each.guardrail.margin:.4g} ({_show(each.effect)})."
             )
     if gain.high < 0.0:
         return _Fate.OUT, f"{name} is worse than control ({shown})."
-    if gain.high < goal.smallest_effect:
+    if gain.high < primary.smallest_effect:
         kind = "is better than control, but by less than" if gain.low > 0.0 else "gains less than"
         return _Fate.OUT, f"{name} {kind} the smallest effect of interest, {smallest} ({shown})."
     if not gain.low > 0.0:
         return _Fate.OPEN, f"{name} is not yet told apart from control ({shown})."
-    unsure = [metric for metric, state in states.items() if state is GuardrailState.UNDECIDED]
+    unsure = [
+        each.guardrail.metric.name
+        for each in evidence.guardrails
+        if each.state is GuardrailState.UNDECIDED
+    ]
     if unsure:
         return _Fate.OPEN, (
             f"{name} is better than control ({shown}), but guardrail {join_names(unsure)} may "
             "still be worse by more than its margin."
         )
-    safe = " and every guardrail is safe" if states else ""
+    safe = " and every guardrail is safe" if evidence.guardrails else ""
     return _Fate.READY, f"{name} is better than control ({shown}){safe}."
 
 
-def _gain(effect: Interval, *, higher_is_better: bool) -> Interval:
+def _gain(effect: Interval, metric: Metric) -> Interval:
     """Return the effect with the better direction up."""
-    if higher_is_better:
+    if metric.direction is Direction.HIGHER:
         return effect
     return Interval(-effect.estimate, -effect.high, -effect.low)
 
 
-def _estimate(evidence: ArmEvidence, goal: Goal) -> float:
-    estimate = _gain(evidence.effect, higher_is_better=goal.higher_is_better).estimate
+def _estimate(evidence: ArmEvidence, primary: PrimaryMetric) -> float:
+    estimate = _gain(evidence.effect, primary.metric).estimate
     return -math.inf if math.isnan(estimate) else estimate
 
 

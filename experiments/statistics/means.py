@@ -19,13 +19,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from experiments.statistics.mixtures import (
-    ExponentialMixture,
-    NormalMixture,
-    best_precision,
-)
-from experiments.statistics.streams import EmptyStream, Running
+from experiments.statistics.mixtures import ExponentialMixture, NormalMixture, best_precision
+from experiments.statistics.streams import Running, run_through
 from survey_data.arrays import Floats, Ints, Truths
 
 EXPECTED_N = 1000
@@ -113,12 +110,14 @@ class Bounded:
         """How far a value can be from what it is measured from."""
         return self.length * (1.0 + self.follows) / 2.0
 
-    @property
-    def empty(self) -> EmptyStream:
-        """The stream before its first value."""
-        middle = (self.low + self.high) / 2.0
-        half = self.length / 2.0
-        return EmptyStream(centre=middle, strays=self.follows * half, limit=half)
+    def history(self, values: ArrayLike) -> Running:
+        """Return how a stream stands after each of `values`, float64[k].
+
+        Raises:
+            ValueError: as for `run_through`.
+        """
+        middle, half = (self.low + self.high) / 2.0, self.length / 2.0
+        return run_through(values, centre=middle, strays=self.follows * half, limit=half)
 
 
 @dataclass(frozen=True)
@@ -143,10 +142,13 @@ class Unbounded:
             raise ValueError(f"claims from {self.min_n} values on; expected 2 or more")
         object.__setattr__(self, "mixture", NormalMixture(best_precision(self.expected_n)))
 
-    @property
-    def empty(self) -> EmptyStream:
-        """The stream before its first value."""
-        return EmptyStream()
+    def history(self, values: ArrayLike) -> Running:
+        """Return how a stream stands after each of `values`, float64[k].
+
+        Raises:
+            ValueError: as for `run_through`.
+        """
+        return run_through(values)
 
 
 ValueModel: TypeAlias = Bounded | Unbounded

@@ -21,7 +21,7 @@ class Running:
         n: int64[k], how many values were in.
         total: float64[k], their sum.
         squares: float64[k], the sum of squared distances of each value from the mean of those
-            before it, which is what a bet on that value could know. `EmptyStream` says what stands
+            before it, which is what a bet on that value could know. `run_through` says what stands
             for the mean before the first value.
         cubes: float64[k], the same with third powers, for the skewness.
     """
@@ -42,49 +42,44 @@ class Running:
         return Running(self.n[rows], self.total[rows], self.squares[rows], self.cubes[rows])
 
 
-@dataclass(frozen=True, slots=True)
-class EmptyStream:
-    """A stream before its first value, and what its values are measured from.
+EMPTY = Running(np.zeros(1, dtype=np.int64), *np.zeros((3, 1)))
+"""The one row of a stream before its first value."""
 
-    Attributes:
+
+def run_through(
+    values: ArrayLike,
+    *,
+    centre: float | None = None,
+    strays: float = math.inf,
+    limit: float = math.inf,
+) -> Running:
+    """Return how a stream stands after each of `values`, float64[k].
+
+    Args:
+        values: the stream.
         centre: what the first value is measured from. None gives it no distance, which only
             asymptotic intervals allow.
         strays: how far from `centre` later values may be measured from; 0 measures all from
             `centre`.
         limit: how far from `centre` a value can be.
+
+    Raises:
+        ValueError: `values` is not one-dimensional, or one of them is not finite or is beyond
+            `limit`.
     """
-
-    centre: float | None = None
-    strays: float = math.inf
-    limit: float = math.inf
-
-    @property
-    def running(self) -> Running:
-        """This moment, at which no value is in, as a `Running` of one row."""
-        return Running(np.zeros(1, dtype=np.int64), *np.zeros((3, 1)))
-
-    def history(self, values: ArrayLike) -> Running:
-        """Return how the stream stands after each of `values`, float64[k].
-
-        Raises:
-            ValueError: `values` is not one-dimensional, or one of them is not finite or is beyond
-                `limit`.
-        """
-        new = check_finite(values, "values")
-        if self.centre is not None and math.isfinite(self.limit):
-            beyond = np.flatnonzero(np.abs(new - self.centre) > self.limit * ROUNDING)
-            if beyond.size:
-                ends = f"{self.centre - self.limit:g} to {self.centre + self.limit:g}"
-                raise ValueError(f"values[{beyond[0]}] is {new[beyond[0]]:g}; expected {ends}")
-        n = np.arange(1, new.size + 1, dtype=np.int64)
-        total = np.cumsum(new)
-        expected = (total - new) / np.maximum(n - 1, 1)
-        if new.size:
-            expected[0] = new[0] if self.centre is None else self.centre
-        if self.centre is not None:
-            np.clip(expected, self.centre - self.strays, self.centre + self.strays, out=expected)
-        distances = new - expected
-        return Running(n, total, np.cumsum(np.square(distances)), np.cumsum(distances**3))
+    new = check_finite(values, "values")
+    n = np.arange(1, new.size + 1, dtype=np.int64)
+    total = np.cumsum(new)
+    expected = (total - new) / np.maximum(n - 1, 1)
+    expected[:1] = new[:1] if centre is None else centre
+    if centre is not None:
+        beyond = np.flatnonzero(np.abs(new - centre) > limit * ROUNDING)
+        if beyond.size:
+            ends = f"{centre - limit:g} to {centre + limit:g}"
+            raise ValueError(f"values[{beyond[0]}] is {new[beyond[0]]:g}; expected {ends}")
+        np.clip(expected, centre - strays, centre + strays, out=expected)
+    distances = new - expected
+    return Running(n, total, np.cumsum(np.square(distances)), np.cumsum(distances**3))
 
 
 def check_finite(values: ArrayLike, name: str) -> Floats:

@@ -68,7 +68,7 @@ async def test_effect_is_the_mean_difference_of_pairs_by_hand(store: EventStore)
     assert effect.control == pytest.approx(by_arm["plain"].mean())
     # 2.8 standard errors of 0.4 make 0.03: (2.8 * 0.4 / 0.03)² = 1393.8 differences.
     known = bound_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
-    history = known.empty.history(differences)
+    history = known.history(differences)
     expected = confidence_sequence(history, known, alpha=0.05)
     assert effect.span.low == pytest.approx(expected.low[-1])
     assert effect.span.high == pytest.approx(expected.high[-1])
@@ -255,7 +255,7 @@ async def test_cultures_are_found_at_their_part_of_the_error_rate(store: EventSt
     assert brazil.raw.estimate == 1.0
     assert cultures.n_possible == len(CULTURES)
     known = bound_difference(0.0, 1.0, expected_n=(2.8 * 0.4 / 0.03) ** 2)
-    history = known.empty.history(np.ones(200))
+    history = known.history(np.ones(200))
     expected = confidence_sequence(history, known, alpha=0.05 / len(CULTURES))
     assert brazil.raw.low == pytest.approx(expected.low[-1])
 

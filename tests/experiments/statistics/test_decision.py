@@ -4,10 +4,10 @@ import math
 
 import pytest
 
+from experiments.metrics import Direction, Guardrail, Metric, MetricKind, PrimaryMetric
 from experiments.statistics.decision import (
     ArmEvidence,
     Decision,
-    Goal,
     GuardrailEvidence,
     GuardrailState,
     Verdict,
@@ -16,14 +16,20 @@ from experiments.statistics.decision import (
 )
 from experiments.statistics.means import Interval
 
-GOAL = Goal("rating", smallest_effect=0.1)
+
+def primary(name: str, direction: Direction) -> PrimaryMetric:
+    return PrimaryMetric(Metric(name, MetricKind.MEAN, direction), smallest_effect=0.1)
+
+
+GOAL = primary("rating", Direction.HIGHER)
 BETTER, WORSE = Interval(0.3, 0.1, 0.5), Interval(-0.3, -0.5, -0.1)
 UNSURE, SMALL = Interval(0.1, -0.1, 0.3), Interval(0.0, -0.05, 0.05)
 ENDLESS = Interval(math.nan, -math.inf, math.inf)
 
 
 def refusals(effect: Interval) -> GuardrailEvidence:
-    return GuardrailEvidence("refusals", effect, margin=0.02, higher_is_better=False)
+    metric = Metric("refusals", MetricKind.PROPORTION, Direction.LOWER)
+    return GuardrailEvidence(Guardrail(metric, margin=0.02), effect)
 
 
 SAFE = refusals(Interval(0.0, -0.01, 0.01))
@@ -32,7 +38,7 @@ UNDECIDED = refusals(Interval(0.01, -0.02, 0.04))
 
 
 def decided(
-    *arms: ArmEvidence, over: bool = False, log_e: float = 0.0, goal: Goal = GOAL
+    *arms: ArmEvidence, over: bool = False, log_e: float = 0.0, goal: PrimaryMetric = GOAL
 ) -> Decision:
     return decide(arms, goal, sample_ratio_log_e=log_e, duration_over=over)
 
@@ -41,7 +47,9 @@ def test_guardrails_where_lower_is_better() -> None:
     assert SAFE.state is GuardrailState.SAFE
     assert VIOLATED.state is GuardrailState.VIOLATED
     assert UNDECIDED.state is GuardrailState.UNDECIDED
-    assert GuardrailEvidence("speed", ENDLESS, margin=0.0).state is GuardrailState.UNDECIDED
+    speed = Metric("speed", MetricKind.MEAN, Direction.HIGHER)
+    endless = GuardrailEvidence(Guardrail(speed, margin=0.0), ENDLESS)
+    assert endless.state is GuardrailState.UNDECIDED
 
 
 def test_an_arm_that_is_better_and_safe_is_shipped() -> None:
@@ -54,7 +62,7 @@ def test_an_arm_that_is_better_and_safe_is_shipped() -> None:
 
 
 def test_a_lower_metric_may_be_the_better_one() -> None:
-    goal = Goal("latency", smallest_effect=0.1, higher_is_better=False)
+    goal = primary("latency", Direction.LOWER)
     assert decided(ArmEvidence("icl", WORSE), goal=goal).verdict is Verdict.SHIP
     assert decided(ArmEvidence("icl", BETTER), goal=goal).verdict is Verdict.STOP
 
@@ -137,7 +145,3 @@ def test_arms_share_the_error_rate() -> None:
 def test_what_cannot_be_decided_is_refused() -> None:
     with pytest.raises(ValueError, match="no arm besides control"):
         decided()
-    with pytest.raises(ValueError, match="above 0"):
-        Goal("rating", smallest_effect=0.0)
-    with pytest.raises(ValueError, match="0 or more"):
-        GuardrailEvidence("rating", BETTER, margin=-1.0)

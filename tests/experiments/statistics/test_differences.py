@@ -98,7 +98,7 @@ def test_few_runs_ever_find_what_is_not_there_and_all_what_is() -> None:
         for _ in range(200):
             treated = rng.random(2000) < 0.5
             drawn = (rng.random(2000) < 0.4 + effect * treated).astype(float)
-            history = values.empty.history(form_blocks(treated, drawn).values)
+            history = values.history(form_blocks(treated, drawn).values)
             found[effect] += bool((log_e_values(history, values) >= math.log(20.0)).any())
     assert found[0.0] < 20
     assert found[0.2] == 200
@@ -109,6 +109,6 @@ def test_the_interval_of_a_difference_is_around_it() -> None:
     treated = rng.random(20_000) < 0.5
     drawn = (rng.random(20_000) < 0.5 + 0.1 * treated).astype(float)
     values = bound_difference(0.0, 1.0, expected_n=5000)
-    history = values.empty.history(form_blocks(treated, drawn).values)
+    history = values.history(form_blocks(treated, drawn).values)
     found = confidence_sequence(history, values, alpha=0.05).at(-1)
     assert 0.0 < found.low < 0.1 < found.high < 0.2
