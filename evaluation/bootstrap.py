@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import lru_cache
-from statistics import NormalDist
 
 import numpy as np
+from scipy.special import ndtr, stdtrit
 
 from evaluation.figures import BootstrapInterval
 from survey_data.arrays import Floats
 
 N_DRAWS = 2000
 MIN_STUDENTISED = 30
-LEVEL = 0.95
+# What a 95 % interval leaves out at either end.
+TAIL = 0.025
 
 
 def question_weights(n_questions: int, *, n_draws: int = N_DRAWS, seed: int = 0) -> Floats:
@@ -44,7 +44,7 @@ def question_weights(n_questions: int, *, n_draws: int = N_DRAWS, seed: int = 0)
     return counts.astype(np.float64)
 
 
-def mean_draws(values: Floats, weights: Floats) -> Floats:
+def draw_means(values: Floats, weights: Floats) -> Floats:
     """Return float64[d]: in each draw, the mean over cultures of their mean over questions.
 
     A draw leaves out cultures without a drawn question; a draw without any culture is NaN.
@@ -63,191 +63,15 @@ def mean_of(values: Floats) -> float:
 
     A culture without any cell is left out.
     """
-    return float(mean_draws(values, _once(values))[0])
+    return float(draw_means(values, _once(values))[0])
 
 
-def alignment_draws(missed: Floats, widest: Floats, weights: Floats) -> Floats:
-    """Return float64[d]: in each draw, the mean over cultures of their alignment score.
+def draw_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return float64[d], in each draw the mean over cultures of their alignment score.
 
-    A draw leaves out cultures without a drawn question; a draw without any culture is NaN.
-
-    Args:
-        missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.
-        widest: float64[c, q], (n - 1)² of the number of options n; of no account where `missed`
-            is NaN.
-        weights: float64[d, q] from `question_weights`.
-
-    Source: METHODS, metric 1 (arXiv 2410.12971, section 4.1).
-    """
-    return _draw_alignment(missed, widest, weights)[0]
-
-
-def alignment_of(missed: Floats, widest: Floats) -> float:
-    """Return the mean over cultures of their alignment score; at most 1, NaN without any cell.
-
-    A culture without any cell is left out.
-    """
-    return float(alignment_draws(missed, widest, _once(missed))[0])
-
-
-def interval(
-    value: float, draws: Floats, *, n_questions: int, level: float = LEVEL
-) -> BootstrapInterval | None:
-    """Return `value` with its expanded percentile interval.
-
-    A plain percentile interval is too short for few questions, by what t exceeds z and n - 1
-    exceeds n; taking percentiles farther out makes up for it. None where there is no interval to
-    be had: with fewer than two questions, or without any draw that is a number.
-
-    Args:
-        value: the statistic of all questions.
-        draws: float64[d], the statistic of each draw; those that are NaN are left out.
-        n_questions: how many questions the statistic is over.
-        level: the wanted coverage, between 0 and 1.
-    """
-    found = draws[~np.isnan(draws)]
-    if n_questions < 2 or not found.size or math.isnan(value):
-        return None
-    widened = math.sqrt(n_questions / (n_questions - 1)) * t_quantile(level, n_questions - 1)
-    tail = NormalDist().cdf(-widened)
-    low, high = np.quantile(found, (tail, 1.0 - tail))
-    return BootstrapInterval(value, float(low), float(high))
-
-
-def mean_interval(values: Floats, weights: Floats) -> BootstrapInterval | None:
-    """Return `mean_of(values)` with its 95 % interval; None as for `interval`."""
-    draws = mean_draws(values, weights)
-    return interval(mean_of(values), draws, n_questions=_n_questions(values))
-
-
-def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> BootstrapInterval | None:
-    """Return `alignment_of(missed, widest)` with its 95 % interval; None as for `interval`.
-
-    A few long scales carry the score and make it skewed, which percentiles do not follow, so each
-    draw is measured in its own standard error (bootstrap-t). With 250 questions it holds the truth
-    94 to 96 % of the time (percentiles: 93 to 94 %), with 50 about 92 % (88 %). With fewer than
-    `MIN_STUDENTISED` the errors are too uncertain themselves, and percentiles are taken. The
-    interval stays within 0, as bad as options can be, and 1.
-    """
-    found = _interval_from_draws(lambda w: _draw_alignment(missed, widest, w), missed, weights)
-    if found is None:
-        return None
-    return BootstrapInterval(found.value, max(0.0, found.low), min(1.0, found.high))
-
-
-def alignment_gain_interval(
-    missed: Floats, baseline_missed: Floats, widest: Floats, weights: Floats
-) -> BootstrapInterval | None:
-    """Return the paired gain in alignment score over another method, with its 95 % interval.
-
-    Both scores are over the cells that both have, and made anew in every draw from the same
-    questions, as a score is a ratio and no mean of cells. Above 0 is better. The interval is had
-    as that of `alignment_interval`, in standard errors of the difference, and stays within -1 and
-    1; None as for `interval`.
-
-    Args:
-        missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.
-        baseline_missed: float64[c, q], the same cells of the method that is compared with.
-        widest: float64[c, q], (n - 1)² of the number of options n.
-        weights: float64[d, q] from `question_weights`.
-    """
-    both = ~np.isnan(missed) & ~np.isnan(baseline_missed)
-    ours, theirs = (np.where(both, of, np.nan) for of in (missed, baseline_missed))
-
-    def drawn(some: Floats) -> tuple[Floats, Floats]:
-        values, moves = _draw_alignment(ours, widest, some)
-        baseline_values, baseline_moves = _draw_alignment(theirs, widest, some)
-        return values - baseline_values, moves - baseline_moves
-
-    found = _interval_from_draws(drawn, ours, weights)
-    if found is None:
-        return None
-    return BootstrapInterval(found.value, max(-1.0, found.low), min(1.0, found.high))
-
-
-def gain_interval(values: Floats, baseline: Floats, weights: Floats) -> BootstrapInterval | None:
-    """Return the paired mean gain of `values` over `baseline` with its 95 % interval.
-
-    Only cells that both have count, so the gain can differ from the difference of the two means.
-    Above 0 is better where higher values are. None as for `interval`.
-
-    Args:
-        values: float64[c, q], one value per cell.
-        baseline: float64[c, q], the same cells of the method that is compared with.
-        weights: float64[d, q] from `question_weights`.
-    """
-    return mean_interval(values - baseline, weights)
-
-
-@lru_cache(maxsize=1024)
-def t_quantile(level: float, df: int) -> float:
-    """Return what Student's t with `df` degrees of freedom stays within with probability `level`.
-
-    Two-sided: `t_quantile(0.95, 10)` is 2.228. By bisection of the closed form.
-
-    Raises:
-        ValueError: `level` is not between 0 and 1, or `df` is below 1.
-
-    Source: Abramowitz & Stegun, 26.7.3 and 26.7.4.
-    """
-    if not 0.0 < level < 1.0 or df < 1:
-        raise ValueError(f"level {level}, {df} degrees of freedom; expected in (0, 1), at least 1")
-    odd = df % 2
-    steps = np.arange(1, (df - odd) // 2, dtype=np.float64)
-    ratios = (2 * steps - 1 + odd) / (2 * steps + odd)
-
-    def within(angle: float) -> float:
-        cosine = math.cos(angle)
-        series = 1.0 + float(np.cumprod(ratios * cosine**2).sum())
-        if not odd:
-            return math.sin(angle) * series
-        tail = math.sin(angle) * cosine * series if df > 1 else 0.0
-        return 2.0 / math.pi * (angle + tail)
-
-    low, high = 0.0, math.pi / 2
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if within(middle) < level else (low, middle)
-    return math.sqrt(df) * math.tan(low)
-
-
-def _interval_from_draws(
-    drawn: Callable[[Floats], tuple[Floats, Floats]], cells: Floats, weights: Floats
-) -> BootstrapInterval | None:
-    """Return a statistic with its interval, each draw measured in its own standard error.
-
-    With fewer than `MIN_STUDENTISED` questions percentiles are taken instead.
-
-    Args:
-        drawn: gives, for weights float64[d, q], the statistic float64[d] of each draw, and how
-            much it moves with each question, float64[d, q].
-        cells: float64[c, q], NaN where the statistic has no cell.
-        weights: float64[d, q] from `question_weights`.
-    """
-    once = _once(cells)
-    (value,), moves = drawn(once)
-    value, n_questions = float(value), _n_questions(cells)
-    draws, moves_drawn = drawn(weights)
-    if n_questions < MIN_STUDENTISED:
-        return interval(value, draws, n_questions=n_questions)
-    (error,) = _errors(moves, once)
-    if error == 0.0:
-        return BootstrapInterval(value, value, value)
-    errors = _errors(moves_drawn, weights)
-    # A draw of one question many times has no error to measure it in.
-    usable = np.isfinite(draws) & (errors > 0.0)
-    in_errors = (draws[usable] - value) / errors[usable]
-    if not in_errors.size:
-        return None
-    tail = (1.0 - LEVEL) / 2.0
-    low, high = np.quantile(in_errors, (tail, 1.0 - tail))
-    return BootstrapInterval(value, float(value - high * error), float(value - low * error))
-
-
-def _draw_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Return `alignment_draws`, and float64[d, q]: how much each moves with each question.
-
-    By linearisation; a question is alike in all cultures.
+    A draw leaves out cultures without a drawn question; a draw without any culture is NaN. Second,
+    float64[d, q]: how much each draw moves with each question, by linearisation; a question counts
+    alike in all cultures. Arguments as for `alignment_interval`.
     """
     known = ~np.isnan(missed)
     far, farthest = np.where(known, missed, 0.0), np.where(known, widest, 0.0)
@@ -258,6 +82,134 @@ def _draw_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Fl
     slopes = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale > 0.0)
     moves = (slopes * np.nan_to_num(ratios)) @ farthest - slopes @ far
     return _mean_over_cultures(1.0 - np.sqrt(ratios)), moves
+
+
+def percentile_interval(
+    value: float, draws: Floats, *, n_questions: int
+) -> BootstrapInterval | None:
+    """Return `value` with its expanded percentile interval.
+
+    A plain percentile interval is too short for few questions, because t exceeds z and n exceeds
+    n - 1; taking percentiles farther out makes up for it. None if there can be no interval: with
+    fewer than two questions, or without any draw that is a number.
+
+    Args:
+        value: the statistic of all questions.
+        draws: float64[d], the statistic of each draw; those that are NaN are left out.
+        n_questions: how many questions the statistic is over.
+    """
+    found = draws[~np.isnan(draws)]
+    if n_questions < 2 or not found.size or math.isnan(value):
+        return None
+    widened = math.sqrt(n_questions / (n_questions - 1)) * stdtrit(n_questions - 1, 1.0 - TAIL)
+    tail = float(ndtr(-widened))
+    low, high = np.quantile(found, (tail, 1.0 - tail))
+    return BootstrapInterval(value, float(low), float(high))
+
+
+def mean_interval(values: Floats, weights: Floats) -> BootstrapInterval | None:
+    """Return `mean_of(values)` with its 95 % interval; None as for `percentile_interval`."""
+    draws = draw_means(values, weights)
+    return percentile_interval(mean_of(values), draws, n_questions=_n_questions(values))
+
+
+def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> BootstrapInterval | None:
+    """Return the mean over cultures of their alignment score, at most 1, with its 95 % interval.
+
+    A few long scales carry the score and make it skewed, which percentiles do not follow, so each
+    draw is measured in its own standard error (bootstrap-t). With 250 questions it holds the truth
+    94 to 96 % of the time (percentiles: 93 to 94 %), with 50 about 92 % (88 %). With fewer than
+    `MIN_STUDENTISED` the errors themselves are too uncertain, and percentiles are taken. The
+    interval stays within 0, as bad as options can be, and 1. None as for `percentile_interval`.
+
+    Args:
+        missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.
+        widest: float64[c, q], (n - 1)² of the number of options n; ignored where `missed` is NaN.
+        weights: float64[d, q] from `question_weights`.
+
+    Source: METHODS, metric 1 (arXiv 2410.12971, section 4.1).
+    """
+    found = _interval_from_draws(lambda w: draw_alignment(missed, widest, w), missed, weights)
+    return _clip(found, least=0.0)
+
+
+def alignment_gain_interval(
+    missed: Floats, baseline_missed: Floats, widest: Floats, weights: Floats
+) -> BootstrapInterval | None:
+    """Return the paired gain in alignment score over another method, with its 95 % interval.
+
+    Both scores are over the cells that both have, and made anew in every draw from the same
+    questions, as a score is a ratio and not a mean of cells. Above 0 is better. The interval is
+    made like that of `alignment_interval`, in standard errors of the difference, and stays within
+    -1 and 1; None as for `percentile_interval`.
+
+    Args:
+        missed: float64[c, q], (a - g)² of the chosen option a and the modal one g.
+        baseline_missed: float64[c, q], the same cells of the method that is compared with.
+        widest: float64[c, q], (n - 1)² of the number of options n.
+        weights: float64[d, q] from `question_weights`.
+    """
+    both = ~np.isnan(missed) & ~np.isnan(baseline_missed)
+    ours, theirs = (np.where(both, of, np.nan) for of in (missed, baseline_missed))
+
+    def draw(some: Floats) -> tuple[Floats, Floats]:
+        values, moves = draw_alignment(ours, widest, some)
+        baseline_values, baseline_moves = draw_alignment(theirs, widest, some)
+        return values - baseline_values, moves - baseline_moves
+
+    return _clip(_interval_from_draws(draw, ours, weights), least=-1.0)
+
+
+def gain_interval(values: Floats, baseline: Floats, weights: Floats) -> BootstrapInterval | None:
+    """Return the paired mean gain of `values` over `baseline` with its 95 % interval.
+
+    Only cells that both have count, so the gain can differ from the difference of the two means.
+    Above 0 is better if higher values are. None as for `percentile_interval`.
+
+    Args:
+        values: float64[c, q], one value per cell.
+        baseline: float64[c, q], the same cells of the method that is compared with.
+        weights: float64[d, q] from `question_weights`.
+    """
+    return mean_interval(values - baseline, weights)
+
+
+def _clip(found: BootstrapInterval | None, *, least: float) -> BootstrapInterval | None:
+    if found is None:
+        return None
+    return BootstrapInterval(found.value, max(least, found.low), min(1.0, found.high))
+
+
+def _interval_from_draws(
+    draw: Callable[[Floats], tuple[Floats, Floats]], cells: Floats, weights: Floats
+) -> BootstrapInterval | None:
+    """Return a statistic with its interval, each draw measured in its own standard error.
+
+    With fewer than `MIN_STUDENTISED` questions percentiles are taken instead.
+
+    Args:
+        draw: gives, for weights float64[d, q], the statistic float64[d] of each draw, and how
+            much it moves with each question, float64[d, q].
+        cells: float64[c, q], NaN where the statistic has no cell.
+        weights: float64[d, q] from `question_weights`.
+    """
+    once = _once(cells)
+    (value,), moves = draw(once)
+    value, n_questions = float(value), _n_questions(cells)
+    draws, moves_drawn = draw(weights)
+    if n_questions < MIN_STUDENTISED:
+        return percentile_interval(value, draws, n_questions=n_questions)
+    (error,) = _errors(moves, once)
+    if error == 0.0:
+        return BootstrapInterval(value, value, value)
+    errors = _errors(moves_drawn, weights)
+    # A draw of one question many times has no error to measure it in.
+    usable = np.isfinite(draws) & (errors > 0.0)
+    in_errors = (draws[usable] - value) / errors[usable]
+    if not in_errors.size:
+        return None
+    low, high = np.quantile(in_errors, (TAIL, 1.0 - TAIL))
+    return BootstrapInterval(value, float(value - high * error), float(value - low * error))
 
 
 def _errors(moves: Floats, weights: Floats) -> Floats:

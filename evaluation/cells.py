@@ -258,7 +258,7 @@ def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -
     return found | {
         "similarity": read * distribution_similarity(shares, people.shares),
         "wasserstein": read * moved + answer.unreadable,
-        "exact": read * metrics.exact_match(chosen, gold),
+        "exact": read * (chosen == gold),
         "soft": read * soft,
         "missed": float((chosen - gold) ** 2),
         "position": chosen / (n_options - 1),

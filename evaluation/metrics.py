@@ -19,16 +19,8 @@ from survey_data.distances import check_scale, total_variation
 from survey_data.model import Scale
 
 
-def exact_match(chosen: int, gold: int) -> float:
-    """Return 1.0 where the chosen option is the modal one, else 0.0.
-
-    Source: METHODS, metric 4.
-    """
-    return float(chosen == gold)
-
-
 def soft_accuracy(chosen: int, gold: int, *, n_options: int, scale: Scale) -> float:
-    """Return `1 - |a - g| / (n - 1)`, in [0, 1], 1 is best; for a nominal question equality.
+    """Return `1 - |a - g| / (n - 1)`, in [0, 1], 1 is best; 1 or 0 for a nominal question.
 
     Raises:
         ValueError: there are fewer than two options, or an index is out of range.
@@ -39,7 +31,7 @@ def soft_accuracy(chosen: int, gold: int, *, n_options: int, scale: Scale) -> fl
     if not (0 <= chosen < n_options and 0 <= gold < n_options):
         raise ValueError(f"options {chosen} and {gold}; expected 0 to {n_options - 1}")
     if scale is Scale.NOMINAL:
-        return exact_match(chosen, gold)
+        return float(chosen == gold)
     return 1.0 - abs(chosen - gold) / (n_options - 1)
 
 
@@ -61,9 +53,9 @@ def order_shift(by_order: Sequence[Sequence[float]]) -> float:
 
 
 def order_flips(chosen_by_order: Sequence[int | None]) -> float:
-    """Return 1.0 where the chosen option depends on the option order, else 0.0; 0 is best.
+    """Return 1.0 if the chosen option depends on the option order, else 0.0; 0 is best.
 
-    An unreadable answer (None) is left out; NaN where fewer than two can be read.
+    An unreadable answer (None) is left out; NaN if fewer than two can be read.
 
     Args:
         chosen_by_order: what was chosen of one question in each order, as indices in option order.
@@ -72,11 +64,11 @@ def order_flips(chosen_by_order: Sequence[int | None]) -> float:
     return float(len(set(readable)) > 1) if len(readable) > 1 else math.nan
 
 
-def ranks(matrix: Floats) -> Ints:
+def rank_own(matrix: Floats) -> Ints:
     """Return int64[c]: each culture's place in its own row, 1 to c, 1 is best.
 
-    A tie counts against: with another column as good as its own, a culture is not first. With one
-    culture it is always first.
+    A tie counts against: if another column is as good as its own, a culture is not first. By
+    chance one culture in c is first.
 
     Args:
         matrix: float64[c, c], row i the answers given as culture i, column j the people of culture
@@ -92,21 +84,12 @@ def ranks(matrix: Floats) -> Ints:
     return np.asarray((matrix >= np.diagonal(matrix)[:, None]).sum(axis=1), dtype=np.int64)
 
 
-def own_best_share(matrix: Floats) -> float:
-    """Return the share of cultures with rank 1, in [0, 1]; higher is better, chance is 1/c.
-
-    Raises:
-        ValueError: as for `ranks`.
-    """
-    return float(np.mean(ranks(matrix) == 1))
-
-
 def diversity(positions: Floats) -> float:
     """Return how far apart cultures' answers are, as a share of the scale, in [0, 1].
 
     It is the mean over pairs of cultures of the mean absolute difference over the questions that
     both answered. Neither high nor low is better: it is compared with the diversity of people.
-    Pairs with no question in common are left out; NaN where no pair is left.
+    Pairs with no question in common are left out; NaN if no pair is left.
 
     Args:
         positions: float64[c, q], option index / (n - 1) of what each culture chose; NaN where it
@@ -114,18 +97,16 @@ def diversity(positions: Floats) -> float:
 
     Source: METHODS, metric 6.
     """
-    pairs = itertools.combinations(positions, 2)
-    apart = [np.abs(one - other) for one, other in pairs]
-    known = [differences[~np.isnan(differences)] for differences in apart]
-    means = [float(differences.mean()) for differences in known if differences.size]
+    apart = [np.abs(one - other) for one, other in itertools.combinations(positions, 2)]
+    means = [float(np.nanmean(pair)) for pair in apart if not np.isnan(pair).all()]
     return math.fsum(means) / len(means) if means else math.nan
 
 
 def spread(shares: Floats, n_options: Ints) -> Floats:
-    """Return float64[r, q]: the entropy of each answer's shares, as a part of the largest possible.
+    """Return float64[r, q]: the entropy of each answer's shares, relative to the largest possible.
 
-    0 where all of it is on one option, 1 where all options have the same share. Neither is better:
-    it is compared with people's. NaN where there are no shares.
+    0 if one option has everything, 1 if all options have the same share. Neither is better: it is
+    compared with people's. NaN where there are no shares.
 
     Args:
         shares: float64[r, q, n], 0 beyond a question's last option, NaN where there are none.

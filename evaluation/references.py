@@ -1,8 +1,8 @@
-"""Respondents without an LLM: what can be had for nothing, for every method to be compared with.
+"""Respondents without an LLM: baselines that cost nothing, for every method to be compared with.
 
-None of them uses the asked culture's own answer to the asked question for its answer, nor answers
-to a barred question, with one exception: which country is the most similar one is decided over
-all questions, the asked one among them, as in the published table. That flatters this reference.
+None of them answers with the asked culture's own answer to the asked question, nor with answers to
+a barred question. There is one exception: which country is most similar is decided over all
+questions, including the asked one, as in the published table. That flatters this reference.
 
 Source: METHODS, metric 7; the published table is that of Xu et al., arXiv 2410.12971.
 """
@@ -21,7 +21,7 @@ from evaluation.asking import Ask, Condition, Request, Response, digest_of
 from survey_data.arrays import Floats
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, ResponseDistribution
-from survey_data.similarity import alignment_score
+from survey_data.similarity import compare_modes
 
 K_NEAREST = 5
 
@@ -30,7 +30,7 @@ Rule: TypeAlias = Callable[[Question, str], Response]
 
 @dataclass(frozen=True)
 class References:
-    """The rules that references answer by, each from a question and a culture to a response.
+    """The rules that the references follow, each from a question and a culture to a response.
 
     A response has shares that sum to 1 and the option that the rule chooses, which is not always
     the one with the largest share.
@@ -39,9 +39,9 @@ class References:
         library: what people answered.
         pack: id of the pack whose questions are compared.
         cultures: alpha-3 codes of the cultures that may be looked at.
-        barred: gives the keys of the questions that may not be used for one of a given key, such
-            as its paraphrases; the question itself never is.
-        nearest: gives the keys of questions for one of a given key, nearest first.
+        barred: maps a question's key to the keys of questions that may not be used for it, such as
+            its paraphrases; the question itself never is.
+        nearest: maps a question's key to the keys of other questions, nearest first.
         k: how many of the nearest are averaged.
     """
 
@@ -53,15 +53,27 @@ class References:
     k: int = K_NEAREST
 
     def __post_init__(self) -> None:
-        """Check what can be.
+        """Check `pack` and `k`.
 
         Raises:
             PackMissing: no loaded pack has that id.
             ValueError: `k` is below 1.
         """
-        self.library.manifest(self.pack)
+        self.library.pack(self.pack)
         if self.k < 1:
             raise ValueError(f"k is {self.k}, expected 1 or more")
+
+    def make_conditions(self) -> tuple[Condition, ...]:
+        """Return the five references as rows of the results.
+
+        With one culture the two that look at others, world mean and most similar country, are left
+        out.
+        """
+        rules = {"uniform": self.uniform, "prior by option count": self.prior}
+        if len(self.cultures) > 1:
+            rules |= {"world mean": self.world_mean, "most similar country": self.most_similar}
+        rules["nearest exemplars"] = self.nearest_exemplars
+        return tuple(Condition(name, "reference", Reference(name, r)) for name, r in rules.items())
 
     def uniform(self, question: Question, culture: str) -> Response:
         """Return the same share for each option, and the lower middle option."""
@@ -71,13 +83,12 @@ class References:
     def prior(self, question: Question, culture: str) -> Response:
         """Return the mean shares of all other questions with as many options, and their mode.
 
-        The mean is over all cells of the other cultures. Uniform where there is none.
+        The mean is over all cells of the other cultures. Uniform if there is none.
         """
         if len(question.options) not in self._by_n_options:
             return self.uniform(question, culture)
         keys, shares = self._by_n_options[len(question.options)]
-        barred = self._barred(question)
-        rows = [i for i, key in enumerate(keys) if key not in barred]
+        rows = [i for i, key in enumerate(keys) if self._may_use(key, question)]
         columns = [i for i, other in enumerate(self.cultures) if other != culture]
         cells = shares[np.ix_(rows, columns)].reshape(-1, len(question.options))
         return _average(cells[~np.isnan(cells).any(axis=1)]) or self.uniform(question, culture)
@@ -87,10 +98,10 @@ class References:
 
         The option is the mean of their modal numbers, a half rounded to the even number; it
         depends on the number that the options are counted from, and on a nominal question it has
-        no meaning but the alignment score's. Uniform where no other culture was asked.
+        no meaning but the alignment score's. Uniform if no other culture was asked.
         """
-        asked = (self.library.distribution(question.key, c) for c in self.cultures if c != culture)
-        cells = [cell for cell in asked if cell is not None]
+        others = (self.library.distribution(question.key, c) for c in self.cultures if c != culture)
+        cells = [cell for cell in others if cell is not None]
         averaged = _average(_rows(cells))
         if averaged is None:
             return self.uniform(question, culture)
@@ -102,7 +113,7 @@ class References:
         """Return the shares of the most similar culture that was asked, and their mode.
 
         Cultures are compared by the alignment score between their modal answers to the questions
-        of the pack that both answered; equal ones come in the order of codes. Uniform where no
+        of the pack that both answered; equal ones come in the order of codes. Uniform if no
         comparable culture was asked.
         """
         for other in self._similar.get(culture, ()):
@@ -114,34 +125,28 @@ class References:
     def nearest_exemplars(self, question: Question, culture: str) -> Response:
         """Return the mean of the culture's own shares on the k nearest questions, and their mode.
 
-        Questions with another number of options, barred ones and those it was not asked are passed
-        over. The mean of fewer where there are fewer than k, the prior where there is none.
+        Skips questions with another number of options, barred ones and those it was not asked.
+        The mean of fewer if there are fewer than k, the prior if there is none.
         """
-        barred = self._barred(question)
-        found = (self.library.distribution(key, culture) for key in self.nearest(question.key))
         usable = (
             cell
-            for cell in found
-            if cell is not None
-            and cell.question not in barred
+            for key in self.nearest(question.key)
+            if self._may_use(key, question)
+            and (cell := self.library.distribution(key, culture)) is not None
             and len(cell.shares) == len(question.options)
         )
         return _average(_rows(islice(usable, self.k))) or self.prior(question, culture)
 
-    def _barred(self, question: Question) -> frozenset[str]:
-        return self.barred(question.key) | {question.key}
-
-    @cached_property
-    def _questions(self) -> tuple[Question, ...]:
-        packs = self.library.packs
-        return next(pack.questions for pack in packs if pack.manifest.id == self.pack)
+    def _may_use(self, key: str, question: Question) -> bool:
+        return key != question.key and key not in self.barred(question.key)
 
     @cached_property
     def _by_n_options(self) -> Mapping[int, tuple[tuple[str, ...], Floats]]:
         """Keys and float64[q, c, n] shares, NaN where not asked, by the number of options n."""
+        questions = self.library.pack(self.pack).questions
         found = {}
-        for n_options in {len(question.options) for question in self._questions}:
-            keys = tuple(q.key for q in self._questions if len(q.options) == n_options)
+        for n_options in {len(question.options) for question in questions}:
+            keys = tuple(q.key for q in questions if len(q.options) == n_options)
             shares = np.full((len(keys), len(self.cultures), n_options), np.nan)
             for i, key in enumerate(keys):
                 for j, culture in enumerate(self.cultures):
@@ -157,19 +162,22 @@ class References:
         modes = {
             culture: {
                 question.key: cell.mode
-                for question in self._questions
+                for question in self.library.pack(self.pack).questions
                 if (cell := self.library.distribution(question.key, culture)) is not None
             }
             for culture in self.library.cultures
         }
-        n_options = {question.key: len(question.options) for question in self._questions}
-        allowed = {culture: modes.get(culture, {}) for culture in self.cultures}
-        return {culture: _rank(culture, own, allowed, n_options) for culture, own in modes.items()}
+        found = {}
+        for culture, own in modes.items():
+            others = {code: modes.get(code, {}) for code in self.cultures if code != culture}
+            scores = compare_modes(own, others, self.library.questions)
+            found[culture] = tuple(sorted(scores, key=lambda code: (-scores[code], code)))
+        return found
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A respondent that answers by a rule; it shows nothing, so option orders are of no account."""
+    """A respondent that follows a rule; it shows nothing, so option orders do not matter to it."""
 
     name: str
     rule: Rule
@@ -184,55 +192,6 @@ class Reference:
         """Return what the rule gave."""
         response: Response = request.content
         return response
-
-
-def make_references(
-    library: SurveyLibrary,
-    pack: str,
-    cultures: Sequence[str],
-    *,
-    barred: Callable[[str], frozenset[str]],
-    nearest: Callable[[str], Sequence[str]],
-    k: int = K_NEAREST,
-) -> tuple[Condition, ...]:
-    """Return the five references as rows of the results; the arguments are those of `References`.
-
-    With one culture the two that look at others, world mean and most similar country, are left out.
-
-    Raises:
-        PackMissing: no loaded pack has the id `pack`.
-        ValueError: `k` is below 1.
-    """
-    rules = References(library, pack, cultures, barred, nearest, k)
-    named: dict[str, Rule] = {
-        "uniform": rules.uniform,
-        "prior by option count": rules.prior,
-    }
-    if len(cultures) > 1:
-        named |= {"world mean": rules.world_mean, "most similar country": rules.most_similar}
-    named["nearest exemplars"] = rules.nearest_exemplars
-    return tuple(
-        Condition(name, "reference", Reference(name, rule)) for name, rule in named.items()
-    )
-
-
-def _rank(
-    culture: str,
-    own: Mapping[str, int],
-    modes: Mapping[str, Mapping[str, int]],
-    n_options: Mapping[str, int],
-) -> tuple[str, ...]:
-    """Return the codes of `modes` but `culture`, the most similar first."""
-    scores = {}
-    for other, answers in modes.items():
-        shared = [key for key in own if key in answers]
-        if other != culture and shared:
-            scores[other] = alignment_score(
-                [answers[key] for key in shared],
-                [own[key] for key in shared],
-                [n_options[key] for key in shared],
-            )
-    return tuple(sorted(scores, key=lambda code: (-scores[code], code)))
 
 
 def _rows(cells: Iterable[ResponseDistribution]) -> Floats:

@@ -75,7 +75,7 @@ class EvidenceFinder:
         self._library, self._index, self._encoder = library, index, encoder
         self._floor, self._gives_away = similarity_floor, same_question
         self._recogniser = recogniser
-        self._answered = {c: frozenset(library.answered(c)) for c in library.cultures}
+        self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
                 name, library, index=index, encoder=encoder, near_duplicate=near_duplicate

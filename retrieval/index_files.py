@@ -134,7 +134,7 @@ def open_index(folder: Path, library: SurveyLibrary, encoder: Encoder) -> Opened
 
 
 def _mask_answered(library: SurveyLibrary) -> dict[str, tuple[str, ...]]:
-    return {culture: library.answered(culture) for culture in library.cultures}
+    return {culture: library.keys_of(culture) for culture in library.cultures}
 
 
 def _read_vectors(folder: Path, manifest: _Manifest) -> Vectors:

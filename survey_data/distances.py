@@ -7,7 +7,6 @@ Source: METHODS, 'Metrics'.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,21 +29,28 @@ def distribution_similarity(shares: Sequence[float], wanted: Sequence[float]) ->
 
     Source: METHODS, metric 2.
     """
-    one, other = _pair(shares, wanted)
+    return float(similarity_of_rows(*_pair(shares, wanted)))
+
+
+def similarity_of_rows(one: Floats, other: Floats) -> Floats:
+    """Return float64[...]: the `distribution_similarity` of each row of one with that of the other.
+
+    Both are float64[..., n], a row per distribution; rows are taken as they are, not checked.
+    """
     middle = (one + other) / 2
     divergence = (_relative_entropy(one, middle) + _relative_entropy(other, middle)) / 2
     # Rounding takes it below 0 for nearly equal shares, and above 1 for disjoint ones.
-    return 1.0 - math.sqrt(min(1.0, max(0.0, divergence)))
+    return np.asarray(1.0 - np.sqrt(np.clip(divergence, 0.0, 1.0)))
 
 
 def wasserstein(shares: Sequence[float], wanted: Sequence[float]) -> float:
     """Return the Wasserstein-1 distance on option positions, in [0, 1]; 0 is best.
 
     Positions are index / (n - 1), so that moving everybody from the first option to the last
-    costs 1. Of meaning for ordinal and binary questions only.
+    costs 1. Meaningful for ordinal and binary questions only.
 
     Raises:
-        ValueError: as for `distribution_similarity`, or there is one option only.
+        ValueError: as for `distribution_similarity`, or there is only one option.
 
     Source: METHODS, metric 3.
     """
@@ -66,7 +72,7 @@ def total_variation(shares: Sequence[float], other: Sequence[float]) -> float:
 
 def _pair(shares: Sequence[float], other: Sequence[float]) -> tuple[Floats, Floats]:
     if len(shares) != len(other):
-        raise ValueError(f"{len(shares)} and {len(other)} shares; expected as many")
+        raise ValueError(f"{len(shares)} and {len(other)} shares; expected equal numbers")
     return _normalise(shares), _normalise(other)
 
 
@@ -82,18 +88,17 @@ def _normalise(shares: Sequence[float]) -> Floats:
 
 
 def check_scale(n_options: int) -> None:
-    """Refuse a scale on which nothing can be moved.
+    """Return if a scale has at least two options.
 
     Raises:
-        ValueError: there are fewer than two options.
+        ValueError: it has fewer.
     """
     if n_options < 2:
         raise ValueError(f"{n_options} options; a scale needs at least 2")
 
 
-def _relative_entropy(one: Floats, middle: Floats) -> float:
-    """Return the bits by which `one` exceeds `middle`, which is above 0 wherever `one` is."""
-    some = one > 0.0
+def _relative_entropy(one: Floats, middle: Floats) -> Floats:
+    """Return, row by row, the bits by which `one` exceeds `middle`."""
     # A share so small that half of it is 0 adds nothing.
-    some &= middle > 0.0
-    return float((one[some] * np.log2(one[some] / middle[some])).sum())
+    ratio = np.divide(one, middle, out=np.ones_like(one), where=(one > 0.0) & (middle > 0.0))
+    return np.asarray((one * np.log2(ratio)).sum(axis=-1))

@@ -31,14 +31,19 @@ class SurveyLibrary:
         """
         self.packs = tuple(packs)
         self.catalogue = catalogue
-        self._manifests = {pack.manifest.id: pack.manifest for pack in self.packs}
+        self._by_id = {pack.manifest.id: pack for pack in self.packs}
         _check(self.packs, known={culture.code for culture in catalogue})
         questions = {q.key: q for pack in self.packs for q in pack.questions}
         self.questions: Mapping[str, Question] = MappingProxyType(questions)
         self.cultures = tuple(sorted({code for pack in self.packs for code in pack.cultures}))
-        self.topics: Mapping[str, tuple[str, ...]] = MappingProxyType(_topics(questions))
+        topics: dict[str, list[str]] = {}
+        for key, question in questions.items():
+            topics.setdefault(question.topic, []).append(key)
+        self.topics: Mapping[str, tuple[str, ...]] = MappingProxyType(
+            {topic: tuple(keys) for topic, keys in topics.items()}
+        )
         self._cells = {(d.question, d.culture): d for p in self.packs for d in p.distributions}
-        self._answered = {
+        self._keys_of = {
             culture: tuple(key for key in questions if (key, culture) in self._cells)
             for culture in self.cultures
         }
@@ -54,27 +59,31 @@ class SurveyLibrary:
         """
         return self._cells.get((key, culture))
 
-    def answered(self, culture: str) -> tuple[str, ...]:
+    def keys_of(self, culture: str) -> tuple[str, ...]:
         """Return the keys of the questions that `culture` answered, in the order of `questions`.
 
         Empty for a culture that no pack covers.
         """
-        return self._answered.get(culture, ())
+        return self._keys_of.get(culture, ())
 
     def packs_of(self, culture: str) -> tuple[str, ...]:
         """Return the ids of the packs that surveyed `culture`, in loading order."""
         return self._packs_of.get(culture, ())
 
-    def manifest(self, pack_id: str) -> PackManifest:
-        """Return what the pack says of itself.
+    def pack(self, pack_id: str) -> Pack:
+        """Return the loaded pack with that id.
 
         Raises:
-            PackMissing: no loaded pack has that id.
+            PackMissing: no loaded pack has it.
         """
-        if pack_id not in self._manifests:
-            loaded = ", ".join(self._manifests) or "none"
+        if pack_id not in self._by_id:
+            loaded = ", ".join(self._by_id) or "none"
             raise PackMissing(f"No pack '{pack_id}' is loaded; loaded packs: {loaded}.")
-        return self._manifests[pack_id]
+        return self._by_id[pack_id]
+
+    def manifest(self, pack_id: str) -> PackManifest:
+        """Return what a loaded pack says of itself. Raises as `pack` does."""
+        return self.pack(pack_id).manifest
 
     def find_culture(self, text: str) -> Culture:
         """Return the culture that `text` names, if a pack surveyed its people.
@@ -100,7 +109,7 @@ class SurveyLibrary:
         nearest = self.catalogue.nearest_on_map(asked, self.cultures)
         raise CultureNotCovered(
             f"{asked.name} ({asked.code})",
-            packs=tuple(self._manifests),
+            packs=tuple(self._by_id),
             nearest=f"{nearest.name} ({nearest.code})" if nearest else None,
         )
 
@@ -121,38 +130,37 @@ def open_library(
         PackTermsRefused: `commercial_use` is set and a pack's terms do not allow it.
         PackInvalid: a pack breaks the format, two have one id, or a culture is unknown.
     """
-    for root in roots:
-        if not any(find_packs([root])):
-            raise PackMissing(
-                f"{root} holds no pack: no folder with a pack.toml directly below it. Name the "
-                "folder that packs lie in (MILIEU_PACK_FOLDERS)."
-            )
-    found: dict[str, Pack] = {}
-    for folder in find_packs(roots):
-        pack = read_pack(folder)
-        if pack.manifest.id in found:
-            raise _two_packs(pack.manifest.id, folder)
-        found[pack.manifest.id] = pack
-    packs = [
-        _find_pack(found, name, roots) for name in dict.fromkeys(found if names is None else names)
-    ]
+    found = _read_packs(roots)
+    folders = ", ".join(str(root) for root in roots) or "no folder"
+    there = f"found {', '.join(found) or 'none'} in {folders}"
+    packs = []
+    for name in dict.fromkeys(found if names is None else names):
+        if name not in found:
+            raise PackMissing(f"No pack has the id '{name}'; {there}.")
+        packs.append(found[name])
     if not packs:
-        raise PackMissing(f"No pack to load: {_where(found, roots)}. At least one is needed.")
+        raise PackMissing(f"No pack to load: {there}. At least one is needed.")
     if commercial_use:
         for pack in packs:
             _check_terms(pack.manifest)
     return SurveyLibrary(packs, catalogue)
 
 
-def _find_pack(found: Mapping[str, Pack], name: str, roots: Sequence[Path]) -> Pack:
-    if name not in found:
-        raise PackMissing(f"No pack has the id '{name}'; {_where(found, roots)}.")
-    return found[name]
-
-
-def _where(found: Mapping[str, Pack], roots: Sequence[Path]) -> str:
-    folders = ", ".join(str(root) for root in roots) or "no folder"
-    return f"found {', '.join(found) or 'none'} in {folders}"
+def _read_packs(roots: Sequence[Path]) -> dict[str, Pack]:
+    found: dict[str, Pack] = {}
+    for root in roots:
+        folders = list(find_packs([root]))
+        if not folders:
+            raise PackMissing(
+                f"{root} holds no pack: no folder with a pack.toml directly below it. Name the "
+                "folder that packs lie in (MILIEU_PACK_FOLDERS)."
+            )
+        for folder in folders:
+            pack = read_pack(folder)
+            if pack.manifest.id in found:
+                raise _two_packs(pack.manifest.id, folder)
+            found[pack.manifest.id] = pack
+    return found
 
 
 def _check_terms(manifest: PackManifest) -> None:
@@ -186,10 +194,3 @@ def _two_packs(pack_id: str, folder: Path) -> PackInvalid:
         file=folder / "pack.toml",
         column="id",
     )
-
-
-def _topics(questions: Mapping[str, Question]) -> dict[str, tuple[str, ...]]:
-    topics: dict[str, list[str]] = {}
-    for key, question in questions.items():
-        topics.setdefault(question.topic, []).append(key)
-    return {topic: tuple(keys) for topic, keys in topics.items()}

@@ -6,12 +6,13 @@ Source: Xu et al., arXiv 2410.12971 (the table of country similarities behind pr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from survey_data.errors import SurveyDataError
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 
 N_COMPARED = 3
 
@@ -47,11 +48,31 @@ def alignment_score(chosen: Sequence[int], gold: Sequence[int], n_options: Seque
     return 1.0 - math.sqrt(missed) / math.sqrt(widest)
 
 
+def compare_modes(
+    own: Mapping[str, int],
+    others: Mapping[str, Mapping[str, int]],
+    questions: Mapping[str, Question],
+) -> dict[str, float]:
+    """Return the alignment score of each of `others` with `own`, over the questions both have.
+
+    Answers are indices of options by question key; who has no question in common is left out.
+    """
+    scores = {}
+    for name, answers in others.items():
+        if shared := [key for key in own if key in answers]:
+            scores[name] = alignment_score(
+                [answers[key] for key in shared],
+                [own[key] for key in shared],
+                [len(questions[key].options) for key in shared],
+            )
+    return scores
+
+
 class CultureSimilarity:
     """Similarity between the cultures of a library, computed when first asked for, then kept.
 
-    Answers are compared within one pack only, since question sets differ between packs: in the
-    pack in which the culture answered most questions, of equal ones the first.
+    Answers are compared within one pack only, since question sets differ between packs: the pack
+    in which the culture answered most questions, the first of equal ones.
     """
 
     def __init__(self, library: SurveyLibrary) -> None:
@@ -77,7 +98,7 @@ class CultureSimilarity:
     def contrast(self, culture: str, n: int = N_COMPARED) -> CultureContrast:
         """Return the `n` cultures most like `culture` and the `n` least like it.
 
-        Where the pack has fewer than 2n other cultures, each half of them, so that none is in both.
+        If the pack has fewer than 2n other cultures, half of them each, so that none is in both.
         Equal scores are in the order of codes.
 
         Raises:
@@ -95,18 +116,8 @@ class CultureSimilarity:
         least = sorted(scores, key=lambda code: (scores[code], code))
         return CultureContrast(tuple(most[:n]), tuple(least[:n]))
 
-    def _compute_scores(self, culture: str) -> tuple[tuple[str, float], ...]:
+    def _compute_scores(self, culture: str) -> dict[str, float]:
         packs = [cultures for cultures in self._modes.values() if culture in cultures]
         modes = max(packs, key=lambda cultures: len(cultures[culture]))
-        own = modes[culture]
-        scores = []
-        for other, answers in sorted(modes.items()):
-            shared = [key for key in own if key in answers]
-            if other != culture and shared:
-                score = alignment_score(
-                    [answers[key] for key in shared],
-                    [own[key] for key in shared],
-                    [len(self._library.questions[key].options) for key in shared],
-                )
-                scores.append((other, 100.0 * score))
-        return tuple(scores)
+        scores = compare_modes(modes[culture], modes, self._library.questions)
+        return {code: 100.0 * scores[code] for code in sorted(scores) if code != culture}

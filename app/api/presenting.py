@@ -167,7 +167,7 @@ def present_exemplars(
 
 def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
     """Return a covered culture with the packs that cover it."""
-    answered = library.answered(culture.code)
+    answered = library.keys_of(culture.code)
     packs = []
     for pack_id in library.packs_of(culture.code):
         manifest = library.manifest(pack_id)

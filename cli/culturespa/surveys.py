@@ -8,7 +8,6 @@ from typing import NamedTuple
 from app.errors import OptionInvalid
 from app.settings import Settings
 from app.state.retrieval import read_library
-from cli.evaluate.scope import find_pack
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
@@ -30,7 +29,7 @@ def open_surveys(settings: Settings, pack: str) -> Surveys:
         SurveyDataError: a pack cannot be loaded.
     """
     library = read_library(settings, read_catalogue())
-    return Surveys(library, pack, find_pack(library, pack).questions)
+    return Surveys(library, pack, library.pack(pack).questions)
 
 
 def resolve_cultures(library: SurveyLibrary, given: Sequence[str]) -> tuple[Culture, ...]:

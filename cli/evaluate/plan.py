@@ -29,7 +29,7 @@ from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.prompted import PromptedModel
 from evaluation.recorded import RecordedAnswers
-from evaluation.references import make_references
+from evaluation.references import References
 from evaluation.run_spec import (
     ABILITY,
     AdapterSetSpec,
@@ -86,7 +86,7 @@ def plan_run(
         PackMissing, CultureUnknown, CultureNotCovered: a pack or culture is not there.
         RecordingInvalid: a file of recorded answers is malformed.
     """
-    pack = scope.find_pack(library, options.pack)
+    pack = library.pack(options.pack)
     asked = scope.select_questions(pack, options)
     cultures = scope.select_cultures(library, pack, options, asked=asked)
     index = retrieval.index
@@ -170,14 +170,14 @@ class _Planner:
         )
 
     def _make_references(self, known: tuple[str, ...]) -> tuple[Condition, ...]:
-        return make_references(
+        return References(
             self.library,
             self.pack.manifest.id,
             known,
             barred=lambda key: self.split.barred.get(key, frozenset()),
             nearest=lambda key: _rank_nearest(self.retrieval.index, key),
             k=self.settings.answer.k,
-        )
+        ).make_conditions()
 
     def _make_sections(self) -> tuple[SectionSpec, ...]:
         asked, unlike = self.split.asked, None

@@ -16,16 +16,6 @@ from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
 
 
-def find_pack(library: SurveyLibrary, name: str) -> Pack:
-    """Return the pack whose questions are asked.
-
-    Raises:
-        PackMissing: no loaded pack has that id.
-    """
-    library.manifest(name)
-    return next(pack for pack in library.packs if pack.manifest.id == name)
-
-
 def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
     """Return the keys of the questions to ask, before a share of them is drawn.
 

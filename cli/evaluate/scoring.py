@@ -10,7 +10,6 @@ from pydantic import ValidationError
 
 from cli.evaluate.adapters import describe_left_out
 from cli.evaluate.plan import hash_pack
-from cli.evaluate.scope import find_pack
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
 from evaluation.report.write import write_report
@@ -39,7 +38,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
     """
     with RunFolder.reopen(folder) as results:
         spec = _read_spec(results)
-        pack = find_pack(library, spec.pack)
+        pack = library.pack(spec.pack)
         if hash_pack(pack) != spec.packs[spec.pack]:
             raise RunFolderInvalid(
                 folder,

@@ -14,7 +14,7 @@ import numpy as np
 from evaluation.asking import Condition, Response
 from evaluation.decoding import AnswerDecoding
 from evaluation.prompted import Build, Fit, PromptedModel
-from evaluation.references import make_references
+from evaluation.references import References
 from evaluation.run_spec import recipes
 from evaluation.runner import RunPlan
 from evaluation.splits import leave_one_out
@@ -68,7 +68,7 @@ def tiny_library(*, not_asked: Mapping[str, Sequence[int]] | None = None) -> Sur
 
 def tiny_index(library: SurveyLibrary) -> QuestionIndex:
     """The questions at 0, 15, 30, … degrees, so none counts as another."""
-    answered = {culture: set(library.answered(culture)) for culture in library.cultures}
+    answered = {culture: set(library.keys_of(culture)) for culture in library.cultures}
     return QuestionIndex(
         KEYS,
         vectors_of([40.0 * i for i in range(N_QUESTIONS)]),
@@ -186,14 +186,14 @@ def tiny_plan(
         retrievers=(SelectorName.DENSE,),
         controls=controls,
     )
-    references = make_references(
+    references = References(
         library,
         "tiny",
         CULTURES,
         barred=lambda key: frozenset({key}),
         nearest=lambda key: KEYS,
         k=2,
-    )
+    ).make_conditions()
     return RunPlan(
         conditions=(
             *(

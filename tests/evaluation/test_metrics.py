@@ -9,11 +9,9 @@ import pytest
 
 from evaluation.metrics import (
     diversity,
-    exact_match,
     order_flips,
     order_shift,
-    own_best_share,
-    ranks,
+    rank_own,
     soft_accuracy,
 )
 from survey_data.library import SurveyLibrary
@@ -49,11 +47,6 @@ def test_soft_accuracy_wants_options_of_the_question(chosen: int, gold: int) -> 
         soft_accuracy(chosen, gold, n_options=4, scale=Scale.ORDINAL)
 
 
-def test_exact_match() -> None:
-    assert exact_match(2, 2) == 1.0
-    assert exact_match(2, 1) == 0.0
-
-
 def test_order_shift_is_the_mean_over_all_pairs_of_orders() -> None:
     # Pairs: 0.2, 0.5 and 0.3; their mean is 1/3.
     assert order_shift([[0.5, 0.5], [0.7, 0.3], [1.0, 0.0]]) == pytest.approx(1 / 3)
@@ -79,14 +72,12 @@ def test_ranks_are_places_in_the_own_row() -> None:
     # Row 0: 0.9 is best. Row 1: 0.5 behind 0.7. Row 2: 0.1 behind both.
     matrix = np.array([[0.9, 0.2, 0.3], [0.7, 0.5, 0.4], [0.3, 0.2, 0.1]])
 
-    assert ranks(matrix).tolist() == [1, 2, 3]
-    assert own_best_share(matrix) == pytest.approx(1 / 3)
+    assert rank_own(matrix).tolist() == [1, 2, 3]
 
 
 def test_a_tie_counts_against() -> None:
-    assert ranks(np.full((3, 3), 0.5)).tolist() == [3, 3, 3]
-    assert own_best_share(np.full((3, 3), 0.5)) == 0.0
-    assert own_best_share(np.array([[0.5]])) == 1.0
+    assert rank_own(np.full((3, 3), 0.5)).tolist() == [3, 3, 3]
+    assert rank_own(np.array([[0.5]])).tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -94,7 +85,7 @@ def test_a_tie_counts_against() -> None:
 )
 def test_ranks_of_what_is_no_matrix_of_similarities(matrix: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"matrix|number"):
-        ranks(matrix)
+        rank_own(matrix)
 
 
 def test_diversity_is_the_mean_over_pairs_of_what_both_answered() -> None:

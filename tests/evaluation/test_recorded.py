@@ -163,7 +163,7 @@ async def published_score(
     """Return the score of a released file as the paper takes it, and how many were unreadable."""
     respondent = RecordedAnswers(shared / "data" / "culturespa" / "results" / file)
     chosen, gold, n_options, n_unreadable = [], [], [], 0
-    for key in library.answered(culture):
+    for key in library.keys_of(culture):
         question, people = library.questions[key], library.distribution(key, culture)
         assert people is not None
         number = read_number_as_published(await text_of(respondent, culture, question))

@@ -9,7 +9,7 @@ from statistics import mean
 import pytest
 
 from evaluation.asking import Ask, Condition, Response
-from evaluation.references import make_references
+from evaluation.references import References
 from survey_data.errors import PackMissing
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity, alignment_score
@@ -37,14 +37,14 @@ def references(
     nearest: Sequence[str] = (),
     k: int = 5,
 ) -> dict[str, Condition]:
-    found = make_references(
+    found = References(
         library,
         library.packs[0].manifest.id,
         cultures or library.cultures,
         barred=barred,
         nearest=lambda key: nearest,
         k=k,
-    )
+    ).make_conditions()
     return {condition.name: condition for condition in found}
 
 
@@ -225,7 +225,7 @@ async def test_without_any_exemplar_the_prior_answers(tiny: SurveyLibrary) -> No
 
 def test_arguments_that_make_no_sense_are_refused(tiny: SurveyLibrary) -> None:
     with pytest.raises(PackMissing):
-        make_references(tiny, "other", (), barred=none_barred, nearest=lambda key: ())
+        References(tiny, "other", (), barred=none_barred, nearest=lambda key: ())
     with pytest.raises(ValueError, match="k is 0"):
         references(tiny, k=0)
 
@@ -242,7 +242,7 @@ def averaged_score(
 ) -> float:
     async def scored(culture: str) -> float:
         chosen, gold, n_options = [], [], []
-        for key in library.answered(culture):
+        for key in library.keys_of(culture):
             if not counts(key, culture):
                 continue
             response = await answered(condition, library, key, culture)

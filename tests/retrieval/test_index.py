@@ -175,7 +175,7 @@ def test_questions_are_indexed_by_their_text_alone(
 ) -> None:
     library, encoder = make_library(["Why?", "When?"]), hash_encoder()
     index = build_index(
-        list(library.questions.values()), answered={"DEU": library.answered("DEU")}, encoder=encoder
+        list(library.questions.values()), answered={"DEU": library.keys_of("DEU")}, encoder=encoder
     )
     assert encoder.encoded == ["Why?", "When?"]
     assert (index.keys, index.dim, len(index)) == (("p:Q0", "p:Q1"), 8, 2)

@@ -53,7 +53,7 @@ def test_total_variation() -> None:
 @pytest.mark.parametrize(
     ("shares", "wanted", "message"),
     [
-        ([0.5, 0.5], [0.2, 0.3, 0.5], "as many"),
+        ([0.5, 0.5], [0.2, 0.3, 0.5], "equal numbers"),
         ([0.5, 0.5], [0.5, 0.4], "expected 1"),
         ([1.5, -0.5], [0.5, 0.5], "below 0"),
         ([nan, 0.5], [0.5, 0.5], "below 0"),

@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
-from scipy.stats import t as student_t
 from scipy.stats import wasserstein_distance
 
-from evaluation.bootstrap import t_quantile
 from survey_data.distances import distribution_similarity, wasserstein
 
 
@@ -40,9 +38,3 @@ def test_wasserstein(shares: tuple[list[float], list[float]]) -> None:
 
     expected = wasserstein_distance(positions, positions, one, other)
     assert wasserstein(one, other) == pytest.approx(expected, abs=1e-9)
-
-
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95, 0.99])
-@pytest.mark.parametrize("df", [1, 2, 3, 4, 5, 6, 9, 10, 30, 49, 250, 258, 5000])
-def test_quantiles_of_students_t(level: float, df: int) -> None:
-    assert t_quantile(level, df) == pytest.approx(student_t.ppf((1 + level) / 2, df), rel=1e-6)

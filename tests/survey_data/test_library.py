@@ -45,9 +45,9 @@ def test_what_was_not_asked_has_no_distribution(
 
 
 def test_answered_questions_are_in_pack_order(library: SurveyLibrary) -> None:
-    assert library.answered("DEU") == ("first:Q0", "first:Q1", "first:Q2", "second:Q0")
-    assert library.answered("KEN") == ("first:Q0", "first:Q2")
-    assert library.answered("FRA") == ()
+    assert library.keys_of("DEU") == ("first:Q0", "first:Q1", "first:Q2", "second:Q0")
+    assert library.keys_of("KEN") == ("first:Q0", "first:Q2")
+    assert library.keys_of("FRA") == ()
 
 
 def test_cultures_packs_and_topics_are_listed(library: SurveyLibrary) -> None:

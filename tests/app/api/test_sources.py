@@ -239,9 +239,9 @@ def test_what_is_withheld_is_not_given_away_by_an_exemplar(
     client: httpx.Client, library: SurveyLibrary, make_settings: MakeSettings
 ) -> None:
     index = share_retrieval(make_settings(), library).index
-    answered = set(library.answered("DEU"))
+    answered = set(library.keys_of("DEU"))
     alike = find_alike(library.questions, index)
-    key = next(key for key in library.answered("DEU") if len(alike[key] & answered) > 1)
+    key = next(key for key in library.keys_of("DEU") if len(alike[key] & answered) > 1)
     fields = {"method": "icl", "k": 20, "withhold": True}
     answer = ask(client, library.questions[key].text, **fields)
 
