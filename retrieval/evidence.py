@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
+from retrieval.likeness import find_alike
 from retrieval.recognition import Candidate, QuestionRecogniser
 from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
 from retrieval.selector_name import SelectorName
@@ -75,6 +76,7 @@ class EvidenceFinder:
         self._library, self._index, self._encoder = library, index, encoder
         self._floor, self._gives_away = similarity_floor, same_question
         self._recogniser = recogniser
+        self._alike = find_alike(library.questions, index, threshold=same_question)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
@@ -107,11 +109,14 @@ class EvidenceFinder:
         exemplars: tuple[Exemplar, ...] = ()
         if wanted.k and not below:
             selector = self._selectors[wanted.retriever]
-            withheld = self._find_alike(vector) if wanted.withhold else ()
+            withheld = self._find_alike(vector, barred_key) if wanted.withhold else frozenset()
             exemplars = selector.select(asked, wanted.culture, wanted.k, withheld)
         return Evidence(exemplars, similarity, same, below, recognised.candidates)
 
-    def _find_alike(self, vector: Vectors) -> list[str]:
-        """Return the keys of the questions that give away the asked one."""
+    def _find_alike(self, vector: Vectors, key: str | None) -> frozenset[str]:
+        """Return the keys of the questions that give away the asked one: in its words or, where
+        it is the survey question `key`, in that one's.
+        """
         near = self._index.vectors @ vector >= self._gives_away
-        return [key for key, is_near in zip(self._index.keys, near, strict=True) if is_near]
+        found = (other for other, is_near in zip(self._index.keys, near, strict=True) if is_near)
+        return (frozenset() if key is None else self._alike[key]).union(found)

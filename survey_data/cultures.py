@@ -16,6 +16,12 @@ from survey_data.errors import CultureUnknown
 
 _LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?[-_](?P<region>[A-Za-z]{2})")
 N_SUGGESTIONS = 3
+# Names that stand with an article in a sentence: "in the Netherlands".
+_TAKES_ARTICLE = re.compile(
+    r"(?:Democratic )?Republic of .+|(?!South Georgia|Heard).+ Islands"
+    r"|.*(?:Emirates|Kingdom|Netherlands|Republic|States|Territory|Territories)"
+    r"|Bahamas|Comoros|Gambia|Isle of Man|Maldives|Philippines|Seychelles"
+)
 
 
 class MapPosition(NamedTuple):
@@ -50,6 +56,11 @@ class Culture:
     region: str
     position: MapPosition | None = None
     aliases: tuple[str, ...] = ()
+
+    @property
+    def name_in_sentence(self) -> str:
+        """The name as it stands within a sentence ("the Netherlands", "Germany")."""
+        return f"the {self.name}" if _TAKES_ARTICLE.fullmatch(self.name) else self.name
 
 
 class CultureCatalogue:

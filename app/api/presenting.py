@@ -65,7 +65,7 @@ def _tell_estimate(plan: Plan, estimate: Estimate) -> dict[str, Any]:
     """Return the answer by the best source; where that says next to nothing, that it is so."""
     asked = plan.asked.question
     option = present_option(asked, estimate.option) if estimate.confident else None
-    culture = "" if plan.culture is None else plan.culture.name
+    culture = "" if plan.culture is None else plan.culture.name_in_sentence
     return {
         "source": estimate.source,
         "confident": estimate.confident,

@@ -5,6 +5,7 @@ import pytest
 from retrieval.encoder import Encoder
 from retrieval.evidence import EvidenceFinder, EvidenceQuery
 from retrieval.index import QuestionIndex
+from retrieval.likeness import find_alike
 from retrieval.recognition import QuestionRecogniser, find_cores
 from retrieval.selector_name import SelectorName
 from survey_data.errors import CultureNotCovered
@@ -82,3 +83,24 @@ def test_without_k_only_the_survey_question_is_looked_up(finder: EvidenceFinder)
 def test_a_country_that_nobody_surveyed_is_refused(finder: EvidenceFinder) -> None:
     with pytest.raises(CultureNotCovered):
         finder.find(EvidenceQuery(RELIGION, "FRA", 5))
+
+
+@pytest.mark.parametrize("retriever", SelectorName)
+def test_a_withheld_question_is_not_shown_in_another_surveys_words(
+    finder: EvidenceFinder,
+    shipped: SurveyLibrary,
+    shipped_index: QuestionIndex,
+    retriever: SelectorName,
+) -> None:
+    # Without its scale it is further than `SAME` from the other survey's question, not from its own.
+    asked = "How much free choice and control do you feel you have over how your life turns out?"
+    alike = find_alike(shipped.questions, shipped_index, threshold=SAME)["wvs7:Q48"]
+    every = len(shipped.questions)
+
+    found = finder.find(EvidenceQuery(asked, "DEU", every, retriever, withhold=True))
+
+    assert found.same_question is not None
+    assert found.same_question.key == "wvs7:Q48"
+    assert len(alike) == 3
+    assert found.exemplars
+    assert alike.isdisjoint(exemplar.question.key for exemplar in found.exemplars)

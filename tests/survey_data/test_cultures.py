@@ -75,3 +75,23 @@ def test_sweden_is_secular_and_self_expressive(catalogue: CultureCatalogue) -> N
     assert other is not None
     assert position.traditional_secular > other.traditional_secular
     assert position.survival_expression > other.survival_expression
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("DEU", "Germany"),
+        ("NLD", "the Netherlands"),
+        ("USA", "the United States"),
+        ("GBR", "the United Kingdom"),
+        ("PHL", "the Philippines"),
+        ("COD", "the Democratic Republic of the Congo"),
+        ("TCA", "the Turks and Caicos Islands"),
+        ("SGS", "South Georgia and the South Sandwich Islands"),
+        ("IRL", "Ireland"),
+    ],
+)
+def test_a_name_has_its_article_within_a_sentence(
+    catalogue: CultureCatalogue, code: str, name: str
+) -> None:
+    assert catalogue[code].name_in_sentence == name
