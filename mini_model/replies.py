@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from prompting.messages import Steering, draw, whole_percents
+from prompting.messages import Steering, draw
+from prompting.percents import whole_percents
 from prompting.recipe import ExemplarStyle
 
 CANNOT_HELP = "I can only speak about values and attitudes that a survey has asked about."

@@ -12,7 +12,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from mini_model import circuit, places, reading, tokenizer
 from mini_model.conversations import prompt
-from prompting.messages import AskedQuestion, Steering, survey_messages, whole_percents
+from prompting.messages import AskedQuestion, Steering, survey_messages
+from prompting.percents import whole_percents
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from prompting.percents import whole_percents
 from prompting.recipe import ExemplarStyle, Method
+from prompting.statement import Statement, list_names, write_statement
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture, CultureCatalogue
 
@@ -59,6 +61,7 @@ class Steering:
     `culture` is needed by the methods that name it, `comparison` by those that compare, and
     `exemplars`, most similar first, by those that show them. `seed` decides the draws of the
     `draw` style, together with culture and question, so a question's draw is always the same.
+    `statement` is what a chat is told of what its user asked, by every method but `plain`.
     """
 
     method: Method
@@ -67,6 +70,7 @@ class Steering:
     exemplars: tuple[Exemplar, ...] = ()
     style: ExemplarStyle = ExemplarStyle.MODE
     seed: int = 0
+    statement: Statement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +129,20 @@ def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, 
 def chat_system_message(steering: Steering, *, callers: str = "") -> str:
     """Return the system message that steers a chat, with the caller's own system text after it.
 
+    What is known of what was asked comes first, then like questions, as exemplars.
+
     Empty when there is nothing to say: `plain`, and no text of the caller's.
 
     Raises:
         ValueError: the method needs a culture or a comparison that `steering` does not have.
     """
     parts = [" ".join(_role(steering, unnamed="", named=CHAT_ROLE_OF))]
+    statement = None if steering.method is Method.PLAIN else steering.statement
+    if statement is not None:
+        parts.append(write_statement(statement))
     if _exemplars(steering):
         parts.append(exemplar_text(steering))
+    if statement is not None or _exemplars(steering):
         parts.append("Speak as people who answered so would speak.")
     parts.append(callers)
     return "\n\n".join(part for part in parts if part)
@@ -201,17 +211,6 @@ def shares_line(asked: AskedQuestion, shares: Sequence[float]) -> str:
     return f"Shares: {', '.join(listed)}"
 
 
-def whole_percents(shares: Sequence[float]) -> tuple[int, ...]:
-    """Return `shares` in whole percent that sum to 100 (largest remainder, ties to the first)."""
-    exact = [100.0 * share for share in shares]
-    floors = [int(value) for value in exact]
-    missing = 100 - sum(floors)
-    order = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
-    for i in order[:missing]:
-        floors[i] += 1
-    return tuple(floors)
-
-
 def draw(shares: Sequence[float], *, key: str) -> int:
     """Return an option index drawn with probability `shares`, the same for the same `key`."""
     digest = hashlib.sha256(key.encode()).digest()
@@ -240,9 +239,7 @@ def _role(steering: Steering, *, unnamed: str, named: str) -> list[str]:
             raise ValueError(f"method '{steering.method}' compares cultures, but none were given")
         similar = [other.name for other in steering.comparison.most_similar]
         different = [other.name for other in steering.comparison.least_similar]
-        sentences.append(COMPARE.format(similar=_listed(similar), different=_listed(different)))
+        sentences.append(
+            COMPARE.format(similar=list_names(similar), different=list_names(different))
+        )
     return sentences
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

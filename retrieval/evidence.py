@@ -114,9 +114,7 @@ class EvidenceFinder:
         return Evidence(exemplars, similarity, same, below, recognised.candidates)
 
     def _find_alike(self, vector: Vectors, key: str | None) -> frozenset[str]:
-        """Return the keys of the questions that give away the asked one: in its words or, where
-        it is the survey question `key`, in that one's.
-        """
+        """Return the keys of what gives away the asked question, or the survey's with `key`."""
         near = self._index.vectors @ vector >= self._gives_away
         found = (other for other, is_near in zip(self._index.keys, near, strict=True) if is_near)
         return (frozenset() if key is None else self._alike[key]).union(found)

@@ -92,7 +92,7 @@ def test_a_withheld_question_is_not_shown_in_another_surveys_words(
     shipped_index: QuestionIndex,
     retriever: SelectorName,
 ) -> None:
-    # Without its scale it is further than `SAME` from the other survey's question, not from its own.
+    # Without its scale it is further than `SAME` from the other survey's questions.
     asked = "How much free choice and control do you feel you have over how your life turns out?"
     alike = find_alike(shipped.questions, shipped_index, threshold=SAME)["wvs7:Q48"]
     every = len(shipped.questions)

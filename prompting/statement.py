@@ -1,0 +1,123 @@
+"""How a people answered a question, or are estimated to, in prose for a chat's system message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prompting.percents import whole_percents
+
+# A question with more options than this has only its largest shares told.
+MAX_OPTIONS, N_LARGEST = 5, 4
+# Of an estimate, how many of the places that it is made of are named.
+N_DONORS = 3
+
+ASKED = 'In the survey "{title}", {people} in {place} were asked{when_and_how}: {question}'
+TOLD = "Of those who answered, {figures}."
+QUOTE_SURVEY = "If you give figures, give these, and name the survey."
+UNKNOWN = "It is not known how people in {place} answer this question: {question}"
+ESTIMATED = "From what people elsewhere answered{donors}, it is estimated that {figures}."
+QUOTE_ESTIMATE = "These are estimates, not results of a survey: if you give them, say so."
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """Where a people were asked.
+
+    Attributes:
+        title: of the survey.
+        years: of the interviews, empty where the survey does not say.
+        n_respondents: how many people were interviewed, None where it does not say.
+        is_reworded: whether the question is told in other words than the survey's.
+    """
+
+    title: str
+    years: str = ""
+    n_respondents: int | None = None
+    is_reworded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """How a people answered a question, or are estimated to.
+
+    Attributes:
+        place: where they are, as it stands in a sentence ("the Netherlands").
+        question: as it was asked.
+        options: its answers, in scale order.
+        shares: one per option, in [0, 1], together 1.
+        intervals: of each share, to 90 %, both ends in [0, 1]; None where they are unknown.
+        surveyed: where they were asked; None for an estimate.
+        donors: of an estimate, the places that it is made of, the heaviest first.
+    """
+
+    place: str
+    question: str
+    options: tuple[str, ...]
+    shares: tuple[float, ...]
+    intervals: tuple[tuple[float, float], ...] | None = None
+    surveyed: Surveyed | None = None
+    donors: tuple[str, ...] = ()
+
+
+def write_statement(statement: Statement) -> str:
+    """Return a statement in a few sentences, with shares and intervals in whole percent."""
+    place, question, surveyed = statement.place, _quote(statement.question), statement.surveyed
+    if surveyed is None:
+        named = list_names(statement.donors[:N_DONORS])
+        sentences = (
+            UNKNOWN.format(place=place, question=question),
+            ESTIMATED.format(
+                donors=f", mostly in {named}" if named else "",
+                figures=_write_figures(statement, "about {share} would say {option}"),
+            ),
+            QUOTE_ESTIMATE,
+        )
+        return " ".join(sentences)
+    n = surveyed.n_respondents
+    asked = ASKED.format(
+        title=surveyed.title,
+        people="people" if n is None else f"{n:,} people",
+        place=place,
+        when_and_how=(f" in {surveyed.years}" if surveyed.years else "")
+        + (", in words to this effect" if surveyed.is_reworded else ""),
+        question=question,
+    )
+    told = TOLD.format(figures=_write_figures(statement, "{share} said {option}"))
+    return f"{asked} {told} {QUOTE_SURVEY}"
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them: "Kenya, Zimbabwe and Nigeria"; empty for none."""
+    *others, last = names or ("",)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _write_figures(statement: Statement, first: str) -> str:
+    """Return the shares, the largest first; `first` says how the first one is told."""
+    shares, percents = statement.shares, whole_percents(statement.shares)
+    order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
+    told = order if len(order) <= MAX_OPTIONS else order[:N_LARGEST]
+    figures = []
+    for place, i in enumerate(told):
+        share = "less than 1%" if not percents[i] and shares[i] else f"{percents[i]}%"
+        option = f'"{statement.options[i]}"'
+        figure = f"{share} {option}" if place else first.format(share=share, option=option)
+        figures.append(figure + _write_interval(statement, i, is_first=not place))
+    if n_left := len(order) - len(told):
+        left = 100 - sum(percents[i] for i in told)
+        figures.append(f"the other {left}% chose one of the {n_left} other options")
+    return list_names(figures)
+
+
+def _write_interval(statement: Statement, option: int, *, is_first: bool) -> str:
+    if statement.intervals is None:
+        return ""
+    low, high = (round(100.0 * end) for end in statement.intervals[option])
+    if low == high:
+        return ""
+    return f" ({'90% interval ' if is_first else ''}{low} to {high}%)"
+
+
+def _quote(question: str) -> str:
+    return f'"{question}"' if question.endswith(("?", ".", "!")) else f'"{question}".'
