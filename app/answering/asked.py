@@ -20,7 +20,8 @@ class Asked:
         question: as it is put to a model.
         options_from: `request`, the key of the survey question that gave them, or None.
         ordinal: whether the options are taken for a scale, which may only be turned round.
-        survey: the survey question that it is, with the same options in whatever order.
+        survey: the survey question that it is, with the same options in whatever order; of a chat,
+            the one that its user asked last.
         places: where each option stands in that survey question; empty without one.
     """
 
@@ -33,9 +34,11 @@ class Asked:
 
 def find_asked(request: Request, evidence: Evidence) -> Asked:
     """Return the question with its own options, or with those of the survey question that it is."""
-    if isinstance(request, ChatTurn):
-        return Asked(AskedQuestion(request.said[-1]))
     same = evidence.same_question
+    if isinstance(request, ChatTurn):
+        # The reply is free, whatever the survey's options are.
+        every = () if same is None else tuple(range(len(same.options)))
+        return Asked(AskedQuestion(request.said[-1]), survey=same, places=every)
     if request.options:
         question = AskedQuestion(request.question, request.options)
         places = None if same is None else match_options(request.options, same.options)

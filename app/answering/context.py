@@ -1,4 +1,4 @@
-"""Fits a prompt into the context of the served model, by leaving exemplars out."""
+"""Fits a prompt into the context of the served model, by leaving out what it shows."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ class ContextWindow:
     ) -> Fitted:
         """Return the prompt with as many exemplars, nearest first, as there is room for.
 
-        Where a method that shows exemplars is left with none, `bare` takes its place.
+        What a chat is told is left out last. Where a method that shows exemplars is left with
+        neither, `bare` takes its place.
 
         Raises:
-            ContextTooSmall: the prompt does not fit even without exemplars.
+            ContextTooSmall: the prompt does not fit even without both.
             UpstreamError: vLLM does not tell.
         """
         budget = await self._vllm.context_tokens(model) - n_reply_tokens
@@ -64,12 +65,10 @@ class ContextWindow:
             if n_tokens <= budget:
                 return Fitted(messages, steering, budget)
             n_shown = len(steering.exemplars)
-            if not n_shown:
+            if not n_shown and steering.statement is None:
                 raise ContextTooSmall(n_tokens, max(0, budget))
             n_kept = max(0, min(n_shown - 1, n_shown * budget // n_tokens))
-            steering = replace(steering, exemplars=steering.exemplars[:n_kept])
-            if not n_kept:
-                steering = bare
+            steering = _shorten(steering, n_kept, bare)
 
     async def _count(self, messages: Sequence[Message], model: str, *, at_most: int) -> int:
         """Return the number of tokens of a prompt, or a bound on it that is within `at_most`.
@@ -78,6 +77,14 @@ class ContextWindow:
         """
         bound = sum(self._count_text(message.content) + TEMPLATE_TOKENS for message in messages)
         return bound if bound <= at_most else await self._vllm.count_tokens(messages, model=model)
+
+
+def _shorten(steering: Steering, n_kept: int, bare: Steering) -> Steering:
+    """Return what is left with `n_kept` exemplars, or, where there were none, without statement."""
+    statement = steering.statement if steering.exemplars else None
+    if steering.method.shows_exemplars and not n_kept and statement is None:
+        return bare
+    return replace(steering, exemplars=steering.exemplars[:n_kept], statement=statement)
 
 
 def file_counter(tokenizer_file: Path) -> CountText:

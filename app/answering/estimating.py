@@ -10,7 +10,7 @@ import numpy as np
 
 from app.answering.asked import Asked
 from app.answering.plan import Choice
-from app.answering.requests import AnswerFrom, ChatTurn, Request
+from app.answering.requests import AnswerFrom, Request
 from app.errors import SourceUnavailable
 from estimation.estimator import Estimate, Estimator, Source
 from retrieval.encoder import Encoder
@@ -40,7 +40,7 @@ class EstimateFinder:
         Raises:
             SourceUnavailable: an answer is wanted from a source that has none.
         """
-        if isinstance(request, ChatTurn) or culture is None:
+        if culture is None:
             return None
         # What arms are compared by is how the model answers.
         if request.arm is not None or choice.experiment is not None:

@@ -11,11 +11,13 @@ from dataclasses import replace
 from adapters.pool import Lease
 from app.answering.asked import Asked
 from app.answering.plan import PLAIN, Choice, Fallback, Plan
-from app.answering.requests import Request
+from app.answering.requests import ChatTurn, Request
+from app.answering.stating import make_statement
 from app.settings import AnswerSettings
 from estimation.estimator import Estimate
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
+from prompting.statement import Statement
 from retrieval.evidence import Evidence
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
@@ -26,7 +28,7 @@ class FallbackPlanner:
     """Decides what is done of what was asked for, with the weights and the evidence there are."""
 
     def __init__(self, settings: AnswerSettings, library: SurveyLibrary) -> None:
-        self._settings, self._catalogue = settings, library.catalogue
+        self._settings, self._library = settings, library
         self._similarity = CultureSimilarity(library)
 
     def plan(
@@ -41,30 +43,38 @@ class FallbackPlanner:
     ) -> Plan:
         """Return how a request is answered with the weights and the evidence that there are.
 
-        With an estimate the model is asked only where the request says how.
+        With an estimate the model is asked only where the request says how; a chat's always is, and
+        is told the estimate.
 
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
+        is_chat = isinstance(request, ChatTurn)
         plan = Plan(
             *(choice, culture, evidence, asked, choice.recipe.method, PLAIN, (), leased.weights),
             estimate=estimate,
             withhold=request.withhold,
-            asks_model=estimate is None or bool(request.recipe.first_said),
+            asks_model=is_chat or estimate is None or bool(request.recipe.first_said),
         )
-        return self._plan_model(plan, leased, seed=request.seed) if plan.asks_model else plan
+        if not plan.asks_model:
+            return plan
+        statement = make_statement(self._library, culture, asked, estimate) if is_chat else None
+        return self._plan_model(plan, leased, statement, seed=request.seed)
 
-    def _plan_model(self, plan: Plan, leased: Lease, *, seed: int) -> Plan:
+    def _plan_model(
+        self, plan: Plan, leased: Lease, statement: Statement | None, *, seed: int
+    ) -> Plan:
         """Return the plan with what the model is asked."""
         culture, recipe, evidence = plan.culture, plan.recipe, plan.evidence
-        method, fallbacks = self._choose_method(culture, recipe, leased, evidence)
+        is_shown = bool(evidence.exemplars) or statement is not None
+        method, fallbacks = self._choose_method(culture, recipe, leased, evidence, is_shown)
         notes = _note_few(recipe, evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
             notes = (*notes, f"no adapter: {leased.unavailable_because}")
         plan = replace(
             plan,
             method=method,
-            steering=self._steering(culture, method, recipe, evidence, seed=seed),
+            steering=self._steering(culture, method, recipe, evidence, statement, seed=seed),
             fallbacks=fallbacks,
             warnings=(*leased.notes, *notes),
             refuses_unsteered=self._settings.last_rung == "refuse",
@@ -73,14 +83,20 @@ class FallbackPlanner:
         return plan
 
     def _choose_method(
-        self, culture: Culture | None, recipe: Recipe, leased: Lease, evidence: Evidence
+        self,
+        culture: Culture | None,
+        recipe: Recipe,
+        leased: Lease,
+        evidence: Evidence,
+        is_shown: bool,
     ) -> tuple[Method, tuple[Fallback, ...]]:
+        """Return the method, and those before it; `is_shown` is whether there is what to show."""
         if culture is None:
             return Method.PLAIN, _without_adapter(recipe, leased)
         method, fallbacks = recipe.method, list(_without_adapter(recipe, leased))
         if fallbacks:
             method = Method.ICL
-        if method.shows_exemplars and not evidence.exemplars:
+        if method.shows_exemplars and not is_shown:
             fallbacks.append(Fallback(method, self._nothing_near(culture, evidence)))
             method = Method.PLAIN if leased.weights.adapter is None else Method.ADAPTER
         return method, tuple(fallbacks)
@@ -99,6 +115,7 @@ class FallbackPlanner:
         method: Method,
         recipe: Recipe,
         evidence: Evidence,
+        statement: Statement | None,
         *,
         seed: int,
     ) -> Steering:
@@ -107,12 +124,13 @@ class FallbackPlanner:
         return Steering(
             method,
             culture=culture,
-            comparison=compare_culture(culture.code, self._similarity, self._catalogue)
+            comparison=compare_culture(culture.code, self._similarity, self._library.catalogue)
             if method.compares_cultures
             else None,
             exemplars=evidence.exemplars,
             style=recipe.style,
             seed=seed,
+            statement=statement,
         )
 
 

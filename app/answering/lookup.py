@@ -44,7 +44,8 @@ class EvidenceLookup:
         """Return the evidence for a request, none without a culture.
 
         Of a chat the last message of the user's is looked up; where nothing is near to it
-        ("Why?"), it and the ones before it together.
+        ("Why?"), it and the ones before it together. The survey question that it is, if any, is
+        that of the last message alone.
 
         Raises:
             RetrievalBusy: too many requests wait for theirs already.
@@ -59,7 +60,10 @@ class EvidenceLookup:
         evidence = await self._find_nearest(wanted)
         if evidence.below_floor and len(said) > 1:
             together = "\n".join(said[-N_LOOKED_UP:])
-            evidence = await self._find_nearest(replace(wanted, text=together))
+            found = await self._find_nearest(replace(wanted, text=together))
+            evidence = replace(
+                found, same_question=evidence.same_question, candidates=evidence.candidates
+            )
         return evidence
 
     async def _find_nearest(self, wanted: EvidenceQuery) -> Evidence:

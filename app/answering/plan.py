@@ -16,6 +16,7 @@ from experiments.unit import Unit
 from prompting.messages import Message, Steering
 from prompting.reading import Reading
 from prompting.recipe import Method, Recipe
+from prompting.statement import Statement
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
@@ -64,8 +65,8 @@ class Plan:
     `recipe` is what was chosen, `method` what is done, and `fallbacks` what was left on the way
     from the one to the other. `steering` is what the prompt says. With `refuses_unsteered` a
     culture that a fallback leaves nothing of is refused. With an `estimate` the model is asked only
-    where the request says how, and its answer stands beside the estimate. With `withhold` what the
-    culture answered to it is not told.
+    where the request says how, and its answer stands beside the estimate; in a chat, where it is
+    told the estimate. With `withhold` what the culture answered to it is not told.
     """
 
     choice: Choice
@@ -116,6 +117,11 @@ class Plan:
         return self.steering.exemplars if self.steering.method.shows_exemplars else ()
 
     @property
+    def told(self) -> Statement | None:
+        """What the model is told of how the people answer, None where it is told nothing."""
+        return None if self.steering.method is Method.PLAIN else self.steering.statement
+
+    @property
     def bare(self) -> Steering:
         """What the prompt says where no exemplar is left to show."""
         if self.weights.adapter is None or self.culture is None:
@@ -123,17 +129,20 @@ class Plan:
         return Steering(Method.ADAPTER, culture=self.culture)
 
     def shorten(self, steering: Steering, *, budget_tokens: int) -> Plan:
-        """Return the plan with the exemplars that the model's context holds, in `steering`.
+        """Return the plan with what the model's context holds, in `steering`.
 
         Raises:
             CultureNotShown: no exemplar is left, nor anything else, and that is set to be refused.
         """
         n_dropped = len(self.steering.exemplars) - len(steering.exemplars)
-        if not n_dropped:
+        dropped = [f"{n_dropped} exemplars"] if n_dropped else []
+        if steering.statement is not self.steering.statement:
+            dropped.append("what is known")
+        if not dropped:
             return self
-        note = f"{n_dropped} exemplars left out: the model reads {budget_tokens} tokens"
+        note = f"{' and '.join(dropped)} left out: the model reads {budget_tokens} tokens"
         shorter = replace(self, steering=steering, warnings=(*self.warnings, note))
-        if steering.exemplars:
+        if steering.method is self.steering.method:
             return shorter
         shorter = replace(
             shorter,

@@ -147,7 +147,7 @@ def _start_exposure(choice: Choice, culture: Culture | None, hasher: UnitHasher)
 def _write_out(answer: Answer) -> str:
     """Return the answer as text: what was written, or the option that was chosen."""
     options = answer.plan.asked.question.options
-    if answer.plan.estimate is not None:
+    if answer.plan.estimate is not None and options:
         return options[answer.plan.estimate.option]
     if answer.text is not None:
         return answer.text

@@ -97,8 +97,9 @@ class AnswerRequest:
 class ChatTurn:
     """A chat to reply to: what its client asks of vLLM, and of Milieu.
 
-    With an `arm` it is answered as that arm answers, outside of any experiment. `streams` is
-    whether the reply is wanted chunk by chunk.
+    With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
+    what the culture answered to its question for unknown. `streams` is whether the reply is wanted
+    chunk by chunk.
     """
 
     chat: ChatRequest
@@ -106,6 +107,7 @@ class ChatTurn:
     recipe: RecipeOverrides = NO_OVERRIDES
     asker: Asker = Asker()
     arm: Arm | None = None
+    withhold: bool = False
     streams: bool = False
 
     @property
@@ -114,9 +116,9 @@ class ChatTurn:
         return tuple(m.content for m in self.chat.messages if m.role == "user") or ("",)
 
     @property
-    def withhold(self) -> bool:
-        """Never: a chat asks no survey question."""
-        return False
+    def answer_from(self) -> AnswerFrom:
+        """The best source, of what the model is told; the reply is the model's."""
+        return AnswerFrom.AUTO
 
     @property
     def seed(self) -> int:

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from app.answering.plan import Answer, Delta, Event, Plan
 from app.api.dependencies import LibraryDep, PipelineDep, ResourcesDep, agree_on_culture
-from app.api.presenting import present_evidence
+from app.api.presenting import present_chat_evidence
 from app.api.problems import kind_of, openai_error
 from app.api.schemas.chat import ChatBody, OpenAIProblem
 from app.api.streaming import EVENT_STREAM, EventStream
@@ -89,8 +89,7 @@ def _find_culture(
 def _present_evidence(plan: Plan, body: ChatBody, library: SurveyLibrary) -> JsonObject:
     if not body.evidence:
         return {}
-    fields = present_evidence(plan, library).model_dump(mode="json")
-    return {"milieu": {"id": plan.id, **fields}}
+    return {"milieu": present_chat_evidence(plan, library).model_dump(mode="json")}
 
 
 async def _write_lines(

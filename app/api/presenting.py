@@ -7,6 +7,7 @@ from typing import Any
 from app.answering.plan import Answer, Choice, Plan
 from app.api.presenting_sources import (
     present_culture_name,
+    present_known,
     present_model,
     present_option,
     present_people,
@@ -17,6 +18,7 @@ from app.api.presenting_sources import (
 from app.api.schemas.answer import (
     DIGITS,
     AnswerResponse,
+    ChatEvidence,
     CultureSummary,
     EvidenceFields,
     ExemplarEvidence,
@@ -109,6 +111,16 @@ def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         nearest_similarity=None if nearest is None else round(nearest, DIGITS),
         exemplars=[present_exemplar(e, library) for e in plan.shown_exemplars],
         warnings=list(plan.warnings),
+    )
+
+
+def present_chat_evidence(plan: Plan, library: SurveyLibrary) -> ChatEvidence:
+    """Return what a chat's reply says of what is behind it."""
+    return ChatEvidence(
+        **dict(present_evidence(plan, library)),
+        id=plan.id,
+        recognised=present_recognition(plan.evidence),
+        known=present_known(plan, library),
     )
 
 

@@ -8,6 +8,7 @@ from app.api.schemas.sources import (
     ChosenOption,
     CultureName,
     DonorWeight,
+    KnownFields,
     ModelAnswer,
     OptionShare,
     OwnQuestion,
@@ -21,6 +22,7 @@ from estimation.estimator import Estimate, Source
 from estimation.sampling import count_effective, sampling_intervals
 from prompting.messages import AskedQuestion
 from prompting.reading import Reading
+from prompting.statement import write_statement
 from retrieval.evidence import Evidence
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
@@ -93,6 +95,25 @@ def present_transfer(estimate: Estimate | None, library: SurveyLibrary) -> Trans
             OwnQuestion(question_key=key, question=library.questions[key].text)
             for key in estimate.moved_by
         ],
+    )
+
+
+def present_known(plan: Plan, library: SurveyLibrary) -> KnownFields | None:
+    """Return what is known of the question that a chat asks, None where that is nothing."""
+    survey, estimate, statement = plan.asked.survey, plan.estimate, plan.told
+    if survey is None or estimate is None:
+        return None
+    return KnownFields(
+        source=estimate.source,
+        confident=estimate.confident,
+        question_key=survey.key,
+        question=survey.text,
+        shares=present_shares(
+            survey.options, survey.first_number, estimate.shares, estimate.intervals
+        ),
+        people=present_people(plan, library),
+        transferred_from=present_transfer(estimate, library),
+        told=None if statement is None else write_statement(statement),
     )
 
 

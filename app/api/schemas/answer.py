@@ -10,6 +10,7 @@ from app.answering.requests import AnswerFrom
 from app.api.schemas.sources import (
     ChosenOption,
     CultureName,
+    KnownFields,
     ModelAnswer,
     OptionShare,
     PeopleFigures,
@@ -75,6 +76,7 @@ ArmText = Annotated[
         examples=["religion-2026/icl"],
     ),
 ]
+WITHHOLD = "Take what the culture itself answered to this question for unknown."
 CONSENT = (
     "Whether the end user agreed that question and answer are kept. They are kept only where the "
     "service is set to."
@@ -115,9 +117,7 @@ class AnswerBody(ArmFields):
         "'tables', an estimate from the surveys; 'model', what the model says; or 'auto', the best "
         "there is. For a question with options.",
     )
-    withhold: bool = Field(
-        False, description="Take what the culture itself answered to this question for unknown."
-    )
+    withhold: bool = Field(False, description=WITHHOLD)
     orders: int = Field(
         1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
     )
@@ -213,6 +213,17 @@ class EvidenceFields(ResponseModel):
     nearest_similarity: float | None
     exemplars: list[ExemplarEvidence]
     warnings: list[str]
+
+
+class ChatEvidence(EvidenceFields):
+    """The field `milieu` of a chat's reply."""
+
+    id: str
+    recognised: RecognitionFields | None
+    known: KnownFields | None = Field(
+        description="Null where the last message is not recognised as a survey question, and in "
+        "experiments."
+    )
 
 
 class AnswerHead(ResponseModel):

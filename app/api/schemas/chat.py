@@ -11,6 +11,7 @@ from app.api.schemas.answer import (
     CONSENT,
     MAX_NEW_TOKENS,
     MAX_UNIT_CHARS,
+    WITHHOLD,
     AdapterText,
     ArmText,
     CultureText,
@@ -123,6 +124,7 @@ class ChatBody(BaseModel):
     exemplar_style: ExemplarStyle | None = None
     retriever: SelectorName | None = None
     adapter: AdapterText | None = None
+    withhold: bool = Field(False, description=WITHHOLD)
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
     session: str = Field("", max_length=MAX_UNIT_CHARS, description="For experiments.")
     arm: ArmText = ""
@@ -164,6 +166,7 @@ class ChatBody(BaseModel):
                 adapter=self.adapter,
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
+            withhold=self.withhold,
             streams=bool(self.stream),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from estimation.estimator import Source
 from prompting.recipe import Method
 
 
@@ -100,6 +101,25 @@ class RecognitionFields(ResponseModel):
     questions: list[RecognisedQuestion] = Field(
         description="The one that it is; or, where that is not certain, up to three that it may be."
     )
+
+
+class KnownFields(ResponseModel):
+    """What people answer to the question that a chat asks; the reply is the model's own."""
+
+    source: Source = Field(
+        description="Of the shares. 'survey': asked of this culture. 'transfer': asked elsewhere, "
+        "estimated for this culture."
+    )
+    confident: bool = Field(
+        description="False where an estimate's intervals say next to nothing; then the model is "
+        "not told it."
+    )
+    question_key: str
+    question: str
+    shares: list[OptionShare]
+    people: PeopleFigures | None
+    transferred_from: TransferFields | None
+    told: str | None = Field(description="What the model was told of it; null: nothing.")
 
 
 class ModelAnswer(ResponseModel):

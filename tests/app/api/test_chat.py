@@ -159,7 +159,7 @@ def test_the_culture_comes_from_model_field_or_header(
     assert reply["milieu"]["culture"]["code"] == "DEU"
     assert reply["milieu"]["steered"]
     assert len(reply["milieu"]["exemplars"]) == 5
-    assert set(reply["milieu"]) == EVIDENCE | {"id"}
+    assert set(reply["milieu"]) == EVIDENCE | {"id", "recognised", "known"}
 
 
 @pytest.mark.parametrize(
