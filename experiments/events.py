@@ -161,7 +161,7 @@ class Outcome:
 
 
 class Receipt(StrEnum):
-    """What became of an exposure within the bound.
+    """What became of an item within the bound.
 
     RECORDED: it is in the store, and stays there whatever ends this process. LATE: it waits in
     memory and is written as soon as the store takes it. DROPPED: it is lost, and counted.

@@ -152,7 +152,7 @@ class _EventReader:
         # A unit that came after the answers were read has no place: the next look shows it.
         unit = np.array([self.places.get(name, -1) for name in piece.unit.tolist()], np.int64)
         there = (unit >= 0) & (piece.time_ms <= self.now_ms)
-        of_request = np.zeros(len(piece), np.bool_)
+        of_request = np.zeros(unit.size, np.bool_)
         of_request[there] = piece.of_unit[there] & units.is_request[unit[there]]
         for metric in metrics:
             rows = there & (piece.metric == metric)

@@ -70,14 +70,13 @@ class OutcomeValues:
 
 def answers_of(rows: Sequence[Row]) -> Answers:
     """Return the rows of `schema.ANSWERS` as columns."""
-    columns = list(zip(*rows, strict=True))
-    unit, unit_kind, arm, answered_arm, culture = _to_arrays(columns[:5], np.str_)
-    revision, time_ms = _to_arrays(columns[5:7], np.int64)
-    overridden, steered = _to_arrays(columns[7:9], np.bool_)
+    columns: list[Any] = list(zip(*rows, strict=True))
+    kinds = (np.str_,) * 5 + (np.int64,) * 2 + (np.bool_,) * 2
+    about: list[Any] = list(map(np.array, columns, kinds))
     # None becomes NaN.
-    recorded = dict(zip(RECORDED, _to_arrays(columns[9:], np.float64), strict=True))
-    identity = (unit, unit_kind, arm, answered_arm, culture)
-    return Answers(*identity, revision, time_ms, overridden, steered, recorded)
+    recorded = (np.array(column, np.float64) for column in columns[len(kinds) :])
+    about.append(dict(zip(RECORDED, recorded, strict=True)))
+    return Answers(*about)
 
 
 def outcomes_of(rows: Sequence[Row]) -> OutcomeValues:
@@ -90,7 +89,3 @@ def outcomes_of(rows: Sequence[Row]) -> OutcomeValues:
         time_ms=np.array(time_ms, np.int64),
         value=np.array(value, np.float64),
     )
-
-
-def _to_arrays(columns: Sequence[Sequence[Any]], kind: type[np.generic]) -> list[Any]:
-    return [np.array(column, kind) for column in columns]

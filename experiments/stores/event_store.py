@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import operator
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -23,11 +24,14 @@ from experiments.stores.postgres import DEFAULT_SCHEMA, PostgresDatabase
 from experiments.stores.schema import (
     ANSWERED_IN,
     ANSWERS,
+    ATTACHED,
     FIND_ARM,
     FOLLOWED,
+    LATEST_REVISIONS,
     METRICS_SENT,
     OUTCOME_VALUES,
     REMEMBERED,
+    REVISIONS,
     TABLES,
     all_rows,
 )
@@ -80,18 +84,14 @@ class EventStore:
 
         It never raises. The same answer of the same experiment is kept once.
         """
-        written = await self._exposures.submit(Recorded(exposure, text))
-        if written.is_written:
-            return Receipt.RECORDED
-        return Receipt.DROPPED if written.is_dropped else Receipt.LATE
+        return (await self._exposures.submit(Recorded(exposure, text))).receipt
 
     async def settle(self, claim: Claim) -> str | None:
         """Return the arm that the unit has: the claimed one unless another one was first.
 
         None where the store does not say in `wait_s`; the claim is then settled later.
         """
-        written = await self._claims.submit(claim)
-        return written.result if written.is_written else None
+        return (await self._claims.submit(claim)).result
 
     async def add_outcome(self, outcome: Outcome) -> OutcomeReceipt:
         """Keep an outcome; when this returns, it is durable.
@@ -142,7 +142,7 @@ class EventStore:
 
     async def experiments(self) -> tuple[StoredRevision, ...]:
         """Return the latest revision of every experiment, oldest experiment first."""
-        return await self._run(scripts.read_latest_revisions)
+        return tuple(map(StoredRevision.of_row, await self._read(LATEST_REVISIONS)))
 
     async def running(self) -> tuple[Experiment, ...]:
         """Return the latest revisions of the experiments that run, earliest start first."""
@@ -162,11 +162,11 @@ class EventStore:
         Raises:
             ExperimentUnknown: there is no experiment of that name.
         """
-        found = await self._run(lambda: scripts.read_revisions(name))
-        if not found:
+        rows = await self._read(REVISIONS, name)
+        if not rows:
             known = [stored.experiment.name for stored in await self.experiments()]
             raise ExperimentUnknown(name, known)
-        return found
+        return tuple(map(StoredRevision.of_row, rows))
 
     async def read_latest(self, name: str) -> Experiment:
         """Return the latest revision of an experiment.
@@ -183,7 +183,7 @@ class EventStore:
 
     async def attachments(self, experiment: str) -> dict[str, str]:
         """Return what was attached to an experiment, by kind."""
-        return await self._run(lambda: scripts.read_attachments(experiment))
+        return {kind: content for kind, content in await self._read(ATTACHED, experiment)}
 
     async def check_secret(self, fingerprint: str) -> None:
         """Keep the fingerprint of the secret that units are hashed with, from the first call on.
@@ -193,23 +193,15 @@ class EventStore:
         """
         await self._run(lambda: scripts.check_secret(self.place, fingerprint))
 
-    async def answers(
-        self, experiment: str, *, n_rows: int = N_ROWS
-    ) -> AsyncGenerator[Answers, None]:
+    def answers(self, experiment: str, *, n_rows: int = N_ROWS) -> AsyncGenerator[Answers, None]:
         """Yield the answers of an experiment, `n_rows` at a time, all from one snapshot."""
-        async with aclosing(self._database.stream(ANSWERS, (experiment,), n_rows=n_rows)) as pieces:
-            async for rows in pieces:
-                yield await asyncio.to_thread(answers_of, rows)
+        return self._stream(ANSWERS, experiment, answers_of, n_rows)
 
-    async def outcomes(
+    def outcomes(
         self, experiment: str, *, n_rows: int = N_ROWS
     ) -> AsyncGenerator[OutcomeValues, None]:
         """Yield the outcomes that count in an experiment, in batches, all from one snapshot."""
-        async with aclosing(
-            self._database.stream(OUTCOME_VALUES, (experiment,), n_rows=n_rows)
-        ) as pieces:
-            async for rows in pieces:
-                yield await asyncio.to_thread(outcomes_of, rows)
+        return self._stream(OUTCOME_VALUES, experiment, outcomes_of, n_rows)
 
     async def texts(self, *, n_rows: int = 256) -> AsyncGenerator[AnswerText, None]:
         """Yield the texts whose users consented, in the order of their ids."""
@@ -220,14 +212,10 @@ class EventStore:
                     if text.consented:
                         yield text
 
-    async def rows(
-        self, table: str, *, n_rows: int = N_ROWS
-    ) -> AsyncGenerator[Sequence[Row], None]:
+    def rows(self, table: str, *, n_rows: int = N_ROWS) -> AsyncGenerator[Sequence[Row], None]:
         """Yield the rows of one of `schema.TABLES` in pieces, in the order of its key."""
         assert table in TABLES
-        async with aclosing(self._database.stream(all_rows(table), (), n_rows=n_rows)) as pieces:
-            async for rows in pieces:
-                yield rows
+        return self._database.stream(all_rows(table), (), n_rows=n_rows)
 
     async def forget_unit(self, unit: str) -> Forgotten:
         """Delete all that is kept of a unit, given by its hash, and what waits here to be kept.
@@ -260,7 +248,8 @@ class EventStore:
             start: tuple[Any, ...] | None = first
             while start is not None:
                 part = await self._run(partial(script, time_ms, start), is_bounded=False)
-                forgotten, start = forgotten.plus(part.forgotten), part.following
+                forgotten = Forgotten(*map(operator.add, forgotten, part.forgotten))
+                start = part.following
         await self._database.scrub()
         return forgotten
 
@@ -268,6 +257,18 @@ class EventStore:
         """Write what waits, within `statement_s`, and close the database."""
         await asyncio.gather(self._claims.close(), self._exposures.close())
         await self._database.close()
+
+    async def _stream(
+        self,
+        statement: str,
+        experiment: str,
+        convert: Callable[[Sequence[Row]], T],
+        n_rows: int,
+    ) -> AsyncGenerator[T, None]:
+        pieces = self._database.stream(statement, (experiment,), n_rows=n_rows)
+        async with aclosing(pieces):
+            async for rows in pieces:
+                yield await asyncio.to_thread(convert, rows)
 
     async def _read(self, statement: str, *args: Any) -> list[Row]:
         """Return the rows of a query that may take its time, beside what writes."""

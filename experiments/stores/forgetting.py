@@ -13,6 +13,7 @@ from experiments.stores.scripts import Forgotten
 # Rows that one transaction looks at: others wait no longer than that takes.
 N_ROWS: Final = 2000
 
+_IN_SLICE: Final = "time_ms >= ?1 AND time_ms < ?2"
 # What of a row says whose experiment it is, and whether that still needs it.
 _OVER: Final = (
     "experiment NOT IN (SELECT name FROM experiments WHERE name NOT IN "  # noqa: S608  # a constant
@@ -41,47 +42,52 @@ class Slice(NamedTuple):
 SliceScript: TypeAlias = Callable[[int, tuple[Any, ...]], Script[Slice]]
 
 
-def forget_texts(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
-    """Delete the first texts before `before_ms`, from `start` on: a time, in milliseconds."""
-    end = yield from _end("texts", start, before_ms)
-    if end is None:
-        return Slice(Forgotten(), None)
-    n_texts = yield from _delete("texts WHERE time_ms >= ?1 AND time_ms < ?2", *start, end)
-    return Slice(Forgotten(n_texts=n_texts), (end,))
+def _slice_by_time(table: str, delete: Callable[[int, int], Script[Forgotten]]) -> SliceScript:
+    """Return the script of one slice of `table`, which begins at a time, in milliseconds.
+
+    `delete` deletes what is between two times, the first one included.
+    """
+
+    def forget(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
+        [[last]] = yield Step(
+            "SELECT MAX(time_ms) FROM (SELECT time_ms FROM "  # noqa: S608  # constants
+            f"{table} WHERE {_IN_SLICE} ORDER BY time_ms LIMIT ?3) AS first_rows",
+            (*start, before_ms, N_ROWS),
+        )
+        if last is None:
+            return Slice(Forgotten(), None)
+        end = int(last) + 1
+        return Slice((yield from delete(start[0], end)), (end,))
+
+    return forget
 
 
-def forget_exposures(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
-    """Delete the first exposures before `before_ms`, from `start` on, and outcomes with them."""
-    end = yield from _end("exposures", start, before_ms)
-    if end is None:
-        return Slice(Forgotten(), None)
-    these = f"time_ms >= ?1 AND time_ms < ?2 AND {_OVER}"
+def _forget_texts(start_ms: int, end_ms: int) -> Script[Forgotten]:
+    n_texts = yield from _delete(f"texts WHERE {_IN_SLICE}", start_ms, end_ms)
+    return Forgotten(n_texts=n_texts)
+
+
+def _forget_exposures(start_ms: int, end_ms: int) -> Script[Forgotten]:
+    """Delete exposures, and outcomes with them."""
+    these = f"{_IN_SLICE} AND {_OVER}"
     answers = f"SELECT answer_id FROM exposures WHERE {these}"  # noqa: S608  # constants
     # An answer may have been in another experiment too.
     n_outcomes = yield from _delete(
         f"outcomes WHERE answer_id IN ({answers}) AND NOT EXISTS (SELECT 1 FROM "  # noqa: S608
         f"exposures WHERE exposures.answer_id = outcomes.answer_id AND NOT ({these}))",
-        *start,
-        end,
+        start_ms,
+        end_ms,
     )
-    n_exposures = yield from _delete(f"exposures WHERE {these}", *start, end)
-    return Slice(Forgotten(n_exposures=n_exposures, n_outcomes=n_outcomes), (end,))
+    n_exposures = yield from _delete(f"exposures WHERE {these}", start_ms, end_ms)
+    return Forgotten(n_exposures=n_exposures, n_outcomes=n_outcomes)
 
 
-def forget_outcomes(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
-    """Delete the first outcomes of units before `before_ms`, from `start` on."""
-    end = yield from _end("outcomes", start, before_ms)
-    if end is None:
-        return Slice(Forgotten(), None)
-    n_outcomes = yield from _delete(
-        f"outcomes WHERE time_ms >= ?1 AND time_ms < ?2 AND answer_id = '' AND {_OVER}",
-        *start,
-        end,
-    )
-    return Slice(Forgotten(n_outcomes=n_outcomes), (end,))
+def _forget_unit_outcomes(start_ms: int, end_ms: int) -> Script[Forgotten]:
+    of_units = f"outcomes WHERE {_IN_SLICE} AND answer_id = '' AND {_OVER}"
+    return Forgotten(n_outcomes=(yield from _delete(of_units, start_ms, end_ms)))
 
 
-def forget_assignments(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
+def _forget_assignments(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
     """Delete assignments before `before_ms` of units without exposures, from a key on."""
     of_slice = "(experiment, unit) > (?1, ?2)"
     rows = yield Step(
@@ -106,21 +112,11 @@ def forget_assignments(before_ms: int, start: tuple[Any, ...]) -> Script[Slice]:
 
 # Each with where its first slice begins. Assignments come after the exposures that they are for.
 OLD: Final[tuple[tuple[SliceScript, tuple[Any, ...]], ...]] = (
-    (forget_texts, (0,)),
-    (forget_exposures, (0,)),
-    (forget_outcomes, (0,)),
-    (forget_assignments, ("", "")),
+    (_slice_by_time("texts", _forget_texts), (0,)),
+    (_slice_by_time("exposures", _forget_exposures), (0,)),
+    (_slice_by_time("outcomes", _forget_unit_outcomes), (0,)),
+    (_forget_assignments, ("", "")),
 )
-
-
-def _end(table: str, start: tuple[Any, ...], before_ms: int) -> Script[int | None]:
-    """Return the time that a slice ends before, None where no row is left."""
-    [[last]] = yield Step(
-        "SELECT MAX(time_ms) FROM (SELECT time_ms FROM "  # noqa: S608  # constants
-        f"{table} WHERE time_ms >= ?1 AND time_ms < ?2 ORDER BY time_ms LIMIT ?3) AS first_rows",
-        (*start, before_ms, N_ROWS),
-    )
-    return None if last is None else int(last) + 1
 
 
 def _delete(what: str, *args: Any) -> Script[int]:

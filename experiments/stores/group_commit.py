@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import Generic, NamedTuple, TypeVar
 
 from experiments.errors import StoreRefused, StoreUnavailable
+from experiments.events import Receipt
 
 logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -66,11 +67,10 @@ class Counts(NamedTuple):
 
 
 class WriteResult(NamedTuple, Generic[Result]):
-    """What became of an item within the bound: its result, or whether it is lost."""
+    """What became of an item within the bound; its result if it was recorded."""
 
     result: Result | None
-    is_written: bool
-    is_dropped: bool
+    receipt: Receipt
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +116,7 @@ class GroupCommit(Generic[Item, Result]):
         """
         if self._is_closed or len(self._queue) >= self._limits.max_queued:
             self._dropped[DropReason.CLOSED if self._is_closed else DropReason.FULL] += 1
-            return WriteResult(None, is_written=False, is_dropped=True)
+            return WriteResult(None, Receipt.DROPPED)
         loop = asyncio.get_running_loop()
         waiting: _Waiting[Item, Result] = _Waiting(item, time.monotonic(), loop.create_future())
         self._queue.append(waiting)
@@ -126,7 +126,7 @@ class GroupCommit(Generic[Item, Result]):
             self._worker = asyncio.create_task(self._work(), name="group-commit")
         if self._is_behind():
             waiting.is_left = True
-            return WriteResult(None, is_written=False, is_dropped=False)
+            return WriteResult(None, Receipt.LATE)
         bound = loop.call_later(self._limits.wait_s, _leave, waiting)
         try:
             return await waiting.done
@@ -246,16 +246,16 @@ class GroupCommit(Generic[Item, Result]):
         self._n_recorded += 1
         self._n_late += waiting.is_left
         if not waiting.done.done():
-            waiting.done.set_result(WriteResult(result, is_written=True, is_dropped=False))
+            waiting.done.set_result(WriteResult(result, Receipt.RECORDED))
 
     def _drop(self, waiting: _Waiting[Item, Result], reason: DropReason) -> None:
         self._dropped[reason] += 1
         if not waiting.done.done():
-            waiting.done.set_result(WriteResult(None, is_written=False, is_dropped=True))
+            waiting.done.set_result(WriteResult(None, Receipt.DROPPED))
 
 
 def _leave(waiting: _Waiting[Item, Result]) -> None:
     """Let the caller go on; its item stays."""
     if not waiting.done.done():
         waiting.is_left = True
-        waiting.done.set_result(WriteResult(None, is_written=False, is_dropped=False))
+        waiting.done.set_result(WriteResult(None, Receipt.LATE))

@@ -23,7 +23,7 @@ from experiments.stores.schema import (
     Columns,
     for_postgres,
 )
-from experiments.stores.scripts import claim_row, exposure_row, imply_claims, migrate, text_row
+from experiments.stores.scripts import imply_claims, migrate, text_row, to_row
 
 if TYPE_CHECKING:
     import asyncpg
@@ -133,9 +133,9 @@ class PostgresDatabase:
 
     async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
         """Add those that are not there yet, each with the assignment it implies, in one commit."""
-        exposures = [exposure_row(each.exposure) for each in batch]
+        exposures = [to_row(each.exposure, EXPOSURE_COLUMNS) for each in batch]
         texts = [text_row(each.text) for each in batch if each.text is not None]
-        claims = [claim_row(claim) for claim in imply_claims(batch)]
+        claims = [to_row(claim, ASSIGNMENT_COLUMNS) for claim in imply_claims(batch)]
         args = (
             *_arrays(exposures, EXPOSURE_COLUMNS),
             *_arrays(texts, TEXT_COLUMNS),
@@ -150,7 +150,9 @@ class PostgresDatabase:
         # Sorted, so that two gateways wait for one another but never in a circle; one per unit.
         by_unit = {(claim.experiment, claim.unit): claim for claim in reversed(batch)}
         keys = sorted(by_unit)
-        columns = _arrays([claim_row(by_unit[key]) for key in keys], ASSIGNMENT_COLUMNS)
+        columns = _arrays(
+            [to_row(by_unit[key], ASSIGNMENT_COLUMNS) for key in keys], ASSIGNMENT_COLUMNS
+        )
         async with self._line(CLAIMS_LINE) as connection:
             found = await connection.fetch(SETTLE_CLAIMS, *columns)
             if len(found) < len(keys):

@@ -140,6 +140,15 @@ ATTACH: Final = (
     + "(experiment, kind) DO UPDATE SET content = excluded.content, time_ms = excluded.time_ms"
 )
 
+REVISIONS: Final = "SELECT definition, time_ms FROM experiments WHERE name = ?1 ORDER BY revision"
+# The oldest experiment first.
+LATEST_REVISIONS: Final = (
+    "SELECT x.definition, x.time_ms FROM experiments x JOIN (SELECT name, MAX(revision) AS "
+    "revision, MIN(time_ms) AS created_ms FROM experiments GROUP BY name) m "
+    "ON x.name = m.name AND x.revision = m.revision ORDER BY m.created_ms, x.name"
+)
+ATTACHED: Final = "SELECT kind, content FROM attachments WHERE experiment = ?1 ORDER BY kind"
+
 # What every gateway follows, in one look: the latest revision of each running experiment, by the
 # time of its first running one, and the count of what was forgotten.
 FOLLOWED: Final = (

@@ -24,7 +24,6 @@ from experiments.stores.database import Recorded, Row, Script, Step
 from experiments.stores.schema import (
     ASSIGNMENT_COLUMNS,
     ATTACH,
-    EXPOSURE_COLUMNS,
     MIGRATIONS,
     OUTCOME_COLUMNS,
     SCHEMA_VERSION,
@@ -41,6 +40,12 @@ class StoredRevision(NamedTuple):
     experiment: Experiment
     time_ms: int
 
+    @classmethod
+    def of_row(cls, row: Row) -> StoredRevision:
+        """Return the revision of a row: its definition as JSON, and the time."""
+        definition, time_ms = row
+        return cls(parse_experiment(json.loads(definition), "store"), time_ms)
+
 
 class Forgotten(NamedTuple):
     """How many rows were deleted."""
@@ -49,10 +54,6 @@ class Forgotten(NamedTuple):
     n_outcomes: int = 0
     n_texts: int = 0
     n_assignments: int = 0
-
-    def plus(self, other: Forgotten) -> Forgotten:
-        """Return the counts of both together."""
-        return Forgotten(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class AnsweredIn(NamedTuple):
@@ -70,24 +71,9 @@ class AnsweredIn(NamedTuple):
     unit_since_ms: int
 
 
-def exposure_row(exposure: Exposure) -> tuple[Any, ...]:
-    """Return the row of an exposure, in the order of its columns."""
-    return tuple(map(_to_cell, _read_fields(exposure, EXPOSURE_COLUMNS)))
-
-
-def claim_row(claim: Claim) -> tuple[Any, ...]:
-    """Return the row of an assignment."""
-    return _read_fields(claim, ASSIGNMENT_COLUMNS)
-
-
-def text_row(text: AnswerText) -> tuple[Any, ...]:
-    """Return the row of a text; request and answer as JSON strings, which hold any character."""
-    stored = replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
-    return tuple(map(_to_cell, _read_fields(stored, TEXT_COLUMNS)))
-
-
-def _read_fields(item: object, columns: Columns) -> tuple[Any, ...]:
-    return tuple(getattr(item, name) for name, _ in columns)
+def to_row(item: Exposure | Claim | AnswerText | Outcome, columns: Columns) -> tuple[Any, ...]:
+    """Return the row of an item, in the order of its columns."""
+    return tuple(_to_cell(getattr(item, name)) for name, _ in columns)
 
 
 def _to_cell(value: Any) -> Any:
@@ -95,6 +81,12 @@ def _to_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     return json.dumps(value) if isinstance(value, tuple) else value
+
+
+def text_row(text: AnswerText) -> tuple[Any, ...]:
+    """Return the row of a text; request and answer as JSON strings, which hold any character."""
+    stored = replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
+    return to_row(stored, TEXT_COLUMNS)
 
 
 def text_of(row: Row) -> AnswerText:
@@ -110,7 +102,7 @@ def imply_claims(batch: Sequence[Recorded]) -> list[Claim]:
     claims: dict[tuple[str, str], Claim] = {}
     for exposure, _ in batch:
         if exposure.arm and not exposure.overridden:
-            claim = Claim(*_read_fields(exposure, ASSIGNMENT_COLUMNS))
+            claim = Claim(*to_row(exposure, ASSIGNMENT_COLUMNS))
             claims.setdefault((claim.experiment, claim.unit), claim)
     return [claims[key] for key in sorted(claims)]
 
@@ -154,40 +146,9 @@ def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
         raise RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
 
 
-def read_revisions(name: str) -> Script[tuple[StoredRevision, ...]]:
-    """Return every revision of an experiment, oldest first; empty for an unknown name."""
-    rows = yield Step(
-        "SELECT definition, time_ms FROM experiments WHERE name = ?1 ORDER BY revision", (name,)
-    )
-    return tuple(_read_revision(row) for row in rows)
-
-
-def read_latest_revisions() -> Script[tuple[StoredRevision, ...]]:
-    """Return the latest revision of every experiment, oldest experiment first."""
-    rows = yield Step(
-        "SELECT x.definition, x.time_ms FROM experiments x JOIN (SELECT name, MAX(revision) AS "
-        "revision, MIN(time_ms) AS created_ms FROM experiments GROUP BY name) m "
-        "ON x.name = m.name AND x.revision = m.revision ORDER BY m.created_ms, x.name"
-    )
-    return tuple(_read_revision(row) for row in rows)
-
-
-def _read_revision(row: Row) -> StoredRevision:
-    definition, time_ms = row
-    return StoredRevision(parse_experiment(json.loads(definition), "store"), time_ms)
-
-
 def attach(experiment: str, kind: str, content: str, time_ms: int) -> Script[None]:
     """Store what belongs to an experiment, replacing what was there of its kind."""
     yield Step(ATTACH, (experiment, kind, content, time_ms))
-
-
-def read_attachments(experiment: str) -> Script[dict[str, str]]:
-    """Return what belongs to an experiment, by kind."""
-    rows = yield Step(
-        "SELECT kind, content FROM attachments WHERE experiment = ?1 ORDER BY kind", (experiment,)
-    )
-    return {kind: content for kind, content in rows}
 
 
 def check_secret(place: str, fingerprint: str) -> Script[None]:
@@ -236,7 +197,7 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
         if not known:
             raise AnswerUnknown(outcome.preferred)
     stored = replace(outcome, time_ms=max(outcome.time_ms, since_ms))
-    added = yield Step(insert("outcomes") + " RETURNING 1", _read_fields(stored, OUTCOME_COLUMNS))
+    added = yield Step(insert("outcomes") + " RETURNING 1", to_row(stored, OUTCOME_COLUMNS))
     if added:
         return OutcomeReceipt(stored.key, stored.time_ms, repeated=False)
     # Another gateway was faster with this key, or with this metric.

@@ -22,8 +22,8 @@ from typing import Any, Self, TypeVar
 from experiments.errors import StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
-from experiments.stores.schema import FIND_ARM, insert
-from experiments.stores.scripts import claim_row, exposure_row, imply_claims, migrate, text_row
+from experiments.stores.schema import ASSIGNMENT_COLUMNS, EXPOSURE_COLUMNS, FIND_ARM, insert
+from experiments.stores.scripts import imply_claims, migrate, text_row, to_row
 from experiments.stores.sqlite_reader import read_rows
 
 logger = logging.getLogger(__name__)
@@ -100,11 +100,12 @@ class SqliteDatabase:
         return written
 
     def _write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
-        exposures = [exposure_row(each.exposure) for each in batch]
+        exposures = [to_row(each.exposure, EXPOSURE_COLUMNS) for each in batch]
+        claims = [to_row(claim, ASSIGNMENT_COLUMNS) for claim in imply_claims(batch)]
         texts = [text_row(each.text) for each in batch if each.text is not None]
         with self._transaction(sync=self._sync) as connection:
             connection.executemany(INSERT_EXPOSURE, exposures)
-            connection.executemany(INSERT_CLAIM, map(claim_row, imply_claims(batch)))
+            connection.executemany(INSERT_CLAIM, claims)
             connection.executemany(INSERT_TEXT, texts)
         return [None] * len(batch)
 
@@ -116,7 +117,7 @@ class SqliteDatabase:
         arms: list[str] = []
         with self._transaction(sync=self._sync) as connection:
             for claim in batch:
-                connection.execute(INSERT_CLAIM, claim_row(claim))
+                connection.execute(INSERT_CLAIM, to_row(claim, ASSIGNMENT_COLUMNS))
                 found = connection.execute(FIND_ARM, (claim.experiment, claim.unit))
                 arms.append(found.fetchone()[0])
         return arms

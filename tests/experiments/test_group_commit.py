@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from experiments.errors import StoreRefused, StoreUnavailable
+from experiments.events import Receipt
 from experiments.stores.group_commit import DropReason, GroupCommit, StoreLimits, WriteResult
 
 
@@ -42,8 +43,8 @@ def queue(taker: Taker, **limits: float) -> GroupCommit[int, int]:
     return GroupCommit(taker.write, limits=StoreLimits(**given))  # type: ignore[arg-type]  # counts
 
 
-LOST = WriteResult(None, is_written=False, is_dropped=True)
-LATE = WriteResult(None, is_written=False, is_dropped=False)
+LOST = WriteResult(None, Receipt.DROPPED)
+LATE = WriteResult(None, Receipt.LATE)
 
 
 async def test_each_caller_gets_its_own_result() -> None:
@@ -224,7 +225,7 @@ async def test_a_store_that_fails_within_a_refused_batch_gets_the_rest_later() -
 
     found = await asyncio.gather(*waiting)
 
-    assert [each.is_dropped for each in found] == [True, False, False, False]
+    assert [each.receipt is Receipt.DROPPED for each in found] == [True, False, False, False]
     assert sorted(taker.taken) == [1, 2, 3]
     await commits.close()
 

@@ -169,7 +169,7 @@ async def test_a_read_that_cannot_be_interrupted_is_not_waited_for() -> None:
             closed.set()
 
     def connect() -> sqlite3.Connection:
-        return sqlite3.connect(":memory:", factory=Hanging)
+        return sqlite3.connect(":memory:", check_same_thread=False, factory=Hanging)
 
     async def read() -> None:
         async with aclosing(read_rows(connect, "SELECT 1", (), n_rows=1)) as pieces:

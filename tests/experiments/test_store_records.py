@@ -15,8 +15,15 @@ from experiments.definition import State, change_state, revise
 from experiments.definition_file import dump_experiment
 from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
 from experiments.stores.event_store import EventStore
-from experiments.stores.schema import MIGRATIONS, SCHEMA_VERSION, SET_VERSION, for_postgres, insert
-from experiments.stores.scripts import exposure_row
+from experiments.stores.schema import (
+    EXPOSURE_COLUMNS,
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    SET_VERSION,
+    for_postgres,
+    insert,
+)
+from experiments.stores.scripts import to_row
 from experiments.unit import UnitHasher
 from tests.experiments.conftest import opened
 from tests.experiments.events import an_experiment, an_exposure, an_outcome
@@ -156,7 +163,7 @@ async def test_of_two_secrets_at_once_one_is_refused(open_store: OpenStore) -> N
 async def _make_first_version(place: str, definition: str) -> None:
     """A store as version 1 made it, with one experiment, answer and outcome."""
     experiment = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
-    *exposure, _ = exposure_row(an_exposure(fallbacks=("none",)))
+    *exposure, _ = to_row(an_exposure(fallbacks=("none",)), EXPOSURE_COLUMNS)
     outcome = ("k", "helpful", "boolean", 1.0, "a1", "", "", "", "", 2000)
     places = ", ".join(f"?{n}" for n in range(1, 1 + len(exposure)))
     values: dict[str, Sequence[Any]] = {
