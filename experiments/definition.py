@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from itertools import combinations
+from typing import Annotated
+
+from pydantic import Field
 
 from experiments.errors import (
     ArmUnknown,
@@ -23,9 +24,9 @@ from experiments.errors import (
 )
 from experiments.metrics import Guardrail, Metric, PrimaryMetric
 from experiments.statistics.units import UnitValue
-from prompting.recipe import ExemplarStyle, Method, Recipe
-from retrieval.selector_name import SelectorName
+from prompting.recipe import Method, Recipe
 
+# The bounds of fields are checked when a definition is read; see `experiments.definition_file`.
 N_BUCKETS = 1000
 WEIGHT_TOLERANCE = 1e-9
 # The "arm" of units that no experiment touches.
@@ -42,19 +43,19 @@ class State(StrEnum):
     DECIDED = "decided"
 
     @property
-    def next_states(self) -> tuple[State, ...]:
+    def next_states(self) -> list[State]:
         """The states that can follow."""
         order = list(State)
-        return tuple(order[order.index(self) + 1 :][:1])
+        return order[order.index(self) + 1 :][:1]
 
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
     """How free text is drawn; None leaves it to the request."""
 
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=4096)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,13 @@ class Layer:
     has a layer to itself.
     """
 
-    name: str = ""
-    first: int = 0
-    last: int = N_BUCKETS - 1
+    name: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$")] = ""
+    first: Annotated[int, Field(ge=0, lt=N_BUCKETS)] = 0
+    last: Annotated[int, Field(ge=0, lt=N_BUCKETS)] = N_BUCKETS - 1
+
+    def __post_init__(self) -> None:
+        if self.first > self.last:
+            raise ValueError("'first' at most 'last'")
 
     def overlaps(self, other: Layer) -> bool:
         """Return whether some unit is in both; layers without a name share nothing."""
@@ -106,8 +111,8 @@ class HoldOut:
     Experiments of one salt leave the same units alone, and run together with one share only.
     """
 
-    share: float = 0.0
-    salt: str = "hold-out"
+    share: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    salt: Annotated[str, Field(min_length=1, max_length=64)] = "hold-out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +184,9 @@ class Experiment:
         Raises:
             ArmUnknown: there is none.
         """
-        for arm in self.arms:
-            if arm.name == name:
-                return arm
-        raise ArmUnknown(self.name, name, self.arm_names)
+        if name not in self.arm_names:
+            raise ArmUnknown(self.name, name, self.arm_names)
+        return self.arms[self.arm_names.index(name)]
 
 
 def _check_arms(experiment: Experiment) -> None:
@@ -227,13 +231,10 @@ def revise(current: Experiment, wanted: Experiment) -> Experiment:
         _refuse(current, "name", "the same name")
     if current.state is State.DRAFT:
         return new
+    changes = _list_changes(current, new)
     if current.state is not State.RUNNING:
-        _refuse(
-            current,
-            next(iter(_list_changes(current, new)), "state"),
-            "no change but its next state",
-        )
-    for name in _list_changes(current, new):
+        _refuse(current, next(iter(changes), "state"), "no change but its next state")
+    for name in changes:
         if name == "arms" and _drop_weights(current) == _drop_weights(new):
             continue
         if name == "traffic_share" and new.traffic_share > current.traffic_share:
@@ -270,65 +271,31 @@ def _refuse(current: Experiment, name: str, expected: str) -> None:
     raise ChangeRefused(current.name, field=name, state=current.state, expected=expected)
 
 
-def check_layers(running: Iterable[Experiment]) -> None:
-    """Check that no two of these experiments want the same units of one layer.
+def check_together(one: Experiment, other: Experiment) -> None:
+    """Check that two experiments can run at the same time.
 
     Raises:
-        LayerOverlap: two do.
+        LayerOverlap: both want the same units of one layer.
+        HoldOutDiffers: a unit that one holds out is in the other, although they share a salt.
     """
-    for one, other in combinations(running, 2):
-        if one.layer.overlaps(other.layer):
-            ranges = ", ".join(f"{each.layer.first}-{each.layer.last}" for each in (one, other))
-            raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
+    if one.layer.overlaps(other.layer):
+        ranges = ", ".join(f"{each.layer.first}-{each.layer.last}" for each in (one, other))
+        raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
+    mine, theirs = one.hold_out, other.hold_out
+    if mine.salt == theirs.salt and mine.share != theirs.share:
+        raise HoldOutDiffers(other.name, found=theirs.share, expected=mine.share, of=one.name)
 
 
-def check_hold_outs(running: Iterable[Experiment]) -> None:
-    """Check that no unit that one experiment holds out is in another one of the same salt.
-
-    Raises:
-        HoldOutDiffers: two of one salt have different shares.
-    """
-    for one, other in combinations(running, 2):
-        mine, theirs = one.hold_out, other.hold_out
-        if mine.salt == theirs.salt and mine.share != theirs.share:
-            raise HoldOutDiffers(other.name, found=theirs.share, expected=mine.share, of=one.name)
-
-
-def draft_four_arms(
-    name: str,
-    primary: PrimaryMetric,
-    *,
-    hypothesis: str = "",
-    k: int = 5,
-    style: ExemplarStyle = ExemplarStyle.SHARES,
-    retriever: SelectorName = SelectorName.DENSE,
-    weights: Mapping[str, float] | None = None,
-) -> Experiment:
-    """Return the draft that compares `plain` (control), `icl`, `adapter` and `adapter+icl`.
-
-    Equal weights unless given.
-
-    Raises:
-        DefinitionInvalid: the weights do not sum to 1 or name other arms.
-    """
+def draft_four_arms(name: str, primary: PrimaryMetric, *, hypothesis: str = "") -> Experiment:
+    """Return the draft that compares `plain` (control), `icl`, `adapter` and `adapter+icl`."""
     methods = (Method.PLAIN, Method.ICL, Method.ADAPTER, Method.ADAPTER_ICL)
-    shares = {str(method): 0.25 for method in methods} if weights is None else dict(weights)
-    if set(shares) != {str(method) for method in methods}:
-        raise DefinitionInvalid(
-            f"experiment '{name}'",
-            field="weights",
-            found=", ".join(shares),
-            expected="weights of " + ", ".join(methods),
-        )
-
-    def arm(method: Method) -> Arm:
-        recipe = Recipe(method, k=k, style=style, retriever=retriever, adapter=method.usual_adapter)
-        return Arm(str(method), shares[str(method)], recipe)
-
     return Experiment(
         name=name,
         hypothesis=hypothesis or "Some way of showing a culture does better than showing none.",
         primary=primary,
-        arms=tuple(map(arm, methods)),
+        arms=tuple(
+            Arm(str(method), 0.25, Recipe(method, adapter=method.usual_adapter))
+            for method in methods
+        ),
         control=str(Method.PLAIN),
     )

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from experiments.definition import (
     DAY_S,
-    N_BUCKETS,
     Arm,
     Decoding,
     Experiment,
@@ -91,12 +90,6 @@ class _GuardrailModel(_MetricModel):
     margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
-class _DecodingModel(_Model):
-    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
-    top_p: float | None = Field(default=None, gt=0.0, le=1.0)
-    max_tokens: int | None = Field(default=None, ge=1, le=4096)
-
-
 class _ArmModel(_Model):
     method: Method
     k: int = Field(default=5, ge=1, le=20)
@@ -105,7 +98,7 @@ class _ArmModel(_Model):
     n_orders: int = Field(default=1, ge=1, le=24)
     adapter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     model: str = Field(default="", max_length=200)
-    decoding: _DecodingModel = _DecodingModel()
+    decoding: Decoding = Decoding()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -116,24 +109,7 @@ class _ArmModel(_Model):
     def inside(self, name: str, weight: float) -> Arm:
         same = self.model_dump(exclude={"adapter", "model", "decoding"})
         recipe = Recipe(**same, adapter=self.adapter or self.method.usual_adapter)
-        return Arm(name, weight, recipe, self.model, Decoding(**self.decoding.model_dump()))
-
-
-class _LayerModel(_Model):
-    name: str = Field(default="", pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$")
-    first: int = Field(default=0, ge=0, lt=N_BUCKETS)
-    last: int = Field(default=N_BUCKETS - 1, ge=0, lt=N_BUCKETS)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if self.first > self.last:
-            raise ValueError("'first' at most 'last'")
-        return self
-
-
-class _HoldOutModel(_Model):
-    share: float = Field(default=0.0, ge=0.0, lt=1.0)
-    salt: str = Field(default="hold-out", min_length=1, max_length=64)
+        return Arm(name, weight, recipe, self.model, self.decoding)
 
 
 class _ExperimentModel(_Model):
@@ -146,8 +122,8 @@ class _ExperimentModel(_Model):
     weights: dict[Name, Share] | None = None
     traffic_share: float = Field(default=1.0, gt=0.0, le=1.0)
     cultures: tuple[Culture, ...] = ()
-    layer: _LayerModel = _LayerModel()
-    hold_out: _HoldOutModel = _HoldOutModel()
+    layer: Layer = Layer()
+    hold_out: HoldOut = HoldOut()
     outcome_window_s: float = Field(default=7 * DAY_S, gt=0.0, le=366 * DAY_S)
     unit_value: UnitValue = "first"
     max_duration_s: float = Field(default=28 * DAY_S, gt=0.0, le=3 * 366 * DAY_S)
@@ -176,8 +152,6 @@ class _ExperimentModel(_Model):
             primary=PrimaryMetric(self.primary.inside(), self.primary.smallest_effect),
             guardrails=tuple(Guardrail(each.inside(), each.margin) for each in self.guardrails),
             arms=tuple(arm.inside(name, weights[name]) for name, arm in self.arms.items()),
-            layer=Layer(**self.layer.model_dump()),
-            hold_out=HoldOut(**self.hold_out.model_dump()),
             **given,
         )
 
@@ -186,7 +160,7 @@ class _ExperimentModel(_Model):
 _SAME = tuple(
     name
     for name in _ExperimentModel.model_fields
-    if name not in ("primary", "guardrails", "arms", "weights", "layer", "hold_out")
+    if name not in ("primary", "guardrails", "arms", "weights")
 )
 
 
@@ -255,21 +229,19 @@ def parse_experiment(data: object, place: str) -> Experiment:
 
 def dump_experiment(experiment: Experiment) -> dict[str, Any]:
     """Return the experiment as `parse_experiment` reads it: plain values for JSON or YAML."""
-    given = {name: getattr(experiment, name) for name in _SAME}
-    given["primary"] = _metric_fields(experiment.primary.metric) | {
-        "smallest_effect": experiment.primary.smallest_effect
+    primary, arms = experiment.primary, experiment.arms
+    given = {name: getattr(experiment, name) for name in _SAME} | {
+        "primary": _metric_fields(primary.metric) | {"smallest_effect": primary.smallest_effect},
+        "guardrails": [
+            _metric_fields(each.metric) | {"margin": each.margin} for each in experiment.guardrails
+        ],
+        "arms": {
+            arm.name: asdict(arm.recipe) | {"model": arm.model, "decoding": arm.decoding}
+            for arm in arms
+        },
+        "weights": {arm.name: arm.weight for arm in arms},
     }
-    given["guardrails"] = [
-        _metric_fields(each.metric) | {"margin": each.margin} for each in experiment.guardrails
-    ]
-    given["arms"] = {
-        each.name: asdict(each.recipe) | {"model": each.model, "decoding": asdict(each.decoding)}
-        for each in experiment.arms
-    }
-    given["weights"] = {each.name: each.weight for each in experiment.arms}
-    given["layer"] = asdict(experiment.layer)
-    given["hold_out"] = asdict(experiment.hold_out)
-    plain: dict[str, Any] = json.loads(json.dumps(given))
+    plain: dict[str, Any] = json.loads(json.dumps(given, default=asdict))
     return plain
 
 
@@ -296,13 +268,13 @@ def _shorten(value: object) -> str:
 def _explain_expected(kind: str, message: str) -> str:
     if kind == "missing":
         return "a value"
-    if kind == "extra_forbidden":
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return "no field of this name"
     if "[A-Z]{3}" in message:
         return "an alpha-3 code, such as DEU"
     if kind == "string_pattern_mismatch":
         return "small letters, digits and + . _ -, 63 at most"
-    if kind in ("dict_type", "model_type"):
+    if kind in ("dict_type", "model_type", "dataclass_type"):
         return "fields with values"
     for start in ("Value error, ", "Input should be ", "String should "):
         message = message.removeprefix(start)

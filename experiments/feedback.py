@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from experiments.definition import Experiment
 from experiments.errors import OutcomeInvalid
@@ -13,8 +13,7 @@ from experiments.stores.event_store import EventStore
 from experiments.stores.scripts import AnsweredIn
 
 
-@dataclass(frozen=True, slots=True)
-class KeptOutcome:
+class KeptOutcome(NamedTuple):
     """An outcome that is kept.
 
     Attributes:
@@ -29,51 +28,42 @@ class KeptOutcome:
     notes: tuple[str, ...] = ()
 
 
-class Feedback:
-    """Takes outcomes."""
+async def take_outcome(
+    store: EventStore, registry: ExperimentRegistry, outcome: Outcome
+) -> KeptOutcome:
+    """Keep an outcome; when this returns, it is durable.
 
-    def __init__(self, store: EventStore, registry: ExperimentRegistry) -> None:
-        """Take where outcomes are kept, and which experiments run."""
-        self._store, self._registry = store, registry
+    One of an answer may have any metric: what the answer's experiment has no metric for is kept and
+    not counted, since the sender does not choose the experiment. One of a unit names its
+    experiment, and has one of its metrics.
 
-    async def take(self, outcome: Outcome) -> KeptOutcome:
-        """Keep an outcome; when this returns, it is durable.
+    Raises:
+        OutcomeInvalid: the value does not fit the metric, or Milieu records that itself.
+        MetricUnknown: the named experiment has no such metric.
+        ExperimentUnknown, AnswerUnknown, UnitUnknown: what it is an outcome of does not exist.
+        OutcomeConflict, OutcomeTaken, OutcomeLate, StoreUnavailable: see `EventStore`.
+    """
 
-        One of an answer may have any metric: what the answer's experiment has no metric for is kept
-        and not counted, since the sender does not choose the experiment. One of a unit names its
-        experiment, and has one of its metrics.
-
-        Raises:
-            OutcomeInvalid: the value does not fit the metric, or Milieu records that itself.
-            MetricUnknown: the named experiment has no such metric.
-            ExperimentUnknown, AnswerUnknown, UnitUnknown: what it is an outcome of does not exist.
-            OutcomeConflict, OutcomeTaken, OutcomeLate, StoreUnavailable: see `EventStore`.
-        """
-        if outcome.metric in RECORDED_METRICS:
-            expected = "a name other than those that Milieu records itself"
-            raise OutcomeInvalid("metric", found=f"'{outcome.metric}'", expected=expected)
-        if outcome.experiment:
-            check_outcome(await self._definition(outcome.experiment), outcome)
-            receipt = await self._store.add_outcome(outcome)
-            return KeptOutcome(receipt, outcome.experiment, counts=True)
-        # An answer is in one experiment, or outside of all under the empty name.
-        places = await self._store.find_experiments(outcome.answer_id)
-        place = next((place for place in places if place.experiment), None)
-        why_not = "the answer was given outside of experiments"
-        if place is not None:
-            experiment = await self._definition(place.experiment)
-            why_not = _why_not(experiment, outcome, place)
-        receipt = await self._store.add_outcome(outcome)
-        notes = (f"kept, and counted in no result: {why_not}",) if why_not else ()
-        name = "" if place is None else place.experiment
-        return KeptOutcome(receipt, name, not why_not, notes)
-
-    async def _definition(self, name: str) -> Experiment:
-        for experiment in self._registry.running:
-            if experiment.name == name:
-                return experiment
+    async def read(name: str) -> Experiment:
+        running = (each for each in registry.running if each.name == name)
         # Outcomes come for a while after the stop.
-        return await self._store.read_latest(name)
+        return next(running, None) or await store.read_latest(name)
+
+    if outcome.metric in RECORDED_METRICS:
+        expected = "a name other than those that Milieu records itself"
+        raise OutcomeInvalid("metric", found=f"'{outcome.metric}'", expected=expected)
+    if outcome.experiment:
+        check_outcome(await read(outcome.experiment), outcome)
+        return KeptOutcome(await store.add_outcome(outcome), outcome.experiment, counts=True)
+    # An answer is in one experiment, or outside of all under the empty name.
+    places = await store.find_experiments(outcome.answer_id)
+    place = next((place for place in places if place.experiment), None)
+    name, why_not = "", "the answer was given outside of experiments"
+    if place is not None:
+        name, why_not = place.experiment, _why_not(await read(place.experiment), outcome, place)
+    receipt = await store.add_outcome(outcome)
+    notes = (f"kept, and counted in no result: {why_not}",) if why_not else ()
+    return KeptOutcome(receipt, name, not why_not, notes)
 
 
 def _why_not(experiment: Experiment, outcome: Outcome, place: AnsweredIn) -> str:

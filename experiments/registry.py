@@ -12,15 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import NoReturn
 
-from experiments.definition import (
-    Experiment,
-    State,
-    change_state,
-    check_hold_outs,
-    check_layers,
-    revise,
-)
+from experiments.definition import Experiment, State, change_state, check_together, revise
 from experiments.definition_file import dump_experiment, parse_experiment
 from experiments.errors import (
     DefinitionInvalid,
@@ -83,10 +77,10 @@ class ExperimentRegistry:
         Raises:
             ExperimentUnknown: no experiment of that name is running.
         """
-        for experiment in self._running:
-            if experiment.name == name:
-                return experiment
-        raise ExperimentUnknown(name, [experiment.name for experiment in self._running])
+        by_name = {experiment.name: experiment for experiment in self._running}
+        if name not in by_name:
+            raise ExperimentUnknown(name, list(by_name))
+        return by_name[name]
 
     async def refresh(self) -> None:
         """Read now which experiments are running.
@@ -147,9 +141,8 @@ class ExperimentRegistry:
         latest = await self._store.read_latest(wanted.name)
         if base is not None and base != latest.revision:
             raise RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
-        kept = replace(
-            wanted, state=latest.state, decision=latest.decision, revision=latest.revision
-        )
+        own = {name: getattr(latest, name) for name in ("state", "decision", "revision")}
+        kept = replace(wanted, **own)
         if kept == latest:
             return latest
         new = revise(latest, kept)
@@ -175,8 +168,7 @@ class ExperimentRegistry:
         started = change_state(await self._store.read_latest(name), State.RUNNING)
         running = await self._store.running()
         for other in running:
-            check_layers((other, started))
-            check_hold_outs((other, started))
+            check_together(other, started)
         if not allow_unsent:
             await self._check_metrics_sent(started)
         started = await self._save(started)
@@ -203,15 +195,13 @@ class ExperimentRegistry:
             RevisionConflict: somebody else changed it at the same time.
         """
         if not decision.strip():
-            raise DefinitionInvalid(
-                _place(name), field="decision", found="nothing", expected="what came of it"
-            )
+            _refuse(name, "decision", "nothing", "what came of it")
         latest = await self._store.read_latest(name)
         return await self._save(change_state(latest, State.DECIDED, decision=decision.strip()))
 
     async def _save(self, experiment: Experiment) -> Experiment:
         # What does not fit the format would be refused whenever the store is read.
-        kept = parse_experiment(dump_experiment(experiment), _place(experiment.name))
+        kept = parse_experiment(dump_experiment(experiment), f"experiment '{experiment.name}'")
         await self._store.save(kept)
         # The change is kept, and an error would say that it is not; `watch` reads it soon.
         with suppress(StoreUnavailable):
@@ -219,15 +209,12 @@ class ExperimentRegistry:
         return kept
 
     async def _check_metrics_sent(self, experiment: Experiment) -> None:
-        carried = [metric.name for metric in experiment.sent_metrics]
-        if not carried:
-            return
         since_ms = round((time.time() - SENT_WITHIN_S) * 1000)
-        sent = await self._store.count_sent(since_ms=since_ms)
-        for metric in carried:
-            if not sent.get(metric):
-                near = get_close_matches(metric, [*sent, *RECORDED_METRICS], n=1)
-                raise MetricNotSent(experiment.name, metric, sorted(sent), near="".join(near))
+        sent = await self._store.count_sent(since_ms=since_ms) if experiment.sent_metrics else {}
+        for metric in experiment.sent_metrics:
+            if not sent.get(metric.name):
+                near = get_close_matches(metric.name, [*sent, *RECORDED_METRICS], n=1)
+                raise MetricNotSent(experiment.name, metric.name, sorted(sent), near="".join(near))
 
     async def _yield_to_rival(self, started: Experiment) -> None:
         """Stop `started` again if another gateway started one in its buckets at the same time.
@@ -246,27 +233,19 @@ class ExperimentRegistry:
             came_first = names.index(rival.name) < names.index(started.name)
             if came_first or wait_s is None:
                 await self.stop(started.name)
-                check_layers((rival, started))
+                check_together(rival, started)
             else:
                 await asyncio.sleep(wait_s)
 
     def _check_names(self, experiment: Experiment) -> None:
-        place = _place(experiment.name)
         strange = [code for code in experiment.cultures if code not in self._cultures]
         if strange:
             expected = f"covered cultures: {_shorten(sorted(self._cultures))}"
-            raise DefinitionInvalid(
-                place, field="cultures", found=_shorten(strange), expected=expected
-            )
-        if self._models is None:
-            return
+            _refuse(experiment.name, "cultures", _shorten(strange), expected)
         for arm in experiment.arms:
-            if arm.model and arm.model not in self._models:
+            if self._models is not None and arm.model and arm.model not in self._models:
                 expected = f"no model, for that of the service, or one of: {_shorten(self._models)}"
-                field = f"arms.{arm.name}.model"
-                raise DefinitionInvalid(
-                    place, field=field, found=f"'{arm.model}'", expected=expected
-                )
+                _refuse(experiment.name, f"arms.{arm.name}.model", f"'{arm.model}'", expected)
 
 
 def _find_rival(running: Sequence[Experiment], started: Experiment) -> Experiment | None:
@@ -277,8 +256,8 @@ def _find_rival(running: Sequence[Experiment], started: Experiment) -> Experimen
     return next((each for each in others if each.layer.overlaps(started.layer)), None)
 
 
-def _place(name: str) -> str:
-    return f"experiment '{name}'"
+def _refuse(name: str, field: str, found: str, expected: str) -> NoReturn:
+    raise DefinitionInvalid(f"experiment '{name}'", field=field, found=found, expected=expected)
 
 
 def _shorten(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from app.api.problems import declare_failures
 from app.api.schemas.experiments import FeedbackBody, FeedbackReceipt
 from experiments.errors import OutcomeInvalid
 from experiments.events import MAX_KEY_CHARS
-from experiments.feedback import Feedback
+from experiments.feedback import take_outcome
 
 router = APIRouter(prefix="/v1/feedback", tags=["experiments"])
 FAILURES = declare_failures(400, 401, 404, 409, 413, 415, 422, 503)
@@ -34,7 +34,7 @@ async def take_feedback(
         key=body.key or idempotency_key,
         time_ms=time.time_ns() // 1_000_000,
     )
-    taken = await Feedback(live.store, live.registry).take(outcome)
+    taken = await take_outcome(live.store, live.registry, outcome)
     return FeedbackReceipt(
         key=taken.receipt.key,
         received_ms=taken.receipt.time_ms,

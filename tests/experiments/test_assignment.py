@@ -26,7 +26,7 @@ from experiments.definition import (
     HoldOut,
     Layer,
     State,
-    check_layers,
+    check_together,
     revise,
 )
 from experiments.errors import ArmUnknown, LayerOverlap, OverrideRefused
@@ -176,7 +176,7 @@ def test_experiments_of_one_layer_share_no_unit() -> None:
     )
 
     assert found.keys() == {(True, False), (False, True)}
-    check_layers([one, other])
+    check_together(one, other)
 
 
 def test_overlapping_ranges_of_one_layer_are_refused() -> None:
@@ -186,9 +186,9 @@ def test_overlapping_ranges_of_one_layer_are_refused() -> None:
     with pytest.raises(
         LayerOverlap, match=r"'ways' and 'other' in overlapping ranges \(0-300, 300"
     ):
-        check_layers([one, other])
-    check_layers([one, replace(other, layer=Layer("else"))])
-    check_layers([an_experiment(), an_experiment(name="other")])
+        check_together(one, other)
+    check_together(one, replace(other, layer=Layer("else")))
+    check_together(an_experiment(), an_experiment(name="other"))
 
 
 def test_the_same_units_are_held_out_of_all_experiments() -> None:
