@@ -4,10 +4,10 @@
 
 Estimates every answer of the `wvs7` pack as if it were not known: on the split that the embedded
 model was not trained on, by tenths of all questions, and by tenths of whole batteries (questions of
-one topic with the same options); questions that count as the same are always hidden too. Prints
-1 - Jensen-Shannon distance and how often the modal option is found, for `transfer` also with few
-other cultures and few own answers known; and how many known shares lie in intervals that were
-learned on other questions.
+one topic with the same options); and every answer of `climate-2022`, one question at a time.
+Questions that count as the same are always hidden too. Prints 1 - Jensen-Shannon distance and how
+often the modal option is found, for `transfer` also with few other cultures and few own answers
+known; and how many known shares lie in intervals that were learned on other questions.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary, open_library
 
 ROOT = Path(__file__).parents[1]
-PACK = "wvs7"
+PACK, MANY_CULTURES = "wvs7", "climate-2022"
 N_FOLDS = 10
 HELD_OUT, LIKE, BATTERY = "held-out", "like", "battery"
+ONE_OUT = f"{MANY_CULTURES}, one out"
 FEW_CULTURES, FEW_ANSWERS = (1, 3, 5), (3, 10, 50)
 out = Console()
 
@@ -90,11 +91,6 @@ class Tables:
         """Return these rows and all that count as the same as one of them."""
         return frozenset[int]().union(*(self.alike[row] for row in rows))
 
-    def known(self, row: int, culture: int) -> Floats:
-        """Return what a culture answered."""
-        shares: Floats = self.table.shares[row, culture, : self.table.n_options[row]]
-        return shares
-
 
 def main() -> None:
     """Run the benchmark and print its tables."""
@@ -131,12 +127,14 @@ def make_splits(tables: Tables) -> dict[str, list[Hidden]]:
     batteries = sorted({min(battery): battery for battery in find_batteries(table)}.items())
     packed = [sorted(battery) for first, battery in batteries if first in set(rows)]
     order = random.permutation(len(packed))
+    climate = [row for row, q in enumerate(table.questions) if q.pack == MANY_CULTURES]
     folds = [shuffled[fold::N_FOLDS] for fold in range(N_FOLDS)]
     whole = [[row for i in order[fold::N_FOLDS] for row in packed[i]] for fold in range(N_FOLDS)]
     return {
         HELD_OUT: [Hidden(asked, four, tables.hide(asked))],
         LIKE: [Hidden(tuple(fold), cultures, tables.hide(fold)) for fold in folds],
         BATTERY: [Hidden(tuple(fold), cultures, tables.hide(fold)) for fold in whole],
+        ONE_OUT: [Hidden((row,), cultures, tables.hide([row])) for row in climate],
     }
 
 
@@ -148,7 +146,9 @@ def _transfer(tables: Tables, splits: Sequence[Hidden]) -> Iterator[Estimated]:
             estimates = model.estimate_all(rows, culture, barred=hidden.barred)
             for row, estimate in zip(rows, estimates, strict=True):
                 if estimate is not None:
-                    yield Estimated(row, culture, estimate.shares, tables.known(row, culture), 0)
+                    yield Estimated(
+                        row, culture, estimate.shares, tables.table.known(row, culture), 0
+                    )
 
 
 def _relate(tables: Tables, splits: Sequence[Hidden]) -> Iterator[Estimated]:
@@ -158,7 +158,7 @@ def _relate(tables: Tables, splits: Sequence[Hidden]) -> Iterator[Estimated]:
     for held, hidden in zip(model.hold_out(groups), of_split, strict=True):
         for culture in hidden.cultures:
             if tables.table.asked[held.row, culture]:
-                known, shares = tables.known(held.row, culture), held.shares[culture]
+                known, shares = tables.table.known(held.row, culture), held.shares[culture]
                 yield Estimated(held.row, culture, shares, known, classify(held.variance))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +13,7 @@ from estimation.conformal import Conformal, Errors, fit_conformal, measure_void
 from estimation.related import RelatedModel
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel
-from survey_data.arrays import Floats, Ints
+from survey_data.arrays import Floats
 
 # What an estimate by transfer stands on besides others' answers to the question.
 OWN_SURVEY, OTHER_SURVEYS = range(2)
@@ -35,6 +37,15 @@ class Intervals:
     void: Mapping[int, float]
 
 
+class _Compared(NamedTuple):
+    """The estimated and the known shares of a question in a culture, float64[options]."""
+
+    estimated: Floats
+    known: Floats
+    culture: int
+    evidence: int
+
+
 def classify(variance: float) -> int:
     """Return the class of evidence of an estimate from like questions."""
     return int(np.searchsorted(VARIANCES, variance, side="right")) - 1
@@ -52,14 +63,11 @@ def fit_intervals(
     estimated is always estimated without them.
     """
     n_cultures = len(table.cultures)
-    by_transfer = [*_by_folds(table, transfer, alike), *_by_surveys(table, transfer)]
+    by_transfer = _join(chain(_by_folds(table, transfer, alike), _by_surveys(table, transfer)))
+    by_related = _join(_by_related(table, related, alike))
     return Intervals(
-        fit_conformal(_join(by_transfer), n_cultures=n_cultures, n_evidence=2),
-        fit_conformal(
-            _join(list(_by_related(table, related, alike))),
-            n_cultures=n_cultures,
-            n_evidence=len(VARIANCES),
-        ),
+        fit_conformal(by_transfer, n_cultures=n_cultures, n_evidence=2),
+        fit_conformal(by_related, n_cultures=n_cultures, n_evidence=len(VARIANCES)),
         _measure_void(table),
     )
 
@@ -75,7 +83,7 @@ def find_batteries(table: AnswerTable) -> list[frozenset[int]]:
 
 def _by_folds(
     table: AnswerTable, transfer: TransferModel, alike: Sequence[frozenset[int]]
-) -> Iterator[Errors]:
+) -> Iterator[_Compared]:
     """Yield the errors where a fifth of the culture's questions is unknown at a time."""
     for fold in range(N_FOLDS):
         hidden = range(fold, len(table.questions), N_FOLDS)
@@ -85,7 +93,7 @@ def _by_folds(
             yield from _errors_of(table, transfer, rows, culture, barred, OWN_SURVEY)
 
 
-def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[Errors]:
+def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[_Compared]:
     """Yield the errors where all that a culture said in one of its surveys is unknown."""
     packs = np.array([question.pack for question in table.questions])
     for pack, cultures in table.surveyed.items():
@@ -104,16 +112,16 @@ def _errors_of(
     culture: int,
     barred: frozenset[int],
     evidence: int,
-) -> Iterator[Errors]:
+) -> Iterator[_Compared]:
     estimates = transfer.estimate_all(rows, culture, barred=barred)
     for row, estimate in zip(rows, estimates, strict=True):
         if estimate is not None:
-            yield _compare(table, row, culture, estimate.shares, evidence)
+            yield _Compared(estimate.shares, table.known(row, culture), culture, evidence)
 
 
 def _by_related(
     table: AnswerTable, related: RelatedModel, alike: Sequence[frozenset[int]]
-) -> Iterator[Errors]:
+) -> Iterator[_Compared]:
     """Yield the errors without like questions, and those without the whole battery."""
     batteries = find_batteries(table)
     rows = [row for row in range(len(table.questions)) if table.asked[row].any()]
@@ -121,27 +129,20 @@ def _by_related(
     groups += [(row, alike[row] | batteries[row]) for row in rows]
     for held in related.hold_out(groups):
         for culture in np.flatnonzero(table.asked[held.row]):
-            shares = held.shares[culture]
-            yield _compare(table, held.row, int(culture), shares, classify(held.variance))
+            known = table.known(held.row, culture)
+            yield _Compared(held.shares[culture], known, culture, classify(held.variance))
 
 
-def _compare(
-    table: AnswerTable, row: int, culture: int, estimated: Floats, evidence: int
-) -> Errors:
-    n = len(estimated)
-
-    def repeat(value: int) -> Ints:
-        return np.full(n, value, dtype=np.int64)
-
-    known = table.shares[row, culture, :n]
-    return Errors(estimated, known, repeat(n), repeat(culture), repeat(evidence))
-
-
-def _join(errors: Sequence[Errors]) -> Errors:
-    if not errors:
-        nothing = np.zeros(0, dtype=np.int64)
-        return Errors(np.zeros(0), np.zeros(0), nothing, nothing, nothing)
-    return Errors(*(np.concatenate(parts) for parts in zip(*errors, strict=True)))
+def _join(compared: Iterable[_Compared]) -> Errors:
+    parts = list(compared)
+    n_options = np.array([len(part.known) for part in parts], dtype=np.int64)
+    culture = np.array([part.culture for part in parts], dtype=np.int64)
+    evidence = np.array([part.evidence for part in parts], dtype=np.int64)
+    return Errors(
+        np.concatenate([np.zeros(0), *(part.estimated for part in parts)]),
+        np.concatenate([np.zeros(0), *(part.known for part in parts)]),
+        *(np.repeat(values, n_options) for values in (n_options, culture, evidence)),
+    )
 
 
 def _measure_void(table: AnswerTable) -> dict[int, float]:

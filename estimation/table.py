@@ -68,6 +68,11 @@ class AnswerTable:
         """Return the column of a culture; KeyError for one that answered nothing."""
         return self._columns[culture]
 
+    def known(self, row: int, culture: int) -> Floats:
+        """Return the shares that the culture in this column answered, float64[options]."""
+        shares: Floats = self.shares[row, culture, : self.n_options[row]]
+        return shares
+
     def rows(self, keys: Collection[str]) -> frozenset[int]:
         """Return the rows of those `keys` that are there."""
         return frozenset(self._rows[key] for key in keys if key in self._rows)

@@ -12,13 +12,14 @@ from estimation.donors import Donors, blend, fit_donors
 from estimation.residuals import Departures, correct, krige
 from estimation.shares import to_shares
 from estimation.table import AnswerTable
-from survey_data.arrays import Floats
+from survey_data.arrays import Floats, Ints
 
 # Donors have to share this many with the culture's own questions to weigh them by, if they can.
 MIN_COMMON = 3
 N_CACHED = 2048
 # Of the questions that moved an estimate, how many are told.
 N_PULLS = 5
+NO_ROWS, NO_STRENGTHS = np.zeros(0, dtype=np.int64), np.zeros(0)
 
 
 class Pull(NamedTuple):
@@ -34,13 +35,28 @@ class Transferred:
 
     Attributes:
         shares: float64[options], together 1.
-        donors: the columns of the cultures with their weights, together 1; the heaviest first.
-        pulls: the own questions that moved it most, the strongest first.
+        columns, weights: of the cultures, int64[donors] and float64[donors]; together 1.
+        rows, strengths: the culture's own questions that moved it, and how far, in log-ratios.
     """
 
     shares: Floats
-    donors: tuple[tuple[int, float], ...]
-    pulls: tuple[Pull, ...]
+    columns: Ints
+    weights: Floats
+    rows: Ints
+    strengths: Floats
+
+    @property
+    def donors(self) -> tuple[tuple[int, float], ...]:
+        """The columns of the cultures with their weights, the heaviest first."""
+        order = np.argsort(-self.weights, kind="stable")
+        return tuple(zip(self.columns[order].tolist(), self.weights[order].tolist(), strict=True))
+
+    @property
+    def pulls(self) -> tuple[Pull, ...]:
+        """The own questions that moved it most, the strongest first."""
+        order = np.argsort(-self.strengths, kind="stable")[:N_PULLS]
+        pairs = zip(self.rows[order].tolist(), self.strengths[order].tolist(), strict=True)
+        return tuple(Pull(*pair) for pair in pairs)
 
 
 class _Fit(NamedTuple):
@@ -93,15 +109,13 @@ class TransferModel:
     def _donors_of(self, row: int, culture: int) -> tuple[int, ...]:
         """Return the cultures to ask: of the question's pack, for they share a fit, or its own."""
         asked = self._table.asked[row]
-        if not asked[np.arange(len(asked)) != culture].any():
-            return ()
-        surveyed = self._table.surveyed[self._table.questions[row].pack]
-        others = tuple(column for column in surveyed if column != culture)
-        n_asked = int(asked[list(others)].sum())
+        surveyed = np.array(self._table.surveyed[self._table.questions[row].pack])
+        others = surveyed[surveyed != culture]
+        were_asked = asked[others]
         # Where few of the pack's cultures were asked, the weights are fitted for just those.
-        if n_asked < len(others) / 2:
-            return tuple(column for column in others if asked[column])
-        return others
+        if were_asked.sum() < len(others) / 2:
+            others = others[were_asked]
+        return tuple(others.tolist())
 
     def _fit(self, culture: int, donors: tuple[int, ...], barred: frozenset[int]) -> _Fit:
         key = (culture, donors, barred)
@@ -135,13 +149,10 @@ class TransferModel:
 
 def _correct(fit: _Fit, logits: Floats, weights: Floats, cosines: Floats) -> Transferred:
     """Return the blend of other cultures' answers, moved by the culture's own."""
-    pulls: tuple[Pull, ...] = ()
+    rows, strengths = NO_ROWS, NO_STRENGTHS
     departures = fit.departures.get(len(logits))
     if departures is not None:
         correction = correct(departures, cosines)
         logits = logits + correction.logits
-        strongest = np.argsort(-correction.pulls, kind="stable")[:N_PULLS]
-        pulls = tuple(Pull(int(departures.rows[i]), float(correction.pulls[i])) for i in strongest)
-    heaviest = np.argsort(-weights, kind="stable")
-    donors = tuple((int(fit.donors.columns[i]), float(weights[i])) for i in heaviest)
-    return Transferred(to_shares(logits), donors, pulls)
+        rows, strengths = departures.rows, correction.pulls
+    return Transferred(to_shares(logits), fit.donors.columns, weights, rows, strengths)

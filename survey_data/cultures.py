@@ -1,4 +1,7 @@
-"""The culture catalogue: every ISO 3166-1 country, resolved from code, name or language tag."""
+"""The culture catalogue: every ISO 3166-1 country and Kosovo, found by code, name or language tag.
+
+Kosovo has XK and XKX, which the standard leaves to its users and most of them give it.
+"""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_exemplars_below_the_floor_are_said_to_be_none(run: Run) -> None:
     ("arguments", "said"),
     [
         (["exemplars", "x", "-c", "Germny"], "Did you mean Germany"),
-        (["exemplars", "x", "-c", "SE"], "No loaded survey asked people of Sweden"),
+        (["exemplars", "x", "-c", "IS"], "No loaded survey asked people of Iceland"),
         (["exemplars", "x", "-c", "DE", "--k", "0"], "--k: found 0, expected 1 to 20"),
         (["exemplars", "x", "-c", "DE", "--k", "21"], "--k: found 21, expected 1 to 20"),
         (["exemplars", "x", "-c", "DE", "--retriever", "google"], "expected dense, chrf, "),

@@ -9,19 +9,23 @@ from pathlib import Path
 
 import pytest
 
+from survey_data.cultures import read_catalogue
 from survey_data.errors import PackInvalid
 from survey_data.model import Pack, Question, Scale
 from survey_data.packs import read_pack, write_pack
-from tests.survey_data import culturespa_shares, undp_ai
+from tests.survey_data import climate_opinion, culturespa_shares, undp_ai
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 
 
-@pytest.mark.parametrize("pack_id", ["wvs7", "undp-ai-2025"])
+@pytest.mark.parametrize("pack_id", ["wvs7", "undp-ai-2025", "climate-2022"])
 def test_the_shipped_shares_are_derived_again(pack_id: str, shared: Path, tmp_path: Path) -> None:
     pack = read_pack(PACKS / pack_id)
     if pack_id == "wvs7":
         cells = culturespa_shares.read_distributions(shared / "data" / "culturespa", pack.questions)
+    elif pack_id == "climate-2022":
+        source = shared / "data" / "climate_opinion_2022" / "ccos2022_tidy.json"
+        cells = climate_opinion.read_distributions(source, pack.questions, read_catalogue())
     else:
         source = shared / "data" / "undp_ai_2025" / "undp_tidy.json"
         cells = undp_ai.read_distributions(source, pack.questions)

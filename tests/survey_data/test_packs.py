@@ -254,10 +254,11 @@ def test_the_shipped_packs_are_valid() -> None:
     root = Path(__file__).parents[2] / "survey_data" / "packs"
     packs = [read_pack(folder) for folder in find_packs([root])]
     assert {pack.manifest.id: pack.manifest.commercial_use for pack in packs} == {
+        "climate-2022": False,
         "undp-ai-2025": True,
         "wvs7": False,
     }
-    assert [len(pack.cultures) for pack in packs] == [21, 19]
+    assert [len(pack.cultures) for pack in packs] == [107, 21, 19]
 
 
 @pytest.mark.parametrize("content", [b"question,culture\xff", HEADER.encode() + b'\n"Q0,DEU'])

@@ -227,12 +227,12 @@ async def test_what_does_not_fit_is_refused_and_changes_nothing(desk: Desk) -> N
 
 
 async def test_for_a_culture_that_no_question_is_answered_for_none_is_activated(desk: Desk) -> None:
-    desk.add("swedish", "SWE")
+    desk.add("icelandic", "ISL")
 
-    status, said = await desk.refused("POST", "/v1/adapters/swedish/activate", {})
+    status, said = await desk.refused("POST", "/v1/adapters/icelandic/activate", {})
 
     assert status == 404
-    assert said.startswith("culture-not-covered: No loaded survey asked people of Sweden")
+    assert said.startswith("culture-not-covered: No loaded survey asked people of Iceland")
     assert (await desk.ok("GET", "/v1/adapters"))["active"] == {}
 
 

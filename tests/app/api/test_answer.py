@@ -292,11 +292,11 @@ def test_an_unknown_culture_is_not_guessed(client: httpx.Client) -> None:
 
 
 def test_a_culture_without_survey_is_told_the_nearest_covered_one(client: httpx.Client) -> None:
-    reply = client.get("/answer", params={"culture": "SE", "question": RELIGION})
+    reply = client.get("/answer", params={"culture": "IS", "question": RELIGION})
 
     assert reply.status_code == 404
     assert reply.json()["type"] == "urn:milieu:problem:culture-not-covered"
-    for part in ("Sweden", "wvs7", "undp-ai-2025", "nearest covered culture"):
+    for part in ("Iceland", "wvs7", "undp-ai-2025", "climate-2022", "nearest covered culture"):
         assert part in reply.json()["detail"]
 
 

@@ -66,7 +66,7 @@ def test_a_survey_of_ones_own_is_loaded_beside_the_others(tmp_path: Path) -> Non
 
     listed = run("packs", "--json", MILIEU_PACK_FOLDERS=str(root))
     packs: dict[str, Any] = {pack["id"]: pack for pack in json.loads(listed.stdout)}
-    assert set(packs) == {"tea", "undp-ai-2025", "wvs7"}
+    assert set(packs) == {"tea", "climate-2022", "undp-ai-2025", "wvs7"}
     assert (packs["tea"]["years"], packs["tea"]["commercial_use"]) == ("2024", True)
     cultures = run("cultures", "--json", MILIEU_PACK_FOLDERS=str(root), MILIEU_PACKS="tea")
     assert [culture["code"] for culture in json.loads(cultures.stdout)] == ["DEU"]
