@@ -30,6 +30,7 @@ from app.vllm.wire import score_body
 from benchmarks.served import served
 from survey_data.library import SurveyLibrary
 
+MAX_CASES = 64
 Call = Callable[[int], Awaitable[None]]
 out = Console()
 
@@ -74,7 +75,7 @@ async def measure(
     n_rounds: int,
 ) -> None:
     """Print latency, rate and the time of each step."""
-    cases = _cases(resources.library, n=64)
+    cases = _cases(resources.library, n=min(MAX_CASES, n_requests))
     bodies = [await _direct_body(resources, case) for case in cases]
     direct_url = f"{_vllm_url(resources)}/v1/chat/completions"
     headers = {}

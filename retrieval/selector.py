@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 from retrieval.chrf import ChrfScorer
@@ -150,7 +151,11 @@ class ChrfSelector:
     def __init__(self, pool: ExemplarPool) -> None:
         self._pool = pool
         self._keys = tuple(pool.library.questions)
-        self._scorer = ChrfScorer([question.text for question in pool.library.questions.values()])
+
+    @cached_property
+    def _scorer(self) -> ChrfScorer:
+        """Made when first used: it counts every n-gram of every question, and few ask for it."""
+        return ChrfScorer([question.text for question in self._pool.library.questions.values()])
 
     def select(
         self, asked: Query, culture: str, k: int, exclude: Collection[str] = ()
