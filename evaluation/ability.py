@@ -6,7 +6,7 @@ Source: METHODS, CultureSPA step 6.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,26 +14,25 @@ import numpy as np
 
 from evaluation import bootstrap
 from evaluation.asking import Ask, Condition, Request, Respondent, Response, digest_of
-from evaluation.decoding import AnswerDecoding, ReadBy
-from evaluation.errors import AnswersMissing
+from evaluation.decoding import DEFAULT_RULES, AnswerDecoding, ReadBy, ReadingRules
 from evaluation.figures import Ability, AbilityFigures, BootstrapInterval
 from evaluation.general_questions import GeneralQuestion
 from evaluation.prompted import LanguageModel, Prompt, send
-from evaluation.run_folder import AskKey, AskRecord, ask_key
+from evaluation.run_folder import AskKey, RunAnswers, ask_key
 from prompting.messages import AskedQuestion, Message, question_text
-from prompting.reading import MIN_LABEL_MASS, read_labels, read_option
+from prompting.reading import read_labels, read_option
 from survey_data.arrays import Floats
 
 BASE = "base model"
 SYSTEM = "Each question has one right answer. Answer with the number of the right option."
-# The most likely words, where the model has no token of its own for a number.
+# The most likely words, for a model that has no token of its own for a number.
 IN_TEXT = AnswerDecoding(ReadBy.TEXT, temperature=0.0, top_p=1.0, max_tokens=8)
 # A probability below this counts as this much, so that one answer does not decide a mean.
 LEAST_PROBABILITY = 1e-6
 
 
 class AskedWeights(NamedTuple):
-    """Weights that are put the questions: a name, and adapters, none for the model as it is."""
+    """Weights that are asked the questions: a name, and adapters, none for the model as it is."""
 
     name: str
     adapters: tuple[str, ...]
@@ -48,13 +47,13 @@ class AbilityPlan:
     respondent: Respondent
 
     def asks(self) -> Iterator[tuple[Condition, Ask]]:
-        """Yield every ask with its condition, which is of the weights."""
+        """Yield every ask with its condition, which names the weights."""
         adapters = dict.fromkeys(version for of in self.sets for version in of.adapters)
         for adapter in (None, *adapters):
             yield from self.asks_of(adapter)
 
     def asks_of(self, adapter: str | None) -> Iterator[tuple[Condition, Ask]]:
-        """Yield the asks of one adapter, of the model as it is for None."""
+        """Yield the asks of one adapter, or of the model as it is for None."""
         name = f"general ability, {adapter or BASE}"
         condition = Condition(name, "method", self.respondent)
         for of in self.questions:
@@ -88,33 +87,28 @@ class GeneralRespondent:
 
 
 def score_ability(
-    plan: AbilityPlan,
-    *,
-    asked: Mapping[AskKey, AskRecord],
-    answers: Mapping[str, Response],
-    min_label_mass: float = MIN_LABEL_MASS,
-    n_draws: int = bootstrap.N_DRAWS,
-    seed: int = 0,
+    plan: AbilityPlan, answers: RunAnswers, rules: ReadingRules = DEFAULT_RULES
 ) -> Ability:
-    """Return how many general questions each weights answered rightly, beside the base model.
+    """Return how the base model and each set of adapters did on the general questions.
 
     Raises:
         AnswersMissing: a question was not answered.
     """
-    scoring = _Scoring(plan, asked, answers, min_label_mass, n_draws=n_draws, seed=seed)
+    scorer = _Scorer(plan, answers, rules)
+    chances = [1.0 / len(of.question.options) for of in plan.questions]
     return Ability(
         n_questions=len(plan.questions),
-        chance=math.fsum(_chances(plan)) / len(plan.questions),
-        chance_log_probability=math.fsum(map(math.log, _chances(plan))) / len(plan.questions),
-        weights=tuple(scoring.figures(of) for of in (AskedWeights(BASE, ()), *plan.sets)),
+        chance=math.fsum(chances) / len(chances),
+        chance_log_probability=math.fsum(map(math.log, chances)) / len(chances),
+        weights=tuple(scorer.score(of) for of in (AskedWeights(BASE, ()), *plan.sets)),
     )
 
 
 class _Answered(NamedTuple):
     """What weights answered, float64[q] each, or float64[a, q] of several adapters.
 
-    `right` and `unreadable` are 1.0 where true, else 0.0; `log_probability` is the natural
-    logarithm of the right label's share of all labels, NaN where the answer is text.
+    `right` and `unreadable` are 1.0 if true, else 0.0; `log_probability` is the natural logarithm
+    of the right label's share of all labels, NaN if the answer is text.
     """
 
     right: Floats
@@ -122,26 +116,16 @@ class _Answered(NamedTuple):
     unreadable: Floats
 
 
-class _Scoring:
-    def __init__(
-        self,
-        plan: AbilityPlan,
-        asked: Mapping[AskKey, AskRecord],
-        answers: Mapping[str, Response],
-        min_label_mass: float,
-        *,
-        n_draws: int,
-        seed: int,
-    ) -> None:
-        self._plan, self._asked, self._answers = plan, asked, answers
-        self._min_label_mass = min_label_mass
-        n_questions = len(plan.questions)
-        self._weights = bootstrap.question_weights(n_questions, n_draws=n_draws, seed=seed)
-        self._base = self._answered([None])
+class _Scorer:
+    def __init__(self, plan: AbilityPlan, answers: RunAnswers, rules: ReadingRules) -> None:
+        self._plan, self._answers = plan, answers
+        self._min_label_mass = rules.min_label_mass
+        self._weights = bootstrap.question_weights(len(plan.questions))
+        self._base = self._read([None])
 
-    def figures(self, of: AskedWeights) -> AbilityFigures:
+    def score(self, of: AskedWeights) -> AbilityFigures:
         """Return the figures of one set of adapters, the mean of all of them."""
-        found = self._answered(of.adapters) if of.adapters else self._base
+        found = self._read(of.adapters) if of.adapters else self._base
         accuracy = bootstrap.mean_interval(found.right, self._weights)
         assert accuracy is not None
         return AbilityFigures(
@@ -149,15 +133,19 @@ class _Scoring:
             adapters=of.adapters,
             accuracy=accuracy,
             log_probability=bootstrap.mean_interval(found.log_probability, self._weights),
-            over_base=self._gain(found.right, self._base.right) if of.adapters else None,
-            log_probability_over_base=self._gain(found.log_probability, self._base.log_probability)
-            if of.adapters
-            else None,
+            over_base=self._over_base(of, found.right, self._base.right),
+            log_probability_over_base=self._over_base(
+                of, found.log_probability, self._base.log_probability
+            ),
             unreadable=float(found.unreadable.mean()),
             by_kind=self._by_kind(found.right),
         )
 
-    def _gain(self, values: Floats, base: Floats) -> BootstrapInterval | None:
+    def _over_base(
+        self, of: AskedWeights, values: Floats, base: Floats
+    ) -> BootstrapInterval | None:
+        if not of.adapters:
+            return None
         return bootstrap.gain_interval(values, np.broadcast_to(base, values.shape), self._weights)
 
     def _by_kind(self, right: Floats) -> dict[str, float]:
@@ -165,10 +153,10 @@ class _Scoring:
         columns = {kind: [j for j, of in enumerate(kinds) if of == kind] for kind in kinds}
         return {kind: float(right[:, of].mean()) for kind, of in columns.items()}
 
-    def _answered(self, adapters: Sequence[str | None]) -> _Answered:
+    def _read(self, adapters: Sequence[str | None]) -> _Answered:
         rows = [
             [
-                self._score(of, ask_key(condition.name, ask))
+                self._score_answer(of, ask_key(condition.name, ask))
                 for of, (condition, ask) in zip(
                     self._plan.questions, self._plan.asks_of(adapter), strict=True
                 )
@@ -177,11 +165,9 @@ class _Scoring:
         ]
         return _Answered(*np.moveaxis(np.array(rows, dtype=np.float64), -1, 0))
 
-    def _score(self, of: GeneralQuestion, key: AskKey) -> tuple[float, float, float]:
+    def _score_answer(self, of: GeneralQuestion, key: AskKey) -> tuple[float, float, float]:
         """Return whether right, the log-probability of the right label, whether unreadable."""
-        if key not in self._asked or self._asked[key].digest not in self._answers:
-            raise AnswersMissing(f"no answer to {key.question} under '{key.condition}'")
-        response = self._answers[self._asked[key].digest]
+        response = self._answers.find(key)
         options = of.question.options
         if response.logprobs is None:
             reading = read_option(response.text or "", options, first_number=1)
@@ -192,7 +178,3 @@ class _Scoring:
         share = probabilities[of.right] / total if total > 0.0 else 1.0 / len(options)
         log_probability = math.log(max(share, LEAST_PROBABILITY))
         return float(reading.option == of.right), log_probability, float(reading.unreadable)
-
-
-def _chances(plan: AbilityPlan) -> list[float]:
-    return [1.0 / len(of.question.options) for of in plan.questions]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,17 +11,10 @@ import numpy as np
 
 from evaluation import metrics
 from evaluation.asking import Condition, Response
-from evaluation.decoding import ReadBy
-from evaluation.errors import AnswersMissing
-from evaluation.run_folder import AskKey, AskRecord
+from evaluation.decoding import DEFAULT_RULES, ReadBy, ReadingRules
+from evaluation.run_folder import AskKey, RunAnswers
 from evaluation.runner import RunPlan
-from prompting.reading import (
-    MIN_LABEL_MASS,
-    Reading,
-    read_labels,
-    read_number_as_published,
-    read_option,
-)
+from prompting.reading import Reading, read_labels, read_number_as_published, read_option
 from prompting.refusal import is_refusal
 from survey_data.arrays import Floats
 from survey_data.distances import distribution_similarity, wasserstein
@@ -39,17 +32,17 @@ class CellRow(NamedTuple):
 class Cells:
     """Scores of one condition, float64[r, q] each: a row per `rows`, a column per question.
 
-    NaN stands where the culture was not asked the question, and where a score is not defined. An
-    answer that could not be read counts as the worst in `similarity`, `wasserstein`, `exact` and
-    `soft`; in `missed` and `position` it is NaN, as the alignment score is over read answers.
+    NaN means that the culture was not asked the question, or that a score is not defined. An answer
+    that could not be read counts as the worst in `similarity`, `wasserstein`, `exact` and `soft`;
+    in `missed` and `position` it is NaN, as the alignment score is over answers that were read.
 
     Attributes:
         shares: float64[r, q, n], the model's share of each option, 0 beyond the last; NaN where
             there are none.
         missed, widest: (a - g)² and (n - 1)², the parts of the alignment score.
         position: index / (n - 1) of the chosen option.
-        unreadable, refused, not_steered: 1.0 where so, else 0.0; of several option orders the
-            part where it was so.
+        unreadable, refused, not_steered: 1.0 if so, else 0.0; with several option orders the part
+            of them in which it was so.
         order_shift, order_flips: how far the answer depends on the option order.
     """
 
@@ -81,29 +74,23 @@ class Cells:
 class _Answer(NamedTuple):
     """What one cell came to: the reading over all orders, and that of each order alone.
 
-    `unreadable` and `refused` are the shares of orders in which it could not be read, or was
-    refused; log-probabilities are averaged over the orders first, and then read or not.
+    `unreadable` and `refused` are the shares of orders whose answer could not be read, or was a
+    refusal; log-probabilities are averaged over the orders first, and then read or not.
     """
 
     reading: Reading
     by_order: tuple[Reading, ...]
     unreadable: float
     refused: float
-    steered: bool
 
 
 def read_cells(
-    plan: RunPlan,
-    condition: Condition,
-    *,
-    asked: Mapping[AskKey, AskRecord],
-    answers: Mapping[str, Response],
-    read_by: ReadBy = ReadBy.LOGPROBS,
-    min_label_mass: float = MIN_LABEL_MASS,
+    plan: RunPlan, condition: Condition, answers: RunAnswers, rules: ReadingRules = DEFAULT_RULES
 ) -> Cells:
     """Return the scores of `condition`, from the answers of a finished run.
 
-    `read_by` decides which parser reads answers in text.
+    Raises:
+        AnswersMissing: the run is not finished.
     """
     cultures, seeds = plan.cultures_of(condition), plan.seeds_of(condition)
     rows = tuple(CellRow(culture, seed) for culture in cultures for seed in seeds)
@@ -119,11 +106,11 @@ def read_cells(
             if people is None:
                 continue
             keys = [AskKey(condition.name, row.culture, question.key, o, row.seed) for o in orders]
-            given = [_given(answers, asked, key) for key in keys]
-            answer = _answer(question, given, orders, read_by, min_label_mass)
-            if not all(asked[key].steered for key in keys):
-                answer = answer._replace(steered=False)
-            for name, value in _scores(question, people, answer).items():
+            responses = [answers.find(key) for key in keys]
+            answer = _combine(question, responses, orders, rules)
+            steered = (answers.asks[k].steered and answers.find(k).steered for k in keys)
+            arrays["not_steered"][i, j] = not all(steered)
+            for name, value in _score(question, people, answer).items():
                 arrays[name][i, j] = value
             if answer.reading.shares is not None:
                 shares[i, j] = 0.0
@@ -131,16 +118,7 @@ def read_cells(
     return Cells(rows=rows, shares=shares, **arrays)
 
 
-def _given(
-    answers: Mapping[str, Response], asked: Mapping[AskKey, AskRecord], key: AskKey
-) -> Response:
-    if key not in asked or asked[key].digest not in answers:
-        found = f"no answer to {key.question} as {key.culture} under '{key.condition}'"
-        raise AnswersMissing(found)
-    return answers[asked[key].digest]
-
-
-def people_shares(plan: RunPlan) -> Floats:
+def tabulate_people(plan: RunPlan) -> Floats:
     """Return float64[c, q, n], what people answered, as `Cells.shares`, a row per culture."""
     n_options = max(len(question.options) for question in plan.questions)
     shares = np.full((len(plan.cultures), len(plan.questions), n_options), np.nan)
@@ -153,71 +131,52 @@ def people_shares(plan: RunPlan) -> Floats:
     return shares
 
 
-def people_positions(plan: RunPlan) -> Floats:
-    """Return float64[c, q], index / (n - 1) of the modal option, NaN where not asked."""
-    found = np.full((len(plan.cultures), len(plan.questions)), np.nan)
-    for i, culture in enumerate(plan.cultures):
-        for j, question in enumerate(plan.questions):
-            cell = plan.library.distribution(question.key, culture)
-            if cell is not None:
-                found[i, j] = cell.mode / (len(question.options) - 1)
-    return found
-
-
-def _answer(
+def _combine(
     question: Question,
-    given: Sequence[Response],
+    responses: Sequence[Response],
     orders: Sequence[tuple[int, ...]],
-    read_by: ReadBy,
-    min_label_mass: float,
+    rules: ReadingRules,
 ) -> _Answer:
-    pairs = list(zip(given, orders, strict=True))
-    by_order = tuple(_read(question, r, order, read_by, min_label_mass) for r, order in pairs)
-    logprobs = [response.logprobs for response in given if response.logprobs is not None]
-    steered = all(response.steered for response in given)
-    if len(logprobs) == len(given):
-        reading = read_labels(logprobs, orders, min_label_mass=min_label_mass)
-        return _Answer(reading, by_order, float(reading.unreadable), 0.0, steered)
+    """Return what the responses to one question, a response per order, come to together."""
+    pairs = list(zip(responses, orders, strict=True))
+    by_order = tuple(_read(question, response, order, rules) for response, order in pairs)
+    logprobs = [response.logprobs for response in responses if response.logprobs is not None]
+    if len(logprobs) == len(responses):
+        reading = read_labels(logprobs, orders, min_label_mass=rules.min_label_mass)
+        return _Answer(reading, by_order, float(reading.unreadable), 0.0)
     refused = [
         one.unreadable and response.text is not None and is_refusal(response.text)
-        for one, response in zip(by_order, given, strict=True)
+        for one, response in zip(by_order, responses, strict=True)
     ]
     unreadable = sum(one.unreadable for one in by_order) / len(by_order)
-    return _Answer(_together(by_order), by_order, unreadable, sum(refused) / len(refused), steered)
+    return _Answer(_average(by_order), by_order, unreadable, sum(refused) / len(refused))
 
 
 def _read(
-    question: Question,
-    response: Response,
-    order: tuple[int, ...],
-    read_by: ReadBy,
-    min_label_mass: float,
+    question: Question, response: Response, order: tuple[int, ...], rules: ReadingRules
 ) -> Reading:
     """Return what one response says, with options in the question's own order."""
     if response.logprobs is not None:
-        return read_labels([response.logprobs], [order], min_label_mass=min_label_mass)
+        return read_labels([response.logprobs], [order], min_label_mass=rules.min_label_mass)
     if response.option is not None or response.shares is not None:
         return Reading(response.option, response.shares)
     if response.text is None:
         return Reading(None, reason="there is no answer")
-    place = _place(question, response.text, order, read_by)
-    if isinstance(place, Reading):
-        return place
+    if rules.read_by is ReadBy.PUBLISHED:
+        number = read_number_as_published(response.text)
+        if number is None or number not in question.numbers:
+            return Reading(None, reason="the published parser finds no option")
+        place = number - question.first_number
+    else:
+        shown = [question.options[i] for i in order]
+        reading = read_option(response.text, shown, first_number=question.first_number)
+        if reading.option is None:
+            return reading
+        place = reading.option
     return Reading(order[place], _one_hot(order[place], len(order)))
 
 
-def _place(question: Question, text: str, order: tuple[int, ...], read_by: ReadBy) -> int | Reading:
-    if read_by is ReadBy.PUBLISHED:
-        number = read_number_as_published(text)
-        if number is None or number not in question.numbers:
-            return Reading(None, reason="the published parser finds no option")
-        return number - question.first_number
-    shown = [question.options[i] for i in order]
-    reading = read_option(text, shown, first_number=question.first_number)
-    return reading if reading.option is None else reading.option
-
-
-def _together(by_order: Sequence[Reading]) -> Reading:
+def _average(by_order: Sequence[Reading]) -> Reading:
     """Return one reading for several: their mean shares, and the option with the largest."""
     read = [one for one in by_order if one.option is not None]
     if not read:
@@ -233,14 +192,13 @@ def _one_hot(option: int, n_options: int) -> tuple[float, ...]:
     return tuple(float(i == option) for i in range(n_options))
 
 
-def _scores(question: Question, people: ResponseDistribution, answer: _Answer) -> dict[str, float]:
+def _score(question: Question, people: ResponseDistribution, answer: _Answer) -> dict[str, float]:
     n_options = len(question.options)
     reading, gold = answer.reading, people.mode
     ordered = question.scale is not Scale.NOMINAL
     found = {
         "unreadable": answer.unreadable,
         "refused": answer.refused,
-        "not_steered": float(not answer.steered),
         "widest": float((n_options - 1) ** 2),
         "order_flips": metrics.order_flips([one.option for one in answer.by_order]),
         "order_shift": metrics.order_shift(

@@ -48,6 +48,24 @@ class AskRecord:
     steered: bool
 
 
+class RunAnswers(NamedTuple):
+    """What a run asked, and every response by the digest of its request."""
+
+    asks: Mapping[AskKey, AskRecord]
+    responses: Mapping[str, Response]
+
+    def find(self, key: AskKey) -> Response:
+        """Return the response to one ask.
+
+        Raises:
+            AnswersMissing: there is none.
+        """
+        if key not in self.asks or self.asks[key].digest not in self.responses:
+            who = f" as {key.culture}" if key.culture else ""
+            raise AnswersMissing(f"no answer to {key.question}{who} under '{key.condition}'")
+        return self.responses[self.asks[key].digest]
+
+
 class _AnswerLine(BaseModel):
     # The log-probability of what a model never says is -inf.
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
@@ -149,20 +167,20 @@ class RunFolder:
         lines = (_AskLine(**key._asdict(), **asdict(of)) for key, of in asked)
         write_lines(self.path / ASKS, lines)
 
-    def read_asks(self) -> dict[AskKey, AskRecord]:
-        """Return what `write_asks` wrote.
+    def read_answers(self) -> RunAnswers:
+        """Return what `write_asks` wrote, with the answers.
 
         Raises:
-            RunFolderInvalid: the file is missing or not as it was written.
+            RunFolderInvalid: the file of asks is missing or not as it was written.
         """
-        found = {}
+        asks = {}
         try:
             for line in read_lines(self.path / ASKS, _AskLine):
                 key = AskKey(line.condition, line.culture, line.question, line.order, line.seed)
-                found[key] = AskRecord(line.digest, line.shown, line.steered)
+                asks[key] = AskRecord(line.digest, line.shown, line.steered)
         except LinesInvalid as exc:
             raise _invalid(exc) from exc
-        return found
+        return RunAnswers(asks, self.answers)
 
     def write_text(self, name: str, text: str) -> None:
         """Write the file `name` whole or not at all."""

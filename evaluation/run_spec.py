@@ -23,7 +23,7 @@ from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
 from evaluation.general_questions import general_questions, questions_sha256
 from evaluation.runner import RunPlan
-from evaluation.sections import SectionPlan
+from evaluation.sections import SectionSpec
 from prompting.recipe import ExemplarStyle, Method, Recipe
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
@@ -107,15 +107,6 @@ class AbilitySpec(_Spec):
 
     seed: int
     sha256: str
-
-
-class SectionSpec(_Spec):
-    """A section of the report; see `SectionPlan`."""
-
-    title: str
-    note: str
-    cultures: tuple[str, ...]
-    questions: tuple[str, ...]
 
 
 class RunSpec(_Spec):
@@ -208,13 +199,6 @@ class RunSpec(_Spec):
             raise GeneralQuestionsChanged
         sets = tuple(AskedWeights(of.label, of.versions) for of in self.adapter_sets)
         return AbilityPlan(questions, sets, respondent)
-
-    def section_plans(self) -> tuple[SectionPlan, ...]:
-        """Return the sections of the report."""
-        return tuple(
-            SectionPlan(of.title, of.note, frozenset(of.cultures), frozenset(of.questions))
-            for of in self.sections
-        )
 
     def describe(self) -> dict[str, str]:
         """Return the settings as a report lists them."""

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from evaluation import bootstrap
-from evaluation.ability import AbilityPlan, score_ability
-from evaluation.asking import Response
+from evaluation.ability import score_ability
 from evaluation.cells import CellRow, Cells, read_cells
 from evaluation.cultural_map import MapAnswers, cultural_map
-from evaluation.decoding import ReadBy
-from evaluation.figures import Ability, CulturalMap, Figures, SampleQuestion
-from evaluation.run_folder import AskKey, AskRecord
+from evaluation.decoding import DEFAULT_RULES, ReadingRules
+from evaluation.figures import CulturalMap, Figures, SampleQuestion
+from evaluation.run_folder import RunAnswers
 from evaluation.runner import RunPlan
-from evaluation.sections import SectionPlan, Tables, build_section, list_asked
-from prompting.reading import MIN_LABEL_MASS
+from evaluation.sections import SectionSpec, Tables, build_section, select_cells
 from survey_data.model import Question
 
 N_SAMPLES = 6
@@ -25,24 +21,8 @@ N_SAMPLES = 6
 MIN_MAP_QUESTIONS = 30
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """How answers are read and figures are made.
-
-    Attributes:
-        read_by: the parser of answers in text.
-        min_label_mass: under which a reading of log-probabilities is void.
-        n_draws, seed: of the bootstrap.
-    """
-
-    read_by: ReadBy = ReadBy.LOGPROBS
-    min_label_mass: float = MIN_LABEL_MASS
-    n_draws: int = bootstrap.N_DRAWS
-    seed: int = 0
-
-
 class RunFacts(NamedTuple):
-    """What a report says of a run besides its figures."""
+    """What a report says about a run besides its figures."""
 
     respondent: str
     pack: str
@@ -55,60 +35,35 @@ class RunFacts(NamedTuple):
 
 def score_run(
     plan: RunPlan,
+    answers: RunAnswers,
     *,
-    asked: Mapping[AskKey, AskRecord],
-    answers: Mapping[str, Response],
-    sections: Sequence[SectionPlan],
+    sections: Sequence[SectionSpec],
     about: RunFacts,
-    scoring: Scoring | None = None,
+    rules: ReadingRules = DEFAULT_RULES,
 ) -> Figures:
     """Return the figures of a finished run, the same ones for the same answers.
 
     Samples are taken from the last section.
 
     Raises:
-        TooFewAnswers: a section has fewer than two questions, so that no interval can be had.
+        AnswersMissing: the run is not finished.
+        TooFewAnswers: a section has fewer than two questions, so that there can be no interval.
     """
-    how = scoring or Scoring()
-    cells = {
-        condition.name: read_cells(
-            plan,
-            condition,
-            asked=asked,
-            answers=answers,
-            read_by=how.read_by,
-            min_label_mass=how.min_label_mass,
-        )
-        for condition in plan.conditions
-    }
-    tables = Tables(plan, cells, asked, answers)
-    found = [build_section(tables, of, n_draws=how.n_draws, seed=how.seed) for of in sections]
+    cells = {c.name: read_cells(plan, c, answers, rules) for c in plan.conditions}
+    tables = Tables(plan, cells, answers)
     return Figures(
         **about._asdict(),
         culture_names={code: plan.library.catalogue[code].name for code in plan.cultures},
-        sections=tuple(found),
+        sections=tuple(build_section(tables, of) for of in sections),
         samples=tuple(_samples(plan, cells, sections[-1])),
         cultural_map=_cultural_map(plan, cells),
-        ability=_ability(plan.ability, tables, how),
+        ability=plan.ability and score_ability(plan.ability, answers, rules),
     )
 
 
-def _ability(plan: AbilityPlan | None, tables: Tables, how: Scoring) -> Ability | None:
-    if plan is None:
-        return None
-    return score_ability(
-        plan,
-        asked=tables.asked,
-        answers=tables.answers,
-        min_label_mass=how.min_label_mass,
-        n_draws=how.n_draws,
-        seed=how.seed,
-    )
-
-
-def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionPlan) -> list[SampleQuestion]:
+def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
-    rows, columns = list_asked(plan, of)
+    rows, columns = select_cells(plan, of)
     cultures, questions = [plan.cultures[i] for i in rows], [plan.questions[j] for j in columns]
     found = []
     n_samples = min(N_SAMPLES, len(questions))
@@ -132,7 +87,7 @@ def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionPlan) -> list
 
 
 def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
-    """Return the cultural map; None where too little was asked to place anybody."""
+    """Return the cultural map; None if too little was asked to place anybody."""
     if len(plan.questions) < MIN_MAP_QUESTIONS:
         return None
     catalogue, people, places = plan.library.catalogue, {}, {}
@@ -165,7 +120,7 @@ def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | No
 
 
 def _answer(plan: RunPlan, table: Cells, question: Question, culture: str) -> tuple[float, ...]:
-    """Return the shares that were answered with the first seed, none where there are none."""
+    """Return the shares that were answered with the first seed, if there are any."""
     first = CellRow(culture, table.rows[0].seed)
     if first not in table.rows:
         return ()

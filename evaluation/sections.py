@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
-from evaluation.cells import Cells, people_positions, people_shares
+from evaluation.cells import Cells, tabulate_people
 from evaluation.comparisons import find_same_prompt, list_comparisons
 from evaluation.errors import TooFewAnswers
 from evaluation.figures import (
@@ -22,7 +23,7 @@ from evaluation.figures import (
     Section,
     SteeringFigures,
 )
-from evaluation.run_folder import AskKey, AskRecord
+from evaluation.run_folder import RunAnswers
 from evaluation.runner import RunPlan
 from evaluation.steering import measure_steering
 from prompting.recipe import Method
@@ -32,34 +33,27 @@ PLAIN = Method.PLAIN.value
 Group = TypeVar("Group", str, int)
 
 
-class SectionPlan(NamedTuple):
-    """Which cells a section is over, and what it says of itself."""
+class SectionSpec(BaseModel):
+    """Which cells a section of the report is over, and what it says about itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     title: str
     note: str
-    cultures: frozenset[str]
-    questions: frozenset[str]
-
-
-class _OverPlain(NamedTuple):
-    """Paired gains of a condition over `plain`, in each metric that a report shows them in."""
-
-    similarity: BootstrapInterval | None
-    alignment: BootstrapInterval | None
-    soft: BootstrapInterval | None
+    cultures: tuple[str, ...]
+    questions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All that was answered in a run: a table of cells per condition, and what they cost."""
+    """All that was answered in a run: a table of cells per condition, and the raw answers."""
 
     plan: RunPlan
     cells: Mapping[str, Cells]
-    asked: Mapping[AskKey, AskRecord]
-    answers: Mapping[str, Response]
+    answers: RunAnswers
 
 
-def list_asked(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
+def select_cells(plan: RunPlan, of: SectionSpec) -> tuple[list[int], list[int]]:
     """Return the places in `plan` of a section's cultures, and of what any of them was asked.
 
     A question that was never asked would take up draws.
@@ -74,17 +68,17 @@ def list_asked(plan: RunPlan, of: SectionPlan) -> tuple[list[int], list[int]]:
     return cultures, questions
 
 
-def build_section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -> Section:
+def build_section(tables: Tables, of: SectionSpec) -> Section:
     """Return the figures over the cells of one section.
 
     Raises:
-        TooFewAnswers: it has fewer than two questions, so that no interval can be had.
+        TooFewAnswers: it has fewer than two questions, so that there can be no interval.
     """
     plan = tables.plan
-    cultures, columns = list_asked(plan, of)
+    cultures, columns = select_cells(plan, of)
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
-    part = _Part(tables, of, cultures, columns, n_draws=n_draws, seed=seed)
+    part = _Part(tables, of, cultures, columns)
     return Section(
         title=of.title,
         note=of.note,
@@ -94,7 +88,7 @@ def build_section(tables: Tables, of: SectionPlan, *, n_draws: int, seed: int) -
         people_diversity=part.people_diversity(),
         people_entropy=part.people_entropy(),
         # Recorded answers may be of a culture that the section does not have.
-        conditions=tuple(part.figures(c) for c in plan.conditions if part.answers(c)),
+        conditions=tuple(part.score(c) for c in plan.conditions if part.has_answers(c)),
     )
 
 
@@ -108,21 +102,17 @@ class _Part:
     def __init__(
         self,
         tables: Tables,
-        of: SectionPlan,
+        of: SectionSpec,
         cultures: Sequence[int],
         columns: Sequence[int],
-        *,
-        n_draws: int,
-        seed: int,
     ) -> None:
         self._tables, self._of = tables, of
         plan = tables.plan
         self._questions = [plan.questions[j] for j in columns]
         self._codes = [plan.cultures[i] for i in cultures]
-        self.people = people_shares(plan)[np.ix_(cultures, columns)]
-        self._people_positions = people_positions(plan)[np.ix_(cultures, columns)]
+        self.people = tabulate_people(plan)[np.ix_(cultures, columns)]
         self._n_options = np.array([len(question.options) for question in self._questions])
-        self._weights = bootstrap.question_weights(len(columns), n_draws=n_draws, seed=seed)
+        self._weights = bootstrap.question_weights(len(columns))
         self._cells = {
             name: cells.part(
                 [i for i, row in enumerate(cells.rows) if row.culture in of.cultures], columns
@@ -130,20 +120,19 @@ class _Part:
             for name, cells in tables.cells.items()
         }
         self._references = [
-            c.name for c in plan.conditions if c.kind == "reference" and self.answers(c)
+            c.name for c in plan.conditions if c.kind == "reference" and self.has_answers(c)
         ]
 
-    def answers(self, condition: Condition) -> bool:
-        """Return whether the condition has an answer to two questions, so that it has figures."""
+    def has_answers(self, condition: Condition) -> bool:
+        """Return whether the condition answered two questions, so that it has figures."""
         known = ~np.isnan(self._cells[condition.name].similarity)
         return int(known.any(axis=0).sum()) > 1
 
-    def figures(self, condition: Condition) -> ConditionFigures:
+    def score(self, condition: Condition) -> ConditionFigures:
         """Return all figures of one condition."""
         cells = self._cells[condition.name]
-        over_plain = self._over_plain(condition)
-        n_requests, prompt_tokens, completion_tokens = self._cost(condition)
-        people = self._answered_as(cells)
+        responses = self._find_responses(condition)
+        people = self._find_cultures(cells)
         return ConditionFigures(
             name=condition.name,
             kind=condition.kind,
@@ -152,10 +141,8 @@ class _Part:
             wasserstein=bootstrap.mean_interval(cells.wasserstein, self._weights),
             exact=self._sure(cells.exact),
             soft=self._sure(cells.soft),
-            over_plain=over_plain.similarity,
-            alignment_over_plain=over_plain.alignment,
-            soft_over_plain=over_plain.soft,
-            over_reference=dict(self._over_references(condition)),
+            **self._over_plain(condition),
+            over_reference=self._gains(condition, self._references),
             unreadable=float(np.nanmean(cells.unreadable)),
             refused=float(np.nanmean(cells.refused)),
             order_shift=_mean_or_none(cells.order_shift),
@@ -163,14 +150,16 @@ class _Part:
             diversity=self._diversity(cells),
             steering=self._steering(condition, cells),
             by_culture=dict(self._by_culture(cells)),
-            by_topic=self._grouped(cells, [question.topic for question in self._questions]),
-            by_n_options=self._grouped(cells, [len(q.options) for q in self._questions]),
+            by_topic=self._by_group(cells, [question.topic for question in self._questions]),
+            by_n_options=self._by_group(cells, [len(q.options) for q in self._questions]),
             n_cells=int((~np.isnan(cells.similarity)).sum()),
-            n_requests=n_requests,
-            prompt_tokens=prompt_tokens,
-            completion_tokens=completion_tokens,
+            n_requests=len(responses),
+            prompt_tokens=sum(response.prompt_tokens for response in responses),
+            completion_tokens=sum(response.completion_tokens for response in responses),
             not_steered=float(np.nanmean(cells.not_steered)),
-            over_method=dict(self._over_methods(condition)),
+            over_method=self._gains(
+                condition, list_comparisons(condition, self._tables.plan.conditions)
+            ),
             before=self._before(condition),
             entropy=self._entropy(cells.shares),
             people_diversity=self.people_diversity(people),
@@ -178,12 +167,14 @@ class _Part:
         )
 
     def people_diversity(self, rows: Sequence[int] | None = None) -> float | None:
-        """Return how far apart people are, of all cultures or of those in `rows`."""
-        chosen = slice(None) if rows is None else list(rows)
-        return _or_none(metrics.diversity(self._people_positions[chosen]))
+        """Return how far apart people are, in all cultures or in those of `rows`."""
+        people = self.people[slice(None) if rows is None else list(rows)]
+        positions = np.argmax(np.nan_to_num(people), axis=-1) / (self._n_options - 1)
+        positions[np.isnan(people[..., 0])] = np.nan
+        return _or_none(metrics.diversity(positions))
 
     def people_entropy(self, rows: Sequence[int] | None = None) -> float | None:
-        """Return how far people's answers are spread, of all cultures or of those in `rows`."""
+        """Return how widely people's answers spread, in all cultures or in those of `rows`."""
         return self._entropy(self.people[slice(None) if rows is None else list(rows)])
 
     def _entropy(self, shares: Floats) -> float | None:
@@ -193,17 +184,12 @@ class _Part:
             return None
         return _or_none(bootstrap.mean_of(metrics.spread(shares, self._n_options)))
 
-    def _over_references(self, condition: Condition) -> Iterable[tuple[str, BootstrapInterval]]:
-        for name in self._references:
-            gain = self._gain(self._cells[condition.name], name)
-            if name != condition.name and gain is not None:
-                yield name, gain
-
-    def _over_methods(self, condition: Condition) -> Iterable[tuple[str, BootstrapInterval]]:
-        for name in list_comparisons(condition, self._tables.plan.conditions):
-            gain = self._gain(self._cells[condition.name], name)
-            if gain is not None:
-                yield name, gain
+    def _gains(
+        self, condition: Condition, baselines: Iterable[str]
+    ) -> dict[str, BootstrapInterval]:
+        cells = self._cells[condition.name]
+        gains = {name: self._gain(cells, name) for name in baselines if name != condition.name}
+        return {name: gain for name, gain in gains.items() if gain is not None}
 
     def _before(self, condition: Condition) -> Before | None:
         name = find_same_prompt(condition, self._tables.plan.conditions)
@@ -227,27 +213,27 @@ class _Part:
             raise TooFewAnswers(f"answers to {n_questions} questions", self._of.title)
         return found
 
-    def _over_plain(self, condition: Condition) -> _OverPlain:
+    def _over_plain(self, condition: Condition) -> dict[str, BootstrapInterval | None]:
         if condition.name == PLAIN or PLAIN not in self._cells:
-            return _OverPlain(None, None, None)
-        ours, theirs = self._paired(self._cells[condition.name], PLAIN)
+            return {"over_plain": None}
+        ours, theirs = self._pair(self._cells[condition.name], PLAIN)
         weights = self._weights
-        return _OverPlain(
-            similarity=bootstrap.gain_interval(ours.similarity, theirs.similarity, weights),
-            alignment=bootstrap.alignment_gain_interval(
+        return {
+            "over_plain": bootstrap.gain_interval(ours.similarity, theirs.similarity, weights),
+            "alignment_over_plain": bootstrap.alignment_gain_interval(
                 ours.missed, theirs.missed, ours.widest, weights
             ),
-            soft=bootstrap.gain_interval(ours.soft, theirs.soft, weights),
-        )
+            "soft_over_plain": bootstrap.gain_interval(ours.soft, theirs.soft, weights),
+        }
 
     def _gain(self, cells: Cells, baseline: str) -> BootstrapInterval | None:
-        """Return the gain over another condition; None where that one was not asked."""
+        """Return the gain over another condition; None if that one was not asked."""
         if baseline not in self._cells:
             return None
-        ours, theirs = self._paired(cells, baseline)
+        ours, theirs = self._pair(cells, baseline)
         return bootstrap.gain_interval(ours.similarity, theirs.similarity, self._weights)
 
-    def _paired(self, cells: Cells, baseline: str) -> tuple[Cells, Cells]:
+    def _pair(self, cells: Cells, baseline: str) -> tuple[Cells, Cells]:
         """Return the rows that both have, row by row of the same culture."""
         other = self._cells[baseline]
         # One with fewer seeds is compared with every seed of the one with more.
@@ -267,20 +253,18 @@ class _Part:
             if similarity is not None:
                 yield code, CultureFigures(alignment=alignment, similarity=similarity)
 
-    def _grouped(self, cells: Cells, groups: Sequence[Group]) -> dict[Group, BootstrapInterval]:
+    def _by_group(self, cells: Cells, groups: Sequence[Group]) -> dict[Group, BootstrapInterval]:
         """Return the similarity per group of questions; a group of one has no interval."""
         found = {}
         for group in dict.fromkeys(groups):
             columns = [j for j, of in enumerate(groups) if of == group]
-            weights = bootstrap.question_weights(
-                len(columns), n_draws=len(self._weights), seed=len(columns)
-            )
+            weights = bootstrap.question_weights(len(columns), seed=len(columns))
             values = bootstrap.mean_interval(cells.similarity[:, columns], weights)
             if values is not None:
                 found[group] = values
         return found
 
-    def _answered_as(self, cells: Cells) -> list[int]:
+    def _find_cultures(self, cells: Cells) -> list[int]:
         """Return the places of the section's cultures that a condition answered as."""
         cultures = {row.culture for row in cells.rows}
         return [i for i, code in enumerate(self._codes) if code in cultures]
@@ -295,27 +279,23 @@ class _Part:
     def _steering(self, condition: Condition, cells: Cells) -> SteeringFigures | None:
         if condition.kind not in ("method", "control") or condition.name == PLAIN:
             return None
-        codes = [self._codes[i] for i in self._answered_as(cells)]
-        return measure_steering(
-            codes, cells.shares[self._first_seed(cells)], self.people[self._answered_as(cells)]
-        )
+        answered = self._find_cultures(cells)
+        codes = [self._codes[i] for i in answered]
+        shares = cells.shares[self._first_seed(cells)]
+        return measure_steering(codes, shares, self.people[answered])
 
-    def _cost(self, condition: Condition) -> tuple[int, int, int]:
-        """Return requests, prompt tokens and completion tokens of this section's answers."""
+    def _find_responses(self, condition: Condition) -> list[Response]:
+        """Return the responses to this section's requests, each request's once."""
         keys = {question.key for question in self._questions}
+        answers = self._tables.answers
         digests = {
             asked.digest
-            for key, asked in self._tables.asked.items()
+            for key, asked in answers.asks.items()
             if key.condition == condition.name
             and key.question in keys
             and key.culture in self._of.cultures
         }
-        given = [self._tables.answers[digest] for digest in digests]
-        return (
-            len(digests),
-            sum(response.prompt_tokens for response in given),
-            sum(response.completion_tokens for response in given),
-        )
+        return [answers.responses[digest] for digest in digests]
 
 
 def _row_of(cells: Cells, culture: str, seed: int) -> int | None:

@@ -35,10 +35,10 @@ from evaluation.run_spec import (
     AdapterSetSpec,
     ConditionSpec,
     RunSpec,
-    SectionSpec,
     ability_spec,
     recipes,
 )
+from evaluation.sections import SectionSpec
 from evaluation.splits import QuestionSplit
 from retrieval.index import QuestionIndex
 from survey_data.library import SurveyLibrary

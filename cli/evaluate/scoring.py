@@ -10,12 +10,13 @@ from pydantic import ValidationError
 
 from cli.evaluate.adapters import describe_left_out
 from cli.evaluate.plan import hash_pack
+from evaluation.decoding import ReadingRules
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
 from evaluation.report.write import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
-from evaluation.scoring import RunFacts, Scoring, score_run
+from evaluation.scoring import RunFacts, score_run
 from survey_data.library import SurveyLibrary
 
 FIGURES = "figures.json"
@@ -56,11 +57,10 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
         )
         figures = score_run(
             spec.plan(library, {}),
-            asked=results.read_asks(),
-            answers=results.answers,
-            sections=spec.section_plans(),
+            results.read_answers(),
+            sections=spec.sections,
             about=about,
-            scoring=Scoring(spec.decoding.read_by, spec.min_label_mass),
+            rules=ReadingRules(spec.decoding.read_by, spec.min_label_mass),
         )
         results.write_text(FIGURES, figures.model_dump_json(indent=2) + "\n")
         write_report(figures, folder)

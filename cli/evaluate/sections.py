@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.settings import Settings
-from evaluation.run_spec import SectionSpec
+from evaluation.sections import SectionSpec
 from mini_model.split import read_split
 from mini_model.weights import WEIGHTS
 

@@ -12,7 +12,7 @@ from evaluation.errors import AnswersMissing
 from evaluation.figures import Ability
 from evaluation.general_questions import GeneralQuestion, general_questions
 from evaluation.metrics import spread
-from evaluation.run_folder import AskRecord, ask_key
+from evaluation.run_folder import AskRecord, RunAnswers, ask_key
 from evaluation.runner import run_plan
 from prompting.recipe import Method
 from survey_data.model import Question, Scale
@@ -37,7 +37,7 @@ def scored(say: Say, *sets: AskedWeights, topics: tuple[str, ...] = ("kind",) * 
         digest = digest_of(ask.adapter, ask.question.key)
         asked[ask_key(condition.name, ask)] = AskRecord(digest, (), steered=True)
         answers[digest] = say(ask.adapter, int(ask.question.key.rpartition(":")[2]))
-    return score_ability(plan, asked=asked, answers=answers)
+    return score_ability(plan, RunAnswers(asked, answers))
 
 
 def choosing(place: int) -> Response:
@@ -129,7 +129,7 @@ def test_a_missing_answer_is_named() -> None:
     plan = AbilityPlan((question(0), question(1)), (), GeneralRespondent(PaperModel()))
 
     with pytest.raises(AnswersMissing, match="general:0 under 'general ability, base model'"):
-        score_ability(plan, asked={}, answers={})
+        score_ability(plan, RunAnswers({}, {}))
 
 
 async def requested(adapter: str | None, model: PaperModel) -> Request:
@@ -166,7 +166,7 @@ async def test_a_run_asks_general_questions_of_every_adapter_once(tmp_path: Path
 
     with opened(tmp_path / "run") as results:
         asked = await run_plan(plan, results, n_concurrent=3)
-        figures = score_ability(ability, asked=asked, answers=results.answers)
+        figures = score_ability(ability, RunAnswers(asked, results.answers))
 
     assert len(asked) == plan.n_asks() == survey.n_asks() + 3 * 5
     assert [model.asked_adapters.count(adapter) for adapter in ("a@1", "b@2")] == [5, 5]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from evaluation.asking import Condition, Response
-from evaluation.cells import Cells, people_positions, people_shares, read_cells
-from evaluation.decoding import ReadBy
-from evaluation.run_folder import AskKey, AskRecord
+from evaluation.cells import Cells, read_cells, tabulate_people
+from evaluation.decoding import ReadBy, ReadingRules
+from evaluation.run_folder import AskKey, AskRecord, RunAnswers
 from evaluation.runner import RunPlan
 from evaluation.steering import measure_steering, similarity_matrix
 from survey_data.distances import distribution_similarity
@@ -38,9 +38,11 @@ def cells_of(
     return read_cells(
         plan,
         condition,
-        asked={key: AskRecord(n, (), True) for key, n in zip(keys, names, strict=True)},
-        answers=dict(zip(names, responses, strict=True)),
-        read_by=read_by,
+        RunAnswers(
+            {key: AskRecord(n, (), True) for key, n in zip(keys, names, strict=True)},
+            dict(zip(names, responses, strict=True)),
+        ),
+        ReadingRules(read_by),
     )
 
 
@@ -143,24 +145,23 @@ def test_a_number_that_is_no_option_is_unreadable(text: str) -> None:
     assert cells_of(Response(text=text), read_by=ReadBy.PUBLISHED).unreadable[0, 0] == 1.0
 
 
-def test_people_have_shares_and_positions_in_the_same_form() -> None:
+def test_people_have_shares_in_the_same_form() -> None:
     library = tiny_library(not_asked={"KEN": (0,)})
     plan = RunPlan((), CULTURES, tuple(library.questions.values()), library)
 
-    shares, positions = people_shares(plan), people_positions(plan)
+    shares = tabulate_people(plan)
 
     assert shares.shape == (len(CULTURES), len(KEYS), 4)
     assert shares[0, 0] == pytest.approx([0.7, 0.1, 0.1, 0.1])
     # MEX, the third culture, says option (2 + 1) mod 4 to Q1.
-    assert positions[2, 1] == 1.0
-    assert np.isnan(positions[1, 0])
+    assert shares[2, 1] == pytest.approx([0.1, 0.1, 0.1, 0.7])
     assert np.isnan(shares[1, 0]).all()
 
 
 def test_answers_that_are_the_peoples_own_are_best_at_home() -> None:
     library = tiny_library()
     plan = RunPlan((), CULTURES[:4], tuple(library.questions.values()), library)
-    people = people_shares(plan)
+    people = tabulate_people(plan)
 
     found = measure_steering(CULTURES[:4], people, people)
 
@@ -172,7 +173,7 @@ def test_answers_that_are_the_peoples_own_are_best_at_home() -> None:
 def test_the_matrix_is_the_mean_of_the_metric_over_common_questions() -> None:
     library = tiny_library(not_asked={"KEN": (0, 1)})
     plan = RunPlan((), CULTURES[:3], tuple(library.questions.values()), library)
-    people = people_shares(plan)
+    people = tabulate_people(plan)
 
     matrix = similarity_matrix(people, people)
 
@@ -186,4 +187,4 @@ def test_one_culture_cannot_be_steered_towards() -> None:
     library = tiny_library()
     plan = RunPlan((), CULTURES[:1], tuple(library.questions.values()), library)
 
-    assert measure_steering(["DEU"], people_shares(plan), people_shares(plan)) is None
+    assert measure_steering(["DEU"], tabulate_people(plan), tabulate_people(plan)) is None

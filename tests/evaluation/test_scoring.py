@@ -5,10 +5,10 @@ import pytest
 from evaluation.errors import BaselineInvalid, TooFewAnswers
 from evaluation.figures import BootstrapInterval, ConditionFigures, Figures
 from evaluation.gate import find_falls
-from evaluation.run_folder import RunFolder
+from evaluation.run_folder import RunAnswers, RunFolder
 from evaluation.runner import RunPlan, run_plan
 from evaluation.scoring import RunFacts, score_run
-from evaluation.sections import SectionPlan
+from evaluation.sections import SectionSpec
 from prompting.recipe import Method
 from survey_data.library import SurveyLibrary
 from tests.evaluation.surveys import (
@@ -20,17 +20,18 @@ from tests.evaluation.surveys import (
     tiny_plan,
 )
 
-EVERYTHING = SectionPlan("All", "", frozenset(CULTURES), frozenset(KEYS))
+EVERYTHING = SectionSpec(title="All", note="", cultures=CULTURES, questions=KEYS)
 ABOUT = RunFacts("paper", "tiny", "hash", "Tiny", "2026-01-01", {"k": "2"})
 N_CELLS = len(CULTURES) * N_QUESTIONS
 
 
 async def figures_of(
-    folder: Path, plan: RunPlan, *, sections: tuple[SectionPlan, ...] = (EVERYTHING,)
+    folder: Path, plan: RunPlan, *, sections: tuple[SectionSpec, ...] = (EVERYTHING,)
 ) -> Figures:
     with RunFolder(folder, settings={}, created="2026-01-01") as results:
         asked = await run_plan(plan, results, n_concurrent=2)
-        return score_run(plan, asked=asked, answers=results.answers, sections=sections, about=ABOUT)
+        answers = RunAnswers(asked, results.answers)
+        return score_run(plan, answers, sections=sections, about=ABOUT)
 
 
 def named(figures: Figures, name: str, *, section: int = 0) -> ConditionFigures:
@@ -38,7 +39,7 @@ def named(figures: Figures, name: str, *, section: int = 0) -> ConditionFigures:
 
 
 async def test_every_condition_has_figures_in_every_section(tmp_path: Path) -> None:
-    part = SectionPlan("Part", "note", frozenset({"DEU", "KEN"}), frozenset(KEYS[:3]))
+    part = SectionSpec(title="Part", note="note", cultures=("DEU", "KEN"), questions=KEYS[:3])
     plan = tiny_plan(tiny_library(), PaperModel(), controls=True)
 
     figures = await figures_of(tmp_path / "run", plan, sections=(EVERYTHING, part))
@@ -109,8 +110,8 @@ async def test_without_plain_nothing_is_over_it(tmp_path: Path) -> None:
 
 async def test_a_question_that_none_of_the_cultures_was_asked_takes_no_part(tmp_path: Path) -> None:
     library = tiny_library(not_asked={"DEU": (0,), "KEN": (0, 1)})
-    part = SectionPlan("Part", "", frozenset({"DEU", "KEN"}), frozenset(KEYS))
-    less = part._replace(questions=frozenset(KEYS[1:]))
+    part = SectionSpec(title="Part", note="", cultures=("DEU", "KEN"), questions=KEYS)
+    less = part.model_copy(update={"questions": KEYS[1:]})
 
     figures = await figures_of(
         tmp_path / "run", tiny_plan(library, PaperModel()), sections=(part, less)
@@ -200,7 +201,7 @@ async def test_a_few_questions_place_nobody_on_the_map(tmp_path: Path) -> None:
 
 
 async def test_one_question_is_too_few(tmp_path: Path) -> None:
-    one = SectionPlan("One", "", frozenset(CULTURES), frozenset(KEYS[:1]))
+    one = SectionSpec(title="One", note="", cultures=CULTURES, questions=KEYS[:1])
 
     with pytest.raises(TooFewAnswers, match="1 questions in 5 cultures"):
         await figures_of(tmp_path / "run", tiny_plan(tiny_library(), PaperModel()), sections=(one,))
