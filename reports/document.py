@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -71,10 +71,17 @@ class Table:
 
     @classmethod
     def of_rows(
-        cls, caption: str, columns: Row, rows: tuple[Row, ...], *, texts: tuple[int, ...] = (0,)
+        cls,
+        caption: str,
+        columns: Row,
+        rows: Iterable[Row],
+        *,
+        note: str = "",
+        texts: tuple[int, ...] = (0,),
+        label: str = "",
     ) -> Table:
         """Return a table whose rows are all of one group."""
-        return cls(caption, columns, (RowGroup("", rows),), texts=texts)
+        return cls(caption, columns, (RowGroup("", tuple(rows)),), note, texts, label)
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -160,12 +167,8 @@ class Document:
     callout: Callout | None = None
     has_contents: bool = False
 
-    @property
-    def plots(self) -> tuple[Plot, ...]:
-        """All plots, in order."""
-        return tuple(self._find_plots())
-
-    def _find_plots(self) -> Iterator[Plot]:
+    def plots(self) -> Iterator[Plot]:
+        """Yield all plots, in order."""
         for part in self.parts:
             for block in part.blocks:
                 if isinstance(block, Plot):

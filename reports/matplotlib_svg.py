@@ -6,6 +6,7 @@ No part of the service imports it.
 from __future__ import annotations
 
 import io
+import math
 import re
 import textwrap
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib import style
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.font_manager import findfont
@@ -64,7 +66,7 @@ def draw_plot(
     """Return what `draw` draws on a figure of that size, in inches, as a plot of that name.
 
     The ids in it begin with `name`, so that several may stand in one page. matplotlib's settings
-    are those of the house while it draws, and are put back.
+    are those of `_STYLE` while it draws, and are put back.
     """
     with style.context("default"), mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), dpi=72, facecolor=PAPER, layout="constrained")
@@ -76,8 +78,23 @@ def draw_plot(
     return Plot(name, title, svg, alt, caption, round(width * PIXELS_PER_INCH))
 
 
+def lay_out_grid(n_panels: int, n_columns: int) -> tuple[int, int]:
+    """Return the rows and columns, at most `n_columns`, of a grid that holds `n_panels`."""
+    n_columns = min(n_columns, n_panels)
+    return math.ceil(n_panels / n_columns), n_columns
+
+
+def add_panels(figure: Figure, n_panels: int, n_columns: int, *, share: bool = False) -> list[Axes]:
+    """Return panels in rows of at most `n_columns`, with `share` on the same axes."""
+    shape = lay_out_grid(n_panels, n_columns)
+    grid = figure.subplots(*shape, sharex=share, sharey=share, squeeze=False).ravel()
+    for axes in grid[n_panels:]:
+        axes.set_visible(False)
+    return list(grid[:n_panels])
+
+
 def replace_unknown(text: str, otherwise: str) -> str:
-    """Return `text`, or `otherwise` where the plots' font lacks one of its characters."""
+    """Return `text`, or `otherwise` if the plots' font lacks one of its characters."""
     return text if all(ord(character) in _find_known() for character in text) else otherwise
 
 

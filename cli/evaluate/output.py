@@ -46,7 +46,7 @@ class LiveProgress(PacedBar):
 def print_figures(figures: Figures, folder: Path) -> None:
     """Print a table per section, and where the report is."""
     for section in figures.sections:
-        print_table(out, _compose_section(section))
+        _print_results(section)
         for condition in section.conditions:
             if condition.unreadable > 0.0:
                 unreadable = percent(condition.unreadable)
@@ -68,7 +68,7 @@ def print_falls(falls: Sequence[Fall]) -> None:
         out.print("Gate: no culture fell below its interval.", style="green")
         return
     columns = ("Method", "Culture", "Metric", "Now", "Baseline")
-    rows = tuple(
+    rows = (
         (
             fall.condition,
             fall.culture,
@@ -81,49 +81,43 @@ def print_falls(falls: Sequence[Fall]) -> None:
     print_table(out, Table.of_rows("Gate: fallen", columns, rows, texts=(0, 1, 2)), style="red")
 
 
-def _compose_section(section: Section) -> Table:
+def _print_results(section: Section) -> None:
     lengths = f"{quantity(section.n_questions, 'question')}, "
     lengths += f"{quantity(len(section.cultures), 'culture')}, {count(section.n_cells)} cells"
-    rows = tuple(
+    rows = (
         (
-            condition.name,
-            _show_interval(condition.similarity),
-            _show_interval(condition.over_plain),
-            decimal(None if condition.alignment is None else condition.alignment.value),
+            c.name,
+            _show_interval(c.similarity),
+            _show_interval(c.over_plain),
+            decimal(c.alignment and c.alignment.value),
         )
-        for condition in section.conditions
+        for c in section.conditions
     )
-    return Table.of_rows(f"{section.title}: {lengths}", COLUMNS, rows)
+    print_table(out, Table.of_rows(f"{section.title}: {lengths}", COLUMNS, rows))
 
 
 def _print_gains(section: Section) -> None:
     # The gains in similarity are in the first table.
-    rows = tuple(
-        (
-            condition.name,
-            _show_interval(condition.alignment_over_plain),
-            _show_interval(condition.soft_over_plain),
-        )
-        for condition in section.conditions
-        if condition.over_plain and condition.kind != "reference"
-    )
+    rows = [
+        (c.name, _show_interval(c.alignment_over_plain), _show_interval(c.soft_over_plain))
+        for c in section.conditions
+        if c.over_plain and c.kind != "reference"
+    ]
     if rows:
-        columns = ("over plain", "alignment", "soft accuracy")
-        print_table(out, Table.of_rows("", columns, rows))
+        print_table(out, Table.of_rows("", ("over plain", "alignment", "soft accuracy"), rows))
 
 
 def _print_adapters(section: Section) -> None:
-    tuned = [condition for condition in section.conditions if condition.over_method]
-    if not tuned:
-        return
-    rows = tuple(
+    compared = [condition for condition in section.conditions if condition.over_method]
+    rows = [
         ("" if number else condition.name, _show_interval(gain), name)
-        for condition in tuned
+        for condition in compared
         for number, (name, gain) in enumerate(condition.over_method.items())
-    )
-    title = "Adapters compared, in 1 - JS distance"
-    print_table(out, Table.of_rows(title, ("", "gain", "over"), rows, texts=(0, 2)))
-    for condition in tuned:
+    ]
+    if rows:
+        title = "Adapters compared, in 1 - JS distance"
+        print_table(out, Table.of_rows(title, ("", "gain", "over"), rows, texts=(0, 2)))
+    for condition in compared:
         before, after = condition.before, condition.diversity
         if before is not None and before.diversity is not None and after is not None:
             of_people = condition.people_diversity
@@ -133,8 +127,8 @@ def _print_adapters(section: Section) -> None:
 
 
 def _print_ability(ability: Ability) -> None:
-    asked = f"{ability.n_questions} questions, {decimal(ability.chance)} right by chance"
-    rows = tuple(
+    chance = f"{ability.n_questions} questions, {decimal(ability.chance)} right by chance"
+    rows = (
         (
             weights.name,
             _show_interval(weights.accuracy),
@@ -144,11 +138,11 @@ def _print_ability(ability: Ability) -> None:
         for weights in ability.weights
     )
     columns = ("", "right", "over base", "log p over base")
-    print_table(out, Table.of_rows(f"General ability: {asked}", columns, rows))
+    print_table(out, Table.of_rows(f"General ability: {chance}", columns, rows))
     if not knows(ability, ability.weights[0]):
         out.print("The model as it is does no better than guessing: it has little to lose.")
 
 
 def _show_interval(estimate: BootstrapInterval | None) -> str:
-    """Return a value with its interval, with signs that can be typed to search for them."""
+    """Return a value with its interval; its minus signs are ASCII, so that they can be typed."""
     return "" if estimate is None else interval(estimate).replace(MINUS, "-")

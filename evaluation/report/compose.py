@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from evaluation.figures import Figures, Section
 from evaluation.report import tables
-from evaluation.report.ability_part import ability_part
-from evaluation.report.map_plot import map_plot
-from evaluation.report.plots import conditions_plot, cultures_plot, steering_plot
-from evaluation.report.sample_plots import sample_plots
-from evaluation.report.spread_plot import spread_plot
-from evaluation.report.summary import summary
+from evaluation.report.ability_part import compose_ability
+from evaluation.report.map_plot import draw_map
+from evaluation.report.plots import draw_conditions, draw_cultures, draw_steering
+from evaluation.report.sample_plots import draw_samples
+from evaluation.report.spread_plot import draw_spread
+from evaluation.report.summary import compose_summary
 from reports.document import Block, Document, Part, Text
 from reports.numbers import quantity
 
 
 def compose(figures: Figures) -> Document:
     """Return the report of `figures`, its plots drawn."""
-    parts = [Part("Summary", summary(figures))]
+    parts = [Part("Summary", compose_summary(figures))]
     parts += [
-        _section_part(section, figures.culture_names, name=f"section-{number}")
+        _compose_section(section, figures.culture_names, name=f"section-{number}")
         for number, section in enumerate(figures.sections, start=1)
     ]
     if figures.ability is not None:
-        parts.append(ability_part(figures.ability))
-    if samples := sample_plots(figures):
+        parts.append(compose_ability(figures.ability))
+    if samples := draw_samples(figures):
         parts.append(Part("Sample questions", (Text(_SAMPLES), *samples)))
-    if chart := map_plot(figures, name="cultural-map"):
+    if chart := draw_map(figures, name="cultural-map"):
         parts.append(Part("Cultural map", (chart,)))
     facts = (
         ("Answers", figures.respondent),
@@ -43,27 +43,26 @@ _SAMPLES = (
 )
 
 
-def _section_part(section: Section, names: dict[str, str], *, name: str) -> Part:
+def _compose_section(section: Section, names: dict[str, str], *, name: str) -> Part:
     lengths = (
         quantity(section.n_questions, "question"),
         quantity(len(section.cultures), "culture"),
         quantity(section.n_cells, "pair") + " of the two",
     )
-    told = f"{', '.join(lengths)}. {section.note}".strip()
     blocks: list[Block | None] = [
-        Text(told),
-        conditions_plot(section, name=f"{name}-conditions"),
-        tables.results(section),
-        tables.over_plain(section),
-        tables.gains(section),
-        tables.before_and_after(section),
-        tables.over_methods(section),
-        cultures_plot(section, names, name=f"{name}-cultures"),
-        spread_plot(section, name=f"{name}-spread"),
-        steering_plot(section, name=f"{name}-steering"),
-        tables.steerability(section),
-        tables.reading(section),
-        tables.cost(section),
-        *tables.breakdowns(section, names),
+        Text(f"{', '.join(lengths)}. {section.note}".strip()),
+        draw_conditions(section, name=f"{name}-conditions"),
+        tables.tabulate_results(section),
+        tables.tabulate_over_plain(section),
+        tables.tabulate_over_references(section),
+        tables.tabulate_changes(section),
+        tables.tabulate_over_methods(section),
+        draw_cultures(section, names, name=f"{name}-cultures"),
+        draw_spread(section, name=f"{name}-spread"),
+        draw_steering(section, name=f"{name}-steering"),
+        tables.tabulate_steering(section),
+        tables.tabulate_readability(section),
+        tables.tabulate_cost(section),
+        *tables.fold_breakdowns(section, names),
     ]
     return Part(section.title, tuple(block for block in blocks if block is not None))

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from evaluation.asking import ConditionKind
 from evaluation.figures import ConditionFigures
 
 PLAIN = "plain"
-KIND_TITLES: dict[ConditionKind, str] = {
-    "reference": "References, without a model",
-    "method": "Methods",
-    "control": "Controls, wrong on purpose",
-    "recorded": "Recorded answers",
-}
-# Okabe and Ito's colours, told apart by colour-blind people too; each kind also has its marker.
-KIND_COLOURS: dict[ConditionKind, str] = {
-    "reference": "#6b7280",
-    "method": "#0072b2",
-    "control": "#d55e00",
-    "recorded": "#009e73",
-}
-KIND_MARKERS: dict[ConditionKind, str] = {
-    "reference": "s",
-    "method": "o",
-    "control": "^",
-    "recorded": "D",
+
+
+class Kind(NamedTuple):
+    """How conditions of one kind are headed and drawn."""
+
+    title: str
+    colour: str
+    marker: str
+
+
+# Okabe and Ito's colours, which colour-blind people can tell apart; markers differ as well.
+KINDS: dict[ConditionKind, Kind] = {
+    "reference": Kind("References, without a model", "#6b7280", "s"),
+    "method": Kind("Methods", "#0072b2", "o"),
+    "control": Kind("Controls, wrong on purpose", "#d55e00", "^"),
+    "recorded": Kind("Recorded answers", "#009e73", "D"),
 }
 
 
 def sort_by_kind(conditions: Iterable[ConditionFigures]) -> list[ConditionFigures]:
-    """Return conditions by kind, as in `KIND_TITLES`, and in their own order within."""
-    kinds = list(KIND_TITLES)
+    """Return conditions by kind, as in `KINDS`, and in their own order within."""
+    kinds = list(KINDS)
     return sorted(conditions, key=lambda condition: kinds.index(condition.kind))

@@ -10,9 +10,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
 from evaluation.figures import CulturalMap, Figures, MapPoint
-from evaluation.report.kinds import KIND_COLOURS
+from evaluation.report.kinds import KINDS
 from reports.document import Plot
-from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.matplotlib_svg import add_panels, draw_plot, lay_out_grid, replace_unknown, wrap
 from reports.numbers import decimal
 from reports.style import INK, SOFT
 
@@ -27,31 +27,27 @@ _CAPTION = (
 )
 
 
-def map_plot(figures: Figures, *, name: str) -> Plot | None:
-    """Return the cultural map with a panel per condition; None where there is no map."""
+def draw_map(figures: Figures, *, name: str) -> Plot | None:
+    """Return the cultural map with a panel per condition; None if there is no map."""
     chart = figures.cultural_map
     if chart is None or not chart.people:
         return None
     kinds = {c.name: c.kind for section in figures.sections for c in section.conditions}
     panels: Sequence[str | None] = tuple(chart.conditions) or (None,)
-    n_columns = min(2, len(panels))
-    n_rows = -(-len(panels) // n_columns)
+    n_rows, n_columns = lay_out_grid(len(panels), 2)
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
-        panes = list(grid.ravel())
-        for axes in panes[len(panels) :]:
-            axes.set_visible(False)
+        panes = add_panels(figure, len(panels), n_columns, share=True)
         _limit(panes[0], chart)
-        for axes, title in zip(panes, panels, strict=False):
+        for axes, title in zip(panes, panels, strict=True):
             points = chart.conditions[title] if title else ()
-            _panel(axes, chart, points, colour=KIND_COLOURS[kinds.get(title or "", "method")])
+            _panel(axes, chart, points, colour=KINDS[kinds.get(title or "", "method")].colour)
             axes.set_title(wrap(replace_unknown(title or "People", ""), 50))
         figure.supxlabel("survival  →  self-expression", fontsize=9)
         figure.supylabel("traditional  →  secular", fontsize=9)
-        # Labels are put where there is room, which is known once the panels have their places.
+        # Labels go where there is room, which is known once the panels have their places.
         figure.draw_without_rendering()
-        for axes, title in zip(panes, panels, strict=False):
+        for axes, title in zip(panes, panels, strict=True):
             answers = chart.conditions[title] if title else ()
             _label_people(axes, chart, answers, figures.culture_names)
 
@@ -89,7 +85,7 @@ def _limit(axes: Axes, chart: CulturalMap) -> None:
 def _label_people(
     axes: Axes, chart: CulturalMap, answers: Sequence[MapPoint], names: Mapping[str, str]
 ) -> None:
-    """Write each people's name beside its point where it hides least."""
+    """Write each people's name beside its point, where it covers least."""
     marks = [_box_around(axes, point) for point in (*chart.people, *answers)]
     taken: list[Bbox] = []
     for point in sorted(chart.people, key=lambda p: (-p.y, p.x)):
@@ -105,8 +101,7 @@ def _label_people(
         label.set_in_layout(False)
         size = label.get_window_extent()
         own = _box_around(axes, point)
-        places = [*_places(own, size)]
-        best = min(places, key=lambda box: _hidden(box, taken, marks, axes.bbox))
+        best = min(_places(own, size), key=lambda b: _measure_cover(b, taken, marks, axes.bbox))
         taken.append(best)
         scale = axes.figure.dpi / 72
         x, y = axes.transData.transform((point.x, point.y))
@@ -126,20 +121,13 @@ def _places(own: Bbox, size: Bbox) -> Iterator[Bbox]:
     for gap in (1.0, 6.0, 12.0):
         right, left = own.x1 + gap, own.x0 - gap - width
         above, below = own.y1 + gap, own.y0 - gap - height
-        for x, y in (
-            (right, middle_y),
-            (left, middle_y),
-            (middle_x, above),
-            (middle_x, below),
-            (right, above - 2),
-            (left, above - 2),
-            (right, below + 2),
-            (left, below + 2),
-        ):
+        beside = [(x, middle_y) for x in (right, left)] + [(middle_x, y) for y in (above, below)]
+        corners = [(x, y) for y in (above - 2, below + 2) for x in (right, left)]
+        for x, y in (*beside, *corners):
             yield Bbox.from_bounds(x, y, width, height)
 
 
-def _hidden(box: Bbox, taken: Sequence[Bbox], marks: Sequence[Bbox], frame: Bbox) -> float:
+def _measure_cover(box: Bbox, taken: Sequence[Bbox], marks: Sequence[Bbox], frame: Bbox) -> float:
     """Return how much a label at `box` would cover; other labels count most, and the edge."""
     outside = box.width * box.height - _overlap(box, frame)
     labels = sum(_overlap(box, other) for other in taken)

@@ -10,16 +10,16 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from numpy.typing import NDArray
 
 from evaluation.figures import BootstrapInterval, ConditionFigures, Section, SteeringFigures
-from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, KIND_TITLES, PLAIN, sort_by_kind
+from evaluation.report.kinds import KINDS, PLAIN, sort_by_kind
 from reports.document import Plot
-from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.matplotlib_svg import add_panels, draw_plot, lay_out_grid, replace_unknown, wrap
 from reports.numbers import decimal
 from reports.style import FAINT
+from survey_data.arrays import Floats
 
-# On a page colours of the house turn with light and dark; those on shades stay.
+# In a page the colours of `reports.style` follow light and dark mode; those on shades stay.
 _ON_PALE, _ON_DARK = "#111827", "#f5f8fb"
 _SHADES = ["#f5f8fb", "#c3d9ea", "#7fb0d3", "#3480b5", "#0f4c81"]
 _PALE_TO_DARK = LinearSegmentedColormap.from_list("pale-to-dark", _SHADES)
@@ -32,7 +32,7 @@ _STEERING_CAPTION = (
 _PALE = LinearSegmentedColormap.from_list("pale", _SHADES[:3])
 
 
-def conditions_plot(section: Section, *, name: str) -> Plot | None:
+def draw_conditions(section: Section, *, name: str) -> Plot | None:
     """Return the dot plot of similarity and alignment; None without conditions."""
     conditions = sort_by_kind(section.conditions)
     if not conditions:
@@ -64,8 +64,8 @@ def conditions_plot(section: Section, *, name: str) -> Plot | None:
     )
 
 
-def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> Plot | None:
-    """Return the heat map of similarity, cultures by conditions; None where there is none."""
+def draw_cultures(section: Section, names: Mapping[str, str], *, name: str) -> Plot | None:
+    """Return the heat map of similarity, cultures by conditions; None if there is none."""
     conditions = [c for c in sort_by_kind(section.conditions) if c.by_culture]
     present = {culture for c in conditions for culture in c.by_culture}
     cultures = sorted(present, key=lambda code: names.get(code, code))
@@ -79,18 +79,17 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
         _heat(axes, values, _norm(values), colours=_PALE)
-        _write_cells(axes, values)
-        axes.set_yticks(range(len(cultures)), [_named(names, code) for code in cultures])
-        axes.set_xticks(
-            range(len(conditions)),
-            label_conditions(conditions, 30),
-            rotation=40,
-            ha="left",
-            rotation_mode="anchor",
-        )
+        for (row, column), value in np.ndenumerate(values):
+            if np.isfinite(value):
+                text = decimal(value, 2)
+                axes.text(column, row, text, ha="center", va="center", fontsize=8, color=_ON_PALE)
+        axes.set_yticks(range(len(cultures)), [_name_culture(names, code) for code in cultures])
+        labels = label_conditions(conditions, 30)
+        places = range(len(conditions))
+        axes.set_xticks(places, labels, rotation=40, ha="left", rotation_mode="anchor")
         axes.xaxis.tick_top()
         for tick, condition in zip(axes.get_xticklabels(), conditions, strict=True):
-            tick.set_color(KIND_COLOURS[condition.kind])
+            tick.set_color(KINDS[condition.kind].colour)
 
     return draw_plot(
         draw,
@@ -104,7 +103,7 @@ def cultures_plot(section: Section, names: Mapping[str, str], *, name: str) -> P
     )
 
 
-def steering_plot(section: Section, *, name: str) -> Plot | None:
+def draw_steering(section: Section, *, name: str) -> Plot | None:
     """Return a matrix per method: answers given as, against people of; None without any."""
     told = [
         (c.name, c.steering)
@@ -113,19 +112,16 @@ def steering_plot(section: Section, *, name: str) -> Plot | None:
     ]
     if not told:
         return None
-    n_columns = min(len(told), 3)
-    n_rows = -(-len(told) // n_columns)
+    n_rows, n_columns = lay_out_grid(len(told), 3)
     norm = _norm(np.concatenate([np.ravel(steering.matrix) for _, steering in told]))
 
     def draw(figure: Figure) -> None:
-        grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-        for axes in grid[len(told) :]:
-            axes.set_visible(False)
-        for axes, (title, steering) in zip(grid, told, strict=False):
+        panels = add_panels(figure, len(told), n_columns)
+        for axes, (title, steering) in zip(panels, told, strict=True):
             _matrix(axes, steering, norm)
             axes.set_title(wrap(replace_unknown(title, ""), 34), fontsize=8.5)
-        mesh = grid[0].collections[0]
-        bar = figure.colorbar(mesh, ax=list(grid), location="bottom", aspect=50, shrink=0.6)
+        mesh = panels[0].collections[0]
+        bar = figure.colorbar(mesh, ax=figure.axes, location="bottom", aspect=50, shrink=0.6)
         bar.set_label("Distribution similarity")
         bar.outline.set_visible(False)
 
@@ -164,25 +160,24 @@ def _dots(
     axes: Axes, conditions: Sequence[ConditionFigures], values: Mapping[str, BootstrapInterval]
 ) -> None:
     if PLAIN in values:
-        axes.axvline(values[PLAIN].value, color=KIND_COLOURS["method"], ls=(0, (4, 3)), lw=0.9)
+        axes.axvline(values[PLAIN].value, color=KINDS["method"].colour, ls=(0, (4, 3)), lw=0.9)
     for place, condition in enumerate(conditions):
         if condition.name not in values:
             continue
         value, low, high = values[condition.name]
-        colour = KIND_COLOURS[condition.kind]
+        _, colour, marker = KINDS[condition.kind]
         axes.plot((low, high), (place, place), color=colour, lw=1.8, solid_capstyle="butt")
-        axes.plot(value, place, KIND_MARKERS[condition.kind], color=colour, ms=6, mec="white")
+        axes.plot(value, place, marker, color=colour, ms=6, mec="white")
     lay_out_rows(axes, conditions)
 
 
 def _kind_legend(figure: Figure, conditions: Sequence[ConditionFigures]) -> None:
-    kinds = [kind for kind in KIND_TITLES if any(c.kind == kind for c in conditions)]
-    looks = ((KIND_COLOURS[kind], KIND_MARKERS[kind], KIND_TITLES[kind]) for kind in kinds)
     handles = [
         Line2D([], [], color=colour, marker=marker, ms=6, ls="", label=title)
-        for colour, marker, title in looks
+        for kind, (title, colour, marker) in KINDS.items()
+        if any(c.kind == kind for c in conditions)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(kinds), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
 
 
 def _matrix(axes: Axes, steering: SteeringFigures, norm: Normalize) -> None:
@@ -195,7 +190,8 @@ def _matrix(axes: Axes, steering: SteeringFigures, norm: Normalize) -> None:
         )
         if np.isfinite(values[place]).any():
             nearest = int(np.nanargmax(values[place]))
-            axes.plot(nearest, place, "o", color=_ink_on(norm(values[place, nearest])), ms=2.2)
+            ink = _ON_DARK if norm(values[place, nearest]) > 0.72 else _ON_PALE
+            axes.plot(nearest, place, "o", color=ink, ms=2.2)
     axes.set_xticks(places, steering.cultures, rotation=90, fontsize=6.5)
     axes.set_yticks(places, steering.cultures, fontsize=6.5)
     axes.set_xlabel("people of", fontsize=8)
@@ -203,7 +199,7 @@ def _matrix(axes: Axes, steering: SteeringFigures, norm: Normalize) -> None:
     axes.set_aspect("equal")
 
 
-def _heat(axes: Axes, values: NDArray[np.float64], norm: Normalize, *, colours: Colormap) -> None:
+def _heat(axes: Axes, values: Floats, norm: Normalize, *, colours: Colormap) -> None:
     n_rows, n_columns = values.shape
     axes.pcolormesh(
         np.arange(n_columns + 1) - 0.5,
@@ -219,31 +215,12 @@ def _heat(axes: Axes, values: NDArray[np.float64], norm: Normalize, *, colours: 
     axes.spines[:].set_visible(False)
 
 
-def _write_cells(axes: Axes, values: NDArray[np.float64]) -> None:
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            axes.text(
-                column,
-                row,
-                decimal(value, 2),
-                ha="center",
-                va="center",
-                fontsize=8,
-                color=_ON_PALE,
-            )
-
-
-def _norm(values: NDArray[np.float64]) -> Normalize:
+def _norm(values: Floats) -> Normalize:
     finite = values[np.isfinite(values)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     # One value alone would have no scale.
     return Normalize(low, high) if high > low else Normalize(low - 0.5, high + 0.5)
 
 
-def _ink_on(depth: float) -> str:
-    """Return the colour of a mark that is seen on a cell `depth` deep in the colour map."""
-    return _ON_DARK if depth > 0.72 else _ON_PALE
-
-
-def _named(names: Mapping[str, str], code: str) -> str:
+def _name_culture(names: Mapping[str, str], code: str) -> str:
     return wrap(replace_unknown(names.get(code, code), code), 24, n_lines=1)

@@ -8,28 +8,28 @@ from matplotlib.figure import Figure
 
 from evaluation.asking import ConditionKind
 from evaluation.figures import Figures, SampleQuestion
-from evaluation.report.kinds import KIND_COLOURS
+from evaluation.report.kinds import KINDS
 from reports.document import Plot
-from reports.matplotlib_svg import draw_plot, replace_unknown, wrap
+from reports.matplotlib_svg import add_panels, draw_plot, lay_out_grid, replace_unknown, wrap
 from reports.style import SOFT
 
 MAX_PANELS = 8
 _COLUMNS = 4
 
 
-def sample_plots(figures: Figures) -> list[Plot]:
+def draw_samples(figures: Figures) -> list[Plot]:
     """Return a plot per sample question that a condition answered with shares."""
     kinds = {c.name: c.kind for section in figures.sections for c in section.conditions}
     plots = []
     for number, sample in enumerate(figures.samples, start=1):
-        shown = _shown(sample, kinds)
+        shown = _select_conditions(sample, kinds)
         if shown and 0 < len(sample.options) == len(sample.people):
             culture = figures.culture_names.get(sample.culture, sample.culture)
-            plots.append(_sample_plot(sample, shown, culture=culture, name=f"sample-{number}"))
+            plots.append(_draw_sample(sample, shown, culture=culture, name=f"sample-{number}"))
     return plots
 
 
-def _shown(
+def _select_conditions(
     sample: SampleQuestion, kinds: dict[str, ConditionKind]
 ) -> list[tuple[str, ConditionKind]]:
     """Return the first `MAX_PANELS` conditions, methods before others, that gave shares."""
@@ -42,28 +42,24 @@ def _shown(
     return sorted(found, key=lambda pair: order.index(pair[1]))[:MAX_PANELS]
 
 
-def _sample_plot(
+def _draw_sample(
     sample: SampleQuestion,
     shown: list[tuple[str, ConditionKind]],
     *,
     culture: str,
     name: str,
 ) -> Plot:
-    n_columns = min(_COLUMNS, len(shown))
-    n_rows = -(-len(shown) // n_columns)
+    n_rows, n_columns = lay_out_grid(len(shown), _COLUMNS)
     longest = max([*sample.people, *(max(sample.answers[title]) for title, _ in shown)])
 
     def draw(figure: Figure) -> None:
         figure.set_layout_engine("constrained", h_pad=0.09)
-        grid = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
-        for axes in grid[len(shown) :]:
-            axes.set_visible(False)
-        for axes, (title, kind) in zip(grid, shown, strict=False):
-            _bars(axes, sample, title, colour=KIND_COLOURS[kind])
+        panels = add_panels(figure, len(shown), n_columns, share=True)
+        for axes, (title, kind) in zip(panels, shown, strict=True):
+            _bars(axes, sample, title, colour=KINDS[kind].colour)
             axes.set_xlim(0.0, max(longest * 1.18, 0.05))
-        handles = grid[0].containers
         figure.legend(
-            handles=list(handles),
+            handles=list(panels[0].containers),
             labels=[f"people of {replace_unknown(culture, sample.culture)}", "answers"],
             loc="outside lower center",
             ncols=2,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from evaluation.figures import ConditionFigures, Section
-from evaluation.report.kinds import KIND_COLOURS, KIND_MARKERS, sort_by_kind
+from evaluation.report.kinds import KINDS, sort_by_kind
 from evaluation.report.plots import lay_out_rows
 from reports.document import Plot
 from reports.matplotlib_svg import draw_plot
@@ -18,7 +18,7 @@ from reports.style import SOFT
 _Value = Callable[[ConditionFigures], float | None]
 
 
-def spread_plot(section: Section, *, name: str) -> Plot | None:
+def draw_spread(section: Section, *, name: str) -> Plot | None:
     """Return the dot plot of diversity and entropy beside people's; None without either."""
     told = [
         c
@@ -38,7 +38,10 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
         for axes, (title, (value, people)) in zip(row, panels.items(), strict=True):
             _dots(axes, told, value, people)
             axes.set_title(title)
-        figure.legend(handles=_legend(), loc="outside lower center", ncols=2, frameon=False)
+        _, colour, marker = KINDS["method"]
+        answers = Line2D([], [], color=colour, marker=marker, ms=6, ls="", label="answers")
+        line = Line2D([], [], color=SOFT, lw=1.6, label="people of the same cultures")
+        figure.legend(handles=[answers, line], loc="outside lower center", ncols=2, frameon=False)
 
     return draw_plot(
         draw,
@@ -47,7 +50,7 @@ def spread_plot(section: Section, *, name: str) -> Plot | None:
         alt="Dot plot of every method's " + " and ".join(panels).lower() + ", with that of people "
         "as a line. The same numbers stand in the table below.",
         caption="Diversity: mean distance between what two cultures chose, as a part of the scale. "
-        "Entropy: 0 where an answer is all on one option, 1 where it is even. Left of people's "
+        "Entropy: 0 if an answer is all on one option, 1 if it is even. Left of people's "
         "line, cultures are made more alike, or answers more certain, than people are.",
         width=8.8,
         height=1.2 + 0.27 * len(told),
@@ -63,13 +66,7 @@ def _dots(axes: Axes, told: list[ConditionFigures], value: _Value, people: _Valu
             continue
         if wanted is not None:
             axes.plot((found, wanted), (place, place), color="#b6bec9", lw=1.0, zorder=1)
-        colour, marker = KIND_COLOURS[condition.kind], KIND_MARKERS[condition.kind]
+        _, colour, marker = KINDS[condition.kind]
         axes.plot(found, place, marker, color=colour, ms=6, mec="white", clip_on=False)
     lay_out_rows(axes, told)
     axes.set_xlim(left=0.0)
-
-
-def _legend() -> list[Line2D]:
-    answers = Line2D([], [], color=KIND_COLOURS["method"], marker="o", ms=6, ls="", label="answers")
-    people = Line2D([], [], color=SOFT, lw=1.6, label="people of the same cultures")
-    return [answers, people]

@@ -27,30 +27,36 @@ _FEW = (
     " These are few questions: intervals over them are too short, and what they show may be chance."
 )
 _TUNING = (
-    "What adapters changed, against the model as it is with the same prompt, and against what else "
-    "they compete with. Tuning may bring answers nearer to people and yet make cultures more alike "
-    "than they are."
+    "What adapters changed, compared with the model as it is at the same prompt, and with their "
+    "other rivals. Tuning may bring answers nearer to people and yet make cultures more alike than "
+    "they are."
 )
-_VERDICTS = ("beats", "does not differ from", "is worse than")
+_HOW_COMPARED = (
+    "Gains are in distribution similarity, over the same questions, with 95 % intervals. “Beats” "
+    "and “is worse than” mean that the interval lies wholly on one side of zero; “does not differ "
+    "from” means that it contains zero, so that this run shows no difference."
+)
 _COUNTED = {
     "beats": "beat it",
     "does not differ from": "do not differ from it",
     "is worse than": "are worse",
 }
-# Gains of equal answers, which float arithmetic may leave beside zero.
+# Equal answers gain nothing, but float arithmetic may leave a little more or less than zero.
 _ROUNDING = 1e-9
 
 
-def summary(figures: Figures) -> tuple[Block, ...]:
-    """Return what `figures` say: their first section in full, of the others the comparison."""
+def compose_summary(figures: Figures) -> tuple[Block, ...]:
+    """Return what `figures` say: their first section in full, the result alone of the others."""
     if not figures.sections:
         return (Text("The run has no figures."),)
     first, *others = figures.sections
-    blocks: list[Block] = [Text(_asked(figures, first)), Text(_best(first), lead="The result.")]
-    statements = comparisons(first)
-    if statements:
-        blocks += [Text(_how_compared(), lead="Compared one by one."), Points(statements)]
-    if tuned := before_and_after(first):
+    blocks: list[Block] = [
+        Text(_describe_run(figures, first)),
+        Text(_best(first), lead="The result."),
+    ]
+    if statements := state_comparisons(first):
+        blocks += [Text(_HOW_COMPARED, lead="Compared one by one."), Points(statements)]
+    if tuned := state_changes(first):
         blocks += [Text(_TUNING, lead="Before and after tuning."), Points(tuned)]
     if figures.notes:
         blocks.append(Points(figures.notes))
@@ -71,39 +77,39 @@ def summary(figures: Figures) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def verdict(gain: BootstrapInterval) -> str:
-    """Return 'beats', 'is worse than' or 'does not differ from', by whether the interval holds 0.
+def judge(gain: BootstrapInterval) -> str:
+    """Return 'beats', 'is worse than', or 'does not differ from' if the interval contains 0.
 
-    An interval that ends at 0 holds it.
+    An interval that ends at 0 contains it.
     """
     if gain.low > _ROUNDING:
         return "beats"
     return "is worse than" if gain.high < -_ROUNDING else "does not differ from"
 
 
-def comparisons(section: Section) -> tuple[str, ...]:
-    """Return a statement for each condition but references: against `plain` and each reference.
+def state_comparisons(section: Section) -> tuple[str, ...]:
+    """Return how each condition but references compares with `plain` and with each reference.
 
-    A control is compared with `plain` only. A condition that was compared with nothing has none.
+    A control is compared with `plain` only. A condition compared with nothing has no statement.
     """
     statements = []
     for condition in sort_by_kind(section.conditions):
-        if condition.kind == "reference":
-            continue
-        against = _against(condition)
-        if not against:
-            continue
-        clauses = _by_verdict(against, _told(against))
-        kind = "The control " if condition.kind == "control" else ""
-        statements.append(f"{kind}“{condition.name}” {'; '.join(clauses)}.")
+        gains = {PLAIN: condition.over_plain} if condition.over_plain else {}
+        # A control is there to be worse than a method, not to be a rival of the references.
+        if condition.kind != "control":
+            gains |= condition.over_reference
+        if gains and condition.kind != "reference":
+            kind = "The control " if condition.kind == "control" else ""
+            clauses = _group_by_verdict(gains, _quote(gains))
+            statements.append(f"{kind}“{condition.name}” {'; '.join(clauses)}.")
     return tuple(statements)
 
 
-def before_and_after(section: Section) -> tuple[str, ...]:
-    """Return a statement for each condition of adapters: what it is compared with, and how."""
+def state_changes(section: Section) -> tuple[str, ...]:
+    """Return for each condition of adapters how it compares, and what tuning changed."""
     statements = []
     for c in section.conditions:
-        clauses = _by_verdict(c.over_method, _told(c.over_method))
+        clauses = _group_by_verdict(c.over_method, _quote(c.over_method))
         if c.before is not None and None not in (c.before.diversity, c.diversity):
             clauses.append(
                 f"the diversity of cultures went from {percent(c.before.diversity)} to "
@@ -119,38 +125,26 @@ def before_and_after(section: Section) -> tuple[str, ...]:
     return tuple(statements)
 
 
-def _told(gains: Mapping[str, BootstrapInterval]) -> dict[str, str]:
+def _quote(gains: Mapping[str, BootstrapInterval]) -> dict[str, str]:
     return {name: f"“{name}” ({interval(gain)})" for name, gain in gains.items()}
 
 
-def _by_verdict(gains: Mapping[str, BootstrapInterval], told: Mapping[str, str]) -> list[str]:
-    """Return 'beats a and b', 'is worse than c', with what `told` says of each name."""
-    names = {word: [told[n] for n, g in gains.items() if verdict(g) == word] for word in _VERDICTS}
-    return [f"{word} {join_names(names[word])}" for word in _VERDICTS if names[word]]
+def _group_by_verdict(
+    gains: Mapping[str, BootstrapInterval], labels: Mapping[str, str]
+) -> list[str]:
+    """Return 'beats a and b', 'is worse than c', with the label of each name."""
+    names = {word: [labels[n] for n, g in gains.items() if judge(g) == word] for word in _COUNTED}
+    return [f"{word} {join_names(listed)}" for word, listed in names.items() if listed]
 
 
-def _against(condition: ConditionFigures) -> dict[str, BootstrapInterval]:
-    over_plain = {PLAIN: condition.over_plain} if condition.over_plain else {}
-    # A control is there to be worse than a method, not to be a rival of the references.
-    return over_plain if condition.kind == "control" else over_plain | condition.over_reference
-
-
-def _asked(figures: Figures, section: Section) -> str:
-    asked = quantity(section.n_questions, "question")
+def _describe_run(figures: Figures, section: Section) -> str:
+    questions = quantity(section.n_questions, "question")
     cultures = quantity(len(section.cultures), "culture")
     cells = quantity(section.n_cells, "pair")
     return (
-        f"{figures.respondent} answered {asked} of “{figures.pack_title}” for the people of "
+        f"{figures.respondent} answered {questions} of “{figures.pack_title}” for the people of "
         f"{cultures}: {cells} of question and culture. Its answers are compared with what those "
         "people said." + (_FEW if section.n_questions < FEW_QUESTIONS else "")
-    )
-
-
-def _how_compared() -> str:
-    return (
-        "Gains are in distribution similarity, over the same questions, with 95 % intervals. "
-        "“Beats” and “is worse than” mean that the interval lies wholly on one side of zero; "
-        "“does not differ from” that it holds zero, so that this run shows no difference."
     )
 
 
@@ -172,33 +166,31 @@ def _best(section: Section) -> str:
 
 
 def _best_compared(section: Section, best: ConditionFigures) -> list[str]:
-    sentences = []
     if best.over_plain:
-        sentences.append(f"It {verdict(best.over_plain)} “{PLAIN}” ({interval(best.over_plain)}).")
+        first = f"It {judge(best.over_plain)} “{PLAIN}” ({interval(best.over_plain)})."
     elif best.name != PLAIN:
-        sentences.append("It was not compared with “plain”.")
+        first = "It was not compared with “plain”."
     else:
-        sentences.append(_none_beats_plain(section))
+        first = _count_verdicts(section)
     if not best.over_reference:
-        return [*sentences, "It was not compared with any reference."]
-    clauses = _by_verdict(best.over_reference, {name: f"“{name}”" for name in best.over_reference})
-    return [*sentences, f"Of the references, which need no model, it {join_names(clauses)}."]
+        return [first, "It was not compared with any reference."]
+    names = {name: f"“{name}”" for name in best.over_reference}
+    clauses = _group_by_verdict(best.over_reference, names)
+    return [first, f"Of the references, which need no model, it {join_names(clauses)}."]
 
 
-def _none_beats_plain(section: Section) -> str:
-    others = [c for c in _methods(section) if c.over_plain]
-    if not others:
-        return "That is the model without any word of the culture."
-    verdicts = [verdict(c.over_plain) for c in others if c.over_plain]
+def _count_verdicts(section: Section) -> str:
+    """Return what the best method is if that is `plain`, and how the others compare with it."""
+    about = "That is the model without any word of the culture."
+    verdicts = [judge(c.over_plain) for c in _methods(section) if c.over_plain]
+    if not verdicts:
+        return about
     counts = [f"{verdicts.count(word)} {clause}" for word, clause in _COUNTED.items()]
-    return (
-        "That is the model without any word of the culture. Of "
-        f"{quantity(len(others), 'other method')} {join_names(counts)}."
-    )
+    return f"{about} Of {quantity(len(verdicts), 'other method')} {join_names(counts)}."
 
 
 def _unreadable(section: Section) -> str:
-    asked = _asked_of(section)
+    asked = [c for c in sort_by_kind(section.conditions) if c.kind != "reference"]
     unreadable = [c for c in asked if c.unreadable > 0.0]
     if not asked:
         return ""
@@ -220,8 +212,8 @@ def _not_steered(section: Section) -> str:
     if not parts:
         return ""
     return (
-        "In some prompts no exemplar had room, so that they do not speak for the culture, or only "
-        f"by the adapter: {join_names(parts)}."
+        "In some prompts there was no room for any exemplar, so that they do not speak for the "
+        f"culture, or only by the adapter: {join_names(parts)}."
     )
 
 
@@ -231,28 +223,28 @@ def _order(section: Section) -> str:
     flips = sorted(c.order_flips for c in methods if c.order_flips is not None)
     clauses = []
     if shifts:
-        span_of = _describe_range(decimal(shifts[0]), decimal(shifts[-1]))
-        clauses.append(f"moves a method's shares by {span_of} (total variation distance, 0 to 1)")
+        span = _describe_range(decimal(shifts[0]), decimal(shifts[-1]))
+        clauses.append(f"moves a method's shares by {span} (total variation distance, 0 to 1)")
     if flips:
-        span_of = _describe_range(percent(flips[0]), percent(flips[-1]))
-        clauses.append(f"changes the option it chooses in {span_of} of questions")
+        span = _describe_range(percent(flips[0]), percent(flips[-1]))
+        clauses.append(f"changes the option it chooses in {span} of questions")
     if not clauses:
         return ""
     return f"Showing the same options in another order {join_names(clauses)}."
 
 
 def _diversity(section: Section) -> str:
-    told = [c for c in _methods(section) if c.diversity is not None]
+    diverse = [c for c in _methods(section) if c.diversity is not None]
     people = section.people_diversity
     sentences = []
     if people is not None:
         sentences.append(
             f"What the people of two cultures chose lies {percent(people)} of the scale apart."
         )
-    if told:
-        parts = [f"{percent(c.diversity)} with “{c.name}”" for c in told]
+    if diverse:
+        parts = [f"{percent(c.diversity)} with “{c.name}”" for c in diverse]
         sentences.append(f"Answers given as two cultures lie apart {join_names(parts)}.")
-    if people is not None and told:
+    if people is not None and diverse:
         sentences.append(
             "Less than people's means that cultures are made more alike than they are."
         )
@@ -260,13 +252,11 @@ def _diversity(section: Section) -> str:
 
 
 def _steering(section: Section) -> str:
-    parts = []
-    for c in _methods(section):
-        if c.steering is None or not c.steering.cultures:
-            continue
-        n_cultures = len(c.steering.cultures)
-        n_best = round(c.steering.own_best_share * n_cultures)
-        parts.append(f"“{c.name}” {n_best} of {n_cultures}")
+    parts = [
+        f"“{c.name}” {round(of.own_best_share * len(of.cultures))} of {len(of.cultures)}"
+        for c in _methods(section)
+        if (of := c.steering) is not None and of.cultures
+    ]
     if not parts:
         return ""
     return (
@@ -276,13 +266,9 @@ def _steering(section: Section) -> str:
 
 
 def _describe_range(low: str, high: str) -> str:
-    """Return 'low to high', or the one where they read the same."""
+    """Return 'low to high', or one of them if they read the same."""
     return low if low == high else f"{low} to {high}"
 
 
 def _methods(section: Section) -> Sequence[ConditionFigures]:
     return [c for c in section.conditions if c.kind == "method"]
-
-
-def _asked_of(section: Section) -> Sequence[ConditionFigures]:
-    return [c for c in sort_by_kind(section.conditions) if c.kind != "reference"]

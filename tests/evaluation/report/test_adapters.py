@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluation.report.compose import compose
-from evaluation.report.spread_plot import spread_plot
+from evaluation.report.spread_plot import draw_spread
 from tests.evaluation.report.made_up import rendered, small, tuned
 
 
@@ -80,9 +80,9 @@ def test_of_fewer_cultures_none_is_called_the_best(tmp_path: Path) -> None:
 
 def test_figures_from_before_spread_was_measured_have_a_plot_of_diversity() -> None:
     (section,) = small().sections
-    plot = spread_plot(section, name="spread")
+    plot = draw_spread(section, name="spread")
     assert plot is not None
     assert "entropy" not in plot.alt
 
     none = tuple(c.model_copy(update={"diversity": None}) for c in section.conditions)
-    assert spread_plot(section.model_copy(update={"conditions": none}), name="spread") is None
+    assert draw_spread(section.model_copy(update={"conditions": none}), name="spread") is None

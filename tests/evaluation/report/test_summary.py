@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from evaluation.figures import BootstrapInterval, Figures
-from evaluation.report.summary import comparisons, summary, verdict
+from evaluation.report.summary import compose_summary, judge, state_comparisons
 from reports.document import Points, Text
 from tests.evaluation.report.made_up import figures, section
 
 
 def told(made: Figures) -> str:
-    blocks = summary(made)
+    blocks = compose_summary(made)
     texts = [f"{block.lead} {block.text}" for block in blocks if isinstance(block, Text)]
     points = [item for block in blocks if isinstance(block, Points) for item in block.items]
     return "\n".join([*texts, *points])
@@ -38,7 +38,7 @@ def with_condition(made: Figures, name: str, **update: object) -> Figures:
 def test_only_an_interval_without_zero_is_a_difference(
     gain: BootstrapInterval, expected: str
 ) -> None:
-    assert verdict(gain) == expected
+    assert judge(gain) == expected
 
 
 def test_the_statement_flips_when_the_interval_takes_in_zero() -> None:
@@ -56,7 +56,7 @@ def test_the_statement_flips_when_the_interval_takes_in_zero() -> None:
 
 
 def test_every_method_is_compared_with_every_reference() -> None:
-    statements = comparisons(section())
+    statements = state_comparisons(section())
     references = [c.name for c in section().conditions if c.kind == "reference"]
     methods = [c.name for c in section().conditions if c.kind == "method"]
 
@@ -66,7 +66,7 @@ def test_every_method_is_compared_with_every_reference() -> None:
 
 
 def test_a_control_is_compared_with_plain_only() -> None:
-    (statement,) = [s for s in comparisons(section()) if "reversed" in s]
+    (statement,) = [s for s in state_comparisons(section()) if "reversed" in s]
 
     assert statement.startswith("The control “icl, shares: answers reversed” is worse than “plain”")
     assert "uniform" not in statement
