@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -26,6 +26,7 @@ from tests.app.service import (
     RELIGION_KEY,
     keys,
     opened,
+    served,
     settings_for,
     share_library,
 )
@@ -33,6 +34,8 @@ from tests.fakes.vllm import FakeVllm, serve
 from tests.fixtures.service import FakeServer, MakeSettings
 
 PATH = "/v1/chat/completions"
+# Estimates are of these, whatever packs are added.
+PACKS = ("undp-ai-2025", "wvs7")
 GOLDEN = Path(__file__).parent / "golden_chats"
 # Asked of 21 countries, but not of Kenya.
 AI_QUESTION = "How much knowledge do you have of artificial intelligence (AI)?"
@@ -85,9 +88,24 @@ def sent(fake: FakeVllm) -> str:
     return "\n".join(f"=== {message['role']}\n{message['content']}\n" for message in messages)
 
 
+@pytest.fixture(scope="module")
+def two_packs_url(
+    fake_server: FakeServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("two-packs")
+    with served(settings_for(fake_server.url, folder, packs=PACKS)) as url:
+        yield url
+
+
+@pytest.fixture
+def client(two_packs_url: str, fake: FakeVllm) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=two_packs_url, timeout=30.0) as client:
+        yield client
+
+
 @pytest.fixture
 def library(make_settings: MakeSettings) -> SurveyLibrary:
-    return share_library(make_settings(), read_catalogue())
+    return share_library(make_settings(packs=PACKS), read_catalogue())
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
@@ -248,7 +266,7 @@ async def _chat_in_arm(milieu: Service, arm: str) -> dict[str, Any]:
 async def _write_golden() -> None:
     vllm = FakeVllm(max_model_len=16384)
     with tempfile.TemporaryDirectory() as folder, serve(vllm.app) as url:
-        async with opened(settings_for(url, Path(folder))) as client:
+        async with opened(settings_for(url, Path(folder), packs=PACKS)) as client:
             for name, culture, question, fields in CASES:
                 body = body_of(question, culture=culture, **fields)
                 (await client.post(PATH, json=body)).raise_for_status()
