@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class SurveyDataError(Exception):
@@ -24,6 +28,16 @@ class PackInvalid(SurveyDataError):
         self.file = file
         self.row = row
         self.column = column
+
+    @classmethod
+    def from_validation(
+        cls, exc: ValidationError, *, file: Path, row: int | None = None, lead: str = ""
+    ) -> PackInvalid:
+        """Return the error for the first fault that pydantic found, its message after `lead`."""
+        fault = exc.errors(include_url=False, include_context=False)[0]
+        found = "" if fault["type"] == "missing" else f" (found {str(fault['input'])[:60]!r})"
+        column = ".".join(map(str, fault["loc"])) or None
+        return cls(f"{lead}{fault['msg']}{found}", file=file, row=row, column=column)
 
 
 class PackTermsRefused(SurveyDataError):

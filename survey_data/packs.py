@@ -7,16 +7,18 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from survey_data.errors import PackInvalid
-from survey_data.model import Pack, PackManifest, Question, Scale
+from survey_data.json_lines import read_json_lines
+from survey_data.model import Pack, PackManifest
+from survey_data.questions_file import check_questions, write_questions
 from survey_data.shares_file import read_shares, write_shares
 
 SCHEMA_VERSION = 1
-MIN_OPTIONS, MAX_OPTIONS = 2, 20
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -36,19 +38,6 @@ class _ManifestFile(BaseModel):
     population: str = ""
     fieldwork: dict[str, str] = Field(min_length=1)
     sha256: dict[str, str]
-
-
-class _QuestionLine(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
-    topic: str = Field(min_length=1)
-    text: str = Field(min_length=1, max_length=2000)
-    options: list[str] = Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)
-    scale: Scale
-    language: str = "en"
-    source_item: str = ""
-    first_number: int = Field(default=1, ge=0, le=1)
 
 
 def is_pack_id(text: str) -> bool:
@@ -76,7 +65,8 @@ def read_pack(folder: Path) -> Pack:
                 "or restore the file.",
                 file=path,
             )
-    questions = tuple(_read_questions(folder / "questions.jsonl", pack=manifest.id))
+    path = folder / "questions.jsonl"
+    questions = tuple(check_questions(read_json_lines(path), file=path, pack=manifest.id))
     by_key = {question.key: question for question in questions}
     shares = tuple(read_shares(folder / "shares.csv", pack=manifest.id, questions=by_key))
     return Pack(manifest=manifest, questions=questions, distributions=shares)
@@ -85,9 +75,7 @@ def read_pack(folder: Path) -> Pack:
 def write_pack(folder: Path, pack: Pack) -> Pack:
     """Write `pack` as a pack folder, its manifest last, and return it with the hashes filled in."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "questions.jsonl").open("w", encoding="utf-8", newline="\n") as file:
-        for question in pack.questions:
-            file.write(json.dumps(_question_line(question), ensure_ascii=False) + "\n")
+    write_questions(folder / "questions.jsonl", pack.questions)
     write_shares(folder / "shares.csv", pack.distributions)
     (folder / "pack.toml").write_text(
         _manifest_toml(
@@ -116,8 +104,7 @@ def _read_manifest(path: Path) -> PackManifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise PackInvalid(f"not valid TOML: {exc}", file=path) from exc
     except ValidationError as exc:
-        column, message = _first_fault(exc)
-        raise PackInvalid(message, file=path, column=column) from exc
+        raise PackInvalid.from_validation(exc, file=path) from exc
     if file.schema_version != SCHEMA_VERSION:
         raise PackInvalid(
             f"found {file.schema_version}, expected {SCHEMA_VERSION}",
@@ -138,49 +125,6 @@ def _read_manifest(path: Path) -> PackManifest:
     )
 
 
-def _read_questions(path: Path, *, pack: str) -> Iterator[Question]:
-    seen: set[str] = set()
-    for row, text in enumerate(_lines(path), start=1):
-        try:
-            line = _QuestionLine.model_validate_json(text)
-        except ValidationError as exc:
-            column, message = _first_fault(exc)
-            raise PackInvalid(message, file=path, row=row, column=column) from exc
-        if line.id in seen:
-            raise PackInvalid(f"'{line.id}' stands twice", file=path, row=row, column="id")
-        if len(set(line.options)) != len(line.options) or not all(o.strip() for o in line.options):
-            raise PackInvalid(
-                "options must differ and none may be blank", file=path, row=row, column="options"
-            )
-        if line.scale is Scale.BINARY and len(line.options) != 2:
-            raise PackInvalid(
-                f"binary with {len(line.options)} options", file=path, row=row, column="scale"
-            )
-        seen.add(line.id)
-        yield Question(
-            key=f"{pack}:{line.id}",
-            options=tuple(line.options),
-            **line.model_dump(exclude={"id", "options"}),
-        )
-    if not seen:
-        raise PackInvalid("no question in the file", file=path)
-
-
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        with path.open(encoding="utf-8") as file:
-            yield from (line for line in file if line.strip())
-    except UnicodeDecodeError as exc:
-        raise PackInvalid(f"not UTF-8: {exc}", file=path) from exc
-
-
-def _first_fault(exc: ValidationError) -> tuple[str | None, str]:
-    fault = exc.errors(include_url=False, include_context=False)[0]
-    column = ".".join(str(part) for part in fault["loc"]) or None
-    found = "" if fault["type"] == "missing" else f" (found {str(fault['input'])[:60]!r})"
-    return column, f"{fault['msg']}{found}"
-
-
 def _sha256(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
@@ -188,35 +132,15 @@ def _sha256(path: Path) -> str:
         raise PackInvalid("the file is missing; a pack folder needs it", file=path) from exc
 
 
-def _question_line(question: Question) -> dict[str, object]:
-    line: dict[str, object] = {
-        "id": question.id,
-        "topic": question.topic,
-        "text": question.text,
-        "options": list(question.options),
-        "scale": question.scale.value,
-        "language": question.language,
-        "source_item": question.source_item,
-    }
-    if question.first_number != 1:
-        line["first_number"] = question.first_number
-    return line
-
-
 def _manifest_toml(manifest: PackManifest, *, questions_sha256: str, shares_sha256: str) -> str:
-    def quoted(value: object) -> str:
-        # A JSON string of printable text is a TOML basic string.
-        return json.dumps(value, ensure_ascii=False)
-
-    fields = ("id", "title", "source", "citation", "weighted", "wording", "licence")
-    lines = [f"schema_version = {manifest.schema_version}"]
-    lines += [f"{name} = {quoted(getattr(manifest, name))}" for name in fields]
-    lines += [f"commercial_use = {quoted(manifest.commercial_use)}"]
-    for name in ("population", "notes"):
-        if value := getattr(manifest, name):
-            lines.append(f"{name} = {quoted(value)}")
+    fields = ["schema_version", "id", "title", "source", "citation", "weighted", "wording",
+              "licence", "commercial_use"]  # fmt: skip
+    fields += [name for name in ("population", "notes") if getattr(manifest, name)]
+    # JSON of a number, a truth or printable text is TOML too.
+    quote = partial(json.dumps, ensure_ascii=False)
+    lines = [f"{name} = {quote(getattr(manifest, name))}" for name in fields]
     lines += ["", "[fieldwork]"]
-    lines += [f"{quoted(key)} = {quoted(year)}" for key, year in sorted(manifest.fieldwork.items())]
+    lines += [f"{quote(key)} = {quote(year)}" for key, year in sorted(manifest.fieldwork.items())]
     lines += ["", "[sha256]", f'"questions.jsonl" = "{questions_sha256}"']
     lines += [f'"shares.csv" = "{shares_sha256}"', ""]
     return "\n".join(lines)

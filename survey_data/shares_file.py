@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import csv
-import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 
+from survey_data.delimited import read_delimited_rows, read_layout, read_number
 from survey_data.errors import PackInvalid
 from survey_data.model import Question, ResponseDistribution
 
 # Shares are published rounded to four digits at best, so a cell of twenty options may miss 1.
 SHARE_SUM_TOLERANCE = 0.005
 _COLUMNS = ("question", "culture", "option", "share", "n_respondents", "non_response")
-# Only where a cell knows it, so that files without it keep their bytes and their hash.
+# Only if some cell knows it, so that files without it keep their bytes and their hash.
 _EFFECTIVE = "n_effective"
+
+_Rows = Sequence[tuple[int, Mapping[str, str]]]
 
 
 def write_shares(path: Path, distributions: Sequence[ResponseDistribution]) -> None:
-    """Write `distributions` in their order; `n_effective` is a column only where a cell has one."""
+    """Write `distributions` in their order; `n_effective` is a column only if a cell has one."""
     has_effective = any(cell.n_effective is not None for cell in distributions)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
@@ -37,106 +40,79 @@ def write_shares(path: Path, distributions: Sequence[ResponseDistribution]) -> N
 
 
 def read_shares(
-    path: Path, *, pack: str, questions: dict[str, Question]
+    path: Path, *, pack: str, questions: Mapping[str, Question]
 ) -> Iterator[ResponseDistribution]:
     """Yield the distributions of `path`; `questions` are those of `pack` by their key.
 
     Raises:
         PackInvalid: a value breaks the format; file, row and column are named.
     """
-    cell: list[tuple[int, list[str]]] = []
+    layout = read_layout(path)
+    if layout.columns not in (_COLUMNS, (*_COLUMNS, _EFFECTIVE)):
+        found, expected = list(layout.columns), f"{list(_COLUMNS)} and perhaps '{_EFFECTIVE}'"
+        raise PackInvalid(f"found header {found}, expected {expected}", file=path, row=1)
     done: set[tuple[str, str]] = set()
-    for row, values in _share_rows(path):
-        if cell and cell[0][1][:2] != values[:2]:
-            yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
-            cell = []
-        cell.append((row, values))
-    if not cell:
+    rows = read_delimited_rows(path, layout)
+    for _, of_cell in groupby(rows, key=lambda row: (row[1]["question"], row[1]["culture"])):
+        cell = _read_cell(list(of_cell), path=path, pack=pack, questions=questions, done=done)
+        done.add((cell.question, cell.culture))
+        yield cell
+    if not done:
         raise PackInvalid("no share in the file", file=path)
-    yield _cell(cell, path=path, pack=pack, questions=questions, done=done)
 
 
-def _share_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row of `shares.csv` with its number; the header is row 1 and checked."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = next(reader, None)
-            n_columns = len(header or ())
-            if tuple(header or ()) not in (_COLUMNS, (*_COLUMNS, _EFFECTIVE)):
-                raise PackInvalid(
-                    f"found header {header}, expected {list(_COLUMNS)} and perhaps '{_EFFECTIVE}'",
-                    file=path,
-                    row=1,
-                )
-            for row, values in enumerate(reader, start=2):
-                if len(values) != n_columns:
-                    raise PackInvalid(
-                        f"{len(values)} values, expected {n_columns}", file=path, row=row
-                    )
-                yield row, values
-    except (UnicodeDecodeError, csv.Error) as exc:
-        raise PackInvalid(f"not UTF-8 or no CSV: {exc}", file=path) from exc
-
-
-def _cell(
-    rows: list[tuple[int, list[str]]],
+def _read_cell(
+    rows: _Rows,
     *,
     path: Path,
     pack: str,
-    questions: dict[str, Question],
+    questions: Mapping[str, Question],
     done: set[tuple[str, str]],
 ) -> ResponseDistribution:
     """Return one (question, culture) cell from its consecutive rows, one per option."""
-    first_row, (question_id, culture, _, _, n_text, missing_text, *effective) = rows[0]
-    key = f"{pack}:{question_id}"
+    first_row, values = rows[0]
+    name, culture = values["question"], values["culture"]
+    key = f"{pack}:{name}"
     fault = partial(PackInvalid, file=path, row=first_row)
     if key not in questions:
-        raise fault(f"'{question_id}' is not in questions.jsonl", column="question")
+        raise fault(f"'{name}' is not in questions.jsonl", column="question")
     if not re.fullmatch("[A-Z]{3}", culture):
         raise fault(f"'{culture}' is no ISO 3166-1 alpha-3 code", column="culture")
     if (key, culture) in done:
-        raise fault(f"the cell {question_id}, {culture} stands twice")
-    done.add((key, culture))
-    shares = _shares(rows, n_options=len(questions[key].options), path=path)
-    number = partial(_optional, path=path, row=first_row)
-    n_respondents = number(n_text, high=1e9, column="n_respondents")
+        raise fault(f"the cell {name}, {culture} stands twice")
+
+    def number(column: str, high: float) -> float | None:
+        text = values.get(column)
+        return (
+            read_number(text, high=high, file=path, row=first_row, column=column) if text else None
+        )
+
+    shares = _read_shares(rows, n_options=len(questions[key].options), path=path)
+    n_respondents = number("n_respondents", 1e9)
     return ResponseDistribution(
         question=key,
         culture=culture,
         shares=shares,
         n_respondents=None if n_respondents is None else int(n_respondents),
-        non_response=number(missing_text, high=1.0, column="non_response"),
-        n_effective=number("".join(effective), high=1e9, column=_EFFECTIVE),
+        non_response=number("non_response", 1.0),
+        n_effective=number(_EFFECTIVE, 1e9),
     )
 
 
-def _shares(rows: list[tuple[int, list[str]]], *, n_options: int, path: Path) -> tuple[float, ...]:
+def _read_shares(rows: _Rows, *, n_options: int, path: Path) -> tuple[float, ...]:
     """Return the shares of a cell, one per option in order, together 1."""
-    first_row, (question_id, culture, *_) = rows[0]
-    indexes = [row[1][2] for row in rows]
+    first_row, values = rows[0]
+    indexes = [row["option"] for _, row in rows]
     if indexes != [str(index) for index in range(n_options)]:
         message = f"options {indexes}, expected 0 to {n_options - 1} in order"
         raise PackInvalid(message, file=path, row=first_row, column="option")
     shares = [
-        _number(values[3], high=1.0, path=path, row=row, column="share") for row, values in rows
+        read_number(row["share"], high=1.0, file=path, row=number, column="share")
+        for number, row in rows
     ]
     total = sum(shares)
     if abs(total - 1.0) > SHARE_SUM_TOLERANCE:
-        message = f"the shares of {question_id}, {culture} sum to {total:.4f}, expected 1"
+        where = f"{values['question']}, {values['culture']}"
+        message = f"the shares of {where} sum to {total:.4f}, expected 1"
         raise PackInvalid(message, file=path, row=first_row, column="share")
     return tuple(share / total for share in shares)
-
-
-def _optional(text: str, *, high: float, path: Path, row: int, column: str) -> float | None:
-    return _number(text, high=high, path=path, row=row, column=column) if text else None
-
-
-def _number(text: str, *, high: float, path: Path, row: int, column: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as exc:
-        raise PackInvalid(f"'{text}' is no number", file=path, row=row, column=column) from exc
-    if not math.isfinite(value) or not 0.0 <= value <= high:
-        raise PackInvalid(f"{text} is not in [0, {high:g}]", file=path, row=row, column=column)
-    return value

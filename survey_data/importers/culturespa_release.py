@@ -222,9 +222,7 @@ def _read(path: Path, form: TypeAdapter[Any]) -> Any:
     except OSError as exc:
         raise PackInvalid(f"cannot be read: {exc.strerror}", file=path) from exc
     except ValidationError as exc:
-        fault = exc.errors(include_url=False, include_context=False)[0]
-        column = ".".join(str(part) for part in fault["loc"]) or None
-        raise PackInvalid(f"not as released: {fault['msg']}", file=path, column=column) from exc
+        raise PackInvalid.from_validation(exc, file=path, lead="not as released: ") from exc
 
 
 def _manifest(pack_id: str, countries: _Proportions, n_ties: int) -> PackManifest:

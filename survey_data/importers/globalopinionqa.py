@@ -39,7 +39,7 @@ from survey_data.importers.report import (
     QuestionDropped,
 )
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
-from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
+from survey_data.questions_file import MAX_OPTIONS, MAX_TEXT_CHARS, MIN_OPTIONS
 
 PACK_ID = "globalopinionqa"
 # How the release writes countries that the catalogue knows under another name.
@@ -53,7 +53,6 @@ _SURVEYS = {
 }
 # Rounding may add a little; what "don't know" is not listed for may lack much.
 MIN_SUM, MAX_SUM = 0.5, 1.05
-MAX_TEXT_CHARS = 2000
 
 
 @dataclass
@@ -181,7 +180,9 @@ class _Reading:
 
     def _question(self, released: Released, options: tuple[str, ...]) -> Question:
         if not released.text or len(released.text) > MAX_TEXT_CHARS:
-            raise Unusable("question", f"{len(released.text)} characters, expected 1 to 2000")
+            raise Unusable(
+                "question", f"{len(released.text)} characters, expected 1 to {MAX_TEXT_CHARS}"
+            )
         if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
             raise Unusable(
                 "options",

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from survey_data.delimited import read_delimited_rows, read_layout, require_columns
 from survey_data.errors import PackInvalid
-from survey_data.importers.delimited import missing_column, read_delimited_rows, read_layout
-from survey_data.importers.json_lines import read_json_lines
+from survey_data.json_lines import read_json_lines
 
 COLUMNS = ("question", "selections", "options", "source")
 _DEFAULTDICT = re.compile(r"defaultdict\(<class '\w+'>,\s*(\{.*\})\)", re.DOTALL)
@@ -62,9 +62,7 @@ def read_release(file: Path) -> Iterator[Released | Unusable]:
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, object]]]:
     layout = read_layout(file)
-    for column in COLUMNS[:3]:
-        if column not in layout.columns:
-            raise missing_column(column, layout.columns, file=file)
+    require_columns(COLUMNS[:3], layout.columns, file=file)
     for row, values in read_delimited_rows(file, layout):
         yield row, dict(values)
 

@@ -1,31 +1,31 @@
-"""Any survey of one's own: a file of questions and a long table of shares or counts.
+"""Any survey of your own: a file of questions and a long table of shares or counts.
 
 QUESTIONS is CSV or JSON lines with `id`, `topic`, `text`, `options` (a JSON list; in CSV also
 texts separated by ``|``) and `scale`; `language`, `source_item` and `first_number` may follow.
 
 SHARES is CSV with `question`, `culture` (code, name or language tag), `option` and either `share`
-or `count`; one row per option, in any order. An option is named by its text or, where it is no
-option's text, by the number that it is shown under. Shares of a cell sum to 1 or to 100. An option
+or `count`; one row per option, in any order. An option is named by its text or, if no option has
+that text, by the number that it is shown under. Shares of a cell sum to 1 or to 100. An option
 without a row has none. `n_respondents` and `non_response` may follow, equal in all rows of a cell.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict
 
 from survey_data.cultures import CultureCatalogue
+from survey_data.delimited import read_delimited_rows, read_layout, read_number, require_columns
 from survey_data.errors import CultureUnknown, PackInvalid
-from survey_data.importers.delimited import missing_column, read_delimited_rows, read_layout
-from survey_data.importers.json_lines import read_json_lines
 from survey_data.importers.report import ImportedPack, ImportReport, QuestionDropped
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Scale
-from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
+from survey_data.json_lines import read_json_lines
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.questions_file import QuestionLine, check_questions
 
 QUESTION_COLUMNS = ("id", "topic", "text", "options", "scale")
 SHARE_COLUMNS = ("question", "culture", "option")
@@ -33,17 +33,10 @@ SHARE_COLUMNS = ("question", "culture", "option")
 SUM_TOLERANCE = 0.02
 
 
-class _QuestionRow(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+class _StrippedLine(QuestionLine):
+    """A question whose texts may have blanks around them."""
 
-    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
-    topic: str = Field(min_length=1)
-    text: str = Field(min_length=1, max_length=2000)
-    options: tuple[str, ...] = Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)
-    scale: Scale
-    language: str = "en"
-    source_item: str = ""
-    first_number: int = Field(default=1, ge=0, le=1)
+    model_config = ConfigDict(str_strip_whitespace=True)
 
 
 @dataclass
@@ -64,12 +57,14 @@ def import_survey(
     Raises:
         PackInvalid: a value does not fit; file, row and column are named.
     """
-    asked = {q.id: q for q in _questions(questions, pack_id=manifest.id)}
+    rows = _read_question_rows(questions)
+    checked = check_questions(rows, file=questions, pack=manifest.id, form=_StrippedLine)
+    asked = {question.id: question for question in checked}
     table = _Table(shares, asked, catalogue)
-    cells, n_rows = table.cells()
+    cells, n_rows = table.read_cells()
     place = {question: index for index, question in enumerate(asked)}
     distributions = [
-        table.distribution(asked[question], culture, cells[question, culture])
+        table.make_distribution(asked[question], culture, cells[question, culture])
         for question, culture in sorted(cells, key=lambda key: (place[key[0]], key[1]))
     ]
     answered = {cell.question for cell in distributions}
@@ -95,9 +90,7 @@ class _Table:
     ) -> None:
         self.path, self.questions, self.catalogue = path, questions, catalogue
         self.layout = read_layout(path)
-        for column in SHARE_COLUMNS:
-            if column not in self.layout.columns:
-                raise missing_column(column, self.layout.columns, file=path)
+        require_columns(SHARE_COLUMNS, self.layout.columns, file=path)
         given = [name for name in ("share", "count") if name in self.layout.columns]
         if len(given) != 1:
             raise PackInvalid(
@@ -109,7 +102,7 @@ class _Table:
             )
         self.amount = given[0]
 
-    def cells(self) -> tuple[dict[tuple[str, str], _Cell], int]:
+    def read_cells(self) -> tuple[dict[tuple[str, str], _Cell], int]:
         """Return the cells by question and culture, and the number of rows."""
         cells: dict[tuple[str, str], _Cell] = {}
         n_rows = 0
@@ -126,7 +119,9 @@ class _Table:
                 raise self._fault(
                     row, "option", f"'{values['option']}' of {question.id}, {culture} stands twice"
                 )
-            cell.amounts[option] = self._number(row, self.amount, values[self.amount])
+            cell.amounts[option] = read_number(
+                values[self.amount], file=self.path, row=row, column=self.amount
+            )
             for column in ("n_respondents", "non_response"):
                 said = values.get(column, "").strip()
                 if cell.row != row and said != getattr(cell, column):
@@ -136,7 +131,9 @@ class _Table:
             raise PackInvalid("found no row below the header", file=self.path, row=1)
         return cells, n_rows
 
-    def distribution(self, question: Question, culture: str, cell: _Cell) -> ResponseDistribution:
+    def make_distribution(
+        self, question: Question, culture: str, cell: _Cell
+    ) -> ResponseDistribution:
         """Return the shares of one cell, together 1."""
         amounts = [cell.amounts.get(index, 0.0) for index in range(len(question.options))]
         total = sum(amounts)
@@ -148,16 +145,14 @@ class _Table:
             raise self._fault(
                 cell.row, "share", f"the shares of {where} sum to {total:g}, expected 1 or 100"
             )
-        n = None
+        number = partial(read_number, file=self.path, row=cell.row)
+        n = missing = None
         if cell.n_respondents:
-            n = int(self._number(cell.row, "n_respondents", cell.n_respondents))
+            n = int(number(cell.n_respondents, column="n_respondents"))
         elif self.amount == "count" and not cell.non_response:
             n = round(total)
-        missing = None
         if cell.non_response:
-            missing = self._number(cell.row, "non_response", cell.non_response)
-            if missing > 1.0:
-                raise self._fault(cell.row, "non_response", f"{missing:g} is not in [0, 1]")
+            missing = number(cell.non_response, column="non_response", high=1.0)
         return ResponseDistribution(
             question=question.key,
             culture=culture,
@@ -178,60 +173,21 @@ class _Table:
             return question.options.index(text)
         if text.isdecimal() and int(text) in question.numbers:
             return int(text) - question.first_number
-        numbers = question.numbers
-        raise self._fault(
-            row,
-            "option",
-            f"'{text[:60]}' is no option of {question.id}; expected {numbers[0]} to {numbers[-1]} "
-            f"or one of {', '.join(question.options)}",
-        )
-
-    def _number(self, row: int, column: str, text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError as exc:
-            raise self._fault(row, column, f"'{text}' is no number") from exc
-        if not math.isfinite(value) or value < 0.0:
-            raise self._fault(row, column, f"{text} is negative or not finite")
-        return value
+        first, *_, last = question.numbers
+        expected = f"{first} to {last} or one of {', '.join(question.options)}"
+        message = f"'{text[:60]}' is no option of {question.id}; expected {expected}"
+        raise self._fault(row, "option", message)
 
     def _fault(self, row: int, column: str, message: str) -> PackInvalid:
         return PackInvalid(message, file=self.path, row=row, column=column)
 
 
-def _questions(path: Path, *, pack_id: str) -> Iterator[Question]:
-    seen: set[str] = set()
-    for row, values in _question_rows(path):
-        try:
-            question = _QuestionRow.model_validate(values)
-        except ValidationError as exc:
-            fault = exc.errors(include_url=False, include_context=False)[0]
-            column = ".".join(str(part) for part in fault["loc"])
-            raise PackInvalid(fault["msg"], file=path, row=row, column=column) from exc
-        options = question.options
-        if len(set(options)) != len(options) or not all(options):
-            raise PackInvalid(
-                "options must differ and none may be blank", file=path, row=row, column="options"
-            )
-        if question.scale is Scale.BINARY and len(options) != 2:
-            message = f"binary with {len(options)} options"
-            raise PackInvalid(message, file=path, row=row, column="scale")
-        if question.id in seen:
-            raise PackInvalid(f"'{question.id}' stands twice", file=path, row=row, column="id")
-        seen.add(question.id)
-        yield Question(key=f"{pack_id}:{question.id}", **question.model_dump(exclude={"id"}))
-    if not seen:
-        raise PackInvalid("found no question", file=path)
-
-
-def _question_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def _read_question_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         yield from read_json_lines(path)
         return
     layout = read_layout(path)
-    for column in QUESTION_COLUMNS:
-        if column not in layout.columns:
-            raise missing_column(column, layout.columns, file=path)
+    require_columns(QUESTION_COLUMNS, layout.columns, file=path)
     for row, values in read_delimited_rows(path, layout):
         given: dict[str, object] = {name: text for name, text in values.items() if text.strip()}
         text = values["options"].strip()

@@ -12,16 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from survey_data.cultures import CultureCatalogue
+from survey_data.delimited import (
+    Layout,
+    describe_length,
+    describe_nearest,
+    find_misshapen,
+    read_layout,
+    require_columns,
+)
 from survey_data.errors import ConditionInvalid, PackInvalid
 from survey_data.importers.culturespa import OFF_SCALE, option_codes
-from survey_data.importers.delimited import (
-    Layout,
-    misshapen_rows,
-    missing_column,
-    near_columns,
-    read_layout,
-    wrong_length,
-)
 from survey_data.importers.report import N_EXAMPLES, Faults, QuestionDropped
 from survey_data.importers.subset import RowCondition
 from survey_data.importers.weighted_counts import WeightedCounts
@@ -118,8 +118,7 @@ class Respondents:
             if q.source_item not in names
         ]
         if not self.items:
-            near = questions[0].source_item if questions else "Q1"
-            raise missing_column(near, names, file=file)
+            require_columns([q.source_item for q in questions] or ["Q1"], names, file=file)
         self.cultures = sorted(culture.code for culture in catalogue)
         n_options = [len(item.question.options) for item in self.items]
         self.counts = WeightedCounts(n_options, len(self.cultures))
@@ -134,7 +133,7 @@ class Respondents:
         Raises:
             PackInvalid: it has no rows or is no CSV, or a value is bad and the choice is strict.
         """
-        misshapen = misshapen_rows(self.file, self.layout)
+        misshapen = find_misshapen(self.file, self.layout)
         for batch in self._batches():
             rows = batch.filter(~pl.col(_ROW).is_in(misshapen.blank))
             bad = self._counted(rows, n_values=misshapen.n_values)
@@ -194,7 +193,7 @@ class Respondents:
         bad: list[_Bad] = []
         whole = ~np.isin(batch[_ROW].to_numpy(), list(n_values))
         for row in batch[_ROW].filter(~pl.Series(whole)):
-            message = wrong_length(n_values[row], self.layout)
+            message = describe_length(n_values[row], self.layout)
             bad.append(_Bad(row, COUNTRY, "row of a wrong length", message))
         batch = batch.filter(whole)
 
@@ -279,12 +278,10 @@ class Respondents:
 
 
 def _check_columns(names: Sequence[str], choice: CountingRules, file: Path) -> None:
-    for column in (COUNTRY, YEAR, *((WEIGHT,) if choice.weighted else ())):
-        if column not in names:
-            raise missing_column(column, names, file=file)
+    require_columns([COUNTRY, YEAR, *([WEIGHT] if choice.weighted else [])], names, file=file)
     for condition in choice.where:
         if condition.column not in names:
-            near = near_columns(condition.column, names)
+            near = describe_nearest(condition.column, names)
             raise ConditionInvalid(f"'{condition}': {file} has no such column;{near}.")
 
 

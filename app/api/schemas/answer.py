@@ -21,7 +21,7 @@ from app.api.schemas.sources import (
 from estimation.estimator import Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
-from survey_data.packs import MAX_OPTIONS, MIN_OPTIONS
+from survey_data.questions_file import MAX_OPTIONS, MIN_OPTIONS
 
 # Of a figure in a response.
 DIGITS = 4

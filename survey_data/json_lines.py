@@ -10,7 +10,7 @@ from survey_data.errors import PackInvalid
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield each object of `path` with its line number, from 1; blank lines are passed over.
+    """Yield each object of `path` with its line number, from 1; blank lines are skipped.
 
     Raises:
         PackInvalid: the file is missing, or a line is no JSON object; the line is named.
@@ -23,7 +23,9 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line)
+            values = json.loads(line.decode())
+        except UnicodeDecodeError as exc:
+            raise PackInvalid(f"not UTF-8: {exc.reason}", file=path, row=row) from exc
         except ValueError as exc:
             raise PackInvalid(f"no JSON: {exc}", file=path, row=row) from exc
         if not isinstance(values, dict):

@@ -1,11 +1,12 @@
-"""The outer form of a delimited text file: its header, its separator and rows of a wrong length."""
+"""Delimited text files: their header, separator, rows and numbers, and rows of a wrong length."""
 
 from __future__ import annotations
 
 import csv
 import difflib
 import io
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,20 +66,27 @@ def read_layout(path: Path) -> Layout:
     return Layout(columns, separator)
 
 
-def missing_column(name: str, columns: Iterable[str], *, file: Path) -> PackInvalid:
-    """Return the error that `file` has no column `name`, which names the nearest it has."""
-    return PackInvalid(f"no such column;{near_columns(name, columns)}", file=file, column=name)
+def require_columns(names: Iterable[str], columns: Collection[str], *, file: Path) -> None:
+    """Return if `columns` has all of `names`.
+
+    Raises:
+        PackInvalid: one is missing; the nearest columns there are named.
+    """
+    for name in names:
+        if name not in columns:
+            message = f"no such column;{describe_nearest(name, columns)}"
+            raise PackInvalid(message, file=file, column=name)
 
 
-def near_columns(name: str, columns: Iterable[str]) -> str:
-    """Return a phrase that names the columns spelt most like `name`, or says there are none."""
+def describe_nearest(name: str, columns: Iterable[str]) -> str:
+    """Return a phrase that names the columns spelt most like `name`, if there are any."""
     folded = {column.casefold(): column for column in columns}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
     return " nearest are " + ", ".join(folded[n] for n in near) if near else " none is spelt so"
 
 
 def read_delimited_rows(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row with its number, values by column; blank lines are passed over.
+    """Yield each row with its number, values by column; blank lines are skipped.
 
     For files that fit in memory.
 
@@ -99,18 +107,34 @@ def read_delimited_rows(path: Path, layout: Layout) -> Iterator[tuple[int, dict[
             if n_read == 1 or not values:
                 continue
             if len(values) != len(layout.columns):
-                raise PackInvalid(wrong_length(len(values), layout), file=path, row=n_read)
+                raise PackInvalid(describe_length(len(values), layout), file=path, row=n_read)
             yield n_read, dict(zip(layout.columns, values, strict=True))
     except csv.Error as exc:
         raise PackInvalid(f"no CSV: {exc}", file=path, row=n_read + 1) from exc
 
 
-def wrong_length(n_values: int, layout: Layout) -> str:
+def read_number(text: str, *, file: Path, row: int, column: str, high: float = math.inf) -> float:
+    """Return the number from 0 to `high` that `text` says.
+
+    Raises:
+        PackInvalid: it says none.
+    """
+    try:
+        value = float(text)
+    except ValueError as exc:
+        raise PackInvalid(f"'{text}' is no number", file=file, row=row, column=column) from exc
+    if not math.isfinite(value) or not 0.0 <= value <= high:
+        limits = f"not in [0, {high:g}]" if high < math.inf else "negative or not finite"
+        raise PackInvalid(f"{text} is {limits}", file=file, row=row, column=column)
+    return value
+
+
+def describe_length(n_values: int, layout: Layout) -> str:
     """Return the message about a row of `n_values`."""
     return f"{n_values} values, but the header has {len(layout.columns)}"
 
 
-def misshapen_rows(path: Path, layout: Layout) -> Misshapen:
+def find_misshapen(path: Path, layout: Layout) -> Misshapen:
     """Return the rows of `path` with more or fewer values than its header.
 
     A reader that pads short rows and cuts long ones can then leave them out.
@@ -141,16 +165,12 @@ def misshapen_rows(path: Path, layout: Layout) -> Misshapen:
 
 
 def _records(path: Path) -> Iterator[bytes]:
-    """Yield the lines of `path`, those that a quoted line break parts joined again."""
+    """Yield the lines of `path`, rejoining those that a quoted line break splits."""
     parts: list[bytes] = []
     n_bytes = n_marks = n_records = 0
     with path.open("rb") as file:
         for line in file:
             n_marks += line.count(b'"')
-            if n_marks % 2 == 0 and not parts:
-                n_records += 1
-                yield line
-                continue
             parts.append(line)
             n_bytes += len(line)
             if n_marks % 2 == 0:

@@ -1,0 +1,85 @@
+"""Read and write `questions.jsonl`, and check questions wherever they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from survey_data.errors import PackInvalid
+from survey_data.model import Question, Scale
+
+MIN_OPTIONS, MAX_OPTIONS = 2, 20
+MAX_TEXT_CHARS = 2000
+
+
+class QuestionLine(BaseModel):
+    """A question as a line of the file; the pack's id is not in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    topic: str = Field(min_length=1)
+    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARS)
+    options: tuple[str, ...] = Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)
+    scale: Scale
+    language: str = "en"
+    source_item: str = ""
+    first_number: int = Field(default=1, ge=0, le=1)
+
+    @field_validator("options")
+    @classmethod
+    def _check_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(options)) != len(options) or not all(map(str.strip, options)):
+            raise PydanticCustomError("options", "options must differ and none may be blank")
+        return options
+
+    @field_validator("scale")
+    @classmethod
+    def _check_scale(cls, scale: Scale, info: ValidationInfo) -> Scale:
+        n_options = len(info.data.get("options", "no"))
+        if scale is Scale.BINARY and n_options != 2:
+            raise PydanticCustomError("scale", "binary with {n} options", {"n": n_options})
+        return scale
+
+
+def check_questions(
+    rows: Iterable[tuple[int, object]],
+    *,
+    file: Path,
+    pack: str,
+    form: type[QuestionLine] = QuestionLine,
+) -> Iterator[Question]:
+    """Yield the question of each row of `file`, its key made of `pack` and its id.
+
+    Raises:
+        PackInvalid: a row is not of the form or repeats an id, or there is none; row and column
+            are named.
+    """
+    seen: set[str] = set()
+    for row, values in rows:
+        try:
+            line = form.model_validate(values)
+        except ValidationError as exc:
+            raise PackInvalid.from_validation(exc, file=file, row=row) from exc
+        if line.id in seen:
+            raise PackInvalid(f"'{line.id}' stands twice", file=file, row=row, column="id")
+        seen.add(line.id)
+        yield Question(key=f"{pack}:{line.id}", **line.model_dump(exclude={"id"}))
+    if not seen:
+        raise PackInvalid("found no question", file=file)
+
+
+def write_questions(path: Path, questions: Iterable[Question]) -> None:
+    """Write `questions` in their order; `first_number` only where it is not 1."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        for question in questions:
+            line = {"id": question.id} | asdict(question)
+            del line["key"]
+            if question.first_number == 1:
+                del line["first_number"]
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
