@@ -3,20 +3,19 @@
 Two forms, told apart by the file's ending:
 
 - `.json`: a list of objects with `Q_id` and `answer`, as CultureSPA released results. Other fields
-  are of no account.
+  are ignored.
 - `.jsonl`: a line per answer, `{"question": …, "culture": …, "answer": …}`. The question is a key
   or a source item; without a culture (alpha-3 code) the answer stands for every culture. Empty
-  lines are passed over.
+  lines are skipped.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import AnswerNotRecorded, RecordingInvalid
@@ -45,11 +44,14 @@ class _Item(BaseModel):
     answer: str
 
 
+_ITEMS = TypeAdapter(list[_Item])
+
+
 class RecordedAnswers:
     """A respondent that gives the recorded answer, whatever the recipe, option order and seed.
 
-    A record by the question's key comes before one by its source item, and of each the one with
-    the asked culture before the one without.
+    A record of the question's key takes precedence over one of its source item, and either with
+    the asked culture over the same without.
 
     Attributes:
         name: the file's name without its ending.
@@ -65,7 +67,7 @@ class RecordedAnswers:
         self.name = file.stem
         self._file = file
         self._answers: dict[tuple[str, str | None], str] = {}
-        for row, record in _records(file):
+        for row, record in _read_records(file):
             place = (record.question, record.culture)
             if place in self._answers:
                 whose = f" for {record.culture}" if record.culture else ""
@@ -97,37 +99,24 @@ class RecordedAnswers:
         return Response(text=request.content)
 
 
-def _records(file: Path) -> Iterator[tuple[int, _Line | _Item]]:
+def _read_records(file: Path) -> Iterator[tuple[int, _Line | _Item]]:
     """Yield each record with its row."""
-    form: type[_Line | _Item] = _Line if file.suffix == ".jsonl" else _Item
-    for row, found in _objects(file):
-        try:
-            yield row, form.model_validate(found)
-        except ValidationError as exc:
-            fault = exc.errors()[0]
-            where = ".".join(str(part) for part in fault["loc"]) or "the record"
-            raise RecordingInvalid(f"{where}: {fault['msg']}", file=file, row=row) from exc
-
-
-def _objects(file: Path) -> Iterator[tuple[int, Any]]:
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
+        content = file.read_bytes()
+    except OSError as exc:
         raise RecordingInvalid(f"cannot be read: {exc}", file=file) from exc
-    if file.suffix == ".jsonl":
-        # Not splitlines(), which also cuts at line ends that JSON allows inside a string.
-        for row, line in enumerate(text.split("\n"), start=1):
-            if line.strip():
-                yield row, _parse(line, file, row=row)
-        return
-    found = _parse(text, file)
-    if not isinstance(found, list):
-        raise RecordingInvalid(f"found {type(found).__name__}, expected a list", file=file)
-    yield from enumerate(found, start=1)
-
-
-def _parse(text: str, file: Path, *, row: int | None = None) -> Any:
+    row = None
     try:
-        return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as exc:
-        raise RecordingInvalid(f"is no JSON: {exc}", file=file, row=row) from exc
+        if file.suffix != ".jsonl":
+            yield from enumerate(_ITEMS.validate_json(content), start=1)
+            return
+        for row, line in enumerate(content.split(b"\n"), start=1):
+            if line.strip():
+                yield row, _Line.model_validate_json(line)
+    except ValidationError as exc:
+        fault = exc.errors()[0]
+        place = list(fault["loc"])
+        if row is None and place:
+            row = int(place.pop(0)) + 1
+        where = ".".join(map(str, place)) or ("the file" if row is None else "the record")
+        raise RecordingInvalid(f"{where}: {fault['msg']}", file=file, row=row) from exc

@@ -72,9 +72,9 @@ class CultureCatalogue:
     def __init__(self, cultures: Iterable[Culture]) -> None:
         self._by_code = {culture.code: culture for culture in cultures}
         self._by_name: dict[str, Culture] = {}
-        for culture in self._by_code.values():
-            for name in _names(culture):
-                self._by_name.setdefault(_fold(name), culture)
+        for of in self._by_code.values():
+            for name in (of.code, of.alpha2, of.name, of.native_name, *of.aliases):
+                self._by_name.setdefault(_fold(name), of)
 
     def __iter__(self) -> Iterator[Culture]:
         return iter(self._by_code.values())
@@ -83,7 +83,7 @@ class CultureCatalogue:
         return len(self._by_code)
 
     def __getitem__(self, code: str) -> Culture:
-        """Return the culture with this alpha-3 code; KeyError where there is none."""
+        """Return the culture with this alpha-3 code; KeyError if there is none."""
         return self._by_code[code]
 
     def resolve(self, text: str) -> Culture:
@@ -109,26 +109,24 @@ class CultureCatalogue:
         """Return the alpha-3 codes of the cultures that `texts` name, each once, in their order.
 
         Raises:
-            CultureUnknown: nothing has one of the names.
+            CultureUnknown: a text names none.
         """
         return tuple(dict.fromkeys(self.resolve(text).code for text in texts))
 
     def nearest_on_map(self, culture: Culture, among: Iterable[str]) -> Culture | None:
         """Return the culture of `among` (alpha-3 codes) nearest on the Inglehart-Welzel map.
 
-        None where `culture` or all of `among` have no known position.
+        None if `culture` or all of `among` have no known position.
         """
         here = culture.position
-        if here is None:
-            return None
-        distances = {
-            code: _distance(here, there)
+        distances = [
+            (math.dist(here[:2], there[:2]), code)
             for code in among
-            if code != culture.code and (there := self._by_code[code].position) is not None
-        }
-        if not distances:
-            return None
-        return self._by_code[min(distances, key=lambda code: (distances[code], code))]
+            if here is not None
+            and code != culture.code
+            and (there := self._by_code[code].position) is not None
+        ]
+        return self._by_code[min(distances)[1]] if distances else None
 
 
 def read_catalogue() -> CultureCatalogue:
@@ -140,33 +138,19 @@ def read_catalogue() -> CultureCatalogue:
 def _culture(row: dict[str, str]) -> Culture:
     position = None
     if row["map_year"]:
-        # The source counts survival as positive; the published map shows self-expression so.
+        # In the source survival is positive, on the published map self-expression is.
         position = MapPosition(float(row["tradagg"]), -float(row["survsagg"]), int(row["map_year"]))
+    texts = ("alpha2", "name", "native_name", "adjective", "article", "region")
     return Culture(
         code=row["alpha3"],
-        alpha2=row["alpha2"],
-        name=row["name"],
-        native_name=row["native_name"],
-        adjective=row["adjective"],
-        article=row["article"],
+        **{name: row[name] for name in texts},
         languages=tuple(row["languages"].split()),
-        region=row["region"],
         position=position,
         aliases=tuple(alias for alias in row["aliases"].split("|") if alias),
     )
-
-
-def _names(culture: Culture) -> tuple[str, ...]:
-    return (culture.code, culture.alpha2, culture.name, culture.native_name, *culture.aliases)
 
 
 def _fold(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
     kept = "".join(char for char in decomposed if not unicodedata.combining(char))
     return " ".join(kept.split())
-
-
-def _distance(a: MapPosition, b: MapPosition) -> float:
-    return math.hypot(
-        a.traditional_secular - b.traditional_secular, a.survival_expression - b.survival_expression
-    )

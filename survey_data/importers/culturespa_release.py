@@ -68,8 +68,8 @@ def import_survey(
 ) -> ImportedPack:
     """Return the pack of the release in `folder`, not written yet, and how it was checked.
 
-    The ranking file and the table of similarities are not in the pack; they verify it where they
-    are there, and the report says how that came out.
+    The ranking file and the table of similarities are not in the pack; if they are there, they
+    verify it, and the report says with what result.
 
     Raises:
         PackInvalid: a file is missing or not as released, or a code has no option.
@@ -77,7 +77,7 @@ def import_survey(
     items = _read(folder / QUESTIONS, TypeAdapter(list[_ItemLine]))
     proportions = _read(folder / PROPORTIONS, TypeAdapter(_Proportions))
     questions = [_question(item, pack_id) for item in items if item.Q_id not in EXCLUDED]
-    cells, n_empty, n_ties = _cells(questions, proportions, file=folder / PROPORTIONS)
+    cells, n_empty, n_ties = _make_cells(questions, proportions, file=folder / PROPORTIONS)
     used = {cell.question for cell in cells}
     manifest = _manifest(pack_id, proportions, n_ties)
     pack = Pack(manifest, tuple(q for q in questions if q.key in used), tuple(cells))
@@ -95,8 +95,8 @@ def import_survey(
         checks=(
             f"modal answers that are the release's first key: {len(cells)} of {len(cells)}, "
             f"{n_ties} of them between equal shares",
-            _similarity_check(folder / SIMILARITY, pack, catalogue),
-            _ranking_check(folder / RANKING, items),
+            _check_similarity(folder / SIMILARITY, pack, catalogue),
+            _check_ranking(folder / RANKING, items),
         ),
     )
     return ImportedPack(pack, report)
@@ -110,7 +110,7 @@ class _Cells(NamedTuple):
     n_ties: int
 
 
-def _cells(questions: Sequence[Question], proportions: _Proportions, *, file: Path) -> _Cells:
+def _make_cells(questions: Sequence[Question], proportions: _Proportions, *, file: Path) -> _Cells:
     cells = []
     n_empty = n_ties = 0
     for question in questions:
@@ -169,8 +169,8 @@ def _distribution(
 def _first_of_equals(cell: ResponseDistribution, first: int, *, file: Path) -> ResponseDistribution:
     """Return `cell` with the release's first option as its mode.
 
-    Of equal shares the mode is the first in option order, and the release's the first in its file;
-    the share of that one is raised by one unit of the last digit that is written.
+    Of equal shares the mode is the first in option order, but the release's is the first in its
+    file; the share of that one is raised by one unit of the last digit that is written.
     """
     shares = [round(share, _SHARE_DIGITS) for share in cell.shares]
     if shares[first] != max(shares):
@@ -184,7 +184,7 @@ def _first_of_equals(cell: ResponseDistribution, first: int, *, file: Path) -> R
     return replace(cell, shares=tuple(shares))
 
 
-def _similarity_check(path: Path, pack: Pack, catalogue: CultureCatalogue) -> str:
+def _check_similarity(path: Path, pack: Pack, catalogue: CultureCatalogue) -> str:
     if not path.is_file():
         return f"country similarity: not checked, there is no {path.name}"
     released = _read(path, TypeAdapter(_Scores))
@@ -205,13 +205,13 @@ def _similarity_check(path: Path, pack: Pack, catalogue: CultureCatalogue) -> st
     return f"{said}; first of the others: {missed[0]}" if missed else said
 
 
-def _ranking_check(path: Path, items: list[_ItemLine]) -> str:
+def _check_ranking(path: Path, items: list[_ItemLine]) -> str:
     if not path.is_file():
         return f"ranking of items: not checked, there is no {path.name}"
     ranking = _read(path, TypeAdapter(dict[str, list[str]]))
     evaluated = {item.Q_id for item in items} - EXCLUDED
     n_whole = sum(
-        1 for item in items if sorted(ranking.get(item.Q_id, ())) == sorted(evaluated - {item.Q_id})
+        sorted(ranking.get(item.Q_id, ())) == sorted(evaluated - {item.Q_id}) for item in items
     )
     return f"rankings that name every other evaluated item once: {n_whole} of {len(items)}"
 

@@ -4,13 +4,13 @@ Two forms are read: the published CSV (`question`, `selections`, `options`, `sou
 Python literals) and JSON lines (`id`, `survey`, `question`, `options`, `nonresponse`, `shares`).
 Literals are read as literals and never run.
 
-What is made of the release:
+How the release is read:
 
 - A country is what the culture catalogue resolves its name to, or one of `SPELLINGS`. A sample
   that is not simply a country's ("India (Non-national sample)") is left out and counted.
 - Options that give no answer ("DK/Refused", "No answer", "Missing; …") become non-response; JSON
   lines also name them by index in `nonresponse`. Without such an option non-response is unknown.
-  A table's total that stands among the options is no answer of anyone and is left out.
+  A table's total among the options is nobody's answer and is left out.
 - Two options make a binary scale. Three or more are ordinal unless they are clearly nominal:
   `scale_of` has the rule.
 - Questions of the same text and options are one: a country's first figures are kept, and what
@@ -57,7 +57,7 @@ MIN_SUM, MAX_SUM = 0.5, 1.05
 
 @dataclass
 class _Kept:
-    """A question on its way into the pack, with its figures by culture."""
+    """A question of the pack to be, with its figures by culture."""
 
     question: Question
     cells: dict[str, ResponseDistribution] = field(default_factory=dict)
@@ -119,7 +119,7 @@ def _report(reading: _Reading, n_cells: int) -> ImportReport:
 
 
 class _Reading:
-    """What is kept and counted while the questions go by."""
+    """What is kept and counted while the questions are read."""
 
     def __init__(
         self, file: Path, catalogue: CultureCatalogue, *, pack_id: str, strict: bool
@@ -135,16 +135,18 @@ class _Reading:
 
     def drop(self, row: int, name: str, fault: Unusable) -> None:
         """Count one question that cannot be used."""
-        message = str(fault)
         reason = f"question dropped: {fault.column}"
-        self.faults.add(reason, row=row, column=fault.column, message=message)
+        self.faults.add(reason, row=row, column=fault.column, message=str(fault))
         self.n_dropped += 1
-        self.dropped.append(QuestionDropped(name, message))
+        self.dropped.append(QuestionDropped(name, str(fault)))
 
     def take(self, released: Released) -> None:
         """Keep `released`, less what cannot be used of it."""
-        left_out, missing = _sort_out(released)
-        shown = [i for i in range(len(released.options)) if i not in left_out and i not in missing]
+        listed = list(enumerate(released.options))
+        totals = {i for i, option in listed if is_total(option)}
+        missing = released.nonresponse | {i for i, option in listed if is_no_answer(option)}
+        missing -= totals
+        shown = [i for i, _ in listed if i not in totals | missing]
         options = tuple(released.options[i] for i in shown)
         try:
             question = self._question(released, options)
@@ -164,12 +166,9 @@ class _Reading:
                     kept.question.key, culture, shares, released, shown=shown, missing=missing
                 )
             except Unusable as fault:
-                self.faults.add(
-                    "cell dropped: shares",
-                    row=released.row,
-                    column=fault.column,
-                    message=f"{name}: {fault}",
-                )
+                message = f"{name}: {fault}"
+                reason, column = "cell dropped: shares", fault.column
+                self.faults.add(reason, row=released.row, column=column, message=message)
                 continue
             if cell is None:
                 self.n_empty += 1
@@ -184,10 +183,9 @@ class _Reading:
                 "question", f"{len(released.text)} characters, expected 1 to {MAX_TEXT_CHARS}"
             )
         if not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
-            raise Unusable(
-                "options",
-                f"{len(options)} options that are answers, expected {MIN_OPTIONS} to {MAX_OPTIONS}",
-            )
+            expected = f"{MIN_OPTIONS} to {MAX_OPTIONS}"
+            message = f"{len(options)} options that are answers, expected {expected}"
+            raise Unusable("options", message)
         if len(set(options)) != len(options) or not all(options):
             raise Unusable("options", "options must differ and none may be blank")
         return Question(
@@ -200,7 +198,7 @@ class _Reading:
         )
 
     def _culture(self, name: str) -> str | None:
-        """Return the alpha-3 code of `name`, or None, counting it, where it is no country."""
+        """Return the alpha-3 code of `name`; None if it is no country, which is counted."""
         if name not in self._codes:
             try:
                 self._codes[name] = self.catalogue.resolve(SPELLINGS.get(name, name)).code
@@ -214,13 +212,6 @@ class _Reading:
         return code
 
 
-def _sort_out(released: Released) -> tuple[frozenset[int], frozenset[int]]:
-    """Return the indexes of totals and of non-response among the options."""
-    totals = frozenset(i for i, option in enumerate(released.options) if is_total(option))
-    missing = {i for i, option in enumerate(released.options) if is_no_answer(option)}
-    return totals, (released.nonresponse | missing) - totals
-
-
 def _cell(
     key: str,
     culture: str,
@@ -230,7 +221,7 @@ def _cell(
     shown: Sequence[int],
     missing: frozenset[int],
 ) -> ResponseDistribution | None:
-    """Return the cell of one country, or None where nobody gave an option."""
+    """Return the cell of one country, or None if nobody gave an option."""
     if len(shares) != len(released.options):
         raise Unusable("shares", f"{len(shares)} shares for {len(released.options)} options")
     if not all(math.isfinite(share) and 0.0 <= share <= 1.0 for share in shares):

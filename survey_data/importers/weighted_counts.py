@@ -55,19 +55,19 @@ class WeightedCounts:
         return int(self._n_people[population])
 
     def n_effective(self, population: int) -> float:
-        """Return the effective size of `population`; 0 where all weights are 0 or nobody is in."""
+        """Return the effective size of `population`; 0 if it is empty or all its weights are 0."""
         squares = float(self._weight_squares[population])
         return float(self._weight[population]) ** 2 / squares if squares > 0.0 else 0.0
 
-    def answered(self, item: int, population: int) -> WeightedAnswer | None:
-        """Return how `population` answered `item`; None where nobody of any weight did."""
+    def summarise(self, item: int, population: int) -> WeightedAnswer | None:
+        """Return how `population` answered `item`; None if nobody of any weight did."""
         options = self._options[item][population]
         weight = float(options.sum())
         if weight <= 0.0:
             return None
         missing = 1.0 - weight / float(self._weight[population])
         return WeightedAnswer(
-            shares=tuple(float(share) for share in options / weight),
+            shares=tuple((options / weight).tolist()),
             # Sums of the same weights in another order may differ in the last digit.
             non_response=min(1.0, max(0.0, missing)),
             n_effective=weight**2 / float(self._squares[item, population]),

@@ -11,7 +11,7 @@ is dropped whole. Both are counted.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -31,11 +31,11 @@ from survey_data.packs import read_pack
 
 PACK_ID = "wvs7-official"
 MAX_ID_CHARS = 64
-# Where the rows of a country give no year.
+# For a country whose rows give no year.
 WAVE_YEARS = "2017-2022"
 
 
-def shipped_questions() -> tuple[Question, ...]:
+def read_shipped_questions() -> tuple[Question, ...]:
     """Return the questions of the pack `wvs7` that Milieu ships."""
     return read_pack(Path(str(files("survey_data") / "packs" / "wvs7"))).questions
 
@@ -56,7 +56,7 @@ def import_survey(
         choice: whom to count; everyone, weighted, by default.
         questions: what to show for each item, named by `source_item`; by default the questions of
             the shipped pack `wvs7`.
-        pack_id: by default `wvs7-official`, with the conditions behind it where there are any.
+        pack_id: by default `wvs7-official`, followed by the conditions, if any.
 
     Raises:
         PackInvalid: the file lacks a column, is no CSV or has no usable row, no population is
@@ -67,7 +67,7 @@ def import_survey(
     pack_id = pack_id or _default_id(choice.where)
     asked = [
         replace(question, key=f"{pack_id}:{question.id}")
-        for question in (shipped_questions() if questions is None else questions)
+        for question in (read_shipped_questions() if questions is None else questions)
     ]
     people = Respondents(file, catalogue, choice, asked)
     people.count()
@@ -75,14 +75,15 @@ def import_survey(
 
 
 def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
-    counts, choice = people.counts, people.choice
-    sizes = {
-        index: counts.n_effective(index)
-        for index in range(len(people.cultures))
-        if counts.n_people(index)
-    }
-    kept = [index for index, size in sizes.items() if size >= choice.min_size]
-    refused = _refuse_small(people, sizes)
+    counts, least = people.counts, people.choice.min_size
+    populations = filter(counts.n_people, range(len(people.cultures)))
+    sizes = {index: counts.n_effective(index) for index in populations}
+    kept = [index for index, size in sizes.items() if size >= least]
+    refused = tuple(
+        PopulationRefused(people.cultures[i], f"effective size under {least:g}", n_effective=size)
+        for i, size in sorted(sizes.items(), key=lambda pair: -pair[1])
+        if size < least
+    )
     if not kept:
         raise PackInvalid(_explain_empty(people, refused), file=people.file)
     questions, cells, dropped = [], [], list(people.dropped)
@@ -109,28 +110,17 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
     return ImportedPack(Pack(manifest, tuple(questions), tuple(cells)), report)
 
 
-def _refuse_small(people: Respondents, sizes: Mapping[int, float]) -> tuple[PopulationRefused, ...]:
-    least = people.choice.min_size
-    return tuple(
-        PopulationRefused(
-            people.cultures[index], f"effective size under {least:g}", n_effective=size
-        )
-        for index, size in sorted(sizes.items(), key=lambda pair: -pair[1])
-        if size < least
-    )
-
-
 def _cells(people: Respondents, item: int, kept: list[int]) -> Iterator[ResponseDistribution]:
     for index in kept:
-        answered = people.counts.answered(item, index)
-        if answered is not None:
+        answer = people.counts.summarise(item, index)
+        if answer is not None:
             yield ResponseDistribution(
                 question=people.items[item].question.key,
                 culture=people.cultures[index],
-                shares=answered.shares,
+                shares=answer.shares,
                 n_respondents=people.counts.n_people(index),
-                non_response=answered.non_response,
-                n_effective=answered.n_effective,
+                non_response=answer.non_response,
+                n_effective=answer.n_effective,
             )
 
 
@@ -139,7 +129,7 @@ def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) 
         faults = "; ".join(f"{tally.reason}: {tally.n}" for tally in people.faults.tallies)
         return (
             f"none of {people.n_read} rows can be used ({people.n_left_out} do not meet the "
-            f"conditions{'; ' + faults if faults else ''}); see that file and conditions fit"
+            f"conditions{'; ' + faults if faults else ''}); check that file and conditions match"
         )
     sizes = ", ".join(f"{each.name} {each.n_effective:.0f}" for each in refused[:5])
     return (

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from survey_data.arrays import Floats, Ints, Truths
 from survey_data.cultures import CultureCatalogue
 from survey_data.delimited import (
     Layout,
@@ -32,7 +32,8 @@ MIN_SIZE = 100
 # Codes of the file that are not ISO 3166-1.
 _COUNTRY_CODES = {"MOR": "MAR"}
 _BATCH_ROWS = 10_000
-_ROW = "row number"
+# Columns added to those of the file, whose names have no blanks.
+_ROW, _CULTURE, _WEIGHT = "row number", "index of culture", "weight as a number"
 _NO_OPTION, _OFF_SCALE = -1, -2
 
 
@@ -54,24 +55,22 @@ class CountingRules:
 
 
 class _Numbers(NamedTuple):
-    """A column: float64[n] with NaN where there is no number, and its text without blanks."""
+    """A column: float64[n], NaN for what is not a number, and its text without blanks."""
 
-    values: NDArray[np.float64]
+    values: Floats
     texts: pl.Series
 
     @property
-    def bad(self) -> NDArray[np.bool_]:
-        """bool[n], where there is text that is no number."""
-        is_text: NDArray[np.bool_] = (self.texts != "").to_numpy()
-        no_number: NDArray[np.bool_] = ~np.isfinite(self.values)
-        return is_text & no_number
+    def bad(self) -> Truths:
+        """bool[n], whether there is text that is not a number."""
+        return np.asarray((self.texts != "").to_numpy() & ~np.isfinite(self.values))
 
 
 class Item(NamedTuple):
     """A question of the file and the index of the option for each code from 0."""
 
     question: Question
-    index_of: NDArray[np.int64]
+    index_of: Ints
 
 
 class _Bad(NamedTuple):
@@ -125,6 +124,7 @@ class Respondents:
         self._first_year = np.full(len(self.cultures), np.inf)
         self._last_year = np.full(len(self.cultures), -np.inf)
         self.faults = Faults(file, strict=choice.strict)
+        self._bad: list[_Bad] = []
         self.n_read = self.n_used = self.n_left_out = 0
 
     def count(self) -> None:
@@ -136,11 +136,10 @@ class Respondents:
         misshapen = find_misshapen(self.file, self.layout)
         for batch in self._batches():
             rows = batch.filter(~pl.col(_ROW).is_in(misshapen.blank))
-            bad = self._counted(rows, n_values=misshapen.n_values)
-            for fault in sorted(bad):
-                self.faults.add(
-                    fault.reason, row=fault.row, column=fault.column, message=fault.message
-                )
+            self._count_batch(rows, n_values=misshapen.n_values)
+            for fault in sorted(self._bad):
+                self.faults.add(**fault._asdict())
+            self._bad.clear()
         if not self.n_read:
             raise PackInvalid("found no row below the header", file=self.file, row=1)
         if self.n_read != misshapen.n_rows:
@@ -151,7 +150,7 @@ class Respondents:
             )
 
     def years(self, population: int) -> str:
-        """Return the year or years of interviews (``"2017-2018"``), empty where no row says."""
+        """Return the year or years of interviews (``"2017-2018"``), empty if no row says."""
         first, last = self._first_year[population], self._last_year[population]
         if not np.isfinite(first):
             return ""
@@ -187,93 +186,78 @@ class Respondents:
             reason = str(exc).splitlines()[0]
             raise PackInvalid(f"cannot be read as CSV: {reason}", file=self.file) from exc
 
-    def _counted(self, batch: pl.DataFrame, *, n_values: dict[int, int]) -> list[_Bad]:
-        """Add `batch` to the counts and return what of it was dropped."""
+    def _count_batch(self, batch: pl.DataFrame, *, n_values: dict[int, int]) -> None:
         self.n_read += len(batch)
-        bad: list[_Bad] = []
         whole = ~np.isin(batch[_ROW].to_numpy(), list(n_values))
         for row in batch[_ROW].filter(~pl.Series(whole)):
             message = describe_length(n_values[row], self.layout)
-            bad.append(_Bad(row, COUNTRY, "row of a wrong length", message))
-        batch = batch.filter(whole)
-
-        batch, cultures = self._with_culture(batch, bad)
-        batch, cultures, weights = self._with_weight(batch, cultures, bad)
+            self._bad.append(_Bad(row, COUNTRY, "row of a wrong length", message))
+        batch = self._add_weight(self._add_culture(batch.filter(whole)))
         holds = np.ones(len(batch), dtype=bool)
         for condition in self.choice.where:
             column = _numbers(batch[condition.column])
             if condition.numeric:
-                self._note(batch, condition.column, column.bad, "no number", bad)
+                self._note(batch, condition.column, column.bad, "no number")
             holds &= condition.mask(column.values, column.texts.to_numpy())
         self.n_left_out += int((~holds).sum())
-        batch, cultures, weights = batch.filter(holds), cultures[holds], weights[holds]
+        batch = batch.filter(holds)
 
         self.n_used += len(batch)
+        cultures, weights = batch[_CULTURE].to_numpy(), batch[_WEIGHT].to_numpy()
         self.counts.add_people(cultures, weights)
-        self._count_years(batch, cultures, bad)
+        self._count_years(batch, cultures)
         for index, item in enumerate(self.items):
-            options = self._options(batch, item, bad)
+            options = self._options(batch, item)
             gave = options >= 0
             self.counts.add_answers(index, cultures[gave], weights[gave], options=options[gave])
-        return bad
 
-    def _with_culture(
-        self, batch: pl.DataFrame, bad: list[_Bad]
-    ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
+    def _add_culture(self, batch: pl.DataFrame) -> pl.DataFrame:
         codes = batch[COUNTRY].str.strip_chars().replace(_COUNTRY_CODES)
         known = codes.cast(pl.Enum(self.cultures), strict=False).to_physical().cast(pl.Int64)
-        unknown = known.is_null().to_numpy()
-        self._note(batch, COUNTRY, unknown, "unknown country code", bad)
-        return batch.filter(~unknown), known.drop_nulls().to_numpy()
+        batch = batch.with_columns(known.alias(_CULTURE))
+        return self._drop(batch, COUNTRY, known.is_null().to_numpy(), "unknown country code")
 
-    def _with_weight(
-        self, batch: pl.DataFrame, cultures: NDArray[np.int64], bad: list[_Bad]
-    ) -> tuple[pl.DataFrame, NDArray[np.int64], NDArray[np.float64]]:
+    def _add_weight(self, batch: pl.DataFrame) -> pl.DataFrame:
         if not self.choice.weighted:
-            return batch, cultures, np.ones(len(batch))
+            return batch.with_columns(pl.lit(1.0).alias(_WEIGHT))
         texts = batch[WEIGHT]
         if self.layout.separator == ";":
             texts = texts.str.replace(",", ".", literal=True)
         weights = _numbers(texts).values
         unsound = ~(np.isfinite(weights) & (weights >= 0.0))
-        self._note(batch, WEIGHT, unsound, "weight missing, negative or no number", bad)
-        return batch.filter(~unsound), cultures[~unsound], weights[~unsound]
+        batch = batch.with_columns(pl.Series(_WEIGHT, weights))
+        return self._drop(batch, WEIGHT, unsound, "weight missing, negative or no number")
 
-    def _count_years(
-        self, batch: pl.DataFrame, cultures: NDArray[np.int64], bad: list[_Bad]
-    ) -> None:
+    def _count_years(self, batch: pl.DataFrame, cultures: Ints) -> None:
         column = _numbers(batch[YEAR])
-        self._note(batch, YEAR, column.bad, "no number", bad)
+        self._note(batch, YEAR, column.bad, "no number")
         given = column.values > 0
         np.minimum.at(self._first_year, cultures[given], column.values[given])
         np.maximum.at(self._last_year, cultures[given], column.values[given])
 
-    def _options(self, batch: pl.DataFrame, item: Item, bad: list[_Bad]) -> NDArray[np.int64]:
+    def _options(self, batch: pl.DataFrame, item: Item) -> Ints:
         """Return int64[n], the index of the option that each person gave, negative for none."""
         name = item.question.source_item
         column = _numbers(batch[name])
-        self._note(batch, name, column.bad, "no number", bad)
+        self._note(batch, name, column.bad, "no number")
         values = np.where(np.isfinite(column.values), column.values, -1.0)
         inside = (values >= 0) & (values < len(item.index_of)) & (values == np.floor(values))
         options = np.full(len(values), _NO_OPTION, dtype=np.int64)
         options[inside] = item.index_of[values[inside].astype(np.int64)]
         no_option = (values >= 0) & (options == _NO_OPTION)
-        self._note(batch, name, no_option, "code that the question has no option for", bad)
+        self._note(batch, name, no_option, "code that the question has no option for")
         return options
 
-    def _note(
-        self,
-        batch: pl.DataFrame,
-        column: str,
-        at: NDArray[np.bool_],
-        reason: str,
-        bad: list[_Bad],
-    ) -> None:
+    def _drop(self, batch: pl.DataFrame, column: str, at: Truths, reason: str) -> pl.DataFrame:
+        self._note(batch, column, at, reason)
+        return batch.filter(~at)
+
+    def _note(self, batch: pl.DataFrame, column: str, at: Truths, reason: str) -> None:
         """Remember the first rows `at` which `column` is bad and count the others at once."""
-        where = np.flatnonzero(at)
+        where = np.flatnonzero(at).tolist()
         for index in where[:N_EXAMPLES]:
-            text = batch[column][int(index)] or ""
-            bad.append(_Bad(batch[_ROW][int(index)], column, reason, f"{reason} (found '{text}')"))
+            message = f"{reason} (found '{batch[column][index] or ''}')"
+            self._bad.append(_Bad(batch[_ROW][index], column, reason, message))
         self.faults.count(reason, max(0, len(where) - N_EXAMPLES))
 
 

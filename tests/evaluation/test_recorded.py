@@ -132,13 +132,13 @@ def test_one_answer_per_question_and_culture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.json", b"{}", "found dict, expected a list"),
+        ("a.json", b"{}", "the file: Input should be a valid array"),
         ("a.json", b"[]", "found no answer"),
-        ("a.json", b"[", "is no JSON"),
+        ("a.json", b"[", "the file: Invalid JSON"),
         ("a.json", b'[{"Q_id": "Q1"}]', "row 1: answer: Field required"),
-        ("a.json", b"\xff", "cannot be read"),
+        ("a.json", b"\xff", "the file: Invalid JSON"),
         ("a.jsonl", b"", "found no answer"),
-        ("a.jsonl", b"\n{", "row 2: is no JSON"),
+        ("a.jsonl", b"\n{", "row 2: the record: Invalid JSON"),
     ],
 )
 def test_a_file_of_another_form_is_refused(

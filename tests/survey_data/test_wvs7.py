@@ -302,7 +302,7 @@ def plain_counts(
 
 def test_figures_equal_a_plain_computation(survey: Survey) -> None:
     draw = random.Random(7)
-    questions = wvs7.shipped_questions()[::9]
+    questions = wvs7.read_shipped_questions()[::9]
     codes = {question.source_item: option_codes(question) for question in questions}
     rows = []
     for _ in range(3000):
