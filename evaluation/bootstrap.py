@@ -44,7 +44,7 @@ def question_weights(n_questions: int, *, n_draws: int = N_DRAWS, seed: int = 0)
     return counts.astype(np.float64)
 
 
-def draw_means(values: Floats, weights: Floats) -> Floats:
+def resample_means(values: Floats, weights: Floats) -> Floats:
     """Return float64[d]: in each draw, the mean over cultures of their mean over questions.
 
     A draw leaves out cultures without a drawn question; a draw without any culture is NaN.
@@ -63,10 +63,10 @@ def mean_of(values: Floats) -> float:
 
     A culture without any cell is left out.
     """
-    return float(draw_means(values, _once(values))[0])
+    return float(resample_means(values, _once(values))[0])
 
 
-def draw_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
+def resample_alignment(missed: Floats, widest: Floats, weights: Floats) -> tuple[Floats, Floats]:
     """Return float64[d], in each draw the mean over cultures of their alignment score.
 
     A draw leaves out cultures without a drawn question; a draw without any culture is NaN. Second,
@@ -109,7 +109,7 @@ def percentile_interval(
 
 def mean_interval(values: Floats, weights: Floats) -> BootstrapInterval | None:
     """Return `mean_of(values)` with its 95 % interval; None as for `percentile_interval`."""
-    draws = draw_means(values, weights)
+    draws = resample_means(values, weights)
     return percentile_interval(mean_of(values), draws, n_questions=_n_questions(values))
 
 
@@ -129,7 +129,7 @@ def alignment_interval(missed: Floats, widest: Floats, weights: Floats) -> Boots
 
     Source: METHODS, metric 1 (arXiv 2410.12971, section 4.1).
     """
-    found = _interval_from_draws(lambda w: draw_alignment(missed, widest, w), missed, weights)
+    found = _interval_from_draws(lambda w: resample_alignment(missed, widest, w), missed, weights)
     return _clip(found, least=0.0)
 
 
@@ -153,8 +153,8 @@ def alignment_gain_interval(
     ours, theirs = (np.where(both, of, np.nan) for of in (missed, baseline_missed))
 
     def draw(some: Floats) -> tuple[Floats, Floats]:
-        values, moves = draw_alignment(ours, widest, some)
-        baseline_values, baseline_moves = draw_alignment(theirs, widest, some)
+        values, moves = resample_alignment(ours, widest, some)
+        baseline_values, baseline_moves = resample_alignment(theirs, widest, some)
         return values - baseline_values, moves - baseline_moves
 
     return _clip(_interval_from_draws(draw, ours, weights), least=-1.0)

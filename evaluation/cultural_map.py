@@ -1,14 +1,14 @@
 """Where answers stand on the Inglehart-Welzel cultural map, estimated from what people answered.
 
 The map's two dimensions are factor scores over ten items. Here a ridge regression learns them from
-the countries whose published place is known, so that answers to any of a survey's questions can be
+the countries whose published place is known, so that answers to any questions of a survey can be
 placed, with an error that is measured rather than assumed.
 
 With all ten items (`index_positions`) a country of the shipped `wvs7` pack that is left out is
 placed 0.24 from its published place (root mean square over 19 countries), with all 246 ordinal
 and binary questions (`mean_positions`) 0.41; the mean of the other countries is 1.66 off. A
 random part is worse: five of the ten items about 0.5, any 50 questions about 0.55. So
-`cultural_map` fits both and keeps the one with the smaller error.
+`place_answers` fits both and keeps the one with the smaller error.
 
 Source: the items of the map are those of Inglehart & Welzel (2005), Modernization, Cultural Change
 and Democracy, appendix; the autonomy index is theirs too.
@@ -16,13 +16,14 @@ and Democracy, appendix; the autonomy index is theirs too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
-from evaluation.figures import CulturalMap, MapPoint
+from evaluation.figures import CulturalMap, CulturePlace
 from survey_data.arrays import Floats
 from survey_data.model import Question, Scale
 
@@ -32,6 +33,8 @@ PENALTIES: tuple[float, ...] = tuple(10.0 ** (exponent / 2) for exponent in rang
 
 MapAnswers: TypeAlias = Mapping[str, Sequence[float]]
 """One respondent's or one people's share per option, by question key."""
+
+_Features: TypeAlias = Callable[[Sequence[MapAnswers]], Floats]
 
 _ONE_ITEM = ("Q46", "Q57", "Q45", "Q209", "Q164", "Q182", "Q184", "Q254")
 _MORE_AUTONOMOUS = ("Q8", "Q14")
@@ -51,14 +54,14 @@ class CulturalMapModel:
 
     Attributes:
         mean, scale: float64[q], of each feature over the cultures. A feature that never varies or
-            that no culture has is of no account (scale infinite).
+            that no culture has is ignored (scale infinite).
         weights: float64[q, 2].
         centre: float64[2], the mean place.
         penalty: the one with the smallest leave-one-out error of `PENALTIES`, the larger of equal
             ones.
         error: root mean square distance, in units of the map and 0 at best, between the place of a
-            culture and the one estimated by a model that was fitted without it, its penalty too
-            chosen without it.
+            culture and the one estimated by a model that was fitted, and its penalty chosen,
+            without it.
     """
 
     mean: Floats
@@ -85,11 +88,11 @@ class CulturalMapModel:
         _, scale = _moments(positions)
         if not np.isfinite(scale).any():
             raise ValueError("no question has answers that differ between the cultures")
-        misses = [_miss_of_left_out(positions, coordinates, left) for left in range(len(positions))]
+        misses = [_measure_miss(positions, coordinates, row) for row in range(len(positions))]
         return _fit(
             positions,
             coordinates,
-            penalty=_best_penalty(positions, coordinates),
+            penalty=_choose_penalty(positions, coordinates),
             error=float(np.sqrt(np.mean(np.square(misses)))),
         )
 
@@ -138,14 +141,14 @@ def index_positions(answers: Sequence[MapAnswers]) -> Floats:
     return _table(rows, len(_ONE_ITEM) + 2)
 
 
-def cultural_map(
+def place_answers(
     questions: Sequence[Question],
     people: Mapping[str, MapAnswers],
     *,
     places: Mapping[str, tuple[float, float]],
     conditions: Mapping[str, Mapping[str, MapAnswers]],
 ) -> CulturalMap:
-    """Return the map of `people`, as published, and of each condition's answers, as estimated.
+    """Return the map: `people` where they are published, each condition's answers as estimated.
 
     Args:
         questions: those that were asked.
@@ -161,19 +164,17 @@ def cultural_map(
     known = sorted(people.keys() & places.keys())
     coordinates = _table([places[code] for code in known], 2)
 
-    def every(answers: Sequence[MapAnswers]) -> Floats:
-        return mean_positions(questions, answers)
-
     of_people = [{q.key: people[c][q.key] for q in questions if q.key in people[c]} for c in known]
+    every: _Features = partial(mean_positions, questions)
     candidates = [(every, CulturalMapModel.fit(every(of_people), coordinates))]
     ten = index_positions(of_people)
     if np.isfinite(_moments(ten)[1]).any():
         candidates.append((index_positions, CulturalMapModel.fit(ten, coordinates)))
     features, model = min(candidates, key=lambda candidate: candidate[1].error)
     return CulturalMap(
-        people=tuple(_points(known, coordinates)),
+        people=tuple(_name_places(known, coordinates)),
         conditions={
-            name: tuple(_points(list(rows), model.place(features(list(rows.values())))))
+            name: tuple(_name_places(list(rows), model.place(features(list(rows.values())))))
             for name, rows in conditions.items()
         },
         error=model.error,
@@ -204,28 +205,22 @@ def _fit(
     return CulturalMapModel(mean, scale, weights, centre, penalty, error)
 
 
-def _best_penalty(positions: Floats, coordinates: Floats) -> float:
+def _choose_penalty(positions: Floats, coordinates: Floats) -> float:
     """Return the penalty with the smallest leave-one-out error over all cultures."""
-    squares = np.zeros(len(PENALTIES))
-    for left in range(len(positions)):
-        kept = np.arange(len(positions)) != left
-        misses = _misses(positions[kept], coordinates[kept], positions[left], coordinates[left])
-        squares += np.square(misses)
-    best = float(squares.min())
+    misses = np.array([_misses(positions, coordinates, row) for row in range(len(positions))])
+    squares = np.square(misses).sum(axis=0)
     # Of penalties that are equal but for rounding the larger one is the more careful.
-    equal = [
-        p
-        for p, square in zip(PENALTIES, squares.tolist(), strict=True)
-        if square <= 1.000001 * best
-    ]
-    return max(equal)
+    nearly_best = squares <= 1.000001 * squares.min()
+    return float(np.array(PENALTIES)[nearly_best].max())
 
 
-def _misses(positions: Floats, coordinates: Floats, left: Floats, place: Floats) -> Floats:
-    """Return, per penalty, how far from `place` a model of the others puts the one left out.
+def _misses(positions: Floats, coordinates: Floats, row: int) -> Floats:
+    """Return, per penalty, how far off a model of the others places the culture in `row`.
 
     One eigendecomposition serves all penalties: (K + p I)⁻¹ = V (e + p)⁻¹ Vᵀ.
     """
+    left, place = positions[row], coordinates[row]
+    positions, coordinates = (np.delete(of, row, axis=0) for of in (positions, coordinates))
     mean, scale = _moments(positions)
     features = _standardise(positions, mean, scale)
     n_features = max(1, int(np.isfinite(scale).sum()))
@@ -235,19 +230,18 @@ def _misses(positions: Floats, coordinates: Floats, left: Floats, place: Floats)
     turned = vectors.T @ (coordinates - centre)
     towards = (_standardise(left[None], mean, scale) @ features.T / n_features) @ vectors
     found = [centre + ((towards / (values + penalty)) @ turned)[0] for penalty in PENALTIES]
-    misses: Floats = np.sqrt(np.square(np.array(found) - place).sum(axis=1))
-    return misses
+    return np.asarray(np.linalg.norm(np.array(found) - place, axis=1))
 
 
-def _miss_of_left_out(positions: Floats, coordinates: Floats, left: int) -> float:
-    kept = np.arange(len(positions)) != left
-    penalty = _best_penalty(positions[kept], coordinates[kept])
-    misses = _misses(positions[kept], coordinates[kept], positions[left], coordinates[left])
-    return float(misses[PENALTIES.index(penalty)])
+def _measure_miss(positions: Floats, coordinates: Floats, row: int) -> float:
+    """Return how far off the culture in `row` is placed, the penalty too chosen without it."""
+    others = (np.delete(of, row, axis=0) for of in (positions, coordinates))
+    penalty = _choose_penalty(*others)
+    return float(_misses(positions, coordinates, row)[PENALTIES.index(penalty)])
 
 
 def _moments(positions: Floats) -> tuple[Floats, Floats]:
-    """Return each feature's mean, and its standard deviation or infinity where it has none."""
+    """Return each feature's mean, and its standard deviation, infinite if it never varies."""
     asked = np.isfinite(positions)
     count = np.maximum(asked.sum(axis=0), 1)
     mean = np.where(asked, positions, 0.0).sum(axis=0) / count
@@ -284,8 +278,8 @@ def _table(rows: Sequence[Sequence[float]], n_columns: int) -> Floats:
     return np.array(rows, dtype=np.float64).reshape(len(rows), n_columns)
 
 
-def _points(codes: Sequence[str], places: Floats) -> list[MapPoint]:
+def _name_places(codes: Sequence[str], places: Floats) -> list[CulturePlace]:
     return [
-        MapPoint(culture=code, x=float(x), y=float(y))
+        CulturePlace(culture=code, x=float(x), y=float(y))
         for code, (x, y) in zip(codes, places, strict=True)
     ]

@@ -182,7 +182,7 @@ class SampleQuestion(_Figures):
     answers: dict[str, tuple[float, ...]]
 
 
-class MapPoint(_Figures):
+class CulturePlace(_Figures):
     """A place on the cultural map: x survival to self-expression, y traditional to secular."""
 
     culture: str
@@ -197,8 +197,8 @@ class CulturalMap(_Figures):
     a country and the place estimated from its own people's answers with that country left out.
     """
 
-    people: tuple[MapPoint, ...]
-    conditions: dict[str, tuple[MapPoint, ...]]
+    people: tuple[CulturePlace, ...]
+    conditions: dict[str, tuple[CulturePlace, ...]]
     error: float
 
 

@@ -19,7 +19,7 @@ class Fall(NamedTuple):
     baseline: BootstrapInterval
 
 
-def check_asked(
+def check_coverage(
     baseline: Figures, *, conditions: Collection[str], cultures: Collection[str]
 ) -> None:
     """Return where a run will measure all that `baseline` has of methods and cultures.

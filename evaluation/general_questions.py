@@ -1,16 +1,18 @@
-"""Closed questions with one right answer, to see whether tuning cost a model what it could do.
+"""Closed questions with one right answer, to see whether tuning cost a model its abilities.
 
-They are made, not collected: the same seed gives the same questions for ever, in plain words of
-Milieu's own, and no culture answers them otherwise. Numbers are written as words, since options
-have numbers already. The right option stands in each place equally often within a kind, so that a
+They are made, not collected: the same seed always gives the same questions, in plain words of
+Milieu's own, and every culture answers them alike. Numbers are written as words, since options
+have numbers already. Within a kind the right option stands in each place equally often, so that a
 model that always says "1" is right as often as by chance.
 """
 
 from __future__ import annotations
 
 import hashlib
+import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple, TypeVar
 
 from evaluation.asking import digest_of
@@ -24,7 +26,7 @@ MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
     "October", "November", "December",
 )  # fmt: skip
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+LETTERS = string.ascii_uppercase
 _SMALL = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
     "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
@@ -43,7 +45,7 @@ class GeneralQuestion:
 
 
 class _Made(NamedTuple):
-    """A question before its options are put in order: the right answer, and wrong ones."""
+    """A question before its options are ordered: the right answer, and wrong ones."""
 
     text: str
     right: str
@@ -68,7 +70,7 @@ def number_word(number: int) -> str:
     """Return a number from 0 to 99 in words.
 
     Raises:
-        ValueError: it is another number.
+        ValueError: it is out of that range.
     """
     if not 0 <= number <= 99:
         raise ValueError(f"{number} in words; expected 0 to 99")
@@ -115,25 +117,20 @@ def _calculate(one: int, sign: str, other: int, result: int) -> _Made:
 
 
 def _largest() -> list[_Made]:
-    found = []
-    for largest in range(20, 96, 3):
-        others = [largest - step for step in (2, 7, 13)]
-        found.append(
-            _Made("Which of these numbers is the largest?", number_word(largest), _words(others))
-        )
-    return found
+    text = "Which of these numbers is the largest?"
+    return [
+        _Made(text, number_word(largest), [number_word(largest - step) for step in (2, 7, 13)])
+        for largest in range(20, 96, 3)
+    ]
 
 
 def _sequences() -> list[_Made]:
-    return [
-        _Made(
-            f"Which number comes next: {', '.join(_words(start + step * i for i in range(4)))}?",
-            number_word(start + 4 * step),
-            _near(start + 4 * step),
-        )
-        for start in range(1, 12)
-        for step in (1, 2, 3, 5, 10)
-    ]
+    found = []
+    for start, step in product(range(1, 12), (1, 2, 3, 5, 10)):
+        *shown, right = (start + step * i for i in range(5))
+        text = f"Which number comes next: {', '.join(map(number_word, shown))}?"
+        found.append(_Made(text, number_word(right), _near(right)))
+    return found
 
 
 def _letters() -> list[_Made]:
@@ -146,14 +143,6 @@ def _letters() -> list[_Made]:
             text = f"Which letter comes right {word} {asked} in the alphabet?"
             found.append(_Made(text, LETTERS[place], wrong))
     return found
-
-
-def _days() -> list[_Made]:
-    return _in_circle(DAYS, "day")
-
-
-def _months() -> list[_Made]:
-    return _in_circle(MONTHS, "month")
 
 
 def _in_circle(names: Sequence[str], noun: str) -> list[_Made]:
@@ -214,25 +203,17 @@ def _categories() -> list[_Made]:
     ]
 
 
-def _facts() -> list[_Made]:
-    return [_Made(text, right, wrong) for text, right, wrong in FACTS]
-
-
-def _words(numbers: Iterable[int]) -> list[str]:
-    return [number_word(number) for number in numbers]
-
-
 _KINDS: dict[str, Callable[[], list[_Made]]] = {
     "sums": _sums,
     "differences": _differences,
     "largest number": _largest,
     "number sequences": _sequences,
     "letters": _letters,
-    "days": _days,
-    "months": _months,
+    "days": lambda: _in_circle(DAYS, "day"),
+    "months": lambda: _in_circle(MONTHS, "month"),
     "words in a sentence": _words_of_sentences,
     "counting": _counts,
     "opposites": _opposites,
     "categories": _categories,
-    "facts": _facts,
+    "facts": lambda: [_Made(*fact) for fact in FACTS],
 }

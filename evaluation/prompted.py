@@ -215,9 +215,9 @@ class PromptedModel:
                 return tuple(_reverse_shares(exemplar) for exemplar in found)
             case Control.FOREIGN:
                 before = self._cultures[self._cultures.index(ask.culture) - 1]
-                return self._answered_by(before, found)
+                return self._swap_answers(before, found)
 
-    def _answered_by(self, culture: str, exemplars: Sequence[Exemplar]) -> tuple[Exemplar, ...]:
+    def _swap_answers(self, culture: str, exemplars: Sequence[Exemplar]) -> tuple[Exemplar, ...]:
         cells = (self._library.distribution(e.question.key, culture) for e in exemplars)
         pairs = zip(exemplars, cells, strict=True)
         return tuple(replace(e, distribution=cell) for e, cell in pairs if cell is not None)

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from evaluation.asking import Ask, Request, Response
+from evaluation.asking import Ask, Response
 from evaluation.errors import AnswersMissing, RunFolderInvalid
 from files.journal import Journal, JournalBusy, LinesInvalid, read_lines, write_lines
 from files.whole import is_part, write_text
@@ -118,25 +118,28 @@ class RunFolder:
             self._journal = Journal(folder / ANSWERS, _AnswerLine)
         except OSError as exc:
             found = f"that it cannot be opened ({exc.strerror})"
-            raise RunFolderInvalid(folder, found, "a folder that can be written") from exc
+            raise RunFolderInvalid(folder, found, "a folder that can be written to") from exc
         except JournalBusy as exc:
             raise RunFolderInvalid(
-                folder, "a run at work in it", "one run at a time", remedy="Wait until it is done."
+                folder, "a run in progress", "one run at a time", remedy="Wait until it is done."
             ) from exc
         try:
-            self.answers = {line.digest: _response(line) for line in self._journal.read()}
+            self.answers = {
+                line.digest: Response(**line.model_dump(exclude={"digest"}))
+                for line in self._journal.read()
+            }
         except LinesInvalid as exc:
             self._journal.close()
             raise _invalid(exc) from exc
 
     @classmethod
-    def reopen(cls, folder: Path) -> Self:
+    def open_finished(cls, folder: Path) -> Self:
         """Open the folder of a run that was started before.
 
         Raises:
             RunFolderInvalid: there is none, or a file is not as it was written.
         """
-        found = _description(folder / RUN)
+        found = _read_description(folder / RUN)
         if not (folder / ASKS).exists():
             raise AnswersMissing(f"no {ASKS} in {folder}")
         return cls(folder, settings=found["settings"], created=str(found["created"]))
@@ -182,10 +185,6 @@ class RunFolder:
             raise _invalid(exc) from exc
         return RunAnswers(asks, self.answers)
 
-    def write_text(self, name: str, text: str) -> None:
-        """Write the file `name` whole or not at all."""
-        write_text(self.path / name, text)
-
     def _claim(self, created: str) -> str:
         file = self.path / RUN
         own = {"schema_version": SCHEMA_VERSION, "settings": json.loads(json.dumps(self.settings))}
@@ -198,12 +197,11 @@ class RunFolder:
             text = json.dumps({**own, "created": created}, indent=2, ensure_ascii=False)
             write_text(file, text + "\n")
             return created
-        found = _description(file)
+        found = _read_description(file)
         there = {name: found[name] for name in own}
         if there != own:
-            raise RunFolderInvalid(
-                self.path, f"a run with other {_difference(there, own)}", "the run that is started"
-            )
+            found_instead = f"a run with other {_name_differences(there, own)}"
+            raise RunFolderInvalid(self.path, found_instead, "the run that is started")
         return str(found["created"])
 
 
@@ -212,12 +210,7 @@ def ask_key(condition: str, ask: Ask) -> AskKey:
     return AskKey(condition, ask.culture, ask.question.key, ask.order, ask.seed)
 
 
-def record_ask(request: Request) -> AskRecord:
-    """Return what is kept of a request."""
-    return AskRecord(request.digest, request.shown, request.steered)
-
-
-def _description(file: Path) -> dict[str, Any]:
+def _read_description(file: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_bytes())
         if not {"schema_version", "settings", "created"} <= found.keys():
@@ -235,11 +228,7 @@ def _invalid(error: LinesInvalid) -> RunFolderInvalid:
     return RunFolderInvalid(error.file, f"row {error.row}: {error.fault}", "as it was written")
 
 
-def _response(line: _AnswerLine) -> Response:
-    return Response(**line.model_dump(exclude={"digest"}))
-
-
-def _difference(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+def _name_differences(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
     """Return the names of the settings that two runs do not share."""
     a, b = there.get("settings", {}), own["settings"]
     if not isinstance(a, dict):

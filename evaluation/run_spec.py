@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
+from operator import not_
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,10 +38,6 @@ CONTROL_NAMES = {
 }
 
 
-def _is_empty(value: object) -> bool:
-    return not value
-
-
 class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -61,15 +60,15 @@ class RecipeSpec(_Spec):
 class ConditionSpec(_Spec):
     """A condition without its respondent.
 
-    `adapter_set` is the label of the adapters that answer, empty where the model does as it is.
+    `adapter_set` is the label of the adapters that answer, empty for the model as it is.
     """
 
     name: str
     kind: ConditionKind
     recipe: RecipeSpec | None = None
     cultures: tuple[str, ...] | None = None
-    # What a run without adapters has not stays out of its run.json, which names its folder.
-    adapter_set: str = Field("", exclude_if=_is_empty)
+    # Left out of run.json, whose hash names the run's folder, if there are no adapters.
+    adapter_set: str = Field("", exclude_if=not_)
 
 
 class AdapterSetSpec(_Spec):
@@ -103,7 +102,7 @@ class AdapterSetSpec(_Spec):
 
 
 class AbilitySpec(_Spec):
-    """The general questions of a run; their hash tells whether this version has the same ones."""
+    """The general questions of a run; their hash shows whether this version has the same ones."""
 
     seed: int
     sha256: str
@@ -113,17 +112,17 @@ class RunSpec(_Spec):
     """Everything that decides a run's answers and figures.
 
     Attributes:
-        respondent: name of the model or of what else answers.
-        identity: what the respondent is, as far as it can be told from outside: hash of its weights
-            where they are here, address, version. Another identity is another run.
+        respondent: name of the model, or of what answers instead.
+        identity: what the respondent is, as far as that shows from outside: hash of its weights if
+            they are here, address, version. Another identity is another run.
         packs: sha256 of questions and shares, by the id of each pack that exemplars come from, the
             asked one first.
         reference_cultures: those that the references may look at.
         n_nearest: how many questions the reference `nearest exemplars` averages.
-        barred: how questions are kept from being shown with their like, in words.
+        barred: in words, which questions are never shown with a question.
         asked_once: names of the conditions that average over option orders themselves.
         decoding: how answers are had; None where no model is asked by prompts.
-        versions: of what answers and what measures.
+        versions: of Python and the packages that answer and measure.
         adapter_sets: the adapters that answer under conditions of theirs.
         ability: the general questions that are asked as well, if any.
     """
@@ -146,12 +145,12 @@ class RunSpec(_Spec):
     decoding: AnswerDecoding
     min_label_mass: float
     versions: dict[str, str]
-    adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=_is_empty)
-    ability: AbilitySpec | None = Field(None, exclude_if=_is_empty)
+    adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=not_)
+    ability: AbilitySpec | None = Field(None, exclude_if=not_)
 
     @property
     def compared(self) -> str:
-        """A hash over what is asked, whoever answers: of runs that can be held to one another."""
+        """A hash over what is asked, whoever answers: runs with the same one can be compared."""
         return digest_of(self.packs[self.pack], self.questions, self.n_orders, self.seeds)
 
     @property
@@ -160,13 +159,13 @@ class RunSpec(_Spec):
         return tuple(dict.fromkeys(version for of in self.adapter_sets for version in of.versions))
 
     def plan(self, library: SurveyLibrary, respondents: dict[str, Respondent]) -> RunPlan:
-        """Return the plan of the run; a condition without a respondent here can't be asked.
+        """Return the plan of the run; a condition without a respondent can be scored only.
 
         `respondents` are by the names of their conditions; general questions have theirs under
         `ABILITY`.
 
         Raises:
-            GeneralQuestionsChanged: the run asked general questions that this version has not.
+            GeneralQuestionsChanged: this version has other general questions than the run asked.
         """
         adapters = {of.label: of.adapters for of in self.adapter_sets}
         return RunPlan(
@@ -210,8 +209,9 @@ class RunSpec(_Spec):
                 f"{self.decoding.top_p:g}, at most {self.decoding.max_tokens} tokens"
             )
         recipes = [of.recipe for of in self.conditions if of.recipe is not None]
-        shown = [recipe for recipe in recipes if recipe.method.shows_exemplars]
-        styles, ks = {recipe.style for recipe in shown}, {recipe.k for recipe in shown}
+        with_exemplars = [recipe for recipe in recipes if recipe.method.shows_exemplars]
+        styles = {recipe.style for recipe in with_exemplars}
+        ks = {recipe.k for recipe in with_exemplars}
         lines = {
             "answers read from": how,
             "option orders": str(self.n_orders),
@@ -229,41 +229,45 @@ class RunSpec(_Spec):
         return {name: value for name, value in lines.items() if value}
 
 
-def recipes(
-    methods: Sequence[Method],
-    *,
-    styles: Sequence[ExemplarStyle],
-    ks: Sequence[int],
-    retrievers: Sequence[SelectorName],
-    controls: bool,
+class Variants(NamedTuple):
+    """The ways to choose and show exemplars that a run compares."""
+
+    styles: Sequence[ExemplarStyle]
+    ks: Sequence[int]
+    retrievers: Sequence[SelectorName]
+
+
+def make_conditions(
+    methods: Sequence[Method], variants: Variants, *, controls: bool = False
 ) -> tuple[ConditionSpec, ...]:
-    """Return a condition per method, and per style, k and retriever where it shows exemplars.
+    """Return a condition per method, and per variant if it shows exemplars.
 
     With `controls`, `icl` is also asked with its exemplars' answers reversed and with those of
     another culture. A name says what differs between the conditions.
     """
-    found = []
+    styles, ks, retrievers = variants
+    found: dict[str, ConditionSpec] = {}
     for method, style, k, retriever in product(methods, styles, ks, retrievers):
-        told = [name for name, all_ in ((style, styles), (f"k={k}", ks), (retriever, retrievers))
-                if len(all_) > 1]  # fmt: skip
-        shown = RecipeSpec(method=method, style=style, k=k, retriever=retriever)
-        recipe = shown if method.shows_exemplars else RecipeSpec(method=method)
-        name = ", ".join([method, *(told if method.shows_exemplars else [])])
-        found.append(ConditionSpec(name=name, kind="method", recipe=recipe))
+        recipe, name = RecipeSpec(method=method), str(method)
+        if method.shows_exemplars:
+            recipe = RecipeSpec(method=method, style=style, k=k, retriever=retriever)
+            words = ((style, styles), (f"k={k}", ks), (retriever, retrievers))
+            name = ", ".join([method, *(word for word, compared in words if len(compared) > 1)])
+        found[name] = ConditionSpec(name=name, kind="method", recipe=recipe)
         if controls and method is Method.ICL:
-            for control, words in CONTROL_NAMES.items():
-                changed = shown.model_copy(update={"control": control})
-                found.append(ConditionSpec(name=f"{name}, {words}", kind="control", recipe=changed))
-    unique = {of.name: of for of in found}
-    return tuple(sorted(unique.values(), key=lambda of: of.kind != "method"))
+            for control, suffix in CONTROL_NAMES.items():
+                full = f"{name}, {suffix}"
+                changed = recipe.model_copy(update={"control": control})
+                found[full] = ConditionSpec(name=full, kind="control", recipe=changed)
+    return tuple(sorted(found.values(), key=lambda of: of.kind != "method"))
 
 
-def ability_spec(seed: int = 0) -> AbilitySpec:
+def make_ability_spec() -> AbilitySpec:
     """Return the general questions of this version."""
-    return AbilitySpec(seed=seed, sha256=questions_sha256(general_questions(seed)))
+    return AbilitySpec(seed=0, sha256=questions_sha256(general_questions(0)))
 
 
-def adapter_name(name: str, method: Method, *, label: str = "") -> str:
+def name_adapter_condition(name: str, method: Method, *, label: str = "") -> str:
     """Return the name of a condition of adapters, from that of the model with the same prompt.
 
     `persona+icl, k=2` is `adapter+icl, k=2`, of adapters with a label `adapter+icl, label, k=2`.
@@ -272,14 +276,14 @@ def adapter_name(name: str, method: Method, *, label: str = "") -> str:
     return ", ".join(filter(None, (method, label, rest)))
 
 
+@dataclass(frozen=True)
 class _Absent:
-    """Stands for a respondent of a finished run."""
+    """Stands for a respondent of a finished run, which is not asked anything."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    name: str
 
     async def request(self, ask: Ask) -> Request:
         raise RespondentFailed(self.name, "it is only known from a finished run.")
 
     async def respond(self, request: Request) -> Response:
-        raise RespondentFailed(self.name, "it is only known from a finished run.")
+        raise NotImplementedError

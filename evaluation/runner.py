@@ -1,4 +1,4 @@
-"""Asks everything that a run asks: each request once, many at a time, and on where it stopped."""
+"""Ask everything that a run asks: each request once, many at a time, resuming where it stopped."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 from evaluation.ability import AbilityPlan
 from evaluation.asking import Ask, Condition, Request
-from evaluation.run_folder import AskKey, AskRecord, RunFolder, ask_key, record_ask
+from evaluation.run_folder import AskKey, AskRecord, RunFolder, ask_key
 from prompting.reading import option_orders
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
@@ -74,7 +74,7 @@ class RunPlan:
         if self.ability is not None:
             yield from self.ability.asks()
 
-    def n_asks(self) -> int:
+    def count_asks(self) -> int:
         """Return the number of asks of the run."""
         return sum(1 for _ in self.work())
 
@@ -92,10 +92,10 @@ class RunPlan:
 
 
 class AskProgress(Protocol):
-    """Is told how a run goes."""
+    """Is told how far a run is."""
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
-        """`n` asks are settled now; `n_sent` requests were sent since the run was started."""
+        """`n` asks are settled now; `n_sent` requests were sent since the run started."""
 
 
 async def run_plan(
@@ -103,7 +103,7 @@ async def run_plan(
 ) -> dict[AskKey, AskRecord]:
     """Ask what `folder` has no answer to yet, and return which request answered each ask.
 
-    The first error ends the run; the answers until then are kept, and the same call goes on.
+    The first error ends the run; the answers so far are kept, and the same call resumes it.
 
     Raises:
         Whatever a respondent raises.
@@ -135,12 +135,14 @@ class _Run:
         self._n_sent = 0
 
     async def work(self, work: Iterator[tuple[Condition, Ask]]) -> None:
-        """Settle asks until there is none left."""
+        """Settle asks until none is left."""
         for condition, ask in work:
             request = await condition.respondent.request(ask)
             if request.digest not in self._folder.answers:
                 await self._send(condition, request)
-            self.asked[ask_key(condition.name, ask)] = record_ask(request)
+            self.asked[ask_key(condition.name, ask)] = AskRecord(
+                request.digest, request.shown, request.steered
+            )
             if self._progress is not None:
                 self._progress.on_asked(len(self.asked), n_sent=self._n_sent)
 

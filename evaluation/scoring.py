@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from evaluation.ability import score_ability
 from evaluation.cells import CellRow, Cells, read_cells
-from evaluation.cultural_map import MapAnswers, cultural_map
+from evaluation.cultural_map import MapAnswers, place_answers
 from evaluation.decoding import DEFAULT_RULES, ReadingRules
 from evaluation.figures import CulturalMap, Figures, SampleQuestion
 from evaluation.run_folder import RunAnswers
@@ -55,13 +55,15 @@ def score_run(
         **about._asdict(),
         culture_names={code: plan.library.catalogue[code].name for code in plan.cultures},
         sections=tuple(build_section(tables, of) for of in sections),
-        samples=tuple(_samples(plan, cells, sections[-1])),
-        cultural_map=_cultural_map(plan, cells),
+        samples=tuple(_take_samples(plan, cells, sections[-1])),
+        cultural_map=_draw_map(plan, cells),
         ability=plan.ability and score_ability(plan.ability, answers, rules),
     )
 
 
-def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec) -> list[SampleQuestion]:
+def _take_samples(
+    plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec
+) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
     rows, columns = select_cells(plan, of)
     cultures, questions = [plan.cultures[i] for i in rows], [plan.questions[j] for j in columns]
@@ -72,7 +74,9 @@ def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec) -> list
         among = [c for c in cultures if plan.library.distribution(question.key, c) is not None]
         culture = among[number % len(among)]
         people = plan.library.distribution(question.key, culture)
-        answers = {name: _answer(plan, table, question, culture) for name, table in cells.items()}
+        answers = {
+            name: _find_shares(plan, table, question, culture) for name, table in cells.items()
+        }
         found.append(
             SampleQuestion(
                 key=question.key,
@@ -86,7 +90,7 @@ def _samples(plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec) -> list
     return found
 
 
-def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
+def _draw_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
     """Return the cultural map; None if too little was asked to place anybody."""
     if len(plan.questions) < MIN_MAP_QUESTIONS:
         return None
@@ -108,18 +112,20 @@ def _cultural_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | No
             code: {
                 question.key: shares
                 for question in plan.questions
-                if (shares := _answer(plan, table, question, code))
+                if (shares := _find_shares(plan, table, question, code))
             }
             for code in plan.cultures_of(condition)
         }
     try:
-        return cultural_map(plan.questions, people, places=places, conditions=conditions)
+        return place_answers(plan.questions, people, places=places, conditions=conditions)
     except ValueError:
         # Too few of the cultures have a published place to fit anything to.
         return None
 
 
-def _answer(plan: RunPlan, table: Cells, question: Question, culture: str) -> tuple[float, ...]:
+def _find_shares(
+    plan: RunPlan, table: Cells, question: Question, culture: str
+) -> tuple[float, ...]:
     """Return the shares that were answered with the first seed, if there are any."""
     first = CellRow(culture, table.rows[0].seed)
     if first not in table.rows:

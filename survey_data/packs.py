@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from survey_data.errors import PackInvalid
 from survey_data.json_lines import read_json_lines
 from survey_data.model import Pack, PackManifest
-from survey_data.questions_file import check_questions, write_questions
-from survey_data.shares_file import read_shares, write_shares
+from survey_data.questions_file import parse_questions, write_question_lines
+from survey_data.shares_file import read_distributions, write_distributions
 
 SCHEMA_VERSION = 1
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -66,17 +66,17 @@ def read_pack(folder: Path) -> Pack:
                 file=path,
             )
     path = folder / "questions.jsonl"
-    questions = tuple(check_questions(read_json_lines(path), file=path, pack=manifest.id))
+    questions = tuple(parse_questions(read_json_lines(path), file=path, pack=manifest.id))
     by_key = {question.key: question for question in questions}
-    shares = tuple(read_shares(folder / "shares.csv", pack=manifest.id, questions=by_key))
+    shares = tuple(read_distributions(folder / "shares.csv", pack=manifest.id, questions=by_key))
     return Pack(manifest=manifest, questions=questions, distributions=shares)
 
 
 def write_pack(folder: Path, pack: Pack) -> Pack:
     """Write `pack` as a pack folder, its manifest last, and return it with the hashes filled in."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_questions(folder / "questions.jsonl", pack.questions)
-    write_shares(folder / "shares.csv", pack.distributions)
+    write_question_lines(folder / "questions.jsonl", pack.questions)
+    write_distributions(folder / "shares.csv", pack.distributions)
     (folder / "pack.toml").write_text(
         _manifest_toml(
             pack.manifest,

@@ -47,7 +47,7 @@ class QuestionLine(BaseModel):
         return scale
 
 
-def check_questions(
+def parse_questions(
     rows: Iterable[tuple[int, object]],
     *,
     file: Path,
@@ -74,7 +74,7 @@ def check_questions(
         raise PackInvalid("found no question", file=file)
 
 
-def write_questions(path: Path, questions: Iterable[Question]) -> None:
+def write_question_lines(path: Path, questions: Iterable[Question]) -> None:
     """Write `questions` in their order; `first_number` only where it is not 1."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for question in questions:

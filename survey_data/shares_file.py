@@ -22,7 +22,7 @@ _EFFECTIVE = "n_effective"
 _Rows = Sequence[tuple[int, Mapping[str, str]]]
 
 
-def write_shares(path: Path, distributions: Sequence[ResponseDistribution]) -> None:
+def write_distributions(path: Path, distributions: Sequence[ResponseDistribution]) -> None:
     """Write `distributions` in their order; `n_effective` is a column only if a cell has one."""
     has_effective = any(cell.n_effective is not None for cell in distributions)
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -39,7 +39,7 @@ def write_shares(path: Path, distributions: Sequence[ResponseDistribution]) -> N
                 writer.writerow((question, cell.culture, index, f"{share:.6f}", *rest))
 
 
-def read_shares(
+def read_distributions(
     path: Path, *, pack: str, questions: Mapping[str, Question]
 ) -> Iterator[ResponseDistribution]:
     """Yield the distributions of `path`; `questions` are those of `pack` by their key.

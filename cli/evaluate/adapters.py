@@ -10,9 +10,14 @@ from adapters.manifest import AdapterManifest, is_version_name
 from adapters.serving import AdapterState
 from app.errors import OptionInvalid
 from evaluation.asking import CultureAdapter
-from evaluation.run_spec import AdapterSetSpec, ConditionSpec, adapter_name, recipes
-from prompting.recipe import ACTIVE_ADAPTER, ADAPTER_METHODS, ExemplarStyle, Method
-from retrieval.selector_name import SelectorName
+from evaluation.run_spec import (
+    AdapterSetSpec,
+    ConditionSpec,
+    Variants,
+    make_conditions,
+    name_adapter_condition,
+)
+from prompting.recipe import ACTIVE_ADAPTER, ADAPTER_METHODS, Method
 
 OPTION = "--adapter"
 ACTIVE = "active"
@@ -29,7 +34,7 @@ class _Choice(NamedTuple):
 def resolve_registry_sets(
     given: Sequence[str], states: Sequence[AdapterState], cultures: Sequence[str]
 ) -> tuple[AdapterSetSpec, ...]:
-    """Return the sets that `--adapter` names, or what is active now where it names none.
+    """Return the sets that `--adapter` names, or what is active now if it names none.
 
     `states` are the registry's adapters, `cultures` those that are asked.
 
@@ -72,27 +77,22 @@ def make_adapter_conditions(
     sets: Sequence[AdapterSetSpec],
     *,
     are_labelled: bool,
-    styles: Sequence[ExemplarStyle],
-    ks: Sequence[int],
-    retrievers: Sequence[SelectorName],
+    variants: Variants,
 ) -> tuple[ConditionSpec, ...]:
-    """Return the conditions of adapters, by method and then by set, as `recipes` makes them."""
+    """Return the conditions of adapters, by method and then by set."""
     conditions = []
     for method in (method for method in ADAPTER_METHODS if method in methods):
-        asked = recipes(
-            [method.prompt], styles=styles, ks=ks, retrievers=retrievers, controls=False
-        )
         for adapter_set in sets:
             label = adapter_set.label if are_labelled else ""
             conditions += [
                 ConditionSpec(
-                    name=adapter_name(spec.name, method, label=label),
+                    name=name_adapter_condition(spec.name, method, label=label),
                     kind="method",
                     recipe=spec.recipe,
                     cultures=adapter_set.cultures,
                     adapter_set=adapter_set.label,
                 )
-                for spec in asked
+                for spec in make_conditions([method.prompt], variants)
             ]
     return tuple(conditions)
 
@@ -169,6 +169,6 @@ def _make_active_set(states: Sequence[AdapterState], cultures: Sequence[str]) ->
     pairs = tuple(CultureAdapter(c, active[c]) for c in cultures if c in active)
     if not pairs:
         expected = f"--adapter, or one that is active for some of {', '.join(cultures)}"
-        raise OptionInvalid("--method", "that of an adapter, and none is active", expected)
+        raise OptionInvalid("--method", "an adapter's, while none is active", expected)
     left_out = tuple(culture for culture in cultures if culture not in active)
     return AdapterSetSpec(label=ACTIVE, adapters=pairs, left_out=left_out)

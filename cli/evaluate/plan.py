@@ -35,8 +35,9 @@ from evaluation.run_spec import (
     AdapterSetSpec,
     ConditionSpec,
     RunSpec,
-    ability_spec,
-    recipes,
+    Variants,
+    make_ability_spec,
+    make_conditions,
 )
 from evaluation.sections import SectionSpec
 from evaluation.splits import QuestionSplit
@@ -166,7 +167,7 @@ class _Planner:
             min_label_mass=settings.answer.min_label_mass,
             versions=_read_versions(),
             adapter_sets=adapter_sets,
-            ability=ability_spec() if options.ability else None,
+            ability=make_ability_spec() if options.ability else None,
         )
 
     def _make_references(self, known: tuple[str, ...]) -> tuple[Condition, ...]:
@@ -227,7 +228,7 @@ class _Planner:
             return resolve_service_sets(options.adapters, self.cultures)
         if system.adapters is None:
             expected = "servers that take adapters (MILIEU_VLLM__LORA)"
-            raise OptionInvalid("--method", "that of an adapter", expected)
+            raise OptionInvalid("--method", "an adapter's", expected)
         return resolve_registry_sets(options.adapters, system.adapters, self.cultures)
 
     def _make_methods(self, adapter_sets: tuple[AdapterSetSpec, ...]) -> tuple[ConditionSpec, ...]:
@@ -235,20 +236,18 @@ class _Planner:
         if options.controls and len(self.pack.cultures) < 2:
             expected = "a pack with another to show answers of"
             raise OptionInvalid("--controls", "one culture", expected)
-        styles = options.styles or (defaults.exemplar_style,)
-        ks = options.ks or (defaults.k,)
-        retrievers = options.retrievers or (defaults.retriever,)
+        variants = Variants(
+            options.styles or (defaults.exemplar_style,),
+            options.ks or (defaults.k,),
+            options.retrievers or (defaults.retriever,),
+        )
         prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
+        asked = make_conditions(prompts, variants, controls=options.controls)
         adapters = make_adapter_conditions(
             options.asked_methods,
             adapter_sets,
             are_labelled=bool(options.adapters),
-            styles=styles,
-            ks=ks,
-            retrievers=retrievers,
-        )
-        asked = recipes(
-            prompts, styles=styles, ks=ks, retrievers=retrievers, controls=options.controls
+            variants=variants,
         )
         return tuple(sorted((*asked, *adapters), key=lambda spec: spec.kind != "method"))
 

@@ -26,7 +26,7 @@ from cli.service_client import ServiceClient
 from evaluation.asking import digest_of
 from evaluation.errors import RunFolderInvalid
 from evaluation.figures import Figures
-from evaluation.gate import check_asked, check_baseline, find_falls
+from evaluation.gate import check_baseline, check_coverage, find_falls
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.runner import run_plan
@@ -76,7 +76,7 @@ async def run_evaluation(
         if baseline is not None:
             check_baseline(baseline, pack=spec.pack, compared=spec.compared)
             names = [condition.name for condition in spec.conditions]
-            check_asked(baseline, conditions=names, cultures=spec.cultures)
+            check_coverage(baseline, conditions=names, cultures=spec.cultures)
         described = spec.model_dump(mode="json")
         now = datetime.now(UTC)
         folder = options.out or RESULTS / _folder_name(spec, now, gated=baseline is not None)
@@ -89,7 +89,7 @@ async def run_evaluation(
                 )
             plan = spec.plan(planned.library, respondents)
             if progress is not None:
-                progress.on_planned(plan.n_asks(), n_kept=len(results.answers))
+                progress.on_planned(plan.count_asks(), n_kept=len(results.answers))
             await run_plan(plan, results, n_concurrent=options.n_concurrent, progress=progress)
     return await asyncio.to_thread(score_folder, folder, planned.library)
 

@@ -17,6 +17,7 @@ from evaluation.report.write import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.scoring import RunFacts, score_run
+from files.whole import write_text
 from survey_data.library import SurveyLibrary
 
 FIGURES = "figures.json"
@@ -37,7 +38,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
         RunFolderInvalid: the folder holds no run, or the loaded pack is not the one that was asked.
         AnswersMissing: the run was not finished.
     """
-    with RunFolder.reopen(folder) as results:
+    with RunFolder.open_finished(folder) as results:
         spec = _read_spec(results)
         pack = library.pack(spec.pack)
         if hash_pack(pack) != spec.packs[spec.pack]:
@@ -62,7 +63,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
             about=about,
             rules=ReadingRules(spec.decoding.read_by, spec.min_label_mass),
         )
-        results.write_text(FIGURES, figures.model_dump_json(indent=2) + "\n")
+        write_text(folder / FIGURES, figures.model_dump_json(indent=2) + "\n")
         write_report(figures, folder)
     return Evaluation(folder, figures)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluation.figures import Ability, AbilityFigures
-from evaluation.report.summary import judge
+from evaluation.report.summary import state_verdict
 from reports.document import Folded, Part, Points, Table, Text
 from reports.numbers import decimal, interval, percent
 
@@ -57,7 +57,7 @@ def _describe_tuned(of: AbilityFigures) -> str:
         ("the log-probability of the right label", of.log_probability_over_base),
     ):
         if gain is not None:
-            clauses.append(f"{name} {_WORDS[judge(gain)]} ({interval(gain)})")
+            clauses.append(f"{name} {_WORDS[state_verdict(gain)]} ({interval(gain)})")
     return f"“{of.name}”: {'; '.join(clauses)}."
 
 

@@ -11,7 +11,7 @@ from evaluation.figures import ConditionFigures
 PLAIN = "plain"
 
 
-class Kind(NamedTuple):
+class KindLook(NamedTuple):
     """How conditions of one kind are headed and drawn."""
 
     title: str
@@ -20,11 +20,11 @@ class Kind(NamedTuple):
 
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; markers differ as well.
-KINDS: dict[ConditionKind, Kind] = {
-    "reference": Kind("References, without a model", "#6b7280", "s"),
-    "method": Kind("Methods", "#0072b2", "o"),
-    "control": Kind("Controls, wrong on purpose", "#d55e00", "^"),
-    "recorded": Kind("Recorded answers", "#009e73", "D"),
+KINDS: dict[ConditionKind, KindLook] = {
+    "reference": KindLook("References, without a model", "#6b7280", "s"),
+    "method": KindLook("Methods", "#0072b2", "o"),
+    "control": KindLook("Controls, wrong on purpose", "#d55e00", "^"),
+    "recorded": KindLook("Recorded answers", "#009e73", "D"),
 }
 
 

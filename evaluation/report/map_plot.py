@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 
-from evaluation.figures import CulturalMap, Figures, MapPoint
+from evaluation.figures import CulturalMap, CulturePlace, Figures
 from evaluation.report.kinds import KINDS
 from reports.document import Plot
 from reports.matplotlib_svg import add_panels, draw_plot, lay_out_grid, replace_unknown, wrap
@@ -65,7 +65,7 @@ def draw_map(figures: Figures, *, name: str) -> Plot | None:
     )
 
 
-def _panel(axes: Axes, chart: CulturalMap, points: Sequence[MapPoint], *, colour: str) -> None:
+def _panel(axes: Axes, chart: CulturalMap, points: Sequence[CulturePlace], *, colour: str) -> None:
     people = {point.culture: point for point in chart.people}
     axes.grid(visible=True)
     for point in points:
@@ -83,7 +83,7 @@ def _limit(axes: Axes, chart: CulturalMap) -> None:
 
 
 def _label_people(
-    axes: Axes, chart: CulturalMap, answers: Sequence[MapPoint], names: Mapping[str, str]
+    axes: Axes, chart: CulturalMap, answers: Sequence[CulturePlace], names: Mapping[str, str]
 ) -> None:
     """Write each people's name beside its point, where it covers least."""
     marks = [_box_around(axes, point) for point in (*chart.people, *answers)]
@@ -108,7 +108,7 @@ def _label_people(
         label.set_position(((best.x0 - x) / scale, (best.y0 - y) / scale))
 
 
-def _box_around(axes: Axes, point: MapPoint) -> Bbox:
+def _box_around(axes: Axes, point: CulturePlace) -> Bbox:
     x, y = axes.transData.transform((point.x, point.y))
     side = _POINT_SIDE * axes.figure.dpi / 72
     return Bbox.from_extents(x - side, y - side, x + side, y + side)

@@ -77,7 +77,7 @@ def compose_summary(figures: Figures) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
-def judge(gain: BootstrapInterval) -> str:
+def state_verdict(gain: BootstrapInterval) -> str:
     """Return 'beats', 'is worse than', or 'does not differ from' if the interval contains 0.
 
     An interval that ends at 0 contains it.
@@ -133,7 +133,9 @@ def _group_by_verdict(
     gains: Mapping[str, BootstrapInterval], labels: Mapping[str, str]
 ) -> list[str]:
     """Return 'beats a and b', 'is worse than c', with the label of each name."""
-    names = {word: [labels[n] for n, g in gains.items() if judge(g) == word] for word in _COUNTED}
+    names = {
+        word: [labels[n] for n, g in gains.items() if state_verdict(g) == word] for word in _COUNTED
+    }
     return [f"{word} {join_names(listed)}" for word, listed in names.items() if listed]
 
 
@@ -167,7 +169,7 @@ def _best(section: Section) -> str:
 
 def _best_compared(section: Section, best: ConditionFigures) -> list[str]:
     if best.over_plain:
-        first = f"It {judge(best.over_plain)} “{PLAIN}” ({interval(best.over_plain)})."
+        first = f"It {state_verdict(best.over_plain)} “{PLAIN}” ({interval(best.over_plain)})."
     elif best.name != PLAIN:
         first = "It was not compared with “plain”."
     else:
@@ -182,7 +184,7 @@ def _best_compared(section: Section, best: ConditionFigures) -> list[str]:
 def _count_verdicts(section: Section) -> str:
     """Return what the best method is if that is `plain`, and how the others compare with it."""
     about = "That is the model without any word of the culture."
-    verdicts = [judge(c.over_plain) for c in _methods(section) if c.over_plain]
+    verdicts = [state_verdict(c.over_plain) for c in _methods(section) if c.over_plain]
     if not verdicts:
         return about
     counts = [f"{verdicts.count(word)} {clause}" for word, clause in _COUNTED.items()]

@@ -25,7 +25,7 @@ from survey_data.errors import CultureUnknown, PackInvalid
 from survey_data.importers.report import ImportedPack, ImportReport, QuestionDropped
 from survey_data.json_lines import read_json_lines
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
-from survey_data.questions_file import QuestionLine, check_questions
+from survey_data.questions_file import QuestionLine, parse_questions
 
 QUESTION_COLUMNS = ("id", "topic", "text", "options", "scale")
 SHARE_COLUMNS = ("question", "culture", "option")
@@ -58,7 +58,7 @@ def import_survey(
         PackInvalid: a value does not fit; file, row and column are named.
     """
     rows = _read_question_rows(questions)
-    checked = check_questions(rows, file=questions, pack=manifest.id, form=_StrippedLine)
+    checked = parse_questions(rows, file=questions, pack=manifest.id, form=_StrippedLine)
     asked = {question.id: question for question in checked}
     table = _Table(shares, asked, catalogue)
     cells, n_rows = table.read_cells()

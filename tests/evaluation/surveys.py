@@ -15,7 +15,7 @@ from evaluation.asking import Condition, Response
 from evaluation.decoding import AnswerDecoding
 from evaluation.prompted import Build, Fit, PromptedModel
 from evaluation.references import References
-from evaluation.run_spec import recipes
+from evaluation.run_spec import Variants, make_conditions
 from evaluation.runner import RunPlan
 from evaluation.splits import leave_one_out
 from prompting.messages import Message, Steering
@@ -179,11 +179,9 @@ def tiny_plan(
 ) -> RunPlan:
     """A run of `methods` on `model`, with the references."""
     respondent = prompted(library, model, decoding=decoding)
-    specs = recipes(
+    specs = make_conditions(
         methods,
-        styles=(ExemplarStyle.SHARES,),
-        ks=(2,),
-        retrievers=(SelectorName.DENSE,),
+        Variants([ExemplarStyle.SHARES], [2], [SelectorName.DENSE]),
         controls=controls,
     )
     references = References(

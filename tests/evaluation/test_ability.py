@@ -168,7 +168,7 @@ async def test_a_run_asks_general_questions_of_every_adapter_once(tmp_path: Path
         asked = await run_plan(plan, results, n_concurrent=3)
         figures = score_ability(ability, RunAnswers(asked, results.answers))
 
-    assert len(asked) == plan.n_asks() == survey.n_asks() + 3 * 5
+    assert len(asked) == plan.count_asks() == survey.count_asks() + 3 * 5
     assert [model.asked_adapters.count(adapter) for adapter in ("a@1", "b@2")] == [5, 5]
     assert [of.name for of in figures.weights] == ["base model", "one", "two"]
 

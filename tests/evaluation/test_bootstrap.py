@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from evaluation.bootstrap import (
     alignment_gain_interval,
     alignment_interval,
-    draw_alignment,
-    draw_means,
     gain_interval,
     mean_interval,
     mean_of,
     percentile_interval,
     question_weights,
+    resample_alignment,
+    resample_means,
 )
 from evaluation.figures import BootstrapInterval
 from survey_data.arrays import Floats
@@ -35,7 +35,7 @@ N_WEIGHTS = 40
 
 def alignment_of(missed: Floats, widest: Floats) -> float:
     # Every question drawn once.
-    draws, _ = draw_alignment(missed, widest, np.ones((1, missed.shape[1])))
+    draws, _ = resample_alignment(missed, widest, np.ones((1, missed.shape[1])))
     return float(draws[0])
 
 
@@ -60,12 +60,12 @@ def test_a_mean_is_over_cultures_of_means_over_questions() -> None:
     values = np.array([[1.0, 3.0], [nan, 5.0], [nan, nan]])
     assert mean_of(values) == pytest.approx(3.5)
     # Weights (2, 0): the first row is 1, the second has no question. (1, 1): as above.
-    draws = draw_means(values, np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]))
+    draws = resample_means(values, np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 2.0]]))
     assert draws.tolist() == pytest.approx([1.0, 3.5, 4.0])
 
 
 def test_a_draw_without_any_cell_is_not_a_number() -> None:
-    assert isnan(draw_means(np.array([[nan, 5.0]]), np.array([[2.0, 0.0]]))[0])
+    assert isnan(resample_means(np.array([[nan, 5.0]]), np.array([[2.0, 0.0]]))[0])
     assert isnan(mean_of(np.array([[nan]])))
     assert isnan(alignment_of(np.array([[nan]]), np.array([[9.0]])))
 
@@ -78,7 +78,7 @@ def test_alignment_is_that_of_each_culture_averaged() -> None:
 
     assert alignment_of(missed, widest) == pytest.approx(expected)
     # Weights (2, 0): 1 - sqrt(2)/sqrt(18) = 2/3 in the first row alone.
-    draws, _ = draw_alignment(missed, widest, np.array([[2.0, 0.0], [1.0, 1.0]]))
+    draws, _ = resample_alignment(missed, widest, np.array([[2.0, 0.0], [1.0, 1.0]]))
     assert draws.tolist() == pytest.approx([2 / 3, expected])
 
 

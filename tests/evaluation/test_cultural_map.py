@@ -8,9 +8,9 @@ import pytest
 from evaluation.cultural_map import (
     PENALTIES,
     CulturalMapModel,
-    cultural_map,
     index_positions,
     mean_positions,
+    place_answers,
 )
 from survey_data.arrays import Floats
 from survey_data.cultures import read_catalogue
@@ -156,7 +156,7 @@ def test_people_of_the_shipped_survey_are_placed_near_their_published_places() -
         for code in people
         if (position := catalogue[code].position)
     }
-    chart = cultural_map(
+    chart = place_answers(
         pack.questions, people, places=places, conditions={"plain": {"ZWE": people["DEU"]}}
     )
 

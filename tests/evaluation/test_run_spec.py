@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from evaluation.asking import Control, digest_of
-from evaluation.run_spec import ConditionSpec, adapter_name, recipes
+from evaluation.run_spec import ConditionSpec, Variants, make_conditions, name_adapter_condition
 from prompting.recipe import PROMPT_METHODS, ExemplarStyle, Method, Recipe
 from retrieval.selector_name import SelectorName
 
 
 def specs() -> tuple[ConditionSpec, ...]:
-    return recipes(
+    return make_conditions(
         PROMPT_METHODS,
-        styles=[ExemplarStyle.SHARES, ExemplarStyle.MODE],
-        ks=[2],
-        retrievers=[SelectorName.CHRF],
+        Variants([ExemplarStyle.SHARES, ExemplarStyle.MODE], [2], [SelectorName.CHRF]),
         controls=True,
     )
 
@@ -60,6 +58,6 @@ def test_a_condition_gives_its_recipe() -> None:
 
 
 def test_a_condition_of_adapters_is_named_after_the_prompt_that_they_get() -> None:
-    assert adapter_name("persona", Method.ADAPTER) == "adapter"
-    named = adapter_name("persona+icl, k=2", Method.ADAPTER_ICL, label="joint")
+    assert name_adapter_condition("persona", Method.ADAPTER) == "adapter"
+    named = name_adapter_condition("persona+icl, k=2", Method.ADAPTER_ICL, label="joint")
     assert named == "adapter+icl, joint, k=2"

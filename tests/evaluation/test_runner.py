@@ -46,13 +46,13 @@ async def test_every_cell_of_every_condition_is_asked(tmp_path: Path) -> None:
         asked = await run_plan(plan, results, n_concurrent=4)
 
     # plain, persona, icl and five references.
-    assert len(asked) == plan.n_asks() == 8 * N_CELLS
+    assert len(asked) == plan.count_asks() == 8 * N_CELLS
 
 
 async def test_a_question_that_a_culture_was_not_asked_is_left_out(tmp_path: Path) -> None:
     plan = tiny_plan(tiny_library(not_asked={"KEN": (1, 2)}), PaperModel())
 
-    assert plan.n_asks() == 8 * (N_CELLS - 2)
+    assert plan.count_asks() == 8 * (N_CELLS - 2)
 
 
 async def test_an_unsteered_answer_is_asked_once_and_not_once_per_culture(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ async def test_orders_and_seeds_are_asked_where_they_matter(tmp_path: Path) -> N
     plan = tiny_plan(tiny_library(), PaperModel(), methods=[Method.PLAIN], n_orders=2, seeds=(0, 1))
 
     # plain: 2 orders x 2 seeds; a reference neither shows options nor draws.
-    assert plan.n_asks() == (4 + 5) * N_CELLS
+    assert plan.count_asks() == (4 + 5) * N_CELLS
 
 
 async def test_the_folder_says_what_was_asked_and_answered(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ async def test_progress_counts_asks_and_what_was_sent_for_them(tmp_path: Path) -
     with opened(tmp_path / "run") as results:
         await run_plan(plan, results, n_concurrent=2, progress=seen)
 
-    assert [n for n, _ in seen.told] == list(range(1, plan.n_asks() + 1))
+    assert [n for n, _ in seen.told] == list(range(1, plan.count_asks() + 1))
     n_references = seen.told[-1][1] - len(plan.questions)
     assert 0 < n_references <= 5 * N_CELLS
 
@@ -185,7 +185,7 @@ def test_a_description_that_was_never_finished_is_written_again(tmp_path: Path) 
 
 
 def test_two_runs_are_not_at_work_in_one_folder(tmp_path: Path) -> None:
-    with opened(tmp_path / "run"), pytest.raises(RunFolderInvalid, match="at work"):
+    with opened(tmp_path / "run"), pytest.raises(RunFolderInvalid, match="in progress"):
         opened(tmp_path / "run")
     with opened(tmp_path / "run"):
         pass
@@ -203,7 +203,7 @@ def test_a_run_that_was_never_finished_is_not_reopened(tmp_path: Path) -> None:
         pass
 
     with pytest.raises(AnswersMissing, match="not finished"):
-        RunFolder.reopen(tmp_path / "run")
+        RunFolder.open_finished(tmp_path / "run")
 
 
 def test_the_date_is_that_of_the_first_start(tmp_path: Path) -> None:

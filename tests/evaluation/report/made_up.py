@@ -15,8 +15,8 @@ from evaluation.figures import (
     ConditionFigures,
     CulturalMap,
     CultureFigures,
+    CulturePlace,
     Figures,
-    MapPoint,
     SampleQuestion,
     Section,
     SteeringFigures,
@@ -150,12 +150,14 @@ def chart(rng: random.Random) -> CulturalMap:
         position = catalogue[code].position
         assert position is not None
         people.append(
-            MapPoint(culture=code, x=position.survival_expression, y=position.traditional_secular)
+            CulturePlace(
+                culture=code, x=position.survival_expression, y=position.traditional_secular
+            )
         )
 
-    def answers(pull: float) -> tuple[MapPoint, ...]:
+    def answers(pull: float) -> tuple[CulturePlace, ...]:
         return tuple(
-            MapPoint(
+            CulturePlace(
                 culture=p.culture,
                 x=p.x * (1 - pull) + pull + rng.gauss(0, 0.15),
                 y=p.y * (1 - pull) + 0.5 * pull + rng.gauss(0, 0.15),

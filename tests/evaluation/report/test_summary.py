@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from evaluation.figures import BootstrapInterval, Figures
-from evaluation.report.summary import compose_summary, judge, state_comparisons
+from evaluation.report.summary import compose_summary, state_comparisons, state_verdict
 from reports.document import Points, Text
 from tests.evaluation.report.made_up import figures, section
 
@@ -38,7 +38,7 @@ def with_condition(made: Figures, name: str, **update: object) -> Figures:
 def test_only_an_interval_without_zero_is_a_difference(
     gain: BootstrapInterval, expected: str
 ) -> None:
-    assert judge(gain) == expected
+    assert state_verdict(gain) == expected
 
 
 def test_the_statement_flips_when_the_interval_takes_in_zero() -> None:
