@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from prompting.labels import LabelScheme
 from prompting.percents import whole_percents
 from prompting.recipe import ExemplarStyle, Method
 from prompting.statement import Statement, list_names, write_statement
@@ -80,11 +81,21 @@ class AskedQuestion:
     text: str
     options: tuple[str, ...] = ()
     first_number: int = 1
+    scheme: LabelScheme = LabelScheme.NUMBERS
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the model answers with: the number of each option, in option order."""
-        return tuple(str(self.first_number + i) for i in range(len(self.options)))
+        """What the model answers with: the number or letter of each option, in option order."""
+        return self.scheme.list_labels(len(self.options), first_number=self.first_number)
+
+    @property
+    def schemes(self) -> tuple[LabelScheme, ...]:
+        """The schemes that have a label for each option, in order of preference."""
+        return tuple(scheme for scheme in LabelScheme if scheme.can_label(len(self.options)))
+
+    def labelled(self, scheme: LabelScheme) -> AskedQuestion:
+        """Return the question with its options labelled by `scheme`."""
+        return replace(self, scheme=scheme)
 
     def reordered(self, order: Sequence[int]) -> AskedQuestion:
         """Return the question with option `order[i]` in place i."""
@@ -101,7 +112,10 @@ COMPARE = (
     "Your culture is much like that of {similar}, the most similar first. It is unlike that of "
     "{different}, the most different first. Think of both before you answer."
 )
-ANSWER_BY_NUMBER = "Answer each question with the number of the option you choose."
+ANSWER_BY_LABEL = {
+    LabelScheme.NUMBERS: "Answer each question with the number of the option you choose.",
+    LabelScheme.LETTERS: "Answer each question with the letter of the option you choose.",
+}
 ANSWER_FREELY = "Answer in one or two sentences."
 EXEMPLARS_FOLLOW = "These are answers that people like you gave to other questions."
 SHARES_FOLLOW = (
@@ -114,14 +128,16 @@ QUESTION_FOLLOWS = "Now answer this question."
 def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, ...]:
     """Return the system and user message that put a survey question to a model.
 
+    Exemplars are labelled as the question is.
+
     Raises:
         ValueError: the method needs a culture or a comparison that `steering` does not have.
     """
-    how = ANSWER_BY_NUMBER if asked.options else ANSWER_FREELY
+    how = ANSWER_BY_LABEL[asked.scheme] if asked.options else ANSWER_FREELY
     system = " ".join([*_role(steering, unnamed=SURVEY_ROLE, named=SURVEY_ROLE_OF), how])
     parts = []
     if _exemplars(steering):
-        parts = [exemplar_text(steering), QUESTION_FOLLOWS]
+        parts = [exemplar_text(steering, scheme=asked.scheme), QUESTION_FOLLOWS]
     parts.append(question_text(asked))
     return (Message("system", system), Message("user", "\n\n".join(parts)))
 
@@ -160,18 +176,24 @@ def chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Mess
     return (Message("system", system), *rest) if system else rest
 
 
-def exemplar_text(steering: Steering) -> str:
+def exemplar_text(steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBERS) -> str:
     """Return the exemplars as the model sees them, introduced by one sentence."""
     shares = steering.style is ExemplarStyle.SHARES
     blocks = [
-        exemplar_block(exemplar, style=steering.style, seed=steering.seed)
+        exemplar_block(exemplar, style=steering.style, seed=steering.seed, scheme=scheme)
         for exemplar in steering.exemplars
     ]
     return "\n\n".join([SHARES_FOLLOW if shares else EXEMPLARS_FOLLOW, *blocks])
 
 
-def exemplar_block(exemplar: Exemplar, *, style: ExemplarStyle, seed: int = 0) -> str:
-    """Return one exemplar: question, numbered options, and the answer as number and label.
+def exemplar_block(
+    exemplar: Exemplar,
+    *,
+    style: ExemplarStyle,
+    seed: int = 0,
+    scheme: LabelScheme = LabelScheme.NUMBERS,
+) -> str:
+    """Return one exemplar: question, labelled options, and the answer as label and wording.
 
     In the `shares` style the answer is the modal one, and a further line gives every option's
     share in whole percent.
@@ -180,7 +202,7 @@ def exemplar_block(exemplar: Exemplar, *, style: ExemplarStyle, seed: int = 0) -
     answer = exemplar.distribution.mode
     if style is ExemplarStyle.DRAW:
         answer = draw(shares, key=f"{seed}|{exemplar.distribution.culture}|{question.key}")
-    asked = AskedQuestion(question.text, question.options, question.first_number)
+    asked = AskedQuestion(question.text, question.options, question.first_number, scheme)
     lines = [question_text(asked), answer_line(asked, answer)]
     if style is ExemplarStyle.SHARES:
         lines.append(shares_line(asked, shares))
@@ -188,18 +210,18 @@ def exemplar_block(exemplar: Exemplar, *, style: ExemplarStyle, seed: int = 0) -
 
 
 def question_text(asked: AskedQuestion) -> str:
-    """Return a question with its numbered options, if it has any."""
+    """Return a question with its labelled options, if it has any."""
     lines = [f"Question: {asked.text}"]
     if asked.options:
         lines.append("Options:")
     for label, option in zip(asked.labels, asked.options, strict=True):
-        # A point of a numbered scale has no text but its number, which the label already says.
+        # A point of a numbered scale has no text but its number, which a number already says.
         lines.append(f"{label}." if option == label else f"{label}. {option}")
     return "\n".join(lines)
 
 
 def answer_line(asked: AskedQuestion, option: int) -> str:
-    """Return the line under an exemplar that gives its answer as number and label."""
+    """Return the line under an exemplar that gives its answer as label and wording."""
     label, text = asked.labels[option], asked.options[option]
     return f"Answer: {label}" if text == label else f"Answer: {label} ({text})"
 
