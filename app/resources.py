@@ -206,7 +206,7 @@ def _assemble(
         lookup=lookup,
         estimates=EstimateFinder(retrieval.estimator, retrieval.encoder, threads),
         fallbacks=FallbackPlanner(of, library),
-        writer=PromptWriter(context, n_reply_tokens=of.max_tokens),
+        writer=PromptWriter(vllm, context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),
         recorder=make_recorder(settings, experiments, alignment=alignment),
         metrics=metrics,

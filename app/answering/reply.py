@@ -5,7 +5,10 @@ from __future__ import annotations
 from app.answering.plan import Answer, Plan, Reply, Words
 from prompting.reading import Reading, read_labels, read_option
 
-ONE_REPLY = "this model's labels are several tokens: one reply was read, without probabilities"
+ONE_REPLY = (
+    "numbers and letters are several tokens of this model: one reply was read, without "
+    "probabilities"
+)
 
 
 def read_reply(plan: Plan, words: Words, reply: Reply, *, min_label_mass: float) -> Answer:

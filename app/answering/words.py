@@ -7,6 +7,8 @@ from dataclasses import replace
 from app.answering.context import Build, ContextWindow
 from app.answering.plan import NO_WORDS, Plan, Words
 from app.answering.requests import AnswerRequest, ChatTurn, Request
+from app.vllm.client import VllmClient
+from prompting.labels import LabelScheme
 from prompting.messages import Message, Steering, chat_messages, survey_messages
 from prompting.reading import option_orders
 from prompting.recipe import Method
@@ -18,9 +20,9 @@ LABEL_TOKENS = 4
 class PromptWriter:
     """Turns a plan into the messages that the model is sent."""
 
-    def __init__(self, context: ContextWindow, *, n_reply_tokens: int) -> None:
-        """Take what knows the model's context; `n_reply_tokens` are kept for a chat's reply."""
-        self._context, self._n_reply_tokens = context, n_reply_tokens
+    def __init__(self, vllm: VllmClient, context: ContextWindow, *, n_reply_tokens: int) -> None:
+        """Take what knows the model's tokens; `n_reply_tokens` are kept for a chat's reply."""
+        self._vllm, self._context, self._n_reply_tokens = vllm, context, n_reply_tokens
 
     async def write(self, plan: Plan, request: Request) -> tuple[Plan, Words]:
         """Return the prompts, and the plan with what they could hold.
@@ -37,8 +39,9 @@ class PromptWriter:
         return await self._write_question(plan, request)
 
     async def _write_question(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, Words]:
-        asked = plan.asked.question
         orders: tuple[tuple[int, ...], ...] = ()
+        plan = await self._label(plan)
+        asked = plan.asked.question
         if asked.options:
             orders = option_orders(
                 len(asked.options), plan.recipe.n_orders, ordinal=plan.asked.ordinal
@@ -54,6 +57,16 @@ class PromptWriter:
         )
         others = (survey_messages(asked.reordered(order), plan.steering) for order in orders[1:])
         return plan, Words(orders, (first, *others))
+
+    async def _label(self, plan: Plan) -> Plan:
+        """Return the plan with labels that the model scores; numbers where it scores none."""
+        asked = plan.asked.question
+        if not asked.options:
+            return plan
+        # An adapter has the tokens of its base.
+        scheme = await self._vllm.choose_labels(plan.weights.base_model, asked)
+        asked = asked.labelled(scheme or LabelScheme.NUMBERS)
+        return replace(plan, asked=replace(plan.asked, question=asked))
 
     async def _write_chat(self, plan: Plan, turn: ChatTurn) -> tuple[Plan, Words]:
         """Put the culture's evidence before the caller's own words; none is left without one."""

@@ -141,6 +141,7 @@ def present_model(answer: Answer) -> ModelAnswer | None:
         method=plan.method,
         option=option,
         shares=shares,
+        labels=plan.asked.question.scheme if plan.asked.question.options else None,
         label_mass=mass,
         calibration=None,
         text=answer.text,

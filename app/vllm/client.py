@@ -31,7 +31,8 @@ from app.vllm.wire import (
     score_body,
     wire_messages,
 )
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 
 _CHAT, _TOKENIZE, _MODELS = "/v1/chat/completions", "/tokenize", "/v1/models"
 
@@ -176,6 +177,13 @@ class VllmClient:
         with self._observed():
             reply = await self._generate(Call("POST", _CHAT, model, body, request_id))
             return read_scores(read_completion(reply, model=model), labels, ids=ids)
+
+    async def choose_labels(self, model: str, asked: AskedQuestion) -> LabelScheme | None:
+        """Return how to label the options of `asked` so that `score` can read them.
+
+        Numbers, or letters where a number is not one token of the model's; None where neither is.
+        """
+        return await self._labels.choose(model, asked)
 
     async def label_token_ids(self, model: str, labels: Sequence[str]) -> tuple[int, ...] | None:
         """Return one token id per label, None where a label is not one token of its own.

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Sequence
 from typing import Protocol
 
 from app.vllm.once import OnceCache
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 
 _ASKED = Message("user", "?")
 
@@ -34,6 +35,13 @@ class LabelTokens:
         self._tokenize = tokenize
         self._prefixes = OnceCache(self._find_prefix)
         self._ids = OnceCache(self._find)
+
+    async def choose(self, model: str, asked: AskedQuestion) -> LabelScheme | None:
+        """Return the first scheme whose labels are one token each, None where none is."""
+        for scheme in asked.schemes:
+            if await self.ids(model, asked.labelled(scheme).labels) is not None:
+                return scheme
+        return None
 
     async def ids(self, model: str, labels: Sequence[str]) -> tuple[int, ...] | None:
         """Return one token id per label, None where a label is not one token of its own."""

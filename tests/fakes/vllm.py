@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -62,6 +62,14 @@ class Scripted:
     raw: bytes | None = None
 
 
+class ChatTokenizer(Protocol):
+    """A tokenizer of transformers' with a chat template."""
+
+    def apply_chat_template(self, conversation: list[JsonObject], **options: Any) -> Any:
+        """Return the tokens of a chat."""
+        ...
+
+
 class FakeVllm:
     """The state of one fake server; `app` is its ASGI application.
 
@@ -77,9 +85,19 @@ class FakeVllm:
     """
 
     def __init__(
-        self, *, model: str = MODEL, max_model_len: int = 2048, api_key: str | None = None
+        self,
+        *,
+        model: str = MODEL,
+        max_model_len: int = 2048,
+        api_key: str | None = None,
+        tokenizer: ChatTokenizer | None = None,
     ) -> None:
+        """Serve `model`; `tokenizer` says what `/tokenize` answers to chats, in place of its own.
+
+        What the prompts of chats are counted in stays its own.
+        """
         self.model, self.max_model_len = model, max_model_len
+        self._tokenizer = tokenizer
         self.received: list[Received] = []
         self.delay_s = 0.0
         self.chunk_delay_s = 0.0
@@ -146,18 +164,23 @@ class FakeVllm:
         body = self._keep(request, await request.json())
         if refused := self._check_model(body):
             return refused
-        if "prompt" in body:
-            tokens = token_ids(body["prompt"])
-        else:
-            tokens = token_ids(
-                _rendered(
-                    body["messages"],
-                    asks=body.get("add_generation_prompt", True),
-                    continues=body.get("continue_final_message", False),
-                )
-            )
+        tokens = token_ids(body["prompt"]) if "prompt" in body else self._chat_tokens(body)
         reply = {"count": len(tokens), "max_model_len": self.max_model_len, "tokens": tokens}
         return JSONResponse({**reply, "token_strs": None})
+
+    def _chat_tokens(self, body: JsonObject) -> list[int]:
+        asks = body.get("add_generation_prompt", True)
+        continues = body.get("continue_final_message", False)
+        if self._tokenizer is None:
+            return token_ids(_rendered(body["messages"], asks=asks, continues=continues))
+        encoded = self._tokenizer.apply_chat_template(
+            body["messages"],
+            tokenize=True,
+            return_dict=True,
+            add_generation_prompt=asks,
+            continue_final_message=continues,
+        )
+        return list(encoded["input_ids"])
 
     async def _chat(self, request: Request) -> Response:
         body = self._keep(request, await request.json())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from estimation.estimator import Source
+from prompting.labels import LabelScheme
 from prompting.recipe import Method
 
 
@@ -129,6 +130,9 @@ class ModelAnswer(ResponseModel):
     method: Method
     option: ChosenOption | None
     shares: list[OptionShare] | None
+    labels: LabelScheme | None = Field(
+        description="What the options were labelled with in the prompt. Null without options."
+    )
     label_mass: float | None
     calibration: str | None = Field(description="Null: these are the model's raw probabilities.")
     text: str | None

@@ -9,9 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from prompting.recipe import PROMPT_METHODS, Method
 from retrieval.selector_name import SelectorName
@@ -25,6 +22,7 @@ from tests.app.service import (
     opened,
     settings_for,
 )
+from tests.fakes.tokenizers import Kind, make_tokenizer
 from tests.fakes.vllm import FakeVllm, Scripted, serve
 from tests.fixtures.service import MakeSettings
 
@@ -458,37 +456,64 @@ async def test_a_void_reading_is_an_answer_without_option(make_settings: MakeSet
     assert 'milieu_answers_total{method="icl",readable="false",steered="true"} 1.0' in metrics
 
 
-class CharacterTokens:
-    """The fake with another tokenizer: every character is a token, so "10" is two."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] != "/tokenize":
-            await self._app(scope, receive, send)
-            return
-        messages = (await Request(scope, receive).json())["messages"]
-        tokens = [ord(c) for m in messages if m["role"] != "assistant" for c in m["content"]]
-        tokens.append(0)
-        tokens += [ord(c) for m in messages if m["role"] == "assistant" for c in m["content"]]
-        await JSONResponse({"tokens": tokens})(scope, receive, send)
+def scale(n_points: int) -> list[str]:
+    """A scale that is named at its ends only, as those of the World Values Survey are."""
+    return ["Never", *(str(point) for point in range(2, n_points)), "Always"]
 
 
-async def test_labels_of_several_tokens_are_read_from_a_reply(cache_folder: Path) -> None:
-    fake = FakeVllm(max_model_len=16384)
+@pytest.mark.parametrize("kind", [Kind.QWEN, Kind.SMOLLM])
+@pytest.mark.parametrize("n_points", [10, 11])
+async def test_a_model_that_splits_digits_gives_every_point_a_probability(
+    cache_folder: Path, kind: Kind, n_points: int
+) -> None:
+    fake = FakeVllm(max_model_len=16384, tokenizer=make_tokenizer(kind))
+    body = {"culture": "DE", "question": NEIGHBOURS, "method": "icl", "orders": 2}
+    with serve(fake.app) as url:
+        async with opened(settings_for(url, cache_folder)) as client:
+            reply = await client.post("/answer", json=body | {"options": scale(n_points)})
+
+    answer = reply.json()
+    model = answer["model"]
+    assert model["labels"] == "letters"
+    assert [share["number"] for share in model["shares"]] == list(range(1, n_points + 1))
+    assert min(share["share"] for share in model["shares"]) > 0.0
+    assert model["label_mass"] > 0.0
+    assert answer["warnings"] == []
+    letters = make_tokenizer(kind).convert_tokens_to_ids(list("ABCDEFGHIJK"[:n_points]))
+    assert [chat.body["logprob_token_ids"] for chat in fake.chats] == [letters] * 2
+
+
+async def test_exemplars_and_question_have_the_labels_that_are_read(cache_folder: Path) -> None:
+    fake = FakeVllm(max_model_len=16384, tokenizer=make_tokenizer(Kind.SMOLLM))
+    body = {"culture": "DE", "question": NEIGHBOURS, "method": "icl"}
+    with serve(fake.app) as url:
+        async with opened(settings_for(url, cache_folder)) as client:
+            await client.post("/answer", json=body | {"options": ["yes", "perhaps", "no"]})
+            await client.post("/answer", json=body | {"options": scale(11)})
+
+    few, many = prompts(fake)
+    assert len(re.findall(r"^Answer: \d", few, re.MULTILINE)) == 5
+    assert "the number of the option" in few
+    assert "\n1. yes\n2. perhaps\n3. no" in few
+    assert len(re.findall(r"^Answer: [A-K]\b", many, re.MULTILINE)) == 5
+    assert len(re.findall(r"^Shares: A\. \d+%, B\. ", many, re.MULTILINE)) == 5
+    assert "the letter of the option" in many
+    assert "\nA. Never\nB. 2\n" in many
+    assert "\nJ. 10\nK. Always" in many
+    assert not re.search(r"^\d+\.", many, re.MULTILINE)
+
+
+async def test_a_model_without_tokens_for_labels_is_read_from_a_reply(cache_folder: Path) -> None:
+    fake = FakeVllm(max_model_len=16384, tokenizer=make_tokenizer(Kind.THINKING))
     options = [f"option {letter}" for letter in "abcdefghijkl"]
     body = {"culture": "DE", "question": RELIGION, "answer_from": "model", "options": options}
-    with serve(CharacterTokens(fake.app)) as url:
+    with serve(fake.app) as url:
         async with opened(settings_for(url, cache_folder)) as client:
-            few = (await client.post("/answer", json=body | {"options": options[:9]})).json()
-            many = (await client.post("/answer", json=body)).json()
+            answer = (await client.post("/answer", json=body)).json()
 
-    assert few["warnings"] == []
-    assert len(few["shares"]) == 9
-    assert many["shares"] is many["label_mass"] is None
-    assert "several tokens" in many["warnings"][0]
-    assert many["answer"] == options[many["option"]["number"] - 1]
+    assert answer["shares"] is answer["label_mass"] is None
+    assert "several tokens" in answer["warnings"][0]
+    assert answer["answer"] == options[answer["option"]["number"] - 1]
     sent = fake.chats[-1].body
     assert sent["structured_outputs"] == {"choice": [str(n) for n in range(1, 13)]}
     assert sent["max_tokens"] < 10
