@@ -19,13 +19,21 @@ from evaluation.figures import Ability, AbilityFigures, BootstrapInterval
 from evaluation.general_questions import GeneralQuestion
 from evaluation.prompted import LanguageModel, Prompt, send
 from evaluation.run_folder import AskKey, RunAnswers, ask_key
+from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message, question_text
 from prompting.reading import read_labels, read_option
 from survey_data.arrays import Floats
 
 BASE = "base model"
-SYSTEM = "Each question has one right answer. Answer with the number of the right option."
-# The most likely words, for a model that has no token of its own for a number.
+SYSTEM = {
+    LabelScheme.NUMBERS: (
+        "Each question has one right answer. Answer with the number of the right option."
+    ),
+    LabelScheme.LETTERS: (
+        "Each question has one right answer. Answer with the letter of the right option."
+    ),
+}
+# The most likely words, for a model that has no token of its own for a number or a letter.
 IN_TEXT = AnswerDecoding(ReadBy.TEXT, temperature=0.0, top_p=1.0, max_tokens=8)
 # A probability below this counts as this much, so that one answer does not decide a mean.
 LEAST_PROBABILITY = 1e-6
@@ -75,9 +83,10 @@ class GeneralRespondent:
     async def request(self, ask: Ask) -> Request:
         """Return the prompt for `ask`. See `Respondent.request`."""
         asked = AskedQuestion(ask.question.text, ask.question.options)
-        messages = (Message("system", SYSTEM), Message("user", question_text(asked)))
-        read_text = not await self._model.scores(asked.labels)
-        prompt = Prompt(messages, asked.labels, read_text, 0, ask.adapter)
+        scheme = await self._model.choose_labels(asked)
+        asked = asked.labelled(scheme or LabelScheme.NUMBERS)
+        messages = (Message("system", SYSTEM[asked.scheme]), Message("user", question_text(asked)))
+        prompt = Prompt(messages, asked.labels, scheme is None, 0, ask.adapter)
         contents = [message.content for message in messages]
         return Request(digest_of(self.name, contents, *prompt.how(IN_TEXT)), prompt)
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Request, Response, digest_of
 from evaluation.decoding import AnswerDecoding, ReadBy
+from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message, Steering, compare_culture, survey_messages
 from prompting.recipe import Method, Recipe
 from retrieval.encoder import Encoder
@@ -51,8 +52,8 @@ class LanguageModel(Protocol):
         `bare` is what the prompt says where a method that shows exemplars is left with none.
         """
 
-    async def scores(self, labels: Sequence[str]) -> bool:
-        """Return whether each label is one token, so that its log-probability can be had."""
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        """Return how to label options to have their log-probabilities; None if that can't be."""
 
     async def score(
         self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
@@ -119,8 +120,8 @@ class PromptedModel:
         `cultures` are all of the pack, for the `foreign` control: it shows the answers of the one
         before. `barred[key]` are the questions never shown with question `key`.
 
-        Where log-probabilities are wanted, but the model has no token of its own for a label, the
-        question is answered in text by `decoding`.
+        Where log-probabilities are wanted, but neither numbers nor letters are tokens of the
+        model's own, the question is answered in text by `decoding`.
         """
         self._model, self._library, self._index = model, library, index
         self._cultures, self._barred = tuple(cultures), barred
@@ -149,9 +150,12 @@ class PromptedModel:
         steering = await asyncio.to_thread(self._steering, ask)
         question = ask.question
         asked = AskedQuestion(question.text, question.options, question.first_number)
-        shown = asked.reordered(ask.order)
         by_text = self._decoding.read_by is not ReadBy.LOGPROBS
-        read_text = by_text or not await self._model.scores(asked.labels)
+        scheme = None if by_text else await self._model.choose_labels(asked)
+        read_text = scheme is None
+        # Parsers of text read numbers.
+        asked = asked.labelled(scheme or LabelScheme.NUMBERS)
+        shown = asked.reordered(ask.order)
         fit = await self._model.fit(
             steering,
             lambda some: survey_messages(shown, some),

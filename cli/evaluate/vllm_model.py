@@ -16,7 +16,8 @@ from evaluation.asking import Response
 from evaluation.decoding import AnswerDecoding
 from evaluation.errors import RespondentFailed
 from evaluation.prompted import Fit
-from prompting.messages import Message, Steering
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message, Steering
 from prompting.recipe import NO_ADAPTER
 
 T = TypeVar("T")
@@ -80,9 +81,8 @@ class VllmModel:
 
         await call_patiently(load, self.name, _TRANSIENT)
 
-    async def scores(self, labels: Sequence[str]) -> bool:
-        ids = await self._patiently(lambda: self._vllm.label_token_ids(self._model, labels))
-        return ids is not None
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        return await self._patiently(lambda: self._vllm.choose_labels(self._model, asked))
 
     async def score(
         self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None

@@ -18,7 +18,8 @@ from evaluation.references import References
 from evaluation.run_spec import Variants, make_conditions
 from evaluation.runner import RunPlan
 from evaluation.splits import leave_one_out
-from prompting.messages import Message, Steering
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message, Steering
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Vectors
 from retrieval.index import QuestionIndex
@@ -91,18 +92,24 @@ class PaperModel:
     """A language model whose answer is a hash of the prompt; it counts what it is asked.
 
     `room` is the number of exemplars that its context holds, `dies_after` the number of answers
-    after which it breaks down.
+    after which it breaks down, `labels` what it has tokens of its own for.
     """
 
     name = "paper"
 
     def __init__(
-        self, *, room: int = 99, dies_after: int | None = None, text: str | None = None
+        self,
+        *,
+        room: int = 99,
+        dies_after: int | None = None,
+        text: str | None = None,
+        labels: LabelScheme = LabelScheme.NUMBERS,
     ) -> None:
         self.asked: list[tuple[Message, ...]] = []
         self.asked_adapters: list[str | None] = []
         self.n_under_way = self.most_under_way = 0
         self._room, self._dies_after, self._text = room, dies_after, text
+        self._labels = labels
 
     async def fit(
         self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
@@ -114,8 +121,8 @@ class PaperModel:
             kept = bare
         return Fit(build(kept), kept)
 
-    async def scores(self, labels: Sequence[str]) -> bool:
-        return self._text is None
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        return self._labels if self._text is None else None
 
     async def score(
         self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None

@@ -14,6 +14,7 @@ from evaluation.general_questions import GeneralQuestion, general_questions
 from evaluation.metrics import spread
 from evaluation.run_folder import AskRecord, RunAnswers, ask_key
 from evaluation.runner import run_plan
+from prompting.labels import LabelScheme
 from prompting.recipe import Method
 from survey_data.model import Question, Scale
 from tests.evaluation.surveys import PaperModel, tiny_library, tiny_plan
@@ -147,6 +148,13 @@ async def test_the_prompt_speaks_of_no_people_and_the_adapter_answers() -> None:
     assert "person" not in " ".join(message.content for message in messages)
     assert messages[1].content == "Question: Which? 7\nOptions:\n1. a\n2. b\n3. c\n4. d"
     assert model.asked_adapters == ["a@00000001"]
+
+
+async def test_the_prompt_asks_for_the_labels_that_the_model_is_read_by() -> None:
+    system, user = (await requested(None, PaperModel(labels=LabelScheme.LETTERS))).content.messages
+
+    assert "Answer with the letter" in system.content
+    assert user.content == "Question: Which? 7\nOptions:\nA. a\nB. b\nC. c\nD. d"
 
 
 async def test_an_adapter_and_the_base_share_no_answer() -> None:

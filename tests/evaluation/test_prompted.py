@@ -3,6 +3,7 @@ import pytest
 from evaluation.asking import Ask, Control
 from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.prompted import PromptedModel
+from prompting.labels import LabelScheme
 from prompting.messages import Message
 from prompting.recipe import ExemplarStyle, Method, Recipe
 from survey_data.library import SurveyLibrary
@@ -126,6 +127,32 @@ async def test_a_seed_matters_where_an_answer_is_sampled(library: SurveyLibrary)
 
     assert len({(await scored.request(one)).digest for one in asks}) == 1
     assert len({(await sampled.request(one)).digest for one in asks}) == 2
+
+
+async def test_options_and_exemplars_have_the_labels_that_the_model_is_read_by(
+    library: SurveyLibrary,
+) -> None:
+    respondent = prompted(library, PaperModel(labels=LabelScheme.LETTERS))
+    backwards = ask(library, Method.ICL, order=OWN_ORDER[::-1])
+
+    request = await respondent.request(backwards)
+
+    assert request.content.labels == ("A", "B", "C", "D")
+    text = await words(respondent, backwards)
+    assert "A. never\nB. seldom\nC. often\nD. always" in text
+    assert "Shares: A. 10%, B. 70%, C. 10%, D. 10%" in text
+    assert "the letter of the option" in text
+
+
+@pytest.mark.parametrize("read_by", [ReadBy.TEXT, ReadBy.PUBLISHED])
+async def test_a_text_is_asked_for_by_number(library: SurveyLibrary, read_by: ReadBy) -> None:
+    model = PaperModel(labels=LabelScheme.LETTERS)
+    respondent = prompted(library, model, decoding=AnswerDecoding(read_by))
+
+    request = await respondent.request(ask(library, Method.PLAIN))
+
+    assert request.content.labels == ("1", "2", "3", "4")
+    assert "the number of the option" in await words(respondent, ask(library, Method.PLAIN))
 
 
 async def test_labels_of_several_tokens_are_asked_for_in_text(library: SurveyLibrary) -> None:
