@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from adapters.errors import AdapterFault, AdapterRefused
 from adapters.manifest import Canary
+from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import Culture
@@ -45,6 +46,10 @@ class CanaryPrompt(NamedTuple):
 class CanaryServer(Protocol):
     """A server that gives the log-probabilities of labels as the next token."""
 
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
+        """Return how to label the options of `asked`, so that `score` can read them."""
+        ...
+
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]
     ) -> Sequence[float]:
@@ -52,18 +57,29 @@ class CanaryServer(Protocol):
         ...
 
 
-def canary_prompts(cultures: Iterable[Culture] = ()) -> tuple[CanaryPrompt, ...]:
+def canary_prompts(
+    cultures: Iterable[Culture] = (), *, scheme: LabelScheme = LabelScheme.NUMBERS
+) -> tuple[CanaryPrompt, ...]:
     """Return the fixed prompts, plain and as a person of each of the first few `cultures`.
 
     Plain ones come first. An adapter that was trained on personas may change those only.
     """
+    questions = [asked.labelled(scheme) for asked in _QUESTIONS]
     steerings = [Steering(Method.PLAIN)]
     steerings += [Steering(Method.PERSONA, culture) for culture in list(cultures)[:MAX_PERSONAS]]
     return tuple(
         CanaryPrompt(survey_messages(asked, steering), asked.labels)
         for steering in steerings
-        for asked in _QUESTIONS
+        for asked in questions
     )
+
+
+async def choose_prompts(
+    server: CanaryServer, cultures: Iterable[Culture] = ()
+) -> tuple[CanaryPrompt, ...]:
+    """Return the fixed prompts with labels that the model on `server` has tokens of its own for."""
+    longest = max(_QUESTIONS, key=lambda asked: len(asked.options))
+    return canary_prompts(cultures, scheme=await server.choose_labels(longest))
 
 
 async def measure(

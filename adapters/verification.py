@@ -10,7 +10,7 @@ from adapters.base_model import AdapterBase
 from adapters.canary import (
     TOLERANCE_NAT,
     CanaryServer,
-    canary_prompts,
+    choose_prompts,
     largest_difference_nat,
     list_prompts,
     measure,
@@ -86,7 +86,7 @@ class Verifier:
         manifest = await asyncio.to_thread(self._registry.get, version_name)
         # A manifest that came with an adapter may name a culture that nobody knows.
         cultures = [culture for culture in self._catalogue if culture.code in manifest.cultures]
-        prompts = list_prompts(manifest.about.canaries) or canary_prompts(cultures)
+        prompts = list_prompts(manifest.about.canaries) or await choose_prompts(asked, cultures)
         found = await measure(asked, prompts, base_model=self._base.name, adapter=version_name)
         await asyncio.to_thread(self._registry.record_canaries, version_name, found)
 

@@ -21,13 +21,24 @@ from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
 from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
 from files.journal import write_lines
-from prompting.messages import CultureComparison, Message, Steering, survey_messages
+from prompting.labels import LabelScheme
+from prompting.messages import (
+    AskedQuestion,
+    CultureComparison,
+    Message,
+    Steering,
+    survey_messages,
+)
 from prompting.recipe import Method
 from survey_data.cultures import Culture
 
 
 class Answerer(Protocol):
     """Answers a closed question that is put to it as a chat."""
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        """Return how to label options for `shares`; None where it can read no labels of them."""
+        ...
 
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]
@@ -192,14 +203,10 @@ async def _answer_all(
 
 
 async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -> QuestionAnswer:
-    asked = ask.question.asked
-    messages = survey_messages(asked, ask.steering)
-    key = ask.question.key
     if settings.reading is AnswerReading.LOGPROBS:
-        shares = await answerer.shares(messages, asked.labels)
-        if shares is not None and len(shares) != len(asked.options):
-            raise ValueError(f"{key}: {len(shares)} shares for {len(asked.options)} options")
-        return QuestionAnswer(key, ask.culture, shares=shares)
+        return await _answer_by_shares(ask, answerer)
+    asked, key = ask.question.asked, ask.question.key
+    messages = survey_messages(asked, ask.steering)
     options = []
     for repeat in range(settings.n_repeats):
         seed = hash_seed(settings.seed, ask.culture or "", key, repeat)
@@ -208,3 +215,15 @@ async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -
             raise ValueError(f"{key}: option {option} of {len(asked.options)}")
         options.append(option)
     return QuestionAnswer(key, ask.culture, options=tuple(options))
+
+
+async def _answer_by_shares(ask: _Ask, answerer: Answerer) -> QuestionAnswer:
+    asked, key = ask.question.asked, ask.question.key
+    scheme = await answerer.choose_labels(asked)
+    if scheme is None:
+        return QuestionAnswer(key, ask.culture)
+    asked = asked.labelled(scheme)
+    shares = await answerer.shares(survey_messages(asked, ask.steering), asked.labels)
+    if shares is not None and len(shares) != len(asked.options):
+        raise ValueError(f"{key}: {len(shares)} shares for {len(asked.options)} options")
+    return QuestionAnswer(key, ask.culture, shares=shares)

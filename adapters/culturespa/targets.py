@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,11 +13,13 @@ from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import TrainSettings
-from prompting.messages import Message, Steering, survey_messages
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
 
 IGNORED = -100  # what torch's cross entropy leaves out
+_ASKED = Message("user", "?")
 
 
 class ChatTokenizer(Protocol):
@@ -67,9 +70,9 @@ def encode_examples(
     settings: TrainSettings,
     base: Path,
 ) -> EncodedExamples:
-    """Return `examples` as the base model's own chat template writes them.
+    """Return `examples` as the base model's template writes them, labelled as a server reads them.
 
-    Left out are those that are too long, or whose label is not the one token a server reads.
+    Left out are those that are too long, or whose label is not one token.
 
     Args:
         examples: what to train on.
@@ -82,12 +85,12 @@ def encode_examples(
     Raises:
         BaseUnfit: the template does not put the assistant's text right after the prompt.
     """
-    cultures = read_catalogue()
+    cultures, labels = read_catalogue(), _Labels(tokenizer)
     targets, counts, left_out = [], Counter[str](), Counter[str]()
     for example in examples:
-        asked, culture = questions[example.question].asked, cultures[example.culture]
-        messages = survey_messages(asked, Steering(Method.PERSONA, culture=culture))
-        label = asked.labels[example.option]
+        asked = labels.choose(questions[example.question].asked)
+        steering = Steering(Method.PERSONA, culture=cultures[example.culture])
+        messages, label = survey_messages(asked, steering), asked.labels[example.option]
         target = encode_answer(messages, label, tokenizer, ends=ends, base=base)
         if target is None:
             left_out["label is not one token"] += 1
@@ -116,13 +119,11 @@ def encode_answer(
     Raises:
         BaseUnfit: the template does not put the assistant's text right after the prompt.
     """
-    chat = [{"role": message.role, "content": message.content} for message in messages]
-    answered = [*chat, {"role": "assistant", "content": label}]
-    prompt = _ids(tokenizer, chat, add_generation_prompt=True)
-    begun = _ids(tokenizer, answered, continue_final_message=True)
-    if len(begun) != len(prompt) + 1 or begun[:-1] != prompt:
+    begun = _begin_answer(tokenizer, messages, label)
+    if begun is None:
         return None
-    whole = _ids(tokenizer, answered)
+    prompt = begun[:-1]
+    whole = _ids(tokenizer, [*messages, Message("assistant", label)])
     if whole[: len(begun)] != begun:
         raise BaseUnfit(
             base, "an answered chat that does not begin with the prompt", "one that does"
@@ -134,6 +135,38 @@ def encode_answer(
     return Target(tuple(prompt), tuple(answer[: last + 1]))
 
 
-def _ids(tokenizer: ChatTokenizer, chat: list[dict[str, str]], **options: bool) -> list[int]:
+class _Labels:
+    """Chooses labels by the same rule as `app.vllm.labels`, with the tokenizer at hand."""
+
+    def __init__(self, tokenizer: ChatTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._token = cache(self._find_token)
+
+    def choose(self, asked: AskedQuestion) -> AskedQuestion:
+        """Return the question under the first scheme with a token per label, or under numbers."""
+        for scheme in asked.schemes:
+            labelled = asked.labelled(scheme)
+            tokens = {self._token(label) for label in labelled.labels}
+            if None not in tokens and len(tokens) == len(asked.options):
+                return labelled
+        return asked.labelled(LabelScheme.NUMBERS)
+
+    def _find_token(self, label: str) -> int | None:
+        begun = _begin_answer(self._tokenizer, (_ASKED,), label)
+        return None if begun is None else begun[-1]
+
+
+def _begin_answer(
+    tokenizer: ChatTokenizer, messages: Sequence[Message], label: str
+) -> list[int] | None:
+    """Return the tokens of the prompt with the label after it, None where it is not one token."""
+    prompt = _ids(tokenizer, messages, add_generation_prompt=True)
+    begun = _ids(tokenizer, [*messages, Message("assistant", label)], continue_final_message=True)
+    is_one_token = len(begun) == len(prompt) + 1 and begun[:-1] == prompt
+    return begun if is_one_token else None
+
+
+def _ids(tokenizer: ChatTokenizer, messages: Sequence[Message], **options: bool) -> list[int]:
+    chat = [{"role": message.role, "content": message.content} for message in messages]
     found = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, **options)
     return list(found["input_ids"])

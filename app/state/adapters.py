@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from adapters.base_model import AdapterBase, declare_base_model, read_base_model
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
@@ -16,7 +16,8 @@ from app.errors import UpstreamError, UpstreamInvalid, UpstreamRejected
 from app.settings import Settings
 from app.vllm.client import VllmClient
 from app.vllm.lora import VllmLora
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from survey_data.cultures import CultureCatalogue
 
 # A server that was started anew has its adapters back after this, or with the first request.
@@ -29,6 +30,20 @@ class VllmCanaries:
     def __init__(self, url: str, vllm: VllmClient, *, base_model: str) -> None:
         self._url, self._vllm, self._base_model = url, vllm, base_model
 
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
+        """Return how to label the options of `asked`.
+
+        Raises:
+            LoraServerSilent: the server does not answer.
+            AdapterLoadFailed: the model has no tokens of its own for numbers, nor for letters.
+        """
+        with self._asking(self._base_model):
+            scheme = await self._vllm.choose_labels(self._base_model, asked)
+        if scheme is None:
+            reason = "its tokenizer has no single tokens for numbers, nor for letters"
+            raise AdapterLoadFailed(self._base_model, reason=reason)
+        return scheme
+
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]
     ) -> Sequence[float]:
@@ -39,18 +54,24 @@ class VllmCanaries:
             AdapterLoadFailed: the model has no token of its own for a label, or the server refuses
                 the canary, as one that is longer than it reads.
         """
-        try:
+        with self._asking(model):
             scored = await self._vllm.score(
                 messages, labels, model=model, base_model=self._base_model
             )
+        if scored is None:
+            reason = f"its tokenizer has no single token for one of {', '.join(labels)}"
+            raise AdapterLoadFailed(model, reason=reason)
+        return scored.logprobs
+
+    @contextmanager
+    def _asking(self, model: str) -> Iterator[None]:
+        try:
+            yield
         except (UpstreamRejected, UpstreamInvalid) as exc:
             # It would say so again, which is not to be waited for.
             raise AdapterLoadFailed(model, reason=str(exc)) from exc
         except UpstreamError as exc:
             raise LoraServerSilent(self._url, str(exc)) from exc
-        if scored is None:
-            raise AdapterLoadFailed(model, reason="its tokenizer has no single token for a number")
-        return scored.logprobs
 
 
 def load_base_model(settings: Settings) -> AdapterBase:

@@ -16,7 +16,8 @@ from app.telemetry import Metrics
 from app.vllm.client import VllmClient
 from app.vllm.wire import ChatRequest
 from cli.patience import call_patiently
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from prompting.question_writing import AttemptOutcome, read_reply
 from prompting.reading import read_labels, read_option
 
@@ -70,6 +71,10 @@ class ServedModel:
         if not self._outcomes[AttemptOutcome.WRITTEN] and self._outcomes.total() >= N_HOPELESS:
             raise make_no_question_written(self.name, self._outcomes)
         return text
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        """See `adapters.culturespa.answer.Answerer`."""
+        return await self._patiently(lambda vllm: vllm.choose_labels(self.name, asked))
 
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.manifest import CONFIG
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from tests.adapters.loras import BASE_NAME
 
 
@@ -34,6 +35,7 @@ class AnsweringServer:
         self.refuses: set[str] = set()
         self.idle: set[str] = set()
         self.turned = self.is_down = False
+        self.labels = LabelScheme.NUMBERS
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -52,6 +54,9 @@ class AnsweringServer:
     async def unload(self, name: str) -> None:
         await self._answer()
         self.has.pop(name, None)
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
+        return self.labels
 
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]

@@ -15,7 +15,8 @@ from adapters.canary import (
 )
 from adapters.errors import AdapterFault, AdapterRefused
 from adapters.manifest import Canary
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from survey_data.cultures import read_catalogue
 
 CANARIES = canary_prompts()
@@ -33,8 +34,13 @@ RECORDED = tuple(
 class Server:
     """Answers as told, by the model's name."""
 
-    def __init__(self, values: dict[str, float]) -> None:
-        self.values = values
+    def __init__(
+        self, values: dict[str, float], *, labels: LabelScheme = LabelScheme.NUMBERS
+    ) -> None:
+        self.values, self.labels = values, labels
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
+        return self.labels
 
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]

@@ -14,6 +14,7 @@ from adapters.errors import AdapterFault, AdapterRefused, AdapterUnknown, LoraSe
 from adapters.manifest import WEIGHTS, AdapterFacts, Canary
 from adapters.registry import AdapterRegistry
 from adapters.verification import Verifier
+from prompting.labels import LabelScheme
 from survey_data.cultures import read_catalogue
 from tests.adapters.loras import BASE_NAME, lora_tensors, write_lora
 from tests.adapters.servers import AnsweringServer
@@ -113,6 +114,15 @@ async def test_its_publishers_canaries_are_asked_where_there_are_some(
     else:
         await checks.verify(version)
         assert checks.registry.canaries(version) == recorded
+
+
+async def test_the_canaries_have_the_labels_that_the_server_reads(checks: Checks) -> None:
+    checks.server.labels = LabelScheme.LETTERS
+    version = checks.add()
+
+    await checks.verify(version)
+
+    assert checks.registry.canaries(version)[0].labels == ("A", "B", "C", "D")
 
 
 async def test_a_culture_that_no_catalogue_knows_has_no_persona(checks: Checks) -> None:

@@ -20,7 +20,8 @@ from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.lora import VllmLora
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from tests.adapters.loras import BASE_NAME, lora_config, lora_tensors, write_lora
 from tests.conftest import ServedVllm
 
@@ -35,6 +36,11 @@ class Scorer:
 
     def __init__(self, client: VllmClient) -> None:
         self._client = client
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
+        scheme = await self._client.choose_labels(BASE_NAME, asked)
+        assert scheme is not None
+        return scheme
 
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.steps import hash_seed
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from survey_data.model import Question, Scale
 
 AGREE = ("Agree", "Neither", "Disagree")
@@ -68,9 +69,13 @@ class PaperAnswerer:
         shares: Callable[[str, str, int], tuple[float, ...] | None] | None = None,
         *,
         kill_at: int | None = None,
+        labels: LabelScheme | None = LabelScheme.NUMBERS,
     ) -> None:
-        self._shares, self.kill_at = shares or _hashed, kill_at
+        self._shares, self.kill_at, self.labels = shares or _hashed, kill_at, labels
         self.asked: list[tuple[str, str]] = []
+
+    async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
+        return self.labels
 
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]

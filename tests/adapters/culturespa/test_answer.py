@@ -17,6 +17,7 @@ from adapters.culturespa.answer import (
 )
 from adapters.culturespa.errors import StepFileInvalid
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
+from prompting.labels import LabelScheme
 from prompting.messages import CultureComparison
 from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
@@ -61,6 +62,33 @@ async def test_unaware_prompts_show_the_options_and_name_no_culture(tmp_path: Pa
     unaware = [user for system, user in answerer.asked if "cultural background" not in system]
     assert len(german) == len(unaware) == 10
     assert all("1. Agree\n2. Neither\n3. Disagree" in user for user in unaware)
+
+
+async def test_options_have_the_labels_that_the_model_is_read_by(tmp_path: Path) -> None:
+    answerer = PaperAnswerer(labels=LabelScheme.LETTERS)
+
+    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
+
+    assert all(a.shares is not None for a in answers)
+    assert all("A. Agree\nB. Neither\nC. Disagree" in user for _, user in answerer.asked)
+
+
+async def test_a_model_without_tokens_for_labels_gives_no_shares(tmp_path: Path) -> None:
+    answerer = PaperAnswerer(labels=None)
+
+    answers = await answered(tmp_path / "a.jsonl", answerer, AnswerStepSettings())
+
+    assert not any(a.readable for a in answers)
+    assert answerer.asked == []
+
+
+async def test_sampled_replies_are_asked_for_by_number(tmp_path: Path) -> None:
+    answerer = PaperAnswerer(labels=LabelScheme.LETTERS)
+    settings = AnswerStepSettings(reading=AnswerReading.SAMPLING, n_repeats=2)
+
+    await answered(tmp_path / "a.jsonl", answerer, settings)
+
+    assert all("1. Agree\n2. Neither\n3. Disagree" in user for _, user in answerer.asked)
 
 
 async def test_the_cross_culture_prompt_compares(tmp_path: Path) -> None:

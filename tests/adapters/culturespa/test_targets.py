@@ -13,10 +13,13 @@ from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.settings import TrainSettings
 from adapters.culturespa.targets import EncodedExamples, Target, encode_answer, encode_examples
+from app.vllm.client import VllmClient
 from mini_model.tokenizer import END, MAX_LABEL, label_ids
 from prompting.messages import Message
 from tests.adapters.culturespa.survey import question
 from tests.conftest import WEIGHTS
+from tests.fakes.tokenizers import Kind, make_tokenizer
+from tests.fakes.vllm import MODEL, FakeVllm, serve
 
 ASK = (Message("system", "Be German."), Message("user", "Which?"))
 BASE = Path("base")
@@ -53,7 +56,7 @@ def encoded(
 ) -> EncodedExamples:
     questions = {
         "generated:0": question(0),
-        "generated:1": replace(question(1), options=tuple(f"option {i}" for i in range(25))),
+        "generated:1": replace(question(1), options=tuple(f"option {i}" for i in range(30))),
     }
     return encode_examples(
         examples,
@@ -111,6 +114,40 @@ def test_what_cannot_be_read_or_is_too_long_is_left_out_and_counted(tokenizer: A
     assert (len(targets), counts) == (1, {"DEU": 1})
     assert left_out == {"label is not one token": 1}
     assert short.left_out == {"longer than 50 tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_options", "label"),
+    [
+        (Kind.LLAMA, 11, "11"),
+        (Kind.QWEN, 9, "9"),
+        (Kind.QWEN, 11, "K"),
+        (Kind.SMOLLM, 11, "K"),
+        (Kind.MISTRAL, 4, "D"),
+        (Kind.GEMMA, 10, "J"),
+    ],
+)
+async def test_what_is_trained_is_the_token_that_the_service_reads(
+    kind: Kind, n_options: int, label: str
+) -> None:
+    tokenizer = make_tokenizer(kind)
+    asked = replace(question(0), options=tuple(f"option {i}" for i in range(n_options)))
+
+    (target,), _, left_out = encode_examples(
+        [Example("DEU", asked.key, n_options - 1)],
+        {asked.key: asked},
+        tokenizer,
+        ends={tokenizer.eos_token_id},
+        settings=TrainSettings(),
+        base=BASE,
+    )
+
+    with serve(FakeVllm(tokenizer=tokenizer).app) as url:
+        async with VllmClient([url]) as client:
+            read = await client.label_token_ids(MODEL, (label,))
+    assert read == target.answer[:1]
+    assert f"{label}. option {n_options - 1}" in tokenizer.decode(target.prompt)
+    assert left_out == {}
 
 
 def test_what_a_template_adds_after_the_end_of_turn_is_not_trained() -> None:
