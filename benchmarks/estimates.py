@@ -16,7 +16,6 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -195,26 +194,12 @@ def _with_few_cultures(tables: Tables, splits: Sequence[Hidden], n: int) -> list
         for hidden in splits:
             for culture in hidden.cultures:
                 others = [c for c in tables.table.surveyed[PACK] if c != culture]
-                kept = [culture, *random.choice(others, n, replace=False).tolist()]
-                few = _keep_cultures(tables, kept)
-                part = [
-                    hidden._replace(cultures=(few.table.column(tables.table.cultures[culture]),))
-                ]
-                found += _transfer(few, part)
+                few = copy(tables)
+                few.table = tables.table.restrict(
+                    [culture, *random.choice(others, n, replace=False)]
+                )
+                found += _transfer(few, [hidden._replace(cultures=(culture,))])
     return found
-
-
-def _keep_cultures(tables: Tables, columns: Sequence[int]) -> Tables:
-    """Return the tables as if only these cultures had been asked."""
-    codes = {tables.table.cultures[column] for column in columns}
-    packs = [
-        replace(pack, distributions=tuple(d for d in pack.distributions if d.culture in codes))
-        for pack in tables.library.packs
-    ]
-    few = copy(tables)
-    few.library = SurveyLibrary(packs, tables.library.catalogue)
-    few.table = AnswerTable(few.library)
-    return few
 
 
 def _with_few_answers(tables: Tables, splits: Sequence[Hidden], n: int) -> list[Estimated]:

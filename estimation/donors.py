@@ -98,6 +98,17 @@ def blend(table: AnswerTable, donors: Donors, rows: Sequence[int]) -> Blend:
     return Blend(logits, (stacked + tilted) / 2.0)
 
 
+def stack(table: AnswerTable, donors: Donors, row: int) -> Floats:
+    """Return the shares, float64[options], that stacking alone tells for the question in `row`.
+
+    At least one of the donors was asked it.
+    """
+    asked = table.asked[[row], donors.columns][None, :]
+    weights = _normalise(np.where(asked, donors.stacked, 0.0), asked)[0]
+    shares: Floats = weights @ table.shares[row, donors.columns, : table.n_options[row]]
+    return shares
+
+
 def _fill(values: Floats, asked: Flags) -> Floats:
     """Return values[rows, donors, options] with the mean of those asked where one was not."""
     n_asked = np.maximum(asked.sum(axis=1), 1)

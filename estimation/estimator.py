@@ -63,7 +63,12 @@ class Estimate:
 
 
 class Estimator:
-    """Estimates what the cultures of a library answer. Safe to share between threads."""
+    """Estimates what the cultures of a library answer. Safe to share between threads.
+
+    Attributes:
+        table: the answers that it was fitted on.
+        transfer_model, related: what tells an answer from others' and from like questions.
+    """
 
     def __init__(
         self,
@@ -79,8 +84,8 @@ class Estimator:
 
         `alike` are the rows that count as the same question as each row, its own among them.
         """
-        self._library, self._table = library, table
-        self._transfer, self._related, self._intervals = transfer, related, intervals
+        self._library, self.table = library, table
+        self.transfer_model, self.related, self._intervals = transfer, related, intervals
         self._alike = alike
 
     def find_people(self, question: Question, culture: str) -> Estimate | None:
@@ -99,10 +104,10 @@ class Estimator:
         What it answered to this very question is never used; with `withhold` nor is what it
         answered to those that count as the same.
         """
-        table, row = self._table, self._table.row(question.key)
+        table, row = self.table, self.table.row(question.key)
         column = table.column(culture)
         barred = self._alike[row] if withhold else frozenset[int]()
-        found = self._transfer.estimate(row, column, barred=barred)
+        found = self.transfer_model.estimate(row, column, barred=barred)
         if found is None:
             return None
         is_surveyed = column in table.surveyed[question.pack]
@@ -126,8 +131,8 @@ class Estimator:
             options: unit vectors of its options in scale order, float64[options, dim].
             culture: alpha-3 code.
         """
-        column = self._table.column(culture)
-        found = self._related.estimate(question, options, column)
+        column = self.table.column(culture)
+        found = self.related.estimate(question, options, column)
         evidence = classify(found.variance)
         intervals = self._intervals.related.intervals(found.shares, column, evidence)
         return Estimate(
@@ -135,18 +140,18 @@ class Estimator:
             tuple(found.shares.tolist()),
             intervals,
             confident=not is_void(intervals, self._intervals.void),
-            moved_by=(self._table.questions[found.nearest[0]].key,),
+            moved_by=(self.table.questions[found.nearest[0]].key,),
         )
 
     def list_asked(self, question: Question) -> tuple[str, ...]:
         """Return the alpha-3 codes of the cultures that were asked a question, sorted."""
-        asked = self._table.asked[self._table.row(question.key)]
-        return tuple(np.asarray(self._table.cultures)[asked].tolist())
+        asked = self.table.asked[self.table.row(question.key)]
+        return tuple(np.asarray(self.table.cultures)[asked].tolist())
 
     def _name_evidence(
         self, found: Transferred
     ) -> tuple[tuple[tuple[str, float], ...], tuple[str, ...]]:
-        table = self._table
+        table = self.table
         donors = tuple(
             (table.cultures[column], weight)
             for column, weight in found.donors

@@ -11,6 +11,7 @@ from survey_data.arrays import Floats
 
 # Added to every share before its logarithm, so that an option that nobody chose has one.
 FLOOR = 0.001
+SHARPNESS = 4
 
 
 def log_ratios(shares: Floats) -> Floats:
@@ -25,3 +26,13 @@ def to_shares(logits: Floats) -> Floats:
     raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
     normalised: Floats = raised / raised.sum(axis=-1, keepdims=True)
     return normalised
+
+
+def central_option(shares: Floats) -> int:
+    """Return the index of the option to name if what counts is by how many places one is off.
+
+    It is the rounded mean place of sharpened shares: the mean of the shares themselves is drawn to
+    the middle of the scale by what few people say. Source: ESTIMATION, 'transfer'.
+    """
+    weights = shares**SHARPNESS
+    return round(float(weights @ np.arange(len(shares)) / weights.sum()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from copy import copy
 from functools import cached_property
 from typing import TypeAlias
 
@@ -76,6 +77,20 @@ class AnswerTable:
     def rows(self, keys: Collection[str]) -> frozenset[int]:
         """Return the rows of those `keys` that are there."""
         return frozenset(self._rows[key] for key in keys if key in self._rows)
+
+    def restrict(self, columns: Collection[int]) -> AnswerTable:
+        """Return the table as if only the cultures in these columns had been asked."""
+        few = copy(self)
+        few.__dict__.pop("surveyed", None)
+        left_out = np.setdiff1d(np.arange(len(self.cultures)), list(columns))
+        few.shares, few.logits, few.asked = (
+            self.shares.copy(),
+            self.logits.copy(),
+            self.asked.copy(),
+        )
+        for values in (few.shares, few.logits, few.asked):
+            values[:, left_out] = 0
+        return few
 
     @cached_property
     def surveyed(self) -> dict[str, tuple[int, ...]]:

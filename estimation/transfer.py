@@ -109,7 +109,8 @@ class TransferModel:
     def _donors_of(self, row: int, culture: int) -> tuple[int, ...]:
         """Return the cultures to ask: of the question's pack, for they share a fit, or its own."""
         asked = self._table.asked[row]
-        surveyed = np.array(self._table.surveyed[self._table.questions[row].pack])
+        pack = self._table.questions[row].pack
+        surveyed: Ints = np.array(self._table.surveyed[pack], dtype=np.int64)
         others = surveyed[surveyed != culture]
         were_asked = asked[others]
         # Where few of the pack's cultures were asked, the weights are fitted for just those.

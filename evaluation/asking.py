@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from evaluation.errors import RespondentFailed
 from prompting.recipe import Recipe
 from survey_data.model import Question
 
-ConditionKind: TypeAlias = Literal["method", "control", "recorded", "reference"]
+ConditionKind: TypeAlias = Literal["method", "control", "recorded", "estimate", "reference"]
 
 
 class Control(StrEnum):
@@ -122,6 +123,26 @@ class Condition(NamedTuple):
     cultures: tuple[str, ...] | None = None
     adapters: tuple[CultureAdapter, ...] = ()
     control: Control = Control.NONE
+
+    @property
+    def draws(self) -> bool:
+        """Whether its answers may depend on option orders and seeds: prompts and models draw."""
+        return self.kind in ("method", "control")
+
+
+@dataclass(frozen=True)
+class Absent:
+    """Stands in for a respondent of a finished run, which cannot be asked again."""
+
+    name: str
+
+    async def request(self, ask: Ask) -> Request:
+        """Raise RespondentFailed."""
+        raise RespondentFailed(self.name, "it is only known from a finished run.")
+
+    async def respond(self, request: Request) -> Response:
+        """Raise RespondentFailed."""
+        raise RespondentFailed(self.name, "it is only known from a finished run.")
 
 
 def digest_of(*parts: object) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from estimation.shares import central_option
 from evaluation import metrics
 from evaluation.asking import Condition, Response
 from evaluation.decoding import DEFAULT_RULES, ReadBy, ReadingRules
@@ -89,6 +90,9 @@ def read_cells(
 ) -> Cells:
     """Return the scores of `condition`, from the answers of a finished run.
 
+    An estimate names to the alignment score, which counts places, the option that is off by the
+    fewest; to every other metric, as all others do, the one that it gives the largest share.
+
     Raises:
         AnswersMissing: the run is not finished.
     """
@@ -110,7 +114,10 @@ def read_cells(
             answer = _combine(question, responses, orders, rules)
             steered = (answers.asks[k].steered and answers.find(k).steered for k in keys)
             arrays["not_steered"][i, j] = not all(steered)
-            for name, value in _score(question, people, answer).items():
+            named = answer.reading.option
+            if condition.kind == "estimate" and answer.reading.shares is not None:
+                named = central_option(np.array(answer.reading.shares))
+            for name, value in _score(question, people, answer, named).items():
                 arrays[name][i, j] = value
             if answer.reading.shares is not None:
                 shares[i, j] = 0.0
@@ -192,7 +199,10 @@ def _one_hot(option: int, n_options: int) -> tuple[float, ...]:
     return tuple(float(i == option) for i in range(n_options))
 
 
-def _score(question: Question, people: ResponseDistribution, answer: _Answer) -> dict[str, float]:
+def _score(
+    question: Question, people: ResponseDistribution, answer: _Answer, named: int | None
+) -> dict[str, float]:
+    """Return the scores of an answer; `named` is the option of the alignment score."""
     n_options = len(question.options)
     reading, gold = answer.reading, people.mode
     ordered = question.scale is not Scale.NOMINAL
@@ -205,7 +215,7 @@ def _score(question: Question, people: ResponseDistribution, answer: _Answer) ->
             [one.shares for one in answer.by_order if one.shares is not None]
         ),
     }
-    if reading.option is None:
+    if reading.option is None or named is None:
         worst = {"similarity": 0.0, "exact": 0.0, "soft": 0.0}
         return found | worst | {"wasserstein": 1.0 if ordered else math.nan}
     chosen = reading.option
@@ -218,6 +228,6 @@ def _score(question: Question, people: ResponseDistribution, answer: _Answer) ->
         "wasserstein": read * moved + answer.unreadable,
         "exact": read * (chosen == gold),
         "soft": read * soft,
-        "missed": float((chosen - gold) ** 2),
+        "missed": float((named - gold) ** 2),
         "position": chosen / (n_options - 1),
     }

@@ -122,6 +122,22 @@ class ConditionFigures(_Figures):
     soft_over_plain: BootstrapInterval | None = None
 
 
+class IntervalFigures(_Figures):
+    """How well 90 % intervals of estimates, learned on other questions, hold what people said.
+
+    Attributes:
+        source: name of the condition that estimates.
+        coverage: share of people's shares that lie in their interval.
+        width: mean width of an interval.
+        by_culture: coverage by culture.
+    """
+
+    source: str
+    coverage: float
+    width: float
+    by_culture: dict[str, float]
+
+
 class Section(_Figures):
     """Figures over one set of cells: all of them, or those held out of a model's training."""
 
@@ -133,6 +149,7 @@ class Section(_Figures):
     people_diversity: float | None
     people_entropy: float | None = None
     conditions: tuple[ConditionFigures, ...]
+    intervals: tuple[IntervalFigures, ...] = ()
 
 
 class AbilityFigures(_Figures):

@@ -88,4 +88,4 @@ def find_falls(figures: Figures, baseline: Figures) -> tuple[Fall, ...]:
 
 def _methods(figures: Figures) -> list[ConditionFigures]:
     first = figures.sections[0].conditions if figures.sections else ()
-    return [of for of in first if of.kind == "method"]
+    return [of for of in first if of.kind in ("method", "estimate")]

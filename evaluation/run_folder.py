@@ -51,8 +51,8 @@ class AskRecord:
 class RunAnswers(NamedTuple):
     """What a run asked, and every response by the digest of its request."""
 
-    asks: Mapping[AskKey, AskRecord]
-    responses: Mapping[str, Response]
+    asks: dict[AskKey, AskRecord]
+    responses: dict[str, Response]
 
     def find(self, key: AskKey) -> Response:
         """Return the response to one ask.

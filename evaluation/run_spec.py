@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import product
 from operator import not_
 from typing import NamedTuple
@@ -12,19 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.ability import AbilityPlan, AskedWeights
 from evaluation.asking import (
-    Ask,
+    Absent,
     Condition,
     ConditionKind,
     Control,
     CultureAdapter,
-    Request,
     Respondent,
-    Response,
     digest_of,
 )
 from evaluation.decoding import AnswerDecoding, ReadBy
-from evaluation.errors import GeneralQuestionsChanged, RespondentFailed
+from evaluation.errors import GeneralQuestionsChanged
 from evaluation.general_questions import general_questions, questions_sha256
+from evaluation.pooling import name_derived
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionSpec
 from prompting.recipe import ExemplarStyle, Method, Recipe
@@ -120,6 +118,8 @@ class RunSpec(_Spec):
         reference_cultures: those that the references may look at.
         n_nearest: how many questions the reference `nearest exemplars` averages.
         barred: in words, which questions are never shown with a question.
+        hidden: which questions count as unknown together, in words; empty if each does by itself.
+        known: how much estimates from the tables know besides, in words; empty if all there is.
         asked_once: names of the conditions that average over option orders themselves.
         decoding: how answers are had; None where no model is asked by prompts.
         versions: of Python and the packages that answer and measure.
@@ -145,6 +145,8 @@ class RunSpec(_Spec):
     decoding: AnswerDecoding
     min_label_mass: float
     versions: dict[str, str]
+    hidden: str = Field("", exclude_if=not_)
+    known: str = Field("", exclude_if=not_)
     adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=not_)
     ability: AbilitySpec | None = Field(None, exclude_if=not_)
 
@@ -157,6 +159,12 @@ class RunSpec(_Spec):
     def adapter_versions(self) -> tuple[str, ...]:
         """The names of all adapters that answer, each once."""
         return tuple(dict.fromkeys(version for of in self.adapter_sets for version in of.versions))
+
+    def list_names(self) -> tuple[str, ...]:
+        """Return the names of all conditions, those that are made of answers among them."""
+        names = [of.name for of in self.conditions]
+        methods = [of.name for of in self.conditions if of.kind in ("method", "control")]
+        return (*names, *name_derived(names, methods))
 
     def plan(self, library: SurveyLibrary, respondents: dict[str, Respondent]) -> RunPlan:
         """Return the plan of the run; a condition without a respondent can be scored only.
@@ -173,7 +181,7 @@ class RunSpec(_Spec):
                 Condition(
                     of.name,
                     of.kind,
-                    respondents.get(of.name, _Absent(of.name)),
+                    respondents.get(of.name, Absent(of.name)),
                     None if of.recipe is None else of.recipe.recipe,
                     of.cultures,
                     adapters.get(of.adapter_set, ()),
@@ -187,7 +195,7 @@ class RunSpec(_Spec):
             n_orders=self.n_orders,
             seeds=self.seeds,
             asked_once=frozenset(self.asked_once),
-            ability=self._ability(respondents.get(ABILITY, _Absent(ABILITY))),
+            ability=self._ability(respondents.get(ABILITY, Absent(ABILITY))),
         )
 
     def _ability(self, respondent: Respondent) -> AbilityPlan | None:
@@ -220,6 +228,8 @@ class RunSpec(_Spec):
             "exemplars per prompt": ", ".join(map(str, sorted(ks))),
             "exemplars from packs": ", ".join(sorted(self.packs)),
             "never shown with a question": self.barred,
+            "unknown together": self.hidden,
+            "known to transfer": self.known,
             "encoder": self.encoder,
             "references look at": f"{len(self.reference_cultures)} cultures of the pack",
         }
@@ -274,16 +284,3 @@ def name_adapter_condition(name: str, method: Method, *, label: str = "") -> str
     """
     rest = name.removeprefix(method.prompt).removeprefix(", ")
     return ", ".join(filter(None, (method, label, rest)))
-
-
-@dataclass(frozen=True)
-class _Absent:
-    """Stands for a respondent of a finished run, which is not asked anything."""
-
-    name: str
-
-    async def request(self, ask: Ask) -> Request:
-        raise RespondentFailed(self.name, "it is only known from a finished run.")
-
-    async def respond(self, request: Request) -> Response:
-        raise NotImplementedError

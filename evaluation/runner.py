@@ -36,14 +36,14 @@ class RunPlan:
 
     def orders(self, condition: Condition, question: Question) -> tuple[tuple[int, ...], ...]:
         """Return the option orders that a condition shows a question in."""
-        is_once = condition.kind in ("reference", "recorded") or condition.name in self.asked_once
-        n_orders = 1 if is_once else self.n_orders
+        is_repeated = condition.draws and condition.name not in self.asked_once
+        n_orders = self.n_orders if is_repeated else 1
         ordinal = question.scale is not Scale.NOMINAL
         return option_orders(len(question.options), n_orders, ordinal=ordinal)
 
     def seeds_of(self, condition: Condition) -> tuple[int, ...]:
         """Return the seeds that a condition is asked with; only prompts and models draw."""
-        return self.seeds if condition.kind in ("method", "control") else self.seeds[:1]
+        return self.seeds if condition.draws else self.seeds[:1]
 
     def cultures_of(self, condition: Condition) -> tuple[str, ...]:
         """Return the cultures that a condition answers as, in the run's order."""

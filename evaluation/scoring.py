@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from evaluation.ability import score_ability
@@ -11,6 +12,7 @@ from evaluation.cells import CellRow, Cells, read_cells
 from evaluation.cultural_map import MapAnswers, place_answers
 from evaluation.decoding import DEFAULT_RULES, ReadingRules
 from evaluation.figures import CulturalMap, Figures, SampleQuestion
+from evaluation.pooling import derive
 from evaluation.run_folder import RunAnswers
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionSpec, Tables, build_section, select_cells
@@ -50,6 +52,10 @@ def score_run(
         TooFewAnswers: a section has fewer than two questions, so that there can be no interval.
     """
     cells = {c.name: read_cells(plan, c, answers, rules) for c in plan.conditions}
+    derived, made = derive(plan, cells)
+    answers = RunAnswers(answers.asks | made.asks, answers.responses | made.responses)
+    cells |= {c.name: read_cells(plan, c, answers, rules) for c in derived}
+    plan = replace(plan, conditions=(*plan.conditions, *derived))
     tables = Tables(plan, cells, answers)
     return Figures(
         **about._asdict(),
@@ -105,7 +111,7 @@ def _draw_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
             places[code] = (place.survival_expression, place.traditional_secular)
     conditions: dict[str, dict[str, MapAnswers]] = {}
     for condition in plan.conditions:
-        if condition.kind not in ("method", "recorded"):
+        if condition.kind not in ("method", "recorded", "estimate"):
             continue
         table = cells[condition.name]
         conditions[condition.name] = {

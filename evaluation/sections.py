@@ -14,12 +14,15 @@ from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
 from evaluation.cells import Cells, tabulate_people
 from evaluation.comparisons import find_same_prompt, list_comparisons
+from evaluation.coverage import measure_intervals
 from evaluation.errors import TooFewAnswers
+from evaluation.estimates import RELATED, TRANSFER
 from evaluation.figures import (
     Before,
     BootstrapInterval,
     ConditionFigures,
     CultureFigures,
+    IntervalFigures,
     Section,
     SteeringFigures,
 )
@@ -89,6 +92,7 @@ def build_section(tables: Tables, of: SectionSpec) -> Section:
         people_entropy=part.people_entropy(),
         # Recorded answers may be of a culture that the section does not have.
         conditions=tuple(part.score(c) for c in plan.conditions if part.has_answers(c)),
+        intervals=tuple(part.measure_intervals()),
     )
 
 
@@ -127,6 +131,19 @@ class _Part:
         """Return whether the condition answered two questions, so that it has figures."""
         known = ~np.isnan(self._cells[condition.name].similarity)
         return int(known.any(axis=0).sum()) > 1
+
+    def measure_intervals(self) -> Iterable[IntervalFigures]:
+        """Yield how well the intervals of each estimate from the tables cover people's shares."""
+        for source in (name for name in (TRANSFER, RELATED) if name in self._cells):
+            found = measure_intervals(
+                source,
+                self._cells[source].shares,
+                self.people,
+                cultures=self._codes,
+                n_options=self._n_options,
+            )
+            if found is not None:
+                yield found
 
     def score(self, condition: Condition) -> ConditionFigures:
         """Return all figures of one condition."""

@@ -8,20 +8,36 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from evaluation.split_name import SplitName
 from retrieval.index import QuestionIndex
 from retrieval.likeness import SAME_QUESTION, find_alike
 from survey_data.model import Question
 
+N_FOLDS = 10
+
 
 @dataclass(frozen=True)
 class QuestionSplit:
-    """The questions to ask, and for each the keys that must not be among its exemplars."""
+    """The questions to ask, and for each the keys that count as unknown with it.
+
+    Attributes:
+        asked: their keys.
+        hidden: maps each of them to the keys that count as unknown with it, itself among them.
+        unused: keys of questions that are shown with none of them.
+    """
 
     asked: tuple[str, ...]
-    barred: Mapping[str, frozenset[str]]
+    hidden: Mapping[str, frozenset[str]]
+    unused: frozenset[str] = frozenset()
+
+    @cached_property
+    def barred(self) -> Mapping[str, frozenset[str]]:
+        """Maps each question to the keys that must not be among its exemplars."""
+        return {key: hidden | self.unused for key, hidden in self.hidden.items()}
 
 
 def leave_one_out(
@@ -70,6 +86,35 @@ def hold_out(
     barred = frozenset().union(*(alike[key] for key in drawn))
     kept = tuple(key for key in asked if key in drawn)
     return QuestionSplit(kept, dict.fromkeys(kept, barred))
+
+
+def hide_together(
+    asked: Sequence[str],
+    name: SplitName,
+    *,
+    questions: Mapping[str, Question],
+    index: QuestionIndex,
+    seed: int = 0,
+    threshold: float = SAME_QUESTION,
+) -> QuestionSplit:
+    """Return the split `name` of the questions to ask; their like are hidden with them too."""
+    groups = [list(asked)]
+    if name is not SplitName.HELD_OUT:
+        units = [[key] for key in asked]
+        if name is SplitName.BATTERY:
+            batteries: dict[tuple[object, ...], list[str]] = {}
+            for key in asked:
+                of = questions[key]
+                batteries.setdefault((of.pack, of.topic, of.options), []).append(key)
+            units = list(batteries.values())
+        order = np.random.default_rng(seed).permutation(len(units)).tolist()
+        groups = [[k for unit in order[i::N_FOLDS] for k in units[unit]] for i in range(N_FOLDS)]
+    alike = find_alike(questions, index, threshold=threshold)
+    hidden: dict[str, frozenset[str]] = {}
+    for group in groups:
+        together = frozenset[str]().union(*(alike[key] for key in group))
+        hidden |= dict.fromkeys(group, together)
+    return QuestionSplit(tuple(asked), hidden)
 
 
 def _groups(keys: Collection[str], alike: Mapping[str, frozenset[str]]) -> list[set[str]]:

@@ -13,6 +13,7 @@ from cli.evaluate.options import EvaluateOptions
 from cli.lazy import LazyModule
 from cli.signatures import take_options
 from evaluation.decoding import ReadBy
+from evaluation.split_name import SplitName
 
 if TYPE_CHECKING:
     from cli.evaluate import run
@@ -41,15 +42,33 @@ def evaluate(
     Examples:
       milieu evaluate --held-out --controls
 
+      milieu evaluate --split battery --estimates --method icl
+
       milieu evaluate -c DE -c Nigeria --method plain --method icl --orders 2
 
       milieu evaluate --adapter joint=culturespa --adapter random=control --ability
 
       milieu evaluate --gate baseline/figures.json
     """
+    _check_estimates(options)
     if options.service is not None:
         _check_service(options.service, options)
     sys.exit(run.measure_answers(options, rescore=rescore, gate=gate))
+
+
+def _check_estimates(options: EvaluateOptions) -> None:
+    """Refuse options that say different things of what is unknown."""
+    split = options.split
+    if split is not None and options.test_share is not None:
+        raise OptionInvalid("--split", split, "not together with --test-share")
+    if split not in (None, SplitName.HELD_OUT) and options.held_out_only:
+        raise OptionInvalid("--split", f"{split} with --held-out", "one of the two")
+    for option, n in (
+        ("--known-cultures", options.n_known_cultures),
+        ("--known-answers", options.n_known_answers),
+    ):
+        if n is not None and not options.estimates:
+            raise OptionInvalid(option, f"{n} without --estimates", "both, or neither")
 
 
 def _check_service(url: str, options: EvaluateOptions) -> None:
@@ -58,7 +77,11 @@ def _check_service(url: str, options: EvaluateOptions) -> None:
         raise OptionInvalid("--service", url, "http://host:port")
     if options.recorded:
         raise OptionInvalid("--service", url, "not together with --recorded")
-    for option, is_given in (("--controls", options.controls), ("--ability", options.ability)):
+    for option, is_given in (
+        ("--controls", options.controls),
+        ("--ability", options.ability),
+        ("--split", options.split is not None),
+    ):
         if is_given:
             raise OptionInvalid(option, "with --service", "a model behind vLLM")
     read_by = options.decoding.read_by

@@ -10,6 +10,7 @@ import typer
 
 from cli.options import Concurrency, CultureNames, HeldOut
 from evaluation.decoding import AnswerDecoding
+from evaluation.split_name import SplitName
 from prompting.recipe import ADAPTER_METHODS, MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
@@ -76,6 +77,32 @@ class EvaluateOptions:
     references: Annotated[
         bool, typer.Option(help="Add baselines that need no model, for comparison.")
     ] = True
+    estimates: Annotated[
+        bool,
+        typer.Option(
+            "--estimates",
+            help="Add what the tables tell of an answer that is hidden from them, and each method "
+            "calibrated and pooled with it.",
+        ),
+    ] = False
+    n_known_cultures: Annotated[
+        int | None,
+        typer.Option(
+            "--known-cultures",
+            min=1,
+            metavar="M",
+            help="With --estimates: transfer from M other cultures only.",
+        ),
+    ] = None
+    n_known_answers: Annotated[
+        int | None,
+        typer.Option(
+            "--known-answers",
+            min=1,
+            metavar="M",
+            help="With --estimates: know M of a culture's own answers only.",
+        ),
+    ] = None
     reference_cultures: Annotated[
         tuple[str, ...],
         typer.Option(
@@ -112,6 +139,13 @@ class EvaluateOptions:
         float | None,
         typer.Option(help="Ask a random share of the questions, and never show any of them."),
     ] = None
+    split: Annotated[
+        SplitName | None,
+        typer.Option(
+            help="Which questions count as unknown together: the held-out ones, or a tenth of all "
+            "at a time, drawn singly or by whole batteries. Default: each by itself."
+        ),
+    ] = None
     n_orders: Annotated[
         int, typer.Option("--orders", min=1, max=8, help="Orders of the options to average over.")
     ] = 1
@@ -130,6 +164,11 @@ class EvaluateOptions:
         Path | None,
         typer.Option(help="Results folder; default: one in milieu-results named after the run."),
     ] = None
+
+    @property
+    def is_held_out_only(self) -> bool:
+        """Whether only what is held out of the embedded model's training is asked."""
+        return self.held_out_only or self.split is SplitName.HELD_OUT
 
     @property
     def asked_methods(self) -> tuple[Method, ...]:

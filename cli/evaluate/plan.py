@@ -27,6 +27,7 @@ from cli.evaluate.sections import make_sections
 from cli.evaluate.vllm_model import VllmModel
 from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
+from evaluation.estimates import Known, TableEstimates
 from evaluation.prompted import PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import References
@@ -40,7 +41,8 @@ from evaluation.run_spec import (
     make_conditions,
 )
 from evaluation.sections import SectionSpec
-from evaluation.splits import QuestionSplit
+from evaluation.split_name import SplitName
+from evaluation.splits import N_FOLDS, QuestionSplit
 from retrieval.index import QuestionIndex
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
@@ -117,6 +119,8 @@ class _Planner:
     def plan(self) -> PlannedRun:
         known = self._reference_cultures()
         references = self._make_references(known) if self.options.references else ()
+        if self.options.estimates:
+            references += self._make_estimates()
         adapter_sets = self._resolve_adapter_sets()
         methods = self._make_methods(adapter_sets)
         recorded = self._read_recordings()
@@ -159,6 +163,8 @@ class _Planner:
             conditions=conditions,
             sections=self._make_sections(),
             barred=self._describe_barred(),
+            hidden=self._describe_hidden(),
+            known=self._known.describe(),
             encoder=self.retrieval.index.model_id,
             n_orders=options.n_orders,
             seeds=tuple(range(options.n_seeds)),
@@ -179,6 +185,20 @@ class _Planner:
             nearest=lambda key: _rank_nearest(self.retrieval.index, key),
             k=self.settings.answer.k,
         ).make_conditions()
+
+    def _make_estimates(self) -> tuple[Condition, ...]:
+        return TableEstimates(
+            self.library,
+            self.retrieval.estimator,
+            self.pack.manifest.id,
+            vectors=self.retrieval.index.vectors.astype(np.float64),
+            hidden=self.split.hidden,
+            known=self._known,
+        ).make_conditions()
+
+    @property
+    def _known(self) -> Known:
+        return Known(self.options.n_known_cultures, self.options.n_known_answers)
 
     def _make_sections(self) -> tuple[SectionSpec, ...]:
         asked, unlike = self.split.asked, None
@@ -219,6 +239,15 @@ class _Planner:
             return like
         share = f"{self.options.test_share:.0%}"
         return f"every asked question ({share} of the pack), and of each: {like}"
+
+    def _describe_hidden(self) -> str:
+        if self.options.split is None:
+            return ""
+        return {
+            SplitName.HELD_OUT: "all questions held out of the embedded model's training",
+            SplitName.LIKE: f"the questions of each of {N_FOLDS} parts",
+            SplitName.BATTERY: f"the questions of each of {N_FOLDS} parts, of whole batteries",
+        }[self.options.split]
 
     def _resolve_adapter_sets(self) -> tuple[AdapterSetSpec, ...]:
         options, system = self.options, self.system

@@ -75,8 +75,7 @@ async def run_evaluation(
         spec, respondents = planned.spec, planned.respondents
         if baseline is not None:
             check_baseline(baseline, pack=spec.pack, compared=spec.compared)
-            names = [condition.name for condition in spec.conditions]
-            check_coverage(baseline, conditions=names, cultures=spec.cultures)
+            check_coverage(baseline, conditions=spec.list_names(), cultures=spec.cultures)
         described = spec.model_dump(mode="json")
         now = datetime.now(UTC)
         folder = options.out or RESULTS / _folder_name(spec, now, gated=baseline is not None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.options import EvaluateOptions
-from evaluation.splits import QuestionSplit, hold_out, leave_one_out
+from evaluation.splits import QuestionSplit, hide_together, hold_out, leave_one_out
 from mini_model.questions import MIN_QUESTIONS
 from mini_model.split import read_split
 from retrieval.index import QuestionIndex
@@ -23,7 +24,7 @@ def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
         OptionInvalid: nothing of the pack is held out, or fewer than two questions are left.
     """
     keys = [question.key for question in pack.questions]
-    if options.held_out_only:
+    if options.is_held_out_only:
         apart = read_split().questions
         keys = [key for key in keys if key in apart]
         if not keys:
@@ -47,9 +48,9 @@ def select_cultures(
         OptionInvalid: a culture is not in the pack or not held out, or none is left.
     """
     apart = read_split().cultures
-    if options.any_culture and not options.held_out_only:
+    if options.any_culture and not options.is_held_out_only:
         raise OptionInvalid("--any-culture", "without --held-out", "both, or neither")
-    is_apart_only = options.held_out_only and not options.any_culture
+    is_apart_only = options.is_held_out_only and not options.any_culture
     if options.cultures:
         codes = resolve_codes(library, pack, options.cultures, option="--culture")
         if is_apart_only and not apart.issuperset(codes):
@@ -109,7 +110,11 @@ def split_questions(
         found = f"{options.test_share:g}"
         raise OptionInvalid("--test-share", found, "a share within 0 and 1, both excluded")
     threshold = settings.answer.same_question
-    if options.test_share is None:
+    if options.split is not None:
+        split = hide_together(
+            asked, options.split, questions=library.questions, index=index, threshold=threshold
+        )
+    elif options.test_share is None:
         split = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
     else:
         split = hold_out(
@@ -124,8 +129,7 @@ def split_questions(
         for shown in select_exemplar_packs(library, pack, options)
         for question in shown.questions
     }
-    others = library.questions.keys() - usable
-    return QuestionSplit(split.asked, {key: bar | others for key, bar in split.barred.items()})
+    return replace(split, unused=frozenset(library.questions.keys() - usable))
 
 
 def find_unlike_training(

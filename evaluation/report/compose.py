@@ -57,6 +57,7 @@ def _compose_section(section: Section, names: dict[str, str], *, name: str) -> P
         tables.tabulate_over_references(section),
         tables.tabulate_changes(section),
         tables.tabulate_over_methods(section),
+        tables.tabulate_intervals(section),
         draw_cultures(section, names, name=f"{name}-cultures"),
         draw_spread(section, name=f"{name}-spread"),
         draw_steering(section, name=f"{name}-steering"),

@@ -22,6 +22,7 @@ class KindLook(NamedTuple):
 # Okabe and Ito's colours, which colour-blind people can tell apart; markers differ as well.
 KINDS: dict[ConditionKind, KindLook] = {
     "reference": KindLook("References, without a model", "#6b7280", "s"),
+    "estimate": KindLook("From the tables, calibrated and pooled", "#cc79a7", "P"),
     "method": KindLook("Methods", "#0072b2", "o"),
     "control": KindLook("Controls, wrong on purpose", "#d55e00", "^"),
     "recorded": KindLook("Recorded answers", "#009e73", "D"),

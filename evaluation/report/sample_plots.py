@@ -33,7 +33,7 @@ def _select_conditions(
     sample: SampleQuestion, kinds: dict[str, ConditionKind]
 ) -> list[tuple[str, ConditionKind]]:
     """Return the first `MAX_PANELS` conditions, methods before others, that gave shares."""
-    order = ("method", "recorded", "control", "reference")
+    order = ("method", "estimate", "recorded", "control", "reference")
     found = [
         (name, kinds.get(name, "method"))
         for name, shares in sample.answers.items()

@@ -68,6 +68,27 @@ def tabulate_over_references(section: Section) -> Table | None:
     )
 
 
+def tabulate_intervals(section: Section) -> Table | None:
+    """Return how well intervals of estimates hold; None without estimates or with few questions."""
+    rows = tuple(
+        (
+            of.source,
+            percent(of.coverage),
+            percent(min(of.by_culture.values())),
+            decimal(of.width),
+        )
+        for of in section.intervals
+    )
+    columns = ("Estimate", "Covered", "Worst culture", "Mean width")
+    note = (
+        "90 % intervals, learned on one half of the questions and tried on the other. Covered: "
+        "the part of people's shares that lie in theirs; nearest to 90 % is best. With few "
+        "questions the figure of one culture is uncertain."
+    )
+    caption = "Intervals of estimates"
+    return Table.of_rows(caption, columns, rows, note=note) if rows else None
+
+
 def tabulate_steering(section: Section) -> Table | None:
     """Return whether answers given as a culture fit it best, and how much cultures differ."""
     columns: tuple[Column, ...] = (

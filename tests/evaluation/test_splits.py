@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from evaluation.splits import hold_out, leave_one_out
+from evaluation.split_name import SplitName
+from evaluation.splits import hide_together, hold_out, leave_one_out
 from retrieval.index import QuestionIndex
 from survey_data.model import Question, Scale
 from tests.evaluation.surveys import vectors_of
@@ -92,3 +93,36 @@ def test_the_draw_is_the_seeds() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match="within 0 and 1"):
         hold_out(tuple(ANGLES), questions=questions(), index=INDEX, share=share)
+
+
+def test_the_held_out_are_all_hidden_together_with_their_like() -> None:
+    split = hide_together(("a", "d"), SplitName.HELD_OUT, questions=questions(), index=INDEX)
+
+    assert split.hidden == {"a": {"a", "b", "d"}, "d": {"a", "b", "d"}}
+
+
+def test_a_tenth_is_hidden_at_a_time() -> None:
+    split = hide_together(tuple(ANGLES), SplitName.LIKE, questions=questions(), index=INDEX)
+
+    # Fewer than ten questions: each is hidden with its like alone.
+    assert split.hidden["a"] == {"a", "b"}
+    assert split.hidden["d"] == {"d"}
+
+
+def test_a_battery_is_hidden_as_a_whole() -> None:
+    found = questions()
+    found["d"] = replace(found["d"], topic="Work")
+
+    split = hide_together(tuple(ANGLES), SplitName.BATTERY, questions=found, index=INDEX)
+
+    assert split.hidden["a"] == split.hidden["e"] == {"a", "b", "c", "e"}
+    assert split.hidden["d"] == {"d"}
+
+
+def test_what_is_not_used_is_barred_but_not_hidden() -> None:
+    split = replace(
+        leave_one_out(("d",), questions=questions(), index=INDEX), unused=frozenset("e")
+    )
+
+    assert split.barred["d"] == {"d", "e"}
+    assert split.hidden["d"] == {"d"}

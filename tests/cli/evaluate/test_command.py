@@ -123,6 +123,41 @@ def test_gains_over_plain_are_printed_within_80_columns(evaluate: Evaluate, tmp_
         assert re.search(rf"^{row} *$", shown, re.MULTILINE)
 
 
+def test_estimates_stand_beside_each_method_calibrated_and_pooled(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    arguments = ("--questions", "20", "-c", "DE", "-c", "Kenya", "--split", "battery")
+
+    figures = evaluate.figures(
+        tmp_path / "run", *arguments, "--method", "plain", "--estimates", "--known-answers", "9"
+    )
+
+    found = {of.name: of for of in figures.sections[0].conditions if of.kind == "estimate"}
+    assert list(found) == ["transfer", "calibrated plain", "pooled plain"]
+    assert found["transfer"].similarity.value > named(figures, "uniform").similarity.value
+    assert found["calibrated plain"].similarity.value > named(figures, "plain").similarity.value
+    [interval] = figures.sections[0].intervals
+    assert interval.source == "transfer"
+    assert set(interval.by_culture) == {"DEU", "KEN"}
+    assert figures.settings["known to transfer"] == "9 own answers known"
+    assert "of whole batteries" in figures.settings["unknown together"]
+    report = (tmp_path / "run" / "report.md").read_text()
+    assert "Intervals of estimates" in report
+
+
+def test_a_gate_holds_what_is_derived_to_its_baseline(evaluate: Evaluate, tmp_path: Path) -> None:
+    arguments = (*FEW, "--method", "plain", "--estimates")
+    evaluate.figures(tmp_path / "before", *arguments)
+    baseline = ("--gate", tmp_path / "before" / "figures.json", "--out")
+
+    assert evaluate(*arguments, *baseline, tmp_path / "after").exit_code == 0
+    without = evaluate(*FEW, "--method", "plain", *baseline, tmp_path / "without")
+    assert without.exit_code == 2
+    assert "does not measure transfer, related, calibrated plain, pooled plain" in " ".join(
+        without.stderr.split()
+    )
+
+
 def test_the_same_command_goes_on_in_the_same_folder(
     evaluate: Evaluate, fake: FakeVllm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -352,6 +387,10 @@ def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
         (("--reference-culture", "FR"), "expected one of"),
         (("--held-out", "-c", "US"), "USA with --held-out"),
         (("--any-culture",), "without --held-out"),
+        (("--split", "like", "--held-out"), "one of the two"),
+        (("--split", "battery", "--test-share", "0.2"), "not together"),
+        (("--known-answers", "3"), "without --estimates"),
+        (("--service", "http://127.0.0.1:1", "--split", "like"), "with --service"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_message(
