@@ -8,7 +8,8 @@ from dataclasses import replace
 from experiments.replay import report, words
 from experiments.replay.plots import WIDTH, draw_alignment
 from experiments.replay.result import ArmReplay, Replay
-from reports.document import Block, Callout, Document, Facts, Part, Plot, Points, Text
+from experiments.report.words import ways
+from reports.document import Block, Callout, Document, Facts, Part, Plot, Points, Table, Text
 from reports.html import to_html
 
 _CAPTION = (
@@ -31,13 +32,8 @@ def compose_replay(replay: Replay) -> Document:
             "Differences to control",
             [block for arm in replay.compared_arms for block in _compose_arm(replay, arm)],
         ),
-        (
-            "Alignment by culture",
-            []
-            if by_culture is None
-            else [replace(by_culture, caption="", label=by_culture.caption)],
-        ),
-        ("Arms", [Facts(words.ways(replay)), replace(report.arms(replay), caption="")]),
+        ("Alignment by culture", [_uncaption(by_culture)] if by_culture else []),
+        ("Arms", [Facts(ways(replay.arms)), replace(report.arms(replay), caption="")]),
     ]
     points = (
         ("Why answers failed", words.reasons(replay, replay.failures)),
@@ -59,4 +55,9 @@ def _compose_arm(replay: Replay, arm: ArmReplay) -> Iterator[Block]:
         yield table
         return
     yield Plot("", table.caption, plot, caption=_CAPTION, width=round(WIDTH))
-    yield replace(table, caption="", label=table.caption)
+    yield _uncaption(table)
+
+
+def _uncaption(table: Table) -> Table:
+    """Return the table without its caption, which is read out instead."""
+    return replace(table, caption="", label=table.caption)

@@ -6,6 +6,8 @@ from rich.console import Console
 
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
+from experiments.report.terminal import print_ways
+from experiments.report.words import name_arm
 from reports.document import Table
 from reports.numbers import count
 from reports.terminal import print_headline, print_points, print_table, print_text
@@ -19,14 +21,11 @@ def arms(replay: Replay) -> Table:
         ("  with exemplars", *(count(arm.n_shown) for arm in found)),
         ("  failed", *(count(arm.n_failed) for arm in found)),
     ]
-    for metric in found[0].levels:
-        rows.append(
-            (
-                words.NAMES[metric],
-                *(words.show_mean(arm.levels[metric].span) for arm in found),
-            )
-        )
-    return Table.of_rows("Arms", ("Mean [95 %]", *map(words.title_of, found)), tuple(rows))
+    rows += [
+        (words.NAMES[metric], *(words.show_mean(arm.levels[metric].span) for arm in found))
+        for metric in found[0].levels
+    ]
+    return Table.of_rows("Arms", ("Mean [95 %]", *map(name_arm, found)), tuple(rows))
 
 
 def differences(replay: Replay, arm: ArmReplay) -> Table:
@@ -34,11 +33,11 @@ def differences(replay: Replay, arm: ArmReplay) -> Table:
     rows = tuple(
         (
             words.NAMES[metric],
-            words.show_difference(found.span),
-            count(found.n),
-            count(found.n_questions),
+            words.show_difference(each.span),
+            count(each.n),
+            count(each.n_questions),
         )
-        for metric, found in arm.differences.items()
+        for metric, each in arm.differences.items()
     )
     columns = ("Metric", "Difference [95 %]", "Pairs", "Questions")
     return Table.of_rows(f"{arm.name} less {replay.control}", columns, rows)
@@ -53,7 +52,7 @@ def cultures(replay: Replay) -> Table | None:
         )
         for each in replay.cultures
     )
-    columns = ("Culture (answers)", *map(words.title_of, replay.arms))
+    columns = ("Culture (answers)", *map(name_arm, replay.arms))
     return Table.of_rows("Alignment by culture, mean [95 %]", columns, rows) if rows else None
 
 
@@ -64,9 +63,7 @@ def print_replay(replay: Replay, console: Console) -> None:
     for label, value in words.facts(replay):
         print_text(console, value, lead=f"{label}: ")
     print_table(console, arms(replay))
-    console.print()
-    for name, way in words.ways(replay):
-        print_text(console, way, lead=f"{name}: ", hang=4)
+    print_ways(console, replay.arms)
     for arm in replay.compared_arms:
         print_table(console, differences(replay, arm))
     print_table(console, cultures(replay))

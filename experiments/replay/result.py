@@ -129,14 +129,10 @@ class Replay(Result):
         as it is now, also those that answer otherwise than when they were replayed.
         """
         now = None if experiment is None else {arm.name: arm.id for arm in experiment.arms}
-        found = {}
-        for arm in self.arms:
-            if now is not None and now.get(arm.name) != arm.id:
-                continue
-            span = arm.levels["alignment"].span if "alignment" in arm.levels else None
-            if span is None or span.estimate is None or span.low is None or span.high is None:
-                continue
-            found[arm.name] = OfflineAlignment(
-                estimate=span.estimate, low=span.low, high=span.high, source=self.source
-            )
-        return found
+        return {
+            arm.name: OfflineAlignment(**span.model_dump(), source=self.source)
+            for arm in self.arms
+            if (now is None or now.get(arm.name) == arm.id)
+            and "alignment" in arm.levels
+            and None not in (span := arm.levels["alignment"].span).model_dump().values()
+        }

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from experiments.analysis.result import Span
-from experiments.replay.result import ArmReplay, Replay, ReplayReason
+from experiments.replay.result import Replay, ReplayReason
 from experiments.report.words import METRIC_NAMES
+from reports.document import Pairs
 from reports.numbers import (
     ABSENT,
     count,
@@ -27,53 +28,47 @@ def headline(replay: Replay) -> str:
     compared = [arm for arm in replay.arms if "alignment" in arm.differences]
     if not compared:
         return "How near the arms are to people is not known: no request is of a survey's question."
-    sides: dict[str, list[str]] = {"nearer": [], "farther": [], "open": []}
+    sides: dict[str, list[str]] = {
+        "nearer to people than": [],
+        "farther from people than": [],
+        "not told apart from": [],
+    }
     for arm in compared:
         span = arm.differences["alignment"].span
         sides[_side(span)].append(f"{arm.name} ({with_sign(span.estimate)})")
-    leads = (
-        ("nearer", f"nearer to people than {replay.control}"),
-        ("farther", f"farther from people than {replay.control}"),
-        ("open", f"not told apart from {replay.control}"),
-    )
-    said = [f"{lead}: {join_names(sides[side])}" for side, lead in leads if sides[side]]
+    said = [f"{side} {replay.control}: {join_names(own)}" for side, own in sides.items() if own]
     text = "; ".join(said)
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def facts(replay: Replay) -> tuple[tuple[str, str], ...]:
+def facts(replay: Replay) -> Pairs:
     """Return label and value of what was asked."""
     asked = f"{quantity(replay.n_requests, 'request')} to every arm"
     if replay.n_requests < replay.n_planned:
-        asked = (
-            f"{count(replay.n_requests)} of {quantity(replay.n_planned, 'request')}: ended before"
-        )
-    failed = [f"{arm.name} {count(arm.n_failed)}" for arm in replay.arms if arm.n_failed]
-    said = [
+        planned = quantity(replay.n_planned, "request")
+        asked = f"{count(replay.n_requests)} of {planned}: ended before"
+    fell_back = _list_fallen_back(replay)
+    optional = {
+        "Failed": ", ".join(
+            f"{each.name} {count(each.n_failed)}" for each in replay.arms if each.n_failed
+        ),
+        "Fell back": fell_back
+        and f"{fell_back} of the answers, given in another way than the arm's",
+        "Same exemplars": ""
+        if replay.same_shown is None
+        else f"{percent(replay.same_shown)} of "
+        f"{quantity(replay.n_shown, 'request')} that several arms show exemplars to",
+    }
+    return (
         ("Source", replay.source),
         ("Asked", f"{asked}, {quantity(replay.n_questions, 'different question')}"),
+        *((label, value) for label, value in optional.items() if value),
         ("Control", replay.control),
         ("Model", replay.model),
         ("Seed", str(replay.seed)),
         ("Definition", replay.definition_id),
         ("Made", moment(replay.made_ms)),
-    ]
-    if replay.same_shown is not None:
-        several = f"of {quantity(replay.n_shown, 'request')} that several arms show exemplars to"
-        same = f"{percent(replay.same_shown)} {several}"
-        said.insert(2, ("Same exemplars", same))
-    if fallen := _list_fallen_back(replay):
-        said.insert(
-            2, ("Fell back", f"{fallen} of the answers, given in another way than the arm's")
-        )
-    if failed:
-        said.insert(2, ("Failed", ", ".join(failed)))
-    return tuple(said)
-
-
-def ways(replay: Replay) -> tuple[tuple[str, str], ...]:
-    """Return the arms, and how each of them answers."""
-    return tuple((title_of(arm), arm.about) for arm in replay.arms)
+    )
 
 
 def reasons(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
@@ -141,11 +136,7 @@ def _list_fallen_back(replay: Replay) -> str:
 
 
 def _side(span: Span) -> str:
-    if span.low is None or span.high is None:
-        return "open"
-    return "nearer" if span.low > 0.0 else "farther" if span.high < 0.0 else "open"
-
-
-def title_of(arm: ArmReplay) -> str:
-    """Return the name of an arm, and whether it is control."""
-    return arm.name + (" (control)" if arm.is_control else "")
+    if span.low is not None and span.low > 0.0:
+        return "nearer to people than"
+    is_farther = span.high is not None and span.high < 0.0
+    return "farther from people than" if is_farther else "not told apart from"

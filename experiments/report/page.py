@@ -9,7 +9,6 @@ from experiments.analysis.result import Analysis
 from experiments.definition import State
 from experiments.metrics import Direction
 from experiments.report import plots, tables, words
-from experiments.report.spans import difference_in_bounds
 from experiments.statistics.decision import Verdict
 from reports.document import (
     Block,
@@ -21,7 +20,6 @@ from reports.document import (
     Part,
     Plot,
     Points,
-    Table,
     Text,
 )
 from reports.html import to_html
@@ -57,7 +55,7 @@ def compose_report(analysis: Analysis) -> Document:
     parts = [ratio, *effects] if analysis.sample_ratio.alarm else [*effects, ratio]
     parts += [
         ("Arms", _compose_arms(analysis)),
-        ("Revisions", _keep(tables.revisions(analysis))),
+        ("Revisions", filter(None, [tables.revisions(analysis)])),
         ("Left out", _list_points(words.left_out(analysis))),
         ("How to read this", _list_points(words.notes(analysis))),
     ]
@@ -73,12 +71,10 @@ def compose_report(analysis: Analysis) -> Document:
 
 def _compose_decision(analysis: Analysis) -> Callout:
     """Return what to do and why."""
-    blocks: list[Text | Points] = []
-    if why := words.reason(analysis):
-        blocks.append(Text(why))
+    why, step = words.reason(analysis), _next_step(analysis)
+    blocks: list[Text | Points] = [Text(why)] if why else []
     blocks += _list_points(words.by_arm(analysis))
-    if step := _next_step(analysis):
-        blocks.append(Text(step, is_note=True))
+    blocks += [Text(step, is_note=True)] if step else []
     kind = "alarm" if analysis.sample_ratio.alarm else str(analysis.decision.verdict)
     return Callout(words.headline(analysis), tuple(blocks), label="What to do", kind=kind)
 
@@ -98,7 +94,7 @@ def _compose_effects(analysis: Analysis) -> Iterator[Block]:
     if table is None:
         return
     effects = [each.effect for each in analysis.comparisons]
-    strips = [plots.effect_strip(each, effects) for each in effects]
+    strips = [plots.draw_strip(each, effects) for each in effects]
     is_lower = analysis.primary.direction is Direction.LOWER
     yield replace(
         table,
@@ -106,14 +102,8 @@ def _compose_effects(analysis: Analysis) -> Iterator[Block]:
         pictures=(None, *strips),
         picture_heading="← better · worse →" if is_lower else "← worse · better →",
     )
-    drawn = plots.effect_plots(analysis.comparisons, analysis.control)
-    shown = tuple(
-        Plot("", each.arm, plot, remark=difference_in_bounds(each.effect.span))
-        for each, plot in zip(analysis.comparisons, drawn, strict=True)
-        if plot is not None
-    )
-    if shown:
-        yield Gallery(shown)
+    if drawn := plots.draw_effects(analysis.comparisons, analysis.control):
+        yield Gallery(drawn)
         yield Text(
             f"Difference to {analysis.control} over time. The line is the estimate, the band its "
             "confidence sequence, which holds at every look at once: where it is all on one side "
@@ -129,7 +119,7 @@ def _compose_guardrails(analysis: Analysis) -> Iterator[Block]:
         return
     pictures: list[Markup | None] = []
     for group in tables.by_guardrail(analysis):
-        drawn = [plots.guardrail_plot(found) for _, found in group]
+        drawn = [plots.draw_guardrail(found) for _, found in group]
         pictures += drawn if len(drawn) == 1 else [None, *drawn]
     yield replace(
         table,
@@ -144,17 +134,11 @@ def _compose_cultures(analysis: Analysis) -> Iterator[Block]:
     if not words.is_compared(analysis):
         return
     yield Text(words.cultures_line(analysis))
-    drawn = plots.culture_plots(analysis.comparisons)
-    shown = tuple(
-        Plot("", each.arm, plot)
-        for each, plot in zip(analysis.comparisons, drawn, strict=True)
-        if plot is not None
-    )
-    if shown:
-        yield Gallery(shown, is_broad=True)
+    if drawn := plots.draw_cultures(analysis.comparisons):
+        yield Gallery(drawn, is_broad=True)
         yield Text(_CULTURE_CAPTION, is_note=True)
     found = (tables.cultures(each, analysis.control) for each in analysis.comparisons)
-    if numbers := tuple(table for table in found if table is not None):
+    if numbers := tuple(filter(None, found)):
         yield Folded("Numbers", numbers)
 
 
@@ -164,22 +148,17 @@ def _compose_ratio(analysis: Analysis) -> Iterator[Block]:
         return
     yield Text(words.ratio_line(analysis.sample_ratio))
     yield table
-    plot = plots.ratio_plot(analysis.sample_ratio)
-    if plot is not None:
+    if plot := plots.draw_ratio(analysis.sample_ratio):
         yield Gallery((Plot("", "", plot),))
         yield Text(_RATIO_CAPTION, is_note=True)
 
 
 def _compose_arms(analysis: Analysis) -> Iterator[Block]:
-    yield Facts(words.ways(analysis))
+    yield Facts(words.ways(analysis.arms))
     table = tables.arms(analysis)
     yield replace(table, columns=("", *table.columns[1:]), label="Figures of the arms")
     if offline := words.offline_line(analysis):
         yield Text(offline, is_note=True)
-
-
-def _keep(table: Table | None) -> list[Table]:
-    return [] if table is None else [table]
 
 
 def _list_points(points: tuple[str, ...]) -> list[Points]:

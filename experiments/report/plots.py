@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from experiments.analysis.result import (
@@ -18,6 +18,7 @@ from experiments.analysis.result import (
 from experiments.metrics import Direction
 from experiments.report.spans import difference_in_bounds
 from experiments.report.words import worth
+from reports.document import Plot
 from reports.markup import Markup, concat, tag
 from reports.numbers import number, rate, with_sign
 from reports.svg import (
@@ -45,24 +46,25 @@ STRIP_WIDTH = 260.0
 BOLD_CHARACTER = 1.12 * CHARACTER
 
 
-def effect_plots(comparisons: Sequence[Comparison], control: str) -> list[Markup | None]:
-    """Return each arm's effect over time with its confidence sequence.
+def draw_effects(comparisons: Sequence[Comparison], control: str) -> tuple[Plot, ...]:
+    """Return each arm's effect over time with its confidence sequence, all to the same scale.
 
-    All are drawn to the same scale. None for an arm before there are two looks.
+    An arm has none before there are two looks.
     """
-    looks = [_looks(each.effect) for each in comparisons]
-    ranges = [
-        _effect_range(own, each.effect) for own, each in zip(looks, comparisons, strict=True) if own
-    ]
-    if not ranges:
-        return [None for _ in comparisons]
-    y = AxisScale(
-        min(low for low, _ in ranges), max(high for _, high in ranges), HEIGHT - BOTTOM, TOP
+    drawn = [(each, looks) for each in comparisons if (looks := _looks(each.effect))]
+    if not drawn:
+        return ()
+    lows, highs = zip(*(_effect_range(looks, each.effect) for each, looks in drawn), strict=True)
+    y = AxisScale(min(lows), max(highs), HEIGHT - BOTTOM, TOP)
+    return tuple(
+        Plot(
+            "",
+            each.arm,
+            _effect_plot(each, looks, control, y),
+            remark=difference_in_bounds(each.effect.span),
+        )
+        for each, looks in drawn
     )
-    return [
-        _effect_plot(each, own, control, y) if own else None
-        for own, each in zip(looks, comparisons, strict=True)
-    ]
 
 
 def _looks(effect: Effect) -> list[Look]:
@@ -75,6 +77,7 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Axi
     effect = comparison.effect
     x = AxisScale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
     interest = worth(effect.metric)
+    points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
     title = (
         f"{effect.metric.name}, {comparison.arm} less {control}, over time: now "
         f"{difference_in_bounds(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest "
@@ -82,10 +85,11 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Axi
     )
     return svg(
         value_axis(y, LEFT, WIDTH - RIGHT),
-        _band(looks, x, y),
+        *_draw_band(looks, x, y),
         line(LEFT, y(0.0), WIDTH - RIGHT, y(0.0), "zero"),
         line(LEFT, y(interest), WIDTH - RIGHT, y(interest), "worth"),
-        _estimates(looks, x, y),
+        polyline(points, "estimate"),
+        circle(*points[-1], 4.0, "estimate-end"),
         time_axis(x, HEIGHT - BOTTOM),
         width=WIDTH,
         height=HEIGHT,
@@ -94,44 +98,37 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Axi
     )
 
 
-def _band(looks: list[Look], x: AxisScale, y: AxisScale) -> Markup:
+def _draw_band(looks: list[Look], x: AxisScale, y: AxisScale) -> tuple[Markup, ...]:
     """Return the confidence sequence; a look holds until the next one."""
     lows, highs = [], []
     for look, following in zip(looks, [*looks[1:], looks[-1]], strict=True):
         for moment in (look.at_ms, following.at_ms):
             lows.append((x(moment), y.clamp(look.low or 0.0)))
             highs.append((x(moment), y.clamp(look.high or 0.0)))
-    return concat(
-        polygon(lows + highs[::-1], "band"),
-        polyline(highs, "band-edge"),
-        polyline(lows, "band-edge"),
-    )
+    area = polygon(lows + highs[::-1], "band")
+    return (area, polyline(highs, "band-edge"), polyline(lows, "band-edge"))
 
 
-def _estimates(looks: list[Look], x: AxisScale, y: AxisScale) -> Markup:
-    points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
-    return concat(polyline(points, "estimate"), circle(*points[-1], 4.0, "estimate-end"))
+def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
+    """Return each arm's forest plot of cultures, raw and pooled, all to the same scale.
 
-
-def culture_plots(comparisons: Sequence[Comparison]) -> list[Markup | None]:
-    """Return each arm's forest plot of cultures, raw and pooled; None without a culture.
-
-    All are drawn to the same scale.
+    An arm has none before there is an estimate for a culture.
     """
-    shown = [
+    found = [
         sorted((e for e in each.cultures.effects if e.raw.estimate is not None), key=_middle)[::-1]
         for each in comparisons
     ]
-    everything = [effect for own in shown for effect in own]
+    everything = [effect for own in found for effect in own]
     if not everything:
-        return [None for _ in comparisons]
+        return ()
     longest = min(max(len(each.name) for each in everything), MOST_NAME_CHARS)
     ends = _culture_range(everything, comparisons[0].effect)
     x = AxisScale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
-    return [
-        _culture_plot(each, own, x) if own else None
-        for each, own in zip(comparisons, shown, strict=True)
-    ]
+    return tuple(
+        Plot("", each.arm, _culture_plot(each, own, x))
+        for each, own in zip(comparisons, found, strict=True)
+        if own
+    )
 
 
 def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: AxisScale) -> Markup:
@@ -165,7 +162,7 @@ def _culture_row(each: CultureEffect, x: AxisScale, y: float) -> Markup:
     return concat(*parts)
 
 
-def effect_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
+def draw_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
     """Return a small plot of the difference, on one scale for all; None before there is one."""
     sign = -1.0 if effect.metric.direction is Direction.LOWER else 1.0
     low, high = effect.span.low, effect.span.high
@@ -176,7 +173,7 @@ def effect_strip(effect: Effect, everything: Sequence[Effect]) -> Markup | None:
     return _strip(effect, "worth", [each.span for each in everything], state)
 
 
-def guardrail_plot(guardrail: GuardrailEffect) -> Markup | None:
+def draw_guardrail(guardrail: GuardrailEffect) -> Markup | None:
     """Return a small plot of the difference against its margin; None before there is one."""
     found = guardrail.span
     if found.estimate is None or found.low is None or found.high is None:
@@ -191,7 +188,7 @@ def _strip(
     found = effect.span
     mark = worth(effect.metric) if kind == "worth" else -worth(effect.metric)
     largest = max(abs(mark), *(abs(each.estimate or 0.0) for each in spans))
-    ends = [abs(end) for each in spans for end in (each.low, each.high) if end is not None]
+    ends = map(abs, _known(end for each in spans for end in (each.low, each.high)))
     # A very wide interval is cut, so that the margin is seen.
     reach = 1.1 * max(largest, min(max(ends), 5.0 * largest)) or 1.0
     x = AxisScale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
@@ -215,7 +212,7 @@ def _strip(
     )
 
 
-def ratio_plot(ratio: SampleRatio) -> Markup | None:
+def draw_ratio(ratio: SampleRatio) -> Markup | None:
     """Return the evidence against the split over time, and where it raises the alarm."""
     if len(ratio.history) < 2:
         return None
@@ -256,9 +253,11 @@ def _effect_range(looks: list[Look], effect: Effect) -> tuple[float, float]:
 
 def _culture_range(shown: list[CultureEffect], effect: Effect) -> tuple[float, float]:
     """Return the values of what is estimated, with room for most of the intervals."""
-    middles = [value for each in shown for value in _ends(each.pooled, each.raw.estimate)]
+    middles = _known(
+        value for each in shown for value in (each.pooled.low, each.pooled.high, each.raw.estimate)
+    )
     low, high = min(0.0, *middles), max(0.0, *middles)
-    ends = [end for each in shown for end in (each.raw.low, each.raw.high) if end is not None]
+    ends = _known(end for each in shown for end in (each.raw.low, each.raw.high))
     wide = 2.0 * (high - low)
     if ends:
         low = max(min(low, *ends), low - wide)
@@ -267,8 +266,8 @@ def _culture_range(shown: list[CultureEffect], effect: Effect) -> tuple[float, f
     return min(low, 1.2 * interest), max(high, 1.2 * interest)
 
 
-def _ends(span: Span, estimate: float | None) -> list[float]:
-    return [value for value in (span.low, span.high, estimate) if value is not None]
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
 def _middle(each: CultureEffect) -> float:

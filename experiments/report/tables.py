@@ -33,11 +33,8 @@ def effects(analysis: Analysis) -> Table | None:
         return None
     first = analysis.comparisons[0].effect
     places = find_places(each.effect.span for each in analysis.comparisons)
-    control = (
-        f"{analysis.control} (control)",
-        decimal(first.control, places),
-        count(first.n_control),
-    )
+    level, n_units = decimal(first.control, places), count(first.n_control)
+    control = (f"{analysis.control} (control)", level, n_units, "", "", "")
     rows = tuple(
         (
             each.arm,
@@ -50,9 +47,7 @@ def effects(analysis: Analysis) -> Table | None:
         for each in analysis.comparisons
     )
     columns = ("Arm", "Level", "Units", "Difference", interval_heading(first.alpha), "p")
-    return Table.of_rows(
-        words.effect_on(analysis.primary), columns, ((*control, "", "", ""), *rows)
-    )
+    return Table.of_rows(words.effect_on(analysis.primary), columns, (control, *rows))
 
 
 def interval_heading(alpha: float) -> str:
@@ -97,10 +92,7 @@ def guardrails(analysis: Analysis) -> Table | None:
 def cultures(comparison: Comparison, control: str) -> Table | None:
     """Return all effects of one arm by culture; None without any."""
     found = comparison.cultures.effects
-    raw, pooled = (
-        find_places(each.raw for each in found),
-        find_places(each.pooled for each in found),
-    )
+    raw, pooled = (find_places(getattr(e, kind) for e in found) for kind in ("raw", "pooled"))
     rows = tuple(
         (
             each.name,
@@ -159,10 +151,7 @@ def _one_arm(
 ) -> tuple[Row, tuple[Row, ...]]:
     """Return the columns but the first, and the rows, of an experiment with one arm to compare."""
     found = [effects[code] for code in shown]
-    raw, pooled = (
-        find_places(each.raw for each in found),
-        find_places(each.pooled for each in found),
-    )
+    raw, pooled = (find_places(getattr(e, kind) for e in found) for kind in ("raw", "pooled"))
     rows = tuple(
         (
             codes[each.culture],
@@ -225,7 +214,7 @@ def arms(analysis: Analysis) -> Table:
     )
     rows += [(name, *map(count, ns)) for name, ns in counts if any(ns)]
     rows += _figures(found)
-    columns = ("Arms", *(name for name, _ in words.ways(analysis)))
+    columns = ("Arms", *map(words.name_arm, found))
     return Table.of_rows("", columns, tuple(rows))
 
 
@@ -239,34 +228,30 @@ def _outcomes(analysis: Analysis) -> list[Row]:
         places = find_places(each.effect.span for each in analysis.comparisons)
         rows.append((name, *(decimal(levels.get(arm.name), places) for arm in found)))
     if any(arm.offline for arm in found):
-        offline = [arm.offline for arm in found]
-        ends = (
-            ABSENT if o is None else f"{decimal(o.low, 3)}\N{EN DASH}{decimal(o.high, 3)}"
-            for o in offline
-        )
-        values = (None if o is None else o.estimate for o in offline)
-        rows.append(("Alignment offline", *(decimal(value, 3) for value in values)))
-        rows.append(("  95 % interval", *ends))
+        offline = [
+            (decimal(o.estimate, 3), f"{decimal(o.low, 3)}\N{EN DASH}{decimal(o.high, 3)}")
+            if (o := arm.offline)
+            else (ABSENT, ABSENT)
+            for arm in found
+        ]
+        estimates, ends = zip(*offline, strict=True)
+        rows += [("Alignment offline", *estimates), ("  95 % interval", *ends)]
     return rows
 
 
 def _figures(found: Sequence[ArmFigures]) -> list[Row]:
     """Return shares, means and quantiles over answers that any arm has."""
     rows = []
-    for share in found[0].shares:
-        values = [arm.shares[share] for arm in found]
-        # Nothing refused or fallen back says nothing; nothing steered does.
-        if any(values) or (share == "steered" and any(v is not None for v in values)):
-            rows.append((words.METRIC_NAMES[share], *map(percent, values)))
-    for mean in found[0].means:
-        values = [arm.means[mean] for arm in found]
-        if any(value is not None for value in values):
-            rows.append((words.METRIC_NAMES[mean], *(number(value, 3) for value in values)))
-    for quantile in found[0].latency_ms:
-        values = [arm.latency_ms[quantile] for arm in found]
-        if any(value is not None for value in values):
-            name = "Latency in ms, median" if quantile == "50" else f"  {quantile} % quantile"
-            rows.append((name, *(number(value, 3) for value in values)))
+    for kind in ("shares", "means", "latency_ms"):
+        for key in getattr(found[0], kind):
+            values = [getattr(arm, kind)[key] for arm in found]
+            # Nothing refused or fallen back says nothing; nothing steered does.
+            is_idle = kind == "shares" and key != "steered" and not any(values)
+            if is_idle or all(value is None for value in values):
+                continue
+            name = words.METRIC_NAMES.get(key, f"  {key} % quantile")
+            shown = [percent(v) if kind == "shares" else number(v, 3) for v in values]
+            rows.append(("Latency in ms, median" if key == "50" else name, *shown))
     return rows
 
 

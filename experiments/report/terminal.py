@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from rich.console import Console
 
-from experiments.analysis.result import Analysis
+from experiments.analysis.result import Analysis, ArmFigures
+from experiments.replay.result import ArmReplay
 from experiments.report import tables, words
 from experiments.statistics.decision import Verdict
 from reports.terminal import print_facts, print_headline, print_points, print_table, print_text
@@ -61,6 +64,11 @@ def _print_arms(console: Console, analysis: Analysis) -> None:
     print_table(console, tables.arms(analysis))
     if offline := words.offline_line(analysis):
         print_text(console, offline)
+    print_ways(console, analysis.arms)
+
+
+def print_ways(console: Console, arms: Iterable[ArmFigures | ArmReplay]) -> None:
+    """Print how each arm answers."""
     console.print()
-    for name, way in words.ways(analysis):
+    for name, way in words.ways(arms):
         print_text(console, way, lead=f"{name}: ", hang=4)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from experiments.analysis.result import Analysis, Measured, SampleRatio
+from collections.abc import Iterable
+
+from experiments.analysis.result import Analysis, ArmFigures, Measured, SampleRatio
 from experiments.definition import State
 from experiments.metrics import Direction, MetricKind
+from experiments.replay.result import ArmReplay
 from experiments.report.spans import is_known
 from experiments.statistics.decision import GuardrailState, Verdict
+from reports.document import Pairs
 from reports.numbers import (
     count,
     duration,
@@ -175,12 +179,14 @@ def ratio_line(ratio: SampleRatio) -> str:
     )
 
 
-def ways(analysis: Analysis) -> tuple[tuple[str, str], ...]:
+def name_arm(arm: ArmFigures | ArmReplay) -> str:
+    """Return the name of an arm, and whether it is control."""
+    return f"{arm.name} (control)" if arm.is_control else arm.name
+
+
+def ways(arms: Iterable[ArmFigures | ArmReplay]) -> Pairs:
     """Return the arms, and how each of them answers."""
-    return tuple(
-        (f"{arm.name} (control)" if arm.is_control else arm.name, arm.about)
-        for arm in analysis.arms
-    )
+    return tuple((name_arm(arm), arm.about) for arm in arms)
 
 
 def offline_line(analysis: Analysis) -> str | None:
@@ -241,7 +247,7 @@ def left_out(analysis: Analysis) -> tuple[str, ...]:
     return tuple(f"{quantity(n, noun)}: {what}." for n, noun, what in counts if n)
 
 
-def facts(analysis: Analysis) -> tuple[tuple[str, str], ...]:
+def facts(analysis: Analysis) -> Pairs:
     """Return label and value of what the experiment is."""
     primary = analysis.primary
     interest = f"smallest effect of interest {number(primary.worth)}"
