@@ -14,14 +14,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from experiments.errors import (
-    ArmUnknown,
-    ChangeRefused,
-    DefinitionInvalid,
-    HoldOutDiffers,
-    LayerOverlap,
-    TransitionRefused,
-)
+from experiments import errors
 from experiments.metrics import Guardrail, Metric, PrimaryMetric
 from experiments.statistics.units import UnitValue
 from prompting.recipe import Method, Recipe
@@ -185,7 +178,7 @@ class Experiment:
             ArmUnknown: there is none.
         """
         if name not in self.arm_names:
-            raise ArmUnknown(self.name, name, self.arm_names)
+            raise errors.ArmUnknown(self.name, name, self.arm_names)
         return self.arms[self.arm_names.index(name)]
 
 
@@ -209,7 +202,7 @@ def _check_arms(experiment: Experiment) -> None:
         expected = "" if abs(total - 1.0) <= WEIGHT_TOLERANCE else "a sum of 1"
     if expected:
         place = f"experiment '{experiment.name}'"
-        raise DefinitionInvalid(place, field=field, found=found, expected=expected)
+        raise errors.DefinitionInvalid(place, field=field, found=found, expected=expected)
 
 
 # What a running experiment may change. Weights: recorded assignments win over them, so no unit
@@ -251,7 +244,7 @@ def change_state(current: Experiment, state: State, *, decision: str = "") -> Ex
         TransitionRefused: that state does not follow.
     """
     if state not in current.state.next_states:
-        raise TransitionRefused(
+        raise errors.TransitionRefused(
             current.name, state=current.state, wanted=state, allowed=current.state.next_states
         )
     said = decision if state is State.DECIDED else current.decision
@@ -268,7 +261,7 @@ def _drop_weights(experiment: Experiment) -> tuple[Arm, ...]:
 
 
 def _refuse(current: Experiment, name: str, expected: str) -> None:
-    raise ChangeRefused(current.name, field=name, state=current.state, expected=expected)
+    raise errors.ChangeRefused(current.name, field=name, state=current.state, expected=expected)
 
 
 def check_together(one: Experiment, other: Experiment) -> None:
@@ -280,10 +273,12 @@ def check_together(one: Experiment, other: Experiment) -> None:
     """
     if one.layer.overlaps(other.layer):
         ranges = ", ".join(f"{each.layer.first}-{each.layer.last}" for each in (one, other))
-        raise LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
+        raise errors.LayerOverlap(one.layer.name, one.name, other.name, ranges=ranges)
     mine, theirs = one.hold_out, other.hold_out
     if mine.salt == theirs.salt and mine.share != theirs.share:
-        raise HoldOutDiffers(other.name, found=theirs.share, expected=mine.share, of=one.name)
+        raise errors.HoldOutDiffers(
+            other.name, found=theirs.share, expected=mine.share, of=one.name
+        )
 
 
 def draft_four_arms(name: str, primary: PrimaryMetric, *, hypothesis: str = "") -> Experiment:

@@ -14,16 +14,9 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import NoReturn
 
+from experiments import errors
 from experiments.definition import Experiment, State, change_state, check_together, revise
 from experiments.definition_file import dump_experiment, parse_experiment
-from experiments.errors import (
-    DefinitionInvalid,
-    ExperimentTaken,
-    ExperimentUnknown,
-    MetricNotSent,
-    RevisionConflict,
-    StoreUnavailable,
-)
 from experiments.metrics import RECORDED_METRICS
 from experiments.stores.event_store import EventStore
 
@@ -38,7 +31,8 @@ CROSSED_S = (0.1, 0.2, 0.4, 0.8)
 class ExperimentRegistry:
     """Defines, changes, starts and ends experiments, and knows those that are running.
 
-    Every change raises `StoreUnavailable` where the store does not answer.
+    Every change raises `StoreUnavailable` if the store does not answer, `ExperimentUnknown` if it
+    has no experiment of the name, and `RevisionConflict` if somebody else changed that meanwhile.
     """
 
     def __init__(
@@ -79,7 +73,7 @@ class ExperimentRegistry:
         """
         by_name = {experiment.name: experiment for experiment in self._running}
         if name not in by_name:
-            raise ExperimentUnknown(name, list(by_name))
+            raise errors.ExperimentUnknown(name, list(by_name))
         return by_name[name]
 
     async def refresh(self) -> None:
@@ -123,8 +117,8 @@ class ExperimentRegistry:
         self._check_names(draft)
         try:
             return await self._save(draft)
-        except RevisionConflict as exc:
-            raise ExperimentTaken(draft.name) from exc
+        except errors.RevisionConflict as exc:
+            raise errors.ExperimentTaken(draft.name) from exc
 
     async def revise(self, wanted: Experiment, *, base: int | None = None) -> Experiment:
         """Save `wanted` as the next revision of the experiment of its name, and return that.
@@ -133,14 +127,13 @@ class ExperimentRegistry:
         revision that `wanted` was made from; None for whichever is the latest.
 
         Raises:
-            ExperimentUnknown: there is no experiment of that name.
             DefinitionInvalid: it names a culture or a model that is not there.
             ChangeRefused: the state does not allow one of the changes.
-            RevisionConflict: somebody else changed it since `base`, or at the same time.
+            RevisionConflict: somebody else changed it since `base`.
         """
         latest = await self._store.read_latest(wanted.name)
         if base is not None and base != latest.revision:
-            raise RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
+            raise errors.RevisionConflict(wanted.name, found=base + 1, expected=latest.revision + 1)
         own = {name: getattr(latest, name) for name in ("state", "decision", "revision")}
         kept = replace(wanted, **own)
         if kept == latest:
@@ -157,13 +150,11 @@ class ExperimentRegistry:
         experiments count, so what sends them can be built first.
 
         Raises:
-            ExperimentUnknown: there is no experiment of that name.
             TransitionRefused: it is no draft.
             HoldOutDiffers: a running one of the same salt holds out another share.
             LayerOverlap: a running one has some of the buckets. Where both started at the same
                 time, this one is stopped again.
             MetricNotSent: nobody sends one of its metrics.
-            RevisionConflict: somebody else changed it at the same time.
         """
         started = change_state(await self._store.read_latest(name), State.RUNNING)
         running = await self._store.running()
@@ -179,9 +170,7 @@ class ExperimentRegistry:
         """End a running experiment, and return its revision.
 
         Raises:
-            ExperimentUnknown: there is no experiment of that name.
             TransitionRefused: it is not running.
-            RevisionConflict: somebody else changed it at the same time.
         """
         return await self._save(change_state(await self._store.read_latest(name), State.STOPPED))
 
@@ -189,10 +178,8 @@ class ExperimentRegistry:
         """Keep what came of a stopped experiment, and return its revision.
 
         Raises:
-            ExperimentUnknown: there is no experiment of that name.
             DefinitionInvalid: the decision has no words, or more than 4,000 characters.
             TransitionRefused: it is not stopped.
-            RevisionConflict: somebody else changed it at the same time.
         """
         if not decision.strip():
             _refuse(name, "decision", "nothing", "what came of it")
@@ -204,7 +191,7 @@ class ExperimentRegistry:
         kept = parse_experiment(dump_experiment(experiment), f"experiment '{experiment.name}'")
         await self._store.save(kept)
         # The change is kept, and an error would say that it is not; `watch` reads it soon.
-        with suppress(StoreUnavailable):
+        with suppress(errors.StoreUnavailable):
             await self.refresh()
         return kept
 
@@ -214,7 +201,9 @@ class ExperimentRegistry:
         for metric in experiment.sent_metrics:
             if not sent.get(metric.name):
                 near = get_close_matches(metric.name, [*sent, *RECORDED_METRICS], n=1)
-                raise MetricNotSent(experiment.name, metric.name, sorted(sent), near="".join(near))
+                raise errors.MetricNotSent(
+                    experiment.name, metric.name, sorted(sent), near="".join(near)
+                )
 
     async def _yield_to_rival(self, started: Experiment) -> None:
         """Stop `started` again if another gateway started one in its buckets at the same time.
@@ -257,7 +246,9 @@ def _find_rival(running: Sequence[Experiment], started: Experiment) -> Experimen
 
 
 def _refuse(name: str, field: str, found: str, expected: str) -> NoReturn:
-    raise DefinitionInvalid(f"experiment '{name}'", field=field, found=found, expected=expected)
+    raise errors.DefinitionInvalid(
+        f"experiment '{name}'", field=field, found=found, expected=expected
+    )
 
 
 def _shorten(names: Iterable[str]) -> str:

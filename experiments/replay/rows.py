@@ -15,13 +15,7 @@ class ReplayRow:
             survey's key, or a digest of a logged text.
         culture: alpha-3 code, empty for a request without one.
         arm: the name of the arm in the experiment.
-        alignment: 1 - Jensen-Shannon distance to the people's shares, in [0, 1], higher is
-            nearer; None where the question has no known shares or the answer no shares.
-        label_mass: probability of all labels together, in [0, 1], None where not measured.
-        readable: whether the answer could be read as one of the options; true for free text.
-        refused: whether the model declined to answer, None where there is no text to look at.
-        latency_ms: time until the answer was complete.
-        steered: whether the prompt or an adapter spoke for the culture.
+        alignment, label_mass, readable, refused, latency_ms, steered: as of an `Exposure`.
         fell_back: whether the answer was given in another way than the arm's.
         because: why it was, empty where it was not.
         shown: keys of the exemplars that were shown, in their order.

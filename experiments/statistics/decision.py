@@ -99,11 +99,7 @@ class _Fate(StrEnum):
 
 
 def split_alpha(alpha: float, n_arms: int) -> float:
-    """Return the error rate of each comparison with control.
-
-    Args:
-        alpha: the error rate of the experiment, between 0 and 1.
-        n_arms: arms besides control, 1 or more.
+    """Return the error rate of each comparison with control, of `n_arms` arms besides control.
 
     Raises:
         ValueError: `alpha` is not between 0 and 1, or there is no arm.

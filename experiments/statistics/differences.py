@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike
 
 from experiments.statistics.means import Bounded
 from experiments.statistics.streams import check_finite
-from survey_data.arrays import Floats, Ints, Truths
+from survey_data.arrays import Floats, Ints
 
 LARGEST_SIDE = 10
 MORE_VARIANCE = 0.005
@@ -94,21 +94,23 @@ def form_blocks(
     Raises:
         ValueError: the arrays differ in length, or a value is not finite.
     """
-    is_treated, unit_values = _check(treated, values)
-    stratum = (
-        np.zeros(unit_values.size, np.int64)
-        if strata is None
-        else np.asarray(strata, dtype=np.int64)
-    )
+    is_treated, unit_values = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
+    n = unit_values.size
+    stratum = np.zeros(n, np.int64) if strata is None else np.asarray(strata, dtype=np.int64)
+    if is_treated.shape != unit_values.shape:
+        raise ValueError(f"{is_treated.size} arms of {n} units; expected one of each")
     if stratum.shape != unit_values.shape:
-        raise ValueError(f"{stratum.size} strata of {unit_values.size} units; expected one of each")
+        raise ValueError(f"{stratum.size} strata of {n} units; expected one of each")
     parts, ends = [np.empty(0)], [np.empty(0, np.int64)]
     # One sort for all strata; units of one keep their order.
     order = np.argsort(stratum, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
         treatment, control = rows[is_treated[rows]], rows[~is_treated[rows]]
         n_blocks = min(treatment.size // shape.n_treatment, control.size // shape.n_control)
-        parts.append(_subtract(unit_values[treatment], unit_values[control], shape, n_blocks))
+        parts.append(
+            _average(unit_values[treatment], shape.n_treatment, n_blocks)
+            - _average(unit_values[control], shape.n_control, n_blocks)
+        )
         last = np.arange(1, n_blocks + 1)
         ends.append(
             np.maximum(treatment[last * shape.n_treatment - 1], control[last * shape.n_control - 1])
@@ -121,34 +123,14 @@ def form_blocks(
 def bound_difference(
     low: float, high: float, *, expected_n: float, expected_sd: float | None = None
 ) -> Bounded:
-    """Return what is known about block differences of values from `low` to `high`.
+    """Return what is known about block differences of units with values from `low` to `high`.
 
-    Args:
-        low: the least value of a unit.
-        high: the greatest value of a unit.
-        expected_n: blocks at which one expects to decide.
-        expected_sd: standard deviation of a block's difference, as expected.
-
-    Raises:
-        ValueError: as for `Bounded`.
+    `expected_n` and `expected_sd` are of blocks, as for `Bounded`, whose errors it raises.
     """
     length = high - low
     return Bounded(-length, length, expected_n=expected_n, expected_sd=expected_sd, follows=0.0)
 
 
-def _subtract(treatment: Floats, control: Floats, shape: BlockShape, n_blocks: int) -> Floats:
-    used_treatment = treatment[: n_blocks * shape.n_treatment]
-    used_control = control[: n_blocks * shape.n_control]
-    return np.asarray(
-        used_treatment.reshape(n_blocks, shape.n_treatment).mean(axis=1)
-        - used_control.reshape(n_blocks, shape.n_control).mean(axis=1)
-    )
-
-
-def _check(treated: ArrayLike, values: ArrayLike) -> tuple[Truths, Floats]:
-    is_treated, unit_values = np.asarray(treated, dtype=np.bool_), check_finite(values, "values")
-    if is_treated.shape != unit_values.shape:
-        raise ValueError(
-            f"{is_treated.size} arms of {unit_values.size} units; expected one of each"
-        )
-    return is_treated, unit_values
+def _average(values: Floats, size: int, n_blocks: int) -> Floats:
+    """Return the means of the first `n_blocks` groups of `size` values."""
+    return np.asarray(values[: n_blocks * size].reshape(n_blocks, size).mean(axis=1))

@@ -46,8 +46,7 @@ class ConfidenceSequence:
     Attributes:
         n: int64[k], how many values were in.
         estimate: float64[k], NaN where none was.
-        low: float64[k]; where nothing can be said yet, -inf or the lower end of the range.
-        high: float64[k]; where nothing can be said yet, inf or the upper end of the range.
+        low, high: float64[k]; the ends of the range, or infinite, where nothing can be said yet.
     """
 
     n: Ints
@@ -69,8 +68,7 @@ class Bounded:
     """Values that cannot leave a range: shares, ratings, anything capped. Exact from n = 1 on.
 
     Attributes:
-        low: the least possible value.
-        high: the greatest possible value.
+        low, high: the least and the greatest possible value.
         expected_n: the number of values at which one expects to decide, where the interval is made
             narrowest; fixed before the data are seen.
         expected_sd: standard deviation of a value, as expected before; None for a fifth of
@@ -111,11 +109,7 @@ class Bounded:
         return self.length * (1.0 + self.follows) / 2.0
 
     def history(self, values: ArrayLike) -> Running:
-        """Return how a stream stands after each of `values`, float64[k].
-
-        Raises:
-            ValueError: as for `run_through`.
-        """
+        """Return `run_through` of `values`, float64[k], as these are known."""
         middle, half = (self.low + self.high) / 2.0, self.length / 2.0
         return run_through(values, centre=middle, strays=self.follows * half, limit=half)
 
@@ -143,11 +137,7 @@ class Unbounded:
         object.__setattr__(self, "mixture", NormalMixture(best_precision(self.expected_n)))
 
     def history(self, values: ArrayLike) -> Running:
-        """Return how a stream stands after each of `values`, float64[k].
-
-        Raises:
-            ValueError: as for `run_through`.
-        """
+        """Return `run_through` of `values`, float64[k], as these are known."""
         return run_through(values)
 
 
@@ -177,8 +167,8 @@ def confidence_sequence(
         middle = np.where(running.n > 0, mean, (values.low + values.high) / 2.0)
         low = np.clip(middle - reach, values.low, values.high)
         high = np.clip(middle + reach, values.low, values.high)
-        nothing = running.n == 0
-        low, high = np.where(nothing, values.low, low), np.where(nothing, values.high, high)
+        some = running.n > 0
+        low, high = np.where(some, low, values.low), np.where(some, high, values.high)
     else:
         sd, speaks = _sd(running), _speaks(running, values)
         reach = values.mixture.boundary(n.astype(np.float64), alpha=alpha) * sd / n
@@ -228,11 +218,7 @@ def standard_errors(running: Running) -> Floats:
 
 
 def check_alpha(alpha: float) -> None:
-    """Check an error rate.
-
-    Raises:
-        ValueError: `alpha` is not between 0 and 1.
-    """
+    """Raise `ValueError` unless an error rate is between 0 and 1."""
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"an error rate of {alpha}; expected one between 0 and 1")
 

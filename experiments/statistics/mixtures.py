@@ -36,13 +36,11 @@ CHUNK = 1 << 10
 
 
 def best_precision(squares: float) -> float:
-    """Return the precision of the mixture whose boundary is lowest at `squares`.
+    """Return the precision of the mixture whose boundary is lowest at `squares`, above 0.
 
-    It solves (squares + precision) / precision = r with r - log r = 1 + 2 log(1 / 0.05). A
-    boundary tuned to be lowest at 100 is within a tenth of the best one at 10 and at 1,000.
-
-    Args:
-        squares: the sum of squares at which one expects to decide, above 0.
+    `squares` is the sum of squares at which one expects to decide. The precision solves
+    (squares + precision) / precision = r with r - log r = 1 + 2 log(1 / 0.05). A boundary tuned to
+    be lowest at 100 is within a tenth of the best one at 10 and at 1,000.
 
     Raises:
         ValueError: `squares` is not above 0.
@@ -58,11 +56,7 @@ def best_precision(squares: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class NormalMixture:
-    """Rates drawn from a normal distribution with mean 0.
-
-    Attributes:
-        precision: of the rates, above 0, in the unit of the squares.
-    """
+    """Rates from a normal distribution of mean 0; `precision` > 0 is in the squares' unit."""
 
     precision: float
 
@@ -80,9 +74,6 @@ class NormalMixture:
 @dataclass(frozen=True)
 class ExponentialMixture:
     """Rates from a grid, weighted as a half-normal distribution, for values within a length of 1.
-
-    Attributes:
-        precision: of the rates, above 0, in the unit of the squares.
 
     Source: Howard et al. (2021), theorem 4, after Fan, Grama & Liu (2015), "Exponential
     inequalities for martingales with applications", Electronic Journal of Probability 20.

@@ -40,8 +40,7 @@ class Baseline:
     Attributes:
         mean: its expectation; for shares, the rate.
         sd: its standard deviation, above 0.
-        low: the least possible value, or None without a known range.
-        high: the greatest possible value, or None without a known range.
+        low, high: the least and the greatest possible value, None without a known range.
         yes_or_no: whether only the ends of the range occur, so that the mean fixes the deviation.
 
     Raises:
@@ -132,7 +131,11 @@ def plan_sample(
     variances = baseline.sd_after(smallest_effect) ** 2, baseline.sd**2
     sd = math.sqrt(variances[0] / shape.n_treatment + variances[1] / shape.n_control)
     horizons = _find_horizons(effect, sd, alpha=alpha, power=power)
-    values = _model_values(baseline, n_blocks=horizons[0], sd=sd)
+    values: ValueModel = Unbounded(expected_n=horizons[0], min_n=MIN_N)
+    if baseline.low is not None and baseline.high is not None:
+        values = bound_difference(
+            baseline.low, baseline.high, expected_n=horizons[0], expected_sd=sd
+        )
     stops = _simulate_stops(values, effect, sd, horizons, alpha=alpha, n_runs=n_runs, seed=seed)
     n_units, *ended = (_count_units(stops, q, shape, weights) for q in (power, *QUANTILES))
     days = n_units / (units_per_day * sum(weights))
@@ -148,12 +151,6 @@ def _find_horizons(effect: float, sd: float, *, alpha: float, power: float) -> t
     return fixed, math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))
 
 
-def _model_values(baseline: Baseline, *, n_blocks: int, sd: float) -> ValueModel:
-    if baseline.low is None or baseline.high is None:
-        return Unbounded(expected_n=n_blocks, min_n=MIN_N)
-    return bound_difference(baseline.low, baseline.high, expected_n=n_blocks, expected_sd=sd)
-
-
 def _simulate_stops(
     values: ValueModel,
     effect: float,
@@ -164,13 +161,11 @@ def _simulate_stops(
     n_runs: int,
     seed: int,
 ) -> Floats:
-    """Return float64[n_runs], blocks until 0 is outside; for never, all that are simulated.
-
-    `horizons` are the blocks of the fixed one and those simulated.
-    """
+    """Return float64[n_runs], blocks until 0 is outside; for never, all that are simulated."""
     rng = np.random.default_rng(seed)
-    step = max(1, horizons[0] // LOOKS_PER_FIXED_HORIZON)
-    n_looks = math.ceil(horizons[1] / step)
+    fixed, longest = horizons
+    step = max(1, fixed // LOOKS_PER_FIXED_HORIZON)
+    n_looks = math.ceil(longest / step)
     n = step * np.arange(1, n_looks + 1, dtype=np.int64)
     # Bounded differences are measured from 0, so that the effect counts as noise too.
     squares = n * (sd**2 + (effect**2 if isinstance(values, Bounded) else 0.0))

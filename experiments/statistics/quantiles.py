@@ -93,9 +93,9 @@ def count_bounds(
     below, above = np.full_like(middle, -1), n + 1
     fewest, most = middle, middle
     while ((fewest - below > 1) | (above - most > 1)).any():
-        down, up = (below + fewest) // 2, (above + most) // 2
         # Where an end is found already, these ask about it again and change nothing.
-        down, up = np.where(fewest - below > 1, down, fewest), np.where(above - most > 1, up, most)
+        down = np.where(fewest - below > 1, (below + fewest) // 2, fewest)
+        up = np.where(above - most > 1, (above + most) // 2, most)
         held_down, held_up = log_e(down) < threshold, log_e(up) < threshold
         below, fewest = np.where(held_down, below, down), np.where(held_down, down, fewest)
         above, most = np.where(held_up, above, up), np.where(held_up, up, most)

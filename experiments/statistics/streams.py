@@ -55,13 +55,9 @@ def run_through(
 ) -> Running:
     """Return how a stream stands after each of `values`, float64[k].
 
-    Args:
-        values: the stream.
-        centre: what the first value is measured from. None gives it no distance, which only
-            asymptotic intervals allow.
-        strays: how far from `centre` later values may be measured from; 0 measures all from
-            `centre`.
-        limit: how far from `centre` a value can be.
+    The first value is measured from `centre`; None gives it no distance, which only asymptotic
+    intervals allow. Later ones are measured from the mean so far, or as near to it as is within
+    `strays` of `centre`. No value can be farther than `limit` from `centre`.
 
     Raises:
         ValueError: `values` is not one-dimensional, or one of them is not finite or is beyond

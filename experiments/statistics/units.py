@@ -83,17 +83,16 @@ def settle_values(
         done, settles, final = _find_first(units, at, values, closes)
     else:
         (done, final), settles = _add_up(units, values, over, kind), closes
-    return _sort_settled(done, settles, final)
+    rows = np.flatnonzero(done)
+    rows = rows[np.argsort(settles[rows], kind="stable")]
+    return SettledUnits(rows.astype(np.int64), settles[rows], final[rows])
 
 
 def _check_outcomes(
     outcome_units: ArrayLike, outcome_at_s: ArrayLike, outcome_values: ArrayLike, n_units: int
 ) -> tuple[Ints, Floats, Floats]:
-    """Return the checked columns of the outcomes."""
-    at, values = (
-        check_finite(outcome_at_s, "outcome_at_s"),
-        check_finite(outcome_values, "outcome_values"),
-    )
+    at = check_finite(outcome_at_s, "outcome_at_s")
+    values = check_finite(outcome_values, "outcome_values")
     units = np.asarray(outcome_units, dtype=np.int64)
     if not units.shape == at.shape == values.shape:
         raise ValueError(
@@ -126,9 +125,3 @@ def _add_up(units: Ints, values: Floats, over: Truths, kind: UnitValue) -> tuple
     counts = np.bincount(units, minlength=over.size)
     has = counts > 0
     return over & has, np.divide(sums, counts, out=np.zeros_like(sums), where=has)
-
-
-def _sort_settled(done: Truths, settles: Floats, final: Floats) -> SettledUnits:
-    rows = np.flatnonzero(done)
-    rows = rows[np.argsort(settles[rows], kind="stable")]
-    return SettledUnits(rows.astype(np.int64), settles[rows], final[rows])

@@ -16,25 +16,11 @@ from experiments.definition import Experiment, State
 from experiments.definition_file import parse_experiment
 from experiments.errors import ExperimentUnknown, StoreUnavailable
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt, Receipt
-from experiments.stores import forgetting, scripts
+from experiments.stores import forgetting, schema, scripts
 from experiments.stores.columns import Answers, OutcomeValues, answers_of, outcomes_of
 from experiments.stores.database import Database, Recorded, Row, Script
 from experiments.stores.group_commit import Counts, GroupCommit, StoreLimits
 from experiments.stores.postgres import DEFAULT_SCHEMA, PostgresDatabase
-from experiments.stores.schema import (
-    ANSWERED_IN,
-    ANSWERS,
-    ATTACHED,
-    FIND_ARM,
-    FOLLOWED,
-    LATEST_REVISIONS,
-    METRICS_SENT,
-    OUTCOME_VALUES,
-    REMEMBERED,
-    REVISIONS,
-    TABLES,
-    all_rows,
-)
 from experiments.stores.scripts import AnsweredIn, Forgotten, StoredRevision
 from experiments.stores.sqlite import SqliteDatabase
 
@@ -110,12 +96,12 @@ class EventStore:
 
         An answer outside of all experiments is in the one named "".
         """
-        rows = await self._read(ANSWERED_IN, answer_id)
+        rows = await self._read(schema.ANSWERED_IN, answer_id)
         return tuple(AnsweredIn(name, bool(chosen), int(since)) for name, chosen, since in rows)
 
     async def arm_of(self, experiment: str, unit: str) -> str | None:
         """Return the arm that a unit, given by its hash, has for good; None where it has none."""
-        rows = await self._read(FIND_ARM, experiment, unit)
+        rows = await self._read(schema.FIND_ARM, experiment, unit)
         return str(rows[0][0]) if rows else None
 
     async def list_remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
@@ -123,12 +109,12 @@ class EventStore:
 
         Single requests, which do not come again, are left out.
         """
-        rows = await self._read(REMEMBERED, experiment, most)
+        rows = await self._read(schema.REMEMBERED, experiment, most)
         return tuple((unit, arm) for unit, arm in reversed(rows))
 
     async def count_sent(self, *, since_ms: int) -> dict[str, int]:
         """Return how many outcomes each metric had since `since_ms`, in UTC since 1970."""
-        rows = await self._read(METRICS_SENT, since_ms)
+        rows = await self._read(schema.METRICS_SENT, since_ms)
         return {metric: int(n_outcomes) for metric, n_outcomes in rows}
 
     async def save(self, experiment: Experiment) -> None:
@@ -142,7 +128,7 @@ class EventStore:
 
     async def experiments(self) -> tuple[StoredRevision, ...]:
         """Return the latest revision of every experiment, oldest experiment first."""
-        return tuple(map(StoredRevision.of_row, await self._read(LATEST_REVISIONS)))
+        return tuple(map(StoredRevision.of_row, await self._read(schema.LATEST_REVISIONS)))
 
     async def running(self) -> tuple[Experiment, ...]:
         """Return the latest revisions of the experiments that run, earliest start first."""
@@ -150,7 +136,7 @@ class EventStore:
 
     async def follow(self) -> Followed:
         """Return what a gateway has to know of the changes of others, all of one moment."""
-        rows = await self._read(FOLLOWED, str(State.RUNNING))
+        rows = await self._read(schema.FOLLOWED, str(State.RUNNING))
         texts = [definition for definition, *_ in rows if definition is not None]
         counts = [int(n) for _, n, *_ in rows if n is not None]
         running = tuple(parse_experiment(json.loads(text), "store") for text in texts)
@@ -162,7 +148,7 @@ class EventStore:
         Raises:
             ExperimentUnknown: there is no experiment of that name.
         """
-        rows = await self._read(REVISIONS, name)
+        rows = await self._read(schema.REVISIONS, name)
         if not rows:
             known = [stored.experiment.name for stored in await self.experiments()]
             raise ExperimentUnknown(name, known)
@@ -183,7 +169,7 @@ class EventStore:
 
     async def attachments(self, experiment: str) -> dict[str, str]:
         """Return what was attached to an experiment, by kind."""
-        return {kind: content for kind, content in await self._read(ATTACHED, experiment)}
+        return {kind: content for kind, content in await self._read(schema.ATTACHED, experiment)}
 
     async def check_secret(self, fingerprint: str) -> None:
         """Keep the fingerprint of the secret that units are hashed with, from the first call on.
@@ -195,13 +181,13 @@ class EventStore:
 
     def answers(self, experiment: str, *, n_rows: int = N_ROWS) -> AsyncGenerator[Answers, None]:
         """Yield the answers of an experiment, `n_rows` at a time, all from one snapshot."""
-        return self._stream(ANSWERS, experiment, answers_of, n_rows)
+        return self._stream(schema.ANSWERS, experiment, answers_of, n_rows)
 
     def outcomes(
         self, experiment: str, *, n_rows: int = N_ROWS
     ) -> AsyncGenerator[OutcomeValues, None]:
         """Yield the outcomes that count in an experiment, in batches, all from one snapshot."""
-        return self._stream(OUTCOME_VALUES, experiment, outcomes_of, n_rows)
+        return self._stream(schema.OUTCOME_VALUES, experiment, outcomes_of, n_rows)
 
     async def texts(self, *, n_rows: int = 256) -> AsyncGenerator[AnswerText, None]:
         """Yield the texts whose users consented, in the order of their ids."""
@@ -214,8 +200,8 @@ class EventStore:
 
     def rows(self, table: str, *, n_rows: int = N_ROWS) -> AsyncGenerator[Sequence[Row], None]:
         """Yield the rows of one of `schema.TABLES` in pieces, in the order of its key."""
-        assert table in TABLES
-        return self._database.stream(all_rows(table), (), n_rows=n_rows)
+        assert table in schema.TABLES
+        return self._database.stream(schema.all_rows(table), (), n_rows=n_rows)
 
     async def forget_unit(self, unit: str) -> Forgotten:
         """Delete all that is kept of a unit, given by its hash, and what waits here to be kept.

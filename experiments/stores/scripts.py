@@ -7,31 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from experiments import errors
 from experiments.definition import Experiment
 from experiments.definition_file import dump_experiment, parse_experiment
-from experiments.errors import (
-    AnswerUnknown,
-    OutcomeConflict,
-    OutcomeLate,
-    OutcomeTaken,
-    RevisionConflict,
-    SecretChanged,
-    StoreOutdated,
-    UnitUnknown,
-)
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt
+from experiments.stores import schema
 from experiments.stores.database import Recorded, Row, Script, Step
-from experiments.stores.schema import (
-    ASSIGNMENT_COLUMNS,
-    ATTACH,
-    MIGRATIONS,
-    OUTCOME_COLUMNS,
-    SCHEMA_VERSION,
-    SET_VERSION,
-    TEXT_COLUMNS,
-    Columns,
-    insert,
-)
 
 
 class StoredRevision(NamedTuple):
@@ -71,7 +52,9 @@ class AnsweredIn(NamedTuple):
     unit_since_ms: int
 
 
-def to_row(item: Exposure | Claim | AnswerText | Outcome, columns: Columns) -> tuple[Any, ...]:
+def to_row(
+    item: Exposure | Claim | AnswerText | Outcome, columns: schema.Columns
+) -> tuple[Any, ...]:
     """Return the row of an item, in the order of its columns."""
     return tuple(_to_cell(getattr(item, name)) for name, _ in columns)
 
@@ -86,7 +69,7 @@ def _to_cell(value: Any) -> Any:
 def text_row(text: AnswerText) -> tuple[Any, ...]:
     """Return the row of a text; request and answer as JSON strings, which hold any character."""
     stored = replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
-    return to_row(stored, TEXT_COLUMNS)
+    return to_row(stored, schema.TEXT_COLUMNS)
 
 
 def text_of(row: Row) -> AnswerText:
@@ -102,7 +85,7 @@ def imply_claims(batch: Sequence[Recorded]) -> list[Claim]:
     claims: dict[tuple[str, str], Claim] = {}
     for exposure, _ in batch:
         if exposure.arm and not exposure.overridden:
-            claim = Claim(*to_row(exposure, ASSIGNMENT_COLUMNS))
+            claim = Claim(*to_row(exposure, schema.ASSIGNMENT_COLUMNS))
             claims.setdefault((claim.experiment, claim.unit), claim)
     return [claims[key] for key in sorted(claims)]
 
@@ -113,13 +96,13 @@ def migrate(place: str, *, version: int) -> Script[None]:
     Raises:
         StoreOutdated: it is of a newer version.
     """
-    if version > SCHEMA_VERSION:
-        raise StoreOutdated(place, found=str(version), expected=SCHEMA_VERSION)
-    for statements in MIGRATIONS[version:]:
+    if version > schema.SCHEMA_VERSION:
+        raise errors.StoreOutdated(place, found=str(version), expected=schema.SCHEMA_VERSION)
+    for statements in schema.MIGRATIONS[version:]:
         for statement in statements:
             yield Step(statement)
-    if version < SCHEMA_VERSION:
-        yield Step(SET_VERSION, (SCHEMA_VERSION,))
+    if version < schema.SCHEMA_VERSION:
+        yield Step(schema.SET_VERSION, (schema.SCHEMA_VERSION,))
 
 
 def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
@@ -141,14 +124,14 @@ def save_revision(experiment: Experiment, time_ms: int) -> Script[None]:
         definition = json.dumps(dump_experiment(experiment))
         key = (experiment.name, experiment.revision, experiment.id)
         values = (*key, str(experiment.state), definition, time_ms)
-        added = yield Step(insert("experiments") + " RETURNING 1", values)
+        added = yield Step(schema.insert("experiments") + " RETURNING 1", values)
     if not added:
-        raise RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
+        raise errors.RevisionConflict(experiment.name, found=experiment.revision, expected=expected)
 
 
 def attach(experiment: str, kind: str, content: str, time_ms: int) -> Script[None]:
     """Store what belongs to an experiment, replacing what was there of its kind."""
-    yield Step(ATTACH, (experiment, kind, content, time_ms))
+    yield Step(schema.ATTACH, (experiment, kind, content, time_ms))
 
 
 def check_secret(place: str, fingerprint: str) -> Script[None]:
@@ -157,13 +140,13 @@ def check_secret(place: str, fingerprint: str) -> Script[None]:
     Raises:
         SecretChanged: there is another one.
     """
-    yield Step(insert("secrets"), (1, fingerprint))
+    yield Step(schema.insert("secrets"), (1, fingerprint))
     [[expected]] = yield Step("SELECT fingerprint FROM secrets")
     if fingerprint != expected:
-        raise SecretChanged(place, found=fingerprint, expected=expected)
+        raise errors.SecretChanged(place, found=fingerprint, expected=expected)
 
 
-_OUTCOME_NAMES = tuple(name for name, _ in OUTCOME_COLUMNS)
+_OUTCOME_NAMES = tuple(name for name, _ in schema.OUTCOME_COLUMNS)
 # Senders choose keys, and do not know of one another.
 _BY_KEY = (
     f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes "  # noqa: S608  # names from the schema
@@ -175,13 +158,7 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     """Store an outcome, or return the receipt of the same one that is there.
 
     One that seems to come before what it is an outcome of, by a clock that lags behind, is stored
-    with the time of that.
-
-    Raises:
-        AnswerUnknown, UnitUnknown: what it is an outcome of was never recorded.
-        OutcomeConflict: its key is that of another outcome of the same answer or unit.
-        OutcomeTaken: there is another one for this metric already.
-        OutcomeLate: every window is over.
+    with the time of that. Raises what `EventStore.add_outcome` says.
     """
     key = (outcome.key, outcome.answer_id, outcome.experiment, outcome.unit)
     there = yield Step(_BY_KEY, key)
@@ -189,22 +166,24 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
         return _repeat_receipt(outcome, there[0])
     since_ms, until_ms = yield from _find_window(outcome)
     if outcome.time_ms > until_ms:
-        raise OutcomeLate(late_s=(outcome.time_ms - until_ms) / 1000.0)
+        raise errors.OutcomeLate(late_s=(outcome.time_ms - until_ms) / 1000.0)
     if outcome.preferred:
         known = yield Step(
             "SELECT 1 FROM exposures WHERE answer_id = ?1 LIMIT 1", (outcome.preferred,)
         )
         if not known:
-            raise AnswerUnknown(outcome.preferred)
+            raise errors.AnswerUnknown(outcome.preferred)
     stored = replace(outcome, time_ms=max(outcome.time_ms, since_ms))
-    added = yield Step(insert("outcomes") + " RETURNING 1", to_row(stored, OUTCOME_COLUMNS))
+    added = yield Step(
+        schema.insert("outcomes") + " RETURNING 1", to_row(stored, schema.OUTCOME_COLUMNS)
+    )
     if added:
         return OutcomeReceipt(stored.key, stored.time_ms, repeated=False)
     # Another gateway was faster with this key, or with this metric.
     there = yield Step(_BY_KEY, key)
     if there:
         return _repeat_receipt(outcome, there[0])
-    raise OutcomeTaken(outcome.metric, outcome.subject)
+    raise errors.OutcomeTaken(outcome.metric, outcome.subject)
 
 
 def _find_window(outcome: Outcome) -> Script[tuple[int, int]]:
@@ -215,7 +194,7 @@ def _find_window(outcome: Outcome) -> Script[tuple[int, int]]:
             (outcome.answer_id,),
         )
         if until_ms is None:
-            raise AnswerUnknown(outcome.answer_id)
+            raise errors.AnswerUnknown(outcome.answer_id)
     else:
         [[since_ms, until_ms]] = yield Step(
             "SELECT COALESCE(MIN(CASE WHEN overridden = 0 THEN time_ms END), MIN(time_ms)), "
@@ -223,7 +202,7 @@ def _find_window(outcome: Outcome) -> Script[tuple[int, int]]:
             (outcome.unit, outcome.experiment),
         )
         if until_ms is None:
-            raise UnitUnknown(outcome.experiment)
+            raise errors.UnitUnknown(outcome.experiment)
     return int(since_ms), int(until_ms)
 
 
@@ -232,7 +211,7 @@ def _repeat_receipt(outcome: Outcome, row: Row) -> OutcomeReceipt:
     for name in _OUTCOME_NAMES:
         if name != "time_ms" and getattr(outcome, name) != there[name]:
             # What is there may be of somebody else, who guessed the same key.
-            raise OutcomeConflict(
+            raise errors.OutcomeConflict(
                 outcome.key, found=f"another '{name}'", expected="the same as before"
             )
     return OutcomeReceipt(outcome.key, int(there["time_ms"]), repeated=True)
