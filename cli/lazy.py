@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, ClassVar, NamedTuple
 
@@ -48,22 +48,6 @@ class LazyCommand(NamedTuple):
         return get_group(parent).commands[name]
 
 
-class _Loaded(Mapping[str, Any]):
-    """The commands by name, each loaded when it is looked up."""
-
-    def __init__(self, commands: Mapping[str, LazyCommand]) -> None:
-        self._commands = commands
-
-    def __getitem__(self, name: str) -> Any:
-        return self._commands[name].load(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._commands)
-
-    def __len__(self) -> int:
-        return len(self._commands)
-
-
 class Group(TyperGroup):
     """A group of commands whose help costs no import of pydantic.
 
@@ -87,10 +71,13 @@ class LazyGroup(Group):
     lazy: ClassVar[Mapping[str, LazyCommand]] = {}
 
     def __init__(self, **attributes: Any) -> None:
-        super().__init__(**attributes | {"commands": _Loaded(self.lazy)})
+        super().__init__(**attributes | {"commands": dict.fromkeys(self.lazy)})
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.lazy)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self.lazy[cmd_name].load(cmd_name) if cmd_name in self.lazy else None
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):

@@ -40,29 +40,39 @@ async def export_parquet(
         import polars
     except ImportError as exc:
         raise DriverMissing("polars", needed_for="Parquet", extra="evaluate") from exc
-    _make_empty(folder)
+    check_empty(folder)
     tables = (*DEFAULT_TABLES, "texts") if with_texts else DEFAULT_TABLES
     files: dict[str, dict[str, object]] = {}
+
+    def write(table: str, n: int, rows: Sequence[Row]) -> None:
+        path, frame = folder / f"{table}-{n:05}.parquet", _frame(table, rows, with_texts=with_texts)
+        folder.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        files[path.name] = {"n_rows": frame.height, "sha256": digest}
+
     for table in tables:
         n_files = 0
         async with aclosing(store.rows(table, n_rows=n_rows)) as pieces:
             async for rows in pieces:
-                frame = _frame(table, rows, with_texts=with_texts)
-                files |= _write(frame, folder / f"{table}-{n_files:05}.parquet")
+                write(table, n_files, rows)
                 n_files += 1
         if not n_files:
-            empty = _frame(table, (), with_texts=with_texts)
-            files |= _write(empty, folder / f"{table}-00000.parquet")
+            write(table, 0, ())
     manifest = folder / MANIFEST
     content = {"schema_version": SCHEMA_VERSION, "polars": polars.__version__, "files": files}
     manifest.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
     return manifest
 
 
-def _make_empty(folder: Path) -> None:
+def check_empty(folder: Path) -> None:
+    """Check that the folder holds nothing that results would mix with; it need not be there.
+
+    Raises:
+        ExportRefused: it holds files.
+    """
     if folder.exists() and any(folder.iterdir()):
         raise ExportRefused(folder)
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _frame(table: str, rows: Sequence[Row], *, with_texts: bool) -> polars.DataFrame:
@@ -90,9 +100,3 @@ def _without_testers(definition: str) -> str:
     """Return a definition without the units that it names, which stand in it as they are."""
     fields = json.loads(definition)
     return json.dumps({name: value for name, value in fields.items() if name != "testers"})
-
-
-def _write(frame: polars.DataFrame, path: Path) -> dict[str, dict[str, object]]:
-    frame.write_parquet(path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {path.name: {"n_rows": frame.height, "sha256": digest}}

@@ -36,6 +36,7 @@ from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
+from survey_data.model import PackManifest
 
 NOT_KNOWN = "It is not known what people in {culture} would answer."
 
@@ -177,25 +178,29 @@ def present_exemplars(
     )
 
 
+def present_pack(manifest: PackManifest, *, years: str, n_questions: int) -> PackSummary:
+    """Return what a pack is, with how much of it there is."""
+    return PackSummary(
+        id=manifest.id,
+        title=manifest.title,
+        years=years,
+        n_questions=n_questions,
+        weighted=manifest.weighted,
+        wording=manifest.wording,
+        licence=manifest.licence,
+        commercial_use=manifest.commercial_use,
+        citation=manifest.citation,
+    )
+
+
 def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
     """Return a covered culture with the packs that cover it."""
     answered = library.keys_of(culture.code)
     packs = []
-    for pack_id in library.packs_of(culture.code):
-        manifest = library.manifest(pack_id)
-        packs.append(
-            PackSummary(
-                id=pack_id,
-                title=manifest.title,
-                years=manifest.year(culture.code),
-                n_questions=sum(key.startswith(f"{pack_id}:") for key in answered),
-                weighted=manifest.weighted,
-                wording=manifest.wording,
-                licence=manifest.licence,
-                commercial_use=manifest.commercial_use,
-                citation=manifest.citation,
-            )
-        )
+    for manifest in map(library.manifest, library.packs_of(culture.code)):
+        n_questions = sum(key.startswith(f"{manifest.id}:") for key in answered)
+        years = manifest.year(culture.code)
+        packs.append(present_pack(manifest, years=years, n_questions=n_questions))
     position = culture.position
     return CultureSummary(
         code=culture.code,

@@ -16,22 +16,22 @@ from cli.experiments import output
 from cli.experiments.drafts import read_definition, reweight
 from cli.experiments.options import Traffic
 from cli.experiments.output import say, say_next
-from cli.experiments.planning import plan_duration
+from cli.experiments.planning import DurationPlan, plan_duration
 from cli.experiments.store import list_covered, run_in_store
 from experiments.definition import Experiment, State
 from experiments.registry import ExperimentRegistry
 from experiments.report.page import render_report
 from experiments.report.terminal import print_report
 from experiments.stores.event_store import EventStore
-from reports.terminal import print_json
+from reports.terminal import print_json, print_line
 from survey_data.cultures import read_catalogue
 
 
 def print_draft(draft: Experiment) -> None:
     """Print a definition as YAML, and how to save it."""
     typer.echo(output.write_yaml(draft), nl=False)
-    notes.print("Nothing is saved. Next, with this in a file:", highlight=False)
-    notes.print(f"  milieu experiments create --file {draft.name}.yaml", highlight=False)
+    print_line(notes, "Nothing is saved. Next, with this in a file:")
+    print_line(notes, f"milieu experiments create --file {draft.name}.yaml", indent=1)
 
 
 def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
@@ -101,7 +101,7 @@ def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
     else:
         print_report(report, out)
     if html is not None:
-        notes.print(f"Written to {html}", markup=False, highlight=False, soft_wrap=True)
+        print_line(notes, f"Written to {html}")
 
 
 def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool) -> None:
@@ -111,14 +111,14 @@ def plan_experiment(name: str, traffic: Traffic, *, power: float, as_json: bool)
     one that was made after a look.
     """
 
-    async def plan(store: EventStore, _: ExperimentRegistry) -> output.PlannedExperiment:
+    async def plan(store: EventStore, _: ExperimentRegistry) -> tuple[DurationPlan, bool]:
         experiment = await store.read_latest(name)
         expected = plan_duration(experiment, traffic, power=power)
         is_kept = experiment.state is State.DRAFT
         if is_kept:
             await store.attach(name, PLAN, PLAN_JSON.dump_json(expected.plan).decode())
-        return output.PlannedExperiment(experiment, expected, is_kept)
+        return expected, is_kept
 
     with notes.status("Simulating …"):
-        planned = run_in_store(plan)
-    output.print_plan(planned, as_json=as_json)
+        planned, is_kept = run_in_store(plan)
+    output.print_plan(planned, is_kept=is_kept, as_json=as_json)

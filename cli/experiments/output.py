@@ -9,7 +9,7 @@ import yaml
 
 from app.state.experiment_report import PLAN_JSON
 from cli.console import out
-from cli.experiments.planning import DurationPlan, days_left
+from cli.experiments.planning import DurationPlan
 from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import dump_experiment
@@ -24,19 +24,11 @@ _FIRST_FIELDS = ("name", "hypothesis", "primary", "guardrails", "arms", "control
 _STATE_FIELDS = ("state", "revision", "decision")
 
 
-class PlannedExperiment(NamedTuple):
-    """A plan, its experiment, and whether it is kept with it."""
-
-    experiment: Experiment
-    planned: DurationPlan
-    is_kept: bool
-
-
 class UnitArm(NamedTuple):
     """What a unit gets in an experiment.
 
     Attributes:
-        arm: empty where it takes no part.
+        arm: empty if it takes no part.
         is_remembered: whether the store holds the arm; if not, it follows from the hash alone.
         elsewhere: the experiment that started earlier and has the unit; empty for none.
     """
@@ -125,40 +117,44 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
     print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
 
-def print_plan(kept: PlannedExperiment, *, as_json: bool) -> None:
+def print_plan(planned: DurationPlan, *, is_kept: bool, as_json: bool) -> None:
     """Print how long an experiment takes."""
-    experiment, planned = kept.experiment, kept.planned
-    plan, name = planned.plan, experiment.name
+    experiment, plan, name = planned.experiment, planned.plan, planned.experiment.name
     if as_json:
         content = {
             "experiment": name,
             "arm": planned.arm,
             "alpha": planned.alpha,
             "power": planned.power,
-            "is_kept": kept.is_kept,
+            "is_kept": is_kept,
             "plan": PLAN_JSON.dump_python(plan, mode="json"),
         }
         print_json(out, content)
         return
-    _say_duration(kept)
+    _say_duration(planned)
     if planned.wait_s:
         say(f"Plus {duration(planned.wait_s)}, until the last unit's value counts.")
-    _say_fit(experiment, planned)
-    if kept.is_kept:
+    if experiment.max_duration_s < plan.days * DAY_S + planned.wait_s:
+        say(
+            f"It ends after {duration(experiment.max_duration_s)} (max_duration_s), likely without "
+            "a winner. More traffic, fewer arms, a larger smallest effect or a longer duration "
+            "help."
+        )
+    if is_kept:
         say("Kept for the report.")
         say_next(f"start {name}")
     else:
         say(f"Not kept: {name} is {experiment.state}, and was not planned before its first look.")
 
 
-def _say_duration(kept: PlannedExperiment) -> None:
-    experiment, planned = kept.experiment, kept.planned
-    plan, metric = planned.plan, experiment.primary.metric.name
+def _say_duration(planned: DurationPlan) -> None:
+    experiment, plan = planned.experiment, planned.plan
     arms = f"the arms {planned.arm} and {experiment.control} together"
-    say(f"{experiment.name}: {_show_days(plan.days)}, or {count(plan.n_units)} units of {arms}.")
+    days = planned.show_days(plan.n_units)
+    say(f"{experiment.name}: {days}, or {count(plan.n_units)} units of {arms}.")
     say(
-        f"If {planned.arm} moves {metric} by {with_sign(planned.effect)}, {planned.power:.0%} of "
-        "such experiments have shown it by then."
+        f"If {planned.arm} moves {experiment.primary.metric.name} by {with_sign(planned.effect)}, "
+        f"{planned.power:.0%} of such experiments have shown it by then."
     )
     say(
         f"Look as often as you like: the error rate of {percent(planned.alpha)} per arm holds "
@@ -168,14 +164,13 @@ def _say_duration(kept: PlannedExperiment) -> None:
     come = f"{count(round(per_day * planned.share))} of {number(per_day)}"
     say(f"Expected: {come} such units a day take part.")
     rows = tuple(
-        (f"{share:.0%} of experiments", count(n_units), _show_days(planned.days_of(n_units)))
+        (f"{share:.0%} of experiments", count(n_units), planned.show_days(n_units))
         for share, n_units in plan.quantiles
     )
     print_table(out, Table.of_rows("", ("Have shown it", "Units", "Days"), rows, texts=(0, 2)))
     fixed = plan.n_units_fixed
     say(
-        f"A test with one look, at its end, takes {count(fixed)} units, "
-        f"{_show_days(planned.days_of(fixed))}."
+        f"A test with one look, at its end, takes {count(fixed)} units, {planned.show_days(fixed)}."
     )
 
 
@@ -201,23 +196,15 @@ def print_arm(unit_arm: UnitArm, *, as_json: bool) -> None:
             "given by one experiment only."
         )
     else:
-        how = (
-            "the store remembers it"
-            if unit_arm.is_remembered
-            else "by its hash; it has not been answered yet"
-        )
+        by_hash = "by its hash; it has not been answered yet"
+        how = "the store remembers it" if unit_arm.is_remembered else by_hash
         say(f"In {name}: arm {arm} ({how}).")
 
 
 def print_forgotten(forgotten: Forgotten) -> None:
     """Print what was deleted."""
-    what = (
-        (forgotten.n_exposures, "exposures"),
-        (forgotten.n_outcomes, "outcomes"),
-        (forgotten.n_texts, "texts"),
-        (forgotten.n_assignments, "assignments"),
-    )
-    say("Deleted: " + ", ".join(f"{count(n)} {noun}" for n, noun in what) + ".")
+    what = (f"{count(n)} {name.removeprefix('n_')}" for name, n in forgotten._asdict().items())
+    say(f"Deleted: {', '.join(what)}.")
 
 
 def _describe(stored: StoredRevision) -> dict[str, Any]:
@@ -242,19 +229,6 @@ def _drop_empty(value: Any) -> Any:
 
 def _put_metric_first(fields: dict[str, Any]) -> dict[str, Any]:
     return {"metric": fields["metric"]} | fields
-
-
-def _show_days(days: float) -> str:
-    return duration(days * DAY_S)
-
-
-def _say_fit(experiment: Experiment, planned: DurationPlan) -> None:
-    left, longest = days_left(experiment, planned), duration(experiment.max_duration_s)
-    if left < 0.0:
-        say(
-            f"It ends after {longest} (max_duration_s), likely without a winner. More traffic, "
-            "fewer arms, a larger smallest effect or a longer duration help."
-        )
 
 
 def _explain_standing(unit_arm: UnitArm) -> str:

@@ -11,6 +11,7 @@ from experiments.definition import DAY_S, N_BUCKETS, Experiment
 from experiments.metrics import Direction, MetricKind
 from experiments.statistics.decision import split_alpha
 from experiments.statistics.planning import Baseline, SamplePlan, plan_sample
+from reports.numbers import duration
 
 # More than there are people on earth.
 MAX_UNITS_PER_DAY = 1e10
@@ -23,9 +24,9 @@ class DurationPlan(NamedTuple):
         arm: the smallest arm besides control, which takes longest.
         share: of all units that come, in (0, 1]: those that take part.
         alpha: the error rate of each comparison.
-        wait_s: what to add to the plan's days until the last unit counts.
     """
 
+    experiment: Experiment
     plan: SamplePlan
     arm: str
     effect: float
@@ -33,11 +34,17 @@ class DurationPlan(NamedTuple):
     alpha: float
     power: float
     units_per_day: float
-    wait_s: float
 
-    def days_of(self, n_units: int) -> float:
-        """Return the days in which `n_units` units of the two arms come."""
-        return n_units / (self.plan.n_units / self.plan.days)
+    @property
+    def wait_s(self) -> float:
+        """What to add to the plan's days until the last unit counts."""
+        # The first value of a unit counts as soon as it comes.
+        is_first = self.experiment.unit_value == "first"
+        return 0.0 if is_first else self.experiment.outcome_window_s
+
+    def show_days(self, n_units: int) -> str:
+        """Return the time in which `n_units` units of the two arms come, in words."""
+        return duration(n_units / self.plan.n_units * self.plan.days * DAY_S)
 
 
 def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> DurationPlan:
@@ -72,14 +79,8 @@ def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> 
         )
     except ValueError as exc:
         raise _make_refusal("--mean" if traffic.rate is None else "--baseline", exc) from exc
-    # The first value of a unit counts as soon as it comes.
-    wait_s = 0.0 if experiment.unit_value == "first" else experiment.outcome_window_s
-    return DurationPlan(plan, arm.name, effect, share, alpha, power, traffic.units_per_day, wait_s)
-
-
-def days_left(experiment: Experiment, expected: DurationPlan) -> float:
-    """Return the days between the plan's end and the longest that the experiment runs."""
-    return experiment.max_duration_s / DAY_S - expected.plan.days - expected.wait_s / DAY_S
+    per_day = traffic.units_per_day
+    return DurationPlan(experiment, plan, arm.name, effect, share, alpha, power, per_day)
 
 
 def _make_baseline(experiment: Experiment, traffic: Traffic) -> Baseline:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from app.api.presenting import present_pack
 from app.api.schemas.answer import PackSummary
 from app.errors import OptionInvalid
 from app.settings import read_settings
@@ -47,30 +48,15 @@ class PackTarget(NamedTuple):
 
 def show_packs(*, as_json: bool) -> None:
     """Print every pack in the pack folders, each validated whole."""
-    print_packs(
-        [_summarise(read_pack(folder)) for folder in find_packs(read_settings().pack_roots)],
-        as_json=as_json,
-    )
+    packs = map(read_pack, find_packs(read_settings().pack_roots))
+    print_packs([_summarise(pack) for pack in packs], as_json=as_json)
 
 
 def _summarise(pack: Pack) -> PackSummary:
-    manifest = pack.manifest
-    return PackSummary(
-        id=manifest.id,
-        title=manifest.title,
-        years=_show_years(manifest.fieldwork.values()),
-        n_questions=len(pack.questions),
-        weighted=manifest.weighted,
-        wording=manifest.wording,
-        licence=manifest.licence,
-        commercial_use=manifest.commercial_use,
-        citation=manifest.citation,
-    )
-
-
-def _show_years(periods: Iterable[str]) -> str:
+    periods = pack.manifest.fieldwork.values()
     years = sorted(year for period in periods for year in period.split("-"))
-    return years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"
+    shown = years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"
+    return present_pack(pack.manifest, years=shown, n_questions=len(pack.questions))
 
 
 def import_wvs7(

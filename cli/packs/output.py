@@ -18,32 +18,25 @@ def print_import(pack: Pack, report: ImportReport, folder: Path) -> None:
     """Print what was written to `folder`, what was left out and how to load the pack."""
     manifest = pack.manifest
     print_line(out, manifest.title)
-    print_line(out, f"Written to {folder}", indent=1)
+    about = [f"Written to {folder}"]
     if manifest.population:
-        print_line(out, f"Population: people with {manifest.population}", indent=1)
-    print_line(
-        out,
+        about.append(f"Population: people with {manifest.population}")
+    about += [
         f"{len(pack.questions)} questions, {len(pack.cultures)} countries, "
         f"{report.n_cells_written} cells; {report.n_cells_empty} cells empty",
-        indent=1,
-    )
-    print_line(
-        out,
         f"Rows: {report.n_rows_read} read, {report.n_rows_used} used, "
         f"{report.n_rows_left_out} left out, {report.n_rows_dropped} dropped",
-        indent=1,
-    )
-    for check in report.checks:
-        print_line(out, f"Checked: {check}", indent=1)
+        *(f"Checked: {check}" for check in report.checks),
+    ]
+    for line in about:
+        print_line(out, line, indent=1)
     _print_faults(report)
     _print_refused(report)
     _print_dropped(report)
     print_line(out, f"Licence: {manifest.licence}")
     print_line(out, f"Commercial use: {'yes' if manifest.commercial_use else 'no'}")
-    roots = shlex.quote(str(folder.parent))
-    print_line(
-        out, f"To load it: MILIEU_PACK_FOLDERS={roots} MILIEU_PACKS={manifest.id} milieu serve"
-    )
+    load = f"MILIEU_PACK_FOLDERS={shlex.quote(str(folder.parent))} MILIEU_PACKS={manifest.id}"
+    print_line(out, f"To load it: {load} milieu serve")
 
 
 def _print_faults(report: ImportReport) -> None:

@@ -10,27 +10,23 @@ from rich.console import Console
 
 from app.settings import Settings
 from app.state.experiment_report import REPLAY
-from cli.console import notes, read_quiet_settings
+from cli.console import notes, out, read_quiet_settings
 from cli.experiments.store import run_in_store
 from cli.progress import PacedBar
 from cli.replay.options import ReplayOptions
-from cli.replay.run import (
-    ReplayRun,
-    check_folder,
-    run_replay,
-    write_replay,
-)
+from cli.replay.run import ReplayRun, run_replay, write_replay
 from experiments.definition_file import read_experiment
 from experiments.events import AnswerText
+from experiments.export import check_empty
 from experiments.registry import ExperimentRegistry
 from experiments.replay.report import print_replay
 from experiments.replay.result import Replay
 from experiments.stores.event_store import EventStore
+from reports.terminal import print_line
 
 ALL_FAILED = 1
 # As a shell reports a command that Ctrl-C ended.
 ENDED = 130
-out = Console(markup=False, highlight=False)
 
 
 def compare_arms(
@@ -43,7 +39,7 @@ def compare_arms(
 ) -> int:
     """Replay the stored experiment `name`, or that in `file`, and return the exit status."""
     if folder is not None:
-        check_folder(folder)
+        check_empty(folder)
     settings = read_quiet_settings()
     run = _run(settings, options, name=name, file=file)
     if as_json:
@@ -52,7 +48,7 @@ def compare_arms(
         print_replay(run.replay, out)
     if folder is not None:
         write_replay(run, folder)
-        _note(f"Report: {folder / 'report.html'}")
+        print_line(notes, f"Report: {folder / 'report.html'}")
     if name is not None:
         _keep(settings, run)
     if not run.is_whole:
@@ -79,13 +75,18 @@ def _run(
 
 def _keep(settings: Settings, run: ReplayRun) -> None:
     if not run.is_whole:
-        _note("Ended early: not kept with the experiment.")
+        print_line(notes, "Ended early: not kept with the experiment.")
     elif not run.replay.has_answers:
-        _note("Nothing was answered: not kept with the experiment.")
+        print_line(notes, "Nothing was answered: not kept with the experiment.")
     elif run_in_store(partial(_attach, run.replay), settings=settings):
-        _note(f"Kept with the experiment: milieu experiments report {run.replay.experiment}")
+        print_line(
+            notes, f"Kept with the experiment: milieu experiments report {run.replay.experiment}"
+        )
     else:
-        _note("Not kept: the replay that the experiment has says how near the arms are to people.")
+        print_line(
+            notes,
+            "Not kept: the replay that the experiment has says how near the arms are to people.",
+        )
 
 
 async def _attach(replay: Replay, store: EventStore, _: ExperimentRegistry) -> bool:
@@ -97,10 +98,6 @@ async def _attach(replay: Replay, store: EventStore, _: ExperimentRegistry) -> b
         return False
     await store.attach(replay.experiment, REPLAY, replay.model_dump_json())
     return True
-
-
-def _note(text: str) -> None:
-    notes.print(text, markup=False, highlight=False)
 
 
 class ReplayBar(PacedBar):

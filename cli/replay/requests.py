@@ -82,16 +82,12 @@ def draw_survey_requests(
         for culture in cultures
         if library.distribution(key, culture) is not None
     ]
-    note = _describe_left_out(len(answered) - len(usable))
-    return RequestSet(tuple(requests), _describe_source(library, requests, options), (note,))
-
-
-def _describe_left_out(n_alike: int) -> str:
-    return (
-        "A question is never shown its own answers. Left out before the draw: "
-        f"{quantity(n_alike, 'question')} with another one like it, whose answers might have "
-        "been shown."
+    n_alike = quantity(len(answered) - len(usable), "question")
+    note = (
+        f"A question is never shown its own answers. Left out before the draw: {n_alike} with "
+        "another one like it, whose answers might have been shown."
     )
+    return RequestSet(tuple(requests), _describe_source(library, requests, options), (note,))
 
 
 def select_logged_requests(
@@ -168,14 +164,9 @@ class _LoggedAnswer(_Logged):
     options: tuple[str, ...] = ()
 
 
-class _LoggedMessage(BaseModel):
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
 class _LoggedChat(_Logged):
     kind: Literal["chat"]
-    messages: tuple[_LoggedMessage, ...] = Field(min_length=1)
+    messages: tuple[Message, ...] = Field(min_length=1)
 
 
 _LOGGED: TypeAdapter[_LoggedAnswer | _LoggedChat] = TypeAdapter(
@@ -185,30 +176,17 @@ _LOGGED: TypeAdapter[_LoggedAnswer | _LoggedChat] = TypeAdapter(
 
 def _read_request(text: AnswerText, seed: int) -> ReplayRequest:
     logged = _LOGGED.validate_json(text.request)
-    own_seed = seed if logged.seed is None else logged.seed
+    given = logged.model_dump(include={"max_tokens", "temperature", "top_p"}, exclude_none=True)
+    given["seed"] = seed if logged.seed is None else logged.seed
     asked: Request
     if isinstance(logged, _LoggedChat):
         said = [message.content for message in logged.messages if message.role == "user"]
-        about = [said[-1] if said else ""]
-        chat = ChatRequest(
-            model="",
-            messages=tuple(Message(message.role, message.content) for message in logged.messages),
-            seed=own_seed,
-            max_tokens=logged.max_tokens,
-            temperature=logged.temperature,
-            top_p=logged.top_p,
-        )
+        about = said[-1:] or [""]
+        chat = ChatRequest(model="", messages=logged.messages, **given)
         asked = ChatTurn(chat, text.culture)
     else:
         about = [logged.question, *logged.options]
-        given = {name: getattr(logged, name) for name in ("max_tokens", "temperature", "top_p")}
-        asked = AnswerRequest(
-            logged.question,
-            text.culture,
-            options=logged.options,
-            seed=own_seed,
-            **{name: value for name, value in given.items() if value is not None},
-        )
+        asked = AnswerRequest(logged.question, text.culture, options=logged.options, **given)
     return ReplayRequest(text.answer_id, _hash_words(about), text.culture, asked)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -32,7 +33,6 @@ from cli.replay.requests import (
 )
 from evaluation.errors import EvaluationError
 from experiments.definition import Arm, Experiment
-from experiments.errors import ExportRefused
 from experiments.events import AnswerText
 from experiments.replay.page import render_replay
 from experiments.replay.pairing import summarise_replay
@@ -42,7 +42,6 @@ from prompting.recipe import NO_ADAPTER
 from prompting.refusal import is_refusal
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
-from survey_data.library import SurveyLibrary
 
 # Errors that may pass in a moment; a restarting server is waited for.
 _PASSING = (UpstreamUnavailable, UpstreamBusy, LoraServerSilent, AdaptersBusy, RetrievalBusy)
@@ -104,39 +103,19 @@ async def run_replay(
         asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
         n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
         await asking.ask(request_set.requests, n_concurrent=n_concurrent)
-        return _summarise(asking.rows, experiment, request_set, resources, seed=options.seed)
-
-
-def _summarise(
-    rows: Sequence[ReplayRow],
-    experiment: Experiment,
-    request_set: RequestSet,
-    resources: Resources,
-    *,
-    seed: int,
-) -> ReplayRun:
-    replay = summarise_replay(
-        rows,
-        experiment,
-        made_ms=time.time_ns() // 1_000_000,
-        source=request_set.source,
-        notes=request_set.notes,
-        model=resources.settings.model,
-        seed=seed,
-        n_planned=len(request_set.requests),
-        cultures=_name_cultures(resources.library, request_set.requests),
-    )
-    return ReplayRun(replay, tuple(rows))
-
-
-def check_folder(folder: Path) -> None:
-    """Check that the folder holds nothing that results would mix with.
-
-    Raises:
-        ExportRefused: the folder is not empty.
-    """
-    if folder.exists() and any(folder.iterdir()):
-        raise ExportRefused(folder)
+        codes = {request.culture for request in request_set.requests}
+        replay = summarise_replay(
+            asking.rows,
+            experiment,
+            made_ms=time.time_ns() // 1_000_000,
+            source=request_set.source,
+            notes=request_set.notes,
+            model=settings.model,
+            seed=options.seed,
+            n_planned=len(request_set.requests),
+            cultures={code: library.catalogue[code].name for code in codes},
+        )
+        return ReplayRun(replay, tuple(asking.rows))
 
 
 def write_replay(run: ReplayRun, folder: Path) -> None:
@@ -199,9 +178,7 @@ class _Asking:
                 self._progress.on_answered(len(self.rows), n_failed=self._n_failed)
 
     async def _row(self, request: ReplayRequest, arm: Arm) -> ReplayRow:
-        async def ask() -> ReplayRow:
-            return await self._ask_arm(request, arm)
-
+        ask = partial(self._ask_arm, request, arm)
         try:
             if self._is_gone:
                 row = await ask()
@@ -212,24 +189,14 @@ class _Asking:
             return row
         except _FAILED as exc:
             self._is_gone = self._is_gone or isinstance(exc.__cause__, _PASSING)
-            return ReplayRow(
-                request=request.id,
-                question=request.question,
-                culture=request.culture,
-                arm=arm.name,
-                failed=str(exc) or type(exc).__name__,
-            )
+            return _begin_row(request, arm)(failed=str(exc) or type(exc).__name__)
 
     async def _ask_arm(self, request: ReplayRequest, arm: Arm) -> ReplayRow:
         started = time.perf_counter()
         answer = await self._resources.pipeline.answer(replace(request.asked, arm=arm))
         latency_ms = (time.perf_counter() - started) * 1000.0
         plan, reading = answer.plan, answer.reading
-        return ReplayRow(
-            request=request.id,
-            question=request.question,
-            culture=request.culture,
-            arm=arm.name,
+        return _begin_row(request, arm)(
             alignment=self._resources.alignment.measure(answer),
             label_mass=None if reading is None else reading.label_mass,
             readable=answer.is_readable,
@@ -242,6 +209,17 @@ class _Asking:
             because="; ".join(fallback.because for fallback in plan.fallbacks),
             shown=tuple(exemplar.question.key for exemplar in plan.shown_exemplars),
         )
+
+
+def _begin_row(request: ReplayRequest, arm: Arm) -> partial[ReplayRow]:
+    """Return a row that says what was asked of whom, and not yet what came of it."""
+    return partial(
+        ReplayRow,
+        request=request.id,
+        question=request.question,
+        culture=request.culture,
+        arm=arm.name,
+    )
 
 
 async def _check_arms(
@@ -261,8 +239,3 @@ async def _check_arms(
             with suppress(AdapterForOthers):
                 async with resources.weights.lease(catalogue[code], adapter):
                     pass
-
-
-def _name_cultures(library: SurveyLibrary, requests: Iterable[ReplayRequest]) -> dict[str, str]:
-    codes = {request.culture for request in requests}
-    return {code: library.catalogue[code].name for code in codes}
