@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from app.errors import OptionInvalid
@@ -68,9 +69,8 @@ def reweight(experiment: Experiment, text: str) -> Experiment:
         arm, _, share = (piece.strip() for piece in part.partition("="))
         if arm in weights:
             raise OptionInvalid("--weights", f"'{arm}' twice", "every arm once")
-        weights[experiment.arm(arm).name] = _parse_number(
-            "--weights", share, within=part, form=WEIGHTS_FORM
-        )
+        weight = _parse_number("--weights", share, within=part, form=WEIGHTS_FORM)
+        weights[experiment.arm(arm).name] = weight
     arms = (replace(arm, weight=weights.get(arm.name, arm.weight)) for arm in experiment.arms)
     return replace(experiment, arms=tuple(arms))
 
@@ -88,29 +88,20 @@ def parse_guardrail(text: str) -> Guardrail:
     if direction not in list(Direction):
         ways = " or ".join(Direction)
         raise OptionInvalid("--guardrail", f"the direction '{direction}' in '{text}'", ways)
-    metric = _parse_metric(name, kind, Direction(direction), text)
-    return Guardrail(metric, _parse_number("--guardrail", margin, within=text, form=GUARDRAIL_FORM))
-
-
-def _parse_metric(name: str, kind: str, direction: Direction, text: str) -> Metric:
-    """Return a metric; `kind` is one, or one with its quantile or range: `rating=1..5`."""
     what, equals, value = kind.partition("=")
     if what not in list(MetricKind):
         kinds = ", ".join(MetricKind)
         raise OptionInvalid("--guardrail", f"the kind '{what}' in '{text}'", f"one of {kinds}")
-    metric = Metric(name, MetricKind(what), direction)
-    if not equals:
-        return metric
-    if metric.kind is MetricKind.QUANTILE:
-        quantile = _parse_number("--guardrail", value, within=text, form=GUARDRAIL_FORM)
-        return replace(metric, quantile=quantile)
-    low, dots, high = value.partition("..")
-    if not dots or metric.kind is MetricKind.PROPORTION:
-        raise OptionInvalid("--guardrail", f"'{kind}' in '{text}'", GUARDRAIL_FORM)
-    ends = [
-        _parse_number("--guardrail", end, within=text, form=GUARDRAIL_FORM) for end in (low, high)
-    ]
-    return replace(metric, lowest=ends[0], highest=ends[1])
+    parse = partial(_parse_number, "--guardrail", within=text, form=GUARDRAIL_FORM)
+    metric = Metric(name, MetricKind(what), Direction(direction))
+    if equals and metric.kind is MetricKind.QUANTILE:
+        metric = replace(metric, quantile=parse(value))
+    elif equals:
+        low, dots, high = value.partition("..")
+        if not dots or metric.kind is MetricKind.PROPORTION:
+            raise OptionInvalid("--guardrail", f"'{kind}' in '{text}'", GUARDRAIL_FORM)
+        metric = replace(metric, lowest=parse(low), highest=parse(high))
+    return Guardrail(metric, parse(margin))
 
 
 def _draft(name: str, options: FourArms) -> Experiment:

@@ -24,6 +24,10 @@ from survey_data.library import SurveyLibrary
 
 N_QUESTIONS = 50
 N_CULTURES = 4
+ALIKE = (
+    "A question is never shown its own answers. Left out before the draw: {} with another one like "
+    "it, whose answers might have been shown."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,7 @@ def draw_survey_requests(
         for culture in cultures
         if library.distribution(key, culture) is not None
     ]
-    n_alike = quantity(len(answered) - len(usable), "question")
-    note = (
-        f"A question is never shown its own answers. Left out before the draw: {n_alike} with "
-        "another one like it, whose answers might have been shown."
-    )
+    note = ALIKE.format(quantity(len(answered) - len(usable), "question"))
     return RequestSet(tuple(requests), _describe_source(library, requests, options), (note,))
 
 

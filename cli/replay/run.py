@@ -87,11 +87,8 @@ async def run_replay(
     `texts` are the logged requests, if these are to be replayed. Nothing is recorded, and no
     request has a user. A restarting server is waited for, `pause_s` at first and longer each time,
     about a minute in all. If it is cancelled while asking, it returns what has been answered.
-    `opener` opens the resources.
-
-    Raises:
-        OptionInvalid: an option names something that is not there.
-        AppError, AdapterError, SurveyDataError, RetrievalError: what would fail every answer.
+    Raises `OptionInvalid` for an option that names something that is not there, and what would fail
+    every answer.
     """
     async with opener(settings, Metrics()) as resources:
         library, alike = resources.library, resources.alignment.alike
@@ -101,9 +98,8 @@ async def run_replay(
             request_set = draw_survey_requests(library, experiment, options, alike=alike)
         await _check_arms(resources, experiment, request_set)
         asking = _Asking(resources, experiment, progress=progress, pause_s=pause_s)
-        n_concurrent = min(options.n_concurrent, settings.vllm.max_in_flight)
-        await asking.ask(request_set.requests, n_concurrent=n_concurrent)
-        codes = {request.culture for request in request_set.requests}
+        most = min(options.n_concurrent, settings.vllm.max_in_flight)
+        await asking.ask(request_set.requests, n_concurrent=most)
         replay = summarise_replay(
             asking.rows,
             experiment,
@@ -113,7 +109,7 @@ async def run_replay(
             model=settings.model,
             seed=options.seed,
             n_planned=len(request_set.requests),
-            cultures={code: library.catalogue[code].name for code in codes},
+            cultures={code: library.catalogue[code].name for code in library.cultures},
         )
         return ReplayRun(replay, tuple(asking.rows))
 

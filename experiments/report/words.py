@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from experiments.analysis.result import Analysis, ArmFigures, Measured, SampleRatio
@@ -83,14 +84,10 @@ def by_arm(analysis: Analysis) -> tuple[str, ...]:
 
 
 def _drop_verdict(analysis: Analysis) -> str:
-    said = analysis.decision.reason
-    for verdict in ("Continue: ", "Stop: ", "Ship "):
-        if said.startswith(verdict):
-            rest = said.removeprefix(verdict)
-            # The name of an arm keeps its letters.
-            is_arm = any(rest.startswith(f"{arm.name}:") for arm in analysis.arms)
-            return rest if is_arm else rest[:1].upper() + rest[1:]
-    return said
+    rest = re.sub(r"^(Continue: |Stop: |Ship )", "", analysis.decision.reason)
+    # The name of an arm keeps its letters.
+    is_arm = any(rest.startswith(f"{arm.name}:") for arm in analysis.arms)
+    return rest if is_arm else rest[:1].upper() + rest[1:]
 
 
 def _each_arm(analysis: Analysis) -> str:

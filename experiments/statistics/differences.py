@@ -107,14 +107,10 @@ def form_blocks(
     for rows in np.split(order, np.flatnonzero(np.diff(stratum[order])) + 1):
         treatment, control = rows[is_treated[rows]], rows[~is_treated[rows]]
         n_blocks = min(treatment.size // shape.n_treatment, control.size // shape.n_control)
-        parts.append(
-            _average(unit_values[treatment], shape.n_treatment, n_blocks)
-            - _average(unit_values[control], shape.n_control, n_blocks)
-        )
-        last = np.arange(1, n_blocks + 1)
-        ends.append(
-            np.maximum(treatment[last * shape.n_treatment - 1], control[last * shape.n_control - 1])
-        )
+        treated_means, treated_last = _fill(treatment, unit_values, shape.n_treatment, n_blocks)
+        control_means, control_last = _fill(control, unit_values, shape.n_control, n_blocks)
+        parts.append(treated_means - control_means)
+        ends.append(np.maximum(treated_last, control_last))
     completed = np.concatenate(ends)
     by_time = np.argsort(completed, kind="stable")
     return Blocks(np.concatenate(parts)[by_time], completed[by_time])
@@ -131,6 +127,7 @@ def bound_difference(
     return Bounded(-length, length, expected_n=expected_n, expected_sd=expected_sd, follows=0.0)
 
 
-def _average(values: Floats, size: int, n_blocks: int) -> Floats:
-    """Return the means of the first `n_blocks` groups of `size` values."""
-    return np.asarray(values[: n_blocks * size].reshape(n_blocks, size).mean(axis=1))
+def _fill(units: Ints, values: Floats, size: int, n_blocks: int) -> tuple[Floats, Ints]:
+    """Return the mean of each block's units, and the last of them."""
+    blocks = units[: n_blocks * size].reshape(n_blocks, size)
+    return values[blocks].mean(axis=1), blocks[:, -1]

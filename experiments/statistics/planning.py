@@ -112,15 +112,10 @@ def plan_sample(
 ) -> SamplePlan:
     """Return the units and days that an experiment needs to see its smallest effect of interest.
 
-    Args:
-        baseline: control's unit values.
-        smallest_effect: treatment's mean less control's, not 0.
-        units_per_day: units of all arms that enter per day, above 0.
-        weights: treatment's and control's share of those units, above 0, together at most 1.
-        alpha: the error rate of this comparison; see `decision.split_alpha`.
-        power: the probability of excluding 0 that is wanted.
-        n_runs: simulated experiments.
-        seed: of the simulation.
+    `smallest_effect` is treatment's mean less control's, not 0; `units_per_day` are of all arms,
+    above 0; `weights` are treatment's and control's share of those, above 0, together at most 1.
+    `alpha` is the error rate of this comparison (see `decision.split_alpha`), and `power` the
+    probability of excluding 0 that is wanted, both between 0 and 1.
 
     Raises:
         ValueError: an argument is out of its range, or the range of values excludes the effect.
@@ -131,16 +126,18 @@ def plan_sample(
     variances = baseline.sd_after(smallest_effect) ** 2, baseline.sd**2
     sd = math.sqrt(variances[0] / shape.n_treatment + variances[1] / shape.n_control)
     horizons = _find_horizons(effect, sd, alpha=alpha, power=power)
-    values: ValueModel = Unbounded(expected_n=horizons[0], min_n=MIN_N)
-    if baseline.low is not None and baseline.high is not None:
-        values = bound_difference(
-            baseline.low, baseline.high, expected_n=horizons[0], expected_sd=sd
-        )
+    values = _model_values(baseline, n_blocks=horizons[0], sd=sd)
     stops = _simulate_stops(values, effect, sd, horizons, alpha=alpha, n_runs=n_runs, seed=seed)
-    n_units, *ended = (_count_units(stops, q, shape, weights) for q in (power, *QUANTILES))
+    # Blocks fill at the rate of the arm that is slower to fill its side.
+    shares = np.array(weights) / sum(weights)
+    per_block = float((np.array(shape) / shares).max())
+    ended = np.quantile(stops, (power, *QUANTILES), method="higher") * per_block
+    n_units, *by_quantile = np.ceil(ended).astype(np.int64).tolist()
+    # The variance of the difference of two arms' means, times the units of both.
+    variance = float((np.array(variances) / shares).sum())
+    fixed = math.ceil((_distance(alpha, power) / effect) ** 2 * variance)
+    quantiles = tuple(zip(QUANTILES, by_quantile, strict=True))
     days = n_units / (units_per_day * sum(weights))
-    fixed = _count_fixed_units(_distance(alpha, power) / effect, variances, weights)
-    quantiles = tuple(zip(QUANTILES, ended, strict=True))
     return SamplePlan(n_units, days, quantiles, fixed, values, shape)
 
 
@@ -149,6 +146,12 @@ def _find_horizons(effect: float, sd: float, *, alpha: float, power: float) -> t
     z, most_z = (_distance(alpha, at) for at in (power, max(power, LEAST_POWER)))
     fixed = max(2, math.ceil((z * sd / effect) ** 2))
     return fixed, math.ceil(max(LONGEST * (most_z * sd / effect) ** 2, 2 * MIN_N))
+
+
+def _model_values(baseline: Baseline, *, n_blocks: int, sd: float) -> ValueModel:
+    if baseline.low is None or baseline.high is None:
+        return Unbounded(expected_n=n_blocks, min_n=MIN_N)
+    return bound_difference(baseline.low, baseline.high, expected_n=n_blocks, expected_sd=sd)
 
 
 def _simulate_stops(
@@ -187,25 +190,6 @@ def _distance(alpha: float, power: float) -> float:
     """Return how many standard errors an effect is from 0 at the fixed horizon."""
     normal = NormalDist()
     return normal.inv_cdf(1.0 - alpha / 2.0) + normal.inv_cdf(power)
-
-
-def _count_fixed_units(
-    reach: float, variances: tuple[float, float], weights: tuple[float, float]
-) -> int:
-    shares = np.array(weights) / sum(weights)
-    # The variance of the difference of two arms' means, times the units of both.
-    variance = float((np.array(variances) / shares).sum())
-    return math.ceil(reach**2 * variance)
-
-
-def _count_units(
-    stops: Floats, share: float, shape: BlockShape, weights: tuple[float, float]
-) -> int:
-    """Return the units after which `share` of the simulated experiments have ended."""
-    # Blocks fill at the rate of the arm that is slower to fill its side.
-    weight = sum(weights)
-    per_block = max(shape.n_treatment * weight / weights[0], shape.n_control * weight / weights[1])
-    return math.ceil(float(np.quantile(stops, share, method="higher")) * per_block)
 
 
 def _check(

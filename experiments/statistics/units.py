@@ -31,7 +31,7 @@ all of them, which settles when the window is over."""
 
 @dataclass(frozen=True, slots=True)
 class SettledUnits:
-    """Units whose values are final, in the order in which they became so.
+    """Units whose values are final, in the order in which they became so, then by index.
 
     Attributes:
         units: int64[k], indices of units.
@@ -55,8 +55,6 @@ def settle_values(
     kind: UnitValue = "mean",
 ) -> SettledUnits:
     """Return the final values of all units that have settled by `now_s`.
-
-    Units that settled at the same moment are ordered by index.
 
     Args:
         exposed_at_s: float64[u], the first exposure of each unit.

@@ -16,14 +16,8 @@ from urllib.parse import urlsplit
 from experiments.errors import DriverMissing, StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
-from experiments.stores.schema import (
-    ASSIGNMENT_COLUMNS,
-    EXPOSURE_COLUMNS,
-    TEXT_COLUMNS,
-    Columns,
-    for_postgres,
-)
-from experiments.stores.scripts import imply_claims, migrate, text_row, to_row
+from experiments.stores.schema import TABLES, for_postgres
+from experiments.stores.scripts import Storable, imply_claims, migrate, to_row, write_text
 
 if TYPE_CHECKING:
     import asyncpg
@@ -45,7 +39,8 @@ ARRAY_TYPES = {
 }
 
 
-def _bulk_insert(table: str, columns: Columns, *, first: int = 1) -> str:
+def _bulk_insert(table: str, *, first: int = 1) -> str:
+    columns = TABLES[table]
     names = ", ".join(name for name, _ in columns)
     arrays = ", ".join(f"${first + i}::{ARRAY_TYPES[kind]}" for i, (_, kind) in enumerate(columns))
     # Names and types come from the schema.
@@ -55,12 +50,11 @@ def _bulk_insert(table: str, columns: Columns, *, first: int = 1) -> str:
     )
 
 
+_N_FIRST = 1 + len(TABLES["exposures"])
 INSERT_EXPOSURES = (
-    f"WITH exposed AS ({_bulk_insert('exposures', EXPOSURE_COLUMNS)}), "
-    f"kept AS ({_bulk_insert('texts', TEXT_COLUMNS, first=1 + len(EXPOSURE_COLUMNS))}) "
-    + _bulk_insert(
-        "assignments", ASSIGNMENT_COLUMNS, first=1 + len(EXPOSURE_COLUMNS) + len(TEXT_COLUMNS)
-    )
+    f"WITH exposed AS ({_bulk_insert('exposures')}), "
+    f"kept AS ({_bulk_insert('texts', first=_N_FIRST)}) "
+    + _bulk_insert("assignments", first=_N_FIRST + len(TABLES["texts"]))
 )
 FIND_ARMS = (
     "SELECT a.experiment, a.unit, a.arm "
@@ -69,7 +63,7 @@ FIND_ARMS = (
 )
 # The first two parameters of both parts are the same. It finds what was there when it began.
 SETTLE_CLAIMS = (
-    f"WITH added AS ({_bulk_insert('assignments', ASSIGNMENT_COLUMNS)} "  # noqa: S608  # from above
+    f"WITH added AS ({_bulk_insert('assignments')} "  # noqa: S608  # from above
     "RETURNING experiment, unit, arm) "
     f"SELECT experiment, unit, arm FROM added UNION ALL {FIND_ARMS}"
 )
@@ -100,11 +94,7 @@ class PostgresDatabase:
         """Connect, and make the schema and its tables where they are missing.
 
         With `sync`, exposures and claims wait for the server's disk too.
-
-        Raises:
-            StoreUnavailable: it cannot be reached.
-            StoreOutdated: it was written by a newer Milieu.
-            DriverMissing: asyncpg is not installed.
+        Raises what `event_store.open_postgres` says.
         """
         try:
             import asyncpg
@@ -133,16 +123,11 @@ class PostgresDatabase:
 
     async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
         """Add those that are not there yet, each with the assignment it implies, in one commit."""
-        exposures = [to_row(each.exposure, EXPOSURE_COLUMNS) for each in batch]
-        texts = [text_row(each.text) for each in batch if each.text is not None]
-        claims = [to_row(claim, ASSIGNMENT_COLUMNS) for claim in imply_claims(batch)]
-        args = (
-            *_arrays(exposures, EXPOSURE_COLUMNS),
-            *_arrays(texts, TEXT_COLUMNS),
-            *_arrays(claims, ASSIGNMENT_COLUMNS),
-        )
+        exposures = _to_arrays([each.exposure for each in batch], "exposures")
+        texts = _to_arrays([write_text(each.text) for each in batch if each.text], "texts")
+        claims = _to_arrays(imply_claims(batch), "assignments")
         async with self._line(EXPOSURES_LINE) as connection:
-            await connection.execute(INSERT_EXPOSURES, *args)
+            await connection.execute(INSERT_EXPOSURES, *exposures, *texts, *claims)
         return [None] * len(batch)
 
     async def settle_claims(self, batch: Sequence[Claim]) -> Sequence[str]:
@@ -150,9 +135,7 @@ class PostgresDatabase:
         # Sorted, so that two gateways wait for one another but never in a circle; one per unit.
         by_unit = {(claim.experiment, claim.unit): claim for claim in reversed(batch)}
         keys = sorted(by_unit)
-        columns = _arrays(
-            [to_row(by_unit[key], ASSIGNMENT_COLUMNS) for key in keys], ASSIGNMENT_COLUMNS
-        )
+        columns = _to_arrays([by_unit[key] for key in keys], "assignments")
         async with self._line(CLAIMS_LINE) as connection:
             found = await connection.fetch(SETTLE_CLAIMS, *columns)
             if len(found) < len(keys):
@@ -261,8 +244,10 @@ def _quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _arrays(rows: Sequence[Row], columns: Columns) -> list[list[Any]]:
-    return [[row[at] for row in rows] for at in range(len(columns))]
+def _to_arrays(items: Sequence[Storable], table: str) -> list[list[Any]]:
+    """Return a list per column of the table, of all items."""
+    rows = [to_row(item, table) for item in items]
+    return [[row[at] for row in rows] for at in range(len(TABLES[table]))]
 
 
 async def _drive(connection: _Borrowed, script: Script[T]) -> T:

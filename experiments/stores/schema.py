@@ -20,41 +20,32 @@ def _read_columns(declaration: str) -> Columns:
     return tuple((name, kind) for name, _, kind in columns)
 
 
-EXPOSURE_COLUMNS: Final = _read_columns("""
-    answer_id TEXT, experiment TEXT, revision BIGINT, arm TEXT, arm_id TEXT,
-    unit TEXT, unit_kind TEXT, culture TEXT, time_ms BIGINT, outcome_until_ms BIGINT,
-    method TEXT, model TEXT, steered SMALLINT, overridden SMALLINT, settled SMALLINT,
-    fallbacks TEXT, adapter TEXT, readable SMALLINT, refused SMALLINT,
-    label_mass DOUBLE PRECISION, alignment DOUBLE PRECISION, latency_ms DOUBLE PRECISION,
-    n_prompt_tokens BIGINT, n_reply_tokens BIGINT, failed SMALLINT
-""")
-ASSIGNMENT_COLUMNS: Final = _read_columns("""
-    experiment TEXT, unit TEXT, unit_kind TEXT, arm TEXT, revision BIGINT, time_ms BIGINT
-""")
-TEXT_COLUMNS: Final = _read_columns("""
-    answer_id TEXT, unit TEXT, culture TEXT, time_ms BIGINT, consented SMALLINT,
-    request TEXT, answer TEXT
-""")
-OUTCOME_COLUMNS: Final = _read_columns("""
-    key TEXT, metric TEXT, kind TEXT, number DOUBLE PRECISION, answer_id TEXT,
-    experiment TEXT, unit TEXT, preferred TEXT, comment TEXT, time_ms BIGINT
-""")
-EXPERIMENT_COLUMNS: Final = _read_columns(
-    "name TEXT, revision BIGINT, id TEXT, state TEXT, definition TEXT, time_ms BIGINT"
-)
-ATTACHMENT_COLUMNS: Final = _read_columns(
-    "experiment TEXT, kind TEXT, content TEXT, time_ms BIGINT"
-)
-# One row, whose key says so.
-SECRET_COLUMNS: Final = _read_columns("place SMALLINT, fingerprint TEXT")
 TABLES: Final[dict[str, Columns]] = {
-    "exposures": EXPOSURE_COLUMNS,
-    "assignments": ASSIGNMENT_COLUMNS,
-    "outcomes": OUTCOME_COLUMNS,
-    "texts": TEXT_COLUMNS,
-    "experiments": EXPERIMENT_COLUMNS,
-    "attachments": ATTACHMENT_COLUMNS,
-    "secrets": SECRET_COLUMNS,
+    "exposures": _read_columns("""
+        answer_id TEXT, experiment TEXT, revision BIGINT, arm TEXT, arm_id TEXT,
+        unit TEXT, unit_kind TEXT, culture TEXT, time_ms BIGINT, outcome_until_ms BIGINT,
+        method TEXT, model TEXT, steered SMALLINT, overridden SMALLINT, settled SMALLINT,
+        fallbacks TEXT, adapter TEXT, readable SMALLINT, refused SMALLINT,
+        label_mass DOUBLE PRECISION, alignment DOUBLE PRECISION, latency_ms DOUBLE PRECISION,
+        n_prompt_tokens BIGINT, n_reply_tokens BIGINT, failed SMALLINT
+    """),
+    "assignments": _read_columns(
+        "experiment TEXT, unit TEXT, unit_kind TEXT, arm TEXT, revision BIGINT, time_ms BIGINT"
+    ),
+    "outcomes": _read_columns("""
+        key TEXT, metric TEXT, kind TEXT, number DOUBLE PRECISION, answer_id TEXT,
+        experiment TEXT, unit TEXT, preferred TEXT, comment TEXT, time_ms BIGINT
+    """),
+    "texts": _read_columns("""
+        answer_id TEXT, unit TEXT, culture TEXT, time_ms BIGINT, consented SMALLINT,
+        request TEXT, answer TEXT
+    """),
+    "experiments": _read_columns(
+        "name TEXT, revision BIGINT, id TEXT, state TEXT, definition TEXT, time_ms BIGINT"
+    ),
+    "attachments": _read_columns("experiment TEXT, kind TEXT, content TEXT, time_ms BIGINT"),
+    # One row, whose key says so.
+    "secrets": _read_columns("place SMALLINT, fingerprint TEXT"),
 }
 # One of them orders a table for the export; what is unique is what a retry cannot write twice.
 UNIQUE: Final[dict[str, str]] = {

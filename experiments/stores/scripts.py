@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from experiments import errors
 from experiments.definition import Experiment
@@ -13,6 +13,8 @@ from experiments.definition_file import dump_experiment, parse_experiment
 from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt
 from experiments.stores import schema
 from experiments.stores.database import Recorded, Row, Script, Step
+
+Storable: TypeAlias = Exposure | Claim | AnswerText | Outcome
 
 
 class StoredRevision(NamedTuple):
@@ -52,11 +54,9 @@ class AnsweredIn(NamedTuple):
     unit_since_ms: int
 
 
-def to_row(
-    item: Exposure | Claim | AnswerText | Outcome, columns: schema.Columns
-) -> tuple[Any, ...]:
-    """Return the row of an item, in the order of its columns."""
-    return tuple(_to_cell(getattr(item, name)) for name, _ in columns)
+def to_row(item: Storable, table: str) -> tuple[Any, ...]:
+    """Return the row of an item in a table, in the order of its columns."""
+    return tuple(_to_cell(getattr(item, name)) for name, _ in schema.TABLES[table])
 
 
 def _to_cell(value: Any) -> Any:
@@ -66,14 +66,13 @@ def _to_cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, tuple) else value
 
 
-def text_row(text: AnswerText) -> tuple[Any, ...]:
-    """Return the row of a text; request and answer as JSON strings, which hold any character."""
-    stored = replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
-    return to_row(stored, schema.TEXT_COLUMNS)
+def write_text(text: AnswerText) -> AnswerText:
+    """Return a text with request and answer as JSON strings, which hold any character."""
+    return replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
 
 
 def text_of(row: Row) -> AnswerText:
-    """Return the text of a row of `text_row`."""
+    """Return the text that `write_text` wrote into a row."""
     answer_id, unit, culture, time_ms, consented, request, answer = row
     return AnswerText(
         answer_id, unit, culture, time_ms, bool(consented), json.loads(request), json.loads(answer)
@@ -85,7 +84,7 @@ def imply_claims(batch: Sequence[Recorded]) -> list[Claim]:
     claims: dict[tuple[str, str], Claim] = {}
     for exposure, _ in batch:
         if exposure.arm and not exposure.overridden:
-            claim = Claim(*to_row(exposure, schema.ASSIGNMENT_COLUMNS))
+            claim = Claim(*to_row(exposure, "assignments"))
             claims.setdefault((claim.experiment, claim.unit), claim)
     return [claims[key] for key in sorted(claims)]
 
@@ -146,7 +145,7 @@ def check_secret(place: str, fingerprint: str) -> Script[None]:
         raise errors.SecretChanged(place, found=fingerprint, expected=expected)
 
 
-_OUTCOME_NAMES = tuple(name for name, _ in schema.OUTCOME_COLUMNS)
+_OUTCOME_NAMES = tuple(name for name, _ in schema.TABLES["outcomes"])
 # Senders choose keys, and do not know of one another.
 _BY_KEY = (
     f"SELECT {', '.join(_OUTCOME_NAMES)} FROM outcomes "  # noqa: S608  # names from the schema
@@ -174,9 +173,7 @@ def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
         if not known:
             raise errors.AnswerUnknown(outcome.preferred)
     stored = replace(outcome, time_ms=max(outcome.time_ms, since_ms))
-    added = yield Step(
-        schema.insert("outcomes") + " RETURNING 1", to_row(stored, schema.OUTCOME_COLUMNS)
-    )
+    added = yield Step(schema.insert("outcomes") + " RETURNING 1", to_row(stored, "outcomes"))
     if added:
         return OutcomeReceipt(stored.key, stored.time_ms, repeated=False)
     # Another gateway was faster with this key, or with this metric.

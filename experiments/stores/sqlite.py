@@ -22,8 +22,8 @@ from typing import Any, Self, TypeVar
 from experiments.errors import StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
-from experiments.stores.schema import ASSIGNMENT_COLUMNS, EXPOSURE_COLUMNS, FIND_ARM, insert
-from experiments.stores.scripts import imply_claims, migrate, text_row, to_row
+from experiments.stores.schema import FIND_ARM, insert
+from experiments.stores.scripts import imply_claims, migrate, to_row, write_text
 from experiments.stores.sqlite_reader import read_rows
 
 logger = logging.getLogger(__name__)
@@ -71,9 +71,7 @@ class SqliteDatabase:
 
         With `sync`, exposures and claims wait for the disk too.
 
-        Raises:
-            StoreUnavailable: it cannot be opened, or is no database.
-            StoreOutdated: it was written by a newer Milieu.
+        Raises what `event_store.open_sqlite` says.
         """
         thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         loop = asyncio.get_running_loop()
@@ -100,9 +98,9 @@ class SqliteDatabase:
         return written
 
     def _write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
-        exposures = [to_row(each.exposure, EXPOSURE_COLUMNS) for each in batch]
-        claims = [to_row(claim, ASSIGNMENT_COLUMNS) for claim in imply_claims(batch)]
-        texts = [text_row(each.text) for each in batch if each.text is not None]
+        exposures = [to_row(each.exposure, "exposures") for each in batch]
+        claims = [to_row(claim, "assignments") for claim in imply_claims(batch)]
+        texts = [to_row(write_text(each.text), "texts") for each in batch if each.text]
         with self._transaction(sync=self._sync) as connection:
             connection.executemany(INSERT_EXPOSURE, exposures)
             connection.executemany(INSERT_CLAIM, claims)
@@ -117,7 +115,7 @@ class SqliteDatabase:
         arms: list[str] = []
         with self._transaction(sync=self._sync) as connection:
             for claim in batch:
-                connection.execute(INSERT_CLAIM, to_row(claim, ASSIGNMENT_COLUMNS))
+                connection.execute(INSERT_CLAIM, to_row(claim, "assignments"))
                 found = connection.execute(FIND_ARM, (claim.experiment, claim.unit))
                 arms.append(found.fetchone()[0])
         return arms

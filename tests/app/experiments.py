@@ -14,7 +14,7 @@ import httpx
 from app.settings import Settings
 from experiments.events import Exposure
 from experiments.stores.event_store import EventStore, open_sqlite
-from experiments.stores.schema import EXPOSURE_COLUMNS
+from experiments.stores.schema import TABLES
 from tests.app.adapters import adapter_settings
 from tests.app.service import RELIGION, opened
 
@@ -120,8 +120,8 @@ async def store_of(settings: Settings) -> AsyncIterator[EventStore]:
 
 async def exposures(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return what was recorded, by answer: the fields of `Exposure`."""
-    assert {name for name, _ in EXPOSURE_COLUMNS} == set(Exposure.__dataclass_fields__)
-    names = [name for name, _ in EXPOSURE_COLUMNS]
+    assert {name for name, _ in TABLES["exposures"]} == set(Exposure.__dataclass_fields__)
+    names = [name for name, _ in TABLES["exposures"]]
     async with store_of(settings) as store:
         return {
             row[0]: dict(zip(names, row, strict=True))

@@ -10,7 +10,7 @@ import pytest
 from experiments.errors import MetricUnknown, OutcomeInvalid
 from experiments.events import Exposure, OutcomeKind, check_outcome
 from experiments.metrics import RECORDED_METRICS, Direction, Guardrail, Metric, MetricKind
-from experiments.stores.schema import EXPOSURE_COLUMNS, RECORDED
+from experiments.stores.schema import RECORDED, TABLES
 from tests.experiments.events import an_experiment, an_outcome
 
 
@@ -78,7 +78,7 @@ def test_a_value_fits_its_metric(change: dict[str, Any], fits: bool) -> None:
 
 
 def test_every_field_of_an_exposure_has_a_column() -> None:
-    assert {each.name for each in fields(Exposure)} == {name for name, _ in EXPOSURE_COLUMNS}
+    assert {each.name for each in fields(Exposure)} == {name for name, _ in TABLES["exposures"]}
 
 
 def test_every_recorded_metric_has_a_place() -> None:

@@ -16,7 +16,6 @@ from experiments.definition_file import dump_experiment
 from experiments.errors import ExperimentUnknown, RevisionConflict, SecretChanged
 from experiments.stores.event_store import EventStore
 from experiments.stores.schema import (
-    EXPOSURE_COLUMNS,
     MIGRATIONS,
     SCHEMA_VERSION,
     SET_VERSION,
@@ -163,7 +162,7 @@ async def test_of_two_secrets_at_once_one_is_refused(open_store: OpenStore) -> N
 async def _make_first_version(place: str, definition: str) -> None:
     """A store as version 1 made it, with one experiment, answer and outcome."""
     experiment = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
-    *exposure, _ = to_row(an_exposure(fallbacks=("none",)), EXPOSURE_COLUMNS)
+    *exposure, _ = to_row(an_exposure(fallbacks=("none",)), "exposures")
     outcome = ("k", "helpful", "boolean", 1.0, "a1", "", "", "", "", 2000)
     places = ", ".join(f"?{n}" for n in range(1, 1 + len(exposure)))
     values: dict[str, Sequence[Any]] = {
