@@ -76,5 +76,4 @@ def do_nothing() -> None:
 
 
 def main() -> None:
-    """Run the `milieu` command."""
     cli()

@@ -53,7 +53,6 @@ class PacedBar:
         self._bar.stop()
 
     def begin(self, total: int, line: str) -> None:
-        """Print `line`, and start to count to `total`."""
         self._total, self._started = total, time.monotonic()
         self._told = self._started
         self._console.print(line, highlight=False)

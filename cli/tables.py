@@ -15,7 +15,6 @@ from reports.terminal import print_json
 
 
 def print_cultures(cultures: Sequence[CultureSummary], *, as_json: bool) -> None:
-    """Print the covered cultures."""
     if as_json:
         print_as_json(cultures)
         return
@@ -28,7 +27,6 @@ def print_cultures(cultures: Sequence[CultureSummary], *, as_json: bool) -> None
 
 
 def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
-    """Print the survey packs with their terms."""
     if as_json:
         print_as_json(packs)
         return
@@ -43,7 +41,6 @@ def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
 
 
 def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
-    """Print the adapters of the registry."""
     if as_json:
         print_as_json(adapters)
         return
@@ -61,7 +58,6 @@ def print_adapters(adapters: Sequence[AdapterDetail], *, as_json: bool) -> None:
 
 
 def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
-    """Print everything known about an adapter."""
     if as_json:
         print_as_json(adapter.model_dump(mode="json"))
         return
@@ -94,6 +90,5 @@ def _printable(text: str) -> str:
 
 
 def print_as_json(value: dict[str, Any] | Sequence[BaseModel]) -> None:
-    """Print a reply, or what was found, as JSON."""
     plain = value if isinstance(value, dict) else [item.model_dump(mode="json") for item in value]
     print_json(out, plain)

@@ -123,14 +123,10 @@ def find_first(
     An answer is given by one arm, so a unit that could be in experiments of several layers is in
     one of them. Name those first that started first: then a new one takes no unit from the others.
     """
-    for experiment in experiments:
-        if standing_of(experiment, unit, culture=culture) is Standing.IN:
-            return experiment
-    return None
+    found = (e for e in experiments if standing_of(e, unit, culture=culture) is Standing.IN)
+    return next(found, None)
 
 
 def _is_within(value: int, share: float) -> bool:
     """Return whether `value` is in the first `share` of the span; all of it from 1 - 1e-9 on."""
-    if share >= 1.0 - 1e-9:
-        return True
-    return value < int(share * SPAN)
+    return share >= 1.0 - 1e-9 or value < int(share * SPAN)

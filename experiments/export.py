@@ -81,19 +81,17 @@ def _frame(table: str, rows: Sequence[Row], *, with_texts: bool) -> polars.DataF
     types = {
         "TEXT": polars.String,
         "BIGINT": polars.Int64,
-        "SMALLINT": polars.Boolean,
+        "SMALLINT": polars.Int64,
         "DOUBLE PRECISION": polars.Float64,
     }
-    columns = {}
-    for at, (name, kind) in enumerate(TABLES[table]):
-        values = [row[at] for row in rows]
-        if kind == "SMALLINT":
-            values = [None if value is None else bool(value) for value in values]
-        if name == "definition":
-            values = [_without_testers(value) for value in values]
-        columns[name] = polars.Series(name, values, dtype=types[kind])
-    frame = polars.DataFrame(columns)
-    return frame if with_texts or "comment" not in frame.columns else frame.drop("comment")
+    columns = TABLES[table]
+    frame = polars.DataFrame(rows, {name: types[kind] for name, kind in columns}, orient="row")
+    truths = [name for name, kind in columns if kind == "SMALLINT"]
+    frame = frame.cast(dict.fromkeys(truths, polars.Boolean))
+    if table == "experiments":
+        definitions = [_without_testers(text) for text in frame["definition"]]
+        frame = frame.with_columns(polars.Series("definition", definitions, polars.String))
+    return frame if with_texts else frame.drop("comment", strict=False)
 
 
 def _without_testers(definition: str) -> str:

@@ -55,7 +55,6 @@ def show_arm(
 
 
 def export_events(folder: Path, *, with_texts: bool) -> None:
-    """Write all events to Parquet files."""
     with notes.status("Writing …"):
         manifest = run_in_store(
             lambda store, _: export_parquet(store, folder, with_texts=with_texts)
@@ -96,11 +95,7 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
 
 
 def read_moment(text: str, *, now: datetime) -> datetime:
-    """Return the moment that `90d` or an ISO date names; without a zone, of UTC.
-
-    Raises:
-        OptionInvalid: it is neither, or not in the past.
-    """
+    """Return the past moment that `90d` or an ISO date names; without a zone, of UTC."""
     days = re.fullmatch(r"(\d{1,5})d", text)
     if days:
         return now - timedelta(days=int(days[1]))

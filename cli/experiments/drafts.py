@@ -23,13 +23,7 @@ WEIGHTS_FORM = "weights of arms, such as icl=0.4,plain=0.6"
 
 
 def make_draft(name: str | None, file: Path | None, *, four: bool, options: FourArms) -> Experiment:
-    """Return the draft in a file, under `name` if given, or one of the four ways.
-
-    Raises:
-        OptionInvalid: neither is asked for, or both; or an option does not fit.
-        DefinitionInvalid: the definition breaks the format.
-        CultureUnknown: there is no such culture.
-    """
+    """Return the draft in a file, under `name` if given, or one of the four ways."""
     if file is None:
         if not four:
             raise OptionInvalid("--four-arms", "neither it nor --file", "one of them")
@@ -44,12 +38,7 @@ def make_draft(name: str | None, file: Path | None, *, four: bool, options: Four
 
 
 def read_definition(file: Path, name: str) -> Experiment:
-    """Return the definition in a file, which has to be of the experiment `name`.
-
-    Raises:
-        OptionInvalid: it defines another one.
-        DefinitionInvalid: it breaks the format.
-    """
+    """Return the definition in a file, which has to be of the experiment `name`."""
     read = read_experiment(file)
     if read.name != name:
         raise OptionInvalid("--file", f"the experiment '{read.name}' in it", f"'{name}'")
@@ -57,13 +46,7 @@ def read_definition(file: Path, name: str) -> Experiment:
 
 
 def reweight(experiment: Experiment, text: str) -> Experiment:
-    """Return the experiment with other weights, `icl=0.4,plain=0.6`; unnamed arms keep theirs.
-
-    Raises:
-        OptionInvalid: the text is not of this form.
-        ArmUnknown: it names an arm that is not there.
-        DefinitionInvalid: the weights do not sum to 1.
-    """
+    """Return the experiment with other weights, `icl=0.4,plain=0.6`; unnamed arms keep theirs."""
     weights: dict[str, float] = {}
     for part in text.split(","):
         arm, _, share = (piece.strip() for piece in part.partition("="))
@@ -76,11 +59,7 @@ def reweight(experiment: Experiment, text: str) -> Experiment:
 
 
 def parse_guardrail(text: str) -> Guardrail:
-    """Return the guardrail that a text of the form `GUARDRAIL_FORM` describes.
-
-    Raises:
-        OptionInvalid: it is not of this form.
-    """
+    """Return the guardrail that a text of the form `GUARDRAIL_FORM` describes."""
     parts = [part.strip() for part in text.split(":")]
     if len(parts) != 4:
         raise OptionInvalid("--guardrail", f"'{text}'", GUARDRAIL_FORM)

@@ -28,14 +28,12 @@ from survey_data.cultures import read_catalogue
 
 
 def print_draft(draft: Experiment) -> None:
-    """Print a definition as YAML, and how to save it."""
     typer.echo(output.write_yaml(draft), nl=False)
     print_line(notes, "Nothing is saved. Next, with this in a file:")
     print_line(notes, f"milieu experiments create --file {draft.name}.yaml", indent=1)
 
 
 def create_experiment(draft: Experiment, *, start_now: bool, allow_unsent: bool) -> None:
-    """Save a draft, and start it if asked to."""
     created = run_in_store(lambda _, registry: registry.define(draft), saves=True)
     say(f"{created.name} is a draft now.")
     if start_now:
@@ -74,7 +72,6 @@ def revise_experiment(
 
 
 def start_experiment(name: str, *, allow_unsent: bool) -> None:
-    """Start an experiment, and print what to know about it."""
     settings = read_quiet_settings()
 
     async def start(_: EventStore, registry: ExperimentRegistry) -> tuple[str, ...]:
@@ -89,7 +86,6 @@ def start_experiment(name: str, *, allow_unsent: bool) -> None:
 
 
 def report_experiment(name: str, *, as_json: bool, html: Path | None) -> None:
-    """Print what the events say, and write the page if asked to."""
     with notes.status("Reading the events …"):
         settings = read_quiet_settings()
         library = read_library(settings, read_catalogue())

@@ -46,7 +46,6 @@ def say(text: str) -> None:
 
 
 def say_next(*commands: str) -> None:
-    """Print what to run next."""
     say("Next:")
     for command in commands:
         say(f"  milieu experiments {command}")
@@ -69,7 +68,6 @@ def write_yaml(experiment: Experiment) -> str:
 
 
 def print_list(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
-    """Print the latest revision of every experiment."""
     if as_json:
         print_json(out, [_describe(revision) for revision in revisions])
         return
@@ -91,7 +89,6 @@ def print_list(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
 
 
 def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
-    """Print the latest definition, and what changed when."""
     latest = revisions[-1].experiment
     if as_json:
         described = [
@@ -118,7 +115,6 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
 
 
 def print_plan(planned: DurationPlan, *, is_kept: bool, as_json: bool) -> None:
-    """Print how long an experiment takes."""
     experiment, plan, name = planned.experiment, planned.plan, planned.experiment.name
     if as_json:
         content = {
@@ -175,7 +171,6 @@ def _say_duration(planned: DurationPlan) -> None:
 
 
 def print_arm(unit_arm: UnitArm, *, as_json: bool) -> None:
-    """Print what a unit gets, and why."""
     name, arm = unit_arm.experiment.name, unit_arm.arm
     why = _explain_standing(unit_arm)
     if as_json:
@@ -202,7 +197,6 @@ def print_arm(unit_arm: UnitArm, *, as_json: bool) -> None:
 
 
 def print_forgotten(forgotten: Forgotten) -> None:
-    """Print what was deleted."""
     what = (f"{count(n)} {name.removeprefix('n_')}" for name, n in forgotten._asdict().items())
     say(f"Deleted: {', '.join(what)}.")
 

@@ -48,11 +48,7 @@ class DurationPlan(NamedTuple):
 
 
 def plan_duration(experiment: Experiment, traffic: Traffic, *, power: float) -> DurationPlan:
-    """Return how long `experiment` will take to see its smallest effect, by simulation.
-
-    Raises:
-        OptionInvalid: the traffic does not fit the metric, or is impossible.
-    """
+    """Return how long `experiment` will take to see its smallest effect, by simulation."""
     if not 0.0 < power < 1.0:
         raise OptionInvalid("--power", f"{power:g}", "between 0 and 1")
     if not 0.0 < traffic.units_per_day <= MAX_UNITS_PER_DAY:

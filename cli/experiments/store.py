@@ -25,13 +25,8 @@ def run_in_store(
 ) -> T:
     """Return what `work` does with the store of the settings, and its experiments.
 
-    Args:
-        work: is given both.
-        settings: None for those of the environment.
-        saves: whether it saves a definition, which has to be of covered cultures.
-
-    Raises:
-        ExperimentError, AppError, SurveyDataError: as `work` does, or there is no store.
+    `settings` are by default those of the environment. `saves` is whether a definition is saved,
+    which has to be of covered cultures.
     """
     settings = settings or read_quiet_settings()
 

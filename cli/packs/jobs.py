@@ -68,8 +68,6 @@ def import_wvs7(
     min_size: int,
     strict: bool,
 ) -> None:
-    """Import respondents of the World Values Survey, wave 7."""
-
     def read(catalogue: CultureCatalogue) -> ImportedPack:
         conditions = tuple(read_condition(text) for text in where)
         try:
@@ -89,14 +87,12 @@ def import_wvs7(
 
 
 def import_globalopinionqa(target: PackTarget, file: Path, *, strict: bool) -> None:
-    """Import GlobalOpinionQA."""
     pack_id = target.pack_id or globalopinionqa.PACK_ID
     read = partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict)
     _import(target, read)
 
 
 def import_culturespa(target: PackTarget, folder: Path) -> None:
-    """Import the CultureSPA release."""
     pack_id = target.pack_id or culturespa_release.PACK_ID
     _import(target, partial(culturespa_release.import_survey, folder, pack_id=pack_id))
 

@@ -15,7 +15,6 @@ MAX_SHOWN = 10
 
 
 def print_import(pack: Pack, report: ImportReport, folder: Path) -> None:
-    """Print what was written to `folder`, what was left out and how to load the pack."""
     manifest = pack.manifest
     print_line(out, manifest.title)
     about = [f"Written to {folder}"]

@@ -101,16 +101,12 @@ async def _attach(replay: Replay, store: EventStore, _: ExperimentRegistry) -> b
 
 
 class ReplayBar(PacedBar):
-    """Shows the progress of a replay, its rate and the time left."""
-
     def __init__(self, console: Console) -> None:
         super().__init__(console, things="answers")
 
     def on_planned(self, n_answers: int) -> None:
-        """See `cli.replay.run.ReplayProgress`."""
         self.begin(n_answers, f"{n_answers} answers to get")
 
     def on_answered(self, n: int, *, n_failed: int) -> None:
-        """See `cli.replay.run.ReplayProgress`."""
         failed = f", {n_failed} failed" if n_failed else ""
         self.show(n, n_sent=n, sent="answers", note=failed)

@@ -60,10 +60,6 @@ def draw_survey_requests(
 
     `alike` has for each question the keys that count as the same, its own among them. A question
     with another one like it is not asked: the other's answers might be shown with it.
-
-    Raises:
-        OptionInvalid: there is no such pack or culture, or nothing is left.
-        PackMissing, CultureUnknown, CultureNotCovered: a pack or culture is not there.
     """
     packs = [library.manifest(name).id for name in options.packs]
     in_packs = [key for key, q in library.questions.items() if not packs or q.pack in packs]
@@ -96,12 +92,7 @@ def select_logged_requests(
     experiment: Experiment,
     options: ReplayOptions,
 ) -> RequestSet:
-    """Return the logged requests that the experiment applies to, in the order of their ids.
-
-    Raises:
-        OptionInvalid: a culture is not among those of the experiment, or no request is left.
-        CultureUnknown, CultureNotCovered: nobody of that name was surveyed.
-    """
+    """Return the logged requests that the experiment applies to, in the order of their ids."""
     named = _resolve_cultures(library, experiment, options)
     requests: list[ReplayRequest] = []
     n_elsewhere = n_unknown = 0

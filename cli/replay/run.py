@@ -87,8 +87,6 @@ async def run_replay(
     `texts` are the logged requests, if these are to be replayed. Nothing is recorded, and no
     request has a user. A restarting server is waited for, `pause_s` at first and longer each time,
     about a minute in all. If it is cancelled while asking, it returns what has been answered.
-    Raises `OptionInvalid` for an option that names something that is not there, and what would fail
-    every answer.
     """
     async with opener(settings, Metrics()) as resources:
         library, alike = resources.library, resources.alignment.alike

@@ -20,11 +20,6 @@ def look_up_exemplars(
     k: int | None = None,
     retriever: str | None = None,
 ) -> dict[str, Any]:
-    """Return the reply of `/v1/exemplars`.
-
-    Raises:
-        CultureUnknown, CultureNotCovered: nobody of that name was surveyed.
-    """
     library = read_library(settings, read_catalogue())
     query = EvidenceQuery(
         question,

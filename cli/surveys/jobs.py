@@ -14,7 +14,6 @@ from survey_data.cultures import read_catalogue
 
 
 def list_cultures(*, as_json: bool) -> None:
-    """Print the covered cultures by code."""
     catalogue = read_catalogue()
     library = read_library(read_settings(), catalogue)
     cultures = [present_culture(catalogue[code], library) for code in library.cultures]

@@ -7,18 +7,8 @@ from collections.abc import Iterable
 from experiments.analysis.result import Span
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
+from reports import svg
 from reports.markup import Markup, concat
-from reports.svg import (
-    CHARACTER,
-    AxisScale,
-    circle,
-    difference_axis,
-    label,
-    line,
-    shorten,
-    square,
-    svg,
-)
 
 WIDTH, ROW = 760.0, 26.0
 TOP, RIGHT = 26.0, 40.0
@@ -34,10 +24,10 @@ def draw_alignment(replay: Replay, arm: ArmReplay) -> Markup | None:
     scale = _range(span for each in replay.arms for _, span in _rows(replay, each))
     if not rows or scale is None:
         return None
-    names = [shorten(name) for name, _ in rows]
-    left = 24.0 + CHARACTER * max(map(len, names))
+    names = [svg.shorten(name) for name, _ in rows]
+    left = 24.0 + svg.CHARACTER * max(map(len, names))
     bottom = TOP + ROW * len(rows)
-    x = AxisScale(*scale, left, WIDTH - RIGHT)
+    x = svg.AxisScale(*scale, left, WIDTH - RIGHT)
     marks = [
         _row(name, span, x, TOP + ROW * (at + 0.5), left=left, is_all=at == 0)
         for at, (name, (_, span)) in enumerate(zip(names, rows, strict=True))
@@ -46,10 +36,10 @@ def draw_alignment(replay: Replay, arm: ArmReplay) -> Markup | None:
         words.show_difference(rows[0][1]),
         f"nearer to people than {replay.control} →",
     )
-    return svg(
-        difference_axis(x, TOP, bottom),
+    return svg.svg(
+        svg.difference_axis(x, TOP, bottom),
         *marks,
-        label(towards, WIDTH - RIGHT, 14, anchor="end", class_="soft"),
+        svg.label(towards, WIDTH - RIGHT, 14, anchor="end", class_="soft"),
         width=WIDTH,
         height=bottom + 30,
         title=f"Alignment, {arm.name} less {replay.control}: {found}, and in each of "
@@ -71,13 +61,15 @@ def _rows(replay: Replay, arm: ArmReplay) -> list[tuple[str, Span]]:
     return [(ALL, overall), *by_culture] if overall.estimate is not None else []
 
 
-def _row(name: str, span: Span, x: AxisScale, y: float, *, left: float, is_all: bool) -> Markup:
-    parts = [label(name, left - 12, y + 4, anchor="end", class_="found" if is_all else "")]
+def _row(name: str, span: Span, x: svg.AxisScale, y: float, *, left: float, is_all: bool) -> Markup:
+    parts = [svg.label(name, left - 12, y + 4, anchor="end", class_="found" if is_all else "")]
     if span.low is not None and span.high is not None:
-        parts.append(line(x(span.low), y, x(span.high), y, "pooled" if is_all else "raw"))
+        parts.append(svg.line(x(span.low), y, x(span.high), y, "pooled" if is_all else "raw"))
     if span.estimate is not None:
         at = x(span.estimate)
-        parts.append(square(at, y, "pooled-point") if is_all else circle(at, y, 3.5, "raw-point"))
+        parts.append(
+            svg.square(at, y, "pooled-point") if is_all else svg.circle(at, y, 3.5, "raw-point")
+        )
     return concat(*parts)
 
 

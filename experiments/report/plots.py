@@ -18,32 +18,17 @@ from experiments.analysis.result import (
 from experiments.metrics import Direction
 from experiments.report.spans import difference_in_bounds
 from experiments.report.words import worth
+from reports import svg
 from reports.document import Plot
 from reports.markup import Markup, concat, tag
 from reports.numbers import number, rate, with_sign
-from reports.svg import (
-    CHARACTER,
-    MOST_NAME_CHARS,
-    AxisScale,
-    circle,
-    difference_axis,
-    label,
-    line,
-    polygon,
-    polyline,
-    shorten,
-    square,
-    svg,
-    time_axis,
-    value_axis,
-)
 
 # Small enough to be read on a phone, and to stand beside each other elsewhere.
 WIDTH, HEIGHT, MOST_WIDTH = 400.0, 245.0, 480.0
 LEFT, RIGHT, TOP, BOTTOM = 50.0, 16.0, 10.0, 30.0
 FOREST_WIDTH, FOREST_MOST_WIDTH, ROW = 470.0, 540.0, 25.0
 STRIP_WIDTH = 260.0
-BOLD_CHARACTER = 1.12 * CHARACTER
+BOLD_CHARACTER = 1.12 * svg.CHARACTER
 
 
 def draw_effects(comparisons: Sequence[Comparison], control: str) -> tuple[Plot, ...]:
@@ -55,7 +40,7 @@ def draw_effects(comparisons: Sequence[Comparison], control: str) -> tuple[Plot,
     if not drawn:
         return ()
     lows, highs = zip(*(_effect_range(looks, each.effect) for each, looks in drawn), strict=True)
-    y = AxisScale(min(lows), max(highs), HEIGHT - BOTTOM, TOP)
+    y = svg.AxisScale(min(lows), max(highs), HEIGHT - BOTTOM, TOP)
     return tuple(
         Plot(
             "",
@@ -73,9 +58,11 @@ def _looks(effect: Effect) -> list[Look]:
     return looks if looks and looks[-1].at_ms > looks[0].at_ms else []
 
 
-def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: AxisScale) -> Markup:
+def _effect_plot(
+    comparison: Comparison, looks: list[Look], control: str, y: svg.AxisScale
+) -> Markup:
     effect = comparison.effect
-    x = AxisScale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
+    x = svg.AxisScale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
     interest = worth(effect.metric)
     points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
     title = (
@@ -83,14 +70,14 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Axi
         f"{difference_in_bounds(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest "
         f"effect of interest {with_sign(interest)}."
     )
-    return svg(
-        value_axis(y, LEFT, WIDTH - RIGHT),
+    return svg.svg(
+        svg.value_axis(y, LEFT, WIDTH - RIGHT),
         *_draw_band(looks, x, y),
-        line(LEFT, y(0.0), WIDTH - RIGHT, y(0.0), "zero"),
-        line(LEFT, y(interest), WIDTH - RIGHT, y(interest), "worth"),
-        polyline(points, "estimate"),
-        circle(*points[-1], 4.0, "estimate-end"),
-        time_axis(x, HEIGHT - BOTTOM),
+        svg.line(LEFT, y(0.0), WIDTH - RIGHT, y(0.0), "zero"),
+        svg.line(LEFT, y(interest), WIDTH - RIGHT, y(interest), "worth"),
+        svg.polyline(points, "estimate"),
+        svg.circle(*points[-1], 4.0, "estimate-end"),
+        svg.time_axis(x, HEIGHT - BOTTOM),
         width=WIDTH,
         height=HEIGHT,
         title=title,
@@ -98,15 +85,15 @@ def _effect_plot(comparison: Comparison, looks: list[Look], control: str, y: Axi
     )
 
 
-def _draw_band(looks: list[Look], x: AxisScale, y: AxisScale) -> tuple[Markup, ...]:
+def _draw_band(looks: list[Look], x: svg.AxisScale, y: svg.AxisScale) -> tuple[Markup, ...]:
     """Return the confidence sequence; a look holds until the next one."""
     lows, highs = [], []
     for look, following in zip(looks, [*looks[1:], looks[-1]], strict=True):
         for moment in (look.at_ms, following.at_ms):
             lows.append((x(moment), y.clamp(look.low or 0.0)))
             highs.append((x(moment), y.clamp(look.high or 0.0)))
-    area = polygon(lows + highs[::-1], "band")
-    return (area, polyline(highs, "band-edge"), polyline(lows, "band-edge"))
+    area = svg.polygon(lows + highs[::-1], "band")
+    return (area, svg.polyline(highs, "band-edge"), svg.polyline(lows, "band-edge"))
 
 
 def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
@@ -121,9 +108,9 @@ def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
     everything = [effect for own in found for effect in own]
     if not everything:
         return ()
-    longest = min(max(len(each.name) for each in everything), MOST_NAME_CHARS)
+    longest = min(max(len(each.name) for each in everything), svg.MOST_NAME_CHARS)
     ends = _culture_range(everything, comparisons[0].effect)
-    x = AxisScale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
+    x = svg.AxisScale(*ends, 18.0 + BOLD_CHARACTER * longest, FOREST_WIDTH - RIGHT)
     return tuple(
         Plot("", each.arm, _culture_plot(each, own, x))
         for each, own in zip(comparisons, found, strict=True)
@@ -131,13 +118,13 @@ def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
     )
 
 
-def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: AxisScale) -> Markup:
+def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: svg.AxisScale) -> Markup:
     bottom = TOP + ROW * len(shown)
     interest = worth(comparison.effect.metric)
     names = ", ".join(each.name for each in shown if each.found) or "none"
-    return svg(
-        difference_axis(x, TOP, bottom, 6),
-        line(x(interest), TOP - 6, x(interest), bottom, "worth"),
+    return svg.svg(
+        svg.difference_axis(x, TOP, bottom, 6),
+        svg.line(x(interest), TOP - 6, x(interest), bottom, "worth"),
         *(_culture_row(each, x, TOP + ROW * (at + 0.5)) for at, each in enumerate(shown)),
         width=FOREST_WIDTH,
         height=bottom + 26,
@@ -148,17 +135,17 @@ def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: AxisSca
     )
 
 
-def _culture_row(each: CultureEffect, x: AxisScale, y: float) -> Markup:
+def _culture_row(each: CultureEffect, x: svg.AxisScale, y: float) -> Markup:
     bold = "found" if each.found else ""
-    parts = [label(shorten(each.name), x.start - 12, y + 4, anchor="end", class_=bold)]
+    parts = [svg.label(svg.shorten(each.name), x.start - 12, y + 4, anchor="end", class_=bold)]
     raw, pooled = each.raw, each.pooled
     if raw.low is not None and raw.high is not None:
-        parts.append(line(x.clamp(raw.low), y - 4, x.clamp(raw.high), y - 4, "raw"))
+        parts.append(svg.line(x.clamp(raw.low), y - 4, x.clamp(raw.high), y - 4, "raw"))
     if raw.estimate is not None:
-        parts.append(circle(x.clamp(raw.estimate), y - 4, 3.0, "raw-point"))
+        parts.append(svg.circle(x.clamp(raw.estimate), y - 4, 3.0, "raw-point"))
     if pooled.estimate is not None and pooled.low is not None and pooled.high is not None:
-        parts.append(line(x.clamp(pooled.low), y + 5, x.clamp(pooled.high), y + 5, "pooled"))
-        parts.append(square(x.clamp(pooled.estimate), y + 5, "pooled-point"))
+        parts.append(svg.line(x.clamp(pooled.low), y + 5, x.clamp(pooled.high), y + 5, "pooled"))
+        parts.append(svg.square(x.clamp(pooled.estimate), y + 5, "pooled-point"))
     return concat(*parts)
 
 
@@ -191,20 +178,20 @@ def _strip(
     ends = map(abs, _known(end for each in spans for end in (each.low, each.high)))
     # A very wide interval is cut, so that the margin is seen.
     reach = 1.1 * max(largest, min(max(ends), 5.0 * largest)) or 1.0
-    x = AxisScale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
+    x = svg.AxisScale(-reach, reach, 6.0, STRIP_WIDTH - 6.0)
     is_up = mark > 0.0 or (mark == 0.0 and effect.metric.direction is Direction.LOWER)
     worse = (x(mark), x.end) if is_up else (x.start, x(mark))
     shade = tag("rect", x=worse[0], y=2, width=worse[1] - worse[0], height=20, class_="worse")
     is_margin = kind == "margin"
     meaning = "worse than the margin from" if is_margin else "smallest effect of interest"
     end = " on" if is_margin else ""
-    return svg(
+    return svg.svg(
         shade if is_margin else None,
-        line(x.start, 12, x.end, 12, "grid"),
-        line(x(0.0), 2, x(0.0), 22, "zero"),
-        line(x(mark), 2, x(mark), 22, kind),
-        line(x.clamp(found.low or 0.0), 12, x.clamp(found.high or 0.0), 12, f"strip {state}"),
-        circle(x.clamp(found.estimate or 0.0), 12, 4.5, f"dot {state}"),
+        svg.line(x.start, 12, x.end, 12, "grid"),
+        svg.line(x(0.0), 2, x(0.0), 22, "zero"),
+        svg.line(x(mark), 2, x(mark), 22, kind),
+        svg.line(x.clamp(found.low or 0.0), 12, x.clamp(found.high or 0.0), 12, f"strip {state}"),
+        svg.circle(x.clamp(found.estimate or 0.0), 12, 4.5, f"dot {state}"),
         width=STRIP_WIDTH,
         height=24,
         title=f"{effect.metric.name}: {difference_in_bounds(found)}; {meaning} "
@@ -218,15 +205,15 @@ def draw_ratio(ratio: SampleRatio) -> Markup | None:
         return None
     height, needed = 190.0, -math.log10(ratio.alpha)
     values = [look.log_e / math.log(10.0) for look in ratio.history]
-    x = AxisScale(ratio.history[0].at_ms, ratio.history[-1].at_ms, LEFT, WIDTH - RIGHT)
-    y = AxisScale(min(-1.0, *values), max(needed * 1.25, *values), height - BOTTOM, TOP)
+    x = svg.AxisScale(ratio.history[0].at_ms, ratio.history[-1].at_ms, LEFT, WIDTH - RIGHT)
+    y = svg.AxisScale(min(-1.0, *values), max(needed * 1.25, *values), height - BOTTOM, TOP)
     points = [(x(look.at_ms), y(v)) for look, v in zip(ratio.history, values, strict=True)]
-    return svg(
-        value_axis(y, LEFT, WIDTH - RIGHT),
-        line(LEFT, y(needed), WIDTH - RIGHT, y(needed), "margin"),
-        label("alarm", LEFT + 6, y(needed) - 5, class_="alarm-text"),
-        polyline(points, "alarm-line" if ratio.alarm else "estimate"),
-        time_axis(x, height - BOTTOM),
+    return svg.svg(
+        svg.value_axis(y, LEFT, WIDTH - RIGHT),
+        svg.line(LEFT, y(needed), WIDTH - RIGHT, y(needed), "margin"),
+        svg.label("alarm", LEFT + 6, y(needed) - 5, class_="alarm-text"),
+        svg.polyline(points, "alarm-line" if ratio.alarm else "estimate"),
+        svg.time_axis(x, height - BOTTOM),
         width=WIDTH,
         height=height,
         title="Evidence against a split according to the weights, over time. "

@@ -240,6 +240,7 @@ class SqliteDatabase:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    connection: sqlite3.Connection | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite would let everybody read what it makes; the log gets the rights of the file. One
@@ -249,9 +250,6 @@ def _open(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )
-    except (OSError, sqlite3.Error) as exc:
-        raise StoreUnavailable(str(path), str(exc)) from exc
-    try:
         _write_ahead(connection)
         connection.execute(SYNCED)
         connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -259,11 +257,11 @@ def _open(path: Path) -> sqlite3.Connection:
         connection.execute("BEGIN IMMEDIATE")
         _drive(connection, migrate(str(path), version=_read_version(connection)))
         connection.execute("COMMIT")
-    except sqlite3.Error as exc:
-        connection.close()
-        raise StoreUnavailable(str(path), str(exc)) from exc
-    except BaseException:
-        connection.close()
+    except BaseException as exc:
+        if connection is not None:
+            connection.close()
+        if isinstance(exc, OSError | sqlite3.Error):
+            raise StoreUnavailable(str(path), str(exc)) from exc
         raise
     return connection
 
