@@ -88,8 +88,7 @@ def import_wvs7(
 
 def import_globalopinionqa(target: PackTarget, file: Path, *, strict: bool) -> None:
     pack_id = target.pack_id or globalopinionqa.PACK_ID
-    read = partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict)
-    _import(target, read)
+    _import(target, partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict))
 
 
 def import_culturespa(target: PackTarget, folder: Path) -> None:

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from experiments.analysis.arms import measure_arms
-from experiments.analysis.comparisons import AnalysisOptions, Comparer
+from experiments.analysis.comparisons import Comparer
 from experiments.analysis.reading import Events, read_events
 from experiments.analysis.result import (
     Analysis,
@@ -49,24 +49,29 @@ async def analyse(
 ) -> Analysis:
     """Return what the events of an experiment say at `now_ms`, in milliseconds since 1970 (UTC).
 
-    The store is read in batches and the computation runs in a thread. `AnalysisOptions` describes
-    the other arguments.
+    The store is read in batches and the computation runs in a thread. `cultures` are the names of
+    all that may come, by alpha-3 code; without any, all there are. `plan` was made before the
+    start. `offline` is how near each arm comes to people's answers, measured offline.
 
     Raises:
         ExperimentUnknown: there is no experiment of that name.
         StoreUnavailable: the store does not answer.
     """
     events = await read_events(store, experiment, now_ms=now_ms)
-    options = AnalysisOptions(cultures or {}, plan, offline or {})
-    return await asyncio.to_thread(_analyse_events, events, options)
+    return await asyncio.to_thread(_analyse_events, events, cultures or {}, plan, offline or {})
 
 
-def _analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
+def _analyse_events(
+    events: Events,
+    cultures: Mapping[str, str],
+    plan: SamplePlan | None,
+    offline: Mapping[str, OfflineAlignment],
+) -> Analysis:
     experiment, strata = events.experiment, split_into_strata(events)
     samples = {metric.name: take_sample(events, metric) for metric in experiment.metrics}
-    ratio, progress = check_sample_ratio(events, strata), measure_progress(events, options.plan)
+    ratio, progress = check_sample_ratio(events, strata), measure_progress(events, plan)
     compared = [
-        Comparer(arm, events, options, strata, samples).compare()
+        Comparer(arm, events, strata, samples, cultures, plan).compare()
         for arm in experiment.arm_names
         if arm != experiment.control
     ]
@@ -90,7 +95,7 @@ def _analyse_events(events: Events, options: AnalysisOptions) -> Analysis:
             Comparison(said=said, **fields)
             for (fields, _), (_, said) in zip(compared, decision.by_arm, strict=True)
         ),
-        arms=measure_arms(events, samples, options.offline),
+        arms=measure_arms(events, samples, offline),
         sample_ratio=ratio,
         revisions=summarise_revisions(events),
         left_out=_count_left_out(events, samples),

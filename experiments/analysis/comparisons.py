@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from experiments.analysis.cultures import estimate_culture_effects
 from experiments.analysis.differences import Difference, Pair, compare_arms
@@ -14,7 +14,6 @@ from experiments.analysis.result import (
     GuardrailEffect,
     Look,
     Measured,
-    OfflineAlignment,
     Span,
 )
 from experiments.analysis.samples import Sample, measure_level, model_differences
@@ -28,29 +27,15 @@ from survey_data.arrays import Ints
 
 
 @dataclass(frozen=True, slots=True)
-class AnalysisOptions:
-    """What an analysis is told beside the events.
-
-    Attributes:
-        cultures: alpha-3 code → name, of all cultures that may come; without any, all there are.
-        plan: of `plan_sample`, made before the start; None for none.
-        offline: arm → alignment with people's answers, measured offline.
-    """
-
-    cultures: Mapping[str, str] = field(default_factory=dict)
-    plan: SamplePlan | None = None
-    offline: Mapping[str, OfflineAlignment] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Comparer:
     """Compares `arm` with the control of its experiment."""
 
     arm: str
     events: Events
-    options: AnalysisOptions
     strata: Strata
     samples: Mapping[str, Sample]
+    culture_names: Mapping[str, str]
+    plan: SamplePlan | None
 
     def compare(self) -> tuple[dict[str, object], ArmEvidence]:
         """Return the fields of a `Comparison` but `said`, and the evidence for the decision.
@@ -80,7 +65,7 @@ class Comparer:
 
     def _compare_cultures(self, known: ValueModel, alpha: float) -> Cultures:
         """Return the primary metric per culture."""
-        metric, names = self.events.experiment.primary.metric, self.options.cultures
+        metric, names = self.events.experiment.primary.metric, self.culture_names
         pair, units = self._pair_units(metric)
 
         def compare(own: Pair, alpha: float) -> Difference:
@@ -104,7 +89,7 @@ class Comparer:
 
         A plan of other blocks or another range is one of another experiment.
         """
-        plan, experiment = self.options.plan, self.events.experiment
+        plan, experiment = self.plan, self.events.experiment
         primary = experiment.primary
         known = model_differences(primary.metric, primary.smallest_effect, experiment.unit_value)
         if plan is None or plan.shape != self._shape or _range(plan.values) != _range(known):

@@ -28,27 +28,24 @@ class Strata:
     """Spans in which weights did not change.
 
     Attributes:
-        first_revisions: the revision that each begins with.
-        weights: of the arms, in their order, per span.
+        spans: of each, the revision that it begins with, and the weights in the arms' order.
         of_unit: int64[u], the span that each unit was assigned in.
     """
 
-    first_revisions: tuple[int, ...]
-    weights: tuple[tuple[float, ...], ...]
+    spans: tuple[tuple[int, tuple[float, ...]], ...]
     of_unit: Ints
 
 
 def split_into_strata(events: Events) -> Strata:
     """Return the spans of equal weights; the first begins with revision 1."""
-    firsts: list[int] = []
-    weights: list[tuple[float, ...]] = []
-    for stored in events.revisions:
-        current = weights_of(stored.experiment)
-        if not weights or weights[-1] != current:
-            firsts.append(stored.experiment.revision)
-            weights.append(current)
-    of_unit = np.searchsorted(np.array(firsts), events.units.revision, side="right") - 1
-    return Strata(tuple(firsts), tuple(weights), np.maximum(of_unit, 0).astype(np.int64))
+    spans: list[tuple[int, tuple[float, ...]]] = []
+    for experiment, _ in events.revisions:
+        weights = weights_of(experiment)
+        if not spans or spans[-1][1] != weights:
+            spans.append((experiment.revision, weights))
+    firsts = [first for first, _ in spans]
+    of_unit = np.searchsorted(firsts, events.units.revision, side="right") - 1
+    return Strata(tuple(spans), np.maximum(of_unit, 0).astype(np.int64))
 
 
 def weights_of(experiment: Experiment) -> tuple[float, ...]:
@@ -77,9 +74,7 @@ def check_sample_ratio(events: Events, strata: Strata) -> SampleRatio:
     counted = np.flatnonzero(units.arm >= 0)
     arms, spans = units.arm[counted], strata.of_unit[counted]
     steps, rows = np.zeros(counted.size), []
-    for span, (first, weights) in enumerate(
-        zip(strata.first_revisions, strata.weights, strict=True)
-    ):
+    for span, (first, weights) in enumerate(strata.spans):
         of_span = np.flatnonzero(spans == span)
         # A draft's weights that nobody was assigned by say nothing.
         if of_span.size and len(weights) == n_arms:
@@ -105,15 +100,15 @@ def summarise_revisions(events: Events) -> tuple[RevisionFigures, ...]:
     """Return what each revision was, and how many units it assigned."""
     return tuple(
         RevisionFigures(
-            revision=stored.experiment.revision,
-            at_ms=stored.time_ms,
-            state=stored.experiment.state,
-            weights=weights_of(stored.experiment),
-            traffic_share=stored.experiment.traffic_share,
-            max_duration_s=stored.experiment.max_duration_s,
-            n_units=int((events.units.revision == stored.experiment.revision).sum()),
+            revision=experiment.revision,
+            at_ms=time_ms,
+            state=experiment.state,
+            weights=weights_of(experiment),
+            traffic_share=experiment.traffic_share,
+            max_duration_s=experiment.max_duration_s,
+            n_units=int((events.units.revision == experiment.revision).sum()),
         )
-        for stored in events.revisions
+        for experiment, time_ms in events.revisions
     )
 
 

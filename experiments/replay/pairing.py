@@ -61,7 +61,8 @@ def summarise_replay(
     """
     asked, control = _group_requests(rows, experiment), experiment.control
     known = [metric for metric in METRICS if _is_known(asked, metric)]
-    all_shown = [shown for by_arm in asked if len(shown := _list_shown(by_arm)) > 1]
+    shown = [[row.shown for row in by_arm.values() if row.shown] for by_arm in asked]
+    several = [each for each in shown if len(each) > 1]
     return Replay(
         experiment=experiment.name,
         definition_id=experiment.id,
@@ -76,8 +77,8 @@ def summarise_replay(
         n_questions=len({row.question for by_arm in asked for row in by_arm.values()}),
         arms=tuple(_summarise_arm(asked, arm, control, known) for arm in experiment.arms),
         cultures=_summarise_cultures(asked, experiment, cultures or {}),
-        n_shown=len(all_shown),
-        same_shown=_share(len(set(shown)) == 1 for shown in all_shown),
+        n_shown=len(several),
+        same_shown=float(np.mean([len(set(e)) == 1 for e in several])) if several else None,
         failures=_count_reasons(asked, experiment, "failed"),
         fallbacks=_count_reasons(asked, experiment, "because"),
     )
@@ -97,11 +98,9 @@ def estimate_mean(
         by_question[question].append(value)
     means = np.array([math.fsum(group) / len(group) for group in by_question.values()])
     n = len(means)
-    span = Span(estimate=None, low=None, high=None)
-    if n == 1:
-        span = Span(estimate=float(means[0]), low=None, high=None)
-    elif n > 1:
-        mean = float(means.mean())
+    mean = float(means.mean()) if n else None
+    span = Span(estimate=mean, low=None, high=None)
+    if mean is not None and n > 1:
         reach = float(stdtrit(n - 1, 1.0 - ALPHA / 2) * means.std(ddof=1) / math.sqrt(n))
         low, high = max(mean - reach, lowest), min(mean + reach, highest)
         span = Span(estimate=mean, low=low, high=high)
@@ -182,15 +181,6 @@ def _summarise_cultures(
         for code in sorted(by_code)
         if _is_known(by_code[code], "alignment")
     )
-
-
-def _list_shown(by_arm: RequestRows) -> list[tuple[str, ...]]:
-    return [row.shown for row in by_arm.values() if row.shown]
-
-
-def _share(truths: Iterable[bool]) -> float | None:
-    found = list(truths)
-    return sum(found) / len(found) if found else None
 
 
 def _count_reasons(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from experiments.analysis.result import Span
+from experiments.metrics import RECORDED_METRICS
 from experiments.replay.result import Replay, ReplayReason
-from experiments.report.words import METRIC_NAMES
+from experiments.report.words import name_recorded
 from reports.document import Pairs
 from reports.numbers import (
     ABSENT,
@@ -17,7 +18,7 @@ from reports.numbers import (
     with_sign,
 )
 
-NAMES = {**METRIC_NAMES, "latency_ms": "Latency in ms"}
+NAMES = {name: name_recorded(name) for name in RECORDED_METRICS} | {"latency_ms": "Latency in ms"}
 MOST_REASONS = 5
 
 

@@ -73,7 +73,7 @@ def guardrails(analysis: Analysis) -> Table | None:
         name, margin = words.name_metric(metric), number(metric.worth)
         cells = [
             (
-                StateCell(words.STATE_NAMES[found.state]),
+                StateCell(found.state),
                 difference(found.span, places),
                 bounds(found.span, places),
             )
@@ -249,9 +249,11 @@ def _figures(found: Sequence[ArmFigures]) -> list[Row]:
             is_idle = kind == "shares" and key != "steered" and not any(values)
             if is_idle or all(value is None for value in values):
                 continue
-            name = words.METRIC_NAMES.get(key, f"  {key} % quantile")
+            name = words.name_recorded(key)
+            if kind == "latency_ms":
+                name = "Latency in ms, median" if key == "50" else f"  {key} % quantile"
             shown = [percent(v) if kind == "shares" else number(v, 3) for v in values]
-            rows.append(("Latency in ms, median" if key == "50" else name, *shown))
+            rows.append((name, *shown))
     return rows
 
 

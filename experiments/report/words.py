@@ -10,7 +10,7 @@ from experiments.definition import State
 from experiments.metrics import Direction, MetricKind
 from experiments.replay.result import ArmReplay
 from experiments.report.spans import is_known
-from experiments.statistics.decision import GuardrailState, Verdict
+from experiments.statistics.decision import Verdict
 from reports.document import Pairs
 from reports.numbers import (
     count,
@@ -24,22 +24,6 @@ from reports.numbers import (
     rate,
 )
 
-METRIC_NAMES = {
-    "steered": "Steered",
-    "fell_back": "Fell back",
-    "failed": "Failed",
-    "refused": "Refused",
-    "unreadable": "Unreadable",
-    "n_prompt_tokens": "Prompt tokens",
-    "n_reply_tokens": "Reply tokens",
-    "label_mass": "Label mass",
-    "alignment": "Alignment",
-}
-STATE_NAMES = {
-    GuardrailState.SAFE: "safe",
-    GuardrailState.VIOLATED: "violated",
-    GuardrailState.UNDECIDED: "undecided",
-}
 UNIT_VALUES = {
     "first": "its first value",
     "mean": "the mean of its values",
@@ -102,6 +86,11 @@ def is_compared(analysis: Analysis) -> bool:
 def has_guardrails(analysis: Analysis) -> bool:
     """Return whether any guardrail can be compared yet."""
     return any(is_known(each.span) for arm in analysis.comparisons for each in arm.guardrails)
+
+
+def name_recorded(metric: str) -> str:
+    """Return the name of something recorded of answers, as a row has it: 'Prompt tokens'."""
+    return metric.removeprefix("n_").replace("_", " ").capitalize()
 
 
 def name_metric(metric: Measured) -> str:
