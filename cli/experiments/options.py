@@ -13,12 +13,7 @@ from experiments.metrics import Direction, MetricKind
 
 @dataclass(frozen=True, slots=True)
 class FourArms:
-    """A description of an experiment on the four ways; None takes the default.
-
-    Attributes:
-        cultures: in any form that the catalogue resolves.
-        guardrails: as `cli.experiments.drafts.GUARDRAIL_FORM` says.
-    """
+    """A description of an experiment on the four ways; None takes the default."""
 
     metric: Annotated[str | None, typer.Option(help="Primary metric; default: helpful.")] = None
     kind: Annotated[
@@ -63,13 +58,7 @@ class FourArms:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The traffic that an experiment may expect.
-
-    Attributes:
-        units_per_day: units that come to the service, in the experiment's cultures.
-        rate: the share of units with a yes under control; None for other metrics.
-        mean, sd: of a unit's value under control; None where `rate` is given.
-    """
+    """The traffic that an experiment may expect: `rate` for a proportion, else `mean` and `sd`."""
 
     units_per_day: Annotated[
         float,

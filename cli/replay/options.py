@@ -15,14 +15,9 @@ class ReplayOptions:
     """Which requests are replayed, and how.
 
     Attributes:
-        logged: logged requests instead of survey questions.
-        packs: whose questions; empty for all that are loaded.
-        n_questions: how many are drawn; None for `N_QUESTIONS` of `cli.replay.requests`, or for all
-            of the log.
-        cultures: codes, names or language tags; empty for those of the experiment, and where it
-            names none for `N_CULTURES` of the packs, or for all of the log.
-        held_out_only: only questions and cultures that the embedded model never trained on.
-        seed: of the draws, and of requests without one of their own.
+        n_questions: None for `N_QUESTIONS` of `cli.replay.requests`, or for all of the log.
+        cultures: empty for those of the experiment, and if it names none, for `N_CULTURES` of the
+            packs, or for all of the log.
     """
 
     logged: Annotated[

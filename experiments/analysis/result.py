@@ -1,4 +1,8 @@
-"""What an analysis found, as it is kept and sent. Numbers that cannot be given are None."""
+"""What an analysis found, as it is kept and sent.
+
+Numbers that cannot be given are None. All that ends in `_ms` but latencies is a moment, in
+milliseconds since 1970 (UTC).
+"""
 
 from __future__ import annotations
 
@@ -44,24 +48,14 @@ class Span(Result):
 
 
 class Look(Span):
-    """How an effect stood at a moment of the past.
-
-    Attributes:
-        at_ms: the moment, in milliseconds since 1970 (UTC).
-        n: differences (for a quantile: units of the smaller arm) that were in.
-    """
+    """How an effect stood at a moment of the past, by `n` differences; see `Effect.n_compared`."""
 
     at_ms: int
     n: int
 
 
 class Measured(Result):
-    """A metric, as the definition has it.
-
-    Attributes:
-        quantile: for a quantile only: which one is compared.
-        worth: the smallest effect of interest of the primary metric, the margin of a guardrail.
-    """
+    """A metric, as the definition has it; `worth` is its smallest effect of interest or margin."""
 
     name: str
     kind: MetricKind
@@ -72,13 +66,8 @@ class Measured(Result):
     @classmethod
     def of(cls, metric: Metric, worth: float) -> Measured:
         """Return the metric of a definition."""
-        return cls(
-            name=metric.name,
-            kind=metric.kind,
-            direction=metric.direction,
-            quantile=metric.quantile,
-            worth=worth,
-        )
+        own = {name: getattr(metric, name) for name in ("name", "kind", "direction", "quantile")}
+        return cls(**own, worth=worth)
 
 
 class Effect(Result):
@@ -136,7 +125,7 @@ class Cultures(Result):
     Attributes:
         alpha: the probability that ever any culture without a difference is found, at most.
         n_possible: cultures that the error rate is split over, whether they came or not.
-        mean, spread: of the pooled effects, None where there is nothing to pool.
+        mean, spread: of the pooled effects, None if there is nothing to pool.
     """
 
     alpha: float
@@ -178,7 +167,6 @@ class ArmFigures(Result):
     """What an arm is and what came of it. By intention to treat: units count where they belong.
 
     Attributes:
-        about: how it answers, in words.
         n_requests: those of its units that are single requests.
         n_crossed: answers that another arm gave, because the store was silent.
         n_answers: requests of its units, those that failed among them.
@@ -292,10 +280,7 @@ class Progress(Result):
 class Analysis(Result):
     """All that an experiment's events say at one moment.
 
-    Attributes:
-        at_ms: the moment, in milliseconds since 1970 (UTC).
-        unit_value: what a unit counts with.
-        recorded_decision: what people decided, in their words; empty before.
+    `recorded_decision` is what people decided, in their words; empty before.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -56,8 +56,7 @@ def summarise_replay(
     """Return what the rows say of the arms of `experiment`.
 
     Left out are requests that were not asked of every arm, because the run ended before, and
-    metrics that no answer has. A failed answer is counted, but is in no pair. `cultures` are names
-    by code.
+    metrics that no answer has. A failed answer is in no pair. `cultures` are names by code.
     """
     asked, control = _group_requests(rows, experiment), experiment.control
     known = [metric for metric in METRICS if _is_known(asked, metric)]

@@ -31,9 +31,7 @@ class ArmReplay(Result):
 
     Attributes:
         id: `Arm.id`, which another way of answering does not have.
-        about: how it answers, in words.
-        n_answers: requests that it answered.
-        n_failed: requests that it did not.
+        n_answers, n_failed: requests that it answered, and those that it did not.
         n_shown: answers with exemplars.
         levels: metric → mean.
         differences: metric → mean difference to control, over requests that both answered; empty
@@ -79,9 +77,7 @@ class Replay(Result):
     Attributes:
         definition_id: `Experiment.id` of what was replayed.
         made_ms: when, in milliseconds since 1970 (UTC).
-        source: what was asked, in words.
-        notes: what else there is to say of that: what is left out of it, and why.
-        model: the base model that was asked.
+        source, notes: what was asked, in words, and what was left out of it and why.
         seed: of draws, and of requests that have none of their own.
         n_planned, n_requests: requests that were to be asked of all arms, and those that were; one
             request is one question to one culture.

@@ -15,18 +15,14 @@ from survey_data.arrays import Floats, Ints, Strings, Truths
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers of one experiment; one array per column, n long.
+    """Answers of one experiment; one array per column, n long. See `Exposure` for what they hold.
 
     They come in the order of `time_ms` and then of their ids, which is the same in both databases.
 
     Attributes:
-        unit: hashes of units.
         arm: the arm that the unit was assigned, by intention to treat.
-        answered_arm: the arm whose answer it got; another one where two gateways crossed.
-        culture: alpha-3 codes, empty for none.
+        answered_arm: the arm whose answer it got; another one if two gateways crossed.
         revision: the one that assigned the unit.
-        overridden: whether a tester chose the arm.
-        steered: whether the prompt or an adapter spoke for the culture.
         recorded: by `RECORDED_METRICS`; NaN where there is no value. Booleans are 0 and 1.
     """
 
@@ -52,10 +48,7 @@ class OutcomeValues:
     First come those of answers, in the order of the answers, then those of units themselves, in the
     order of `time_ms` and then of the units' hashes. Those of overrides are left out.
 
-    Attributes:
-        unit: hashes of units.
-        of_unit: whether it is an outcome of the unit itself, and not of an answer.
-        time_ms: when it came.
+    `of_unit` is whether it is an outcome of the unit itself, and not of an answer.
     """
 
     metric: Strings

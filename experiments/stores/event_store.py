@@ -285,7 +285,7 @@ def _is_of(unit: str, recorded: Recorded) -> bool:
 async def open_sqlite(
     path: Path, *, sync: bool = False, limits: StoreLimits | None = None
 ) -> EventStore:
-    """Open the store in a SQLite file, which is made where it is missing.
+    """Open the store in a SQLite file, which is made if it is missing.
 
     What is acknowledged survives the end of any process. A power cut takes no outcome and no
     revision, but may take the exposures of the last moments, unless they wait for the disk: `sync`.
