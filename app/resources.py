@@ -204,7 +204,7 @@ def _assemble(
         arms=make_arm_selector(settings, experiments),
         weights=weights,
         lookup=lookup,
-        estimates=EstimateFinder(retrieval.estimator, retrieval.encoder, threads),
+        estimates=EstimateFinder(library, retrieval.estimator, retrieval.encoder, threads),
         fallbacks=FallbackPlanner(of, library),
         writer=PromptWriter(vllm, context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),

@@ -136,6 +136,7 @@ class AnswerSettings(_Group):
     k: int = Field(default=5, ge=1, le=MAX_K)
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
+    n_elsewhere: int = Field(default=0, ge=0, le=MAX_K)
     similarity_floor: Fraction = 0.35
     same_question: Fraction = 0.80
     near_duplicate: Fraction = NEAR_DUPLICATE
@@ -151,6 +152,7 @@ class AnswerSettings(_Group):
             style=self.exemplar_style,
             retriever=self.retriever,
             adapter=self.method.usual_adapter,
+            n_elsewhere=self.n_elsewhere,
         )
 
 

@@ -96,6 +96,7 @@ class _ArmModel(_Model):
     style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
     n_orders: int = Field(default=1, ge=1, le=24)
+    n_elsewhere: int = Field(default=0, ge=0, le=20)
     adapter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     model: str = Field(default="", max_length=200)
     decoding: Decoding = Decoding()

@@ -122,6 +122,10 @@ SHARES_FOLLOW = (
     "These are answers that people like you gave to other questions, with the percentage who "
     "chose each option."
 )
+ELSEWHERE_FOLLOW = (
+    "These are answers that people in other countries gave to the very question you are asked. The "
+    "larger the weight of a country, the more its answer tells of people like you."
+)
 QUESTION_FOLLOWS = "Now answer this question."
 
 
@@ -177,13 +181,23 @@ def chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Mess
 
 
 def exemplar_text(steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBERS) -> str:
-    """Return the exemplars as the model sees them, introduced by one sentence."""
-    shares = steering.style is ExemplarStyle.SHARES
-    blocks = [
-        exemplar_block(exemplar, style=steering.style, seed=steering.seed, scheme=scheme)
-        for exemplar in steering.exemplars
-    ]
-    return "\n\n".join([SHARES_FOLLOW if shares else EXEMPLARS_FOLLOW, *blocks])
+    """Return the exemplars as the model sees them, those of each kind introduced.
+
+    Answers of other cultures to the asked question come before the culture's own to others.
+    """
+    style, seed = steering.style, steering.seed
+    own, elsewhere = [], []
+    for exemplar in steering.exemplars:
+        block = exemplar_block(exemplar, style=style, seed=seed, scheme=scheme)
+        if exemplar.elsewhere is None:
+            own.append(block)
+        else:
+            culture, weight = exemplar.elsewhere
+            elsewhere.append(f"In {culture.name_in_sentence} (weight {weight:.2f}):\n{block}")
+    parts = [ELSEWHERE_FOLLOW, *elsewhere] if elsewhere else []
+    if own:
+        parts += [SHARES_FOLLOW if style is ExemplarStyle.SHARES else EXEMPLARS_FOLLOW, *own]
+    return "\n\n".join(parts)
 
 
 def exemplar_block(

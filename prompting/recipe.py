@@ -91,6 +91,7 @@ class Recipe:
     Attributes:
         k: exemplars to show, at least 1; like `style` and `retriever` it matters only to methods
             that show exemplars.
+        n_elsewhere: how many other cultures' answers to the asked question to show beside them.
         n_orders: orders of the options to average over, at least 1.
         adapter: `none`, `auto` for the one that is active for the culture, or a version's name.
     """
@@ -102,11 +103,16 @@ class Recipe:
     retriever: SelectorName = SelectorName.DENSE
     n_orders: int = 1
     adapter: str = NO_ADAPTER
+    n_elsewhere: int = 0
 
     @property
     def id(self) -> str:
         """Ten hexadecimal digits that two recipes share only when they are equal."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        said = asdict(self)
+        # What is not shown is no part of it, so that ids stay what they were without it.
+        if not self.n_elsewhere:
+            del said["n_elsewhere"]
+        text = json.dumps(said, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -120,6 +126,7 @@ class RecipeOverrides:
     retriever: SelectorName | None = None
     n_orders: int | None = None
     adapter: str | None = None
+    n_elsewhere: int | None = None
 
     @property
     def first_said(self) -> str:
@@ -139,6 +146,7 @@ class RecipeOverrides:
             retriever=self.retriever or defaults.retriever,
             n_orders=self.n_orders or defaults.n_orders,
             adapter=self.adapter or method.usual_adapter,
+            n_elsewhere=defaults.n_elsewhere if self.n_elsewhere is None else self.n_elsewhere,
         )
 
 

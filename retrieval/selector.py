@@ -10,14 +10,16 @@ import hashlib
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import Protocol
 
 from retrieval.chrf import ChrfScorer
 from retrieval.encoder import Encoder, Vectors
-from retrieval.exemplar import Exemplar
+from retrieval.exemplar import Elsewhere, Exemplar
 from retrieval.index import Hit, QuestionIndex
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 from survey_data.wording import fold_text
 
 NEAR_DUPLICATE = 0.97
@@ -218,6 +220,24 @@ class RandomSelector:
         barred = self._pool.barred(asked, exclude)
         ranked = _shuffle(self._pool.library.questions, asked)
         return self._pool.take(ranked, culture, k, barred=barred)
+
+
+def select_elsewhere(
+    library: SurveyLibrary, question: Question, weights: Iterable[tuple[str, float]], n: int
+) -> tuple[Exemplar, ...]:
+    """Return how `n` other cultures answered `question`, the heaviest first.
+
+    `weights` are of cultures by alpha-3 code, the heaviest first; those of 0 or less, where
+    likeness means nothing or the opposite, and those who were not asked are passed over. Fewer
+    than `n` only where there are fewer.
+    """
+    answered = (
+        (library.distribution(question.key, code), Elsewhere(library.catalogue[code], weight))
+        for code, weight in weights
+        if weight > 0.0
+    )
+    found = (Exemplar(question, cell, elsewhere=of) for cell, of in answered if cell is not None)
+    return tuple(islice(found, n))
 
 
 def make_selector(

@@ -40,7 +40,8 @@ class PeopleAlignment:
             return None
         if same is None or plan.asked.question.options != same.options:
             return None
-        shown = {exemplar.question.key for exemplar in plan.shown_exemplars}
+        own = (exemplar for exemplar in plan.shown_exemplars if exemplar.elsewhere is None)
+        shown = {exemplar.question.key for exemplar in own}
         if not self.alike[same.key].isdisjoint(shown):
             return None
         people = self._library.distribution(same.key, plan.culture.code)

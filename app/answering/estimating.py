@@ -1,10 +1,14 @@
-"""Finds out what is known of an answer, or can be estimated, without asking a model."""
+"""Finds out what is known of an answer, or can be estimated, without asking a model.
+
+What other peoples answered is also evidence for a model, weighted as an estimate weights it.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,17 +19,35 @@ from app.errors import SourceUnavailable
 from estimation.estimator import Estimate, Estimator, Source
 from retrieval.encoder import Encoder
 from retrieval.evidence import Evidence
+from retrieval.exemplar import Exemplar
+from retrieval.selector import select_elsewhere
 from survey_data.cultures import Culture
+from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 
 NOT_NEAR = "it is no survey question, and none is near enough"
 NO_OPTIONS = "it has no options, and it was not recognised as a survey question"
 
 
+class Estimated(NamedTuple):
+    """The best source's answer, None where that is the model, and others' to the same question."""
+
+    estimate: Estimate | None
+    elsewhere: tuple[Exemplar, ...] = ()
+
+
 class EstimateFinder:
     """Finds the best source of an answer, in threads."""
 
-    def __init__(self, estimator: Estimator, encoder: Encoder, threads: Executor) -> None:
-        self._estimator, self._encoder, self._threads = estimator, encoder, threads
+    def __init__(
+        self,
+        library: SurveyLibrary,
+        estimator: Estimator,
+        encoder: Encoder,
+        threads: Executor,
+    ) -> None:
+        self._library, self._estimator = library, estimator
+        self._encoder, self._threads = encoder, threads
 
     async def find(
         self,
@@ -34,24 +56,31 @@ class EstimateFinder:
         choice: Choice,
         asked: Asked,
         evidence: Evidence,
-    ) -> Estimate | None:
-        """Return the answer of the best source that is wanted; None where that is the model.
+    ) -> Estimated:
+        """Return the answer of the best source that is wanted, and what the recipe shows of others.
 
         Raises:
             SourceUnavailable: an answer is wanted from a source that has none.
         """
         if culture is None:
-            return None
+            return Estimated(None)
         # What arms are compared by is how the model answers.
-        if request.arm is not None or choice.experiment is not None:
-            return None
-        if request.answer_from is AnswerFrom.MODEL:
-            return None
+        is_compared = request.arm is not None or choice.experiment is not None
+        wanted = AnswerFrom.MODEL if is_compared else request.answer_from
+        n_elsewhere = choice.recipe.n_elsewhere
+        if wanted is AnswerFrom.MODEL and not n_elsewhere:
+            return Estimated(None)
         looking = _Looking(self._estimator, self._encoder, culture, asked, evidence)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(
-            self._threads, looking.find, request.answer_from, request.withhold
-        )
+
+        def find() -> Estimated:
+            estimate = looking.find(wanted, request.withhold)
+            if asked.survey is None or not n_elsewhere:
+                return Estimated(estimate)
+            donors = looking.find_donors(asked.survey, request.withhold)
+            found = select_elsewhere(self._library, asked.survey, donors, n_elsewhere)
+            return Estimated(estimate, found)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, find)
 
 
 class _Looking:
@@ -69,6 +98,8 @@ class _Looking:
         self._culture, self._asked, self._evidence = culture, asked, evidence
 
     def find(self, wanted: AnswerFrom, withhold: bool) -> Estimate | None:
+        if wanted is AnswerFrom.MODEL:
+            return None
         found = None
         if wanted is not AnswerFrom.TABLES and not withhold:
             found = self._find_people()
@@ -79,6 +110,11 @@ class _Looking:
         if found is None and wanted is AnswerFrom.TABLES:
             raise self._refuse(wanted, withhold)
         return found
+
+    def find_donors(self, survey: Question, withhold: bool) -> tuple[tuple[str, float], ...]:
+        """Return the cultures whose answers make an estimate of a question, with their weights."""
+        found = self._estimator.transfer(survey, self._culture.code, withhold=withhold)
+        return () if found is None else found.donors
 
     def _find_people(self) -> Estimate | None:
         survey = self._asked.survey

@@ -7,21 +7,33 @@ method that was passed over is in the plan, with the reason.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from adapters.pool import Lease
 from app.answering.asked import Asked
+from app.answering.estimating import Estimated
 from app.answering.plan import PLAIN, Choice, Fallback, Plan
 from app.answering.requests import ChatTurn, Request
 from app.answering.stating import make_statement
 from app.settings import AnswerSettings
-from estimation.estimator import Estimate
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
 from prompting.statement import Statement
 from retrieval.evidence import Evidence
+from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
+
+
+class _Shown(NamedTuple):
+    """What there is to show a model: exemplars, and what a chat is told."""
+
+    exemplars: tuple[Exemplar, ...]
+    statement: Statement | None
+
+
+NOTHING_SHOWN = _Shown((), None)
 
 
 class FallbackPlanner:
@@ -39,7 +51,7 @@ class FallbackPlanner:
         leased: Lease,
         evidence: Evidence,
         asked: Asked,
-        estimate: Estimate | None,
+        estimated: Estimated,
     ) -> Plan:
         """Return how a request is answered with the weights and the evidence that there are.
 
@@ -49,6 +61,7 @@ class FallbackPlanner:
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
+        estimate, elsewhere = estimated
         is_chat = isinstance(request, ChatTurn)
         plan = Plan(
             *(choice, culture, evidence, asked, choice.recipe.method, PLAIN, (), leased.weights),
@@ -59,22 +72,20 @@ class FallbackPlanner:
         if not plan.asks_model:
             return plan
         statement = make_statement(self._library, culture, asked, estimate) if is_chat else None
-        return self._plan_model(plan, leased, statement, seed=request.seed)
+        shown = _Shown((*elsewhere, *evidence.exemplars), statement)
+        return self._plan_model(plan, leased, shown, seed=request.seed)
 
-    def _plan_model(
-        self, plan: Plan, leased: Lease, statement: Statement | None, *, seed: int
-    ) -> Plan:
+    def _plan_model(self, plan: Plan, leased: Lease, shown: _Shown, *, seed: int) -> Plan:
         """Return the plan with what the model is asked."""
-        culture, recipe, evidence = plan.culture, plan.recipe, plan.evidence
-        is_shown = bool(evidence.exemplars) or statement is not None
-        method, fallbacks = self._choose_method(culture, recipe, leased, evidence, is_shown)
-        notes = _note_few(recipe, evidence) if method.shows_exemplars else ()
+        recipe = plan.recipe
+        method, fallbacks = self._choose_method(plan, leased, shown)
+        notes = _note_few(recipe, plan.evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
             notes = (*notes, f"no adapter: {leased.unavailable_because}")
         plan = replace(
             plan,
             method=method,
-            steering=self._steering(culture, method, recipe, evidence, statement, seed=seed),
+            steering=self._steering(plan, method, shown, seed=seed),
             fallbacks=fallbacks,
             warnings=(*leased.notes, *notes),
             refuses_unsteered=self._settings.last_rung == "refuse",
@@ -83,21 +94,16 @@ class FallbackPlanner:
         return plan
 
     def _choose_method(
-        self,
-        culture: Culture | None,
-        recipe: Recipe,
-        leased: Lease,
-        evidence: Evidence,
-        is_shown: bool,
+        self, plan: Plan, leased: Lease, shown: _Shown
     ) -> tuple[Method, tuple[Fallback, ...]]:
-        """Return the method, and those before it; `is_shown` is whether there is what to show."""
+        culture, recipe = plan.culture, plan.recipe
         if culture is None:
             return Method.PLAIN, _without_adapter(recipe, leased)
         method, fallbacks = recipe.method, list(_without_adapter(recipe, leased))
         if fallbacks:
             method = Method.ICL
-        if method.shows_exemplars and not is_shown:
-            fallbacks.append(Fallback(method, self._nothing_near(culture, evidence)))
+        if method.shows_exemplars and shown == NOTHING_SHOWN:
+            fallbacks.append(Fallback(method, self._nothing_near(culture, plan.evidence)))
             method = Method.PLAIN if leased.weights.adapter is None else Method.ADAPTER
         return method, tuple(fallbacks)
 
@@ -109,16 +115,8 @@ class FallbackPlanner:
             f"at least {self._settings.similarity_floor:.2f} is needed"
         )
 
-    def _steering(
-        self,
-        culture: Culture | None,
-        method: Method,
-        recipe: Recipe,
-        evidence: Evidence,
-        statement: Statement | None,
-        *,
-        seed: int,
-    ) -> Steering:
+    def _steering(self, plan: Plan, method: Method, shown: _Shown, *, seed: int) -> Steering:
+        culture = plan.culture
         if culture is None or method is Method.PLAIN:
             return PLAIN
         return Steering(
@@ -127,10 +125,10 @@ class FallbackPlanner:
             comparison=compare_culture(culture.code, self._similarity, self._library.catalogue)
             if method.compares_cultures
             else None,
-            exemplars=evidence.exemplars,
-            style=recipe.style,
+            exemplars=shown.exemplars if method.shows_exemplars else (),
+            style=plan.recipe.style,
             seed=seed,
-            statement=statement,
+            statement=shown.statement,
         )
 
 

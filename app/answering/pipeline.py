@@ -86,8 +86,8 @@ class Pipeline:
             )
             asked = find_asked(request, evidence)
             finding = self._estimates.find(request, culture, choice, asked, evidence)
-            estimate = await watch.time("estimate", finding)
-            plan = self._fallbacks.plan(request, culture, choice, leased, evidence, asked, estimate)
+            known = await watch.time("estimate", finding)
+            plan = self._fallbacks.plan(request, culture, choice, leased, evidence, asked, known)
             if plan.asks_model:
                 self._asker.check_room()
             plan, words = await watch.time("words", self._writer.write(plan, request))

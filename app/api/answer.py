@@ -80,6 +80,7 @@ def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSetting
             # One is what is asked of everybody.
             n_orders=body.orders if body.orders > 1 else None,
             adapter=body.adapter,
+            n_elsewhere=body.elsewhere,
         ),
         answer_from=body.answer_from,
         withhold=body.withhold,

@@ -7,6 +7,7 @@ from typing import Any
 from app.answering.plan import Answer, Choice, Plan
 from app.api.presenting_sources import (
     present_culture_name,
+    present_donor,
     present_known,
     present_model,
     present_option,
@@ -158,6 +159,7 @@ def present_exemplar(exemplar: Exemplar, library: SurveyLibrary) -> ExemplarEvid
         non_response=None if cell.non_response is None else round(cell.non_response, DIGITS),
         wording=manifest.wording,
         citation=manifest.citation,
+        elsewhere=None if exemplar.elsewhere is None else present_donor(*exemplar.elsewhere),
     )
 
 

@@ -86,10 +86,7 @@ def present_transfer(estimate: Estimate | None, library: SurveyLibrary) -> Trans
         return None
     return TransferFields(
         cultures=[
-            DonorWeight(
-                culture=present_culture_name(library.catalogue[code]), weight=round(weight, DIGITS)
-            )
-            for code, weight in estimate.donors
+            present_donor(library.catalogue[code], weight) for code, weight in estimate.donors
         ],
         own_questions=[
             OwnQuestion(question_key=key, question=library.questions[key].text)
@@ -147,6 +144,11 @@ def present_model(answer: Answer) -> ModelAnswer | None:
         text=answer.text,
         exemplars=[exemplar.question.key for exemplar in plan.shown_exemplars],
     )
+
+
+def present_donor(culture: Culture, weight: float) -> DonorWeight:
+    """Return a culture with how much its answer counts for another."""
+    return DonorWeight(culture=present_culture_name(culture), weight=round(weight, DIGITS))
 
 
 def present_culture_name(culture: Culture) -> CultureName:

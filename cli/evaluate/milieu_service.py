@@ -89,6 +89,7 @@ class MilieuService:
             "k": ask.recipe.k,
             "exemplar_style": ask.recipe.style,
             "retriever": ask.recipe.retriever,
+            "elsewhere": ask.recipe.n_elsewhere,
             "orders": self._n_orders,
             "seed": ask.seed,
         }

@@ -111,8 +111,11 @@ def _exemplar_table(exemplars: Sequence[dict[str, Any]]) -> Table:
     for exemplar in exemplars:
         top = max(exemplar["shares"], key=lambda share: share["share"])
         near = "" if exemplar["similarity"] is None else f"{exemplar['similarity']:.2f}"
+        question, elsewhere = exemplar["question"], exemplar["elsewhere"]
+        if elsewhere is not None:
+            question = f"{question} ({elsewhere['culture']['name']}, {elsewhere['weight']:.2f})"
         people = exemplar["n_respondents"]
         asked = f"{people} asked" if people else "number asked not published"
         survey = f"{exemplar['pack']} {exemplar['years']}, {asked}"
-        table.add_row(near, exemplar["question"], f"{top['label']} ({top['share']:.0%})", survey)
+        table.add_row(near, question, f"{top['label']} ({top['share']:.0%})", survey)
     return table

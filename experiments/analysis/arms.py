@@ -76,6 +76,8 @@ def describe_arm(arm: Arm) -> str:
     said = [f"method {recipe.method}"]
     if recipe.method.shows_exemplars:
         said.append(f"{recipe.k} exemplars ({recipe.style}, {recipe.retriever})")
+        if recipe.n_elsewhere:
+            said.append(f"the same question answered in {recipe.n_elsewhere} other cultures")
     if recipe.n_orders > 1:
         said.append(f"{recipe.n_orders} orders of options")
     if recipe.adapter != NO_ADAPTER:

@@ -13,6 +13,7 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 DOSES = {
     "cli_start": ("--runs", "1"),
+    "elsewhere": ("--questions", "2"),
     "encoder": ("--rounds", "1"),
     "estimates": (),
     "evaluation": ("--questions", "2", "--generated", "1", "--rounds", "1"),

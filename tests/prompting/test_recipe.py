@@ -28,7 +28,7 @@ def test_equal_recipes_have_one_id() -> None:
 
 def test_the_id_is_the_same_in_every_process() -> None:
     # sha256 of {"adapter": "none", "k": 5, "method": "icl", "n_orders": 1, "retriever": "dense",
-    # "style": "shares"}
+    # "style": "shares"}; nothing of what is shown of other cultures, where nothing is.
     assert RECIPE.id == "bdbf9f9ebc"
 
 
@@ -41,6 +41,7 @@ def test_the_id_is_the_same_in_every_process() -> None:
         {"retriever": SelectorName.CHRF},
         {"n_orders": 2},
         {"adapter": "auto"},
+        {"n_elsewhere": 3},
     ],
 )
 def test_every_part_changes_the_id(change: dict[str, Any]) -> None:
@@ -80,6 +81,10 @@ def test_what_a_request_says_is_laid_over_the_defaults() -> None:
 
     assert RecipeOverrides().over(defaults) == defaults
     assert RecipeOverrides(k=7, n_orders=2).over(defaults) == replace(defaults, k=7, n_orders=2)
+    showing = replace(defaults, n_elsewhere=3)
+    assert RecipeOverrides().over(showing) == showing
+    assert RecipeOverrides(n_elsewhere=0).over(showing) == defaults
+    assert RecipeOverrides(n_elsewhere=0).first_said == "n_elsewhere"
     assert RecipeOverrides().first_said == ""
     assert RecipeOverrides(adapter="none", k=1).first_said == "k"
 

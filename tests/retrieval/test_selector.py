@@ -13,7 +13,14 @@ from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
 from retrieval.index_files import library_index
-from retrieval.selector import ChrfSelector, ExemplarPool, Query, Selector, make_selector
+from retrieval.selector import (
+    ChrfSelector,
+    ExemplarPool,
+    Query,
+    Selector,
+    make_selector,
+    select_elsewhere,
+)
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureNotCovered
@@ -290,3 +297,19 @@ def test_a_draw_has_no_similarity(
     selector = selector_of(name, make_library(TEXTS), hash_encoder())
     found = selector.select(Query("Why?", topic="Life"), "DEU", 2)
     assert [exemplar.similarity for exemplar in found] == [None, None]
+
+
+def test_the_heaviest_other_cultures_that_were_asked_are_shown(shipped: SurveyLibrary) -> None:
+    religion = shipped.questions["wvs7:Q6"]
+    # France was not asked; a negative weight says that likeness means the opposite.
+    weights = [("NLD", 0.5), ("FRA", 0.3), ("AUS", 0.2), ("NZL", 0.1), ("KEN", 0.0), ("USA", -0.1)]
+
+    found = select_elsewhere(shipped, religion, weights, 2)
+    every = select_elsewhere(shipped, religion, weights, 20)
+
+    assert [exemplar.distribution.culture for exemplar in found] == ["NLD", "AUS"]
+    assert [exemplar.distribution.culture for exemplar in every] == ["NLD", "AUS", "NZL"]
+    assert {exemplar.question for exemplar in every} == {religion}
+    assert every[0].elsewhere == (shipped.catalogue["NLD"], 0.5)
+    assert every[0].distribution == shipped.distribution("wvs7:Q6", "NLD")
+    assert select_elsewhere(shipped, religion, weights, 0) == ()

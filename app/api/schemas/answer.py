@@ -10,6 +10,7 @@ from app.answering.requests import AnswerFrom
 from app.api.schemas.sources import (
     ChosenOption,
     CultureName,
+    DonorWeight,
     KnownFields,
     ModelAnswer,
     OptionShare,
@@ -76,6 +77,7 @@ ArmText = Annotated[
         examples=["religion-2026/icl"],
     ),
 ]
+ELSEWHERE = "Other peoples' answers to the asked question to show, the heaviest first."
 WITHHOLD = "Take what the culture itself answered to this question for unknown."
 CONSENT = (
     "Whether the end user agreed that question and answer are kept. They are kept only where the "
@@ -97,6 +99,7 @@ class ArmFields(Body):
     exemplar_style: ExemplarStyle | None = Field(None, description="What an exemplar shows.")
     retriever: SelectorName | None = Field(None, description="How exemplars are chosen.")
     adapter: AdapterText | None = None
+    elsewhere: int | None = Field(None, ge=0, le=MAX_K, description=ELSEWHERE)
 
 
 class AnswerBody(ArmFields):
@@ -167,6 +170,10 @@ class ExemplarEvidence(ResponseModel):
     non_response: float | None
     wording: str
     citation: str
+    elsewhere: DonorWeight | None = Field(
+        description="Where another people answered the asked question itself, and how much that "
+        "counts; null for this people's answer to another question."
+    )
 
 
 class UsageCounts(ResponseModel):

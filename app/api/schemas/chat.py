@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from app.answering.requests import Asker, ChatTurn
 from app.api.schemas.answer import (
     CONSENT,
+    ELSEWHERE,
     MAX_NEW_TOKENS,
     MAX_UNIT_CHARS,
     WITHHOLD,
@@ -124,6 +125,7 @@ class ChatBody(BaseModel):
     exemplar_style: ExemplarStyle | None = None
     retriever: SelectorName | None = None
     adapter: AdapterText | None = None
+    elsewhere: int | None = Field(None, ge=0, le=MAX_K, description=ELSEWHERE)
     withhold: bool = Field(False, description=WITHHOLD)
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
     session: str = Field("", max_length=MAX_UNIT_CHARS, description="For experiments.")
@@ -164,6 +166,7 @@ class ChatBody(BaseModel):
                 style=self.exemplar_style,
                 retriever=self.retriever,
                 adapter=self.adapter,
+                n_elsewhere=self.elsewhere,
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
             withhold=self.withhold,
