@@ -101,6 +101,9 @@ async def open_resources(
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         local = _make_local_vllm(stack, settings)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
+        if is_service:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(threads, retrieval.estimator.prepare)
         servers = _Servers.of(settings, local)
         live = await _open_adapters(stack, settings, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Estimator:
 
     Attributes:
         table: the answers that it was fitted on.
-        transfer_model, related: what tells an answer from others' and from like questions.
+        transfer_model: what tells an answer from other cultures'.
     """
 
     def __init__(
@@ -76,17 +77,27 @@ class Estimator:
         table: AnswerTable,
         *,
         transfer: TransferModel,
-        related: RelatedModel,
+        make_related: Callable[[], RelatedModel],
         intervals: Intervals,
         alike: Sequence[frozenset[int]],
     ) -> None:
         """Take what was fitted on the answers of `library`.
 
-        `alike` are the rows that count as the same question as each row, its own among them.
+        `make_related` is called when the first answer is estimated from like questions. `alike`
+        are the rows that count as the same question as each row, its own among them.
         """
         self._library, self.table = library, table
-        self.transfer_model, self.related, self._intervals = transfer, related, intervals
+        self.transfer_model, self._make_related, self._intervals = transfer, make_related, intervals
         self._alike = alike
+
+    @cached_property
+    def related(self) -> RelatedModel:
+        """What tells an answer from like questions; fitted, in about a second, when first used."""
+        return self._make_related()
+
+    def prepare(self) -> None:
+        """Fit what is fitted when first used, so that no request waits for it."""
+        self.related  # noqa: B018  # a property that is kept
 
     def find_people(self, question: Question, culture: str) -> Estimate | None:
         """Return what the people of `culture` answered; None where they were not asked."""

@@ -1,13 +1,14 @@
 """Open what estimates, and keep on disk what takes seconds to fit, beside the index.
 
 That is how wide intervals are, in `estimates.json`, and the vectors of the options' wordings. The
-rest is fitted when it is opened, in less than a second.
+rest is fitted in about a second, when it is first needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -146,14 +147,20 @@ class _Models:
         vectors = index.vectors.astype(np.float64)
         wordings = encode_once(folder, "wordings", self.table.wordings, encoder)
         self.transfer = TransferModel(self.table, vectors)
-        self.related = RelatedModel(self.table, vectors, wordings.astype(np.float64))
+        self._vectors, self._wordings = vectors, wordings.astype(np.float64)
+
+    @cached_property
+    def related(self) -> RelatedModel:
+        # Its matrices are small: threads would wait for one another longer than they work.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return RelatedModel(self.table, self._vectors, self._wordings)
 
     def join(self, intervals: Intervals) -> Estimator:
         return Estimator(
             self._library,
             self.table,
             transfer=self.transfer,
-            related=self.related,
+            make_related=lambda: self.related,
             intervals=intervals,
             alike=self.alike,
         )
