@@ -168,5 +168,7 @@ def _begin_answer(
 
 def _ids(tokenizer: ChatTokenizer, messages: Sequence[Message], **options: bool) -> list[int]:
     chat = [{"role": message.role, "content": message.content} for message in messages]
-    found = tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, **options)
+    # Thoughts are off where a template has a switch for them, as where labels are read.
+    options |= {"tokenize": True, "return_dict": True, "enable_thinking": False}
+    found = tokenizer.apply_chat_template(chat, **options)
     return list(found["input_ids"])

@@ -29,6 +29,7 @@ from app.vllm.wire import (
     read_scores,
     read_tokens,
     score_body,
+    template_options,
     wire_messages,
 )
 from prompting.labels import LabelScheme
@@ -170,13 +171,13 @@ class VllmClient:
         """
         if not labels or len(set(labels)) != len(labels):
             raise ValueError(f"labels are {', '.join(labels) or 'none'}; expected different ones")
-        ids = await self.label_token_ids(base_model or model, labels)
-        if ids is None:
+        found = await self._labels.find(base_model or model, labels)
+        if found is None:
             return None
-        body = score_body(model, messages, ids=ids)
+        body = score_body(model, messages, ids=found.ids, thinks=found.thinks)
         with self._observed():
             reply = await self._generate(Call("POST", _CHAT, model, body, request_id))
-            return read_scores(read_completion(reply, model=model), labels, ids=ids)
+            return read_scores(read_completion(reply, model=model), labels, ids=found.ids)
 
     async def choose_labels(self, model: str, asked: AskedQuestion) -> LabelScheme | None:
         """Return how to label the options of `asked` so that `score` can read them.
@@ -190,17 +191,24 @@ class VllmClient:
 
         Looked up once per model and label.
         """
-        return await self._labels.ids(model, labels)
+        found = await self._labels.find(model, labels)
+        return None if found is None else found.ids
 
     async def tokenize(self, prompt: str | Sequence[Message], *, model: str) -> tuple[int, ...]:
         """Return the token ids of a text, or of a chat with the start of an answer after it."""
         if isinstance(prompt, str):
             return await self._tokenize({"model": model, "prompt": prompt}, model)
-        return await self._tokenize_chat(prompt, model, continues=False)
+        return await self._tokenize_chat(prompt, model, continues=False, thinks=True)
 
     async def count_tokens(self, prompt: str | Sequence[Message], *, model: str) -> int:
-        """Return how many tokens vLLM reads for `prompt`, the start of an answer included."""
-        return len(await self.tokenize(prompt, model=model))
+        """Return how many tokens vLLM reads for `prompt`, the start of an answer included.
+
+        Of a chat as `score` sends it, which is never shorter.
+        """
+        if isinstance(prompt, str):
+            return len(await self.tokenize(prompt, model=model))
+        thinks = await self._labels.thinks(model)
+        return len(await self._tokenize_chat(prompt, model, continues=False, thinks=thinks))
 
     async def context_tokens(self, model: str) -> int:
         """Return how many tokens prompt and answer may have together; asked for once per model."""
@@ -228,13 +236,14 @@ class VllmClient:
         return n_tokens
 
     async def _tokenize_chat(
-        self, prompt: Sequence[Message], model: str, *, continues: bool
+        self, prompt: Sequence[Message], model: str, *, continues: bool, thinks: bool
     ) -> tuple[int, ...]:
         body: JsonObject = {
             "model": model,
             "messages": wire_messages(prompt),
             "add_generation_prompt": not continues,
             "continue_final_message": continues,
+            **template_options(thinks=thinks),
         }
         return await self._tokenize(body, model)
 

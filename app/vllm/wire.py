@@ -149,7 +149,17 @@ def wire_messages(messages: Sequence[Message]) -> list[dict[str, str]]:
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def score_body(model: str, messages: Sequence[Message], *, ids: Sequence[int]) -> JsonObject:
+def template_options(*, thinks: bool) -> JsonObject:
+    """Return what a chat template is told; nothing but where a model is not to think first.
+
+    The name is that of Qwen's, GLM's and SmolLM's templates; others take no notice.
+    """
+    return {} if thinks else {"chat_template_kwargs": {"enable_thinking": False}}
+
+
+def score_body(
+    model: str, messages: Sequence[Message], *, ids: Sequence[int], thinks: bool = True
+) -> JsonObject:
     """Return the body that asks for the log-probabilities of `ids` as the next token."""
     return {
         "model": model,
@@ -162,6 +172,7 @@ def score_body(model: str, messages: Sequence[Message], *, ids: Sequence[int]) -
         # Two tokens may decode to the same text; their ids are never the same.
         "return_tokens_as_token_ids": True,
         "stream": False,
+        **template_options(thinks=thinks),
     }
 
 

@@ -35,10 +35,18 @@ _TURNS = (
     "{{ 'model' if m['role'] == 'assistant' else m['role'] }}\n{{ m['content'] | trim }}"
     "<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
-# An answer that has been given is shown with its thoughts, so it never begins where one is due.
-_THOUGHTS = _CHATML.replace(
+# Thoughts, none of them in an answer that was given, can be switched off.
+_SWITCHED_THOUGHTS = _CHATML.replace(
     "{{ m['content'] }}",
     "{% if m['role'] == 'assistant' %}<think>\n\n</think>\n\n{% endif %}{{ m['content'] }}",
+).replace(
+    "<|im_start|>assistant\n{% endif %}",
+    "<|im_start|>assistant\n{% if enable_thinking is defined and not enable_thinking %}"
+    "<think>\n\n</think>\n\n{% endif %}{% endif %}",
+)
+# Every answer begins with thoughts, and is shown without them once it is given.
+_ALWAYS_THOUGHTS = _CHATML.replace(
+    "<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n<think>\n{% endif %}"
 )
 _SINGLE_DIGITS = r"\p{N}|[^\r\n\p{L}\p{N}]?\p{L}+| ?[^\s\p{L}\p{N}]+|\s+"
 _DIGIT_GROUPS = _SINGLE_DIGITS.replace(r"\p{N}|", r"\p{N}{1,3}|", 1)
@@ -48,8 +56,8 @@ class Kind(StrEnum):
     """Whose way of splitting a tokenizer has.
 
     `llama` is the third Llama's, with digits in groups of up to three; `mistral` writes a word with
-    the space before it as one token, but a digit never; `thinking` is `qwen` with a template that
-    shows thoughts before an answer.
+    the space before it as one token, but a digit never; `thinking` is the third Qwen's, whose
+    thoughts can be switched off, `reasoning` that of a model whose thoughts cannot.
     """
 
     LLAMA = "llama"
@@ -58,6 +66,7 @@ class Kind(StrEnum):
     MISTRAL = "mistral"
     GEMMA = "gemma"
     THINKING = "thinking"
+    REASONING = "reasoning"
 
 
 @cache
@@ -72,7 +81,7 @@ def make_tokenizer(kind: Kind) -> PreTrainedTokenizerFast:
         case Kind.GEMMA:
             pieces = _sentence_pieces(("<start_of_turn>", "<end_of_turn>"))
             return _finish(pieces, _TURNS, end="<end_of_turn>")
-    template = _THOUGHTS if kind is Kind.THINKING else _CHATML
+    templates = {Kind.THINKING: _SWITCHED_THOUGHTS, Kind.REASONING: _ALWAYS_THOUGHTS}
     tokenizer = _byte_level(_SINGLE_DIGITS, ("<|im_start|>", "<|im_end|>"))
     if kind is Kind.SMOLLM:
         # GPT-2's own splitting, after every digit was set apart.
@@ -82,7 +91,7 @@ def make_tokenizer(kind: Kind) -> PreTrainedTokenizerFast:
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
             ]
         )
-    return _finish(tokenizer, template, end="<|im_end|>")
+    return _finish(tokenizer, templates.get(kind, _CHATML), end="<|im_end|>")
 
 
 def _byte_level(pieces: str, specials: tuple[str, ...]) -> Tokenizer:

@@ -179,6 +179,7 @@ class FakeVllm:
             return_dict=True,
             add_generation_prompt=asks,
             continue_final_message=continues,
+            **body.get("chat_template_kwargs", {}),
         )
         return list(encoded["input_ids"])
 

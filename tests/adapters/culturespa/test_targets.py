@@ -125,6 +125,7 @@ def test_what_cannot_be_read_or_is_too_long_is_left_out_and_counted(tokenizer: A
         (Kind.SMOLLM, 11, "K"),
         (Kind.MISTRAL, 4, "D"),
         (Kind.GEMMA, 10, "J"),
+        (Kind.THINKING, 11, "K"),
     ],
 )
 async def test_what_is_trained_is_the_token_that_the_service_reads(

@@ -504,7 +504,7 @@ async def test_exemplars_and_question_have_the_labels_that_are_read(cache_folder
 
 
 async def test_a_model_without_tokens_for_labels_is_read_from_a_reply(cache_folder: Path) -> None:
-    fake = FakeVllm(max_model_len=16384, tokenizer=make_tokenizer(Kind.THINKING))
+    fake = FakeVllm(max_model_len=16384, tokenizer=make_tokenizer(Kind.REASONING))
     options = [f"option {letter}" for letter in "abcdefghijkl"]
     body = {"culture": "DE", "question": RELIGION, "answer_from": "model", "options": options}
     with serve(fake.app) as url:

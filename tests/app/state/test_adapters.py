@@ -37,6 +37,6 @@ async def test_canaries_are_measured_whatever_the_tokenizer(kind: Kind, labels: 
 
 
 async def test_a_model_that_no_label_can_be_read_of_takes_no_adapter() -> None:
-    async with canaries_of(Kind.THINKING) as server:
+    async with canaries_of(Kind.REASONING) as server:
         with pytest.raises(AdapterLoadFailed, match="nor for letters"):
             await choose_prompts(server)

@@ -162,8 +162,8 @@ async def test_a_label_is_looked_up_once_however_many_ask(
 
     assert set(found) == {(11, 12)}
     assert again == (12, 11)
-    # One for the chat that asks, and one per label.
-    assert len([r for r in fake.received if r.path == "/tokenize"]) == 3
+    # Two for the chat that asks, as it is and without thoughts, and one per label.
+    assert len([r for r in fake.received if r.path == "/tokenize"]) == 4
 
 
 async def test_a_failed_look_up_is_not_remembered(url: str, open_client: OpenClient) -> None:
