@@ -49,6 +49,7 @@ class Statement:
         intervals: of each share, to 90 %, both ends in [0, 1]; None where they are unknown.
         surveyed: where they were asked; None for an estimate.
         donors: of an estimate, the places that it is made of, the heaviest first.
+        population: which people of the place, empty where it is everyone.
     """
 
     place: str
@@ -58,33 +59,42 @@ class Statement:
     intervals: tuple[tuple[float, float], ...] | None = None
     surveyed: Surveyed | None = None
     donors: tuple[str, ...] = ()
+    population: str = ""
 
 
 def write_statement(statement: Statement) -> str:
     """Return a statement in a few sentences, with shares and intervals in whole percent."""
-    place, question, surveyed = statement.place, _quote(statement.question), statement.surveyed
-    if surveyed is None:
-        named = list_names(statement.donors[:N_DONORS])
-        sentences = (
-            UNKNOWN.format(place=place, question=question),
-            ESTIMATED.format(
-                donors=f", mostly in {named}" if named else "",
-                figures=_write_figures(statement, "about {share} would say {option}"),
-            ),
-            QUOTE_ESTIMATE,
-        )
-        return " ".join(sentences)
+    question = _quote(statement.question)
+    place = statement.place
+    if statement.population:
+        place = f"{place} (population: {statement.population})"
+    if statement.surveyed is None:
+        return _write_estimate(statement, place, question)
+    return _write_result(statement, statement.surveyed, place, question)
+
+
+def _write_result(statement: Statement, surveyed: Surveyed, place: str, question: str) -> str:
     n = surveyed.n_respondents
+    when = f" in {surveyed.years}" if surveyed.years else ""
     asked = ASKED.format(
         title=surveyed.title,
         people="people" if n is None else f"{n:,} people",
         place=place,
-        when_and_how=(f" in {surveyed.years}" if surveyed.years else "")
-        + (", in words to this effect" if surveyed.is_reworded else ""),
+        when_and_how=f"{when}, in words to this effect" if surveyed.is_reworded else when,
         question=question,
     )
     told = TOLD.format(figures=_write_figures(statement, "{share} said {option}"))
     return f"{asked} {told} {QUOTE_SURVEY}"
+
+
+def _write_estimate(statement: Statement, place: str, question: str) -> str:
+    named = list_names(statement.donors[:N_DONORS])
+    unknown = UNKNOWN.format(place=place, question=question)
+    estimated = ESTIMATED.format(
+        donors=f", mostly in {named}" if named else "",
+        figures=_write_figures(statement, "about {share} would say {option}"),
+    )
+    return f"{unknown} {estimated} {QUOTE_ESTIMATE}"
 
 
 def list_names(names: Sequence[str]) -> str:

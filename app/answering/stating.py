@@ -30,6 +30,7 @@ def make_statement(
         intervals=estimate.intervals,
         surveyed=_find_survey(library, survey, culture) if is_known else None,
         donors=tuple(donor.name_in_sentence for donor in donors),
+        population=library.manifest(survey.pack).population,
     )
 
 

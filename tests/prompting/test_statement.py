@@ -40,6 +40,14 @@ def test_what_the_survey_does_not_say_is_left_out() -> None:
     )
 
 
+def test_it_is_said_which_people_they_are_where_it_is_not_everyone() -> None:
+    some, estimate = (replace(each, population="Users of a site") for each in (KNOWN, ESTIMATE))
+    people = "people in the Netherlands (population: Users of a site)"
+
+    assert f"2,123 {people} were asked in 2019-2020" in write_statement(some)
+    assert write_statement(estimate).startswith(f"It is not known how {people} answer this")
+
+
 def test_an_estimate_is_called_one() -> None:
     assert write_statement(ESTIMATE) == (
         "It is not known how people in the Netherlands answer this question: "

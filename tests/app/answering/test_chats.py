@@ -171,6 +171,17 @@ def test_what_was_asked_elsewhere_is_told_as_an_estimate(client: httpx.Client) -
     assert f"mostly in {heaviest}" in known["told"]
 
 
+async def test_it_is_said_that_a_survey_asked_some_of_the_people_only(
+    make_settings: MakeSettings,
+) -> None:
+    async with opened(make_settings()) as client:
+        asked = "How well informed are you about climate change?"
+        reply = await client.post(PATH, json=body_of(asked, culture="FR"))
+
+    told = reply.json()["milieu"]["known"]["told"]
+    assert "people in France (population: Monthly active Facebook users) were asked" in told
+
+
 def test_an_estimate_that_says_nothing_is_not_told(client: httpx.Client, fake: FakeVllm) -> None:
     known = ask(client, RELIGION, culture="ID")["known"]
 
