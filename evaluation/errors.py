@@ -10,13 +10,12 @@ class EvaluationError(Exception):
 
 
 class RunFolderInvalid(EvaluationError):
-    """A results folder holds something else than the run it is opened for."""
+    """A results folder does not hold the run that it is opened for."""
 
     def __init__(
         self, place: Path, found: str, expected: str, *, remedy: str = "Name another folder."
     ) -> None:
         super().__init__(f"{place}: found {found}, expected {expected}. {remedy}")
-        self.place = place
 
 
 class RespondentFailed(EvaluationError):
@@ -24,14 +23,13 @@ class RespondentFailed(EvaluationError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(
-            f"'{name}' does not answer: {reason} What it answered is kept; the same command goes "
-            "on from there."
+            f"'{name}' does not answer: {reason} What it answered is kept; run the same command to "
+            "go on from there."
         )
-        self.name = name
 
 
 class TooFewAnswers(EvaluationError):
-    """There is too little to give an interval."""
+    """There are too few answers for an interval."""
 
     def __init__(self, found: str, where: str) -> None:
         super().__init__(
@@ -41,7 +39,7 @@ class TooFewAnswers(EvaluationError):
 
 
 class RecordingInvalid(EvaluationError):
-    """A file of recorded answers cannot be read; names file and row (1-based) where there is one.
+    """A file of recorded answers cannot be read; names the file, and the row (1-based) if known.
 
     In a JSON list the row is the place in the list, in JSON lines the line of the file.
     """
@@ -54,30 +52,26 @@ class RecordingInvalid(EvaluationError):
 
 
 class AnswerNotRecorded(EvaluationError):
-    """A question is asked that a file of recorded answers has no answer to."""
+    """A file of recorded answers has none to a question that is asked."""
 
     def __init__(self, question: str, culture: str, *, file: Path) -> None:
         super().__init__(
             f"{file}: found no answer to {question} for {culture}. Record one, with that culture "
-            "or with none, or leave the question out of the run."
+            "or without any, or leave the question out of the run."
         )
-        self.question = question
-        self.culture = culture
-        self.file = file
 
 
 class AnswersMissing(EvaluationError):
-    """A run is scored that has not been finished."""
+    """A run is scored before it is finished."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"The run is not finished: found {found}. Start it again to its end; what was answered "
-            "is kept."
+            f"The run is not finished: found {found}. Run it again; what was answered is kept."
         )
 
 
 class GeneralQuestionsChanged(EvaluationError):
-    """A run asked general questions that are made otherwise by now."""
+    """A run asked other general questions than this version makes."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -87,10 +81,10 @@ class GeneralQuestionsChanged(EvaluationError):
 
 
 class BaselineInvalid(EvaluationError):
-    """A gate has nothing to compare with."""
+    """A gate has no figures to compare with."""
 
     def __init__(self, found: str) -> None:
         super().__init__(
-            f"The gate cannot be held: {found}. Take the figures.json of an earlier run with the "
+            f"The gate cannot be checked: {found}. Take figures.json of an earlier run with the "
             "same pack and at least one method."
         )

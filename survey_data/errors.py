@@ -14,7 +14,7 @@ class SurveyDataError(Exception):
 
 
 class PackInvalid(SurveyDataError):
-    """A pack folder breaks the format; names file, row (1-based, header is row 1) and column."""
+    """A pack breaks the format; names file, row (1-based, the header is row 1) and column."""
 
     def __init__(
         self, message: str, *, file: Path, row: int | None = None, column: str | None = None
@@ -45,18 +45,17 @@ class PackTermsRefused(SurveyDataError):
 
 
 class PackMissing(SurveyDataError):
-    """A pack was named that is in no pack folder."""
+    """No pack folder has a pack that was named."""
 
 
 class CultureUnknown(SurveyDataError):
-    """No culture of the catalogue answers to the given code, name or language tag."""
+    """No culture of the catalogue has the given code, name or language tag."""
 
     def __init__(self, asked: str, nearest: tuple[str, ...]) -> None:
         hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
         super().__init__(
             f"'{asked}' is no ISO 3166-1 code, country name or language tag with a region.{hint}"
         )
-        self.asked = asked
         self.nearest = nearest
 
 
@@ -67,8 +66,6 @@ class CultureNotCovered(SurveyDataError):
         where = ", ".join(packs) or "none"
         hint = f" The nearest covered culture on the cultural map is {nearest}." if nearest else ""
         super().__init__(f"No loaded survey asked people of {culture}; packs: {where}.{hint}")
-        self.culture = culture
-        self.packs = packs
         self.nearest = nearest
 
 
@@ -77,7 +74,7 @@ class ConditionInvalid(SurveyDataError):
 
 
 class FolderTaken(SurveyDataError):
-    """A pack would be written over a folder that already holds something."""
+    """A pack would replace a folder that already holds something."""
 
 
 class ImporterUnavailable(SurveyDataError):

@@ -56,11 +56,11 @@ class ResponseDistribution:
         question: key of the question.
         culture: ISO 3166-1 alpha-3 code of the surveyed population.
         shares: one share per option, in option order, each in [0, 1], together 1.
-        n_respondents: people who were interviewed, or None where the source does not say.
+        n_respondents: people who were interviewed, or None if the source does not say.
         non_response: share of them, in [0, 1], who gave no option (don't know, refused, not
-            asked), or None where the source does not say. Weighted where the pack is.
+            asked), or None if the source does not say. Weighted if the pack is.
         n_effective: effective number of those who gave an option, (sum w)^2 / sum w^2 over their
-            weights (Kish); None where the weights are not known. At most their number.
+            weights (Kish); None if the weights are not known. At most their number.
     """
 
     question: str
@@ -82,7 +82,8 @@ class PackManifest:
 
     `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
     ``"*"`` for every culture without an entry of its own. `population` says which people of a
-    culture the pack speaks of (``"Q262 >= 50"``), empty where it is everyone.
+    culture the pack speaks of (``"Q262 >= 50"``), empty if it is everyone. The hashes of the files
+    are filled in when the pack is written.
     """
 
     id: str
@@ -94,14 +95,14 @@ class PackManifest:
     licence: str
     commercial_use: bool
     fieldwork: dict[str, str]
-    questions_sha256: str
-    shares_sha256: str
+    questions_sha256: str = ""
+    shares_sha256: str = ""
     schema_version: int = 1
     notes: str = ""
     population: str = ""
 
     def year(self, culture: str) -> str:
-        """The fieldwork year or years of `culture`, empty where the pack does not say."""
+        """The fieldwork year or years of `culture`, empty if the pack does not say."""
         return self.fieldwork.get(culture, self.fieldwork.get("*", ""))
 
 

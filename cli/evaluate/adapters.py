@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
 
 from adapters.manifest import AdapterManifest, is_version_name
 from adapters.serving import AdapterState
@@ -24,13 +23,6 @@ ACTIVE = "active"
 _LABEL = re.compile(r"[\w@.+%][\w@.+% -]{0,39}")
 
 
-class _Choice(NamedTuple):
-    """An option as it was given: the label of a set, and the names of its adapters."""
-
-    label: str
-    names: tuple[str, ...]
-
-
 def resolve_registry_sets(
     given: Sequence[str], states: Sequence[AdapterState], cultures: Sequence[str]
 ) -> tuple[AdapterSetSpec, ...]:
@@ -46,8 +38,8 @@ def resolve_registry_sets(
         return (_make_active_set(states, cultures),)
     manifests = {state.manifest.version_name: state.manifest for state in states}
     return tuple(
-        _make_set(choice, [_find(name, manifests) for name in choice.names], cultures)
-        for choice in _parse(given)
+        _make_registry_set(label, [_find(name, manifests) for name in names], cultures)
+        for label, names in _parse(given).items()
     )
 
 
@@ -59,16 +51,17 @@ def resolve_service_sets(
     Raises:
         OptionInvalid: a set is not one exact version, or a label is used twice.
     """
+    if not given:
+        return (_make_set(ACTIVE, dict.fromkeys(cultures, ACTIVE_ADAPTER), cultures),)
     sets = []
-    for choice in _parse(given) if given else [_Choice(ACTIVE, (ACTIVE_ADAPTER,))]:
-        for name in choice.names:
-            if given and not is_version_name(name):
+    for label, names in _parse(given).items():
+        for name in names:
+            if not is_version_name(name):
                 raise OptionInvalid(OPTION, name, "name@version, to ask a service for it")
-        if len(choice.names) > 1:
+        if len(names) > 1:
             expected = "one adapter per label, as a service does not say whom each is for"
-            raise OptionInvalid(OPTION, ",".join(choice.names), expected)
-        pairs = (CultureAdapter(culture, choice.names[0]) for culture in cultures)
-        sets.append(AdapterSetSpec(label=choice.label, adapters=tuple(pairs)))
+            raise OptionInvalid(OPTION, ",".join(names), expected)
+        sets.append(_make_set(label, dict.fromkeys(cultures, names[0]), cultures))
     return tuple(sets)
 
 
@@ -108,12 +101,13 @@ def describe_left_out(sets: Sequence[AdapterSetSpec]) -> tuple[str, ...]:
     )
 
 
-def _parse(given: Sequence[str]) -> list[_Choice]:
-    choices: dict[str, _Choice] = {}
+def _parse(given: Sequence[str]) -> dict[str, list[str]]:
+    """Return the names of each set's adapters by the set's label."""
+    sets: dict[str, list[str]] = {}
     for text in given:
         before, equals, after = text.partition("=")
         listed = after if equals else before
-        names = tuple(name.strip() for name in listed.split(",") if name.strip())
+        names = [name.strip() for name in listed.split(",") if name.strip()]
         if not names:
             raise OptionInvalid(OPTION, text, "NAME, or LABEL=NAME[,NAME…]")
         if not equals and len(names) > 1:
@@ -122,10 +116,10 @@ def _parse(given: Sequence[str]) -> list[_Choice]:
         if not _LABEL.fullmatch(label):
             expected = "a label of up to 40 letters, digits, spaces and .+-%@"
             raise OptionInvalid(OPTION, text, expected)
-        if label in choices:
+        if label in sets:
             raise OptionInvalid(OPTION, f"the label '{label}' twice", "a label per set")
-        choices[label] = _Choice(label, names)
-    return list(choices.values())
+        sets[label] = names
+    return sets
 
 
 def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
@@ -140,35 +134,38 @@ def _find(name: str, manifests: dict[str, AdapterManifest]) -> AdapterManifest:
     raise OptionInvalid(OPTION, name, f"one of {shown}" if known else "an adapter of the registry")
 
 
-def _make_set(
-    choice: _Choice, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
+def _make_registry_set(
+    label: str, manifests: Sequence[AdapterManifest], cultures: Sequence[str]
 ) -> AdapterSetSpec:
-    pairs, left_out = [], []
-    for culture in cultures:
-        serving = sorted(
-            {manifest.version_name for manifest in manifests if manifest.serves(culture)}
-        )
-        if len(serving) > 1:
-            found = f"{' and '.join(serving)} for {culture} in '{choice.label}'"
+    serving = {
+        culture: sorted({of.version_name for of in manifests if of.serves(culture)})
+        for culture in cultures
+    }
+    for culture, versions in serving.items():
+        if len(versions) > 1:
+            found = f"{' and '.join(versions)} for {culture} in '{label}'"
             raise OptionInvalid(OPTION, found, "one adapter for each culture")
-        if serving:
-            pairs.append(CultureAdapter(culture, serving[0]))
-        else:
-            left_out.append(culture)
-    if not pairs:
+    if not any(serving.values()):
         served = sorted({code for manifest in manifests for code in manifest.cultures})
-        found = f"'{choice.label}', for {', '.join(served)}"
+        found = f"'{label}', for {', '.join(served)}"
         raise OptionInvalid(OPTION, found, f"adapters for some of {', '.join(cultures)}")
-    return AdapterSetSpec(label=choice.label, adapters=tuple(pairs), left_out=tuple(left_out))
+    return _make_set(
+        label, {c: versions[0] for c, versions in serving.items() if versions}, cultures
+    )
 
 
 def _make_active_set(states: Sequence[AdapterState], cultures: Sequence[str]) -> AdapterSetSpec:
     active = {
         culture: state.manifest.version_name for state in states for culture in state.cultures
     }
-    pairs = tuple(CultureAdapter(c, active[c]) for c in cultures if c in active)
-    if not pairs:
+    if active.keys().isdisjoint(cultures):
         expected = f"--adapter, or one that is active for some of {', '.join(cultures)}"
         raise OptionInvalid("--method", "an adapter's, while none is active", expected)
-    left_out = tuple(culture for culture in cultures if culture not in active)
-    return AdapterSetSpec(label=ACTIVE, adapters=pairs, left_out=left_out)
+    return _make_set(ACTIVE, active, cultures)
+
+
+def _make_set(label: str, versions: Mapping[str, str], cultures: Sequence[str]) -> AdapterSetSpec:
+    """Return the set of the version that answers for each of `cultures`, if one does."""
+    pairs = tuple(CultureAdapter(code, versions[code]) for code in cultures if code in versions)
+    left_out = tuple(code for code in cultures if code not in versions)
+    return AdapterSetSpec(label=label, adapters=pairs, left_out=left_out)

@@ -13,7 +13,7 @@ from cli.evaluate.plan import hash_pack
 from evaluation.decoding import ReadingRules
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
 from evaluation.figures import Figures
-from evaluation.report.write import write_report
+from evaluation.report.compose import write_report
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.scoring import RunFacts, score_run

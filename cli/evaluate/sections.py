@@ -61,6 +61,6 @@ def make_sections(
     )
     if len(apart.questions) < 2 or not apart.cultures:
         return tuple(sections)
-    if apart.questions == every.questions and apart.cultures == every.cultures:
+    if (apart.questions, apart.cultures) == (every.questions, every.cultures):
         return (apart,)
     return (*sections, apart)

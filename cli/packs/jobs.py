@@ -104,8 +104,6 @@ def import_table(target: PackTarget, questions: Path, shares: Path, statement: S
         id=target.pack_id or "",
         **stated,
         fieldwork={"*": years},
-        questions_sha256="",
-        shares_sha256="",
     )
 
     def read(catalogue: CultureCatalogue) -> ImportedPack:

@@ -1,6 +1,8 @@
-"""From the figures of a run to the parts of its report."""
+"""From the figures of a run to its report, and to the report's files."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from evaluation.figures import Figures, Section
 from evaluation.report import tables
@@ -11,6 +13,8 @@ from evaluation.report.sample_plots import draw_samples
 from evaluation.report.spread_plot import draw_spread
 from evaluation.report.summary import compose_summary
 from reports.document import Block, Document, Part, Text
+from reports.html import to_html
+from reports.markdown import PLOT_FOLDER, to_markdown
 from reports.numbers import quantity
 
 
@@ -35,6 +39,23 @@ def compose(figures: Figures) -> Document:
     )
     title = f"{figures.respondent} on {figures.pack_title}"
     return Document(title=title, facts=facts, parts=tuple(parts), has_contents=True)
+
+
+def write_report(figures: Figures, folder: Path) -> None:
+    """Write report.html, report.md and plots/*.svg into `folder`, which is made if missing.
+
+    The same figures give the same bytes. Files of those names are replaced; plots that only an
+    earlier report had are removed.
+    """
+    document = compose(figures)
+    plots = folder / PLOT_FOLDER
+    plots.mkdir(parents=True, exist_ok=True)
+    for stale in plots.glob("*.svg"):
+        stale.unlink()
+    for plot in document.plots():
+        (plots / f"{plot.name}.svg").write_text(plot.svg, encoding="utf-8")
+    (folder / "report.md").write_text(to_markdown(document), encoding="utf-8")
+    (folder / "report.html").write_text(to_html(document), encoding="utf-8")
 
 
 _SAMPLES = (

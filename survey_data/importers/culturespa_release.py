@@ -248,8 +248,6 @@ def _manifest(pack_id: str, countries: _Proportions, n_ties: int) -> PackManifes
         ),
         commercial_use=False,
         fieldwork={name: FIELDWORK.get(name, "2017-2023") for name in names},
-        questions_sha256="",
-        shares_sha256="",
         notes=(
             "Options as released, those off the scale included; shares are over those who gave "
             "one of them, non_response is the rest. Left out: Q223 and Q260-Q290. In "

@@ -256,8 +256,6 @@ def _manifest(file: Path, pack_id: str) -> PackManifest:
         licence="CC BY-NC-SA 4.0",
         commercial_use=False,
         fieldwork={"*": "2002-2022"},
-        questions_sha256="",
-        shares_sha256="",
         notes=(
             "The release says neither when nor whether weighted; the years are those of its "
             "surveys. Samples that are not simply a country's are left out. Options that give no "

@@ -40,8 +40,8 @@ class PopulationRefused:
     Attributes:
         name: as the source has it, or its alpha-3 code.
         reason: why it is left out.
-        n_effective: its effective number of respondents, where respondents are known.
-        n_cells: its cells that are left out, where the source has cells.
+        n_effective: its effective number of respondents, if respondents are known.
+        n_cells: its cells that are left out, if the source has cells.
     """
 
     name: str
@@ -67,12 +67,12 @@ class ImportReport:
         n_rows_left_out: sound rows that the import was told to leave out.
         n_rows_dropped: rows that could not be used.
         n_cells_written: distributions in the pack.
-        n_cells_empty: cells that nobody answered or that were not asked; they are not written.
+        n_cells_empty: cells that nobody answered or was asked; they are not written.
         faults: how often a row or a value was dropped, by reason, most often first.
         examples: the first of them, by row.
         populations_refused: what was left out of the pack, largest first.
         questions_dropped: in source order.
-        checks: what the import was compared with and how that came out.
+        checks: what the import was compared with, and the result.
     """
 
     n_rows_read: int
@@ -96,15 +96,14 @@ class ImportedPack(NamedTuple):
 
 
 class Faults:
-    """Counts what is dropped and keeps the first few of it.
+    """Counts what is dropped and keeps the first few examples.
 
     With `strict` the first fault is an error instead.
     """
 
-    def __init__(self, file: Path, *, strict: bool = False, n_examples: int = N_EXAMPLES) -> None:
+    def __init__(self, file: Path, *, strict: bool = False) -> None:
         self._file = file
         self._strict = strict
-        self._n_examples = n_examples
         self._counts: Counter[str] = Counter()
         self._examples: list[BadRow] = []
 
@@ -112,16 +111,16 @@ class Faults:
         """Count one fault of `row`.
 
         Raises:
-            PackInvalid: faults are errors here.
+            PackInvalid: faults are errors here (`strict`).
         """
         if self._strict:
             raise PackInvalid(message, file=self._file, row=row, column=column)
         self.count(reason)
-        if len(self._examples) < self._n_examples:
+        if len(self._examples) < N_EXAMPLES:
             self._examples.append(BadRow(self._file, row, column, message))
 
     def count(self, reason: str, n: int = 1) -> None:
-        """Count `n` faults that are no row's, or whose rows are shown by others of their kind."""
+        """Count `n` faults that belong to no row, or that have examples enough."""
         self._counts[reason] += n
 
     @property

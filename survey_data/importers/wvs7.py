@@ -164,8 +164,6 @@ def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifes
         licence=f"{shipped}data files. This pack holds aggregated figures and wording of its own.",
         commercial_use=False,
         fieldwork={people.cultures[index]: people.years(index) or WAVE_YEARS for index in kept},
-        questions_sha256="",
-        shares_sha256="",
         notes=(
             f"Shares are {how}, over those who gave an option; non_response is the rest, "
             "n_effective is Kish's. Codes off the scale count as non-response. Left out: "

@@ -38,7 +38,7 @@ def test_the_nearest_names_are_suggested(catalogue: CultureCatalogue) -> None:
 def test_a_long_input_is_cut_in_the_message(catalogue: CultureCatalogue) -> None:
     with pytest.raises(CultureUnknown) as caught:
         catalogue.resolve("x" * 10_000)
-    assert len(caught.value.asked) == 80
+    assert f"'{'x' * 80}'" in str(caught.value)
 
 
 def test_codes_are_unique_and_complete(catalogue: CultureCatalogue) -> None:

@@ -21,7 +21,7 @@ from evaluation.figures import (
     Section,
     SteeringFigures,
 )
-from evaluation.report.write import write_report
+from evaluation.report.compose import write_report
 from survey_data.cultures import read_catalogue
 
 _CODES = "AUS BOL BRA CAN CHN DEU ETH GBR IND KEN MEX NGA NLD NZL RUS THA UKR USA ZWE"

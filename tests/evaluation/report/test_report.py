@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluation.figures import BootstrapInterval, ConditionFigures, Figures
-from evaluation.report.write import write_report
+from evaluation.report.compose import write_report
 from tests.evaluation.report.made_up import (
     CULTURES,
     figures,
