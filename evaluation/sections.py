@@ -254,11 +254,10 @@ class _Part:
         """Return the rows that both have, row by row of the same culture."""
         other = self._cells[baseline]
         # One with fewer seeds is compared with every seed of the one with more.
-        rows = [_row_of(other, row.culture, row.seed) for row in cells.rows]
-        both = [i for i, row in enumerate(rows) if row is not None]
+        rows = {i: _find_row(other, row.culture, row.seed) for i, row in enumerate(cells.rows)}
+        both = {ours: theirs for ours, theirs in rows.items() if theirs is not None}
         columns = range(len(self._questions))
-        theirs = [row for row in rows if row is not None]
-        return cells.part(both, columns), other.part(theirs, columns)
+        return cells.part([*both], columns), other.part([*both.values()], columns)
 
     def _by_culture(self, cells: Cells) -> Iterable[tuple[str, CultureFigures]]:
         for code in self._codes:
@@ -287,7 +286,7 @@ class _Part:
         return [i for i, code in enumerate(self._codes) if code in cultures]
 
     def _first_seed(self, cells: Cells) -> list[int]:
-        rows = (_row_of(cells, code, cells.rows[0].seed) for code in self._codes)
+        rows = (_find_row(cells, code, cells.rows[0].seed) for code in self._codes)
         return [row for row in rows if row is not None]
 
     def _diversity(self, cells: Cells) -> float | None:
@@ -315,7 +314,7 @@ class _Part:
         return [answers.responses[digest] for digest in digests]
 
 
-def _row_of(cells: Cells, culture: str, seed: int) -> int | None:
+def _find_row(cells: Cells, culture: str, seed: int) -> int | None:
     """Return the row of a culture and seed, or of its first seed; None without the culture."""
     rows = [i for i, row in enumerate(cells.rows) if row.culture == culture]
     return next((i for i in rows if cells.rows[i].seed == seed), rows[0] if rows else None)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from app.answering.requests import AnswerFrom
 from app.errors import ServiceUnreachable
@@ -14,8 +14,6 @@ from cli.service_client import ServiceClient
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import RespondentFailed
 from prompting.recipe import ACTIVE_ADAPTER, Method
-
-T = TypeVar("T")
 
 
 class _Later(Exception):
@@ -39,13 +37,13 @@ class MilieuService:
         return self._client.url
 
     async def identity(self) -> dict[str, str]:
-        """Return what the service says of itself: its models, the cultures that it covers.
+        """Return what the service says about itself: its models and its surveys.
 
         Raises:
             RespondentFailed: it does not answer, or is not a Milieu service.
         """
-        models = await self._get("/v1/models")
-        cultures = await self._get("/v1/cultures")
+        models = await self._send("GET", "/v1/models")
+        cultures = await self._send("GET", "/v1/cultures")
         try:
             named = ", ".join(sorted(model["id"] for model in json.loads(models)["data"]))
         except (ValueError, KeyError, TypeError) as exc:
@@ -64,7 +62,7 @@ class MilieuService:
             asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
             body = asked | {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
             body |= {"answer_from": AnswerFrom.MODEL}
-            reply = await self._patiently(partial(self._send, "POST", "/answer", body))
+            reply = await self._send("POST", "/answer", body)
             _read_response(self.name, reply, body)
             adapters[culture] = str(json.loads(reply)["adapter"])
         return adapters
@@ -99,19 +97,13 @@ class MilieuService:
 
     async def respond(self, request: Request) -> Response:
         body: dict[str, Any] = request.content
+        return _read_response(self.name, await self._send("POST", "/answer", body), body)
 
-        async def ask() -> Response:
-            return _read_response(self.name, await self._send("POST", "/answer", body), body)
+    async def _send(self, *request: Any) -> str:
+        """Return the reply, waiting up to a minute for a service that restarts."""
+        return await call_patiently(partial(self._send_once, *request), self.name, (_Later,))
 
-        return await self._patiently(ask)
-
-    async def _get(self, path: str) -> str:
-        return await self._patiently(lambda: self._send("GET", path))
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        return await call_patiently(call, self.name, (_Later,))
-
-    async def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
+    async def _send_once(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
         try:
             status, text = await self._client.send(method, path, body)
         except ServiceUnreachable as exc:

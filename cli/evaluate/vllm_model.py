@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import partial, wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
 from adapters.pool import WeightsPool
 from app.answering.context import Build, ContextWindow
 from app.errors import ContextTooSmall, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.vllm.client import VllmClient
-from app.vllm.wire import ChatCompletion, ChatRequest, LabelLogprobs
+from app.vllm.wire import ChatRequest
 from cli.patience import call_patiently
 from evaluation.asking import Response
 from evaluation.decoding import AnswerDecoding
@@ -20,10 +21,27 @@ from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message, Steering
 from prompting.recipe import NO_ADAPTER
 
+P = ParamSpec("P")
 T = TypeVar("T")
 _TRANSIENT = (
     UpstreamUnavailable, UpstreamBusy, UpstreamTimeout, LoraServerSilent, AdaptersBusy
 )  # fmt: skip
+
+
+def _patient(
+    method: Callable[Concatenate[VllmModel, P], Awaitable[T]],
+) -> Callable[Concatenate[VllmModel, P], Coroutine[Any, Any, T]]:
+    """Make a method wait up to a minute for a server that restarts."""
+
+    @wraps(method)
+    async def call(model: VllmModel, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            once = partial(method, model, *args, **kwargs)
+            return await call_patiently(once, model.name, _TRANSIENT)
+        except AdapterError as exc:
+            raise RespondentFailed(model.name, f"{exc}") from exc
+
+    return call
 
 
 class VllmModel:
@@ -49,29 +67,23 @@ class VllmModel:
     def name(self) -> str:
         return self._model
 
+    @_patient
     async def fit(
         self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
     ) -> Fit | None:
-        async def fit() -> Fit | None:
-            try:
-                fitted = await self._context.fit(
-                    steering,
-                    build,
-                    model=self._model,
-                    n_reply_tokens=n_reply_tokens,
-                    bare=bare,
-                )
-            except ContextTooSmall:
-                return None
-            return Fit(fitted.messages, fitted.steering)
-
-        return await self._patiently(fit)
+        try:
+            fitted = await self._context.fit(
+                steering, build, model=self._model, n_reply_tokens=n_reply_tokens, bare=bare
+            )
+        except ContextTooSmall:
+            return None
+        return Fit(fitted.messages, fitted.steering)
 
     async def load(self, adapter: str) -> None:
         """Load an adapter, to be sure that it is sound and fits this model.
 
         Raises:
-            AdapterError: it is not.
+            AdapterError: it is not, or does not.
             RespondentFailed: there is no server to load it on.
         """
 
@@ -81,20 +93,19 @@ class VllmModel:
 
         await call_patiently(load, self.name, _TRANSIENT)
 
+    @_patient
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
-        return await self._patiently(lambda: self._vllm.choose_labels(self._model, asked))
+        return await self._vllm.choose_labels(self._model, asked)
 
+    @_patient
     async def score(
         self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
     ) -> Response:
-        async def score() -> LabelLogprobs | None:
-            async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
-                weights = leased.weights
-                return await self._vllm.score(
-                    messages, labels, model=weights.model, base_model=weights.base_model
-                )
-
-        scored = await self._patiently(score)
+        async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
+            weights = leased.weights
+            scored = await self._vllm.score(
+                messages, labels, model=weights.model, base_model=weights.base_model
+            )
         if scored is None:
             raise ValueError(f"labels {', '.join(labels)} are not one token each")
         return Response(
@@ -103,6 +114,7 @@ class VllmModel:
             completion_tokens=scored.usage.completion_tokens,
         )
 
+    @_patient
     async def write(
         self,
         messages: Sequence[Message],
@@ -111,27 +123,18 @@ class VllmModel:
         seed: int,
         adapter: str | None = None,
     ) -> Response:
-        async def write() -> ChatCompletion:
-            async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
-                request = ChatRequest(
-                    model=leased.weights.model,
-                    messages=tuple(messages),
-                    max_tokens=decoding.max_tokens,
-                    temperature=decoding.temperature,
-                    top_p=decoding.top_p,
-                    seed=seed,
-                )
-                return await self._vllm.chat(request)
-
-        completion = await self._patiently(write)
+        async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
+            request = ChatRequest(
+                model=leased.weights.model,
+                messages=tuple(messages),
+                max_tokens=decoding.max_tokens,
+                temperature=decoding.temperature,
+                top_p=decoding.top_p,
+                seed=seed,
+            )
+            completion = await self._vllm.chat(request)
         return Response(
             text=completion.text,
             prompt_tokens=completion.usage.prompt_tokens,
             completion_tokens=completion.usage.completion_tokens,
         )
-
-    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        try:
-            return await call_patiently(call, self.name, _TRANSIENT)
-        except AdapterError as exc:
-            raise RespondentFailed(self.name, f"{exc}") from exc

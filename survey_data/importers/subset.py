@@ -1,7 +1,7 @@
 """Conditions that choose some respondents of a survey: ``Q260 == 2``, ``Q262 >= 50``.
 
 The grammar is `COLUMN OP VALUE` with `==`, `!=`, `<`, `<=`, `>`, `>=` and a number or a text, or
-`COLUMN in [VALUE, …]`. Texts may be quoted and need it where they are no single word. All
+`COLUMN in [VALUE, …]`. Texts may be quoted, and have to be unless they are a single word. All
 conditions of a subset must hold.
 """
 
@@ -19,11 +19,8 @@ from numpy.typing import NDArray
 from survey_data.errors import ConditionInvalid
 
 _CONDITION = re.compile(r"\s*([A-Za-z_]\w*)\s*(==|!=|<=|>=|<|>|in\b)\s*(.*?)\s*", re.ASCII)
-_VALUE = re.compile(
-    r"""\s*(?:(?P<number>[-+]?\d+(?:\.\d+)?)|'(?P<single>[^']*)'|"(?P<double>[^"]*)"|"""
-    r"(?P<word>[A-Za-z][\w-]*))\s*",
-    re.ASCII,
-)
+_VALUE = re.compile(r"""\s*(?:[-+]?\d+(?:\.\d+)?|'[^']*'|"[^"]*"|[A-Za-z][\w-]*)\s*""", re.ASCII)
+_VALUES = re.compile(f"{_VALUE.pattern}(?:,{_VALUE.pattern})*", re.ASCII)
 _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     "==": operator.eq,
     "!=": operator.ne,
@@ -32,7 +29,6 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
 }
-_WORDS = {"==": "eq", "!=": "ne", "<=": "le", ">=": "ge", "<": "lt", ">": "gt"}
 EXPECTED = 'expected COLUMN OP VALUE, such as "Q260 == 2" or "Q275 in [6, 7, 8]"'
 
 
@@ -57,7 +53,7 @@ class RowCondition:
         """Return for each person whether the condition holds.
 
         Args:
-            numbers: float64[n], the column as numbers, NaN where it is none.
+            numbers: float64[n], the column as numbers, NaN for what is not a number.
             texts: object[n], the column as text without surrounding blanks.
 
         A missing value, that is a negative number or a blank, never matches.
@@ -90,9 +86,9 @@ def read_condition(text: str) -> RowCondition:
     if op == "in":
         if not (right.startswith("[") and right.endswith("]")):
             raise ConditionInvalid(f"'{text}': found '{right}' after in, expected [VALUE, …]")
-        values = _values(right[1:-1], text)
+        values = _read_values(right[1:-1], text)
     else:
-        values = _values(right, text)
+        values = _read_values(right, text)
         if len(values) != 1:
             raise ConditionInvalid(f"'{text}': found {len(values)} values, {EXPECTED}")
     numbers = [value for value in values if isinstance(value, float)]
@@ -118,31 +114,22 @@ def describe_population(conditions: Iterable[RowCondition]) -> str:
     return " and ".join(str(condition) for condition in conditions)
 
 
-def id_part(conditions: Iterable[RowCondition]) -> str:
+def make_id_part(conditions: Iterable[RowCondition]) -> str:
     """Return `conditions` in the letters of a pack id: ``q260-eq-2-and-q262-ge-50``."""
     text = describe_population(conditions)
-    for op, word in _WORDS.items():
-        text = text.replace(f" {op} ", f" {word} ")
+    for op, compare in _COMPARE.items():
+        text = text.replace(f" {op} ", f" {compare.__name__} ")
     return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _values(right: str, text: str) -> list[float | str]:
+def _read_values(right: str, text: str) -> list[float | str]:
+    if not _VALUES.fullmatch(right):
+        raise ConditionInvalid(f"'{text}': found '{right}' for a value, {EXPECTED}")
     values: list[float | str] = []
-    position = 0
-    while True:
-        found = _VALUE.match(right, position)
-        if found is None:
-            raise ConditionInvalid(f"'{text}': '{right[position:]}' is no value, {EXPECTED}")
-        if found["number"] is not None:
-            values.append(float(found["number"]))
-        else:
-            values.append(next(v for v in found.group("single", "double", "word") if v is not None))
-        position = found.end()
-        if position == len(right):
-            return values
-        if right[position] != ",":
-            raise ConditionInvalid(f"'{text}': found '{right[position:]}', {EXPECTED}")
-        position += 1
+    for value in map(str.strip, _VALUE.findall(right)):
+        is_quoted, is_word = value[0] in "'\"", value[0].isalpha()
+        values.append(value[1:-1] if is_quoted else value if is_word else float(value))
+    return values
 
 
 def _show(value: float | str) -> str:

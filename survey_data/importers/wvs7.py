@@ -24,7 +24,7 @@ from survey_data.importers.report import (
     PopulationRefused,
     QuestionDropped,
 )
-from survey_data.importers.subset import RowCondition, describe_population, id_part
+from survey_data.importers.subset import RowCondition, describe_population, make_id_part
 from survey_data.importers.wvs7_respondents import CountingRules, Respondents
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
 from survey_data.packs import read_pack
@@ -174,7 +174,7 @@ def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifes
 
 
 def _default_id(where: tuple[RowCondition, ...]) -> str:
-    full = "-".join(filter(None, (PACK_ID, id_part(where))))
+    full = "-".join(filter(None, (PACK_ID, make_id_part(where))))
     if len(full) <= MAX_ID_CHARS:
         return full
     digest = hashlib.sha256(full.encode()).hexdigest()[:8]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from survey_data.errors import ConditionInvalid
-from survey_data.importers.subset import describe_population, id_part, read_condition
+from survey_data.importers.subset import describe_population, make_id_part, read_condition
 
 
 @pytest.mark.parametrize(
@@ -57,5 +57,5 @@ def test_what_does_not_fit_is_refused(text: str) -> None:
 def test_conditions_together_are_a_population() -> None:
     conditions = [read_condition("Q260 == 2"), read_condition("Q275 in [6, 7]")]
     assert describe_population(conditions) == "Q260 == 2 and Q275 in [6, 7]"
-    assert id_part(conditions) == "q260-eq-2-and-q275-in-6-7"
-    assert describe_population([]) == id_part([]) == ""
+    assert make_id_part(conditions) == "q260-eq-2-and-q275-in-6-7"
+    assert describe_population([]) == make_id_part([]) == ""
