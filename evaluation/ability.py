@@ -1,4 +1,4 @@
-"""Whether adapters cost the model what it could do: general questions to it and to each of them.
+"""Whether adapters cost the model any ability: general questions to it and to each of them.
 
 Source: METHODS, CultureSPA step 6.
 """
@@ -70,7 +70,7 @@ class AbilityPlan:
 
 
 class GeneralRespondent:
-    """Puts general questions to a model, with a system message that says nothing of people."""
+    """Puts general questions to a model, with a system message that does not mention people."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model

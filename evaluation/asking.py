@@ -16,7 +16,7 @@ ConditionKind: TypeAlias = Literal["method", "control", "recorded", "estimate", 
 
 
 class Control(StrEnum):
-    """What is done to the exemplars to see whether answers follow them; it should do harm.
+    """What is done to the exemplars to see whether answers follow them; it should hurt.
 
     `reversed` shows each exemplar's shares in reverse, `foreign` those of another culture.
     """
@@ -40,7 +40,7 @@ class Ask:
     Attributes:
         recipe: how the prompt is made, by a method that needs no adapter; None for a respondent
             that is sent no prompt.
-        culture: alpha-3 code of the people who are to be met.
+        culture: alpha-3 code of the people to answer as.
         order: `order[place]` is the index of the option that is shown there.
         seed: decides draws and random exemplars, and is the seed of a sampled answer.
         adapter: the adapter that answers, None for the model as it is.
@@ -61,10 +61,10 @@ class Request:
 
     Attributes:
         digest: sha256 over everything that decides the answer, in hex.
-        content: what the respondent that made it needs to send it; nobody else looks inside.
+        content: what the respondent that made it needs to send it; opaque to all others.
         shown: keys of the exemplars in the prompt, first to last.
-        steered: whether the prompt speaks for the culture, which it does not where every exemplar
-            had to be left out.
+        steered: whether the prompt speaks for the culture, which it does not if every exemplar had
+            to be left out.
     """
 
     digest: str
@@ -80,10 +80,10 @@ class Response:
     Attributes:
         logprobs: natural log-probability of the label at each place, in the order shown.
         text: the reply in words.
-        option: index of the option, where the respondent itself says which it chose.
+        option: index of the option, if the respondent itself says which it chose.
         shares: one share per option, in option order, from a respondent that gives shares itself.
-        prompt_tokens, completion_tokens: what it cost, 0 without a model.
-        steered: False where the respondent says itself that it did not speak for the culture.
+        prompt_tokens, completion_tokens: what it took, 0 without a model.
+        steered: False if the respondent itself says that it did not speak for the culture.
     """
 
     logprobs: tuple[float, ...] | None = None
@@ -113,7 +113,7 @@ class Condition(NamedTuple):
     """A row of the results: a respondent, and how it is asked.
 
     `cultures` are those that it answers as, None for all of a run's. `adapters` says which adapter
-    answers for each of them, where any do.
+    answers for each of them, if any does.
     """
 
     name: str

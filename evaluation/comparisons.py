@@ -10,9 +10,9 @@ from prompting.recipe import Method, Recipe
 
 
 def find_same_prompt(condition: Condition, conditions: Iterable[Condition]) -> str | None:
-    """Return the condition that puts the prompt of `condition`'s adapters to the model as it is.
+    """Return the condition that asks the model as it is with the prompt of `condition`'s adapters.
 
-    The difference to it is what tuning changed. None where it was not asked, and for a condition
+    The difference from it is what tuning changed. None if it was not asked, and for a condition
     without adapters.
     """
     if not condition.adapters:

@@ -77,7 +77,7 @@ class CulturalMapModel:
 
         Args:
             positions: float64[c, q], features of each culture's people, such as mean option
-                positions in [0, 1]; NaN where they were not asked, which counts as the mean.
+                positions in [0, 1]; NaN if they were not asked, which counts as the mean.
             coordinates: float64[c, 2], survival to self-expression, traditional to secular.
 
         Raises:
@@ -115,7 +115,7 @@ def mean_positions(questions: Sequence[Question], answers: Sequence[MapAnswers])
     """Return float64[m, q]: the mean option position, in [0, 1], of each of m rows of answers.
 
     The position of an option is its index over the number of options less 1. Nominal questions are
-    left out, so q may be less than `len(questions)`. NaN where a row has no answer.
+    left out, so q may be less than `len(questions)`. NaN if a row has no answer.
     """
     keys = [question.key for question in questions if question.scale is not Scale.NOMINAL]
     return _table([[_position(row, key) for key in keys] for row in answers], len(keys))
@@ -127,7 +127,7 @@ def index_positions(answers: Sequence[MapAnswers]) -> Floats:
     They are the items of the World Values Survey by their keys in the pack `wvs7`: happiness,
     trust, authority, petitions, God, homosexuality, abortion and national pride as mean option
     positions; the share whose first aim for the country is a postmaterialist one; and autonomy:
-    independence and determination over faith and obedience as qualities for children. NaN where an
+    independence and determination over faith and obedience as qualities for children. NaN if an
     answer is missing.
     """
     rows = [

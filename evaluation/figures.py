@@ -1,7 +1,7 @@
 """The figures of a run, as they stand in `figures.json` and as the report shows them.
 
 All values are on the metric's own scale (alignment score and similarities at most 1), never times
-100. An interval is 95 % by bootstrap over questions. What cannot be had is None, never 0.
+100. An interval is 95 % by bootstrap over questions. What is unknown is None, never 0.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Before(_Figures):
 
     Attributes:
         condition: the name of that condition.
-        gain: paired gain of the adapter over it in distribution similarity.
+        gain: paired gain in distribution similarity of the adapter over it.
         diversity, entropy: as in `ConditionFigures`, over the cultures that the adapter answered
             as.
     """
@@ -68,19 +68,19 @@ class ConditionFigures(_Figures):
 
     Attributes:
         over_plain: paired gain in distribution similarity over `plain`; None for `plain` itself
-            and where `plain` was not asked.
+            and if `plain` was not asked.
         alignment_over_plain, soft_over_plain: the same in alignment score, over what could be read
             of both, and in soft accuracy.
         over_reference: the same over each reference, by its name.
         over_method: of adapters, the same over the methods that they are best compared with.
-        before: of adapters, the model as it is with the same prompt, where it was asked.
+        before: of adapters, the model as it is with the same prompt, if it was asked.
         unreadable, refused: shares of answers, refusals among the unreadable ones.
         order_shift: mean total variation distance between the shares read in different option
             orders; None with one order.
         order_flips: share of questions whose chosen option depends on the order.
         diversity: mean distance between what two cultures chose, as a share of the scale.
         entropy: mean entropy of the shares of an answer, as a part of the largest that this
-            number of options can have; None where answers have no shares.
+            number of options can have; None if answers have no shares.
         people_diversity, people_entropy: the same of the people of the cultures that the condition
             answered as.
         n_cells: answers, one per culture and question.
@@ -159,9 +159,9 @@ class AbilityFigures(_Figures):
         adapters: the versions whose mean this is; none for the model as it is.
         accuracy: share of right answers, unreadable ones counted as wrong.
         log_probability: mean natural logarithm of the right label's share of all labels; None
-            where answers are text. It moves before an answer turns.
-        over_base, log_probability_over_base: paired differences to the model as it is; None for
-            itself.
+            if answers are text. It moves before an answer changes.
+        over_base, log_probability_over_base: paired differences from the model as it is; None for
+            that model itself.
         by_kind: accuracy by kind of question.
     """
 
@@ -222,7 +222,7 @@ class CulturalMap(_Figures):
 class Figures(_Figures):
     """Everything that a report says.
 
-    `compared` is a hash over what was asked: two runs with the same one can be compared, culture by
+    `compared` is a hash over what was asked: runs with the same one can be compared, culture by
     culture. `culture_names` gives the English name of each code. `settings` are the run's, for the
     reader: label to value. The first section is over all cells. `notes` say what a reader should
     know before comparing conditions.

@@ -10,7 +10,7 @@ from evaluation.figures import SCHEMA_VERSION, BootstrapInterval, ConditionFigur
 
 
 class Fall(NamedTuple):
-    """A culture that fell below its interval; `found` is None where it is measured no more."""
+    """A culture that fell below its interval; `found` is None if it is no longer measured."""
 
     condition: str
     culture: str
@@ -22,10 +22,10 @@ class Fall(NamedTuple):
 def check_coverage(
     baseline: Figures, *, conditions: Collection[str], cultures: Collection[str]
 ) -> None:
-    """Return where a run will measure all that `baseline` has of methods and cultures.
+    """Return if a run will measure all methods and cultures that `baseline` has.
 
     Raises:
-        BaselineInvalid: it would not; what is missing is named.
+        BaselineInvalid: it will not; what is missing is named.
     """
     methods = _methods(baseline)
     wanted = [of.name for of in methods] + sorted({c for of in methods for c in of.by_culture})
@@ -37,7 +37,7 @@ def check_coverage(
 
 
 def check_baseline(baseline: Figures, *, pack: str, compared: str) -> None:
-    """Return where a run that asks `compared` can be held against `baseline`.
+    """Return if a run that asks `compared` can be compared with `baseline`.
 
     Raises:
         BaselineInvalid: the baseline is of another pack, of other questions or figures of it, of

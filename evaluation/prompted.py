@@ -1,4 +1,4 @@
-"""A respondent that is a language model: the service's prompts, sent to whatever answers them."""
+"""A respondent that is a language model, asked with the service's prompts."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class LanguageModel(Protocol):
     async def fit(
         self, steering: Steering, build: Build, *, n_reply_tokens: int, bare: Steering
     ) -> Fit | None:
-        """Return the prompt with as many exemplars as fit; None where not even none do.
+        """Return the prompt with as many exemplars as fit; None if it is too long without any.
 
-        `bare` is what the prompt says where a method that shows exemplars is left with none.
+        `bare` is what the prompt says if a method that shows exemplars is left with none.
         """
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
@@ -72,9 +72,9 @@ class LanguageModel(Protocol):
 
 
 class Prompt(NamedTuple):
-    """What a request of `PromptedModel` holds; no messages where the question alone is too long.
+    """What a request of `PromptedModel` holds; no messages if the question alone is too long.
 
-    `read_text` is whether the answer is had in text, and `seed` is then what it is sampled with.
+    `read_text` is whether the answer is text, which is then sampled with `seed`.
     """
 
     messages: tuple[Message, ...]
@@ -90,7 +90,7 @@ class Prompt(NamedTuple):
 
 
 async def send(model: LanguageModel, prompt: Prompt, decoding: AnswerDecoding) -> Response:
-    """Return what `model` answers; nothing where the question alone is too long for it."""
+    """Return what `model` answers; nothing if the question alone is too long for it."""
     if not prompt.messages:
         return Response()
     if not prompt.read_text:
@@ -178,7 +178,7 @@ class PromptedModel:
         )
 
     async def respond(self, request: Request) -> Response:
-        """Return what the model answers; nothing where the question alone is too long for it."""
+        """Return what the model answers; nothing if the question alone is too long for it."""
         return await send(self._model, request.content, self._decoding)
 
     def _steering(self, ask: Ask) -> Steering:
@@ -228,14 +228,14 @@ class PromptedModel:
 
 
 def _bare(ask: Ask, steering: Steering) -> Steering:
-    """Return what is left to say without exemplars: to an adapter, what it was trained on."""
+    """Return what to say without exemplars: to an adapter, the prompt that it was trained on."""
     if ask.adapter is None:
         return PLAIN
     return Steering(Method.PERSONA, culture=steering.culture)
 
 
 def _speaks(kept: Steering, wanted: Steering) -> bool:
-    """Return whether a prompt does what was wanted: names the culture, shows some exemplar."""
+    """Return whether a prompt does what was wanted: name the culture, show some exemplar."""
     shows = bool(kept.exemplars) or not wanted.method.shows_exemplars
     return kept.method is wanted.method and shows
 

@@ -1,12 +1,12 @@
-"""The folder of a run: what was asked, every raw answer, and nothing twice.
+"""The folder of a run: what was asked, and every raw answer, each once.
 
     run.json         settings and versions; a folder holds one run
     answers.jsonl    a line per request, appended as it is answered
     asks.jsonl       a line per ask: which request answered it; written when all are answered
     figures.json, report.html, report.md, plots/
 
-A line that a kill left unfinished is cut off when the folder is opened again, so a run goes on
-where it stopped and every figure can be computed again without the model.
+A line that a kill left unfinished is cut off when the folder is opened again, so that a run resumes
+where it stopped. Every figure can be computed again without the model.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class RunFolder:
     """
 
     def __init__(self, folder: Path, *, settings: Mapping[str, Any], created: str) -> None:
-        """Open `folder` for the run that `settings` describe, or go on with it.
+        """Open `folder` for the run that `settings` describe, or resume it there.
 
-        `created` is written down for a new run; a run that goes on keeps its own.
+        `created` is written down for a new run; a resumed one keeps its own.
 
         Raises:
             RunFolderInvalid: the folder holds another run, or a file is not as it was written.

@@ -121,7 +121,7 @@ class RunSpec(_Spec):
         hidden: which questions count as unknown together, in words; empty if each does by itself.
         known: how much estimates from the tables know besides, in words; empty if all there is.
         asked_once: names of the conditions that average over option orders themselves.
-        decoding: how answers are had; None where no model is asked by prompts.
+        decoding: how answers are read, and sampled if they are text.
         versions: of Python and the packages that answer and measure.
         adapter_sets: the adapters that answer under conditions of theirs.
         ability: the general questions that are asked as well, if any.

@@ -92,7 +92,7 @@ class RunPlan:
 
 
 class AskProgress(Protocol):
-    """Is told how far a run is."""
+    """Is told how far a run has come."""
 
     def on_asked(self, n: int, *, n_sent: int) -> None:
         """`n` asks are settled now; `n_sent` requests were sent since the run started."""

@@ -49,8 +49,8 @@ def leave_one_out(
 ) -> QuestionSplit:
     """Return the split of the papers: every question is asked, all others may be exemplars.
 
-    All but the question's paraphrases and near-duplicates, in whatever pack: those with a cosine
-    of at least `threshold`, those of the same words, and those of the same item of the source.
+    Except the question's paraphrases and near-duplicates, in any pack: those with a cosine of at
+    least `threshold`, those of the same words, and those of the same item of the source.
     """
     alike = find_alike(questions, index, threshold=threshold)
     return QuestionSplit(tuple(asked), {key: alike[key] for key in asked})
@@ -67,8 +67,8 @@ def hold_out(
 ) -> QuestionSplit:
     """Return a split that asks about `share` of the questions and never shows any of them.
 
-    Questions that are alike, directly or by way of others, are drawn together, so that no
-    question asked has its like among the exemplars. At least one question is asked.
+    Questions that are alike, directly or by way of others, are drawn together, so that no question
+    asked is like any of the exemplars. At least one question is asked.
 
     Raises:
         ValueError: `share` is not above 0 and below 1.

@@ -51,7 +51,7 @@ class RowGroup:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table; the first cell of a row names it, and is indented where it begins with spaces.
+    """A table; the first cell of a row names it, and is indented if it begins with spaces.
 
     Attributes:
         caption: stands above it; may be empty.
@@ -94,13 +94,13 @@ class Plot:
     """A picture.
 
     Attributes:
-        name: of its file, without the ending; unique in a report. Empty where it has none.
+        name: of its file, without the ending; unique in a report. Empty if it has none.
         title: stands above it; may be empty.
         svg: a whole SVG file; or `reports.svg` markup, which stands in a page only and describes
             itself.
-        alt: what it shows, for those who do not see it.
+        alt: what it shows, for readers who cannot see it.
         caption: stands below it; may be empty.
-        width: in CSS pixels, the width at which its text is well read; 0 where it fits any page.
+        width: in CSS pixels, the width at which its text is readable; 0 if it fits any page.
         remark: stands beside the title.
     """
 

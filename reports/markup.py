@@ -1,4 +1,4 @@
-"""HTML and SVG as values that are safe by construction: all text is escaped when it goes in."""
+"""HTML and SVG as values that are safe by construction: text is escaped as it goes in."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tag(name: str, /, *pieces: Piece, **attributes: str | float | None) -> Marku
 
 
 def concat(*pieces: Piece) -> Markup:
-    """Return the pieces one after another, escaped where they are not markup."""
+    """Return the pieces one after another, escaped unless they are markup."""
     return Markup("".join(escape(piece) for piece in pieces if piece is not None))
 
 

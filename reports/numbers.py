@@ -50,7 +50,7 @@ def interval(found: tuple[float, float, float] | None) -> str:
 
 
 def _bound(bound: float) -> str:
-    """Return a bound, with more digits where three would hide on which side of zero it lies."""
+    """Return a bound, with more digits if three would hide on which side of zero it lies."""
     return decimal(bound, next((n for n in (3, 4, 5, 6) if round(bound, n)), 3))
 
 
@@ -72,7 +72,7 @@ def percent(share: float | None, places: int = 1) -> str:
 
 
 def rate(share: float) -> str:
-    """Return a share that somebody chose, in percent, without a decimal that adds nothing."""
+    """Return a share that somebody chose, in percent, without a needless decimal."""
     return percent(share).replace(".0 %", " %")
 
 

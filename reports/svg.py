@@ -1,4 +1,4 @@
-"""Plots as SVG that stands in a page and takes its colours from it, in light and in dark."""
+"""Plots as SVG inside a page, which take their colours from it, in light and dark mode."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _join_points(points: Points) -> str:
 
 
 def shorten(name: str) -> str:
-    """Return a name of a row, cut where it is too long."""
+    """Return the name of a row, cut if it is too long."""
     return name if len(name) <= MOST_NAME_CHARS else name[: MOST_NAME_CHARS - 1] + "…"
 
 
@@ -131,7 +131,7 @@ def difference_axis(scale: AxisScale, top: float, bottom: float, n: int = 5) -> 
 
 
 def time_axis(scale: AxisScale, y: float) -> Markup:
-    """Return days below a plot, or hours where it is of less than two days."""
+    """Return days below a plot, or hours if it spans less than two days."""
     is_short = scale.high - scale.low < 2 * DAY_MS
     unit, room = (HOUR_MS, HOUR_WIDTH) if is_short else (DAY_MS, DAY_WIDTH)
     most = (scale.end - scale.start) / room

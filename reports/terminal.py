@@ -23,12 +23,12 @@ _LEAST_NAME = 16
 
 
 def print_headline(console: Console, lead: str, text: str, *, style: str = "bold") -> None:
-    """Print what a report is of, and the finding that is read first."""
+    """Print what a report is about, and its main finding."""
     console.print(Text.assemble((strip_controls(lead), "bold"), (strip_controls(text), style)))
 
 
 def print_line(console: Console, text: str, *, indent: int = 0) -> None:
-    """Print a line as it is: whole, however narrow the terminal, so that it can be copied."""
+    """Print a line unwrapped, however narrow the terminal, so that it can be copied."""
     shown = strip_controls(f"{'  ' * indent}{text}")
     console.print(shown, highlight=False, markup=False, soft_wrap=True)
 
@@ -70,7 +70,7 @@ def print_facts(console: Console, facts: Iterable[tuple[str, str]]) -> None:
 
 
 def print_points(console: Console, points: Iterable[str], *, title: str = "") -> None:
-    """Print a bulleted list under a title; nothing where it is empty."""
+    """Print a bulleted list under a title; nothing if it is empty."""
     listed = list(points)
     if listed and title:
         console.print()
@@ -80,7 +80,7 @@ def print_points(console: Console, points: Iterable[str], *, title: str = "") ->
 
 
 def print_table(console: Console, table: Table | None, *, style: str = "") -> None:
-    """Print a table; where it is too wide, split its columns over several tables."""
+    """Print a table; if it is too wide, split its columns over several tables."""
     if table is None:
         return
     console.print()

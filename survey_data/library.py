@@ -53,7 +53,7 @@ class SurveyLibrary:
         }
 
     def distribution(self, key: str, culture: str) -> ResponseDistribution | None:
-        """Return how people of `culture` answered question `key`; None where they were not asked.
+        """Return how people of `culture` answered question `key`; None if they were not asked.
 
         None also for a key or a culture that no pack has.
         """

@@ -75,7 +75,7 @@ def parse_questions(
 
 
 def write_question_lines(path: Path, questions: Iterable[Question]) -> None:
-    """Write `questions` in their order; `first_number` only where it is not 1."""
+    """Write `questions` in their order; `first_number` only if it is not 1."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for question in questions:
             line = {"id": question.id} | asdict(question)

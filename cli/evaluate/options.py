@@ -174,7 +174,7 @@ class EvaluateOptions:
     def asked_methods(self) -> tuple[Method, ...]:
         """The methods to ask with; adapters named without a method of theirs add both.
 
-        By default they are those without an adapter, but none where recorded answers are scored.
+        By default they are those without an adapter, but none if recorded answers are scored.
         """
         methods = self.methods or (() if self.recorded else PROMPT_METHODS)
         if not self.adapters or any(method.needs_adapter for method in methods):

@@ -29,9 +29,7 @@ class LiveProgress(PacedBar):
     def __exit__(self, *error: object) -> None:
         super().__exit__(*error)
         if error[0] is not None and self._total:
-            self._console.print(
-                "The answers so far are kept; run the same command to go on from there."
-            )
+            self._console.print("The answers so far are kept; run the same command to resume.")
 
     def on_planned(self, n_asks: int, *, n_kept: int) -> None:
         """Show that a run of `n_asks` asks begins, with `n_kept` answers from before."""

@@ -38,7 +38,7 @@ FELL = 1
 
 
 def measure_answers(options: EvaluateOptions, *, rescore: Path | None, gate: Path | None) -> int:
-    """Evaluate, or score the finished run in `rescore` anew, and return the exit status.
+    """Evaluate, or rescore the finished run in `rescore`, and return the exit status.
 
     The status is 1 if a culture fell below the figures in `gate`.
     """
@@ -84,7 +84,7 @@ async def run_evaluation(
         ) as results:
             if baseline is not None and results.is_finished:
                 raise RunFolderInvalid(
-                    folder, "a finished run", "a new folder, as a gate asks anew"
+                    folder, "a finished run", "a new folder, as a gate asks everything again"
                 )
             plan = spec.plan(planned.library, respondents)
             if progress is not None:

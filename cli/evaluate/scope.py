@@ -21,7 +21,7 @@ def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
     """Return the keys of the questions to ask, before a share of them is drawn.
 
     Raises:
-        OptionInvalid: nothing of the pack is held out, or fewer than two questions are left.
+        OptionInvalid: no question of the pack is held out, or fewer than two are left.
     """
     keys = [question.key for question in pack.questions]
     if options.is_held_out_only:
@@ -101,7 +101,7 @@ def split_questions(
     asked: Sequence[str],
     index: QuestionIndex,
 ) -> QuestionSplit:
-    """Return what is asked; nothing of other packs is shown, unless exemplars may come from any.
+    """Return what is asked; other packs are not shown, unless exemplars may come from any.
 
     Raises:
         OptionInvalid: the share to ask is not between 0 and 1.

@@ -36,8 +36,8 @@ def make_sections(
 ) -> tuple[SectionSpec, ...]:
     """Return all cells, and for the embedded model those held out of its training as well.
 
-    `unlike` is given where held-out questions are asked as any culture: those like none that it
-    trained on.
+    `unlike` is given if held-out questions are asked as any culture: those that are like none of
+    its training.
     """
     every = SectionSpec(
         title="All questions and cultures", note="", cultures=cultures, questions=questions

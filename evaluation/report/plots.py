@@ -105,19 +105,19 @@ def draw_cultures(section: Section, names: Mapping[str, str], *, name: str) -> P
 
 def draw_steering(section: Section, *, name: str) -> Plot | None:
     """Return a matrix per method: answers given as, against people of; None without any."""
-    told = [
+    measured = [
         (c.name, c.steering)
         for c in sort_by_kind(section.conditions)
         if c.kind != "control" and c.steering and c.steering.cultures
     ]
-    if not told:
+    if not measured:
         return None
-    n_rows, n_columns = lay_out_grid(len(told), 3)
-    norm = _norm(np.concatenate([np.ravel(steering.matrix) for _, steering in told]))
+    n_rows, n_columns = lay_out_grid(len(measured), 3)
+    norm = _norm(np.concatenate([np.ravel(steering.matrix) for _, steering in measured]))
 
     def draw(figure: Figure) -> None:
-        panels = add_panels(figure, len(told), n_columns)
-        for axes, (title, steering) in zip(panels, told, strict=True):
+        panels = add_panels(figure, len(measured), n_columns)
+        for axes, (title, steering) in zip(panels, measured, strict=True):
             _matrix(axes, steering, norm)
             axes.set_title(wrap(replace_unknown(title, ""), 34), fontsize=8.5)
         mesh = panels[0].collections[0]
@@ -125,13 +125,13 @@ def draw_steering(section: Section, *, name: str) -> Plot | None:
         bar.set_label("Distribution similarity")
         bar.outline.set_visible(False)
 
-    side = 0.14 * max(8, *(len(steering.cultures) for _, steering in told))
+    side = 0.14 * max(8, *(len(steering.cultures) for _, steering in measured))
     return draw_plot(
         draw,
         name=name,
         title="Answers given as a culture, against the people of every culture",
         alt="Matrices of distribution similarity, one for each of "
-        + ", ".join(title for title, _ in told)
+        + ", ".join(title for title, _ in measured)
         + ": rows are answers given as a culture, columns the people of a culture. How often a "
         "culture's own people are nearest stands in the table below.",
         caption=_STEERING_CAPTION,

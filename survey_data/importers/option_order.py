@@ -1,4 +1,4 @@
-"""What the wording of answer options tells: which are no answer, and whether they have an order."""
+"""What the wording of options says: which are no answer, and whether they have an order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _TOTAL = re.compile(r"total\s*\(?n\s*=?\)?", re.IGNORECASE)
-# Said without being offered, or beside the scale: with one of these the options have no one order.
+# Volunteered, or off the scale: with one of these the options have no single order.
 _OUTSIDE = re.compile(
     r"\(vol|\(do not read|\(spontaneous|\bdepends\b|never heard|^both\b|^others?\b|^hard to say"
     r"|^none of (the|these)|^neither(?! agree| approve| satisfied| good,? nor| positive)"

@@ -1,4 +1,4 @@
-"""Put a pack in its folder: whole, or not at all."""
+"""Put a pack in its folder, whole or not at all."""
 
 from __future__ import annotations
 

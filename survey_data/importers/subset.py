@@ -107,7 +107,7 @@ def read_condition(text: str) -> RowCondition:
 
 
 def describe_population(conditions: Iterable[RowCondition]) -> str:
-    """Return what a manifest says of the people for whom all `conditions` hold.
+    """Return how a manifest describes the people for whom all `conditions` hold.
 
     Empty without conditions, which means everyone.
     """

@@ -81,7 +81,7 @@ class _Bad(NamedTuple):
 
 
 class Respondents:
-    """The people of `file` whom `choice` takes, and what was left out and dropped on the way.
+    """The people of `file` that `choice` counts, and what was left out and dropped.
 
     Attributes:
         items: the questions that the file has, in their order.
