@@ -125,19 +125,6 @@ def read_cells(
     return Cells(rows=rows, shares=shares, **arrays)
 
 
-def tabulate_people(plan: RunPlan) -> Floats:
-    """Return float64[c, q, n], what people answered, as `Cells.shares`, a row per culture."""
-    n_options = max(len(question.options) for question in plan.questions)
-    shares = np.full((len(plan.cultures), len(plan.questions), n_options), np.nan)
-    for i, culture in enumerate(plan.cultures):
-        for j, question in enumerate(plan.questions):
-            cell = plan.library.distribution(question.key, culture)
-            if cell is not None:
-                shares[i, j] = 0.0
-                shares[i, j, : len(question.options)] = cell.shares
-    return shares
-
-
 def _combine(
     question: Question,
     responses: Sequence[Response],

@@ -100,7 +100,6 @@ class RecordedAnswers:
 
 
 def _read_records(file: Path) -> Iterator[tuple[int, _Line | _Item]]:
-    """Yield each record with its row."""
     try:
         content = file.read_bytes()
     except OSError as exc:

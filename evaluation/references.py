@@ -85,12 +85,14 @@ class References:
 
         The mean is over all cells of the other cultures. Uniform if there is none.
         """
-        if len(question.options) not in self._by_n_options:
-            return self.uniform(question, culture)
-        keys, shares = self._by_n_options[len(question.options)]
-        rows = [i for i, key in enumerate(keys) if self._may_use(key, question)]
-        columns = [i for i, other in enumerate(self.cultures) if other != culture]
-        cells = shares[np.ix_(rows, columns)].reshape(-1, len(question.options))
+        n_options = len(question.options)
+        others = [i for i, other in enumerate(self.cultures) if other != culture]
+        columns = [
+            j
+            for j, of in enumerate(self._questions)
+            if len(of.options) == n_options and self._may_use(of.key, question)
+        ]
+        cells = self._shares[np.ix_(others, columns)][..., :n_options].reshape(-1, n_options)
         return _average(cells[~np.isnan(cells).any(axis=1)]) or self.uniform(question, culture)
 
     def world_mean(self, question: Question, culture: str) -> Response:
@@ -141,20 +143,12 @@ class References:
         return key != question.key and key not in self.barred(question.key)
 
     @cached_property
-    def _by_n_options(self) -> Mapping[int, tuple[tuple[str, ...], Floats]]:
-        """Keys and float64[q, c, n] shares, NaN where not asked, by the number of options n."""
-        questions = self.library.pack(self.pack).questions
-        found = {}
-        for n_options in {len(question.options) for question in questions}:
-            keys = tuple(q.key for q in questions if len(q.options) == n_options)
-            shares = np.full((len(keys), len(self.cultures), n_options), np.nan)
-            for i, key in enumerate(keys):
-                for j, culture in enumerate(self.cultures):
-                    cell = self.library.distribution(key, culture)
-                    if cell is not None:
-                        shares[i, j] = cell.shares
-            found[n_options] = keys, shares
-        return found
+    def _questions(self) -> tuple[Question, ...]:
+        return self.library.pack(self.pack).questions
+
+    @cached_property
+    def _shares(self) -> Floats:
+        return self.library.tabulate(self._questions, self.cultures)
 
     @cached_property
     def _similar(self) -> Mapping[str, tuple[str, ...]]:
@@ -162,7 +156,7 @@ class References:
         modes = {
             culture: {
                 question.key: cell.mode
-                for question in self.library.pack(self.pack).questions
+                for question in self._questions
                 if (cell := self.library.distribution(question.key, culture)) is not None
             }
             for culture in self.library.cultures
@@ -195,7 +189,6 @@ class Reference:
 
 
 def _rows(cells: Iterable[ResponseDistribution]) -> Floats:
-    """Return float64[m, n], the shares of each cell."""
     return np.array([cell.shares for cell in cells], dtype=np.float64)
 
 

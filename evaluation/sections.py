@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from evaluation import bootstrap, metrics
 from evaluation.asking import Condition, Response
-from evaluation.cells import Cells, tabulate_people
+from evaluation.cells import Cells
 from evaluation.comparisons import find_same_prompt, list_comparisons
 from evaluation.coverage import measure_intervals
 from evaluation.errors import TooFewAnswers
@@ -114,7 +114,8 @@ class _Part:
         plan = tables.plan
         self._questions = [plan.questions[j] for j in columns]
         self._codes = [plan.cultures[i] for i in cultures]
-        self.people = tabulate_people(plan)[np.ix_(cultures, columns)]
+        people = plan.library.tabulate(plan.questions, plan.cultures)
+        self.people = people[np.ix_(cultures, columns)]
         self._n_options = np.array([len(question.options) for question in self._questions])
         self._weights = bootstrap.question_weights(len(columns))
         self._cells = {

@@ -180,7 +180,6 @@ def _write_row(
 
 
 def _write_cell(text: str) -> Piece:
-    """Return a cell's content; an interval stands below its value."""
     if isinstance(text, StateCell):
         return tag("span", text, class_=f"state {text}")
     found = _INTERVAL.fullmatch(text)

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+import numpy as np
+
+from survey_data.arrays import Floats
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.errors import CultureNotCovered, PackInvalid, PackMissing, PackTermsRefused
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
@@ -58,6 +61,19 @@ class SurveyLibrary:
         None also for a key or a culture that no pack has.
         """
         return self._cells.get((key, culture))
+
+    def tabulate(self, questions: Sequence[Question], cultures: Sequence[str]) -> Floats:
+        """Return float64[c, q, n], how cultures answered: 0 beyond a question's last option.
+
+        n is the largest number of options; NaN where a culture was not asked.
+        """
+        n_options = max((len(question.options) for question in questions), default=0)
+        shares = np.full((len(cultures), len(questions), n_options), np.nan)
+        for i, culture in enumerate(cultures):
+            for j, question in enumerate(questions):
+                if cell := self.distribution(question.key, culture):
+                    shares[i, j] = (*cell.shares, *(0.0,) * (n_options - len(cell.shares)))
+        return shares
 
     def keys_of(self, culture: str) -> tuple[str, ...]:
         """Return the keys of the questions that `culture` answered, in the order of `questions`.

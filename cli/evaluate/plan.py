@@ -329,7 +329,6 @@ def _rank_nearest(index: QuestionIndex, key: str) -> list[str]:
 
 
 def _read_versions() -> dict[str, str]:
-    """Return the versions of Python and of what is installed of `VERSIONED`, by name."""
     versions = {"Python": platform.python_version()}
     for name in VERSIONED:
         try:

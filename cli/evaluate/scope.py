@@ -152,7 +152,6 @@ def find_unlike_training(
 def _has_evidence(
     library: SurveyLibrary, pack: Pack, culture: str, *, asked: Collection[str]
 ) -> bool:
-    """Return whether a culture answered some of `asked`, and enough other questions of the pack."""
     answers = [
         question.key in asked
         for question in pack.questions

@@ -32,7 +32,6 @@ def draw_samples(figures: Figures) -> list[Plot]:
 def _select_conditions(
     sample: SampleQuestion, kinds: dict[str, ConditionKind]
 ) -> list[tuple[str, ConditionKind]]:
-    """Return the first `MAX_PANELS` conditions, methods before others, that gave shares."""
     order = ("method", "estimate", "recorded", "control", "reference")
     found = [
         (name, kinds.get(name, "method"))

@@ -83,8 +83,6 @@ def import_survey(
 
 
 class _Table:
-    """The table of shares."""
-
     def __init__(
         self, path: Path, questions: dict[str, Question], catalogue: CultureCatalogue
     ) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from evaluation.asking import Condition, Response
-from evaluation.cells import Cells, read_cells, tabulate_people
+from evaluation.cells import Cells, read_cells
 from evaluation.decoding import ReadBy, ReadingRules
 from evaluation.run_folder import AskKey, AskRecord, RunAnswers
 from evaluation.runner import RunPlan
@@ -149,7 +149,7 @@ def test_people_have_shares_in_the_same_form() -> None:
     library = tiny_library(not_asked={"KEN": (0,)})
     plan = RunPlan((), CULTURES, tuple(library.questions.values()), library)
 
-    shares = tabulate_people(plan)
+    shares = plan.library.tabulate(plan.questions, plan.cultures)
 
     assert shares.shape == (len(CULTURES), len(KEYS), 4)
     assert shares[0, 0] == pytest.approx([0.7, 0.1, 0.1, 0.1])
@@ -161,7 +161,7 @@ def test_people_have_shares_in_the_same_form() -> None:
 def test_answers_that_are_the_peoples_own_are_best_at_home() -> None:
     library = tiny_library()
     plan = RunPlan((), CULTURES[:4], tuple(library.questions.values()), library)
-    people = tabulate_people(plan)
+    people = plan.library.tabulate(plan.questions, plan.cultures)
 
     found = measure_steering(CULTURES[:4], people, people)
 
@@ -173,7 +173,7 @@ def test_answers_that_are_the_peoples_own_are_best_at_home() -> None:
 def test_the_matrix_is_the_mean_of_the_metric_over_common_questions() -> None:
     library = tiny_library(not_asked={"KEN": (0, 1)})
     plan = RunPlan((), CULTURES[:3], tuple(library.questions.values()), library)
-    people = tabulate_people(plan)
+    people = plan.library.tabulate(plan.questions, plan.cultures)
 
     matrix = similarity_matrix(people, people)
 
@@ -187,4 +187,11 @@ def test_one_culture_cannot_be_steered_towards() -> None:
     library = tiny_library()
     plan = RunPlan((), CULTURES[:1], tuple(library.questions.values()), library)
 
-    assert measure_steering(["DEU"], tabulate_people(plan), tabulate_people(plan)) is None
+    assert (
+        measure_steering(
+            ["DEU"],
+            plan.library.tabulate(plan.questions, plan.cultures),
+            plan.library.tabulate(plan.questions, plan.cultures),
+        )
+        is None
+    )
