@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from evaluation.asking import Ask, Response
 from evaluation.errors import AnswersMissing, RunFolderInvalid
@@ -64,6 +64,12 @@ class RunAnswers(NamedTuple):
             who = f" as {key.culture}" if key.culture else ""
             raise AnswersMissing(f"no answer to {key.question}{who} under '{key.condition}'")
         return self.responses[self.asks[key].digest]
+
+
+class _RunFile(BaseModel):
+    schema_version: int
+    settings: dict[str, Any]
+    created: str
 
 
 class _AnswerLine(BaseModel):
@@ -142,7 +148,7 @@ class RunFolder:
         found = _read_description(folder / RUN)
         if not (folder / ASKS).exists():
             raise AnswersMissing(f"no {ASKS} in {folder}")
-        return cls(folder, settings=found["settings"], created=str(found["created"]))
+        return cls(folder, settings=found.settings, created=found.created)
 
     def __enter__(self) -> Self:
         return self
@@ -187,22 +193,23 @@ class RunFolder:
 
     def _claim(self, created: str) -> str:
         file = self.path / RUN
-        own = {"schema_version": SCHEMA_VERSION, "settings": json.loads(json.dumps(self.settings))}
+        settings = json.loads(json.dumps(self.settings))
+        own = _RunFile(schema_version=SCHEMA_VERSION, settings=settings, created=created)
         if not file.exists():
             if self.path.is_dir() and not all(map(is_part, self.path.iterdir())):
                 raise RunFolderInvalid(
                     self.path, "files, but no run.json", "a new or empty folder, or that of a run"
                 )
             self.path.mkdir(parents=True, exist_ok=True)
-            text = json.dumps({**own, "created": created}, indent=2, ensure_ascii=False)
-            write_text(file, text + "\n")
+            write_text(file, own.model_dump_json(indent=2) + "\n")
             return created
-        found = _read_description(file)
-        there = {name: found[name] for name in own}
-        if there != own:
-            found_instead = f"a run with other {_name_differences(there, own)}"
-            raise RunFolderInvalid(self.path, found_instead, "the run that is started")
-        return str(found["created"])
+        there = _read_description(file)
+        a, b = there.settings, own.settings
+        other = [name for name in sorted(a.keys() | b.keys()) if a.get(name) != b.get(name)]
+        if other or there.schema_version != SCHEMA_VERSION:
+            found = f"a run with other {', '.join(other) or 'schema'}"
+            raise RunFolderInvalid(self.path, found, "the run that is started")
+        return there.created
 
 
 def ask_key(condition: str, ask: Ask) -> AskKey:
@@ -210,27 +217,18 @@ def ask_key(condition: str, ask: Ask) -> AskKey:
     return AskKey(condition, ask.culture, ask.question.key, ask.order, ask.seed)
 
 
-def _read_description(file: Path) -> dict[str, Any]:
+def _read_description(file: Path) -> _RunFile:
     try:
-        found: dict[str, Any] = json.loads(file.read_bytes())
-        if not {"schema_version", "settings", "created"} <= found.keys():
-            raise RunFolderInvalid(file, "no description of a run", "that of a run")
+        return _RunFile.model_validate_json(file.read_bytes())
     except FileNotFoundError as exc:
         raise RunFolderInvalid(file, "no file", "the folder of a run") from exc
-    except (ValueError, AttributeError) as exc:
-        raise RunFolderInvalid(file, f"no JSON ({exc})", "the description of a run") from exc
-    return found
+    except ValidationError as exc:
+        fault = exc.errors(include_url=False)[0]
+        found = f"no description of a run ({'.'.join(map(str, fault['loc']))} {fault['msg']})"
+        raise RunFolderInvalid(file, found, "that of a run") from exc
 
 
 def _invalid(error: LinesInvalid) -> RunFolderInvalid:
     if not error.row:
         return RunFolderInvalid(error.file, error.fault, "the file of a run that was finished")
     return RunFolderInvalid(error.file, f"row {error.row}: {error.fault}", "as it was written")
-
-
-def _name_differences(there: Mapping[str, Any], own: Mapping[str, Any]) -> str:
-    """Return the names of the settings that two runs do not share."""
-    a, b = there.get("settings", {}), own["settings"]
-    if not isinstance(a, dict):
-        return "settings"
-    return ", ".join(sorted(name for name in {*a, *b} if a.get(name) != b.get(name))) or "schema"

@@ -8,9 +8,8 @@ from evaluation.figures import Figures, Section
 from evaluation.report import tables
 from evaluation.report.ability_part import compose_ability
 from evaluation.report.map_plot import draw_map
-from evaluation.report.plots import draw_conditions, draw_cultures, draw_steering
+from evaluation.report.plots import draw_conditions, draw_cultures, draw_spread, draw_steering
 from evaluation.report.sample_plots import draw_samples
-from evaluation.report.spread_plot import draw_spread
 from evaluation.report.summary import compose_summary
 from reports.document import Block, Document, Part, Text
 from reports.html import to_html

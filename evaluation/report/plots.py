@@ -1,8 +1,8 @@
-"""Plots of the conditions: with their intervals, by culture, and of each culture against each."""
+"""Plots of the conditions: their intervals, each culture, culture against culture, and spread."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +16,7 @@ from evaluation.report.kinds import KINDS, PLAIN, sort_by_kind
 from reports.document import Plot
 from reports.matplotlib_svg import add_panels, draw_plot, lay_out_grid, replace_unknown, wrap
 from reports.numbers import decimal
-from reports.style import FAINT
+from reports.style import FAINT, SOFT
 from survey_data.arrays import Floats
 
 # In a page the colours of `reports.style` follow light and dark mode; those on shades stay.
@@ -30,6 +30,9 @@ _STEERING_CAPTION = (
 )
 # Dark numbers stand out on every shade of it.
 _PALE = LinearSegmentedColormap.from_list("pale", _SHADES[:3])
+
+
+_Value = Callable[[ConditionFigures], float | None]
 
 
 def draw_conditions(section: Section, *, name: str) -> Plot | None:
@@ -84,7 +87,7 @@ def draw_cultures(section: Section, names: Mapping[str, str], *, name: str) -> P
                 text = decimal(value, 2)
                 axes.text(column, row, text, ha="center", va="center", fontsize=8, color=_ON_PALE)
         axes.set_yticks(range(len(cultures)), [_name_culture(names, code) for code in cultures])
-        labels = label_conditions(conditions, 30)
+        labels = _label_conditions(conditions, 30)
         places = range(len(conditions))
         axes.set_xticks(places, labels, rotation=40, ha="left", rotation_mode="anchor")
         axes.xaxis.tick_top()
@@ -140,16 +143,55 @@ def draw_steering(section: Section, *, name: str) -> Plot | None:
     )
 
 
-def lay_out_rows(axes: Axes, conditions: Sequence[ConditionFigures]) -> None:
+def draw_spread(section: Section, *, name: str) -> Plot | None:
+    """Return the dot plot of diversity and entropy, people's included; None without either."""
+    measured = [
+        c
+        for c in sort_by_kind(section.conditions)
+        if c.kind in ("method", "recorded") and (c.diversity is not None or c.entropy is not None)
+    ]
+    panels: dict[str, tuple[_Value, _Value]] = {
+        "Diversity between cultures": (lambda c: c.diversity, lambda c: c.people_diversity),
+        "Entropy of an answer": (lambda c: c.entropy, lambda c: c.people_entropy),
+    }
+    panels = {t: of for t, of in panels.items() if any(of[0](c) is not None for c in measured)}
+    if not panels:
+        return None
+
+    def draw(figure: Figure) -> None:
+        row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, (value, people)) in zip(row, panels.items(), strict=True):
+            _draw_spread_dots(axes, measured, value, people)
+            axes.set_title(title)
+        _, colour, marker = KINDS["method"]
+        answers = Line2D([], [], color=colour, marker=marker, ms=6, ls="", label="answers")
+        line = Line2D([], [], color=SOFT, lw=1.6, label="people of the same cultures")
+        figure.legend(handles=[answers, line], loc="outside lower center", ncols=2, frameon=False)
+
+    return draw_plot(
+        draw,
+        name=name,
+        title="How far answers differ, beside how far people's do",
+        alt="Dot plot of every method's " + " and ".join(panels).lower() + ", with that of people "
+        "as a line. The same numbers stand in the table below.",
+        caption="Diversity: mean distance between what two cultures chose, as a part of the scale. "
+        "Entropy: 0 if an answer is all on one option, 1 if it is even. Left of people's "
+        "line, cultures are made more alike, or answers more certain, than people are.",
+        width=8.8,
+        height=1.2 + 0.27 * len(measured),
+    )
+
+
+def _lay_out_rows(axes: Axes, conditions: Sequence[ConditionFigures]) -> None:
     """Give each condition a row that is named at the left."""
-    axes.set_yticks(range(len(conditions)), label_conditions(conditions, 46))
+    axes.set_yticks(range(len(conditions)), _label_conditions(conditions, 46))
     axes.set_ylim(len(conditions) - 0.4, -0.6)
     axes.grid(axis="x")
     axes.spines["left"].set_visible(False)
     axes.locator_params(axis="x", nbins=6)
 
 
-def label_conditions(conditions: Sequence[ConditionFigures], width: int) -> list[str]:
+def _label_conditions(conditions: Sequence[ConditionFigures], width: int) -> list[str]:
     """Return the names of conditions in lines of about `width` characters."""
     return [
         wrap(replace_unknown(c.name, f"condition {i}"), width) for i, c in enumerate(conditions, 1)
@@ -168,7 +210,24 @@ def _dots(
         _, colour, marker = KINDS[condition.kind]
         axes.plot((low, high), (place, place), color=colour, lw=1.8, solid_capstyle="butt")
         axes.plot(value, place, marker, color=colour, ms=6, mec="white")
-    lay_out_rows(axes, conditions)
+    _lay_out_rows(axes, conditions)
+
+
+def _draw_spread_dots(
+    axes: Axes, measured: list[ConditionFigures], value: _Value, people: _Value
+) -> None:
+    for place, condition in enumerate(measured):
+        found, wanted = value(condition), people(condition)
+        if wanted is not None:
+            axes.plot((wanted, wanted), (place - 0.4, place + 0.4), color=SOFT, lw=1.6)
+        if found is None:
+            continue
+        if wanted is not None:
+            axes.plot((found, wanted), (place, place), color="#b6bec9", lw=1.0, zorder=1)
+        _, colour, marker = KINDS[condition.kind]
+        axes.plot(found, place, marker, color=colour, ms=6, mec="white", clip_on=False)
+    _lay_out_rows(axes, measured)
+    axes.set_xlim(left=0.0)
 
 
 def _kind_legend(figure: Figure, conditions: Sequence[ConditionFigures]) -> None:

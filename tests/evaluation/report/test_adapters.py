@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from evaluation.report.compose import compose
-from evaluation.report.spread_plot import draw_spread
+from evaluation.report.plots import draw_spread
 from tests.evaluation.report.made_up import rendered, small, tuned
 
 
