@@ -13,11 +13,7 @@ notes = Console(stderr=True)
 
 
 def read_quiet_settings() -> Settings:
-    """Return the settings from the environment, and log only warnings.
-
-    Raises:
-        SettingsInvalid: a setting is invalid.
-    """
+    """Return the settings from the environment, and log only warnings."""
     settings = read_settings(log_level="WARNING")
     configure_logging(level=settings.log_level, as_json=False)
     return settings

@@ -86,17 +86,11 @@ class ServiceClient:
 def ask_service(
     settings: Settings, path: str, body: Mapping[str, Any], *, url: str | None
 ) -> dict[str, Any]:
-    """Return the reply to `body` from the service at `url`, by default that of the settings.
-
-    Raises:
-        ServiceUnreachable: nothing listens there.
-        ServiceRefused: it answered with a problem.
-    """
+    """Return the reply to `body` from the service at `url`, by default that of the settings."""
     base = (url or settings.url).rstrip("/")
     # A key goes to the service of the settings only, not to whatever address was typed.
-    key = None
-    if settings.api_keys and base == settings.url:
-        key = settings.api_keys[0].get_secret_value()
+    is_own = settings.api_keys and base == settings.url
+    key = settings.api_keys[0].get_secret_value() if is_own else None
     return asyncio.run(_call(base, "POST", path, body, key=key, timeout_s=TIMEOUT_S))
 
 
@@ -111,20 +105,13 @@ def administer_service(
     """Return the reply of an admin route of the service at `url`.
 
     The key comes from the settings, or for a service on this machine from the data folder.
-
-    Raises:
-        AdminKeyMissing: there is no such key.
-        SecretFileInvalid: the key file of the data folder is invalid.
-        ServiceUnreachable: nothing listens there.
-        ServiceRefused: it answered with a problem.
     """
     base = (url or settings.url).rstrip("/")
+    key = None
     if settings.admin_keys:
-        key: str | None = settings.admin_keys[0].get_secret_value()
+        key = settings.admin_keys[0].get_secret_value()
     elif base == settings.url or _is_here(base):
         key = read_admin_key(settings.data_folder)
-    else:
-        key = None
     if key is None:
         # It helps more to know whether there is a service at all.
         asyncio.run(_call(base, "GET", "/livez", timeout_s=TIMEOUT_S))

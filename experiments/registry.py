@@ -44,14 +44,10 @@ class ExperimentRegistry:
         refresh_s: float = 1.0,
         on_forgotten: Callable[[], None] | None = None,
     ) -> None:
-        """Take the store; nothing is read before `refresh` or `watch`.
+        """Take the store; nothing is read before `refresh` or `watch`, which waits `refresh_s`.
 
-        Args:
-            store: where experiments are.
-            cultures: alpha-3 codes of the covered cultures, which definitions may name.
-            models: base models that arms may name; None for any.
-            refresh_s: seconds between two readings of `watch`.
-            on_forgotten: is called once a reading shows that units were deleted since the last.
+        Definitions may name the covered `cultures`, by their alpha-3 codes, and the base `models`;
+        None for any. `on_forgotten` is called once a reading shows that units were deleted.
         """
         self._store, self._cultures, self._models = store, cultures, models
         self._refresh_s, self._on_forgotten = refresh_s, on_forgotten

@@ -14,7 +14,7 @@ from experiments.assignment import Standing
 from experiments.definition import DAY_S, Experiment, HoldOut, Layer, State
 from experiments.definition_file import dump_experiment
 from experiments.stores.scripts import Forgotten, StoredRevision
-from reports.document import Table
+from reports.document import Row, Table
 from reports.numbers import count, duration, moment, number, percent, with_sign
 from reports.terminal import print_json, print_line, print_table
 
@@ -85,7 +85,7 @@ def print_list(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
         )
         for experiment, time_ms in revisions
     )
-    print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
+    _print_words(columns, rows)
 
 
 def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> None:
@@ -111,6 +111,10 @@ def print_experiment(revisions: Sequence[StoredRevision], *, as_json: bool) -> N
         for at, (experiment, time_ms) in enumerate(revisions)
     )
     columns = ("Revision", "At", "State", "Changed")
+    _print_words(columns, rows)
+
+
+def _print_words(columns: Row, rows: tuple[Row, ...]) -> None:
     print_table(out, Table.of_rows("", columns, rows, texts=tuple(range(len(columns)))))
 
 
@@ -174,13 +178,7 @@ def print_arm(unit_arm: UnitArm, *, as_json: bool) -> None:
     name, arm = unit_arm.experiment.name, unit_arm.arm
     why = _explain_standing(unit_arm)
     if as_json:
-        content = {
-            "experiment": name,
-            "standing": unit_arm.standing,
-            "arm": arm or None,
-            "is_remembered": unit_arm.is_remembered,
-            "elsewhere": unit_arm.elsewhere,
-        }
+        content = unit_arm._asdict() | {"experiment": name, "arm": arm or None}
         print_json(out, content)
         return
     if not arm:

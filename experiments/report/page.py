@@ -90,8 +90,7 @@ def _next_step(analysis: Analysis) -> str | None:
 
 
 def _compose_effects(analysis: Analysis) -> Iterator[Block]:
-    table = tables.effects(analysis)
-    if table is None:
+    if (table := tables.effects(analysis)) is None:
         return
     effects = [each.effect for each in analysis.comparisons]
     strips = [plots.draw_strip(each, effects) for each in effects]
@@ -114,8 +113,7 @@ def _compose_effects(analysis: Analysis) -> Iterator[Block]:
 
 
 def _compose_guardrails(analysis: Analysis) -> Iterator[Block]:
-    table = tables.guardrails(analysis)
-    if table is None:
+    if (table := tables.guardrails(analysis)) is None:
         return
     pictures: list[Markup | None] = []
     for group in tables.by_guardrail(analysis):
@@ -143,8 +141,7 @@ def _compose_cultures(analysis: Analysis) -> Iterator[Block]:
 
 
 def _compose_ratio(analysis: Analysis) -> Iterator[Block]:
-    table = tables.ratio(analysis)
-    if table is None:
+    if (table := tables.ratio(analysis)) is None:
         return
     yield Text(words.ratio_line(analysis.sample_ratio))
     yield table

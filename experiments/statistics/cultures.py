@@ -45,12 +45,8 @@ def pool_partially(
     Assumed are normal effects around a common mean, normal errors, and a flat prior on the spread
     from 0 to twice the range of the estimates. A culture without a finite estimate and
     an error above 0 takes no part and gets NaN. With fewer than two left there is nothing to pool:
-    estimates stay as they are, the spread is 0.
-
-    Args:
-        estimates: float64[c], the effect in each culture.
-        errors: float64[c], standard errors of the estimates.
-        level: of the intervals, between 0 and 1.
+    estimates stay as they are, the spread is 0. `estimates` and their standard `errors` are
+    float64[c]; `level` is of the intervals, between 0 and 1.
 
     Raises:
         ValueError: the arrays differ in length, or `level` is not between 0 and 1.

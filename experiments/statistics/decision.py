@@ -125,11 +125,8 @@ def decide(
     no arm can become such a one: it is worse, its gain is below the smallest effect, or a guardrail
     is violated. Stop where the planned duration is over. Otherwise continue.
 
-    Args:
-        arms: the evidence of every arm but control, one or more.
-        primary: the metric that decides.
-        sample_ratio_log_e: of `sample_ratio_log_e` at this look.
-        duration_over: whether the planned longest duration is over.
+    `arms` are the evidence of every arm but control, and `sample_ratio_log_e` that of
+    `sample_ratio_log_e` at this look.
 
     Raises:
         ValueError: there is no arm.

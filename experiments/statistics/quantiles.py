@@ -35,12 +35,9 @@ def quantile_sequence(
     All of them cover it with probability at least 1 - alpha, whatever the distribution. An end is
     infinite while there are too few values on its side. Each look sorts the values up to it.
 
-    Args:
-        values: float64[n] in the order of arrival, one per unit.
-        p: between 0 and 1; 0.5 is the median.
-        alpha: the error rate over all looks.
-        looks: int64[k], numbers of values from 0 to n; None for n alone.
-        expected_n: the number of values at which the interval is made narrowest, fixed beforehand.
+    `values` are float64[n] in the order of arrival, one per unit. `looks` are int64[k], numbers of
+    values from 0 to n; None for n alone. The interval is narrowest at `expected_n` values, a number
+    fixed beforehand.
 
     Raises:
         ValueError: `p` or `alpha` is not between 0 and 1, a value is not finite, or a look is

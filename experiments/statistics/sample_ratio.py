@@ -29,12 +29,8 @@ def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike) -> Floats:
     probability at most alpha. Where weights were changed, give each span of equal weights its own
     counts: the logarithms add up.
 
-    Args:
-        counts: int64[k, arms], units so far at each look, or int64[arms] for one look.
-        weights: float64[arms], above 0; they need not sum to 1.
-
-    Returns:
-        float64[k].
+    `counts` are the units so far at each look, int64[k, arms], or int64[arms] for one look.
+    `weights` are float64[arms], above 0, and need not sum to 1. The result is float64[k].
 
     Raises:
         ValueError: a weight is not above 0, a count is negative, or the numbers of arms differ or

@@ -188,9 +188,8 @@ class PostgresDatabase:
                 "AND table_name = 'schema_version'",
                 self._schema,
             )
-            version = 0
-            if there:
-                version = await connection.fetchval("SELECT version FROM schema_version")
+            stored = "SELECT version FROM schema_version"
+            version = await connection.fetchval(stored) if there else 0
             await _drive(connection, migrate(self.place, version=version))
 
     @asynccontextmanager
