@@ -13,13 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
-from app.errors import (
-    AppError,
-    OptionInvalid,
-    RetrievalBusy,
-    UpstreamBusy,
-    UpstreamUnavailable,
-)
+from app import errors
 from app.resources import Opener, Resources, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -44,9 +38,15 @@ from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
 
 # Errors that may pass in a moment; a restarting server is waited for.
-_PASSING = (UpstreamUnavailable, UpstreamBusy, LoraServerSilent, AdaptersBusy, RetrievalBusy)
+_PASSING = (
+    errors.UpstreamUnavailable,
+    errors.UpstreamBusy,
+    LoraServerSilent,
+    AdaptersBusy,
+    errors.RetrievalBusy,
+)
 # Errors that can fail a single request.
-_FAILED = (AppError, AdapterError, EvaluationError, RetrievalError, SurveyDataError)
+_FAILED = (errors.AppError, AdapterError, EvaluationError, RetrievalError, SurveyDataError)
 
 
 class ReplayProgress(Protocol):
@@ -223,7 +223,7 @@ async def _check_arms(
     served = resources.settings.model
     for arm in experiment.arms:
         if arm.model not in ("", served):
-            raise OptionInvalid(f"arm '{arm.name}'", f"model '{arm.model}'", f"'{served}'")
+            raise errors.OptionInvalid(f"arm '{arm.name}'", f"model '{arm.model}'", f"'{served}'")
     await resources.vllm.context_tokens(served)
     adapters = {arm.recipe.adapter for arm in experiment.arms} - {NO_ADAPTER}
     catalogue = resources.library.catalogue

@@ -12,19 +12,10 @@ import asyncio
 import math
 from collections.abc import Mapping, Sequence
 
+from experiments.analysis import result
 from experiments.analysis.arms import measure_arms
 from experiments.analysis.comparisons import Comparer
 from experiments.analysis.reading import Events, read_events
-from experiments.analysis.result import (
-    Analysis,
-    Comparison,
-    Conclusion,
-    LeftOut,
-    Measured,
-    OfflineAlignment,
-    Progress,
-    SampleRatio,
-)
 from experiments.analysis.samples import Sample, take_sample
 from experiments.analysis.strata import (
     check_sample_ratio,
@@ -45,8 +36,8 @@ async def analyse(
     now_ms: int,
     cultures: Mapping[str, str] | None = None,
     plan: SamplePlan | None = None,
-    offline: Mapping[str, OfflineAlignment] | None = None,
-) -> Analysis:
+    offline: Mapping[str, result.OfflineAlignment] | None = None,
+) -> result.Analysis:
     """Return what the events of an experiment say at `now_ms`, in milliseconds since 1970 (UTC).
 
     The store is read in batches and the computation runs in a thread. `cultures` are the names of
@@ -65,8 +56,8 @@ def _analyse_events(
     events: Events,
     cultures: Mapping[str, str],
     plan: SamplePlan | None,
-    offline: Mapping[str, OfflineAlignment],
-) -> Analysis:
+    offline: Mapping[str, result.OfflineAlignment],
+) -> result.Analysis:
     experiment, strata = events.experiment, split_into_strata(events)
     samples = {metric.name: take_sample(events, metric) for metric in experiment.metrics}
     ratio, progress = check_sample_ratio(events, strata), measure_progress(events, plan)
@@ -77,22 +68,24 @@ def _analyse_events(
     ]
     evidence = [each for _, each in compared]
     decision = _draw_conclusion(experiment, evidence, ratio, progress)
-    return Analysis(
+    return result.Analysis(
         experiment=experiment.name,
         hypothesis=experiment.hypothesis,
         state=experiment.state,
         revision=experiment.revision,
         at_ms=round(events.now_s * 1000.0),
         control=experiment.control,
-        primary=Measured.of(experiment.primary.metric, experiment.primary.smallest_effect),
+        primary=result.Measured.of(experiment.primary.metric, experiment.primary.smallest_effect),
         alpha=experiment.alpha,
         unit_value=experiment.unit_value,
         outcome_window_s=experiment.outcome_window_s,
         recorded_decision=experiment.decision,
-        decision=Conclusion(verdict=decision.verdict, arm=decision.arm, reason=decision.reason),
+        decision=result.Conclusion(
+            verdict=decision.verdict, arm=decision.arm, reason=decision.reason
+        ),
         progress=progress,
         comparisons=tuple(
-            Comparison(said=said, **fields)
+            result.Comparison(said=said, **fields)
             for (fields, _), (_, said) in zip(compared, decision.by_arm, strict=True)
         ),
         arms=measure_arms(events, samples, offline),
@@ -105,8 +98,8 @@ def _analyse_events(
 def _draw_conclusion(
     experiment: Experiment,
     arms: Sequence[ArmEvidence],
-    ratio: SampleRatio,
-    progress: Progress,
+    ratio: result.SampleRatio,
+    progress: result.Progress,
 ) -> Decision:
     """Return what to do. A draft should be started, and what was stopped cannot go on."""
     decision = decide(
@@ -126,9 +119,9 @@ def _draw_conclusion(
     return decision
 
 
-def _count_left_out(events: Events, samples: Mapping[str, Sample]) -> LeftOut:
+def _count_left_out(events: Events, samples: Mapping[str, Sample]) -> result.LeftOut:
     units, primary = events.units, events.experiment.primary.metric.name
-    return LeftOut(
+    return result.LeftOut(
         n_overridden=events.n_overridden,
         n_request_outcomes=sum(each.n_request_outcomes for each in events.values.values()),
         n_late=samples[primary].n_late,

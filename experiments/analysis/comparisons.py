@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from experiments.analysis import result
 from experiments.analysis.cultures import estimate_culture_effects
 from experiments.analysis.differences import Difference, Pair, compare_arms
 from experiments.analysis.reading import Events
-from experiments.analysis.result import (
-    Cultures,
-    Effect,
-    GuardrailEffect,
-    Look,
-    Measured,
-    Span,
-)
 from experiments.analysis.samples import Sample, measure_level, model_differences
 from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Metric
@@ -54,16 +47,16 @@ class Comparer:
             values = model_differences(metric, margin, experiment.unit_value)
             own, own_fields = self._compare_metric(metric, margin, values, alpha=experiment.alpha)
             weighed.append(GuardrailEvidence(guardrail, own.now))
-            shown.append(GuardrailEffect(**own_fields, state=weighed[-1].state))
+            shown.append(result.GuardrailEffect(**own_fields, state=weighed[-1].state))
         comparison = {
             "arm": self.arm,
-            "effect": Effect(**fields),
+            "effect": result.Effect(**fields),
             "guardrails": tuple(shown),
             "cultures": self._compare_cultures(known, alpha),
         }
         return comparison, ArmEvidence(self.arm, found.now, tuple(weighed))
 
-    def _compare_cultures(self, known: ValueModel, alpha: float) -> Cultures:
+    def _compare_cultures(self, known: ValueModel, alpha: float) -> result.Cultures:
         """Return the primary metric per culture."""
         metric, names = self.events.experiment.primary.metric, self.culture_names
         pair, units = self._pair_units(metric)
@@ -115,9 +108,9 @@ class Comparer:
         found = compare_arms(pair, metric, known, alpha=alpha, shape=self._shape)
         treatment, control = pair.values[pair.treated], pair.values[~pair.treated]
         return found, {
-            "metric": Measured.of(metric, worth),
+            "metric": result.Measured.of(metric, worth),
             "alpha": alpha,
-            "span": Span.of(found.now),
+            "span": result.Span.of(found.now),
             "p_value": found.p_value,
             "treatment": measure_level(treatment, metric.quantile),
             "control": measure_level(control, metric.quantile),
@@ -132,10 +125,10 @@ def _range(values: ValueModel) -> tuple[float, float] | None:
     return (values.low, values.high) if isinstance(values, Bounded) else None
 
 
-def _list_looks(found: Difference) -> tuple[Look, ...]:
+def _list_looks(found: Difference) -> tuple[result.Look, ...]:
     sequence = found.sequence
     columns = (found.at_s, sequence.n, sequence.estimate, sequence.low, sequence.high)
     return tuple(
-        Look(at_ms=round(at_s * 1000.0), n=n, estimate=estimate, low=low, high=high)
+        result.Look(at_ms=round(at_s * 1000.0), n=n, estimate=estimate, low=low, high=high)
         for at_s, n, estimate, low, high in zip(*(each.tolist() for each in columns), strict=True)
     )

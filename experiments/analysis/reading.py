@@ -128,14 +128,13 @@ class _EventReader:
         places, n_before = self.places, len(self.places)
         names = piece.unit[rows].tolist()
         unit = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
-        recorded: dict[Series, Floats] = {
-            **piece.recorded,
-            # What failed has no value.
-            Derived.STEERED: np.where(piece.recorded["failed"] == 0.0, piece.steered, np.nan),
-            Derived.CROSSED: (piece.arm != piece.answered_arm).astype(np.float64),
-        }
-        for series, value in recorded.items():
-            self._add(series, unit, piece.time_ms[rows], value[rows])
+        for metric, recorded in piece.recorded.items():
+            self._add(metric, unit, piece.time_ms[rows], recorded[rows])
+        # What failed has no value.
+        steered = np.where(piece.recorded["failed"] == 0.0, piece.steered, np.nan)
+        self._add(Derived.STEERED, unit, piece.time_ms[rows], steered[rows])
+        crossed = (piece.arm != piece.answered_arm).astype(np.float64)
+        self._add(Derived.CROSSED, unit, piece.time_ms[rows], crossed[rows])
         found, first = np.unique(unit, return_index=True)
         begins = rows[first[found >= n_before]]
         self.firsts.append(

@@ -7,15 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.analysis import result
 from experiments.analysis.differences import choose_looks
 from experiments.analysis.reading import Events
-from experiments.analysis.result import (
-    Progress,
-    RatioLook,
-    RatioStratum,
-    RevisionFigures,
-    SampleRatio,
-)
 from experiments.definition import DAY_S, Experiment, State
 from experiments.statistics.differences import BlockShape, fit_block_shape
 from experiments.statistics.planning import SamplePlan
@@ -63,7 +57,7 @@ def choose_block_shape(events: Events, arm: str) -> BlockShape:
     return fit_block_shape(first.arm(arm).weight, first.arm(first.control).weight)
 
 
-def check_sample_ratio(events: Events, strata: Strata) -> SampleRatio:
+def check_sample_ratio(events: Events, strata: Strata) -> result.SampleRatio:
     """Return whether arms got their shares of units, by every unit's first answer.
 
     Each stratum has counts of its own, and their evidence adds up. An alarm that was raised at any
@@ -81,25 +75,27 @@ def check_sample_ratio(events: Events, strata: Strata) -> SampleRatio:
             counts = np.cumsum(arms[of_span][:, None] == np.arange(n_arms), axis=0)
             steps[of_span] = np.diff(sample_ratio_log_e(counts, weights), prepend=0.0)
             last = tuple(counts[-1].tolist())
-            rows.append(RatioStratum(first_revision=first, weights=weights, n_units=last))
+            rows.append(result.RatioStratum(first_revision=first, weights=weights, n_units=last))
     log_e, at_s = np.cumsum(steps), units.first_s[counted]
     highest = float(log_e.max(initial=0.0))
-    return SampleRatio(
+    return result.SampleRatio(
         alarm=highest >= -math.log(SRM_ALPHA),
         alpha=SRM_ALPHA,
         p_value=math.exp(-highest),
         strata=tuple(rows),
         history=tuple(
-            RatioLook(at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look]))
+            result.RatioLook(
+                at_ms=round(at_s[look] * 1000.0), n_units=look + 1, log_e=float(log_e[look])
+            )
             for look in choose_looks(log_e.size).tolist()
         ),
     )
 
 
-def summarise_revisions(events: Events) -> tuple[RevisionFigures, ...]:
+def summarise_revisions(events: Events) -> tuple[result.RevisionFigures, ...]:
     """Return what each revision was, and how many units it assigned."""
     return tuple(
-        RevisionFigures(
+        result.RevisionFigures(
             revision=experiment.revision,
             at_ms=time_ms,
             state=experiment.state,
@@ -112,7 +108,7 @@ def summarise_revisions(events: Events) -> tuple[RevisionFigures, ...]:
     )
 
 
-def measure_progress(events: Events, plan: SamplePlan | None) -> Progress:
+def measure_progress(events: Events, plan: SamplePlan | None) -> result.Progress:
     """Return how long the experiment has run, and how many units it had."""
     times = {state: _first_ms(events, state) for state in State}
     started_ms, ended_ms = times[State.RUNNING], times[State.STOPPED]
@@ -120,7 +116,7 @@ def measure_progress(events: Events, plan: SamplePlan | None) -> Progress:
     until_ms = now_ms if ended_ms is None else min(ended_ms, now_ms)
     elapsed_s = 0.0 if started_ms is None else max(until_ms - started_ms, 0) / 1000.0
     n_units = events.units.arm.size
-    return Progress(
+    return result.Progress(
         started_ms=started_ms,
         ended_ms=ended_ms,
         elapsed_s=elapsed_s,

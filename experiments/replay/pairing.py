@@ -22,14 +22,7 @@ from experiments.analysis.arms import describe_arm
 from experiments.analysis.result import Span
 from experiments.definition import Arm, Experiment
 from experiments.metrics import RECORDED_METRICS
-from experiments.replay.result import (
-    ALPHA,
-    ArmReplay,
-    CultureReplay,
-    Estimate,
-    Replay,
-    ReplayReason,
-)
+from experiments.replay import result
 from experiments.replay.rows import ReplayRow
 
 # What a replay is for comes first. Failures are counted apart, with their reasons.
@@ -52,7 +45,7 @@ def summarise_replay(
     n_planned: int,
     notes: Sequence[str] = (),
     cultures: Mapping[str, str] | None = None,
-) -> Replay:
+) -> result.Replay:
     """Return what the rows say of the arms of `experiment`.
 
     Left out are requests that were not asked of every arm, because the run ended before, and
@@ -62,7 +55,7 @@ def summarise_replay(
     known = [metric for metric in METRICS if _is_known(asked, metric)]
     shown = [[row.shown for row in by_arm.values() if row.shown] for by_arm in asked]
     several = [each for each in shown if len(each) > 1]
-    return Replay(
+    return result.Replay(
         experiment=experiment.name,
         definition_id=experiment.id,
         made_ms=made_ms,
@@ -85,7 +78,7 @@ def summarise_replay(
 
 def estimate_mean(
     values: Sequence[Value], *, lowest: float = -math.inf, highest: float = math.inf
-) -> Estimate:
+) -> result.Estimate:
     """Return the mean of the questions' means, and its 95 % interval by Student's t over questions.
 
     The interval ends where the values do, at `lowest` and `highest`. Without a value there is no
@@ -100,10 +93,10 @@ def estimate_mean(
     mean = float(means.mean()) if n else None
     span = Span(estimate=mean, low=None, high=None)
     if mean is not None and n > 1:
-        reach = float(stdtrit(n - 1, 1.0 - ALPHA / 2) * means.std(ddof=1) / math.sqrt(n))
+        reach = float(stdtrit(n - 1, 1.0 - result.ALPHA / 2) * means.std(ddof=1) / math.sqrt(n))
         low, high = max(mean - reach, lowest), min(mean + reach, highest)
         span = Span(estimate=mean, low=low, high=high)
-    return Estimate(span=span, n=len(values), n_questions=n)
+    return result.Estimate(span=span, n=len(values), n_questions=n)
 
 
 def _group_requests(rows: Iterable[ReplayRow], experiment: Experiment) -> list[RequestRows]:
@@ -119,13 +112,15 @@ def _is_known(asked: Sequence[RequestRows], metric: str) -> bool:
     return any(row.value(metric) is not None for by_arm in asked for row in by_arm.values())
 
 
-def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> Estimate:
+def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> result.Estimate:
     rows = (by_arm[arm] for by_arm in asked)
     found = [(row.question, value) for row in rows if (value := row.value(metric)) is not None]
     return estimate_mean(found, lowest=0.0, highest=_highest(metric))
 
 
-def _difference(asked: Iterable[RequestRows], arm: str, control: str, metric: str) -> Estimate:
+def _difference(
+    asked: Iterable[RequestRows], arm: str, control: str, metric: str
+) -> result.Estimate:
     found = []
     for by_arm in asked:
         treated, untreated = by_arm[arm].value(metric), by_arm[control].value(metric)
@@ -141,10 +136,10 @@ def _highest(metric: str) -> float:
 
 def _summarise_arm(
     asked: Sequence[RequestRows], arm: Arm, control: str, metrics: Sequence[str]
-) -> ArmReplay:
+) -> result.ArmReplay:
     rows = [by_arm[arm.name] for by_arm in asked]
     is_control = arm.name == control
-    return ArmReplay(
+    return result.ArmReplay(
         name=arm.name,
         id=arm.id,
         about=describe_arm(arm),
@@ -161,13 +156,13 @@ def _summarise_arm(
 
 def _summarise_cultures(
     asked: Sequence[RequestRows], experiment: Experiment, names: Mapping[str, str]
-) -> tuple[CultureReplay, ...]:
+) -> tuple[result.CultureReplay, ...]:
     by_code: dict[str, list[RequestRows]] = defaultdict(list)
     for by_arm in asked:
         by_code[by_arm[experiment.control].culture].append(by_arm)
     arms = experiment.arm_names
     return tuple(
-        CultureReplay(
+        result.CultureReplay(
             culture=code,
             name=names.get(code, code),
             levels={arm: _level(by_code[code], arm, "alignment") for arm in arms},
@@ -184,9 +179,9 @@ def _summarise_cultures(
 
 def _count_reasons(
     asked: Sequence[RequestRows], experiment: Experiment, field: Literal["failed", "because"]
-) -> tuple[ReplayReason, ...]:
+) -> tuple[result.ReplayReason, ...]:
     said = ((row.arm, getattr(row, field)) for by_arm in asked for row in by_arm.values())
     counts = Counter((arm, reason) for arm, reason in said if reason)
     order = {arm: place for place, arm in enumerate(experiment.arm_names)}
     ranked = sorted(counts.items(), key=lambda each: (order[each[0][0]], -each[1], each[0][1]))
-    return tuple(ReplayReason(arm=arm, reason=reason, n=n) for (arm, reason), n in ranked)
+    return tuple(result.ReplayReason(arm=arm, reason=reason, n=n) for (arm, reason), n in ranked)
