@@ -150,7 +150,7 @@ def _is_here(base: str) -> bool:
 
 
 def _explain(exc: Exception) -> str:
-    """Return why no reply came, in the system's words where it has any."""
+    """Return why no reply came, in the system's words if it has any."""
     if isinstance(exc, TimeoutError):
         return "timed out"
     cause = exc.os_error if isinstance(exc, aiohttp.ClientConnectorError) else exc

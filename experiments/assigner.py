@@ -28,7 +28,7 @@ class ArmMemory(Protocol):
     """Where the arms of units are kept; an `EventStore`."""
 
     async def settle(self, claim: Claim) -> str | None:
-        """Return the arm that the unit has, None where that cannot be said in time."""
+        """Return the arm that the unit has, None if that cannot be said in time."""
         ...
 
 
@@ -81,7 +81,7 @@ class Assigner:
     def recall(self, experiment: str, arms: Iterable[tuple[str, str]]) -> None:
         """Remember what the store has: units, given by their hashes, and their arms.
 
-        Then units keep their arms through a restart also where the store is slow at first.
+        Then units keep their arms through a restart even if the store is slow at first.
         """
         for unit, arm in arms:
             self._remember((experiment, unit), arm)

@@ -39,7 +39,7 @@ class Assignment:
     """What a unit gets in an experiment.
 
     Attributes:
-        arm: the arm, None where the unit does not take part.
+        arm: the arm, None if the unit does not take part.
         overridden: whether a tester chose it; the analysis leaves such answers out.
         settled: whether the store holds it, so that no other gateway can give another one.
     """
@@ -66,7 +66,7 @@ def assign(
 ) -> Assignment:
     """Return what `unit` gets in `experiment` by the hash alone.
 
-    `culture` is the alpha-3 code of the request, empty where it has none. `override` names an arm,
+    `culture` is the alpha-3 code of the request, empty if it has none. `override` names an arm,
     and goes before all but the state of the experiment.
 
     Raises:
@@ -118,7 +118,7 @@ def arm_of(experiment: Experiment, unit: Unit) -> Arm:
 def find_first(
     experiments: Iterable[Experiment], unit: Unit, *, culture: str = ""
 ) -> Experiment | None:
-    """Return the first of `experiments` that the unit takes part in, None where there is none.
+    """Return the first of `experiments` that the unit takes part in, None if there is none.
 
     An answer is given by one arm, so a unit that could be in experiments of several layers is in
     one of them. Name those first that started first: then a new one takes no unit from the others.

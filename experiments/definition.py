@@ -68,7 +68,7 @@ class Arm:
 
     @property
     def id(self) -> str:
-        """Ten hexadecimal digits that say how it answers; `Recipe.id` where that says it all."""
+        """Ten hexadecimal digits that say how it answers; `Recipe.id` if that says it all."""
         if not self.model and self.decoding == Decoding():
             return self.recipe.id
         text = json.dumps([self.recipe.id, self.model, asdict(self.decoding)], sort_keys=True)
@@ -118,12 +118,12 @@ class Experiment:
         cultures: alpha-3 codes it applies to; empty for all.
         outcome_window_s: how long after an answer its outcomes count.
         unit_value: what a unit counts with. `first` settles at the first outcome in its window;
-            `mean` and `sum` tell nothing of a unit before its window is over.
+            `mean` and `sum` say nothing of a unit before its window is over.
         max_duration_s: the longest it is planned to run.
         alpha: the error rate of all looks together, in (0, 1).
         salt: another one makes other assignments under the same name.
         testers: texts of units (`user:qa-1`) that may choose their arm.
-        decision: what came of it, in words; for the state `decided`.
+        decision: what was decided, in words; for the state `decided`.
     """
 
     name: str

@@ -253,7 +253,7 @@ def _metric_fields(metric: Metric) -> dict[str, Any]:
 
 
 def _show_input(fault: Any) -> str:
-    """Return what was found, in few words; a whole definition is none."""
+    """Return what was found, in few words, which a whole definition is not."""
     if fault["type"] == "missing":
         return "nothing"
     if isinstance(fault["input"], dict) and fault["type"] == "value_error":
@@ -297,4 +297,4 @@ def _explain_unread(exc: Exception) -> tuple[str, str]:
         case yaml.YAMLError():
             return "a fault", "YAML without anchors"
     # YAML reads an invalid date so.
-    return str(exc), "values in quotes where they are text"
+    return str(exc), "quotes around values that are text"

@@ -26,7 +26,8 @@ class ExperimentUnknown(ExperimentError):
     def __init__(self, name: str, known: Sequence[str]) -> None:
         there = ", ".join(sorted(known)) or "none"
         super().__init__(
-            f"'{name}' is no experiment; there are: {there}. Name one of them, or create it first."
+            f"No experiment is named '{name}'; there are: {there}. Name one of them, or create it "
+            "first."
         )
         self.name = name
 
@@ -50,9 +51,9 @@ class TransitionRefused(ExperimentError):
         if state == wanted:
             text = f"{what} already."
         elif not allowed:
-            text = f"{what}: found the wish for '{wanted}', expected none, since that is its end."
+            text = f"{what}: found a request for '{wanted}', expected none: this is its last state."
         else:
-            text = f"{what}: found the wish for '{wanted}', expected {' or '.join(allowed)} next."
+            text = f"{what}: found a request for '{wanted}', expected {' or '.join(allowed)} next."
         super().__init__(f"{text} One that has ended is run again under another name.")
 
 
@@ -101,13 +102,13 @@ class OverrideRefused(ExperimentError):
 
     def __init__(self, experiment: str) -> None:
         super().__init__(
-            f"Experiment '{experiment}': found an override by a unit that is no tester of it, "
+            f"Experiment '{experiment}': found an override by a unit that is not a tester, "
             "expected one of its 'testers'. Leave the override out, or add the unit to the list."
         )
 
 
 class UnitInvalid(ExperimentError):
-    """What should say who was answered is empty, too long or no text."""
+    """What should say who was answered is empty, too long or not text."""
 
     def __init__(self, found: str, expected: str) -> None:
         super().__init__(f"Unit: found {found}, expected {expected}.")
@@ -141,12 +142,12 @@ class OutcomeInvalid(ExperimentError):
 
 
 class AnswerUnknown(ExperimentError):
-    """An outcome names an answer that was never recorded, or not yet, or is deleted."""
+    """An outcome names an answer that is not recorded: never, not yet, or no longer."""
 
     def __init__(self, answer_id: str) -> None:
         super().__init__(
-            f"'{answer_id[:80]}' is no recorded answer; expected the id that came with an answer. "
-            "One that was recorded late is known within seconds: send it again then."
+            f"No answer '{answer_id[:80]}' is recorded; expected the id that came with an answer. "
+            "One that was recorded late is known within seconds: send the outcome again then."
         )
 
 
@@ -161,7 +162,7 @@ class UnitUnknown(ExperimentError):
 
 
 class OutcomeConflict(ExperimentError):
-    """An idempotency key comes a second time, with another outcome."""
+    """An idempotency key is used again, with another outcome."""
 
     def __init__(self, key: str, *, found: str, expected: str) -> None:
         super().__init__(
@@ -225,7 +226,7 @@ class StoreOutdated(ExperimentError):
 
 
 class DriverMissing(ExperimentError):
-    """A package that is not always installed is needed."""
+    """An optional package is needed and not installed."""
 
     def __init__(self, package: str, *, needed_for: str, extra: str) -> None:
         super().__init__(
@@ -268,7 +269,7 @@ class MetricNotSent(ExperimentError):
 
 
 class ExperimentsOff(ExperimentError):
-    """Experiments are asked for where none are kept."""
+    """Experiments are requested, but none are kept."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -289,7 +290,7 @@ class ArmConflict(ExperimentError):
 
 
 class ExperimentTaken(ExperimentError):
-    """A new experiment has the name of another one."""
+    """A new experiment has the name of an existing one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(

@@ -42,10 +42,10 @@ class Exposure:
         adapter: the version that answered, empty for none.
         steered: whether the prompt or an adapter spoke for the culture.
         readable: whether the answer could be read as one of the options; true for free text.
-        refused: whether the model declined to answer, None where that was not looked at.
-        label_mass: probability of all labels together, in [0, 1], None where not measured.
+        refused: whether the model declined to answer, None if that was not looked at.
+        label_mass: probability of all labels together, in [0, 1], None if not measured.
         alignment: 1 - Jensen-Shannon distance to the people's shares, in [0, 1], higher is
-            nearer; None where the question has no known shares.
+            nearer; None if the question has no known shares.
         latency_ms: time until the answer was complete.
         failed: whether the request got no answer: an error, a refusal, or the client left. It
             counts in the arm, and the rest of what is recorded of it says nothing.
@@ -80,7 +80,7 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class AnswerText:
-    """What was asked and answered, kept only where the settings ask for it.
+    """What was asked and answered, kept only if the settings ask for it.
 
     Attributes:
         unit: the hash of who was answered.
@@ -127,7 +127,7 @@ class Outcome:
     of either; the first one stands.
 
     Attributes:
-        number: 0 or 1 for a boolean; None for a comment alone. For a preferred answer 1 where
+        number: 0 or 1 for a boolean; None for a comment alone. For a preferred answer 1 if
             `preferred` is the answer itself, else 0.
         preferred: id of the answer that was preferred, for that kind only.
         key: idempotency key, 1 to 200 characters.
@@ -174,7 +174,7 @@ class Receipt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class OutcomeReceipt:
-    """Proof that an outcome is in the store; `repeated` where it was before."""
+    """Proof that an outcome is in the store; `repeated` if it was before."""
 
     key: str
     time_ms: int
@@ -233,7 +233,7 @@ def _check_number(outcome: Outcome) -> None:
     elif bool(outcome.preferred) != (kind is OutcomeKind.PREFERRED):
         expected = "a preferred answer with the kind 'preferred', and with no other"
     elif outcome.preferred and number != (outcome.preferred == outcome.answer_id):
-        expected = "1 where the preferred answer is this one, and 0 where it is another"
+        expected = "1 if the preferred answer is this one, and 0 if it is another"
     if expected:
         raise OutcomeInvalid("value", found=f"{number} as {kind}", expected=expected)
 

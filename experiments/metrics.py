@@ -45,7 +45,7 @@ class Metric:
     Attributes:
         direction: which values are better.
         quantile: in (0, 1), for a quantile only: which one is compared.
-        lowest, highest: bounds of the values, None where there are none.
+        lowest, highest: bounds of the values, None if there are none.
     """
 
     name: str

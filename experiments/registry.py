@@ -148,7 +148,7 @@ class ExperimentRegistry:
         Raises:
             TransitionRefused: it is no draft.
             HoldOutDiffers: a running one of the same salt holds out another share.
-            LayerOverlap: a running one has some of the buckets. Where both started at the same
+            LayerOverlap: a running one has some of the buckets. If both started at the same
                 time, this one is stopped again.
             MetricNotSent: nobody sends one of its metrics.
         """
@@ -171,7 +171,7 @@ class ExperimentRegistry:
         return await self._save(change_state(await self._store.read_latest(name), State.STOPPED))
 
     async def decide(self, name: str, decision: str) -> Experiment:
-        """Keep what came of a stopped experiment, and return its revision.
+        """Record what was decided on a stopped experiment, and return its revision.
 
         Raises:
             DefinitionInvalid: the decision has no words, or more than 4,000 characters.
@@ -206,7 +206,7 @@ class ExperimentRegistry:
 
         Both have checked before either was saved. Whoever saved last sees the other here, so two
         never stay. The earlier one by the clock waits for the other to be taken back; it stops too
-        where that does not happen, because clocks of gateways may differ, and the other one may
+        if that does not happen, because clocks of gateways may differ, and the other one may
         have looked before there was anything to see.
         """
         for wait_s in (*CROSSED_S, None):

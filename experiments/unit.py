@@ -50,10 +50,10 @@ class Unit:
 
 
 def unit_of(*, user: str = "", session: str = "", request_id: str) -> Unit:
-    """Return the unit of a request: the user where named, else the session, else the request.
+    """Return the unit of a request: the user if named, else the session, else the request.
 
     Raises:
-        UnitInvalid: the name is too long, or no text.
+        UnitInvalid: the name is too long, or not text.
     """
     if user:
         return Unit(UnitKind.USER, user)

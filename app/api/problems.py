@@ -242,7 +242,7 @@ def response_to(scope: Scope, error: Exception) -> ASGIApp:
         detail = f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
     elif isinstance(error, ExperimentUnknown) and not is_admin_path(scope["path"]):
         # Which experiments there are is an admin's to know.
-        detail = f"'{error.name}' is no experiment here. Ask an admin for its name."
+        detail = f"No experiment here is named '{error.name}'. Ask an admin for its name."
     response = _response(scope["path"], kind, detail)
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:

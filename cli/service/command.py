@@ -94,7 +94,7 @@ def exemplars(options: ExemplarsOptions, url: Url = None, as_json: AsJson = Fals
     """Show the survey answers nearest to a question.
 
     These are what a model would be shown before the question; no model is asked. Asks the running
-    service; where none runs, looks them up in this process.
+    service; if none runs, looks them up in this process.
 
     Example: milieu exemplars "How much do you trust the police?" -c BR
     """

@@ -37,7 +37,7 @@ def ask_question(options: AskOptions, *, url: str | None, as_json: bool) -> None
 def show_exemplars(options: ExemplarsOptions, *, url: str | None, as_json: bool) -> None:
     """Print what `/v1/exemplars` replies, of the service at `url` or that of the settings.
 
-    Where none runs at the settings' address, the reply is made in this process.
+    If none runs at the settings' address, the reply is made in this process.
     """
     names = [name.value for name in SelectorName]
     if options.k is not None and not 1 <= options.k <= MAX_K:

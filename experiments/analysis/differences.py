@@ -52,10 +52,10 @@ class Difference:
 
     Attributes:
         at_s: float64[k], when the looks were.
-        sequence: the intervals then, none where nothing could be compared.
-        now: the interval at the last look; the range, or infinite, where there was none.
+        sequence: the intervals then, none if nothing could be compared.
+        now: the interval at the last look; the range, or infinite, if there was none.
         p_value: at the last look.
-        error: standard error of the estimate, for description; NaN where there is none.
+        error: standard error of the estimate, for description; NaN if there is none.
     """
 
     at_s: Floats

@@ -23,7 +23,7 @@ from survey_data.arrays import Floats, Ints, Strings, Truths
 
 
 class Derived(Enum):
-    """What is known about an answer beside what is recorded; no text, so that no metric is meant.
+    """What is known about an answer besides what is recorded; not text, as a metric's name is.
 
     STEERED: whether the culture was spoken for. CROSSED: whether another arm answered.
     """

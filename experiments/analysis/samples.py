@@ -46,7 +46,7 @@ class Sample:
 
 
 def find_value_range(metric: Metric, kind: UnitValue) -> tuple[float, float] | None:
-    """Return the least and the greatest value of a unit, None where they are not known."""
+    """Return the least and the greatest value of a unit, None if they are not known."""
     if kind == "sum":
         return None
     if metric.kind is MetricKind.PROPORTION:

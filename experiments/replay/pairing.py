@@ -82,7 +82,7 @@ def estimate_mean(
     """Return the mean of the questions' means, and its 95 % interval by Student's t over questions.
 
     The interval ends where the values do, at `lowest` and `highest`. Without a value there is no
-    estimate, and with one question no interval. Where no two questions differ the interval has no
+    estimate, and with one question no interval. If no two questions differ, the interval has no
     width: that is all that these questions say.
     """
     by_question: dict[str, list[float]] = defaultdict(list)

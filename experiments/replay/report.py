@@ -44,7 +44,7 @@ def differences(replay: Replay, arm: ArmReplay) -> Table:
 
 
 def cultures(replay: Replay) -> Table | None:
-    """Return the alignment by culture, a column per arm; None where it is not known."""
+    """Return the alignment by culture, a column per arm; None if it is not known."""
     rows = tuple(
         (
             f"{each.name} ({count(max(found.n for found in each.levels.values()))})",

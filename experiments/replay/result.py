@@ -16,7 +16,7 @@ class Estimate(Result):
     """A mean, or a mean of paired differences, with its 95 % interval.
 
     Attributes:
-        span: the ends are None where there are fewer than two questions to tell them from.
+        span: the ends are None if there are fewer than two questions to tell them from.
         n: answers, or pairs of answers, that it is of.
         n_questions: questions that they are of.
     """
@@ -83,9 +83,9 @@ class Replay(Result):
             request is one question to one culture.
         n_questions: different questions among these.
         arms: in the order of the definition.
-        cultures: by code; empty where no alignment is known.
+        cultures: by code; empty if no alignment is known.
         n_shown: requests that at least two arms showed exemplars to.
-        same_shown: the share of them, in [0, 1], where these arms showed the same ones.
+        same_shown: the share of them, in [0, 1], for which these arms showed the same ones.
         failures, fallbacks: by arm, in the order of the definition, the most frequent first.
     """
 
@@ -122,7 +122,7 @@ class Replay(Result):
         """Return the alignment of each arm for the experiment's report.
 
         Arms are left out whose alignment is not known, or of one question only; with the experiment
-        as it is now, also those that answer otherwise than when they were replayed.
+        as it is now, also those that now answer in another way than when they were replayed.
         """
         now = None if experiment is None else {arm.name: arm.id for arm in experiment.arms}
         return {

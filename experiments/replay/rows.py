@@ -17,9 +17,9 @@ class ReplayRow:
         arm: the name of the arm in the experiment.
         alignment, label_mass, readable, refused, latency_ms, steered: as of an `Exposure`.
         fell_back: whether the answer was given in another way than the arm's.
-        because: why it was, empty where it was not.
+        because: why it was, empty if it was not.
         shown: keys of the exemplars that were shown, in their order.
-        failed: why there is no answer, empty where there is one.
+        failed: why there is no answer, empty if there is one.
     """
 
     request: str
@@ -40,7 +40,7 @@ class ReplayRow:
     failed: str = ""
 
     def value(self, metric: str) -> float | None:
-        """Return one of `RECORDED_METRICS`, booleans as 0 and 1; None where it is not known.
+        """Return one of `RECORDED_METRICS`, booleans as 0 and 1; None if it is not known.
 
         Nothing is known of an answer that failed.
         """

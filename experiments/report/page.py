@@ -33,7 +33,7 @@ _CULTURE_CAPTION = (
 )
 _RATIO_CAPTION = (
     "Evidence against the split, in powers of ten. Above the dashed line it is not that of the "
-    "weights; where they are kept, the line stays about zero or falls."
+    "weights; if they are kept, the line stays about zero or falls."
 )
 _GUARDRAIL_NOTE = "Safe: not worse by the margin. Violated: worse by more than it; the arm is out."
 
@@ -105,7 +105,7 @@ def _compose_effects(analysis: Analysis) -> Iterator[Block]:
         yield Gallery(drawn)
         yield Text(
             f"Difference to {analysis.control} over time. The line is the estimate, the band its "
-            "confidence sequence, which holds at every look at once: where it is all on one side "
+            "confidence sequence, which holds at every look at once: when it is all on one side "
             "of the solid line there is a difference. Dashed: the smallest effect of interest, "
             f"{with_sign(words.worth(analysis.primary))}. What is wider at the beginning is cut.",
             is_note=True,

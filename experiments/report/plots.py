@@ -53,7 +53,7 @@ def draw_effects(comparisons: Sequence[Comparison], control: str) -> tuple[Plot,
 
 
 def _looks(effect: Effect) -> list[Look]:
-    """Return the looks that can be drawn; none where they are of one moment only."""
+    """Return the looks that can be drawn; none if they are of one moment only."""
     looks = [look for look in effect.history if look.low is not None and look.high is not None]
     return looks if looks and looks[-1].at_ms > looks[0].at_ms else []
 

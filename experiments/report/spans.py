@@ -28,7 +28,7 @@ def is_known(found: Span) -> bool:
 
 
 def bounds(found: Span, places: int | None = None) -> str:
-    """Return an interval; 'too few units' where there is nothing to say."""
+    """Return an interval; 'too few units' if there is nothing to say."""
     if not is_known(found):
         return "too few units"
     decimals = find_places([found]) if places is None else places
@@ -39,7 +39,7 @@ def bounds(found: Span, places: int | None = None) -> str:
 
 
 def difference(found: Span, places: int | None = None) -> str:
-    """Return the estimate of a difference; a dash where there is nothing to say."""
+    """Return the estimate of a difference; a dash if there is nothing to say."""
     if not is_known(found):
         return ABSENT
     decimals = find_places([found]) if places is None else places
@@ -47,5 +47,5 @@ def difference(found: Span, places: int | None = None) -> str:
 
 
 def difference_in_bounds(found: Span) -> str:
-    """Return an estimate and its interval; 'too few units' where there is nothing to say."""
+    """Return an estimate and its interval; 'too few units' if there is nothing to say."""
     return f"{difference(found)} {bounds(found)}" if is_known(found) else bounds(found)

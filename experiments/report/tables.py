@@ -208,7 +208,7 @@ def arms(analysis: Analysis) -> Table:
         ("  may still have it", [each.n_open for each in covered]),
         ("  silent", [each.n_silent for each in covered]),
         ("  single requests", [arm.n_requests for arm in found]),
-        # Where every unit has asked once, it says nothing.
+        # If every unit has asked once, it says nothing.
         ("Answers", [arm.n_answers for arm in found] if has_more else []),
         ("  by another arm", [arm.n_crossed for arm in found]),
     )
@@ -258,7 +258,7 @@ def _figures(found: Sequence[ArmFigures]) -> list[Row]:
 
 
 def revisions(analysis: Analysis) -> Table | None:
-    """Return all revisions and what each one changed; None where there is only one.
+    """Return all revisions and what each one changed; None if there is only one.
 
     Weights stand in the order of the arms.
     """

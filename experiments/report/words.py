@@ -60,7 +60,7 @@ def reason(analysis: Analysis) -> str:
 
 
 def by_arm(analysis: Analysis) -> tuple[str, ...]:
-    """Return a sentence per arm, where several of them are the reason."""
+    """Return a sentence per arm, if several of them are the reason."""
     is_reason = _drop_verdict(analysis).endswith(_each_arm(analysis)) and is_compared(analysis)
     if not is_reason or len(analysis.comparisons) == 1:
         return ()
@@ -176,7 +176,7 @@ def ways(arms: Iterable[ArmFigures | ArmReplay]) -> Pairs:
 
 
 def offline_line(analysis: Analysis) -> str | None:
-    """Return where the alignment of arms offline is from; None where there is none."""
+    """Return where the alignment of arms offline is from; None if there is none."""
     sources = {arm.offline.source: None for arm in analysis.arms if arm.offline is not None}
     return f"Alignment offline, with its 95 % interval: {'; '.join(sources)}." if sources else None
 
@@ -200,7 +200,7 @@ def notes(analysis: Analysis) -> tuple[str, ...]:
     """Return how to read the report."""
     ratio_alpha = rate(analysis.sample_ratio.alpha)
     return (
-        "By intention to treat: units count in the arm they were assigned, also where an answer "
+        "By intention to treat: units count in the arm they were assigned, even if an answer "
         "fell back to another way or another arm answered.",
         f"{_counting(analysis)} Units whose window is open may still count; silent ones gave no "
         "value.",
@@ -216,14 +216,18 @@ def notes(analysis: Analysis) -> tuple[str, ...]:
 
 
 def left_out(analysis: Analysis) -> tuple[str, ...]:
-    """Return what is left out or counts otherwise; nothing where nothing is."""
+    """Return what is left out or counts otherwise; nothing if nothing is."""
     left = analysis.left_out
     n_requests = sum(arm.n_requests for arm in analysis.arms)
     n_crossed = sum(arm.n_crossed for arm in analysis.arms)
     counts = (
         (left.n_overridden, "answer", "left out, because a tester chose the arm"),
         (n_crossed, "answer", "given by another arm than the unit's, in which it counts"),
-        (n_requests, "unit", "a single request: it tells of no user, and counts with its answer"),
+        (
+            n_requests,
+            "unit",
+            "a single request: it says nothing of a user, and counts with its answer",
+        ),
         (left.n_request_outcomes, "outcome", "left out: of a unit that is a single request"),
         (left.n_late, "value", "left out: after the window of the unit"),
         (left.n_clipped, "value", "outside the range of its metric, set to its end"),

@@ -88,7 +88,7 @@ class Decision:
 _RATIO_ALARM = (
     "Stop: units are not split between the arms according to their weights (false alarm in at most "
     f"{SRM_ALPHA * 100.0:.3g} % of experiments), so the arms are not comparable. Find the fault in "
-    "assignment or recording, and start anew."
+    "assignment or recording, and start again."
 )
 
 
@@ -119,11 +119,11 @@ def decide(
 ) -> Decision:
     """Return what to do.
 
-    In this order: stop where units are not split according to the weights. Ship the arm with the
-    highest estimate among those that are better than control, may be so by the smallest effect, and
-    have every guardrail safe, as soon as no arm that may yet turn out so looks better. Stop where
-    no arm can become such a one: it is worse, its gain is below the smallest effect, or a guardrail
-    is violated. Stop where the planned duration is over. Otherwise continue.
+    In this order: stop if units are not split according to the weights. Ship the arm with the
+    highest estimate among those that are better than control, may be better by the smallest effect,
+    and have every guardrail safe, as soon as no arm that may yet become one of them looks better.
+    Stop if no arm can become one of them: it is worse, its gain is below the smallest effect, or a
+    guardrail is violated. Stop if the planned duration is over. Otherwise continue.
 
     `arms` are the evidence of every arm but control, and `sample_ratio_log_e` that of
     `sample_ratio_log_e` at this look.

@@ -7,7 +7,7 @@ and everything in `means` holds for it. Nothing about how many units an arm has,
 needed: an arm whose users answer more often only waits for the other.
 
 Units of different strata are never in one block. A stratum is a span of time in which weights did
-not change, and a shorter one, such as a day, where the metric drifts.
+not change, and a shorter one, such as a day, if the metric drifts.
 
 Within a stratum the arms' own means may not drift much: units of a block came at about the same
 time, not at exactly the same. `benchmarks.experiments` shows that a rate which moves from 0.3 to

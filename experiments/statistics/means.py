@@ -4,7 +4,7 @@ A confidence sequence is an interval at every look; with probability 1 - alpha a
 mean simultaneously. It excludes exactly those means against which the e-process has reached
 1 / alpha at that look, so interval, e-value and p-value never disagree.
 
-The assumption: given the past, each value has the same mean. Where that mean drifts, the interval
+The assumption: given the past, each value has the same mean. If that mean drifts, the interval
 covers its average so far.
 
 Source: `Bounded`: Howard et al. (2021), Annals of Statistics 49(2), theorem 4. `Unbounded`:
@@ -32,7 +32,7 @@ SKEW_N = 200.0
 
 
 class Interval(NamedTuple):
-    """An estimate and its interval; `estimate` is NaN where there is nothing to estimate from."""
+    """An estimate and its interval; `estimate` is NaN if there is nothing to estimate from."""
 
     estimate: float
     low: float
@@ -45,8 +45,8 @@ class ConfidenceSequence:
 
     Attributes:
         n: int64[k], how many values were in.
-        estimate: float64[k], NaN where none was.
-        low, high: float64[k]; the ends of the range, or infinite, where nothing can be said yet.
+        estimate: float64[k], NaN if none was.
+        low, high: float64[k]; the ends of the range, or infinite, if nothing can be said yet.
     """
 
     n: Ints
@@ -69,7 +69,7 @@ class Bounded:
 
     Attributes:
         low, high: the least and the greatest possible value.
-        expected_n: the number of values at which one expects to decide, where the interval is made
+        expected_n: the number of values at which one expects to decide, and the interval is made
             narrowest; fixed before the data are seen.
         expected_sd: standard deviation of a value, as expected before; None for a fifth of
             the range. A wrong one costs width, not validity.
@@ -181,7 +181,7 @@ def confidence_sequence(
 def log_e_values(running: Running, values: ValueModel, *, null: float = 0.0) -> Floats:
     """Return the logarithm of the e-process against "the mean is `null`", float64[k].
 
-    It may be stopped at any look; exp of it is an e-value there. 0, no evidence, where nothing can
+    It may be stopped at any look; exp of it is an e-value there. 0, no evidence, if nothing can
     be said yet.
     """
     if isinstance(values, Bounded):

@@ -85,12 +85,12 @@ def count_bounds(
         return np.asarray(mixed - count * math.log(p) - (n - count) * math.log1p(-p))
 
     # log_e falls up to some count near n * p and rises after it, so both ends are bisected from
-    # a count within. One is: where there is evidence against the most likely count there is none.
+    # a count within. One is: there is never evidence against the most likely count.
     middle = np.clip(np.round(n * p), 0, n).astype(np.int64)
     below, above = np.full_like(middle, -1), n + 1
     fewest, most = middle, middle
     while ((fewest - below > 1) | (above - most > 1)).any():
-        # Where an end is found already, these ask about it again and change nothing.
+        # If an end is found already, these ask about it again and change nothing.
         down = np.where(fewest - below > 1, (below + fewest) // 2, fewest)
         up = np.where(above - most > 1, (above + most) // 2, most)
         held_down, held_up = log_e(down) < threshold, log_e(up) < threshold

@@ -1,6 +1,6 @@
 """An alarm for sample ratio mismatch: arms that do not get their share of the units.
 
-Where assignment, recording or filtering is broken, the arms are no longer comparable, and no
+If assignment, recording or filtering is broken, the arms are no longer comparable, and no
 comparison of them means anything. Each unit is counted once, by its first exposure.
 
 Source: Lindon & Malek (2022), "Anytime-valid inference for multinomial count data", NeurIPS 35.
@@ -26,7 +26,7 @@ def sample_ratio_log_e(counts: ArrayLike, weights: ArrayLike) -> Floats:
     """Return the logarithm of the e-process against "units are split by the weights".
 
     The alarm is exp of it at 1 / alpha or more; over all looks together it is false with
-    probability at most alpha. Where weights were changed, give each span of equal weights its own
+    probability at most alpha. If weights were changed, give each span of equal weights its own
     counts: the logarithms add up.
 
     `counts` are the units so far at each look, int64[k, arms], or int64[arms] for one look.

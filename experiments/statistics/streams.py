@@ -33,7 +33,7 @@ class Running:
 
     @property
     def mean(self) -> Floats:
-        """float64[k]; NaN where no value was in."""
+        """float64[k]; NaN if no value was in."""
         return np.divide(self.total, self.n, out=np.full_like(self.total, np.nan), where=self.n > 0)
 
     def at(self, looks: ArrayLike) -> Running:

@@ -8,7 +8,7 @@ and the plan fix, and what it does afterwards changes nothing: it *settles*.
 
 A unit's window begins with its first exposure and includes both its ends. A unit without any
 outcome has the sum 0, but no mean and no first: it is silent, and a comparison then covers only
-those who answered. Where an arm changes who answers, take the sum, or give outcomes of 0.
+those who answered. If an arm changes who answers, take the sum, or give outcomes of 0.
 
 Times are seconds from any common start.
 """

@@ -23,7 +23,7 @@ class Answers:
         arm: the arm that the unit was assigned, by intention to treat.
         answered_arm: the arm whose answer it got; another one if two gateways crossed.
         revision: the one that assigned the unit.
-        recorded: by `RECORDED_METRICS`; NaN where there is no value. Booleans are 0 and 1.
+        recorded: by `RECORDED_METRICS`; NaN if there is no value. Booleans are 0 and 1.
     """
 
     unit: Strings

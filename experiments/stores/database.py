@@ -31,7 +31,7 @@ Script: TypeAlias = Generator[Step, Sequence[Row], T]
 
 
 class Recorded(NamedTuple):
-    """An exposure to be written, with its text where that is kept."""
+    """An exposure to be written, with its text if that is kept."""
 
     exposure: Exposure
     text: AnswerText | None = None
@@ -40,7 +40,7 @@ class Recorded(NamedTuple):
 class Database(Protocol):
     """An open database with the tables of the event store.
 
-    All of it raises `StoreUnavailable` where trying again may help and `StoreRefused` where not;
+    All of it raises `StoreUnavailable` if trying again may help, and `StoreRefused` if not;
     then nothing of that call is written. What has returned survives the end of this process. What
     `run` returned is on the disk too, with all that was written before it; exposures and claims are
     there a moment later, unless the database was opened with `sync`.
@@ -60,7 +60,7 @@ class Database(Protocol):
         ...
 
     async def run(self, script: Callable[[], Script[T]]) -> T:
-        """Run a script in one transaction and return its result. It may be started anew."""
+        """Run a script in one transaction and return its result. It may be started again."""
         ...
 
     def stream(

@@ -75,7 +75,7 @@ class EventStore:
     async def settle(self, claim: Claim) -> str | None:
         """Return the arm that the unit has: the claimed one unless another one was first.
 
-        None where the store does not say in `wait_s`; the claim is then settled later.
+        None if the store does not say in `wait_s`; the claim is then settled later.
         """
         return (await self._claims.submit(claim)).result
 
@@ -100,7 +100,7 @@ class EventStore:
         return tuple(AnsweredIn(name, bool(chosen), int(since)) for name, chosen, since in rows)
 
     async def arm_of(self, experiment: str, unit: str) -> str | None:
-        """Return the arm that a unit, given by its hash, has for good; None where it has none."""
+        """Return the arm that a unit, given by its hash, has for good; None if it has none."""
         rows = await self._read(schema.FIND_ARM, experiment, unit)
         return str(rows[0][0]) if rows else None
 
@@ -227,7 +227,7 @@ class EventStore:
         units, and the assignments, however old: without its first answers a unit would get another
         value, and a result could turn. Texts go from all. Outcomes go with their answers, and
         assignments once no exposure of the unit is left. Many transactions do it, so that others
-        need not wait; what they have deleted stays deleted where a later one fails.
+        need not wait; what they have deleted stays deleted if a later one fails.
         """
         forgotten = Forgotten()
         for script, first in forgetting.OLD:
@@ -304,7 +304,7 @@ async def open_postgres(
     sync: bool = False,
     limits: StoreLimits | None = None,
 ) -> EventStore:
-    """Open the store in a PostgreSQL database; its schema is made where it is missing.
+    """Open the store in a PostgreSQL database; its schema is made if it is missing.
 
     What is acknowledged survives the end of any gateway. A crash of the server takes no outcome and
     no revision, but may take exposures of its last three `wal_writer_delay` (0.6 s), unless they

@@ -33,7 +33,7 @@ def forget_unit(unit: str) -> Script[Forgotten]:
 
 
 class Slice(NamedTuple):
-    """What came of one slice: how many rows went, and where the next one begins, None for none."""
+    """How many rows of a slice were deleted, and where the next slice begins, None for none."""
 
     forgotten: Forgotten
     following: tuple[Any, ...] | None

@@ -73,7 +73,7 @@ class PostgresDatabase:
     """An open PostgreSQL database."""
 
     def __init__(self, dsn: str, schema: str, *, sync: bool, timeout_s: float) -> None:
-        """Take where it is; `open` connects.
+        """Take its address; `open` connects.
 
         `timeout_s` is the longest that connecting takes, or writing a batch.
         """
@@ -91,7 +91,7 @@ class PostgresDatabase:
     async def open(
         cls, dsn: str, *, schema: str = DEFAULT_SCHEMA, sync: bool = False, timeout_s: float = 5.0
     ) -> Self:
-        """Connect, and make the schema and its tables where they are missing.
+        """Connect, and make the schema and its tables if they are missing.
 
         With `sync`, exposures and claims wait for the server's disk too.
         Raises what `event_store.open_postgres` says.
@@ -167,7 +167,7 @@ class PostgresDatabase:
         """Do nothing: what was deleted goes with PostgreSQL's own vacuum."""
 
     async def close(self) -> None:
-        """Close all connections, at once where they hang."""
+        """Close all connections, at once if they hang."""
         lines, self._lines = list(self._lines.values()), {}
         pool, self._pool = self._pool, None
         closing = [line.close(timeout=self._timeout_s) for line in lines]
@@ -207,7 +207,7 @@ class PostgresDatabase:
 
     @asynccontextmanager
     async def _line(self, name: str) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """Lend the connection of that name, a new one where the last one broke."""
+        """Lend the connection of that name, a new one if the last one broke."""
         import asyncpg
 
         async with self._name_errors():

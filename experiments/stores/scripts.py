@@ -46,7 +46,7 @@ class AnsweredIn(NamedTuple):
         experiment: its name, empty for an answer outside of all.
         overridden: whether a tester chose the arm.
         unit_since_ms: when the unit was first answered there by an arm that no tester chose, in
-            milliseconds since 1970 (UTC); the time of this answer where it never was.
+            milliseconds since 1970 (UTC); the time of this answer if it never was.
     """
 
     experiment: str

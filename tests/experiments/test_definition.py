@@ -253,7 +253,7 @@ def test_states_only_go_forward() -> None:
     ):
         with pytest.raises(TransitionRefused):
             change_state(state, after)
-    with pytest.raises(TransitionRefused, match="expected none, since that is its end"):
+    with pytest.raises(TransitionRefused, match="expected none: this is its last state"):
         change_state(decided, State.DRAFT)
 
 

@@ -326,7 +326,7 @@ async def test_of_outcomes_at_once_one_is_taken(open_store: OpenStore) -> None:
 
 
 async def test_an_outcome_of_an_unknown_answer_is_refused(store: EventStore) -> None:
-    with pytest.raises(AnswerUnknown, match="'a1' is no recorded answer"):
+    with pytest.raises(AnswerUnknown, match="No answer 'a1' is recorded"):
         await store.add_outcome(an_outcome())
     await store.record(an_exposure())
     with pytest.raises(AnswerUnknown, match="'a2'"):

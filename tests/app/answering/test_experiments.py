@@ -303,7 +303,7 @@ async def test_texts_are_kept_as_set(fake_url: str, cache_folder: Path, tmp_path
     [
         ({"user": "u1"}, 403, "override-refused: "),
         ({"arm": f"{NAME}/nope"}, 404, "expected one of: plain, icl, adapter, both"),
-        ({"arm": "other/icl"}, 404, "'other' is no experiment here"),
+        ({"arm": "other/icl"}, 404, "No experiment here is named 'other'"),
         ({"k": 3}, 422, "found the arm 'religion/icl' of an experiment together with 'k'"),
         ({"arm": "icl"}, 422, "request-invalid: body.arm"),
     ],

@@ -167,7 +167,7 @@ async def test_an_unknown_experiment_is_not_found(settings: Settings, path: str)
     verb = "GET" if path in ("", "/report") else "POST"
     async with service(settings) as milieu:
         said = await milieu.refused(404, verb, f"{ROOT}/nobody{path}")
-    assert said.startswith("experiment-unknown: 'nobody' is no experiment; there are: none.")
+    assert said.startswith("experiment-unknown: No experiment is named 'nobody'; there are: none.")
 
 
 async def test_a_start_says_which_arms_cannot_be_had(settings: Settings) -> None:
@@ -191,7 +191,7 @@ async def test_which_experiments_there_are_is_told_to_admins_only(settings: Sett
         await milieu.admin("POST", json=DEFINITION)
         body = {"experiment": "nobody", "user": "u1", "metric": "helpful", "value": True}
         said = await milieu.refused(404, "POST", "/v1/feedback", json=body)
-    assert said.startswith("experiment-unknown: 'nobody' is no experiment here.")
+    assert said.startswith("experiment-unknown: No experiment here is named 'nobody'.")
     assert NAME not in said
 
 

@@ -156,7 +156,7 @@ async def test_an_outcome_of_a_user_names_the_experiment(settings: Settings) -> 
         nobody = body | {"user": "u2"}
         assert "unit-unknown" in await milieu.refused(404, "POST", PATH, json=nobody)
         nowhere = body | {"experiment": "other"}
-        assert "'other' is no experiment here" in await milieu.refused(
+        assert "No experiment here is named 'other'" in await milieu.refused(
             404, "POST", PATH, json=nowhere
         )
 
@@ -192,7 +192,7 @@ async def test_an_unknown_answer_and_a_second_outcome_are_refused(settings: Sett
 
     assert other_key.startswith("outcome-taken: Metric 'helpful': found a second outcome")
     assert other_value.startswith("outcome-conflict: Key '")
-    assert unknown.startswith("answer-unknown: 'ans_1' is no recorded answer")
+    assert unknown.startswith("answer-unknown: No answer 'ans_1' is recorded")
     assert preferred.startswith("answer-unknown: 'ans_2'")
     assert len(await outcomes(settings)) == 1
 

@@ -233,7 +233,7 @@ def test_a_file_of_another_experiment_is_refused(running: Experiments) -> None:
 def test_an_unknown_experiment_is_explained(
     running: Experiments, arguments: tuple[str, ...]
 ) -> None:
-    assert "'nix' is no experiment; there are: ways" in running.refused(*arguments)
+    assert "No experiment is named 'nix'; there are: ways" in running.refused(*arguments)
 
 
 def test_a_metric_that_nobody_sends_keeps_it_a_draft(experiments: Experiments) -> None:
@@ -243,7 +243,7 @@ def test_a_metric_that_nobody_sends_keeps_it_a_draft(experiments: Experiments) -
 
 
 def test_an_order_of_states_cannot_be_changed(running: Experiments) -> None:
-    assert "is running: found the wish for 'decided'" in running.refused("decide", "ways", "yes")
+    assert "is running: found a request for 'decided'" in running.refused("decide", "ways", "yes")
     running("stop", "ways")
     assert "is stopped" in running.refused("start", "ways")
     assert "field 'decision': found nothing" in running.refused("decide", "ways", " ")
