@@ -33,7 +33,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad va
 
 
 @dataclass(frozen=True)
-class Statement:
+class PackStatement:
     """What the manifest of a pack says of its figures."""
 
     title: Annotated[str, typer.Option(help="Title of the survey.")]
@@ -135,7 +135,7 @@ def table(
     ],
     out: Out,
     pack_id: Annotated[str, typer.Option("--id", help="Id of the pack.")],
-    statement: Statement,
+    statement: PackStatement,
     force: Force = False,
 ) -> None:
     """Import any survey from a file of questions and a table of shares or counts.

@@ -15,7 +15,7 @@ from app.errors import OptionInvalid
 from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
-from cli.packs.command import Statement
+from cli.packs.command import PackStatement
 from cli.packs.output import print_import
 from cli.tables import print_packs
 from survey_data.cultures import CultureCatalogue, read_catalogue
@@ -96,7 +96,9 @@ def import_culturespa(target: PackTarget, folder: Path) -> None:
     _import(target, partial(culturespa_release.import_survey, folder, pack_id=pack_id))
 
 
-def import_table(target: PackTarget, questions: Path, shares: Path, statement: Statement) -> None:
+def import_table(
+    target: PackTarget, questions: Path, shares: Path, statement: PackStatement
+) -> None:
     """Import any survey from two files, with what `statement` says of it in the manifest."""
     stated = asdict(statement)
     years = stated.pop("years")

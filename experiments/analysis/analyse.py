@@ -16,7 +16,7 @@ from experiments.analysis import result
 from experiments.analysis.arms import measure_arms
 from experiments.analysis.comparisons import Comparer
 from experiments.analysis.reading import Events, read_events
-from experiments.analysis.samples import Sample, take_sample
+from experiments.analysis.samples import UnitSample, take_sample
 from experiments.analysis.strata import (
     check_sample_ratio,
     measure_progress,
@@ -119,7 +119,7 @@ def _draw_conclusion(
     return decision
 
 
-def _count_left_out(events: Events, samples: Mapping[str, Sample]) -> result.LeftOut:
+def _count_left_out(events: Events, samples: Mapping[str, UnitSample]) -> result.LeftOut:
     units, primary = events.units, events.experiment.primary.metric.name
     return result.LeftOut(
         n_overridden=events.n_overridden,

@@ -9,7 +9,7 @@ import numpy as np
 
 from experiments.analysis.reading import Derived, Events, Series
 from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
-from experiments.analysis.samples import Sample, measure_level
+from experiments.analysis.samples import UnitSample, measure_level
 from experiments.definition import Arm
 from prompting.recipe import NO_ADAPTER
 from survey_data.arrays import Floats
@@ -20,7 +20,7 @@ MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
 
 
 def measure_arms(
-    events: Events, samples: Mapping[str, Sample], offline: Mapping[str, OfflineAlignment]
+    events: Events, samples: Mapping[str, UnitSample], offline: Mapping[str, OfflineAlignment]
 ) -> tuple[ArmFigures, ...]:
     """Return the arms, in their order. Answers count in the arm that their unit was assigned."""
     arms = events.experiment.arms
@@ -32,7 +32,7 @@ def measure_arms(
 
 def _measure_arm(
     events: Events,
-    samples: Mapping[str, Sample],
+    samples: Mapping[str, UnitSample],
     arm: Arm,
     place: int,
     offline: OfflineAlignment | None,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from experiments.analysis import result
 from experiments.analysis.cultures import estimate_culture_effects
-from experiments.analysis.differences import Difference, Pair, compare_arms
+from experiments.analysis.differences import Difference, Pair, compare_pair
 from experiments.analysis.reading import Events
-from experiments.analysis.samples import Sample, measure_level, model_differences
+from experiments.analysis.samples import UnitSample, measure_level, model_differences
 from experiments.analysis.strata import Strata, choose_block_shape
 from experiments.metrics import Metric
 from experiments.statistics.decision import ArmEvidence, GuardrailEvidence, split_alpha
@@ -26,7 +26,7 @@ class Comparer:
     arm: str
     events: Events
     strata: Strata
-    samples: Mapping[str, Sample]
+    samples: Mapping[str, UnitSample]
     culture_names: Mapping[str, str]
     plan: SamplePlan | None
 
@@ -62,7 +62,7 @@ class Comparer:
         pair, units = self._pair_units(metric)
 
         def compare(own: Pair, alpha: float) -> Difference:
-            return compare_arms(own, metric, known, alpha=alpha, shape=self._shape, n_looks=1)
+            return compare_pair(own, metric, known, alpha=alpha, shape=self._shape, n_looks=1)
 
         return estimate_culture_effects(
             pair,
@@ -105,7 +105,7 @@ class Comparer:
     ) -> tuple[Difference, dict[str, object]]:
         """Return the difference in a metric, and the fields of its effect."""
         pair, _ = self._pair_units(metric)
-        found = compare_arms(pair, metric, known, alpha=alpha, shape=self._shape)
+        found = compare_pair(pair, metric, known, alpha=alpha, shape=self._shape)
         treatment, control = pair.values[pair.treated], pair.values[~pair.treated]
         return found, {
             "metric": result.Measured.of(metric, worth),

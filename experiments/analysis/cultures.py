@@ -9,7 +9,7 @@ import numpy as np
 from experiments.analysis.differences import Difference, Pair
 from experiments.analysis.result import CultureEffect, Cultures, Span
 from experiments.statistics.cultures import pool_partially
-from experiments.statistics.means import Interval
+from experiments.statistics.means import EffectInterval
 from survey_data.arrays import Strings
 
 N_CODES = 249
@@ -49,7 +49,7 @@ def estimate_culture_effects(
                 n_treatment=int(own.treated.sum()),
                 n_control=int((~own.treated).sum()),
                 raw=Span.of(each.now),
-                pooled=Span.of(Interval(*span)),
+                pooled=Span.of(EffectInterval(*span)),
                 found=each.now.low > 0.0 or each.now.high < 0.0,
             )
             for culture, own, each, span in zip(present, pairs, found, spans, strict=True)

@@ -11,7 +11,7 @@ from experiments.metrics import Metric
 from experiments.statistics.differences import BlockShape, form_blocks
 from experiments.statistics.means import (
     ConfidenceSequence,
-    Interval,
+    EffectInterval,
     ValueModel,
     confidence_sequence,
     log_e_values,
@@ -60,7 +60,7 @@ class Difference:
 
     at_s: Floats
     sequence: ConfidenceSequence
-    now: Interval
+    now: EffectInterval
     p_value: float
     error: float
 
@@ -70,7 +70,7 @@ def choose_looks(n: int, n_looks: int = N_LOOKS) -> Ints:
     return np.unique(np.linspace(n - 1, 0, min(n, n_looks)).round().astype(np.int64))
 
 
-def compare_arms(
+def compare_pair(
     pair: Pair,
     metric: Metric,
     known: ValueModel,
@@ -126,7 +126,7 @@ def _compare_quantiles(pair: Pair, p: float, *, alpha: float, n_looks: int) -> D
         quantile_sequence(control, p, alpha=alpha / 2.0, looks=n_control),
     )
     if not looks.size:
-        now = Interval(math.nan, -math.inf, math.inf)
+        now = EffectInterval(math.nan, -math.inf, math.inf)
         return Difference(np.empty(0), sequence, now, 1.0, math.nan)
     p_value = _find_quantile_p(np.sort(treatment), np.sort(control), p) if n_looks > 1 else math.nan
     return Difference(pair.at_s[looks], sequence, sequence.at(-1), p_value, math.nan)

@@ -35,7 +35,7 @@ class Derived(Enum):
 Series: TypeAlias = str | Derived
 
 
-class Units(NamedTuple):
+class UnitColumns(NamedTuple):
     """The units of an experiment, in the order of their first answers; one array per column.
 
     Attributes:
@@ -80,7 +80,7 @@ class Events:
 
     revisions: tuple[StoredRevision, ...]
     now_s: float
-    units: Units
+    units: UnitColumns
     values: Mapping[Series, MetricValues]
     n_overridden: int
 
@@ -90,7 +90,7 @@ class Events:
         return self.revisions[-1].experiment
 
 
-_NO_UNITS = Units(
+_NO_UNITS = UnitColumns(
     arm=np.empty(0, np.int64),
     is_request=np.empty(0, np.bool_),
     culture=np.empty(0, np.str_),
@@ -106,14 +106,14 @@ class _EventReader:
 
     Attributes:
         places: units by their hash, in the order of their first answers.
-        firsts: of each piece, what `Units` says of the units that begin in it.
+        firsts: of each piece, what `UnitColumns` says of the units that begin in it.
         parts: by metric, of each piece: units, times in milliseconds, values.
         n_request_outcomes: by metric.
     """
 
     now_ms: int
     places: dict[str, int] = field(default_factory=dict)
-    firsts: list[Units] = field(default_factory=lambda: [_NO_UNITS])
+    firsts: list[UnitColumns] = field(default_factory=lambda: [_NO_UNITS])
     parts: defaultdict[Series, list[tuple[Ints, Ints, Floats]]] = field(
         default_factory=lambda: defaultdict(lambda: [_NO_VALUES])
     )
@@ -138,7 +138,7 @@ class _EventReader:
         found, first = np.unique(unit, return_index=True)
         begins = rows[first[found >= n_before]]
         self.firsts.append(
-            Units(
+            UnitColumns(
                 arm=np.array([arms.get(arm, -1) for arm in piece.arm[begins].tolist()], np.int64),
                 is_request=piece.unit_kind[begins] == str(UnitKind.REQUEST),
                 culture=piece.culture[begins],
@@ -147,7 +147,9 @@ class _EventReader:
             )
         )
 
-    def add_outcomes(self, piece: OutcomeValues, metrics: Iterable[str], units: Units) -> None:
+    def add_outcomes(
+        self, piece: OutcomeValues, metrics: Iterable[str], units: UnitColumns
+    ) -> None:
         """Add the outcomes of `metrics`, but those that single requests have of their own."""
         # A unit that came after the answers were read has no place: the next look shows it.
         unit = np.array([self.places.get(name, -1) for name in piece.unit.tolist()], np.int64)
@@ -160,10 +162,10 @@ class _EventReader:
             rows &= ~of_request
             self._add(metric, unit[rows], piece.time_ms[rows], piece.value[rows])
 
-    def units(self) -> Units:
+    def units(self) -> UnitColumns:
         """Return all units."""
         columns = zip(*self.firsts, strict=True)
-        return Units(*map(np.concatenate, columns))
+        return UnitColumns(*map(np.concatenate, columns))
 
     def values(self, series: Series) -> MetricValues:
         """Return the values of a metric, or of what is `Derived`."""

@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from experiments.definition import State
 from experiments.metrics import Direction, Metric, MetricKind
 from experiments.statistics.decision import GuardrailState, Verdict
-from experiments.statistics.means import Interval
+from experiments.statistics.means import EffectInterval
 from experiments.statistics.units import UnitValue
 
 SCHEMA_VERSION: Final = 1
@@ -42,7 +42,7 @@ class Span(Result):
     high: FiniteOrNone
 
     @classmethod
-    def of(cls, interval: Interval) -> Span:
+    def of(cls, interval: EffectInterval) -> Span:
         """Return `interval` with None for what is not finite."""
         return cls(**interval._asdict())
 

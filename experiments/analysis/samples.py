@@ -25,7 +25,7 @@ _FEWEST, _MOST = 100.0, 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class UnitSample:
     """Units with a final value, in the order in which it became so; one array per column.
 
     Attributes:
@@ -69,7 +69,7 @@ def model_differences(metric: Metric, worth: float, kind: UnitValue) -> ValueMod
     return bound_difference(low, high, expected_n=min(max(n, _FEWEST), _MOST))
 
 
-def take_sample(events: Events, metric: Metric) -> Sample:
+def take_sample(events: Events, metric: Metric) -> UnitSample:
     """Return the final values of the units of an experiment's arms.
 
     A sum is of all that a user had, so single requests have none; they have first value and mean.
@@ -96,7 +96,7 @@ def take_sample(events: Events, metric: Metric) -> Sample:
     ends = find_value_range(metric, kind)
     final = found if ends is None else np.clip(found, *ends)
     n_arms = len(experiment.arms)
-    return Sample(
+    return UnitSample(
         units=settled.units[rows],
         at_s=settled.at_s[rows],
         values=final,

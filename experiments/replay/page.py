@@ -8,7 +8,7 @@ from dataclasses import replace
 from experiments.replay import report, words
 from experiments.replay.plots import WIDTH, draw_alignment
 from experiments.replay.result import ArmReplay, Replay
-from experiments.report.words import ways
+from experiments.report.words import list_ways
 from reports.document import Block, Callout, Document, Facts, Part, Plot, Points, Table, Text
 from reports.html import to_html
 
@@ -26,31 +26,34 @@ def render_replay(replay: Replay) -> str:
 
 def compose_replay(replay: Replay) -> Document:
     """Return the report of a replay, its plots drawn."""
-    by_culture = report.cultures(replay)
+    by_culture = report.tabulate_alignment(replay)
     parts: list[tuple[str, list[Block]]] = [
         (
             "Differences to control",
             [block for arm in replay.compared_arms for block in _compose_arm(replay, arm)],
         ),
         ("Alignment by culture", [_uncaption(by_culture)] if by_culture else []),
-        ("Arms", [Facts(ways(replay.arms)), replace(report.arms(replay), caption="")]),
+        (
+            "Arms",
+            [Facts(list_ways(replay.arms)), replace(report.tabulate_levels(replay), caption="")],
+        ),
     ]
     points = (
-        ("Why answers failed", words.reasons(replay, replay.failures)),
-        ("Why answers fell back", words.reasons(replay, replay.fallbacks)),
-        ("How to read this", words.notes(replay)),
+        ("Why answers failed", words.list_causes(replay, replay.failures)),
+        ("Why answers fell back", words.list_causes(replay, replay.fallbacks)),
+        ("How to read this", words.list_notes(replay)),
     )
     parts += [(heading, [Points(items)] if items else []) for heading, items in points]
     return Document(
         title=f"{replay.experiment}: replay",
-        facts=words.facts(replay),
+        facts=words.list_facts(replay),
         parts=tuple(Part(heading, tuple(blocks)) for heading, blocks in parts if blocks),
-        callout=Callout(words.headline(replay), (Text(_ABOUT),), label="What was found"),
+        callout=Callout(words.write_headline(replay), (Text(_ABOUT),), label="What was found"),
     )
 
 
 def _compose_arm(replay: Replay, arm: ArmReplay) -> Iterator[Block]:
-    plot, table = draw_alignment(replay, arm), report.differences(replay, arm)
+    plot, table = draw_alignment(replay, arm), report.tabulate_differences(replay, arm)
     if plot is None:
         yield table
         return

@@ -78,7 +78,7 @@ def summarise_replay(
 
 def estimate_mean(
     values: Sequence[Value], *, lowest: float = -math.inf, highest: float = math.inf
-) -> result.Estimate:
+) -> result.MeanEstimate:
     """Return the mean of the questions' means, and its 95 % interval by Student's t over questions.
 
     The interval ends where the values do, at `lowest` and `highest`. Without a value there is no
@@ -96,7 +96,7 @@ def estimate_mean(
         reach = float(stdtrit(n - 1, 1.0 - result.ALPHA / 2) * means.std(ddof=1) / math.sqrt(n))
         low, high = max(mean - reach, lowest), min(mean + reach, highest)
         span = Span(estimate=mean, low=low, high=high)
-    return result.Estimate(span=span, n=len(values), n_questions=n)
+    return result.MeanEstimate(span=span, n=len(values), n_questions=n)
 
 
 def _group_requests(rows: Iterable[ReplayRow], experiment: Experiment) -> list[RequestRows]:
@@ -112,7 +112,7 @@ def _is_known(asked: Sequence[RequestRows], metric: str) -> bool:
     return any(row.value(metric) is not None for by_arm in asked for row in by_arm.values())
 
 
-def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> result.Estimate:
+def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> result.MeanEstimate:
     rows = (by_arm[arm] for by_arm in asked)
     found = [(row.question, value) for row in rows if (value := row.value(metric)) is not None]
     return estimate_mean(found, lowest=0.0, highest=_highest(metric))
@@ -120,7 +120,7 @@ def _level(asked: Iterable[RequestRows], arm: str, metric: str) -> result.Estima
 
 def _difference(
     asked: Iterable[RequestRows], arm: str, control: str, metric: str
-) -> result.Estimate:
+) -> result.MeanEstimate:
     found = []
     for by_arm in asked:
         treated, untreated = by_arm[arm].value(metric), by_arm[control].value(metric)

@@ -13,7 +13,7 @@ from reports.numbers import count
 from reports.terminal import print_headline, print_points, print_table, print_text
 
 
-def arms(replay: Replay) -> Table:
+def tabulate_levels(replay: Replay) -> Table:
     """Return what each arm does by itself, a column per arm."""
     found = replay.arms
     rows = [
@@ -28,7 +28,7 @@ def arms(replay: Replay) -> Table:
     return Table.of_rows("Arms", ("Mean [95 %]", *map(name_arm, found)), tuple(rows))
 
 
-def differences(replay: Replay, arm: ArmReplay) -> Table:
+def tabulate_differences(replay: Replay, arm: ArmReplay) -> Table:
     """Return the differences of one arm to control, a row per metric."""
     rows = tuple(
         (
@@ -43,7 +43,7 @@ def differences(replay: Replay, arm: ArmReplay) -> Table:
     return Table.of_rows(f"{arm.name} less {replay.control}", columns, rows)
 
 
-def cultures(replay: Replay) -> Table | None:
+def tabulate_alignment(replay: Replay) -> Table | None:
     """Return the alignment by culture, a column per arm; None if it is not known."""
     rows = tuple(
         (
@@ -58,15 +58,17 @@ def cultures(replay: Replay) -> Table | None:
 
 def print_replay(replay: Replay, console: Console) -> None:
     """Print the report. Names and texts are printed as they are: none is read as markup."""
-    print_headline(console, f"{replay.experiment}: ", words.headline(replay))
+    print_headline(console, f"{replay.experiment}: ", words.write_headline(replay))
     console.print()
-    for label, value in words.facts(replay):
+    for label, value in words.list_facts(replay):
         print_text(console, value, lead=f"{label}: ")
-    print_table(console, arms(replay))
+    print_table(console, tabulate_levels(replay))
     print_ways(console, replay.arms)
     for arm in replay.compared_arms:
-        print_table(console, differences(replay, arm))
-    print_table(console, cultures(replay))
-    print_points(console, words.reasons(replay, replay.failures), title="Why answers failed")
-    print_points(console, words.reasons(replay, replay.fallbacks), title="Why answers fell back")
-    print_points(console, words.notes(replay), title="How to read this")
+        print_table(console, tabulate_differences(replay, arm))
+    print_table(console, tabulate_alignment(replay))
+    print_points(console, words.list_causes(replay, replay.failures), title="Why answers failed")
+    print_points(
+        console, words.list_causes(replay, replay.fallbacks), title="Why answers fell back"
+    )
+    print_points(console, words.list_notes(replay), title="How to read this")

@@ -12,7 +12,7 @@ SCHEMA_VERSION: Final = 1
 ALPHA: Final = 0.05
 
 
-class Estimate(Result):
+class MeanEstimate(Result):
     """A mean, or a mean of paired differences, with its 95 % interval.
 
     Attributes:
@@ -45,8 +45,8 @@ class ArmReplay(Result):
     n_answers: int
     n_failed: int
     n_shown: int
-    levels: dict[str, Estimate]
-    differences: dict[str, Estimate]
+    levels: dict[str, MeanEstimate]
+    differences: dict[str, MeanEstimate]
 
 
 class CultureReplay(Result):
@@ -59,8 +59,8 @@ class CultureReplay(Result):
 
     culture: str
     name: str
-    levels: dict[str, Estimate]
-    differences: dict[str, Estimate]
+    levels: dict[str, MeanEstimate]
+    differences: dict[str, MeanEstimate]
 
 
 class ReplayReason(Result):

@@ -22,7 +22,7 @@ NAMES = {name: name_recorded(name) for name in RECORDED_METRICS} | {"latency_ms"
 MOST_REASONS = 5
 
 
-def headline(replay: Replay) -> str:
+def write_headline(replay: Replay) -> str:
     """Return which arms are nearer to people than control, in one sentence."""
     if not replay.has_answers:
         return "No request was answered."
@@ -42,7 +42,7 @@ def headline(replay: Replay) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def facts(replay: Replay) -> Pairs:
+def list_facts(replay: Replay) -> Pairs:
     """Return label and value of what was asked."""
     asked = f"{quantity(replay.n_requests, 'request')} to every arm"
     if replay.n_requests < replay.n_planned:
@@ -72,7 +72,7 @@ def facts(replay: Replay) -> Pairs:
     )
 
 
-def reasons(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
+def list_causes(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
     """Return reasons in words, of each arm the most frequent ones."""
     said = []
     for arm in replay.arms:
@@ -87,7 +87,7 @@ def reasons(replay: Replay, found: tuple[ReplayReason, ...]) -> tuple[str, ...]:
     return tuple(said)
 
 
-def notes(replay: Replay) -> tuple[str, ...]:
+def list_notes(replay: Replay) -> tuple[str, ...]:
     """Return how to read the report."""
     said = [
         *replay.notes,

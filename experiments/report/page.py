@@ -47,7 +47,7 @@ def compose_report(analysis: Analysis) -> Document:
     """Return the report of an analysis, its plots drawn."""
     ratio: tuple[str, Iterable[Block]] = ("Sample ratio", _compose_ratio(analysis))
     effects: list[tuple[str, Iterable[Block]]] = [
-        (words.effect_on(analysis.primary), _compose_effects(analysis)),
+        (words.head_effect(analysis.primary), _compose_effects(analysis)),
         ("Guardrails", _compose_guardrails(analysis)),
         ("By culture", _compose_cultures(analysis)),
     ]
@@ -55,15 +55,15 @@ def compose_report(analysis: Analysis) -> Document:
     parts = [ratio, *effects] if analysis.sample_ratio.alarm else [*effects, ratio]
     parts += [
         ("Arms", _compose_arms(analysis)),
-        ("Revisions", filter(None, [tables.revisions(analysis)])),
-        ("Left out", _list_points(words.left_out(analysis))),
-        ("How to read this", _list_points(words.notes(analysis))),
+        ("Revisions", filter(None, [tables.tabulate_revisions(analysis)])),
+        ("Left out", _list_points(words.list_left_out(analysis))),
+        ("How to read this", _list_points(words.list_notes(analysis))),
     ]
     composed = [Part(heading, tuple(blocks)) for heading, blocks in parts]
     return Document(
-        title=f"{analysis.experiment}: {words.headline(analysis)}",
+        title=f"{analysis.experiment}: {words.write_headline(analysis)}",
         heading=analysis.experiment,
-        facts=words.facts(analysis),
+        facts=words.list_facts(analysis),
         parts=tuple(part for part in composed if part.blocks),
         callout=_compose_decision(analysis),
     )
@@ -71,12 +71,12 @@ def compose_report(analysis: Analysis) -> Document:
 
 def _compose_decision(analysis: Analysis) -> Callout:
     """Return what to do and why."""
-    why, step = words.reason(analysis), _next_step(analysis)
+    why, step = words.give_reason(analysis), _next_step(analysis)
     blocks: list[Text | Points] = [Text(why)] if why else []
-    blocks += _list_points(words.by_arm(analysis))
+    blocks += _list_points(words.list_reasons(analysis))
     blocks += [Text(step, is_note=True)] if step else []
     kind = "alarm" if analysis.sample_ratio.alarm else str(analysis.decision.verdict)
-    return Callout(words.headline(analysis), tuple(blocks), label="What to do", kind=kind)
+    return Callout(words.write_headline(analysis), tuple(blocks), label="What to do", kind=kind)
 
 
 def _next_step(analysis: Analysis) -> str | None:
@@ -90,7 +90,7 @@ def _next_step(analysis: Analysis) -> str | None:
 
 
 def _compose_effects(analysis: Analysis) -> Iterator[Block]:
-    if (table := tables.effects(analysis)) is None:
+    if (table := tables.tabulate_effects(analysis)) is None:
         return
     effects = [each.effect for each in analysis.comparisons]
     strips = [plots.draw_strip(each, effects) for each in effects]
@@ -107,16 +107,17 @@ def _compose_effects(analysis: Analysis) -> Iterator[Block]:
             f"Difference to {analysis.control} over time. The line is the estimate, the band its "
             "confidence sequence, which holds at every look at once: when it is all on one side "
             "of the solid line there is a difference. Dashed: the smallest effect of interest, "
-            f"{with_sign(words.worth(analysis.primary))}. What is wider at the beginning is cut.",
+            f"{with_sign(words.orient_worth(analysis.primary))}. What is wider at the beginning "
+            "is cut.",
             is_note=True,
         )
 
 
 def _compose_guardrails(analysis: Analysis) -> Iterator[Block]:
-    if (table := tables.guardrails(analysis)) is None:
+    if (table := tables.tabulate_guardrails(analysis)) is None:
         return
     pictures: list[Markup | None] = []
-    for group in tables.by_guardrail(analysis):
+    for group in tables.group_by_guardrail(analysis):
         drawn = [plots.draw_guardrail(found) for _, found in group]
         pictures += drawn if len(drawn) == 1 else [None, *drawn]
     yield replace(
@@ -131,19 +132,19 @@ def _compose_guardrails(analysis: Analysis) -> Iterator[Block]:
 def _compose_cultures(analysis: Analysis) -> Iterator[Block]:
     if not words.is_compared(analysis):
         return
-    yield Text(words.cultures_line(analysis))
-    if drawn := plots.draw_cultures(analysis.comparisons):
+    yield Text(words.describe_cultures(analysis))
+    if drawn := plots.draw_culture_effects(analysis.comparisons):
         yield Gallery(drawn, is_broad=True)
         yield Text(_CULTURE_CAPTION, is_note=True)
-    found = (tables.cultures(each, analysis.control) for each in analysis.comparisons)
+    found = (tables.tabulate_cultures(each, analysis.control) for each in analysis.comparisons)
     if numbers := tuple(filter(None, found)):
         yield Folded("Numbers", numbers)
 
 
 def _compose_ratio(analysis: Analysis) -> Iterator[Block]:
-    if (table := tables.ratio(analysis)) is None:
+    if (table := tables.tabulate_ratio(analysis)) is None:
         return
-    yield Text(words.ratio_line(analysis.sample_ratio))
+    yield Text(words.describe_ratio(analysis.sample_ratio))
     yield table
     if plot := plots.draw_ratio(analysis.sample_ratio):
         yield Gallery((Plot("", "", plot),))
@@ -151,10 +152,10 @@ def _compose_ratio(analysis: Analysis) -> Iterator[Block]:
 
 
 def _compose_arms(analysis: Analysis) -> Iterator[Block]:
-    yield Facts(words.ways(analysis.arms))
-    table = tables.arms(analysis)
+    yield Facts(words.list_ways(analysis.arms))
+    table = tables.tabulate_arms(analysis)
     yield replace(table, columns=("", *table.columns[1:]), label="Figures of the arms")
-    if offline := words.offline_line(analysis):
+    if offline := words.describe_offline(analysis):
         yield Text(offline, is_note=True)
 
 

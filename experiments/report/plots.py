@@ -16,8 +16,8 @@ from experiments.analysis.result import (
     Span,
 )
 from experiments.metrics import Direction
-from experiments.report.spans import difference_in_bounds
-from experiments.report.words import worth
+from experiments.report.spans import show_with_bounds
+from experiments.report.words import orient_worth
 from reports import svg
 from reports.document import Plot
 from reports.markup import Markup, concat, tag
@@ -46,7 +46,7 @@ def draw_effects(comparisons: Sequence[Comparison], control: str) -> tuple[Plot,
             "",
             each.arm,
             _effect_plot(each, looks, control, y),
-            remark=difference_in_bounds(each.effect.span),
+            remark=show_with_bounds(each.effect.span),
         )
         for each, looks in drawn
     )
@@ -63,11 +63,11 @@ def _effect_plot(
 ) -> Markup:
     effect = comparison.effect
     x = svg.AxisScale(looks[0].at_ms, looks[-1].at_ms, LEFT, WIDTH - RIGHT)
-    interest = worth(effect.metric)
+    interest = orient_worth(effect.metric)
     points = [(x(look.at_ms), y.clamp(look.estimate or 0.0)) for look in looks]
     title = (
         f"{effect.metric.name}, {comparison.arm} less {control}, over time: now "
-        f"{difference_in_bounds(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest "
+        f"{show_with_bounds(effect.span)}, interval at {rate(1.0 - effect.alpha)}. Smallest "
         f"effect of interest {with_sign(interest)}."
     )
     return svg.svg(
@@ -96,7 +96,7 @@ def _draw_band(looks: list[Look], x: svg.AxisScale, y: svg.AxisScale) -> tuple[M
     return (area, svg.polyline(highs, "band-edge"), svg.polyline(lows, "band-edge"))
 
 
-def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
+def draw_culture_effects(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
     """Return each arm's forest plot of cultures, raw and pooled, all to the same scale.
 
     An arm has none before there is an estimate for a culture.
@@ -120,7 +120,7 @@ def draw_cultures(comparisons: Sequence[Comparison]) -> tuple[Plot, ...]:
 
 def _culture_plot(comparison: Comparison, shown: list[CultureEffect], x: svg.AxisScale) -> Markup:
     bottom = TOP + ROW * len(shown)
-    interest = worth(comparison.effect.metric)
+    interest = orient_worth(comparison.effect.metric)
     names = ", ".join(each.name for each in shown if each.found) or "none"
     return svg.svg(
         svg.difference_axis(x, TOP, bottom, 6),
@@ -173,7 +173,7 @@ def _strip(
 ) -> Markup:
     """Return the interval on a line through zero, with what is worth having, or the margin."""
     found = effect.span
-    mark = worth(effect.metric) if kind == "worth" else -worth(effect.metric)
+    mark = orient_worth(effect.metric) if kind == "worth" else -orient_worth(effect.metric)
     largest = max(abs(mark), *(abs(each.estimate or 0.0) for each in spans))
     ends = map(abs, _known(end for each in spans for end in (each.low, each.high)))
     # A very wide interval is cut, so that the margin is seen.
@@ -194,8 +194,7 @@ def _strip(
         svg.circle(x.clamp(found.estimate or 0.0), 12, 4.5, f"dot {state}"),
         width=STRIP_WIDTH,
         height=24,
-        title=f"{effect.metric.name}: {difference_in_bounds(found)}; {meaning} "
-        f"{with_sign(mark)}{end}.",
+        title=f"{effect.metric.name}: {show_with_bounds(found)}; {meaning} {with_sign(mark)}{end}.",
     )
 
 
@@ -226,7 +225,7 @@ def draw_ratio(ratio: SampleRatio) -> Markup | None:
 def _effect_range(looks: list[Look], effect: Effect) -> tuple[float, float]:
     """Return the values that the later looks need; what is wider before is cut."""
     later = looks[len(looks) // 8 :]
-    interest = worth(effect.metric)
+    interest = orient_worth(effect.metric)
     low = min(0.0, interest, *(look.low or 0.0 for look in later))
     high = max(0.0, interest, *(look.high or 0.0 for look in later))
     now = effect.span
@@ -249,7 +248,7 @@ def _culture_range(shown: list[CultureEffect], effect: Effect) -> tuple[float, f
     if ends:
         low = max(min(low, *ends), low - wide)
         high = min(max(high, *ends), high + wide)
-    interest = worth(effect.metric)
+    interest = orient_worth(effect.metric)
     return min(low, 1.2 * interest), max(high, 1.2 * interest)
 
 

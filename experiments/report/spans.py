@@ -27,7 +27,7 @@ def is_known(found: Span) -> bool:
     return found.estimate is not None and not (found.low is None and found.high is None)
 
 
-def bounds(found: Span, places: int | None = None) -> str:
+def show_bounds(found: Span, places: int | None = None) -> str:
     """Return an interval; 'too few units' if there is nothing to say."""
     if not is_known(found):
         return "too few units"
@@ -38,7 +38,7 @@ def bounds(found: Span, places: int | None = None) -> str:
     return f"[{low}, {high}]"
 
 
-def difference(found: Span, places: int | None = None) -> str:
+def show_estimate(found: Span, places: int | None = None) -> str:
     """Return the estimate of a difference; a dash if there is nothing to say."""
     if not is_known(found):
         return ABSENT
@@ -46,6 +46,6 @@ def difference(found: Span, places: int | None = None) -> str:
     return decimal(found.estimate, decimals, is_signed=True)
 
 
-def difference_in_bounds(found: Span) -> str:
+def show_with_bounds(found: Span) -> str:
     """Return an estimate and its interval; 'too few units' if there is nothing to say."""
-    return f"{difference(found)} {bounds(found)}" if is_known(found) else bounds(found)
+    return f"{show_estimate(found)} {show_bounds(found)}" if is_known(found) else show_bounds(found)

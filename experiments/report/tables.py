@@ -12,7 +12,7 @@ from experiments.analysis.result import (
     GuardrailEffect,
 )
 from experiments.report import words
-from experiments.report.spans import bounds, difference, find_places
+from experiments.report.spans import find_places, show_bounds, show_estimate
 from reports.document import Row, StateCell, Table
 from reports.numbers import (
     ABSENT,
@@ -27,7 +27,7 @@ from reports.numbers import (
 )
 
 
-def effects(analysis: Analysis) -> Table | None:
+def tabulate_effects(analysis: Analysis) -> Table | None:
     """Return the primary metric of every arm, control first; None before anything is compared."""
     if not words.is_compared(analysis):
         return None
@@ -40,33 +40,33 @@ def effects(analysis: Analysis) -> Table | None:
             each.arm,
             decimal(each.effect.treatment, places),
             count(each.effect.n_treatment),
-            difference(each.effect.span, places),
-            bounds(each.effect.span, places),
+            show_estimate(each.effect.span, places),
+            show_bounds(each.effect.span, places),
             p_value(each.effect.p_value),
         )
         for each in analysis.comparisons
     )
-    columns = ("Arm", "Level", "Units", "Difference", interval_heading(first.alpha), "p")
-    return Table.of_rows(words.effect_on(analysis.primary), columns, (control, *rows))
+    columns = ("Arm", "Level", "Units", "Difference", _head_interval(first.alpha), "p")
+    return Table.of_rows(words.head_effect(analysis.primary), columns, (control, *rows))
 
 
-def interval_heading(alpha: float) -> str:
+def _head_interval(alpha: float) -> str:
     """Return the heading of intervals of an error rate."""
     return f"{rate(1.0 - alpha)} interval"
 
 
-def by_guardrail(analysis: Analysis) -> tuple[tuple[tuple[str, GuardrailEffect], ...], ...]:
+def group_by_guardrail(analysis: Analysis) -> tuple[tuple[tuple[str, GuardrailEffect], ...], ...]:
     """Return, for each guardrail, every arm with what is known about it there."""
     arms = [[(each.arm, found) for found in each.guardrails] for each in analysis.comparisons]
     return tuple(zip(*arms, strict=True))
 
 
-def guardrails(analysis: Analysis) -> Table | None:
+def tabulate_guardrails(analysis: Analysis) -> Table | None:
     """Return the guardrails of every arm; None before anything is known of any."""
     if not words.has_guardrails(analysis):
         return None
     rows: list[Row] = []
-    groups = by_guardrail(analysis)
+    groups = group_by_guardrail(analysis)
     for group in groups:
         places = find_places(found.span for _, found in group)
         metric = group[0][1].metric
@@ -74,8 +74,8 @@ def guardrails(analysis: Analysis) -> Table | None:
         cells = [
             (
                 StateCell(found.state),
-                difference(found.span, places),
-                bounds(found.span, places),
+                show_estimate(found.span, places),
+                show_bounds(found.span, places),
             )
             for _, found in group
         ]
@@ -84,23 +84,23 @@ def guardrails(analysis: Analysis) -> Table | None:
             continue
         rows.append((name, "", "", "", margin))
         rows += [(f"  {arm}", *own, "") for (arm, _), own in zip(group, cells, strict=True)]
-    heading = interval_heading(groups[0][0][1].alpha)
+    heading = _head_interval(groups[0][0][1].alpha)
     columns = ("Guardrails", "", "Difference", heading, "Margin")
     return Table.of_rows("", columns, tuple(rows), texts=(0, 1))
 
 
-def cultures(comparison: Comparison, control: str) -> Table | None:
+def tabulate_cultures(comparison: Comparison, control: str) -> Table | None:
     """Return all effects of one arm by culture; None without any."""
     found = comparison.cultures.effects
     raw, pooled = (find_places(getattr(e, kind) for e in found) for kind in ("raw", "pooled"))
     rows = tuple(
         (
             each.name,
-            difference(each.raw, raw),
-            bounds(each.raw, raw),
+            show_estimate(each.raw, raw),
+            show_bounds(each.raw, raw),
             "yes" if each.found else "no",
-            difference(each.pooled, pooled),
-            bounds(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
+            show_estimate(each.pooled, pooled),
+            show_bounds(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
             count(each.n_treatment),
             count(each.n_control),
         )
@@ -111,7 +111,7 @@ def cultures(comparison: Comparison, control: str) -> Table | None:
     return Table.of_rows(comparison.arm, columns, rows) if rows else None
 
 
-def cultures_in_short(analysis: Analysis, *, most: int) -> Table | None:
+def summarise_cultures(analysis: Analysis, *, most: int) -> Table | None:
     """Return a column per arm with its effects by culture; None before there is any estimate.
 
     Those found come first. At most `most` cultures; the last row says how many more there are.
@@ -156,9 +156,9 @@ def _one_arm(
         (
             codes[each.culture],
             count(each.n_treatment + each.n_control),
-            ("* " if each.found else "") + difference(each.raw, raw),
-            bounds(each.raw, raw),
-            difference(each.pooled, pooled),
+            ("* " if each.found else "") + show_estimate(each.raw, raw),
+            show_bounds(each.raw, raw),
+            show_estimate(each.pooled, pooled),
         )
         for each in found
     )
@@ -173,7 +173,7 @@ def _in_short(each: CultureEffect | None, places: int) -> str:
     return f"* {shown}" if each.found else shown
 
 
-def ratio(analysis: Analysis) -> Table | None:
+def tabulate_ratio(analysis: Analysis) -> Table | None:
     """Return units per arm in each span of equal weights; None before the first unit."""
     strata = analysis.sample_ratio.strata
     rows = tuple(
@@ -190,7 +190,7 @@ def ratio(analysis: Analysis) -> Table | None:
     return Table.of_rows("", columns, rows) if rows else None
 
 
-def arms(analysis: Analysis) -> Table:
+def tabulate_arms(analysis: Analysis) -> Table:
     """Return what is known about the arms, a column per arm; rows of nothing are left out."""
     found, metric = analysis.arms, analysis.primary.name
     covered = [next(c for c in arm.coverage if c.metric == metric) for arm in found]
@@ -257,7 +257,7 @@ def _figures(found: Sequence[ArmFigures]) -> list[Row]:
     return rows
 
 
-def revisions(analysis: Analysis) -> Table | None:
+def tabulate_revisions(analysis: Analysis) -> Table | None:
     """Return all revisions and what each one changed; None if there is only one.
 
     Weights stand in the order of the arms.

@@ -36,7 +36,7 @@ HOUR_S = 3600.0
 OFTEN = 0.3
 
 
-def headline(analysis: Analysis) -> str:
+def write_headline(analysis: Analysis) -> str:
     """Return what to do, in a few words."""
     decision = analysis.decision
     if decision.verdict is Verdict.SHIP:
@@ -46,7 +46,7 @@ def headline(analysis: Analysis) -> str:
     return "Continue" if decision.verdict is Verdict.CONTINUE else "Stop"
 
 
-def reason(analysis: Analysis) -> str:
+def give_reason(analysis: Analysis) -> str:
     """Return why, without the verdict that the headline has said; may be empty.
 
     With several arms, `by_arm` says what there is to say of each.
@@ -59,7 +59,7 @@ def reason(analysis: Analysis) -> str:
     return said if len(analysis.comparisons) == 1 else said.removesuffix(each).strip()
 
 
-def by_arm(analysis: Analysis) -> tuple[str, ...]:
+def list_reasons(analysis: Analysis) -> tuple[str, ...]:
     """Return a sentence per arm, if several of them are the reason."""
     is_reason = _drop_verdict(analysis).endswith(_each_arm(analysis)) and is_compared(analysis)
     if not is_reason or len(analysis.comparisons) == 1:
@@ -101,22 +101,22 @@ def name_metric(metric: Measured) -> str:
     return f"{metric.name}, {kinds.get(metric.kind, 'mean')}"
 
 
-def better(metric: Measured) -> str:
+def say_direction(metric: Measured) -> str:
     """Return which way is better."""
     return "higher is better" if metric.direction is Direction.HIGHER else "lower is better"
 
 
-def effect_on(metric: Measured) -> str:
+def head_effect(metric: Measured) -> str:
     """Return the heading of the effects."""
-    return f"Effect on {name_metric(metric)}; {better(metric)}"
+    return f"Effect on {name_metric(metric)}; {say_direction(metric)}"
 
 
-def worth(metric: Measured) -> float:
+def orient_worth(metric: Measured) -> float:
     """Return the effect of interest, or the margin, on the side of what is better."""
     return -metric.worth if metric.direction is Direction.LOWER else metric.worth
 
 
-def cultures_line(analysis: Analysis) -> str:
+def describe_cultures(analysis: Analysis) -> str:
     """Return with which arms and in which cultures there is a difference, and what that means."""
     cultures = [comparison.cultures for comparison in analysis.comparisons]
     n_cultures = len({each.culture for found in cultures for each in found.effects})
@@ -139,7 +139,7 @@ def cultures_line(analysis: Analysis) -> str:
     )
 
 
-def pooling_line(analysis: Analysis) -> str:
+def describe_pooling(analysis: Analysis) -> str:
     """Return what estimates of several arms by culture are, with a space after it; may be empty."""
     effects = [each for arm in analysis.comparisons for each in arm.cultures.effects]
     if len(analysis.comparisons) == 1 or all(each.pooled.estimate is None for each in effects):
@@ -148,7 +148,7 @@ def pooling_line(analysis: Analysis) -> str:
     return f"Estimates are drawn towards the mean of all cultures.{star} "
 
 
-def ratio_line(ratio: SampleRatio) -> str:
+def describe_ratio(ratio: SampleRatio) -> str:
     """Return whether units are split according to the weights."""
     if not ratio.strata:
         return "No unit yet."
@@ -170,18 +170,18 @@ def name_arm(arm: ArmFigures | ArmReplay) -> str:
     return f"{arm.name} (control)" if arm.is_control else arm.name
 
 
-def ways(arms: Iterable[ArmFigures | ArmReplay]) -> Pairs:
+def list_ways(arms: Iterable[ArmFigures | ArmReplay]) -> Pairs:
     """Return the arms, and how each of them answers."""
     return tuple((name_arm(arm), arm.about) for arm in arms)
 
 
-def offline_line(analysis: Analysis) -> str | None:
+def describe_offline(analysis: Analysis) -> str | None:
     """Return where the alignment of arms offline is from; None if there is none."""
     sources = {arm.offline.source: None for arm in analysis.arms if arm.offline is not None}
     return f"Alignment offline, with its 95 % interval: {'; '.join(sources)}." if sources else None
 
 
-def in_short(analysis: Analysis) -> str:
+def explain_in_short(analysis: Analysis) -> str:
     """Return what one has to know to read the numbers."""
     return (
         f"Intervals and p hold over all looks together; an arm that is not better is ever shipped "
@@ -196,7 +196,7 @@ def _counting(analysis: Analysis) -> str:
     return f"A unit counts once, with {value} in the {window} after its first answer."
 
 
-def notes(analysis: Analysis) -> tuple[str, ...]:
+def list_notes(analysis: Analysis) -> tuple[str, ...]:
     """Return how to read the report."""
     ratio_alpha = rate(analysis.sample_ratio.alpha)
     return (
@@ -215,7 +215,7 @@ def notes(analysis: Analysis) -> tuple[str, ...]:
     )
 
 
-def left_out(analysis: Analysis) -> tuple[str, ...]:
+def list_left_out(analysis: Analysis) -> tuple[str, ...]:
     """Return what is left out or counts otherwise; nothing if nothing is."""
     left = analysis.left_out
     n_requests = sum(arm.n_requests for arm in analysis.arms)
@@ -237,13 +237,13 @@ def left_out(analysis: Analysis) -> tuple[str, ...]:
     return tuple(f"{quantity(n, noun)}: {what}." for n, noun, what in counts if n)
 
 
-def facts(analysis: Analysis) -> Pairs:
+def list_facts(analysis: Analysis) -> Pairs:
     """Return label and value of what the experiment is."""
     primary = analysis.primary
     interest = f"smallest effect of interest {number(primary.worth)}"
     said = [
         ("Hypothesis", analysis.hypothesis),
-        ("Metric", f"{name_metric(primary)}; {better(primary)}; {interest}"),
+        ("Metric", f"{name_metric(primary)}; {say_direction(primary)}; {interest}"),
     ]
     guardrails = analysis.comparisons[0].guardrails if analysis.comparisons else ()
     if guardrails and not has_guardrails(analysis):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from experiments.metrics import Direction, Guardrail, Metric, PrimaryMetric
-from experiments.statistics.means import Interval, check_alpha
+from experiments.statistics.means import EffectInterval, check_alpha
 from experiments.statistics.sample_ratio import SRM_ALPHA
 from reports.numbers import join_names
 
@@ -44,7 +44,7 @@ class GuardrailEvidence:
     """
 
     guardrail: Guardrail
-    effect: Interval
+    effect: EffectInterval
 
     @property
     def state(self) -> GuardrailState:
@@ -65,7 +65,7 @@ class ArmEvidence:
     """
 
     arm: str
-    effect: Interval
+    effect: EffectInterval
     guardrails: Sequence[GuardrailEvidence] = ()
 
 
@@ -191,11 +191,11 @@ def _judge(evidence: ArmEvidence, primary: PrimaryMetric) -> tuple[_Fate, str]:
     return _Fate.READY, f"{name} is better than control ({shown}){safe}."
 
 
-def _gain(effect: Interval, metric: Metric) -> Interval:
+def _gain(effect: EffectInterval, metric: Metric) -> EffectInterval:
     """Return the effect with the better direction up."""
     if metric.direction is Direction.HIGHER:
         return effect
-    return Interval(-effect.estimate, -effect.high, -effect.low)
+    return EffectInterval(-effect.estimate, -effect.high, -effect.low)
 
 
 def _estimate(evidence: ArmEvidence, primary: PrimaryMetric) -> float:
@@ -203,7 +203,7 @@ def _estimate(evidence: ArmEvidence, primary: PrimaryMetric) -> float:
     return -math.inf if math.isnan(estimate) else estimate
 
 
-def _show(effect: Interval) -> str:
+def _show(effect: EffectInterval) -> str:
     if math.isinf(effect.low) or math.isinf(effect.high) or math.isnan(effect.estimate):
         return "too few units to say"
     text = f"{effect.estimate:+.3g}, from {effect.low:+.3g} to {effect.high:+.3g}"

@@ -31,7 +31,7 @@ SKEW_N = 200.0
 """Values per squared skewness before an asymptotic interval speaks, by simulation."""
 
 
-class Interval(NamedTuple):
+class EffectInterval(NamedTuple):
     """An estimate and its interval; `estimate` is NaN if there is nothing to estimate from."""
 
     estimate: float
@@ -54,13 +54,15 @@ class ConfidenceSequence:
     low: Floats
     high: Floats
 
-    def at(self, look: int) -> Interval:
+    def at(self, look: int) -> EffectInterval:
         """Return the interval at one look; -1 is the last.
 
         Raises:
             IndexError: there is no such look.
         """
-        return Interval(float(self.estimate[look]), float(self.low[look]), float(self.high[look]))
+        return EffectInterval(
+            float(self.estimate[look]), float(self.low[look]), float(self.high[look])
+        )
 
 
 @dataclass(frozen=True)

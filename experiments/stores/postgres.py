@@ -17,7 +17,7 @@ from experiments.errors import DriverMissing, StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
 from experiments.stores.schema import TABLES, for_postgres
-from experiments.stores.scripts import Storable, imply_claims, migrate, to_row, write_text
+from experiments.stores.scripts import Storable, encode_text, imply_claims, migrate, to_row
 
 if TYPE_CHECKING:
     import asyncpg
@@ -124,7 +124,7 @@ class PostgresDatabase:
     async def write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
         """Add those that are not there yet, each with the assignment it implies, in one commit."""
         exposures = _to_arrays([each.exposure for each in batch], "exposures")
-        texts = _to_arrays([write_text(each.text) for each in batch if each.text], "texts")
+        texts = _to_arrays([encode_text(each.text) for each in batch if each.text], "texts")
         claims = _to_arrays(imply_claims(batch), "assignments")
         async with self._line(EXPOSURES_LINE) as connection:
             await connection.execute(INSERT_EXPOSURES, *exposures, *texts, *claims)

@@ -66,13 +66,13 @@ def _to_cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, tuple) else value
 
 
-def write_text(text: AnswerText) -> AnswerText:
+def encode_text(text: AnswerText) -> AnswerText:
     """Return a text with request and answer as JSON strings, which hold any character."""
     return replace(text, request=json.dumps(text.request), answer=json.dumps(text.answer))
 
 
 def text_of(row: Row) -> AnswerText:
-    """Return the text that `write_text` wrote into a row."""
+    """Return the text that `encode_text` wrote into a row."""
     answer_id, unit, culture, time_ms, consented, request, answer = row
     return AnswerText(
         answer_id, unit, culture, time_ms, bool(consented), json.loads(request), json.loads(answer)

@@ -23,7 +23,7 @@ from experiments.errors import StoreRefused, StoreUnavailable
 from experiments.events import Claim
 from experiments.stores.database import Recorded, Row, Script
 from experiments.stores.schema import FIND_ARM, insert
-from experiments.stores.scripts import imply_claims, migrate, to_row, write_text
+from experiments.stores.scripts import encode_text, imply_claims, migrate, to_row
 from experiments.stores.sqlite_reader import read_rows
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class SqliteDatabase:
     def _write_exposures(self, batch: Sequence[Recorded]) -> Sequence[None]:
         exposures = [to_row(each.exposure, "exposures") for each in batch]
         claims = [to_row(claim, "assignments") for claim in imply_claims(batch)]
-        texts = [to_row(write_text(each.text), "texts") for each in batch if each.text]
+        texts = [to_row(encode_text(each.text), "texts") for each in batch if each.text]
         with self._transaction(sync=self._sync) as connection:
             connection.executemany(INSERT_EXPOSURE, exposures)
             connection.executemany(INSERT_CLAIM, claims)

@@ -14,7 +14,7 @@ from experiments.statistics.decision import (
     decide,
     split_alpha,
 )
-from experiments.statistics.means import Interval
+from experiments.statistics.means import EffectInterval
 
 
 def primary(name: str, direction: Direction) -> PrimaryMetric:
@@ -22,19 +22,19 @@ def primary(name: str, direction: Direction) -> PrimaryMetric:
 
 
 GOAL = primary("rating", Direction.HIGHER)
-BETTER, WORSE = Interval(0.3, 0.1, 0.5), Interval(-0.3, -0.5, -0.1)
-UNSURE, SMALL = Interval(0.1, -0.1, 0.3), Interval(0.0, -0.05, 0.05)
-ENDLESS = Interval(math.nan, -math.inf, math.inf)
+BETTER, WORSE = EffectInterval(0.3, 0.1, 0.5), EffectInterval(-0.3, -0.5, -0.1)
+UNSURE, SMALL = EffectInterval(0.1, -0.1, 0.3), EffectInterval(0.0, -0.05, 0.05)
+ENDLESS = EffectInterval(math.nan, -math.inf, math.inf)
 
 
-def refusals(effect: Interval) -> GuardrailEvidence:
+def refusals(effect: EffectInterval) -> GuardrailEvidence:
     metric = Metric("refusals", MetricKind.PROPORTION, Direction.LOWER)
     return GuardrailEvidence(Guardrail(metric, margin=0.02), effect)
 
 
-SAFE = refusals(Interval(0.0, -0.01, 0.01))
-VIOLATED = refusals(Interval(0.05, 0.03, 0.07))
-UNDECIDED = refusals(Interval(0.01, -0.02, 0.04))
+SAFE = refusals(EffectInterval(0.0, -0.01, 0.01))
+VIOLATED = refusals(EffectInterval(0.05, 0.03, 0.07))
+UNDECIDED = refusals(EffectInterval(0.01, -0.02, 0.04))
 
 
 def decided(
@@ -74,7 +74,7 @@ def test_a_lower_metric_may_be_the_better_one() -> None:
         (ENDLESS, "too few units to say"),
     ],
 )
-def test_an_open_question_goes_on(effect: Interval, words: str) -> None:
+def test_an_open_question_goes_on(effect: EffectInterval, words: str) -> None:
     found = decided(ArmEvidence("icl", effect))
     assert found.verdict is Verdict.CONTINUE
     assert words in found.reason
@@ -85,7 +85,10 @@ def test_an_open_question_goes_on(effect: Interval, words: str) -> None:
     [
         (ArmEvidence("icl", WORSE), "worse than control"),
         (ArmEvidence("icl", SMALL), "gains less than the smallest effect of interest, 0.1"),
-        (ArmEvidence("icl", Interval(0.05, 0.01, 0.09)), "better than control, but by less than"),
+        (
+            ArmEvidence("icl", EffectInterval(0.05, 0.01, 0.09)),
+            "better than control, but by less than",
+        ),
         (
             ArmEvidence("icl", BETTER, [VIOLATED]),
             "guardrail refusals is worse than control by more",
@@ -120,7 +123,7 @@ def test_a_broken_sample_ratio_comes_before_everything() -> None:
 def test_of_several_arms_the_highest_is_shipped() -> None:
     found = decided(
         ArmEvidence("icl", BETTER),
-        ArmEvidence("adapter", Interval(0.4, 0.2, 0.6)),
+        ArmEvidence("adapter", EffectInterval(0.4, 0.2, 0.6)),
         ArmEvidence("plain", WORSE),
     )
     assert found.arm == "adapter"
@@ -131,7 +134,7 @@ def test_of_several_arms_the_highest_is_shipped() -> None:
 
 
 def test_an_open_arm_that_looks_better_is_waited_for_until_the_end() -> None:
-    arms = ArmEvidence("icl", BETTER), ArmEvidence("adapter", Interval(0.4, -0.1, 0.9))
+    arms = ArmEvidence("icl", BETTER), ArmEvidence("adapter", EffectInterval(0.4, -0.1, 0.9))
     assert decided(*arms).verdict is Verdict.CONTINUE
     assert decided(*arms, over=True).arm == "icl"
 
