@@ -183,26 +183,31 @@ class Experiment:
 
 
 def _check_arms(experiment: Experiment) -> None:
-    names = experiment.arm_names
-    expected = ""
-    if len(names) < 2:
-        field, found, expected = "arms", f"{len(names)}", "2 or more"
-    elif len(set(names)) < len(names):
-        field, found, expected = "arms", ", ".join(names), "names that differ"
-    elif HOLD_OUT_ARM in names:
-        field, found, expected = "arms", f"'{HOLD_OUT_ARM}'", "a name that is not reserved"
-    elif experiment.control not in names:
-        field, found, expected = "control", f"'{experiment.control}'", "one of " + ", ".join(names)
-    elif not all(arm.weight > 0 for arm in experiment.arms):
-        field, found = "weights", ", ".join(f"{arm.weight:g}" for arm in experiment.arms)
-        expected = "weights above 0; leave out an arm that nobody should get"
-    else:
-        total = sum(arm.weight for arm in experiment.arms)
-        field, found = "weights", f"a sum of {total:.10g}"
-        expected = "" if abs(total - 1.0) <= WEIGHT_TOLERANCE else "a sum of 1"
-    if expected:
-        place = f"experiment '{experiment.name}'"
-        raise errors.DefinitionInvalid(place, field=field, found=found, expected=expected)
+    names, weights = experiment.arm_names, [arm.weight for arm in experiment.arms]
+    listed, total = ", ".join(names), sum(weights)
+    above_0 = "weights above 0; leave out an arm that nobody should get"
+    checks = (
+        (len(names) < 2, "arms", f"{len(names)}", "2 or more"),
+        (len(set(names)) < len(names), "arms", listed, "names that differ"),
+        (HOLD_OUT_ARM in names, "arms", f"'{HOLD_OUT_ARM}'", "a name that is not reserved"),
+        (experiment.control not in names, "control", f"'{experiment.control}'", f"one of {listed}"),
+        (
+            not min(weights, default=0.0) > 0,
+            "weights",
+            ", ".join(f"{w:g}" for w in weights),
+            above_0,
+        ),
+        (
+            not abs(total - 1.0) <= WEIGHT_TOLERANCE,
+            "weights",
+            f"a sum of {total:.10g}",
+            "a sum of 1",
+        ),
+    )
+    for is_wrong, field, found, expected in checks:
+        if is_wrong:
+            place = f"experiment '{experiment.name}'"
+            raise errors.DefinitionInvalid(place, field=field, found=found, expected=expected)
 
 
 # What a running experiment may change. Weights: recorded assignments win over them, so no unit

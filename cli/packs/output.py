@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from cli.console import out
@@ -15,57 +16,47 @@ MAX_SHOWN = 10
 
 
 def print_import(pack: Pack, report: ImportReport, folder: Path) -> None:
+    for indent, line in _describe(pack, report, folder):
+        print_line(out, line, indent=indent)
+
+
+def _describe(pack: Pack, report: ImportReport, folder: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines on a pack, each with its indent."""
     manifest = pack.manifest
-    print_line(out, manifest.title)
-    about = [f"Written to {folder}"]
+    yield 0, manifest.title
+    yield 1, f"Written to {folder}"
     if manifest.population:
-        about.append(f"Population: people with {manifest.population}")
-    about += [
-        f"{len(pack.questions)} questions, {len(pack.cultures)} countries, "
-        f"{report.n_cells_written} cells; {report.n_cells_empty} cells empty",
-        f"Rows: {report.n_rows_read} read, {report.n_rows_used} used, "
-        f"{report.n_rows_left_out} left out, {report.n_rows_dropped} dropped",
-        *(f"Checked: {check}" for check in report.checks),
-    ]
-    for line in about:
-        print_line(out, line, indent=1)
-    _print_faults(report)
-    _print_refused(report)
-    _print_dropped(report)
-    print_line(out, f"Licence: {manifest.licence}")
-    print_line(out, f"Commercial use: {'yes' if manifest.commercial_use else 'no'}")
+        yield 1, f"Population: people with {manifest.population}"
+    size = f"{len(pack.questions)} questions, {len(pack.cultures)} countries"
+    yield 1, f"{size}, {report.n_cells_written} cells; {report.n_cells_empty} cells empty"
+    rows = f"Rows: {report.n_rows_read} read, {report.n_rows_used} used"
+    yield 1, f"{rows}, {report.n_rows_left_out} left out, {report.n_rows_dropped} dropped"
+    for check in report.checks:
+        yield 1, f"Checked: {check}"
+    yield from _describe_left_out(report)
+    yield 0, f"Licence: {manifest.licence}"
+    yield 0, f"Commercial use: {'yes' if manifest.commercial_use else 'no'}"
     load = f"MILIEU_PACK_FOLDERS={shlex.quote(str(folder.parent))} MILIEU_PACKS={manifest.id}"
-    print_line(out, f"To load it: {load} milieu serve")
+    yield 0, f"To load it: {load} milieu serve"
 
 
-def _print_faults(report: ImportReport) -> None:
-    if not report.faults:
-        return
-    print_line(out, "Dropped:")
-    for tally in report.faults:
-        print_line(out, f"{tally.n} x {tally.reason}", indent=1)
-    if report.examples:
-        print_line(out, "First of them:", indent=1)
-    for bad in report.examples[:MAX_SHOWN]:
-        print_line(out, str(bad), indent=2)
-
-
-def _print_refused(report: ImportReport) -> None:
-    if not report.populations_refused:
-        return
-    print_line(out, "Populations left out:")
+def _describe_left_out(report: ImportReport) -> Iterator[tuple[int, str]]:
+    if report.faults:
+        yield 0, "Dropped:"
+        yield from ((1, f"{tally.n} x {tally.reason}") for tally in report.faults)
+        if report.examples:
+            yield 1, "First of them:"
+        yield from ((2, str(bad)) for bad in report.examples[:MAX_SHOWN])
+    if report.populations_refused:
+        yield 0, "Populations left out:"
     for refused in report.populations_refused:
-        print_line(out, f"{refused.name}: {refused.reason}{_show_size(refused)}", indent=1)
-
-
-def _print_dropped(report: ImportReport) -> None:
-    if not report.questions_dropped:
-        return
-    print_line(out, "Questions left out:")
+        yield 1, f"{refused.name}: {refused.reason}{_show_size(refused)}"
+    if report.questions_dropped:
+        yield 0, "Questions left out:"
     for reason, n in Counter(reason for _, reason in report.questions_dropped).most_common():
         names = [name for name, why in report.questions_dropped if why == reason]
         more = f" and {n - MAX_SHOWN} more" if n > MAX_SHOWN else ""
-        print_line(out, f"{n} x {reason}: {', '.join(names[:MAX_SHOWN])}{more}", indent=1)
+        yield 1, f"{n} x {reason}: {', '.join(names[:MAX_SHOWN])}{more}"
 
 
 def _show_size(refused: PopulationRefused) -> str:

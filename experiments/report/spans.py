@@ -49,3 +49,8 @@ def show_estimate(found: Span, places: int | None = None) -> str:
 def show_with_bounds(found: Span) -> str:
     """Return an estimate and its interval; 'too few units' if there is nothing to say."""
     return f"{show_estimate(found)} {show_bounds(found)}" if is_known(found) else show_bounds(found)
+
+
+def show_pair(found: Span, places: int) -> tuple[str, str]:
+    """Return an estimate and its interval as two cells."""
+    return show_estimate(found, places), show_bounds(found, places)

@@ -12,7 +12,7 @@ from experiments.analysis.result import (
     GuardrailEffect,
 )
 from experiments.report import words
-from experiments.report.spans import find_places, show_bounds, show_estimate
+from experiments.report.spans import find_places, show_bounds, show_estimate, show_pair
 from reports.document import Row, StateCell, Table
 from reports.numbers import (
     ABSENT,
@@ -40,8 +40,7 @@ def tabulate_effects(analysis: Analysis) -> Table | None:
             each.arm,
             decimal(each.effect.treatment, places),
             count(each.effect.n_treatment),
-            show_estimate(each.effect.span, places),
-            show_bounds(each.effect.span, places),
+            *show_pair(each.effect.span, places),
             p_value(each.effect.p_value),
         )
         for each in analysis.comparisons
@@ -71,14 +70,7 @@ def tabulate_guardrails(analysis: Analysis) -> Table | None:
         places = find_places(found.span for _, found in group)
         metric = group[0][1].metric
         name, margin = words.name_metric(metric), number(metric.worth)
-        cells = [
-            (
-                StateCell(found.state),
-                show_estimate(found.span, places),
-                show_bounds(found.span, places),
-            )
-            for _, found in group
-        ]
+        cells = [(StateCell(each.state), *show_pair(each.span, places)) for _, each in group]
         if len(group) == 1:
             rows.append((name, *cells[0], margin))
             continue
@@ -96,8 +88,7 @@ def tabulate_cultures(comparison: Comparison, control: str) -> Table | None:
     rows = tuple(
         (
             each.name,
-            show_estimate(each.raw, raw),
-            show_bounds(each.raw, raw),
+            *show_pair(each.raw, raw),
             "yes" if each.found else "no",
             show_estimate(each.pooled, pooled),
             show_bounds(each.pooled, pooled) if each.pooled.low is not None else ABSENT,
