@@ -46,12 +46,7 @@ class Assigner:
     async def assign(
         self, experiment: Experiment, unit: Unit, *, culture: str = "", override: str | None = None
     ) -> Assignment:
-        """Return what `unit` gets in `experiment`.
-
-        Raises:
-            OverrideRefused: an override by a unit that is not a tester of the experiment.
-            ArmUnknown: there is no arm of that name.
-        """
+        """Return what `unit` gets in `experiment`, or raise what `assignment.assign` does."""
         proposed = assign(experiment, unit, culture=culture, override=override)
         if proposed.arm is None or proposed.overridden:
             return proposed

@@ -26,10 +26,8 @@ class Exposure:
     came of it.
 
     Attributes:
-        answer_id: the id under which the answer was returned.
-        experiment, revision: the experiment and the revision that assigned; empty and 0 for an
-            answer outside experiments, which is recorded so that it can have outcomes.
-        arm: the name of the assigned arm in the experiment, empty outside experiments.
+        experiment, revision, arm: what was assigned; empty and 0 for an answer outside experiments,
+            which is recorded so that it can have outcomes.
         arm_id: ten hexadecimal digits of all that decides how the arm answers.
         unit: the hash of who was answered, by `UnitHasher`.
         culture: alpha-3 code, empty for a request without one.

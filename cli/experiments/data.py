@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -42,14 +41,13 @@ def show_arm(
         experiment = await store.read_latest(name)
         of_request = code or next(iter(experiment.cultures), "")
         assignment = assign(experiment, unit, culture=of_request)
-        if assignment.arm is None:
-            return UnitArm(experiment, assignment.standing, "", False, "")
+        standing, by_hash = assignment.standing, assignment.arm
+        if by_hash is None:
+            return UnitArm(experiment, standing, "", False, "")
         first = find_first(await store.running(), unit, culture=of_request)
         elsewhere = "" if first is None or first.name == name else first.name
         arm = await store.arm_of(name, hashed)
-        return UnitArm(
-            experiment, assignment.standing, arm or assignment.arm.name, bool(arm), elsewhere
-        )
+        return UnitArm(experiment, standing, arm or by_hash.name, bool(arm), elsewhere)
 
     print_arm(run_in_store(find, settings=settings), as_json=as_json)
 
@@ -68,11 +66,8 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
     if before is None:
         unit = _make_unit(user, session)
         _confirm(f"Delete all that is kept of this {unit.kind}, for good?", yes=yes)
-
-        def forget_unit(store: EventStore, _: ExperimentRegistry) -> Awaitable[Forgotten]:
-            return store.forget_unit(make_unit_hasher(settings).hash(unit))
-
-        print_forgotten(run_in_store(forget_unit, settings=settings))
+        hashed = make_unit_hasher(settings).hash(unit)
+        print_forgotten(run_in_store(lambda store, _: store.forget_unit(hashed), settings=settings))
         return
     if user is not None or session is not None:
         raise OptionInvalid("--before", "it with a user or session", "one of them")
@@ -82,11 +77,8 @@ def forget_events(*, user: str | None, session: str | None, before: str | None, 
 
     async def forget(store: EventStore, _: ExperimentRegistry) -> tuple[Forgotten, list[str]]:
         forgotten = await store.forget_before(round(moment.timestamp() * 1000.0))
-        latest = [stored.experiment for stored in await store.experiments()]
-        undecided = (State.RUNNING, State.STOPPED)
-        return forgotten, [
-            experiment.name for experiment in latest if experiment.state in undecided
-        ]
+        undecided, latest = (State.RUNNING, State.STOPPED), await store.experiments()
+        return forgotten, [each.name for each, _ in latest if each.state in undecided]
 
     forgotten, kept = run_in_store(forget)
     print_forgotten(forgotten)
@@ -110,12 +102,11 @@ def read_moment(text: str, *, now: datetime) -> datetime:
 
 
 def _make_unit(user: str | None, session: str | None) -> Unit:
-    if (user is None) == (session is None):
-        found = "neither" if user is None else "both"
-        raise OptionInvalid("--user, --session", found, "one of them")
-    if user is not None:
-        return Unit(UnitKind.USER, user)
-    return Unit(UnitKind.SESSION, session or "")
+    named = {UnitKind.USER: user, UnitKind.SESSION: session}
+    given = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(given) != 1:
+        raise OptionInvalid("--user, --session", "both" if given else "neither", "one of them")
+    return Unit(*given[0])
 
 
 def _confirm(question: str, *, yes: bool) -> None:

@@ -85,27 +85,17 @@ def parse_guardrail(text: str) -> Guardrail:
 
 def _draft(name: str, options: FourArms) -> Experiment:
     kind = options.kind or MetricKind.PROPORTION
-    metric = Metric(
-        options.metric or DEFAULT_METRIC,
-        kind,
-        options.direction or Direction.HIGHER,
-        options.quantile,
-        options.lowest,
-        options.highest,
-    )
+    measured, direction = options.metric or DEFAULT_METRIC, options.direction or Direction.HIGHER
+    metric = Metric(measured, kind, direction, options.quantile, options.lowest, options.highest)
     effect = options.smallest_effect
-    if effect is None:
-        if kind is not MetricKind.PROPORTION:
-            expected = f"the least difference of '{metric.name}' worth having, in its units"
-            raise OptionInvalid("--smallest-effect", "nothing", expected)
-        effect = DEFAULT_EFFECT
-    draft = draft_four_arms(
-        name, PrimaryMetric(metric, effect), hypothesis=options.hypothesis or ""
-    )
+    if effect is None and kind is not MetricKind.PROPORTION:
+        expected = f"the least difference of '{metric.name}' worth having, in its units"
+        raise OptionInvalid("--smallest-effect", "nothing", expected)
+    primary = PrimaryMetric(metric, DEFAULT_EFFECT if effect is None else effect)
+    draft = draft_four_arms(name, primary, hypothesis=options.hypothesis or "")
     guardrails = tuple(map(parse_guardrail, options.guardrails))
-    return _check(
-        replace(draft, guardrails=guardrails, cultures=read_catalogue().codes(options.cultures))
-    )
+    cultures = read_catalogue().codes(options.cultures)
+    return _check(replace(draft, guardrails=guardrails, cultures=cultures))
 
 
 def _check(experiment: Experiment) -> Experiment:

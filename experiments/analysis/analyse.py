@@ -66,8 +66,7 @@ def _analyse_events(
         for arm in experiment.arm_names
         if arm != experiment.control
     ]
-    evidence = [each for _, each in compared]
-    decision = _draw_conclusion(experiment, evidence, ratio, progress)
+    decision = _draw_conclusion(experiment, [each for _, each in compared], ratio, progress)
     return result.Analysis(
         experiment=experiment.name,
         hypothesis=experiment.hypothesis,
