@@ -250,6 +250,43 @@ class RetrievalBusy(AppError):
         super().__init__(f"{n_waiting} requests are looking for evidence already. Try again soon.")
 
 
+class CalibrationRefused(AppError):
+    """A file does not hold a calibration of what is served; `milieu calibrate` writes it anew."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"{file.name}: found {found}, expected {expected}. Run `milieu calibrate` to write it "
+            "anew."
+        )
+        self.file = file
+
+
+class CalibrationMissing(CalibrationRefused):
+    """There is no such file."""
+
+
+class CalibrationDamaged(CalibrationRefused):
+    """The file was altered, or cannot be read."""
+
+
+class CalibrationOutdated(CalibrationRefused):
+    """It was fitted with another encoder, with other survey packs, or by another version."""
+
+
+class CalibrationForeign(CalibrationRefused):
+    """It is another model's."""
+
+
+class CalibrationUnfit(AppError):
+    """Too few of the model's answers could be read to fit anything."""
+
+    def __init__(self, recipe: str, n_questions: int, *, least: int) -> None:
+        super().__init__(
+            f"{recipe}: found readable answers to {n_questions} questions, expected {least} or "
+            "more. Ask more questions (--questions), as more cultures, or with another method."
+        )
+
+
 class SecretFileInvalid(AppError):
     """The file of a secret is not as Milieu makes it."""
 

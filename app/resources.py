@@ -21,10 +21,12 @@ from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
+from app.answering.pooling import Pooler
 from app.answering.words import PromptWriter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.settings import Settings
 from app.state.adapters import open_adapters
+from app.state.calibration import NO_CALIBRATION, OpenedCalibration, open_calibration
 from app.state.experiments import (
     LiveExperiments,
     make_arm_selector,
@@ -64,6 +66,7 @@ class Resources:
     weights: WeightsPool
     local_vllm: LocalVllm | None
     experiments: LiveExperiments | None = None
+    calibration: OpenedCalibration = NO_CALIBRATION
     started_at: float = field(default_factory=time.time)
 
 
@@ -83,7 +86,8 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
-    Only a service has experiments and records its answers; a run of questions does not. `read` and
+    Only a service has experiments, records its answers and pools those of a calibrated model; a run
+    of questions does not. `read` and
     `retrieve` may hand in packs and index that are open already.
 
     Raises:
@@ -97,20 +101,20 @@ async def open_resources(
         # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
         library = read(settings, read_catalogue())
         experiments = await _open_experiments(stack, settings, metrics, library, is_service)
-        threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
-        stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+        threads = _make_threads(stack, settings)
         local = _make_local_vllm(stack, settings)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(threads, retrieval.estimator.prepare)
+            await asyncio.wrap_future(threads.submit(retrieval.estimator.prepare))
         servers = _Servers.of(settings, local)
         live = await _open_adapters(stack, settings, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
         await _check_model(vllm, settings.model)
+        calibration = await _open_calibration(settings, vllm, library, retrieval, is_service)
         logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
         yield _assemble(
-            settings, metrics, library, retrieval, threads, vllm, live, local, experiments
+            *(settings, metrics, library, retrieval, threads, vllm, live, local, experiments),
+            calibration,
         )
 
 
@@ -158,6 +162,25 @@ async def _open_adapters(
     return live
 
 
+async def _open_calibration(
+    settings: Settings,
+    vllm: VllmClient,
+    library: SurveyLibrary,
+    retrieval: Retrieval,
+    is_service: bool,
+) -> OpenedCalibration:
+    if not is_service:
+        return NO_CALIBRATION
+    encoder = retrieval.index.model_id
+    return await open_calibration(settings, vllm, library=library, encoder=encoder)
+
+
+def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecutor:
+    threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
+    stack.callback(threads.shutdown, wait=False, cancel_futures=True)
+    return threads
+
+
 async def _load_while_starting(
     local: LocalVllm | None,
     threads: ThreadPoolExecutor,
@@ -189,35 +212,43 @@ def _assemble(
     live: AdapterServing | None,
     local: LocalVllm | None,
     experiments: LiveExperiments | None,
+    calibration: OpenedCalibration,
 ) -> Resources:
     """Return the resources, with the pipeline made of them."""
-    of = settings.answer
+    of, pooler = settings.answer, Pooler(calibration.calibration)
     alignment = PeopleAlignment(library, retrieval.index, same_question=of.same_question)
     count_text = None if local is None else _counter(settings.vllm.model_path)
     context = ContextWindow(vllm, count_text=count_text)
     weights = WeightsPool(settings.model, live)
-    lookup = EvidenceLookup(
-        retrieval.finder,
-        threads,
-        max_looking=settings.encoder.max_waiting,
-        on_found=metrics.similarity.observe,
-    )
+    lookup = _make_lookup(settings, metrics, retrieval, threads)
     pipeline = Pipeline(
         library=library,
         arms=make_arm_selector(settings, experiments),
         weights=weights,
         lookup=lookup,
         estimates=EstimateFinder(library, retrieval.estimator, retrieval.encoder, threads),
-        fallbacks=FallbackPlanner(of, library),
+        fallbacks=FallbackPlanner(of, library, pooler),
         writer=PromptWriter(vllm, context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),
+        pooler=pooler,
         recorder=make_recorder(settings, experiments, alignment=alignment),
         metrics=metrics,
         min_label_mass=of.min_label_mass,
     )
     return Resources(
         *(settings, metrics, library, pipeline, lookup, retrieval, alignment),
-        *(vllm, context, weights, local, experiments),
+        *(vllm, context, weights, local, experiments, calibration),
+    )
+
+
+def _make_lookup(
+    settings: Settings, metrics: Metrics, retrieval: Retrieval, threads: ThreadPoolExecutor
+) -> EvidenceLookup:
+    return EvidenceLookup(
+        retrieval.finder,
+        threads,
+        max_looking=settings.encoder.max_waiting,
+        on_found=metrics.similarity.observe,
     )
 
 

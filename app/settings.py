@@ -220,6 +220,7 @@ class Settings(BaseSettings):
     commercial_use: bool = False
     cache_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "milieu")
     data_folder: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "milieu")
+    calibration: Path | None = None
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field(default="keyvalue", pattern="^(keyvalue|json)$")
     vllm: VllmSettings = Field(default_factory=VllmSettings)
@@ -259,6 +260,11 @@ class Settings(BaseSettings):
     def adapters_folder(self) -> Path:
         """Where the registry of adapters is kept."""
         return self.data_folder / "adapters"
+
+    @property
+    def calibrations_folder(self) -> Path:
+        """Where calibrations are kept, a file for each served model."""
+        return self.data_folder / "calibrations"
 
     @property
     def events_file(self) -> Path:

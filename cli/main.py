@@ -44,6 +44,10 @@ class Milieu(LazyGroup):
         "evaluate": LazyCommand(
             "cli.evaluate.command:evaluate", "Measure how close answers come to what people said."
         ),
+        "calibrate": LazyCommand(
+            "cli.calibrate.command:calibrate",
+            "Learn how far the served model's answers can be trusted.",
+        ),
         "packs": LazyCommand("cli.packs.command:packs", "List survey packs, or import a survey."),
         "adapters": LazyCommand("cli.adapters.command:adapters", "Manage LoRA adapters."),
         "culturespa": LazyCommand(

@@ -154,6 +154,22 @@ class Estimator:
             moved_by=(self.table.questions[found.nearest[0]].key,),
         )
 
+    def hold_out(self, questions: Sequence[Question]) -> dict[tuple[str, str], Floats]:
+        """Return what `relate` would say of survey questions if nobody had been asked them.
+
+        Neither they nor those that count as the same are used. The result has the shares,
+        float64[options], by the question's key and each culture that was asked it. It takes
+        seconds, about as many for one question as for all.
+        """
+        table = self.table
+        rows = [table.row(question.key) for question in questions]
+        held_out = self.related.hold_out([(row, self._alike[row]) for row in rows])
+        return {
+            (question.key, table.cultures[column]): held.shares[column]
+            for question, held in zip(questions, held_out, strict=True)
+            for column in np.flatnonzero(table.asked[held.row]).tolist()
+        }
+
     def list_asked(self, question: Question) -> tuple[str, ...]:
         """Return the alpha-3 codes of the cultures that were asked a question, sorted."""
         asked = self.table.asked[self.table.row(question.key)]

@@ -11,7 +11,7 @@ from typing import TypeVar
 from app.answering.plan import Delta, Plan, Reply, Words
 from app.answering.requests import Request
 from app.answering.words import LABEL_TOKENS
-from app.errors import UpstreamInvalid
+from app.errors import UpstreamError, UpstreamInvalid
 from app.logs import request_id
 from app.vllm.chunks import chunk_text, chunk_usage, count_ended
 from app.vllm.client import VllmClient
@@ -28,9 +28,10 @@ class ModelAsker:
     def __init__(self, vllm: VllmClient) -> None:
         self._vllm = vllm
 
-    def check_room(self) -> None:
+    def check_room(self, plan: Plan) -> None:
         """Raise UpstreamBusy where a request would be turned away, before work is put into it."""
-        self._vllm.check_room()
+        if plan.asks_model and not plan.is_optional:
+            self._vllm.check_room()
 
     async def ask(
         self, plan: Plan, words: Words, request: Request
@@ -39,10 +40,22 @@ class ModelAsker:
 
         Nothing where no model is asked. Where options are asked for, that is the log-probabilities
         of their labels, or a text limited to the labels where the model has no token of its own
-        for one.
+        for one. Where the model is optional and cannot answer, the reply says why.
         """
         if not words.prompts:
             return
+        try:
+            async with aclosing(self._ask(plan, words, request)) as parts:
+                async for part in parts:
+                    yield part
+        except UpstreamError as exc:
+            if not plan.is_optional:
+                raise
+            yield Reply(NO_USAGE, missing_because=str(exc))
+
+    async def _ask(
+        self, plan: Plan, words: Words, request: Request
+    ) -> AsyncGenerator[Delta | Reply, None]:
         scores = await self._score(plan, words) if words.orders else None
         if scores is not None:
             yield Reply(_add_usage(scores), scores=scores)

@@ -13,8 +13,10 @@ from adapters.pool import Lease
 from app.answering.asked import Asked
 from app.answering.estimating import Estimated
 from app.answering.plan import PLAIN, Choice, Fallback, Plan
+from app.answering.pooling import Pooler
 from app.answering.requests import ChatTurn, Request
 from app.answering.stating import make_statement
+from app.errors import CultureNotShown
 from app.settings import AnswerSettings
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
@@ -23,7 +25,7 @@ from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
-from survey_data.similarity import CultureSimilarity
+from survey_data.similarity import ComparisonUnavailable, CultureSimilarity
 
 
 class _Shown(NamedTuple):
@@ -39,8 +41,8 @@ NOTHING_SHOWN = _Shown((), None)
 class FallbackPlanner:
     """Decides what is done of what was asked for, with the weights and the evidence there are."""
 
-    def __init__(self, settings: AnswerSettings, library: SurveyLibrary) -> None:
-        self._settings, self._library = settings, library
+    def __init__(self, settings: AnswerSettings, library: SurveyLibrary, pooler: Pooler) -> None:
+        self._settings, self._library, self._pooler = settings, library, pooler
         self._similarity = CultureSimilarity(library)
 
     def plan(
@@ -55,25 +57,41 @@ class FallbackPlanner:
     ) -> Plan:
         """Return how a request is answered with the weights and the evidence that there are.
 
-        With an estimate the model is asked only where the request says how; a chat's always is, and
-        is told the estimate.
+        With an estimate the model is asked only where the request says how, or where its shares
+        are pooled with it; a chat's always is, and is told the estimate.
 
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
         estimate, elsewhere = estimated
         is_chat = isinstance(request, ChatTurn)
+        is_wanted = is_chat or estimate is None or bool(request.recipe.first_said)
+        is_pooled = self._pooler.is_pooled(request, choice, leased.weights, estimate)
         plan = Plan(
             *(choice, culture, evidence, asked, choice.recipe.method, PLAIN, (), leased.weights),
             estimate=estimate,
             withhold=request.withhold,
-            asks_model=is_chat or estimate is None or bool(request.recipe.first_said),
+            asks_model=is_wanted or is_pooled,
+            is_pooled=is_pooled,
+            is_optional=is_pooled and not is_wanted,
         )
         if not plan.asks_model:
             return plan
         statement = make_statement(self._library, culture, asked, estimate) if is_chat else None
         shown = _Shown((*elsewhere, *evidence.exemplars), statement)
+        if plan.is_optional:
+            return self._plan_pooled(plan, leased, shown, seed=request.seed)
         return self._plan_model(plan, leased, shown, seed=request.seed)
+
+    def _plan_pooled(self, plan: Plan, leased: Lease, shown: _Shown, *, seed: int) -> Plan:
+        """Return the plan with what the model is asked for the pool; without it, if it can't be."""
+        try:
+            pooled = self._plan_model(plan, leased, shown, seed=seed)
+        except (CultureNotShown, ComparisonUnavailable) as exc:
+            return plan.leave_out_model(str(exc))
+        if pooled.fallbacks:
+            return plan.leave_out_model("; ".join(each.because for each in pooled.fallbacks))
+        return pooled
 
     def _plan_model(self, plan: Plan, leased: Lease, shown: _Shown, *, seed: int) -> Plan:
         """Return the plan with what the model is asked."""

@@ -1,4 +1,4 @@
-"""One request, top to bottom: who, which way, evidence, estimate, words, answer, record."""
+"""One request, top to bottom: who, which way, evidence, estimate, words, answer, pool, record."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.plan import NO_REPLY, Answer, Event, Plan, Reply, Words
+from app.answering.pooling import Pooler
 from app.answering.recording import Recorder
 from app.answering.reply import read_reply
 from app.answering.requests import AnswerRequest, Request
@@ -48,6 +49,7 @@ class Pipeline:
         fallbacks: FallbackPlanner,
         writer: PromptWriter,
         asker: ModelAsker,
+        pooler: Pooler,
         recorder: Recorder,
         metrics: Metrics,
         min_label_mass: float,
@@ -55,7 +57,7 @@ class Pipeline:
         """Take the parts that the steps use."""
         self._library, self._arms, self._weights, self._lookup = library, arms, weights, lookup
         self._estimates, self._fallbacks = estimates, fallbacks
-        self._writer, self._asker = writer, asker
+        self._writer, self._asker, self._pooler = writer, asker, pooler
         self._recorder, self._metrics = recorder, metrics
         self._min_label_mass = min_label_mass
 
@@ -88,8 +90,7 @@ class Pipeline:
             finding = self._estimates.find(request, culture, choice, asked, evidence)
             known = await watch.time("estimate", finding)
             plan = self._fallbacks.plan(request, culture, choice, leased, evidence, asked, known)
-            if plan.asks_model:
-                self._asker.check_room()
+            self._asker.check_room(plan)
             plan, words = await watch.time("words", self._writer.write(plan, request))
             yield plan
             said = await held.enter_async_context(aclosing(self._asker.ask(plan, words, request)))
@@ -101,6 +102,7 @@ class Pipeline:
                     else:
                         yield part
         answer = watch.run("reading", lambda: self._read(plan, words, reply))
+        answer = watch.run("pool", lambda: self._pooler.pool(answer))
         recording = self._recorder.record(answer, request, latency_ms=watch.total_ms)
         notes = await watch.time("record", recording)
         for delta in reply.ending:

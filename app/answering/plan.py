@@ -67,6 +67,10 @@ class Plan:
     culture that a fallback leaves nothing of is refused. With an `estimate` the model is asked only
     where the request says how, and its answer stands beside the estimate; in a chat, where it is
     told the estimate. With `withhold` what the culture answered to it is not told.
+
+    With `is_pooled` the shares are pooled of the estimate's and the model's. The model is then
+    asked although nobody named a method; where that is the only reason, it is `is_optional`, and
+    the estimate stands alone where it cannot answer.
     """
 
     choice: Choice
@@ -82,6 +86,8 @@ class Plan:
     estimate: Estimate | None = None
     withhold: bool = False
     asks_model: bool = True
+    is_pooled: bool = False
+    is_optional: bool = False
 
     @property
     def id(self) -> str:
@@ -152,6 +158,19 @@ class Plan:
         shorter.check_steered()
         return shorter
 
+    def leave_out_model(self, because: str) -> Plan:
+        """Return the plan with the estimate alone, and a warning that says why."""
+        note = f"the estimate stands alone, without the model's answer: {because}"
+        return replace(
+            self,
+            method=self.recipe.method,
+            steering=PLAIN,
+            fallbacks=(),
+            warnings=(*self.warnings, note),
+            asks_model=False,
+            is_pooled=False,
+        )
+
     def check_steered(self) -> None:
         """Refuse what fell back to the model as it is, where that is set to be refused.
 
@@ -190,6 +209,8 @@ class Delta(NamedTuple):
 class Reply:
     """What the model said: log-probabilities of the labels, one per order, or `text`.
 
+    Nothing where it could not answer, `missing_because` of something, and need not.
+
     A text that was not streamed has its `completion`; the last pieces of one that was are in
     `ending`.
     """
@@ -199,9 +220,17 @@ class Reply:
     text: str | None = None
     completion: ChatCompletion | None = None
     ending: tuple[Delta, ...] = ()
+    missing_because: str = ""
 
 
 NO_REPLY = Reply(Usage(0, 0, 0))
+
+
+class CalibratedShares(NamedTuple):
+    """The model's shares as the calibration with an id puts them right, in option order."""
+
+    id: str
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +238,7 @@ class Answer:
     """The answer to a request. `reading` is None for free text, which is in `text`.
 
     Both are the model's; what the answer stands on is `plan.estimate`, where there is one.
+    `calibrated` is None where no calibration is for how the model was asked.
 
     `completion` is vLLM's own, of a chat whose reply was not streamed. `warnings` are those of
     the plan, and then what only the answer could tell.
@@ -221,6 +251,7 @@ class Answer:
     usage: Usage
     warnings: tuple[str, ...]
     completion: ChatCompletion | None = None
+    calibrated: CalibratedShares | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
 
     @property

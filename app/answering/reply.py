@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.answering.plan import Answer, Plan, Reply, Words
+from app.answering.plan import NO_WORDS, Answer, Plan, Reply, Words
 from prompting.reading import Reading, read_labels, read_option
 
 ONE_REPLY = (
@@ -13,6 +13,9 @@ ONE_REPLY = (
 
 def read_reply(plan: Plan, words: Words, reply: Reply, *, min_label_mass: float) -> Answer:
     """Return the answer in a reply; labels with less than `min_label_mass` are unreadable."""
+    if reply.missing_because:
+        plan = plan.leave_out_model(reply.missing_because)
+        return Answer(plan, NO_WORDS, None, text=None, usage=reply.usage, warnings=plan.warnings)
     reading, notes = _read(plan, words, reply, min_label_mass=min_label_mass)
     return Answer(
         plan,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from app.answering.context import Build, ContextWindow
 from app.answering.plan import NO_WORDS, Plan, Words
 from app.answering.requests import AnswerRequest, ChatTurn, Request
+from app.errors import ContextTooSmall, CultureNotShown, UpstreamError
 from app.vllm.client import VllmClient
 from prompting.labels import LabelScheme
 from prompting.messages import Message, Steering, chat_messages, survey_messages
@@ -36,7 +37,12 @@ class PromptWriter:
             return plan, NO_WORDS
         if isinstance(request, ChatTurn):
             return await self._write_chat(plan, request)
-        return await self._write_question(plan, request)
+        try:
+            return await self._write_question(plan, request)
+        except (ContextTooSmall, CultureNotShown, UpstreamError) as exc:
+            if not plan.is_optional:
+                raise
+            return plan.leave_out_model(str(exc)), NO_WORDS
 
     async def _write_question(self, plan: Plan, request: AnswerRequest) -> tuple[Plan, Words]:
         orders: tuple[tuple[int, ...], ...] = ()

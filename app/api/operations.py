@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Literal
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from app.answering.calibrated import ModelCalibration
 from app.api.dependencies import ResourcesDep
 from app.api.problems import declare_failures
-from app.api.schemas.answer import Health
+from app.api.schemas.answer import DIGITS, Health
+from app.api.schemas.readiness import CalibratedMethod, CalibrationStatus, Readiness
 
 router = APIRouter(tags=["operations"])
 
@@ -20,14 +25,22 @@ async def livez() -> Health:
 
 
 @router.head("/readyz", include_in_schema=False)
-@router.get("/readyz", responses={503: {"model": Health}})
-async def readyz(resources: ResourcesDep, response: Response) -> Health:
+@router.get("/readyz", responses={503: {"model": Readiness}})
+async def readyz(resources: ResourcesDep, response: Response) -> Readiness:
     """Say whether an answer can be given: at least one vLLM server is healthy."""
-    if any(server.is_healthy for server in await resources.vllm.health()):
-        return Health(status="ok", vllm="ready")
-    response.status_code = 503
-    restarting = resources.local_vllm is not None
-    return Health(status="unavailable", vllm="starting" if restarting else "unavailable")
+    status: Literal["ok", "unavailable"] = "ok"
+    vllm: Literal["ready", "starting", "unavailable"] = "ready"
+    if not any(server.is_healthy for server in await resources.vllm.health()):
+        response.status_code = 503
+        status = "unavailable"
+        vllm = "unavailable" if resources.local_vllm is None else "starting"
+    opened, refused_because = resources.calibration
+    return Readiness(
+        status=status,
+        vllm=vllm,
+        calibration=None if opened is None else _present_calibration(opened),
+        calibration_refused_because=refused_because,
+    )
 
 
 @router.get("/metrics", response_class=Response, responses=declare_failures(401))
@@ -37,3 +50,22 @@ async def metrics(resources: ResourcesDep) -> Response:
         resources.metrics.vllm_restarts.set(resources.local_vllm.n_restarts)
     body = generate_latest(resources.metrics.registry)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+def _present_calibration(calibration: ModelCalibration) -> CalibrationStatus:
+    methods = []
+    for fitted in calibration.recipes:
+        recipe, reached = fitted.recipe, fitted.reached
+        shows = recipe.method.shows_exemplars
+        methods.append(
+            CalibratedMethod(
+                method=recipe.method,
+                exemplar_style=recipe.style if shows else None,
+                k=recipe.k if shows else None,
+                retriever=recipe.retriever if shows else None,
+                orders=recipe.n_orders,
+                n_questions=fitted.n_questions,
+                **{name: round(value, DIGITS) for name, value in asdict(reached).items()},
+            )
+        )
+    return CalibrationStatus(id=calibration.id, methods=methods)

@@ -129,10 +129,11 @@ def present_recognition(evidence: Evidence) -> RecognitionFields | None:
 
 def present_model(answer: Answer) -> ModelAnswer | None:
     """Return what the model said; None where it was not asked."""
-    plan, reading = answer.plan, answer.reading
+    plan, reading, put_right = answer.plan, answer.reading, answer.calibrated
     if not plan.asks_model:
         return None
-    option, shares, mass = _present_reading(plan.asked.question, reading)
+    asked = plan.asked.question
+    option, shares, mass = _present_reading(asked, reading)
     return ModelAnswer(
         name=plan.weights.model,
         method=plan.method,
@@ -140,7 +141,10 @@ def present_model(answer: Answer) -> ModelAnswer | None:
         shares=shares,
         labels=plan.asked.question.scheme if plan.asked.question.options else None,
         label_mass=mass,
-        calibration=None,
+        calibration=None if put_right is None else put_right.id,
+        calibrated_shares=None
+        if put_right is None
+        else present_shares(asked.options, asked.first_number, put_right.shares),
         text=answer.text,
         exemplars=[exemplar.question.key for exemplar in plan.shown_exemplars],
     )

@@ -67,6 +67,8 @@ INTERNAL = (
     app_errors.ServiceUnreachable,
     app_errors.ServiceRefused,
     app_errors.OptionInvalid,
+    app_errors.CalibrationRefused,
+    app_errors.CalibrationUnfit,
     app_errors.SecretFileInvalid,
     app_errors.SecretNotKept,
     app_errors.AdminKeyMissing,

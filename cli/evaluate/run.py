@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from app.resources import Resources, open_resources
 from app.settings import Settings
+from app.state.calibration import identify_model
 from app.state.retrieval import open_retrieval, read_library
 from app.telemetry import Metrics
 from app.vllm.client import VllmClient
@@ -133,7 +133,7 @@ async def _plan_model_run(
     model = VllmModel(
         resources.vllm, resources.context, model=settings.model, weights=resources.weights
     )
-    identity = await _identity(settings, resources.vllm)
+    identity = await _identify(settings, resources.vllm)
     adapters = None if live is None else await live.states()
     system = EvaluatedSystem(model=model, identity=identity, adapters=adapters)
     planned = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
@@ -143,19 +143,9 @@ async def _plan_model_run(
     return planned
 
 
-async def _identity(settings: Settings, vllm: VllmClient) -> dict[str, str]:
-    """Return what identifies the served model: its files' hash, or its servers and its root."""
-    if not settings.vllm.urls:
-        return {"model files": await asyncio.to_thread(_hash_of_files, settings.vllm.model_path)}
-    cards = {card.id: card for card in await vllm.models()}
-    root = cards[settings.model].root if settings.model in cards else "unknown"
-    return {"model root": root, "vLLM servers": ", ".join(settings.vllm.urls)}
-
-
-def _hash_of_files(folder: Path) -> str:
-    hashes = {}
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            with file.open("rb") as data:
-                hashes[file.name] = hashlib.file_digest(data, "sha256").hexdigest()
-    return digest_of(hashes)
+async def _identify(settings: Settings, vllm: VllmClient) -> dict[str, str]:
+    """Return what identifies the served model, and its servers if it has any."""
+    identity = await identify_model(settings, vllm)
+    return identity | (
+        {"vLLM servers": ", ".join(settings.vllm.urls)} if settings.vllm.urls else {}
+    )

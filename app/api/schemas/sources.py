@@ -129,11 +129,19 @@ class ModelAnswer(ResponseModel):
     name: str
     method: Method
     option: ChosenOption | None
-    shares: list[OptionShare] | None
+    shares: list[OptionShare] | None = Field(description="The model's own probabilities.")
     labels: LabelScheme | None = Field(
         description="What the options were labelled with in the prompt. Null without options."
     )
     label_mass: float | None
-    calibration: str | None = Field(description="Null: these are the model's raw probabilities.")
+    calibration: str | None = Field(
+        description="Id of the calibration that `calibrated_shares` are by, and, where `source` is "
+        "'related', the answer's shares too. Null: the model is not calibrated for this method, "
+        "and the answer's shares are the tables' alone, or its raw ones."
+    )
+    calibrated_shares: list[OptionShare] | None = Field(
+        description="The model's shares without its overconfidence and its liking for places, "
+        "learned on survey questions. Null without a calibration."
+    )
     text: str | None
     exemplars: list[str] = Field(description="Keys of the questions whose answers it was shown.")

@@ -1,0 +1,103 @@
+"""The calibration of the served model: which model that is, and what is kept of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from app.answering.calibrated import ModelCalibration
+from app.errors import CalibrationRefused, UpstreamError
+from app.settings import Settings
+from app.state.calibration_files import CalibrationOrigin, read_calibration
+from app.vllm.client import VllmClient
+from survey_data.library import SurveyLibrary
+
+logger = logging.getLogger(__name__)
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class OpenedCalibration(NamedTuple):
+    """The calibration that answers use, and why one that is there is not used."""
+
+    calibration: ModelCalibration | None = None
+    refused_because: str | None = None
+
+
+NO_CALIBRATION = OpenedCalibration()
+
+
+async def open_calibration(
+    settings: Settings, vllm: VllmClient, *, library: SurveyLibrary, encoder: str
+) -> OpenedCalibration:
+    """Return the calibration of the served model; one that is not its own is refused, and logged.
+
+    A service does without: its answers say so.
+    """
+    if settings.calibration is None and not _has_any(settings.calibrations_folder):
+        return NO_CALIBRATION
+    try:
+        identity = await identify_model(settings, vllm)
+    except UpstreamError as exc:
+        return _refuse(f"it is not known what model is served: {exc} Start the service again.")
+    origin = CalibrationOrigin.of(settings.model, identity, library=library, encoder=encoder)
+    file = calibration_file(settings, identity)
+    if settings.calibration is None and not file.exists():
+        return NO_CALIBRATION
+    try:
+        calibration = await asyncio.to_thread(read_calibration, file, origin)
+    except CalibrationRefused as exc:
+        return _refuse(str(exc))
+    logger.info("calibration_opened", extra={"fields": {"id": calibration.id, "file": str(file)}})
+    return OpenedCalibration(calibration)
+
+
+async def identify_model(settings: Settings, vllm: VllmClient) -> dict[str, str]:
+    """Return what tells the served model from others of its name.
+
+    That is the hash of its files, or, where it runs on servers of their own, the root that these
+    name.
+
+    Raises:
+        UpstreamError: the servers do not say.
+    """
+    if not settings.vllm.urls:
+        return {"model files": await asyncio.to_thread(_hash_files, settings.vllm.model_path)}
+    cards = {card.id: card for card in await vllm.models()}
+    return {"model root": cards[settings.model].root if settings.model in cards else "unknown"}
+
+
+def calibration_file(settings: Settings, identity: dict[str, str]) -> Path:
+    """Return where the calibration of the model of that identity is, or would be."""
+    if settings.calibration is not None:
+        return settings.calibration
+    digest = _digest({"model": settings.model, **identity})
+    return settings.calibrations_folder / f"{_UNSAFE.sub('-', settings.model)}-{digest[:8]}.json"
+
+
+def _has_any(folder: Path) -> bool:
+    # Hashing a large model takes a while, and is for nothing where there is no file.
+    return folder.is_dir() and any(folder.glob("*.json"))
+
+
+def _refuse(because: str) -> OpenedCalibration:
+    logger.warning("calibration_refused", extra={"fields": {"reason": because}})
+    return OpenedCalibration(None, because)
+
+
+def _hash_files(folder: Path) -> str:
+    hashes = {}
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            with file.open("rb") as data:
+                hashes[file.name] = hashlib.file_digest(data, "sha256").hexdigest()
+    return _digest(hashes)
+
+
+def _digest(value: dict[str, str]) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

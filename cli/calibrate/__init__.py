@@ -1,0 +1,1 @@
+"""The `milieu calibrate` command."""

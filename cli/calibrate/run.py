@@ -1,0 +1,97 @@
+"""What `milieu calibrate` does: ask, fit, print, and keep what was fitted."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from app.answering.calibrated import CalibratedRecipe, ModelCalibration
+from app.resources import Opener, Resources, open_resources
+from app.settings import Settings
+from app.state.calibration import calibration_file, identify_model
+from app.state.calibration_files import CalibrationOrigin, save_calibration
+from app.telemetry import Metrics
+from cli.calibrate.asking import AnswerJournal, Ask, ask_model
+from cli.calibrate.fitting import fit_recipe
+from cli.calibrate.options import CalibrateOptions
+from cli.calibrate.output import CalibrationProgress, print_calibration
+from cli.calibrate.scope import Cell, select_cells, select_recipes
+from cli.console import notes, read_quiet_settings
+from evaluation.asking import digest_of
+from mini_model.split import read_split
+from prompting.recipe import Recipe
+
+
+class SavedCalibration(NamedTuple):
+    """A calibration and the file it is kept in."""
+
+    calibration: ModelCalibration
+    file: Path
+
+
+def calibrate_model(options: CalibrateOptions) -> None:
+    """Calibrate the model of the settings, print what was found and keep it."""
+    settings = read_quiet_settings()
+    with CalibrationProgress(notes) as progress:
+        saved = asyncio.run(run_calibration(settings, options, progress=progress))
+    print_calibration(saved.calibration, saved.file)
+
+
+async def run_calibration(
+    settings: Settings,
+    options: CalibrateOptions,
+    *,
+    progress: CalibrationProgress,
+    opener: Opener = open_resources,
+) -> SavedCalibration:
+    """Ask everything, or what is left to ask, fit, and write the file."""
+    recipes = select_recipes(settings.answer, options)
+    async with opener(settings, Metrics()) as resources:
+        cells = select_cells(resources.library, options, read_split())
+        identity = await identify_model(settings, resources.vllm)
+        origin = CalibrationOrigin.of(
+            settings.model,
+            identity,
+            library=resources.library,
+            encoder=resources.retrieval.index.model_id,
+        )
+        asks = [Ask(recipe, cell) for recipe in recipes for cell in cells]
+        answers = _answers_file(settings, origin)
+        with AnswerJournal(answers) as journal:
+            progress.on_planned(len(asks), n_kept=sum(map(journal.has, asks)))
+            await ask_model(
+                resources.pipeline,
+                asks,
+                journal,
+                n_concurrent=options.n_concurrent,
+                on_answered=progress.on_answered,
+            )
+            fitted = await asyncio.to_thread(_fit, recipes, cells, journal, resources)
+            file = options.out or calibration_file(settings, identity)
+            now = datetime.now(UTC).isoformat(" ", "seconds")
+            calibration = save_calibration(file, origin, fitted, created=now)
+            # The next run asks anew: another model may be served under the same name by then.
+            answers.unlink()
+    return SavedCalibration(calibration, file)
+
+
+def _fit(
+    recipes: tuple[Recipe, ...],
+    cells: tuple[Cell, ...],
+    journal: AnswerJournal,
+    resources: Resources,
+) -> list[CalibratedRecipe]:
+    questions = dict.fromkeys(cell.question for cell in cells)
+    estimates = resources.retrieval.estimator.hold_out(tuple(questions))
+    return [
+        fit_recipe(recipe, cells, journal, library=resources.library, estimates=estimates)
+        for recipe in recipes
+    ]
+
+
+def _answers_file(settings: Settings, origin: CalibrationOrigin) -> Path:
+    """Return where answers are kept until a run is done; another prompt is another run."""
+    made_by = origin.model_dump(mode="json"), settings.answer.model_dump(mode="json")
+    return settings.cache_folder / "calibrating" / f"{digest_of(*made_by)[:16]}.jsonl"

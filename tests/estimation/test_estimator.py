@@ -1,0 +1,65 @@
+"""What is estimated of a survey question as if nobody had been asked it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from estimation.estimator import Estimator
+from estimation.fit_files import open_estimator
+from retrieval.index_files import library_index
+from survey_data.library import SurveyLibrary
+from survey_data.model import Pack, Question
+from tests.estimation.tables import random_library
+from tests.retrieval.conftest import HashEncoder
+
+
+def open_for(library: SurveyLibrary, folder: Path) -> Estimator:
+    encoder = HashEncoder()
+    return open_estimator(folder, library, encoder, library_index(library, encoder)).estimator
+
+
+def poison(library: SurveyLibrary, question: Question) -> SurveyLibrary:
+    """Return a library in which everybody chose the first option of one question."""
+    certain = (1.0, *(0.0 for _ in question.options[1:]))
+    packs = [
+        Pack(
+            pack.manifest,
+            pack.questions,
+            tuple(
+                replace(cell, shares=certain) if cell.question == question.key else cell
+                for cell in pack.distributions
+            ),
+        )
+        for pack in library.packs
+    ]
+    return SurveyLibrary(packs, library.catalogue)
+
+
+def test_a_held_out_question_is_estimated_for_everybody_who_was_asked_it(tmp_path: Path) -> None:
+    library = random_library(n_questions=6, n_cultures=3, n_options=4)
+    questions = tuple(library.questions.values())[:2]
+
+    found = open_for(library, tmp_path).hold_out(questions)
+
+    keys = [question.key for question in questions]
+    assert set(found) == {(key, culture) for key in keys for culture in library.cultures}
+    for shares in found.values():
+        assert shares.shape == (4,)
+        assert shares.sum() == pytest.approx(1.0)
+
+
+def test_what_people_said_to_it_does_not_move_a_held_out_question(tmp_path: Path) -> None:
+    library = random_library(n_questions=6, n_cultures=3, n_options=4)
+    asked, other = tuple(library.questions.values())[:2]
+    poisoned = poison(library, asked)
+
+    before = open_for(library, tmp_path / "before").hold_out((asked, other))
+    after = open_for(poisoned, tmp_path / "after").hold_out((asked, other))
+
+    for culture in library.cultures:
+        assert after[asked.key, culture] == pytest.approx(before[asked.key, culture], abs=1e-9)
+    # Of another question, that answer is evidence.
+    assert after[other.key, "DEU"] != pytest.approx(before[other.key, "DEU"], abs=1e-3)
