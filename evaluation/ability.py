@@ -142,18 +142,16 @@ class _Scorer:
             adapters=of.adapters,
             accuracy=accuracy,
             log_probability=bootstrap.mean_interval(found.log_probability, self._weights),
-            over_base=self._over_base(of, found.right, self._base.right),
+            over_base=self._over_base(found.right, self._base.right),
             log_probability_over_base=self._over_base(
-                of, found.log_probability, self._base.log_probability
+                found.log_probability, self._base.log_probability
             ),
             unreadable=float(found.unreadable.mean()),
             by_kind=self._by_kind(found.right),
         )
 
-    def _over_base(
-        self, of: AskedWeights, values: Floats, base: Floats
-    ) -> BootstrapInterval | None:
-        if not of.adapters:
+    def _over_base(self, values: Floats, base: Floats) -> BootstrapInterval | None:
+        if values is base:
             return None
         return bootstrap.gain_interval(values, np.broadcast_to(base, values.shape), self._weights)
 

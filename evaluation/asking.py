@@ -6,11 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from evaluation.errors import RespondentFailed
 from prompting.recipe import Recipe
 from survey_data.model import Question
+
+if TYPE_CHECKING:
+    from survey_data.arrays import Floats
 
 ConditionKind: TypeAlias = Literal["method", "control", "recorded", "estimate", "reference"]
 
@@ -93,6 +96,11 @@ class Response:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     steered: bool = True
+
+    @classmethod
+    def from_shares(cls, shares: Floats) -> Response:
+        """Return the response with `shares`, float64[n], and the first option of the largest."""
+        return cls(option=int(shares.argmax()), shares=tuple(shares.tolist()))
 
 
 class Respondent(Protocol):

@@ -117,34 +117,34 @@ class TableEstimates:
         answered = frozenset(view.answers)
         barred = self._hidden[row] | (answered - frozenset(self._usable(view, row).tolist()))
         (found,) = view.transfer.estimate_all((row,), view.column, barred=barred)
-        return _respond(_equal(question) if found is None else found.shares)
+        return Response.from_shares(_equal(question) if found is None else found.shares)
 
     def relate(self, question: Question, culture: str) -> Response:
         """Return what the culture's answers to like questions tell."""
         held = self._held_out[self._table.row(question.key)]
-        return _respond(held.shares[self._table.column(culture)])
+        return Response.from_shares(held.shares[self._table.column(culture)])
 
     def most_similar(self, question: Question, culture: str) -> Response:
         """Return the shares of the culture whose shares are nearest on other questions."""
         view, row = self._view(culture), self._table.row(question.key)
         others, usable = _asked_others(view, row), self._usable(view, row)
         if not len(others):
-            return _respond(_equal(question))
+            return Response.from_shares(_equal(question))
         alike = self._alike(view.column)[np.ix_(usable, others)]
         compared = view.table.asked[np.ix_(usable, others)]
         total = np.where(compared, alike, 0.0).sum(axis=0)
         mean = total / np.maximum(compared.sum(axis=0), 1)
-        return _respond(view.table.known(row, int(others[mean.argmax()])))
+        return Response.from_shares(view.table.known(row, int(others[mean.argmax()])))
 
     def stacked(self, question: Question, culture: str) -> Response:
         """Return a mean of the others' shares, weighted by how they tell this culture's."""
         view, row = self._view(culture), self._table.row(question.key)
         others, usable = _asked_others(view, row), self._usable(view, row)
         if not len(others):
-            return _respond(_equal(question))
+            return Response.from_shares(_equal(question))
         common = usable[view.table.asked[np.ix_(usable, others)].any(axis=1)]
         donors = fit_donors(view.table, view.column, others.tolist(), common.tolist())
-        return _respond(stack(view.table, donors, row))
+        return Response.from_shares(stack(view.table, donors, row))
 
     def _usable(self, view: _View, row: int) -> Ints:
         """Return the rows of the culture's answers that are known where this one is not."""
@@ -186,7 +186,3 @@ def _asked_others(view: _View, row: int) -> Ints:
 
 def _equal(question: Question) -> Floats:
     return np.full(len(question.options), 1.0 / len(question.options))
-
-
-def _respond(shares: Floats) -> Response:
-    return Response(option=int(shares.argmax()), shares=tuple(shares.tolist()))

@@ -6,7 +6,7 @@ answer is put right by a calibration that was fitted on answers to other questio
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 import numpy as np
 
@@ -79,18 +79,13 @@ def _pool(
                 known = np.array(people.shares)
                 samples[culture, j] = Sample(j, known, cells.shares[row, j, :n], estimates[j, :n])
     return {
-        name: _respond(list(samples), cross_fit(list(samples.values()), fit))
+        name: {
+            cell: Response.from_shares(shares)
+            for cell, shares in zip(samples, cross_fit(list(samples.values()), fit), strict=True)
+        }
         | {
-            cell: Response() if fit is fit_model else _choose(shares)
+            cell: Response() if fit is fit_model else Response.from_shares(shares)
             for cell, shares in unread.items()
         }
         for name, fit in FITS.items()
     }
-
-
-def _respond(cells: Sequence[Cell], shares: Sequence[Floats]) -> dict[Cell, Response]:
-    return {cell: _choose(found) for cell, found in zip(cells, shares, strict=True)}
-
-
-def _choose(shares: Floats) -> Response:
-    return Response(option=int(shares.argmax()), shares=tuple(shares.tolist()))

@@ -194,7 +194,4 @@ def _rows(cells: Iterable[ResponseDistribution]) -> Floats:
 
 def _average(rows: Floats) -> Response | None:
     """Return the mean row as shares, and the first option of the largest; None without a row."""
-    if not len(rows):
-        return None
-    shares = rows.mean(axis=0)
-    return Response(option=int(shares.argmax()), shares=tuple(shares.tolist()))
+    return Response.from_shares(rows.mean(axis=0)) if len(rows) else None

@@ -53,11 +53,8 @@ def read_layout(path: Path) -> Layout:
             f"the header is not UTF-8 ({exc.reason}); save the file as UTF-8", file=path, row=1
         ) from exc
     if not header.strip() or "\0" in header:
-        raise PackInvalid(
-            "found no header, expected column names in the first row as UTF-8 text",
-            file=path,
-            row=1,
-        )
+        message = "found no header, expected column names in the first row as UTF-8 text"
+        raise PackInvalid(message, file=path, row=1)
     separator = max(SEPARATORS, key=header.count)
     columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=separator)))
     for index, name in enumerate(columns):
@@ -181,8 +178,5 @@ def _records(path: Path) -> Iterator[bytes]:
             elif n_bytes > MAX_RECORD_BYTES:
                 break
     if parts:
-        raise PackInvalid(
-            "a quotation mark is opened and not closed; is the file complete?",
-            file=path,
-            row=n_records + 1,
-        )
+        message = "a quotation mark is opened and not closed; is the file complete?"
+        raise PackInvalid(message, file=path, row=n_records + 1)

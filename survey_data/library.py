@@ -197,16 +197,10 @@ def _check(packs: Sequence[Pack], *, known: set[str]) -> None:
         ids.add(pack.manifest.id)
         for code in pack.cultures:
             if code not in known:
-                raise PackInvalid(
-                    f"'{code}' is not a culture of the catalogue (ISO 3166-1 alpha-3)",
-                    file=folder / "shares.csv",
-                    column="culture",
-                )
+                message = f"'{code}' is not a culture of the catalogue (ISO 3166-1 alpha-3)"
+                raise PackInvalid(message, file=folder / "shares.csv", column="culture")
 
 
 def _two_packs(pack_id: str, folder: Path) -> PackInvalid:
-    return PackInvalid(
-        f"a second pack with the id '{pack_id}'; remove one of the two",
-        file=folder / "pack.toml",
-        column="id",
-    )
+    message = f"a second pack with the id '{pack_id}'; remove one of the two"
+    return PackInvalid(message, file=folder / "pack.toml", column="id")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -77,14 +77,9 @@ def write_pack(folder: Path, pack: Pack) -> Pack:
     folder.mkdir(parents=True, exist_ok=True)
     write_question_lines(folder / "questions.jsonl", pack.questions)
     write_distributions(folder / "shares.csv", pack.distributions)
-    (folder / "pack.toml").write_text(
-        _manifest_toml(
-            pack.manifest,
-            questions_sha256=_sha256(folder / "questions.jsonl"),
-            shares_sha256=_sha256(folder / "shares.csv"),
-        ),
-        encoding="utf-8",
-    )
+    hashes = {name: _sha256(folder / name) for name in ("questions.jsonl", "shares.csv")}
+    text = _write_manifest(pack.manifest, hashes)
+    (folder / "pack.toml").write_text(text, encoding="utf-8")
     return read_pack(folder)
 
 
@@ -106,15 +101,11 @@ def _read_manifest(path: Path) -> PackManifest:
     except ValidationError as exc:
         raise PackInvalid.from_validation(exc, file=path) from exc
     if file.schema_version != SCHEMA_VERSION:
-        raise PackInvalid(
-            f"found {file.schema_version}, expected {SCHEMA_VERSION}",
-            file=path,
-            column="schema_version",
-        )
+        message = f"found {file.schema_version}, expected {SCHEMA_VERSION}"
+        raise PackInvalid(message, file=path, column="schema_version")
     if not is_pack_id(file.id):
-        raise PackInvalid(
-            f"'{file.id}' is no id: lower-case letters, digits and '-'", file=path, column="id"
-        )
+        message = f"'{file.id}' is no id: lower-case letters, digits and '-'"
+        raise PackInvalid(message, file=path, column="id")
     missing = {"questions.jsonl", "shares.csv"} - file.sha256.keys()
     if missing:
         raise PackInvalid(f"no hash of {sorted(missing)[0]}", file=path, column="sha256")
@@ -132,7 +123,7 @@ def _sha256(path: Path) -> str:
         raise PackInvalid("the file is missing; a pack folder needs it", file=path) from exc
 
 
-def _manifest_toml(manifest: PackManifest, *, questions_sha256: str, shares_sha256: str) -> str:
+def _write_manifest(manifest: PackManifest, hashes: Mapping[str, str]) -> str:
     fields = ["schema_version", "id", "title", "source", "citation", "weighted", "wording",
               "licence", "commercial_use"]  # fmt: skip
     fields += [name for name in ("population", "notes") if getattr(manifest, name)]
@@ -141,6 +132,5 @@ def _manifest_toml(manifest: PackManifest, *, questions_sha256: str, shares_sha2
     lines = [f"{name} = {quote(getattr(manifest, name))}" for name in fields]
     lines += ["", "[fieldwork]"]
     lines += [f"{quote(key)} = {quote(year)}" for key, year in sorted(manifest.fieldwork.items())]
-    lines += ["", "[sha256]", f'"questions.jsonl" = "{questions_sha256}"']
-    lines += [f'"shares.csv" = "{shares_sha256}"', ""]
+    lines += ["", "[sha256]", *(f"{quote(name)} = {quote(of)}" for name, of in hashes.items()), ""]
     return "\n".join(lines)

@@ -148,11 +148,8 @@ def _distribution(
 ) -> ResponseDistribution:
     codes = [str(number) for number in question.numbers]
     if unknown := sorted(cell.keys() - set(codes)):
-        raise PackInvalid(
-            f"{country} answered with codes {unknown}, but the item's are {codes}",
-            file=file,
-            column=question.id,
-        )
+        message = f"{country} answered with codes {unknown}, but the item's are {codes}"
+        raise PackInvalid(message, file=file, column=question.id)
     counted = [cell.get(code, 0.0) for code in codes]
     answered = sum(counted)
     if answered <= 0.0:
@@ -174,12 +171,8 @@ def _first_of_equals(cell: ResponseDistribution, first: int, *, file: Path) -> R
     """
     shares = [round(share, _SHARE_DIGITS) for share in cell.shares]
     if shares[first] != max(shares):
-        raise PackInvalid(
-            f"the first key of {cell.culture} has not the largest share, expected shares sorted "
-            "downwards",
-            file=file,
-            column=cell.question.rpartition(":")[2],
-        )
+        message = f"{cell.culture}'s first key has not the largest share, expected largest first"
+        raise PackInvalid(message, file=file, column=cell.question.rpartition(":")[2])
     shares[first] += TIE_STEP
     return replace(cell, shares=tuple(shares))
 

@@ -91,13 +91,9 @@ class _Table:
         require_columns(SHARE_COLUMNS, self.layout.columns, file=path)
         given = [name for name in ("share", "count") if name in self.layout.columns]
         if len(given) != 1:
-            raise PackInvalid(
-                f"found columns {', '.join(given) or 'neither share nor count'}, expected one of "
-                "share and count",
-                file=path,
-                row=1,
-                column="share",
-            )
+            found = ", ".join(given) or "neither share nor count"
+            message = f"found columns {found}, expected one of share and count"
+            raise PackInvalid(message, file=path, row=1, column="share")
         self.amount = given[0]
 
     def read_cells(self) -> tuple[dict[tuple[str, str], _Cell], int]:
@@ -108,15 +104,17 @@ class _Table:
             n_rows += 1
             question = self.questions.get(values["question"].strip())
             if question is None:
-                found = values["question"]
-                raise self._fault(row, "question", f"'{found}' is none of the questions")
-            culture = self._culture(row, values["culture"])
+                message = f"'{values['question']}' is none of the questions"
+                raise self._fault(row, "question", message)
+            try:
+                culture = self.catalogue.resolve(values["culture"]).code
+            except CultureUnknown as exc:
+                raise self._fault(row, "culture", str(exc)) from exc
             cell = cells.setdefault((question.id, culture), _Cell(row))
             option = self._option(row, values["option"], question)
             if option in cell.amounts:
-                raise self._fault(
-                    row, "option", f"'{values['option']}' of {question.id}, {culture} stands twice"
-                )
+                message = f"'{values['option']}' of {question.id}, {culture} stands twice"
+                raise self._fault(row, "option", message)
             cell.amounts[option] = read_number(
                 values[self.amount], file=self.path, row=row, column=self.amount
             )
@@ -140,9 +138,8 @@ class _Table:
             if total <= 0.0:
                 raise self._fault(cell.row, "count", f"the counts of {where} sum to 0")
         elif min(abs(total - 1.0), abs(total / 100.0 - 1.0)) > SUM_TOLERANCE:
-            raise self._fault(
-                cell.row, "share", f"the shares of {where} sum to {total:g}, expected 1 or 100"
-            )
+            message = f"the shares of {where} sum to {total:g}, expected 1 or 100"
+            raise self._fault(cell.row, "share", message)
         number = partial(read_number, file=self.path, row=cell.row)
         n = missing = None
         if cell.n_respondents:
@@ -158,12 +155,6 @@ class _Table:
             n_respondents=n,
             non_response=missing,
         )
-
-    def _culture(self, row: int, text: str) -> str:
-        try:
-            return self.catalogue.resolve(text).code
-        except CultureUnknown as exc:
-            raise self._fault(row, "culture", str(exc)) from exc
 
     def _option(self, row: int, text: str, question: Question) -> int:
         text = text.strip()

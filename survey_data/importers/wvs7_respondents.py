@@ -143,11 +143,9 @@ class Respondents:
         if not self.n_read:
             raise PackInvalid("found no row below the header", file=self.file, row=1)
         if self.n_read != misshapen.n_rows:
-            raise PackInvalid(
-                f"{self.n_read} rows were read, but the file has {misshapen.n_rows}; save it "
-                "without line breaks inside values",
-                file=self.file,
-            )
+            found = f"{self.n_read} rows were read, but the file has {misshapen.n_rows}"
+            message = f"{found}; save it without line breaks inside values"
+            raise PackInvalid(message, file=self.file)
 
     def years(self, population: int) -> str:
         """Return the year or years of interviews (``"2017-2018"``), empty if no row says."""

@@ -125,7 +125,7 @@ def test_without_the_other_files_nothing_is_said_to_be_checked(
         ({"DEU": {"Q1": {"4": 1.0}}}, "codes .'4'."),
         ({"DEU": {"Q2": {"1": 1.0}}}, "DEU has no item"),
         ({"DEU": {"Q1": {"1": 0.0}}}, "nobody in DEU"),
-        ({"DEU": {"Q1": {"2": 0.1, "1": 0.9}}}, "sorted downwards"),
+        ({"DEU": {"Q1": {"2": 0.1, "1": 0.9}}}, "expected largest first"),
         ({"DEU": {"Q1": "x"}}, "not as released"),
         ([], "not as released"),
     ],
