@@ -15,7 +15,8 @@ import pytest
 from app.errors import UpstreamInvalid, UpstreamModelMissing, UpstreamRejected
 from app.vllm.client import VllmClient
 from app.vllm.wire import ChatChunk, ChatRequest
-from prompting.messages import Message
+from prompting.labels import LabelScheme
+from prompting.messages import AskedQuestion, Message
 from tests.conftest import ServedVllm
 from tests.fakes.vllm import FakeVllm, serve
 
@@ -164,6 +165,18 @@ async def test_labels_have_different_tokens_that_the_template_ends_before(
     assert ids is not None
     assert ids[0] != ids[1]
     assert not set(ids) & set(await client.tokenize((Message("user", "?"),), model=served.model))
+
+
+@pytest.mark.parametrize("first_number", [0, 1])
+async def test_a_model_with_tokens_for_numbers_is_asked_by_them_as_ever(
+    client: VllmClient, served: ServedVllm, first_number: int
+) -> None:
+    asked = AskedQuestion("?", ("x",) * 20, first_number)
+
+    assert await client.choose_labels(served.model, asked) is LabelScheme.NUMBERS
+    # No more is sent than the chat that anyone would send.
+    n_tokens = len(await client.tokenize(ASKED, model=served.model))
+    assert await client.count_tokens(ASKED, model=served.model) == n_tokens
 
 
 async def test_a_text_is_tokenized(client: VllmClient, served: ServedVllm) -> None:
