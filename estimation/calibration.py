@@ -25,7 +25,7 @@ from survey_data.distances import distribution_similarity
 # Draws offsets to 0: as much as this many questions that show none.
 OFFSET_PENALTY = 2.0
 N_FOLDS = 5
-# By how much a pool has to be nearer than one of its parts to be taken.
+# By how much a fit has to be nearer to people than what is simpler to be taken.
 MIN_GAIN = 0.001
 
 
@@ -65,6 +65,8 @@ class Calibration:
         Raises:
             ValueError: an estimate counts, and there is none.
         """
+        if self == MODEL_AS_IS:
+            return model
         if self == TABLE_ALONE and table is not None:
             return table
         logits = self.model * log_ratios(model) + self.offsets.get(len(model), 0.0)
@@ -75,27 +77,39 @@ class Calibration:
         return to_shares(logits)
 
 
-TABLE_ALONE = Calibration(0.0, 1.0)
+MODEL_AS_IS, TABLE_ALONE = Calibration(1.0), Calibration(0.0, 1.0)
 Fit = Callable[[Sequence[Sample]], Calibration]
 
 
 def fit_model(samples: Sequence[Sample]) -> Calibration:
-    """Return what puts the model's shares right, by questions whose answers are known."""
-    return _Regression(samples, n_sources=1).fit()
+    """Return what puts the model's shares right, by questions whose answers are known.
+
+    They are left as they are unless the fit does better on questions that it was not made on.
+    """
+    return _choose(samples, [MODEL_AS_IS], [_fit_alone])
 
 
 def fit_pool(samples: Sequence[Sample]) -> Calibration:
     """Return the best of the estimate alone, the model put right, and the two pooled.
 
-    Which one is best is decided on questions that it was not fitted on. Each sample has
-    an estimate.
+    Which one is best is decided on questions that it was not fitted on. Each sample has an
+    estimate.
     """
-    alone = _measure(samples, [TABLE_ALONE.apply(s.model, s.table) for s in samples])
-    model = _measure(samples, cross_fit(samples, fit_model))
-    pooled = _measure(samples, cross_fit(samples, _fit_both))
-    if pooled > max(alone, model) + MIN_GAIN:
-        return _fit_both(samples)
-    return TABLE_ALONE if alone >= model else fit_model(samples)
+    return _choose(samples, [TABLE_ALONE, MODEL_AS_IS], [_fit_alone, _fit_both])
+
+
+def _choose(
+    samples: Sequence[Sample], simple: Sequence[Calibration], fits: Sequence[Fit]
+) -> Calibration:
+    """Return the best of `simple`, or the best fit if that is nearer to people by `MIN_GAIN`."""
+    reached = [_measure(samples, [of.apply(s.model, s.table) for s in samples]) for of in simple]
+    best, found = max(reached), simple[int(np.argmax(reached))]
+    chosen: Fit | None = None
+    for fit in fits:
+        measured = _measure(samples, cross_fit(samples, fit))
+        if measured > best + MIN_GAIN:
+            best, chosen = measured, fit
+    return found if chosen is None else chosen(samples)
 
 
 def cross_fit(samples: Sequence[Sample], fit: Fit, *, n_folds: int = N_FOLDS) -> list[Floats]:
@@ -112,20 +126,21 @@ def cross_fit(samples: Sequence[Sample], fit: Fit, *, n_folds: int = N_FOLDS) ->
     return shares
 
 
+def _fit_alone(samples: Sequence[Sample]) -> Calibration:
+    return _Regression(samples, n_sources=1).fit()
+
+
 def _fit_both(samples: Sequence[Sample]) -> Calibration:
     return _Regression(samples, n_sources=2).fit()
 
 
 def _measure(samples: Sequence[Sample], shares: Sequence[Floats]) -> float:
     """Return the mean similarity to what people said."""
-    return float(
-        np.mean(
-            [
-                distribution_similarity(found.tolist(), sample.people.tolist())
-                for sample, found in zip(samples, shares, strict=True)
-            ]
-        )
-    )
+    similarities = [
+        distribution_similarity(found.tolist(), sample.people.tolist())
+        for sample, found in zip(samples, shares, strict=True)
+    ]
+    return float(np.mean(similarities)) if similarities else 0.0
 
 
 class _Regression:

@@ -9,6 +9,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 
 from estimation.calibration import (
+    MODEL_AS_IS,
     OFFSET_PENALTY,
     TABLE_ALONE,
     Calibration,
@@ -72,6 +73,13 @@ def test_it_cools_what_is_too_sure_and_takes_back_a_liking_for_a_place() -> None
     assert found.offsets[4][0] == min(found.offsets[4])
     raw = measure(samples, [sample.model for sample in samples])
     assert measure(samples, cross_fit(samples, fit_model)) > raw + 0.1
+
+
+def test_a_model_that_is_right_is_left_as_it_is() -> None:
+    right = [s._replace(model=s.people) for s in draw(30)]
+
+    assert fit_model(right) == MODEL_AS_IS
+    assert MODEL_AS_IS.apply(right[0].model) is right[0].model
 
 
 def test_a_pool_beats_both_of_its_parts() -> None:
