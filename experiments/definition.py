@@ -118,7 +118,7 @@ class Experiment:
         cultures: alpha-3 codes it applies to; empty for all.
         outcome_window_s: how long after an answer its outcomes count.
         unit_value: what a unit counts with. `first` settles at the first outcome in its window;
-            `mean` and `sum` say nothing of a unit before its window is over.
+            `mean` and `sum` say nothing about a unit before its window is over.
         max_duration_s: the longest it is planned to run.
         alpha: the error rate of all looks together, in (0, 1).
         salt: another one makes other assignments under the same name.
@@ -152,7 +152,9 @@ class Experiment:
     @property
     def id(self) -> str:
         """Sixteen hexadecimal digits over all but the revision."""
-        content = {key: value for key, value in asdict(self).items() if key != "revision"}
+        content = asdict(self)
+        del content["revision"]
+        content["arms"] = [asdict(arm) | {"recipe": arm.recipe.identity} for arm in self.arms]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

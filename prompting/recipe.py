@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from retrieval.selector_name import SelectorName
 
@@ -106,13 +107,18 @@ class Recipe:
     n_elsewhere: int = 0
 
     @property
-    def id(self) -> str:
-        """Ten hexadecimal digits that two recipes share only when they are equal."""
+    def identity(self) -> dict[str, Any]:
+        """The fields that an id is made of."""
         said = asdict(self)
         # What is not shown is no part of it, so that ids stay what they were without it.
         if not self.n_elsewhere:
             del said["n_elsewhere"]
-        text = json.dumps(said, sort_keys=True)
+        return said
+
+    @property
+    def id(self) -> str:
+        """Ten hexadecimal digits that two recipes share only when they are equal."""
+        text = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 

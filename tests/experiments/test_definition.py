@@ -200,6 +200,8 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 
 def test_the_id_is_that_of_the_content() -> None:
     one = an_experiment()
+    # Stores and replays hold it.
+    assert one.id == "3393f3e2e5251ee8"
     assert one.id == replace(one, revision=5).id == an_experiment().id
     assert len({one.id, replace(one, salt="s").id, reweighted(one, 0.4, 0.2, 0.2, 0.2).id}) == 3
 
