@@ -120,7 +120,7 @@ class SecretTooShort(ExperimentError):
     def __init__(self, n_bytes: int, *, expected: int) -> None:
         super().__init__(
             f"Secret for units: found {n_bytes} bytes, expected {expected} or more. Make one from "
-            "a random source and keep it: with another one every unit is somebody else."
+            "a random source and keep it: with another one every unit counts as a new one."
         )
 
 
@@ -250,8 +250,8 @@ class SecretChanged(ExperimentError):
     def __init__(self, place: str, *, found: str, expected: str) -> None:
         super().__init__(
             f"Store {place}: found the secret of fingerprint {found}, expected {expected}, that of "
-            "the units in it. Use that secret, or another store: with a new secret every unit is "
-            "somebody else."
+            "the units in it. Use that secret, or another store: with a new secret every unit "
+            "counts as a new one."
         )
 
 

@@ -106,7 +106,7 @@ class ExperimentRegistry:
         """Save an experiment as a draft and return it; defining the same one twice saves it once.
 
         Raises:
-            DefinitionInvalid: it names a culture or a model that is not there.
+            DefinitionInvalid: it names a culture or a model that is not available.
             ExperimentTaken: there is another one of that name, or this one went on since.
         """
         draft = replace(experiment, state=State.DRAFT, revision=1, decision="")
@@ -123,7 +123,7 @@ class ExperimentRegistry:
         revision that `wanted` was made from; None for whichever is the latest.
 
         Raises:
-            DefinitionInvalid: it names a culture or a model that is not there.
+            DefinitionInvalid: it names a culture or a model that is not available.
             ChangeRefused: the state does not allow one of the changes.
             RevisionConflict: somebody else changed it since `base`.
         """

@@ -97,7 +97,7 @@ def read_moment(text: str, *, now: datetime) -> datetime:
         raise OptionInvalid("--before", f"'{text}'", MOMENT_FORM) from exc
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if moment > now:
-        raise OptionInvalid("--before", f"'{text}', which is to come", MOMENT_FORM)
+        raise OptionInvalid("--before", f"'{text}', which is in the future", MOMENT_FORM)
     return moment
 
 

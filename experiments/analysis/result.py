@@ -234,7 +234,7 @@ class LeftOut(Result):
 
     Attributes:
         n_overridden: answers whose arm a tester chose.
-        n_request_outcomes: outcomes of units that are single requests, which tell of no user.
+        n_request_outcomes: of single requests as units, which say nothing about a user.
         n_late: values of the primary metric after the unit's window.
         n_clipped: values outside the range that the definition gives, set to its end.
         n_without_culture: units without a culture, left out of the effects per culture.

@@ -210,7 +210,7 @@ def tabulate_arms(analysis: Analysis) -> Table:
 
 
 def _outcomes(analysis: Analysis) -> list[Row]:
-    """Return the primary metric of the arms, and their alignment offline beside it."""
+    """Return the primary metric of the arms, and their offline alignment."""
     found, rows = analysis.arms, []
     levels = {each.arm: each.effect.treatment for each in analysis.comparisons}
     levels[analysis.control] = analysis.comparisons[0].effect.control

@@ -49,7 +49,7 @@ def write_headline(analysis: Analysis) -> str:
 def give_reason(analysis: Analysis) -> str:
     """Return why, without the verdict that the headline has said; may be empty.
 
-    With several arms, `by_arm` says what there is to say of each.
+    With several arms, `list_reasons` says what there is to say of each.
     """
     said, each = _drop_verdict(analysis), _each_arm(analysis)
     if not said.endswith(each):
@@ -226,7 +226,7 @@ def list_left_out(analysis: Analysis) -> tuple[str, ...]:
         (
             n_requests,
             "unit",
-            "a single request: it says nothing of a user, and counts with its answer",
+            "a single request: it says nothing about a user, and counts with its answer",
         ),
         (left.n_request_outcomes, "outcome", "left out: of a unit that is a single request"),
         (left.n_late, "value", "left out: after the window of the unit"),

@@ -105,7 +105,7 @@ class EventStore:
         return str(rows[0][0]) if rows else None
 
     async def list_remembered(self, experiment: str, *, most: int) -> tuple[tuple[str, str], ...]:
-        """Return units of an experiment with their arms, at most so many, the oldest first.
+        """Return at most `most` units of an experiment with their arms, the oldest first.
 
         Single requests, which do not come again, are left out.
         """
@@ -257,7 +257,7 @@ class EventStore:
                 yield await asyncio.to_thread(convert, rows)
 
     async def _read(self, statement: str, *args: Any) -> list[Row]:
-        """Return the rows of a query that may take its time, beside what writes."""
+        """Return the rows of a query, which may take its time without holding up writes."""
         limit_s = self._limits.statement_s
         try:
             async with (

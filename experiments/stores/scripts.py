@@ -156,8 +156,8 @@ _BY_KEY = (
 def add_outcome(outcome: Outcome) -> Script[OutcomeReceipt]:
     """Store an outcome, or return the receipt of the same one that is there.
 
-    One that seems to come before what it is an outcome of, by a clock that lags behind, is stored
-    with the time of that. Raises what `EventStore.add_outcome` says.
+    One that seems to come before what it is an outcome of, because a clock lags, is stored with the
+    time of that. Raises what `EventStore.add_outcome` says.
     """
     key = (outcome.key, outcome.answer_id, outcome.experiment, outcome.unit)
     there = yield Step(_BY_KEY, key)
