@@ -102,7 +102,7 @@ async def test_a_draft_is_no_running_experiment(store: EventStore) -> None:
     registry = a_registry(store)
     await registry.define(a_draft())
     await started(registry, "other")
-    with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
+    with pytest.raises(ExperimentUnknown, match="No experiment is named 'ways'; there are: other"):
         registry.find_running("ways")
 
 

@@ -64,7 +64,7 @@ async def test_a_revision_out_of_order_is_refused(store: EventStore) -> None:
 
 async def test_an_unknown_experiment_is_named(store: EventStore) -> None:
     await store.save(an_experiment(name="other"))
-    with pytest.raises(ExperimentUnknown, match="'ways' is no experiment; there are: other"):
+    with pytest.raises(ExperimentUnknown, match="No experiment is named 'ways'; there are: other"):
         await store.revisions("ways")
 
 

@@ -193,7 +193,7 @@ async def test_an_unknown_answer_and_a_second_outcome_are_refused(settings: Sett
     assert other_key.startswith("outcome-taken: Metric 'helpful': found a second outcome")
     assert other_value.startswith("outcome-conflict: Key '")
     assert unknown.startswith("answer-unknown: No answer 'ans_1' is recorded")
-    assert preferred.startswith("answer-unknown: 'ans_2'")
+    assert preferred.startswith("answer-unknown: No answer 'ans_2'")
     assert len(await outcomes(settings)) == 1
 
 

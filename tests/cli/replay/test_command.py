@@ -165,7 +165,7 @@ def test_json_is_the_replay(replays: Replayed, file: Path) -> None:
     [
         ((), "found neither"),
         (("ways", "--file", "x.yaml"), "found 'ways' and --file"),
-        (("ways",), "is no experiment"),
+        (("ways",), "No experiment is named"),
         (("--file", "missing.yaml"), "missing.yaml"),
         (("ways", "--logged", "--pack", "wvs7"), "--logged"),
     ],
