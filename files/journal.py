@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from files.whole import replacing
 
-Line = TypeVar("Line", bound=BaseModel)
+# A pydantic model, or a dataclass that pydantic can read.
+Line = TypeVar("Line")
 
 
 class LinesInvalid(Exception):
@@ -45,6 +46,7 @@ class Journal(Generic[Line]):
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         self._file, self._form = file, form
+        self._writer = TypeAdapter(form)
         self._descriptor = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             _lock(self._descriptor)
@@ -79,7 +81,7 @@ class Journal(Generic[Line]):
     def add(self, line: Line) -> None:
         """Append a line, on disk at once."""
         # Unbuffered: a kill leaves whole lines, and at worst a part of the last one.
-        data = _encode(line)
+        data = _encode(line, self._writer)
         while data:
             data = data[os.write(self._descriptor, data) :]
 
@@ -92,23 +94,27 @@ def read_lines(file: Path, form: type[Line]) -> Iterator[Line]:
     """
     if not file.exists():
         raise LinesInvalid(file, "no file")
+    reader = TypeAdapter(form)
     with file.open("rb") as lines:
         for row, line in enumerate(lines, start=1):
             try:
-                yield form.model_validate_json(line)
+                yield reader.validate_json(line)
             except ValidationError as exc:
                 fault = exc.errors(include_url=False)[0]["msg"]
                 raise LinesInvalid(file, fault, row=row) from exc
 
 
-def write_lines(file: Path, lines: Iterable[BaseModel]) -> None:
-    """Write `file` whole or not at all."""
+def write_lines(file: Path, lines: Iterable[object]) -> None:
+    """Write `file`, with lines of one form, whole or not at all."""
+    writer: TypeAdapter[object] | None = None
     with replacing(file) as part, part.open("wb") as out:
-        out.writelines(map(_encode, lines))
+        for line in lines:
+            writer = writer or TypeAdapter(type(line))
+            out.write(_encode(line, writer))
 
 
-def _encode(line: BaseModel) -> bytes:
-    return (line.model_dump_json(exclude_defaults=True) + "\n").encode()
+def _encode(line: Line, writer: TypeAdapter[Line]) -> bytes:
+    return writer.dump_json(line, exclude_defaults=True) + b"\n"
 
 
 def _lock(descriptor: int) -> None:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from adapters.culturespa.journal import open_journal, read_lines
+from adapters.culturespa.journal import STRICT, open_journal, read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
 from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
@@ -63,6 +63,8 @@ class QuestionAnswer:
         shares: one probability per option, where it was read so and readable.
         options: index of the option in each sampled reply, None for an unreadable one.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     question: str
     culture: str | None = None
@@ -112,13 +114,13 @@ async def answer_questions(
         ValueError: the answerer gave shares or an option that the question does not have.
     """
     asks = [_Ask(question, steering) for steering in steerings for question in questions]
-    with open_journal(journal, _AnswerLine) as lines:
-        answers = {(line.culture, line.question): _read_line(line) for line in lines.read()}
+    with open_journal(journal, QuestionAnswer) as lines:
+        answers = {(line.culture, line.question): line for line in lines.read()}
         open_asks = [ask for ask in asks if (ask.culture, ask.question.key) not in answers]
 
         def keep(answer: QuestionAnswer) -> None:
             answers[answer.culture, answer.question] = answer
-            lines.add(_AnswerLine(**asdict(answer)))
+            lines.add(answer)
             if on_progress is not None:
                 on_progress(len(answers), len(asks))
 
@@ -156,7 +158,7 @@ def wording(steerings: Sequence[Steering]) -> Iterator[str]:
 
 def write_answers(file: Path, answers: Sequence[QuestionAnswer]) -> None:
     """Write one JSON line per answer, whole or not at all."""
-    write_lines(file, (_AnswerLine(**asdict(answer)) for answer in answers))
+    write_lines(file, answers)
 
 
 def read_answers(file: Path) -> tuple[QuestionAnswer, ...]:
@@ -165,20 +167,7 @@ def read_answers(file: Path) -> tuple[QuestionAnswer, ...]:
     Raises:
         StepFileInvalid: the file is missing or not as it was written.
     """
-    return tuple(_read_line(line) for line in read_lines(file, _AnswerLine))
-
-
-class _AnswerLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    question: str
-    culture: str | None = None
-    shares: tuple[float, ...] | None = None
-    options: tuple[int | None, ...] = ()
-
-
-def _read_line(line: _AnswerLine) -> QuestionAnswer:
-    return QuestionAnswer(line.question, line.culture, line.shares, line.options)
+    return tuple(read_step_lines(file, QuestionAnswer))
 
 
 async def _answer_all(

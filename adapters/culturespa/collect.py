@@ -10,15 +10,15 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from adapters.culturespa.answer import QuestionAnswer
-from adapters.culturespa.journal import read_lines
+from adapters.culturespa.journal import STRICT, read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import CollectSettings
 from files.journal import write_lines
@@ -28,6 +28,8 @@ from survey_data.distances import total_variation
 @dataclass(frozen=True, slots=True)
 class Example:
     """What is trained on: people of `culture` answer `question` (a key) with option `option`."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
 
     culture: str
     question: str
@@ -161,7 +163,7 @@ def count_by_topic(
 
 def write_examples(file: Path, examples: Iterable[Example]) -> None:
     """Write one JSON line per example, whole or not at all."""
-    write_lines(file, (_ExampleLine(**asdict(example)) for example in examples))
+    write_lines(file, examples)
 
 
 def read_examples(file: Path) -> tuple[Example, ...]:
@@ -170,15 +172,7 @@ def read_examples(file: Path) -> tuple[Example, ...]:
     Raises:
         StepFileInvalid: the file is missing or not as it was written.
     """
-    return tuple(Example(**dict(line)) for line in read_lines(file, _ExampleLine))
-
-
-class _ExampleLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    culture: str
-    question: str
-    option: int
+    return tuple(read_step_lines(file, Example))
 
 
 def _take_first(

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from pydantic import ConfigDict
 
 from adapters.culturespa.errors import StepBusy, StepFileInvalid
 from files import journal
 
-Line = TypeVar("Line", bound=BaseModel)
+Line = TypeVar("Line")
+# How the dataclasses of lines are read.
+STRICT = ConfigDict(extra="forbid")
 
 
 @contextmanager
@@ -32,7 +34,7 @@ def open_journal(file: Path, form: type[Line]) -> Iterator[journal.Journal[Line]
         raise _step_file_invalid(exc) from exc
 
 
-def read_lines(file: Path, form: type[Line]) -> Iterator[Line]:
+def read_step_lines(file: Path, form: type[Line]) -> Iterator[Line]:
     """Yield the lines of `file`.
 
     Raises:

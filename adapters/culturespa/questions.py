@@ -5,15 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field, StringConstraints
 
-from adapters.culturespa.journal import read_lines
+from adapters.culturespa.journal import STRICT, read_step_lines
 from files.journal import write_lines
 from prompting.messages import AskedQuestion
 from survey_data.model import Question
+
+_Text = Annotated[str, StringConstraints(min_length=1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +30,12 @@ class GeneratedQuestion:
         first_number: the number that the first option is shown under.
     """
 
-    key: str
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    key: _Text
     topic: str
-    text: str
-    options: tuple[str, ...]
+    text: _Text
+    options: Annotated[tuple[str, ...], Field(min_length=2)]
     first_number: int = 1
 
     @property
@@ -48,7 +53,7 @@ def from_survey(questions: Iterable[Question]) -> tuple[GeneratedQuestion, ...]:
 
 def write_questions(file: Path, questions: Iterable[GeneratedQuestion]) -> None:
     """Write one JSON line per question, whole or not at all."""
-    write_lines(file, (_QuestionLine(**asdict(question)) for question in questions))
+    write_lines(file, questions)
 
 
 def read_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
@@ -57,7 +62,7 @@ def read_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
     Raises:
         StepFileInvalid: the file is missing or not as it was written.
     """
-    return tuple(GeneratedQuestion(**dict(line)) for line in read_lines(file, _QuestionLine))
+    return tuple(read_step_lines(file, GeneratedQuestion))
 
 
 def read_released(file: Path) -> tuple[GeneratedQuestion, ...]:
@@ -77,13 +82,3 @@ def read_released(file: Path) -> tuple[GeneratedQuestion, ...]:
         )
         for item in items
     )
-
-
-class _QuestionLine(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    key: str = Field(min_length=1)
-    topic: str
-    text: str = Field(min_length=1)
-    options: tuple[str, ...] = Field(min_length=2)
-    first_number: int = 1
