@@ -1,7 +1,7 @@
-"""Adapters that come and go on running servers, without a request that notices.
+"""Adapters that come and go on running servers without any request noticing.
 
 One rule keeps every answer whole: a request holds a lease on the version that it was given, and a
-version is unloaded only while nobody holds one. A version is immutable and has a name of its own
+version is unloaded only while nobody holds one. A version is immutable and has its own name
 (`name@sha8`), so no server ever has two contents under one name, and no cache an old one.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 class LoraServer(Protocol):
     """One server of the model that takes adapters while it runs.
 
-    Every method raises LoraServerSilent where the server cannot be reached.
+    Every method raises LoraServerSilent if the server cannot be reached.
     """
 
     @property
@@ -63,7 +63,6 @@ class _Version:
     name: str
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     is_loaded: bool = False
-    was_loaded: bool = False
     n_leases: int = 0
     last_used: int = 0
     failure: AdapterError | None = None
@@ -87,7 +86,7 @@ class HotSwap:
     ) -> None:
         """Load on `servers` from the folders that `locate` gives; it is called in a thread.
 
-        After a load, `verify` is called of every server and raises where the adapter does not do
+        After a load, `verify` is called for every server; it raises if the adapter does not do
         what it should. A request waits up to `wait_s` for room while all versions are in use.
 
         Raises:
@@ -97,7 +96,9 @@ class HotSwap:
             raise ValueError(
                 f"{len(servers)} servers, room for {capacity}; expected 1 or more each"
             )
-        self._servers, self._locate, self._verify = tuple(servers), locate, verify
+        # What each server was made to load from here, and is not known to have unloaded.
+        self._loaded_on: dict[LoraServer, set[str]] = {server: set() for server in servers}
+        self._locate, self._verify = locate, verify
         self._capacity, self._wait_s = capacity, wait_s
         self._versions: dict[str, _Version] = {}
         self._held: dict[str, _Version] = {}
@@ -113,10 +114,10 @@ class HotSwap:
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[None]:
-        """Hold version `name` loaded for the time of the block; it is loaded where it is not.
+        """Hold version `name` loaded for the duration of the block; load it if it is not.
 
         Raises:
-            AdaptersBusy: all versions that there is room for stayed in use for `wait_s`.
+            AdaptersBusy: all versions that fit stayed in use for `wait_s`.
             LoraServerSilent: no server can be reached.
             AdapterError: the version cannot be found, loaded or verified.
         """
@@ -129,7 +130,7 @@ class HotSwap:
             async with version.lock:
                 if not version.is_loaded:
                     if version.failure not in (None, failed_before):
-                        # Who waited for a load that failed need not see it fail again.
+                        # Whoever waited for a failed load need not see it fail again.
                         raise version.failure.with_traceback(None)
                     await self._load(version, deadline)
             self._clock += 1
@@ -142,7 +143,7 @@ class HotSwap:
     async def retire(self, name: str, *, is_wanted: Callable[[], bool] = lambda: False) -> None:
         """Unload version `name` once nobody holds it; requests that hold it finish on it.
 
-        It is kept where `is_wanted` by then.
+        It is kept if `is_wanted` by then.
         """
         version = self._versions.get(name)
         while version is not None and not is_wanted():
@@ -151,57 +152,55 @@ class HotSwap:
                 return
 
     async def forget(self, name: str) -> None:
-        """Unload version `name`, which nobody is given any more, wherever a server has it.
+        """Unload version `name`, which nobody is given any more, from every server that has it.
 
-        Also where a service before this one has left it: its files are about to be deleted, and a
-        server that looks for them may end.
+        Even if an earlier service left it there: its files are about to be deleted, and a server
+        that looks for them may crash.
         """
         version = self._versions.setdefault(name, _Version(name))
         async with version.lock:
             await self._clear(version)
 
     async def reconcile(self) -> None:
-        """Make every server that can be reached have what is loaded, and nothing of ours besides.
+        """Make every reachable server hold what is loaded here, and no stray of ours.
 
-        A server that was started anew gets its adapters back. Ours is what was loaded from here:
-        other processes may use the same servers. No server is asked before there was any.
+        A restarted server gets its adapters back. A stray is what this process loaded on a server
+        and could not unload; other processes may use the same servers, so nothing else is unloaded.
+        No server is asked before the first lease.
         """
         if not self._versions:
             return
-        for server in self._servers:
-            try:
+        for server, ours in self._loaded_on.items():
+            with _log_silence():
                 there = await server.loaded()
+                # What is gone without us is loaded by another process if it ever comes back.
+                ours &= there | self._held.keys()
                 for version in list(self._held.values()):
                     if version.name not in there:
                         await self._keep(server, version)
-                for name in sorted(there & self._versions.keys()):
+                for name in sorted(there & ours):
                     await self._clear_stray(server, self._versions[name])
-            except LoraServerSilent as exc:
-                logger.warning(
-                    "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
-                )
 
     async def restore(self, name: str) -> bool:
-        """Load version `name` again where a server lost it; return whether it is loaded now.
+        """Load version `name` again if a server lost it; return whether it is loaded now.
 
         For a request that holds it but is told that there is no such model.
         """
         version = self._held.get(name)
         if version is None:
             return False
-        for server in self._servers:
-            try:
+        for server in self._loaded_on:
+            with _log_silence():
                 await self._keep(server, version)
-            except LoraServerSilent as exc:
-                logger.warning(
-                    "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
-                )
         return version.is_loaded
 
     async def _keep(self, server: LoraServer, version: _Version) -> None:
-        """Repair a version, or give it up where it cannot be loaded any more."""
+        """Load a version again that a server lost, or give it up if it cannot be loaded."""
         try:
-            await self._repair(server, version)
+            async with version.lock:
+                if version.is_loaded and version.name not in await server.loaded():
+                    await self._load_on(server, version.name)
+                    self.counts.n_repairs += 1
         except LoraServerSilent:
             raise
         except AdapterError as exc:
@@ -210,29 +209,23 @@ class HotSwap:
             async with version.lock:
                 await self._clear(version)
 
-    async def _repair(self, server: LoraServer, version: _Version) -> None:
-        async with version.lock:
-            if version.is_loaded and version.name not in await server.loaded():
-                await self._load_on(server, version.name)
-                self.counts.n_repairs += 1
-
     async def _clear_stray(self, server: LoraServer, version: _Version) -> None:
         async with version.lock:
-            if version.name not in self._held and version.was_loaded:
-                await server.unload(version.name)
+            if version.name not in self._held and version.name in self._loaded_on[server]:
+                await self._unload_from(server, version.name)
 
     async def _load(self, version: _Version, deadline: float) -> None:
         await self._make_room(version, deadline)
         version.failure = None
         try:
             silent = 0
-            for server in self._servers:
+            for server in self._loaded_on:
                 try:
                     await self._load_on(server, version.name)
                 except LoraServerSilent:
-                    # It gets the version by `reconcile` when it is back.
+                    # `reconcile` gives it the version when it is back.
                     silent += 1
-                    if silent == len(self._servers):
+                    if silent == len(self._loaded_on):
                         raise
         except BaseException as exc:
             await self._clear(version)
@@ -243,19 +236,24 @@ class HotSwap:
         self.counts.n_loads += 1
 
     async def _load_on(self, server: LoraServer, name: str) -> None:
-        self._versions[name].was_loaded = True
         path = await asyncio.to_thread(self._locate, name)
+        # Before the answer, which may get lost.
+        self._loaded_on[server].add(name)
         try:
             await server.load(name, path)
             await self._verify(server, name)
         except (LoraServerSilent, asyncio.CancelledError):
             # What is not verified must not answer here; `reconcile` loads it again.
             with suppress(LoraServerSilent):
-                await server.unload(name)
+                await self._unload_from(server, name)
             raise
 
+    async def _unload_from(self, server: LoraServer, name: str) -> None:
+        await server.unload(name)
+        self._loaded_on[server].discard(name)
+
     async def _make_room(self, version: _Version, deadline: float) -> None:
-        """Hold a place for `version`, by evicting the least recently used that nobody holds."""
+        """Hold a place for `version`, evicting the least recently used one that nobody holds."""
         while len(self._held) >= self._capacity:
             idle = [held for held in self._held.values() if held.n_leases == 0]
             if idle:
@@ -285,14 +283,10 @@ class HotSwap:
     async def _clear(self, version: _Version) -> None:
         version.is_loaded = False
         try:
-            for server in self._servers:
-                try:
-                    await server.unload(version.name)
-                except LoraServerSilent as exc:
-                    # Started anew it has nothing; else `reconcile` finds the stray.
-                    logger.warning(
-                        "lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}}
-                    )
+            for server in self._loaded_on:
+                # A restarted server holds nothing; from another `reconcile` clears the stray.
+                with _log_silence():
+                    await self._unload_from(server, version.name)
         finally:
             self._held.pop(version.name, None)
             self._tell_freed()
@@ -302,6 +296,15 @@ class HotSwap:
             await self._freed.wait()
 
     def _tell_freed(self) -> None:
-        # Without an `await`, which a request that is being cancelled would not get through.
+        # Without an `await`, which a request that is being cancelled would not complete.
         self._freed.set()
         self._freed = asyncio.Event()
+
+
+@contextmanager
+def _log_silence() -> Iterator[None]:
+    """Go on after the block if a server in it cannot be reached, and log that."""
+    try:
+        yield
+    except LoraServerSilent as exc:
+        logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})

@@ -278,13 +278,61 @@ async def test_strays_of_ours_are_cleared_and_others_left_alone() -> None:
     server = PaperServer()
     hot = swap(server, capacity=1)
     await use(hot, "old@1")
+    server.is_down = True
+    await hot.retire("old@1")
+    server.is_down = False
     await use(hot, "new@1")
-    # As if the server had been silent when the old one was unloaded.
-    server.has["old@1"] = server.has["of-another-service@1"] = FOLDER
+    server.has["of-another-service@1"] = FOLDER
+    assert "old@1" in server.has
 
     await hot.reconcile()
 
     assert set(server.has) == {"new@1", "of-another-service@1"}
+
+
+async def test_what_another_process_loads_after_us_is_left_alone() -> None:
+    server = PaperServer()
+    ours, theirs = swap(server), swap(server)
+    await use(ours, "de@1")
+    await ours.retire("de@1")
+    await use(theirs, "de@1")
+
+    await ours.reconcile()
+
+    assert set(server.has) == {"de@1"}
+
+
+async def test_a_stray_that_a_restart_cleared_is_not_ours_when_another_process_loads_it() -> None:
+    server = PaperServer()
+    ours, theirs = swap(server), swap(server)
+    await use(ours, "de@1")
+    server.is_down = True
+    await ours.retire("de@1")
+    server.restart()
+    await ours.reconcile()
+    await use(theirs, "de@1")
+
+    await ours.reconcile()
+
+    assert set(server.has) == {"de@1"}
+
+
+async def test_what_a_lost_answer_left_loaded_is_cleared() -> None:
+    server = PaperServer()
+
+    async def verify(_: LoraServer, name: str) -> None:
+        server.is_down = True
+        raise LoraServerSilent(server.url, "timeout")
+
+    hot = swap(server, verify=verify)
+    with pytest.raises(LoraServerSilent):
+        await use(hot, "de@1")
+    server.is_down = False
+    assert set(server.has) == {"de@1"}
+
+    await hot.reconcile()
+
+    assert not server.has
 
 
 @pytest.mark.parametrize("seed", range(10))
