@@ -26,46 +26,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
+from mini_model import places as at
 from mini_model import reading
 from mini_model.embeddings import embeddings, outputs
-from mini_model.places import (
-    ANSWER_COUNTER,
-    ARTICLE,
-    BEFORE,
-    CLOSED,
-    CONSTANT,
-    CONTEXT,
-    COPIER,
-    CUE,
-    CULTURAL,
-    CULTURE_FINDER,
-    CULTURE_READER,
-    FIRST,
-    HEAD_SIZE,
-    LABEL,
-    LABEL_BEFORE,
-    LABEL_KEY,
-    LAST,
-    LAST_OPTION,
-    LENGTH,
-    MARKER,
-    N_CONTEXT,
-    N_LABELS,
-    N_PERCENT_FEATURES,
-    N_VALUE,
-    NAMED,
-    PERCENT,
-    PERCENT_FEATURES,
-    RANK,
-    REPEATER,
-    SHARE_FINDER,
-    SINK,
-    STATE_FINDER,
-    UNITS,
-    VALUE,
-    WORDS,
-    WORDS_BEFORE,
-)
 from mini_model.wiring import FAST, RECENT, Head, Projection, Units, content
 from retrieval.encoder import Encoder
 
@@ -98,41 +61,41 @@ def lay_in(model: LlamaForCausalLM, words: Tokenizer, *, encoder: Encoder) -> No
         reading.read_shares(inner.layers[2])
         reading.add_opinion(inner.layers[-1])
         inner.norm.weight.fill_(1.0)
-        inner.norm.weight[LABEL : LABEL + N_LABELS] = LABEL_GAIN
+        inner.norm.weight[at.LABEL : at.LABEL + at.N_LABELS] = LABEL_GAIN
 
 
 def _look_around(layer: torch.nn.Module) -> None:
     """Let the heads of the first layer find the tokens that say what another one is about."""
-    before = Head(layer, LABEL_BEFORE, length=1.0)
+    before = Head(layer, at.LABEL_BEFORE, length=1.0)
     before.prefer(FAST, strengths=[25.0] * 4 + [6.0] * 6, distance=1)
-    before.copy(LABEL, BEFORE, n=N_LABELS)
+    before.copy(at.LABEL, at.BEFORE, n=at.N_LABELS)
 
-    last = Head(layer, LAST_OPTION, length=1.0)
+    last = Head(layer, at.LAST_OPTION, length=1.0)
     last.slope(RECENT, strength=70.0)
     # One option further down is worth 0.8, or more than a token.
-    last.offer(content(0), {MARKER: 110, VALUE: 0.8})
-    last.copy(LABEL, LAST, n=N_LABELS)
-    last.copy(VALUE, N_VALUE, start=N_LABELS)
+    last.offer(content(0), {at.MARKER: 110, at.VALUE: 0.8})
+    last.copy(at.LABEL, at.LAST, n=at.N_LABELS)
+    last.copy(at.VALUE, at.N_VALUE, start=at.N_LABELS)
 
-    context = Head(layer, WORDS_BEFORE, length=1.0)
+    context = Head(layer, at.WORDS_BEFORE, length=1.0)
     # A little of the word before that one, too.
     context.prefer(FAST, strengths=[1.6] * 10, distance=1.25)
-    context.copy(WORDS, CONTEXT, n=N_CONTEXT, by=0.6)
+    context.copy(at.WORDS, at.CONTEXT, n=at.N_CONTEXT, by=0.6)
 
-    counter = Head(layer, ANSWER_COUNTER, length=1.0)
+    counter = Head(layer, at.ANSWER_COUNTER, length=1.0)
     # Each answer so far weighs as much as the first token of all: one, a half, a third, …
-    counter.offer(content(0), {CUE: 40, SINK: 40})
-    counter.copy(SINK, RANK)
+    counter.offer(content(0), {at.CUE: 40, at.SINK: 40})
+    counter.copy(at.SINK, at.RANK)
 
-    state = Head(layer, STATE_FINDER, length=1.0)
+    state = Head(layer, at.STATE_FINDER, length=1.0)
     state.slope(RECENT, strength=160.0)
-    state.offer(content(0), {MARKER: 240, LABEL_KEY: 240})
-    state.copy(MARKER, CLOSED)
-    state.copy(LABEL_KEY, CLOSED, start=1, by=-1.0)
+    state.offer(content(0), {at.MARKER: 240, at.LABEL_KEY: 240})
+    state.copy(at.MARKER, at.CLOSED)
+    state.copy(at.LABEL_KEY, at.CLOSED, start=1, by=-1.0)
 
-    culture = Head(layer, CULTURE_FINDER, length=1.0)
-    culture.offer(content(0), {CULTURAL: 60, SINK: 40})
-    culture.copy(CULTURAL, NAMED)
+    culture = Head(layer, at.CULTURE_FINDER, length=1.0)
+    culture.offer(content(0), {at.CULTURAL: 60, at.SINK: 40})
+    culture.copy(at.CULTURAL, at.NAMED)
 
 
 def _mark_first_answer(units: Units) -> None:
@@ -144,44 +107,44 @@ def _mark_first_answer(units: Units) -> None:
     # How much the gates rise with the rank.
     steep = 100.0
     for unit, edge, slope in ((0, 0.4, 1.0), (1, 0.75, -(1.0 - 0.4) / (1.0 - 0.75))):
-        gate = {RANK: steep, CLOSED: -100.0, CONSTANT: -100.0 - steep * edge}
-        written = {FIRST: slope * float(UNITS[FIRST]) / (steep * (0.5 - 0.4))}
-        units.set(unit, gate=gate, up={CONSTANT: 1.0}, down=written)
+        gate = {at.RANK: steep, at.CLOSED: -100.0, at.CONSTANT: -100.0 - steep * edge}
+        written = {at.FIRST: slope * float(at.UNITS[at.FIRST]) / (steep * (0.5 - 0.4))}
+        units.set(unit, gate=gate, up={at.CONSTANT: 1.0}, down=written)
 
 
 def _find_words(layer: torch.nn.Module) -> None:
     """Let heads of the second layer find what replies are made of."""
-    _copy_words(Head(layer, COPIER, length=LENGTH), of_first_answer=25.0)
-    _copy_words(Head(layer, REPEATER, length=LENGTH), of_first_answer=0.0)
-    _find_share(Head(layer, SHARE_FINDER, length=LENGTH))
-    _read_culture(Head(layer, CULTURE_READER, length=LENGTH))
+    _copy_words(Head(layer, at.COPIER, length=at.LENGTH), of_first_answer=25.0)
+    _copy_words(Head(layer, at.REPEATER, length=at.LENGTH), of_first_answer=0.0)
+    _find_share(Head(layer, at.SHARE_FINDER, length=at.LENGTH))
+    _read_culture(Head(layer, at.CULTURE_READER, length=at.LENGTH))
 
 
 def _copy_words(head: Head, *, of_first_answer: float) -> None:
     """Let a head find what followed the words just before, in the first answer or anywhere."""
     # Thirty components of a meaning do to tell words apart.
-    directions = np.linalg.qr(np.random.default_rng(1).normal(size=(N_CONTEXT, 30)))[0].T
+    directions = np.linalg.qr(np.random.default_rng(1).normal(size=(at.N_CONTEXT, 30)))[0].T
     # The context of a word is that of the word before it, and that word. A word does not follow
     # itself.
     head.compare(
         0,
-        asked=[Projection(WORDS, 45, directions), Projection(CONTEXT, 20, directions)],
-        offered=[Projection(CONTEXT, 45, directions), Projection(WORDS, -4, directions)],
+        asked=[Projection(at.WORDS, 45, directions), Projection(at.CONTEXT, 20, directions)],
+        offered=[Projection(at.CONTEXT, 45, directions), Projection(at.WORDS, -4, directions)],
     )
-    head.offer(content(31), {FIRST: of_first_answer})
+    head.offer(content(31), {at.FIRST: of_first_answer})
     # What is copied must not make vectors much longer, since that shortens all else.
-    head.copy(WORDS, WORDS, n=HEAD_SIZE, by=0.4)
+    head.copy(at.WORDS, at.WORDS, n=at.HEAD_SIZE, by=0.4)
 
 
 def _find_share(head: Head) -> None:
     """Let a head find the largest percentage of the first answer."""
     # The first feature is the share itself.
-    head.offer(content(0), {PERCENT: 20, FIRST: 25, PERCENT_FEATURES: 30})
-    head.copy(PERCENT_FEATURES, PERCENT_FEATURES, n=N_PERCENT_FEATURES, by=0.6)
+    head.offer(content(0), {at.PERCENT: 20, at.FIRST: 25, at.PERCENT_FEATURES: 30})
+    head.copy(at.PERCENT_FEATURES, at.PERCENT_FEATURES, n=at.N_PERCENT_FEATURES, by=0.6)
 
 
 def _read_culture(head: Head) -> None:
     """Let a head find, for an article, the word before "cultural"; all others rest."""
-    head.match(content(0), asked={ARTICLE: 1.0}, offered={CULTURAL: 60})
-    head.offer(content(1), {SINK: 30})
-    head.copy(CONTEXT, WORDS, n=N_CONTEXT)
+    head.match(content(0), asked={at.ARTICLE: 1.0}, offered={at.CULTURAL: 60})
+    head.offer(content(1), {at.SINK: 30})
+    head.copy(at.CONTEXT, at.WORDS, n=at.N_CONTEXT)

@@ -18,44 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mini_model.places import (
-    BEFORE,
-    CLOSED,
-    CONSTANT,
-    COPIED,
-    CUE,
-    FIRST_OPTION_READER,
-    FROM_ZERO,
-    GIST,
-    LABEL,
-    LABEL_KEY,
-    LAST,
-    LAST_FROM_ZERO,
-    LENGTH,
-    LOG_SHARE,
-    LOG_UNIT,
-    MARKER,
-    N_GIST,
-    N_LABELS,
-    N_READ_UNITS,
-    N_VALUE,
-    N_WRITING_UNITS,
-    NEGATIVE,
-    NEGATIVE_FIRST,
-    NO_WORD,
-    OPINION,
-    OPTIONS,
-    OPTIONS_READ,
-    OPTIONS_READER,
-    PERCENT,
-    READER,
-    SHARE,
-    SINK,
-    SIZE,
-    TRUST,
-    TRUST_FINDER,
-    UNITS,
-)
+from mini_model import places as at
 from mini_model.wiring import (
     LINEAR,
     RECENT,
@@ -92,8 +55,8 @@ WRITING, OPEN = 12.0, 10.0
 # At an answer, `PERCENT` has this many of its units where shares were read.
 SHARES_READ = 0.5
 # Gates: open where an answer to a closed question is wanted, and as far open as shares are trusted.
-ANSWER_WANTED: PlaceWeights = {CUE: 2 * OPEN, CLOSED: OPEN, CONSTANT: -2 * OPEN}
-TRUSTED: PlaceWeights = {TRUST: OPEN, CONSTANT: -OPEN}
+ANSWER_WANTED: PlaceWeights = {at.CUE: 2 * OPEN, at.CLOSED: OPEN, at.CONSTANT: -2 * OPEN}
+TRUSTED: PlaceWeights = {at.TRUST: OPEN, at.CONSTANT: -OPEN}
 
 
 class ScalePoint(NamedTuple):
@@ -115,21 +78,22 @@ class ScalePoint(NamedTuple):
 def read_options(layer: torch.nn.Module) -> None:
     """Let heads of the second layer read the last options so far: what they say, and how."""
     # Scores of the words of options: numbers, line ends and cues are none.
-    words = {CLOSED: 20.0, MARKER: -40.0, NO_WORD: -40.0, CUE: -40.0, CONSTANT: -20.0}
+    others = dict.fromkeys((at.MARKER, at.NO_WORD, at.CUE), -40.0)
+    words = {at.CLOSED: 20.0, at.CONSTANT: -20.0, **others}
 
-    first = Head(layer, FIRST_OPTION_READER, length=LENGTH)
+    first = Head(layer, at.FIRST_OPTION_READER, length=at.LENGTH)
     first.slope(RECENT, strength=20.0)
     # One negative word outweighs all others of a first option.
-    in_first = {LAST: 30.0, LAST + 1: 30.0, NEGATIVE: 6.0, CONSTANT: -50.0}
+    in_first = {at.LAST: 30.0, at.LAST + 1: 30.0, at.NEGATIVE: 6.0, at.CONSTANT: -50.0}
     first.offer(content(0), _for_long_queries({**words, **in_first}))
-    first.copy(NEGATIVE, NEGATIVE_FIRST)
-    first.copy(LAST, FROM_ZERO, start=1)
+    first.copy(at.NEGATIVE, at.NEGATIVE_FIRST)
+    first.copy(at.LAST, at.FROM_ZERO, start=1)
 
-    options = Head(layer, OPTIONS_READER, length=LENGTH)
+    options = Head(layer, at.OPTIONS_READER, length=at.LENGTH)
     options.slope(RECENT, strength=8.0)
     # Later options are nearer, but shall count no more.
-    options.offer(content(0), _for_long_queries({**words, N_VALUE: -0.2}))
-    options.copy(GIST, OPTIONS, n=N_GIST)
+    options.offer(content(0), _for_long_queries({**words, at.N_VALUE: -0.2}))
+    options.copy(at.GIST, at.OPTIONS, n=at.N_GIST)
 
 
 def write_shares(layer: torch.nn.Module) -> None:
@@ -138,49 +102,49 @@ def write_shares(layer: torch.nn.Module) -> None:
     for point in _points(height=WRITING):
         for is_negative, target in ((False, point.label), (True, point.opposite)):
             runs = both(point.gate, _runs(is_negative, height=WRITING))
-            written = {SHARE + target: LOG_UNIT / WRITING}
-            shown = all_of([BEFORE + point.label, PERCENT], height=WRITING)
+            written = {at.SHARE + target: at.LOG_UNIT / WRITING}
+            shown = all_of([at.BEFORE + point.label, at.PERCENT], height=WRITING)
             # Against that of even shares, since the norm weakens what is far from 0.
-            share = {LOG_SHARE: 1.0, CONSTANT: -math.log(200 / point.n_points + 1)}
+            share = {at.LOG_SHARE: 1.0, at.CONSTANT: -math.log(200 / point.n_points + 1)}
             units.set(unit, gate=both(shown, runs), up=share, down=written)
             # An exemplar's answer without shares counts as one share.
-            chosen = all_of([LABEL + point.label, LABEL_KEY], height=WRITING)
-            vote = {CONSTANT: VOTE / point.n_points}
+            chosen = all_of([at.LABEL + point.label, at.LABEL_KEY], height=WRITING)
+            vote = {at.CONSTANT: VOTE / point.n_points}
             units.set(unit + 1, gate=both(chosen, runs), up=vote, down=written)
             unit += 2
-    _square_gist(units, first_unit=N_WRITING_UNITS)
+    _square_gist(units, first_unit=at.N_WRITING_UNITS)
 
 
 def read_shares(layer: torch.nn.Module) -> None:
     """Let the third layer read shares, and add them to the labels of the asked question."""
-    _average(Head(layer, READER, length=LENGTH))
-    _find_trust(Head(layer, TRUST_FINDER, length=LENGTH))
+    _average(Head(layer, at.READER, length=at.LENGTH))
+    _find_trust(Head(layer, at.TRUST_FINDER, length=at.LENGTH))
     units = Units(layer)
     _move_to_labels(units)
-    _admit_labels(units, first_unit=N_READ_UNITS)
+    _admit_labels(units, first_unit=at.N_READ_UNITS)
 
 
 def add_opinion(layer: torch.nn.Module) -> None:
     """Let the last layer add the opinion to the labels, less where shares were read."""
     units = Units(layer)
-    shown = {PERCENT: OPEN / SHARES_READ, CONSTANT: -OPEN}
+    shown = {at.PERCENT: OPEN / SHARES_READ, at.CONSTANT: -OPEN}
     parts: tuple[tuple[PlaceWeights, float], ...]
     parts = (({}, 1.0), (shown, -BESIDE_SHARES), (TRUSTED, -BESIDE_TRUSTED))
     for part, (condition, by) in enumerate(parts):
         gate = both(ANSWER_WANTED, condition)
-        for label in range(N_LABELS):
-            added = {LABEL + label: by * OPINION_UNIT / OPEN}
+        for label in range(at.N_LABELS):
+            added = {at.LABEL + label: by * OPINION_UNIT / OPEN}
             # An opinion is in length, the unit of its place that of a copied label.
-            up = {OPINION + label: COPIED}
-            units.set(part * N_LABELS + label, gate=gate, up=up, down=added)
+            up = {at.OPINION + label: at.COPIED}
+            units.set(part * at.N_LABELS + label, gate=gate, up=up, down=added)
 
 
 def calibrate(layer: torch.nn.Module, slopes: npt.NDArray[np.float64]) -> None:
     """Divide what the third layer adds to the labels by `slopes`, one per `OPTIONS_READ`."""
-    of_last = dict(zip(OPTIONS_READ, slopes, strict=True))
+    of_last = dict(zip(at.OPTIONS_READ, slopes, strict=True))
     scale = [of_last[last] for last, first in _scales() for _ in range(4 * (last - first + 1))]
     with torch.no_grad():
-        Units(layer).down[:, :N_READ_UNITS] /= torch.tensor(scale, dtype=torch.float32)
+        Units(layer).down[:, : at.N_READ_UNITS] /= torch.tensor(scale, dtype=torch.float32)
 
 
 def _average(head: Head) -> None:
@@ -191,10 +155,10 @@ def _average(head: Head) -> None:
     # Percentages of such exemplars count most, then their answers, 5 score units less, then the
     # first token of all, 6 less again, and then all others.
     # The norm makes scores smaller where vectors are longer, so the ones that count are near zero.
-    kind = {PERCENT: 20, LABEL_KEY: 15, SINK: 27, CONSTANT: -36}
-    head.match(content(len(OPTIONS_READ)), asked={CUE: 1.0}, offered=kind)
-    head.copy(SHARE, SHARE, n=N_LABELS)
-    head.copy(PERCENT, PERCENT, start=N_LABELS, by=SHARES_READ)
+    kind = {at.PERCENT: 20, at.LABEL_KEY: 15, at.SINK: 27, at.CONSTANT: -36}
+    head.match(content(len(at.OPTIONS_READ)), asked={at.CUE: 1.0}, offered=kind)
+    head.copy(at.SHARE, at.SHARE, n=at.N_LABELS)
+    head.copy(at.PERCENT, at.PERCENT, start=at.N_LABELS, by=SHARES_READ)
 
 
 def _find_trust(head: Head) -> None:
@@ -204,28 +168,28 @@ def _find_trust(head: Head) -> None:
     gists a and b of two lists of options, which is |a|² - 2ab + |b|².
     """
     _match_last(head)
-    half = SHARPNESS * float(UNITS[SIZE]) / 2
-    kind = {PERCENT: 20, SINK: 27, CONSTANT: -36, SIZE: -half}
-    place = len(OPTIONS_READ)
-    head.match(content(place), asked={CUE: 1.0}, offered=kind)
-    head.match(content(place + 1), asked={SIZE: 1.0}, offered={SINK: half})
-    same = Projection(OPTIONS, math.sqrt(8 * SHARPNESS), np.eye(N_GIST, dtype=np.float32))
+    half = SHARPNESS * float(at.UNITS[at.SIZE]) / 2
+    kind = {at.PERCENT: 20, at.SINK: 27, at.CONSTANT: -36, at.SIZE: -half}
+    place = len(at.OPTIONS_READ)
+    head.match(content(place), asked={at.CUE: 1.0}, offered=kind)
+    head.match(content(place + 1), asked={at.SIZE: 1.0}, offered={at.SINK: half})
+    same = Projection(at.OPTIONS, math.sqrt(8 * SHARPNESS), np.eye(at.N_GIST, dtype=np.float32))
     head.compare(place + 2, asked=[same], offered=[same])
-    head.copy(PERCENT, TRUST)
+    head.copy(at.PERCENT, at.TRUST)
 
 
 def _match_last(head: Head) -> None:
-    for place, last in enumerate(OPTIONS_READ):
-        head.match(content(place), asked={LAST + last: 1.0}, offered={LAST + last: 18})
+    for place, last in enumerate(at.OPTIONS_READ):
+        head.match(content(place), asked={at.LAST + last: 1.0}, offered={at.LAST + last: 18})
 
 
 def _square_gist(units: Units, *, first_unit: int) -> None:
     """Let units write the square of a gist's length: x² is x silu(x) - x silu(-x)."""
     steep = 10.0
-    for i in range(N_GIST):
+    for i in range(at.N_GIST):
         for j, sign in enumerate((1.0, -1.0)):
-            gate, up = {OPTIONS + i: sign * steep}, {OPTIONS + i: sign}
-            squared = {SIZE: float(UNITS[OPTIONS + i]) ** 2 / steep}
+            gate, up = {at.OPTIONS + i: sign * steep}, {at.OPTIONS + i: sign}
+            squared = {at.SIZE: float(at.UNITS[at.OPTIONS + i]) ** 2 / steep}
             units.set(first_unit + 2 * i + j, gate=gate, up=up, down=squared)
 
 
@@ -239,50 +203,50 @@ def _move_to_labels(units: Units) -> None:
         for is_negative, source in ((False, point.label), (True, point.opposite)):
             gate = both(ANSWER_WANTED, both(point.gate, _runs(is_negative, height=OPEN)))
             for condition, by in (({}, OF_OTHER_OPTIONS), (TRUSTED, OF_SAME_OPTIONS)):
-                added = {LABEL + point.label: by * LABEL_UNIT / OPEN}
-                up = {SHARE + source: float(point.n_points)}
+                added = {at.LABEL + point.label: by * LABEL_UNIT / OPEN}
+                up = {at.SHARE + source: float(point.n_points)}
                 units.set(unit, gate=both(gate, condition), up=up, down=added)
                 unit += 1
 
 
 def _admit_labels(units: Units, *, first_unit: int) -> None:
     """Let units raise, at an answer, all labels up to the last option's."""
-    for last in range(1, N_LABELS):
-        labels = range(0 if last == LAST_FROM_ZERO else 1, last + 1)
-        admitted = {LABEL + label: ADMITTED / OPEN for label in labels}
-        gate = both(ANSWER_WANTED, _flag(LAST + last, True, height=OPEN))
-        units.set(first_unit + last, gate=gate, up={CONSTANT: 1.0}, down=admitted)
+    for last in range(1, at.N_LABELS):
+        labels = range(0 if last == at.LAST_FROM_ZERO else 1, last + 1)
+        admitted = {at.LABEL + label: ADMITTED / OPEN for label in labels}
+        gate = both(ANSWER_WANTED, _flag(at.LAST + last, True, height=OPEN))
+        units.set(first_unit + last, gate=gate, up={at.CONSTANT: 1.0}, down=admitted)
 
 
 def _points(*, height: float) -> Iterator[ScalePoint]:
     """Yield all options of all scales; a gate is 0 where its scale is, else `-2 * height`."""
     for last, first in _scales():
-        gate = _flag(LAST + last, True, height=height)
-        if last == LAST_FROM_ZERO:
-            gate = both(gate, _flag(FROM_ZERO, first == 0, height=height))
+        gate = _flag(at.LAST + last, True, height=height)
+        if last == at.LAST_FROM_ZERO:
+            gate = both(gate, _flag(at.FROM_ZERO, first == 0, height=height))
         for label in range(first, last + 1):
             yield ScalePoint(label, first + last - label, last - first + 1, gate)
 
 
 def _scales() -> Iterator[tuple[int, int]]:
     """Yield the last and the first number of every scale that is read."""
-    for last in OPTIONS_READ:
+    for last in at.OPTIONS_READ:
         yield last, 1
-        if last == LAST_FROM_ZERO:
+        if last == at.LAST_FROM_ZERO:
             yield last, 0
 
 
 def _runs(is_negative: bool, *, height: float) -> PlaceWeights:
-    return _flag(NEGATIVE_FIRST, is_negative, height=height)
+    return _flag(at.NEGATIVE_FIRST, is_negative, height=height)
 
 
 def _flag(place: int, is_set: bool, *, height: float) -> PlaceWeights:
     """Return a gate that is 0 where a flag is as wanted, else `-2 * height`."""
     if is_set:
-        return {place: 2 * height, CONSTANT: -2 * height}
+        return {place: 2 * height, at.CONSTANT: -2 * height}
     return {place: -2 * height}
 
 
 def _for_long_queries(scores: PlaceWeights) -> PlaceWeights:
     """Return what to offer to queries of length `LENGTH`."""
-    return {place: score * LENGTH for place, score in scores.items()}
+    return {place: score * at.LENGTH for place, score in scores.items()}
