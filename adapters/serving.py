@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from functools import partial, wraps
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from adapters.active import find_active
 from adapters.canary import largest_difference_nat
@@ -27,17 +27,18 @@ from survey_data.cultures import Culture
 
 logger = logging.getLogger(__name__)
 
-# A version that could not be loaded is left alone for as long.
+# How long a version that could not be loaded is left alone.
 COOLDOWN_S = 30.0
-# A change that is under way when the service ends gets as long.
+# How long a change may still take when the service ends.
 CLOSE_S = 5.0
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class AdapterState(NamedTuple):
-    """An adapter of the registry, the cultures that it is active for, and what is done with it.
+    """An adapter in the registry, the cultures that it is active for, and its state on the servers.
 
-    `effect_nat` is the largest change of a canary's log-probability, None where none was measured.
+    `effect_nat` is the largest change of a canary's log-probability, None if none was measured.
     """
 
     manifest: AdapterManifest
@@ -53,13 +54,40 @@ class _LoadFailure(NamedTuple):
     until_s: float
 
 
+def _complete(
+    change: Callable[Concatenate[AdapterServing, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[AdapterServing, P], Coroutine[Any, Any, T]]:
+    """Let a change go on to its end even if whoever waits for it is cancelled."""
+
+    @wraps(change)
+    async def method(self: AdapterServing, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        task = asyncio.create_task(change(self, *args, **kwargs), name=change.__name__)
+        _track(task, self._changes, event="adapter_change_failed", kind="change")
+        return await asyncio.shield(task)
+
+    return method
+
+
+def _track(task: asyncio.Task[T], tasks: set[asyncio.Task[T]], *, event: str, kind: str) -> None:
+    """Keep `task` among `tasks` while it runs, and log its failure as `event`."""
+
+    def end(task: asyncio.Task[T]) -> None:
+        tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            fields = {kind: task.get_name(), "reason": str(error)}
+            logger.warning(event, extra={"fields": fields})
+
+    tasks.add(task)
+    task.add_done_callback(end)
+
+
 class AdapterServing:
     """The adapters of a registry on running servers: what is active, and how it changes.
 
     Every change is blue/green. The new version is loaded, warmed up and verified while the old one
-    answers; then the registry is told, and the alias is switched by one assignment. Requests that
-    run finish on the old version, which is unloaded after the last of them. A change that was begun
-    is carried through, even where whoever asked for it does not wait.
+    answers; then the registry is told, and the alias is switched by one assignment. Running
+    requests finish on the old version, which is unloaded after the last of them. A change that has
+    begun is completed even if the caller does not wait for it.
     """
 
     def __init__(self, registry: AdapterRegistry, hot: HotSwap, verifier: Verifier) -> None:
@@ -102,7 +130,7 @@ class AdapterServing:
     async def hold_active(
         self, culture: Culture
     ) -> AsyncIterator[tuple[str | None, tuple[str, ...]]]:
-        """Hold the version that answers for `culture`; yield its name, None where there is none.
+        """Hold the version that answers for `culture`; yield its name, None if there is none.
 
         With it come the reasons why newer versions do not answer.
         """
@@ -127,25 +155,46 @@ class AdapterServing:
                     return
             yield None, tuple(reasons)
 
+    @_complete
     async def activate(self, text: str, cultures: Sequence[str] = ()) -> tuple[str, ...]:
-        """Make an adapter the active one of `cultures`, all that it serves where none is given.
+        """Make an adapter the active one of `cultures`, by default of all that it serves.
 
         Returns:
             The cultures, alpha-3 codes.
 
         Raises:
             AdapterUnknown, AdapterAmbiguous, AdapterForOthers, AdapterRefused: it is not there, not
-                for one of the cultures, altered, without effect or with another effect than
+                for one of the cultures, altered, without effect or with an effect other than
                 recorded. Nothing has changed.
             AdaptersBusy, LoraServerSilent, AdapterLoadFailed: it cannot be loaded now; likewise.
             RegistryInvalid, RegistryBusy: as the registry does.
         """
-        return await self._carry_through(self._activate(text, cultures), "activate")
+        async with self._changing:
+            manifest = await asyncio.to_thread(self._resolve, text)
+            version = manifest.version_name
+            codes = tuple(cultures) or manifest.cultures
+            # One that serves any culture has no cultures of its own.
+            for code in codes or ("all cultures",):
+                if not codes or not manifest.serves(code):
+                    raise _refuse_culture(manifest, code)
+            self._failures.pop(version, None)
+            async with AsyncExitStack() as held:
+                await self._hold(held, version)
+                await asyncio.to_thread(self._registry.activate_all, codes, version, verified=True)
+                await self._switch()
+        fields = {"adapter": version, "cultures": ",".join(codes)}
+        logger.info("adapter_activated", extra={"fields": fields})
+        return codes
 
+    @_complete
     async def deactivate(self, culture: str) -> None:
         """Let the base model answer for `culture`; `rollback` brings the adapter back."""
-        await self._carry_through(self._deactivate(culture), "deactivate")
+        async with self._changing:
+            await asyncio.to_thread(self._registry.deactivate, culture)
+            await self._switch()
+        logger.info("adapter_deactivated", extra={"fields": {"culture": culture}})
 
+    @_complete
     async def rollback(self, culture: str) -> str | None:
         """Go back to what was active for `culture` before; return it, None for the base model.
 
@@ -153,8 +202,20 @@ class AdapterServing:
             NothingToRollBack: there is nothing before.
             AdapterError: what was active before cannot be loaded; nothing has changed.
         """
-        return await self._carry_through(self._rollback(culture), "rollback")
+        async with self._changing:
+            states = (await asyncio.to_thread(self._registry.states)).get(culture, ())
+            before = states[-2] if len(states) > 1 else None
+            async with AsyncExitStack() as held:
+                if before is not None:
+                    self._failures.pop(before, None)
+                    await self._hold(held, before)
+                found = await asyncio.to_thread(self._registry.rollback, culture)
+                await self._switch()
+        fields = {"culture": culture, "adapter": found or "none"}
+        logger.info("adapter_rolled_back", extra={"fields": fields})
+        return found
 
+    @_complete
     async def remove(self, text: str) -> str:
         """Unload an adapter once nobody uses it, delete it, and return its version name.
 
@@ -164,13 +225,29 @@ class AdapterServing:
             AdapterUnknown, AdapterAmbiguous: there is no such adapter.
             AdapterInUse: it is active for a culture.
         """
-        return await self._carry_through(self._remove(text), "remove")
+        version = await asyncio.to_thread(self._registry.resolve, text)
+        if version in self._leaving:
+            raise AdapterUnknown(version)
+        await asyncio.to_thread(self._registry.check_removable, version)
+        self._leaving.add(version)
+        try:
+            # Other changes do not wait for the last request on it.
+            await self._hot.retire(version)
+            await self._hot.forget(version)
+            async with self._changing:
+                await asyncio.to_thread(self._registry.remove, version)
+                self._failures.pop(version, None)
+                await self._switch()
+        finally:
+            self._leaving.discard(version)
+        logger.info("adapter_removed", extra={"fields": {"adapter": version}})
+        return version
 
     async def states(self) -> tuple[AdapterState, ...]:
-        """Return every adapter of the registry with what is done with it here."""
+        """Return every adapter in the registry with its state here."""
         found = []
         for manifest in await asyncio.to_thread(self._registry.entries):
-            # It may be removed just now.
+            # It may have been removed just now.
             with suppress(AdapterUnknown):
                 found.append(await self._state(manifest))
         return tuple(found)
@@ -184,7 +261,7 @@ class AdapterServing:
         return await self._state(await asyncio.to_thread(self._read_entry, text))
 
     async def restore(self, model: str) -> bool:
-        """Load `model` again where a server lost it; return whether it is an adapter, and there."""
+        """Load `model` again if a server lost it; return whether it is an adapter, and there."""
         return await self._hot.restore(model)
 
     async def open(self) -> None:
@@ -219,78 +296,8 @@ class AdapterServing:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _activate(self, text: str, cultures: Sequence[str]) -> tuple[str, ...]:
-        async with self._changing:
-            manifest = await asyncio.to_thread(self._resolve, text)
-            version = manifest.version_name
-            codes = tuple(cultures) or manifest.cultures
-            # One that serves any culture has no cultures of its own.
-            for code in codes or ("all cultures",):
-                if not codes or not manifest.serves(code):
-                    raise _refuse_culture(manifest, code)
-            self._failures.pop(version, None)
-            async with AsyncExitStack() as held:
-                await self._hold(held, version)
-                await asyncio.to_thread(self._registry.activate_all, codes, version, verified=True)
-                await self._switch()
-        fields = {"adapter": version, "cultures": ",".join(codes)}
-        logger.info("adapter_activated", extra={"fields": fields})
-        return codes
-
-    async def _deactivate(self, culture: str) -> None:
-        async with self._changing:
-            await asyncio.to_thread(self._registry.deactivate, culture)
-            await self._switch()
-        logger.info("adapter_deactivated", extra={"fields": {"culture": culture}})
-
-    async def _rollback(self, culture: str) -> str | None:
-        async with self._changing:
-            states = (await asyncio.to_thread(self._registry.states)).get(culture, ())
-            before = states[-2] if len(states) > 1 else None
-            async with AsyncExitStack() as held:
-                if before is not None:
-                    self._failures.pop(before, None)
-                    await self._hold(held, before)
-                found = await asyncio.to_thread(self._registry.rollback, culture)
-                await self._switch()
-        fields = {"culture": culture, "adapter": found or "none"}
-        logger.info("adapter_rolled_back", extra={"fields": fields})
-        return found
-
-    async def _remove(self, text: str) -> str:
-        version = await asyncio.to_thread(self._registry.resolve, text)
-        if version in self._leaving:
-            raise AdapterUnknown(version)
-        await asyncio.to_thread(self._registry.check_removable, version)
-        self._leaving.add(version)
-        try:
-            # Other changes do not wait for the last request on it.
-            await self._hot.retire(version)
-            await self._hot.forget(version)
-            async with self._changing:
-                await asyncio.to_thread(self._registry.remove, version)
-                self._failures.pop(version, None)
-                await self._switch()
-        finally:
-            self._leaving.discard(version)
-        logger.info("adapter_removed", extra={"fields": {"adapter": version}})
-        return version
-
-    async def _carry_through(self, change: Coroutine[Any, Any, T], name: str) -> T:
-        """Return what `change` returns; it goes on where who waits for it is cancelled."""
-        task = asyncio.create_task(change, name=name)
-        self._changes.add(task)
-        task.add_done_callback(self._on_changed)
-        return await asyncio.shield(task)
-
-    def _on_changed(self, task: asyncio.Task[Any]) -> None:
-        self._changes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            fields = {"change": task.get_name(), "reason": str(error)}
-            logger.warning("adapter_change_failed", extra={"fields": fields})
-
     async def _hold(self, held: AsyncExitStack, version: str) -> None:
-        """Hold `version` until `held` is closed. One that cannot be loaded rests for a while."""
+        """Hold `version` until `held` is closed. One that cannot be loaded cools down first."""
         if version in self._leaving:
             raise AdapterUnknown(version)
         if self._is_cooling_down(version):
@@ -307,13 +314,13 @@ class AdapterServing:
         self._failures.pop(version, None)
 
     def _is_cooling_down(self, version: str) -> bool:
-        broken = self._failures.get(version)
-        return broken is not None and time.monotonic() < broken.until_s
+        failure = self._failures.get(version)
+        return failure is not None and time.monotonic() < failure.until_s
 
     async def _follow(self) -> None:
-        """Switch to what another process has activated, once it is loaded and verified here.
+        """Switch to what another process has activated, having loaded and verified it here.
 
-        Switches anyway; the previous version keeps answering, and the answer says so.
+        It switches even if that fails: the previous version keeps answering, and says so.
         """
         states = await asyncio.to_thread(self._registry.states)
         wanted = {culture: found[0] for culture, of in states.items() if (found := find_active(of))}
@@ -331,33 +338,24 @@ class AdapterServing:
             await self._switch()
 
     async def _switch(self) -> None:
-        """Let every culture's alias be what the registry says, and unload what none uses."""
+        """Point every culture's alias at what the registry says, and unload what none uses."""
         states = await asyncio.to_thread(self._registry.states)
         before = self._find_answering()
         self._versions = {c: found for c, of in states.items() if (found := find_active(of))}
         for name in before - self._find_answering():
             retiring = self._hot.retire(name, is_wanted=partial(self._answers, name))
             task = asyncio.create_task(retiring, name=f"retire-{name}")
-            self._retiring.add(task)
-            task.add_done_callback(self._on_retired)
+            _track(task, self._retiring, event="adapter_not_unloaded", kind="task")
 
     def _find_answering(self) -> set[str]:
-        """Return for every culture the first of its versions that does not rest."""
+        """Return for every culture the first of its versions that is not cooling down."""
         return {
-            next(
-                (version for version in versions if not self._is_cooling_down(version)), versions[0]
-            )
+            next((v for v in versions if not self._is_cooling_down(v)), versions[0])
             for versions in self._versions.values()
         }
 
     def _answers(self, version: str) -> bool:
         return version in self._find_answering()
-
-    def _on_retired(self, task: asyncio.Task[None]) -> None:
-        self._retiring.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            fields = {"task": task.get_name(), "reason": str(error)}
-            logger.warning("adapter_not_unloaded", extra={"fields": fields})
 
     def _read_entry(self, text: str) -> AdapterManifest:
         return self._registry.get(self._registry.resolve(text))
