@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from adapters.errors import AdapterRefused, BaseModelInvalid
 from adapters.weights_file import ITEM_BYTES, read_header
+from files.hashes import hash_file
 
 # Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA on
 # them has keys of its own, which servers don't take.
@@ -187,10 +188,7 @@ def _read_json(file: Path) -> dict[str, Any]:
 
 
 def _sha256_of(files: list[Path]) -> str:
-    digests = []
-    for path in files:
-        with path.open("rb") as file:
-            digests.append(hashlib.file_digest(file, "sha256").hexdigest())
+    digests = [hash_file(path) for path in files]
     if len(files) == 1:
         return digests[0]
     lines = (f"{path.name} {digest}\n" for path, digest in zip(files, digests, strict=True))

@@ -54,7 +54,6 @@ class CanaryServer(Protocol):
         self, model: str, messages: Sequence[Message], labels: Sequence[str]
     ) -> Sequence[float]:
         """Return the log-probability of each label, in nat, answered by `model`."""
-        ...
 
 
 def canary_prompts(

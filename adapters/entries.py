@@ -12,7 +12,7 @@ from adapters.errors import (
     ManifestInvalid,
     RegistryInvalid,
 )
-from adapters.inspection import check_hashes, hash_file, measure_files
+from adapters.inspection import check_hashes, measure_files
 from adapters.manifest import (
     MANIFEST,
     AdapterManifest,
@@ -21,6 +21,7 @@ from adapters.manifest import (
     read_canaries,
     read_manifest,
 )
+from files.hashes import hash_file
 
 CANARIES_FOLDER = "canaries"
 

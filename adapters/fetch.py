@@ -36,7 +36,6 @@ class Download(Protocol):
         local_files_only: bool,
     ) -> str:
         """Return the folder of the cache that is named by the commit and holds the files."""
-        ...
 
 
 def is_hub_id(text: str) -> bool:

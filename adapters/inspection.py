@@ -6,7 +6,6 @@ answers as the base model does. So everything that can be told from the files is
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from adapters.manifest import (
 )
 from adapters.peft_config import PeftConfig, read_peft_config
 from adapters.weights_file import Header, read_header, zero_tensors
+from files.hashes import hash_file
 
 MAX_BYTES = 2 * 2**30
 # The two texts are read whole; a manifest holds canaries.
@@ -176,12 +176,6 @@ def check_hashes(manifest: AdapterManifest, sha256: Mapping[str, str]) -> None:
             raise _other_hash(f"{found} of {name}", recorded)
     if manifest.version != (version := version_of(sha256)):
         raise _other_hash(f"version {version} of the files", manifest.version)
-
-
-def hash_file(file: Path) -> str:
-    """Return the sha256 of a file in hex."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _check_place(name: str, status: os.stat_result) -> None:

@@ -44,13 +44,11 @@ class Answerer(Protocol):
         self, messages: Sequence[Message], labels: Sequence[str]
     ) -> tuple[float, ...] | None:
         """Return the probability of each label among them, together 1; None where unreadable."""
-        ...
 
     async def option(
         self, messages: Sequence[Message], labels: Sequence[str], *, seed: int
     ) -> int | None:
         """Return the index of the label in one sampled reply, None where it is unreadable."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

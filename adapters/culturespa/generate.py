@@ -52,7 +52,6 @@ class Writer(Protocol):
         max_tokens: int,
     ) -> str:
         """Return a reply to `messages`."""
-        ...
 
 
 class GenerationResult(NamedTuple):

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from adapters.culturespa.errors import StepChanged, StepFileInvalid
+from files.hashes import hash_file
 from files.whole import write_text
 
 SCHEMA_VERSION = 1
@@ -118,8 +119,7 @@ def hash_step_file(file: Path) -> str:
         StepFileInvalid: there is no such file.
     """
     try:
-        with file.open("rb") as data:
-            return hashlib.file_digest(data, "sha256").hexdigest()
+        return hash_file(file)
     except FileNotFoundError as exc:
         raise StepFileInvalid("no file", file=file) from exc
 

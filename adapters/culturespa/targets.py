@@ -27,7 +27,6 @@ class ChatTokenizer(Protocol):
 
     def apply_chat_template(self, conversation: list[dict[str, str]], **options: Any) -> Any:
         """Return the token ids of a chat."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adapters.base_model import AdapterBase
 from adapters.errors import AdapterFault, AdapterRefused
-from adapters.inspection import hash_file, inspect
+from adapters.inspection import inspect
 from adapters.manifest import (
     CONFIG,
     MANIFEST,
@@ -24,6 +24,7 @@ from adapters.manifest import (
     version_of,
     write_manifest,
 )
+from files.hashes import hash_file
 from tests.adapters.loras import (
     HIDDEN,
     N_LAYERS,
