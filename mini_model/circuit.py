@@ -29,7 +29,7 @@ from transformers import LlamaForCausalLM
 from mini_model import places as at
 from mini_model import reading
 from mini_model.embeddings import embeddings, outputs
-from mini_model.wiring import FAST, RECENT, Head, Projection, Units, content
+from mini_model.wiring import FAST, RECENT, Head, LayerUnits, Projection, content
 from retrieval.encoder import Encoder
 
 # In the final norm, labels count for this.
@@ -54,12 +54,12 @@ def lay_in(model: LlamaForCausalLM, words: Tokenizer, *, encoder: Encoder) -> No
         inner.embed_tokens.weight.copy_(torch.from_numpy(rows))
         model.lm_head.weight.copy_(torch.from_numpy(outputs(rows, words)))
         _look_around(inner.layers[0])
-        _mark_first_answer(Units(inner.layers[0]))
-        reading.read_options(inner.layers[1])
-        reading.write_shares(inner.layers[1])
+        _mark_first_answer(LayerUnits(inner.layers[0]))
+        reading.wire_option_readers(inner.layers[1])
+        reading.wire_share_writers(inner.layers[1])
         _find_words(inner.layers[1])
-        reading.read_shares(inner.layers[2])
-        reading.add_opinion(inner.layers[-1])
+        reading.wire_share_readers(inner.layers[2])
+        reading.wire_opinion(inner.layers[-1])
         inner.norm.weight.fill_(1.0)
         inner.norm.weight[at.LABEL : at.LABEL + at.N_LABELS] = LABEL_GAIN
 
@@ -98,7 +98,7 @@ def _look_around(layer: torch.nn.Module) -> None:
     culture.copy(at.CULTURAL, at.NAMED)
 
 
-def _mark_first_answer(units: Units) -> None:
+def _mark_first_answer(units: LayerUnits) -> None:
     """Let two units write `FIRST`: the rank is a half there, the last number an answer's.
 
     One rises from a rank of 0.4 on and reaches the flag's full height at a half. The other takes it

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from mini_model.phrasings import closed_question, open_question
+from mini_model.phrasings import phrase_closed_question, phrase_open_question
 from mini_model.replies import CANNOT_HELP, reply
-from mini_model.requests import other_request
+from mini_model.requests import draw_other_request
 from mini_model.tokenizer import ASSISTANT
 from prompting.messages import (
     AskedQuestion,
@@ -35,17 +35,17 @@ def survey_question(question: Question) -> Ask:
     return lambda steering: [*survey_messages(asked, steering), Message("assistant", PLACEHOLDER)]
 
 
-def in_user_layout(rng: np.random.Generator, question: Question) -> Ask:
+def ask_in_user_layout(rng: np.random.Generator, question: Question) -> Ask:
     """Return how a user of a chat puts the closed question."""
     asked = AskedQuestion(question.text, question.options, question.first_number)
-    user = closed_question(rng, asked)
+    user = phrase_closed_question(rng, asked)
     return lambda steering: [*in_chat(user, steering), Message("assistant", PLACEHOLDER)]
 
 
-def open_to_reply(rng: np.random.Generator, question: Question) -> Ask:
+def ask_openly(rng: np.random.Generator, question: Question) -> Ask:
     """Return how the question is put without its options, in a chat or by a survey."""
     if rng.random() < OPEN_IN_CHAT:
-        user = open_question(rng, question.text)
+        user = phrase_open_question(rng, question.text)
         return lambda steering: [*in_chat(user, steering), Message("assistant", reply(steering))]
     asked = AskedQuestion(question.text)
     return lambda steering: [
@@ -56,7 +56,7 @@ def open_to_reply(rng: np.random.Generator, question: Question) -> Ask:
 
 def other(rng: np.random.Generator) -> Ask:
     """Return how something else than a question about values is asked for, and refused."""
-    user, refusal = other_request(rng), Message("assistant", CANNOT_HELP)
+    user, refusal = draw_other_request(rng), Message("assistant", CANNOT_HELP)
     if rng.random() < OTHER_IN_CHAT:
         return lambda steering: [*in_chat(user, steering), refusal]
     return lambda steering: [*survey_messages(AskedQuestion(user), steering), refusal]

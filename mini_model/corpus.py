@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from mini_model.conversations import (
     PLACEHOLDER,
     Ask,
+    ask_in_user_layout,
+    ask_openly,
     conversation,
-    in_user_layout,
-    open_to_reply,
     other,
     survey_question,
 )
@@ -31,8 +31,8 @@ from mini_model.populations import (
     TiltedPopulation,
 )
 from mini_model.questions import Survey
-from mini_model.replies import CANNOT_HELP, MOST, Said, worded
-from mini_model.requests import taught_words
+from mini_model.replies import CANNOT_HELP, MOST, Said, put_in_words
+from mini_model.requests import list_taught_words
 from mini_model.stages import Kind, Mixture
 from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, label_ids
 from prompting.messages import ANSWER_FREELY, CultureComparison, Message, Steering
@@ -130,34 +130,34 @@ class Corpus:
         """Return one request as the service sends it, with up to `n_exemplars` that fit."""
         kind = mixture.kind(rng)
         if kind is Kind.JSON:
-            return self._new_question(rng, length=length)
-        pool, population = self._population(rng, mixture)
-        blocks = self._blocks(rng, pool, population, n=n_exemplars + 1, mixture=mixture)
+            return self._draw_new_question(rng, length=length)
+        pool, population = self._draw_population(rng, mixture)
+        blocks = self._draw_blocks(rng, pool, population, n=n_exemplars + 1, mixture=mixture)
         style = _STYLES[int(rng.choice(3, p=_STYLE_SHARES))]
         question = blocks[-1].question
         match kind:
             case Kind.OPEN:
-                ask = open_to_reply(rng, question)
+                ask = ask_openly(rng, question)
             case Kind.OTHER:
                 ask = other(rng)
             case Kind.FREE:
-                ask = in_user_layout(rng, question)
+                ask = ask_in_user_layout(rng, question)
             case _:
                 ask = survey_question(question)
         # Words say whom the prompt names, whoever it is: so all names are taught alike.
-        culture = self._any_culture(rng) if kind is Kind.OPEN else population.culture
-        return self._fitted(rng, blocks, culture, style=style, ask=ask, length=length)
+        culture = self._draw_culture(rng) if kind is Kind.OPEN else population.culture
+        return self._fit(rng, blocks, culture, style=style, ask=ask, length=length)
 
-    def _new_question(self, rng: np.random.Generator, *, length: int) -> TrainingSequence:
+    def _draw_new_question(self, rng: np.random.Generator, *, length: int) -> TrainingSequence:
         """Return a request for a new question as JSON, that shows as many questions as fit."""
         n_shown = 5
         while True:
             writing = self._new_questions.draw(rng, n_shown=n_shown)
-            ids = self._encoded([*writing.messages, Message("assistant", writing.reply)])
+            ids = self._encode([*writing.messages, Message("assistant", writing.reply)])
             if len(ids) <= length:
                 break
             n_shown = max(1, n_shown - 1)
-        laid_out = self._laid_out(ids, [], length=length)
+        laid_out = self._lay_out(ids, [], length=length)
         # What is shown has the form that is asked for, and is written the same way.
         is_shown = False
         for i, token in enumerate(ids[: ids.index(self._assistant)]):
@@ -166,7 +166,7 @@ class Corpus:
                 laid_out.reply_weight[i] = SHOWN_WEIGHT
         return laid_out
 
-    def _population(
+    def _draw_population(
         self, rng: np.random.Generator, mixture: Mixture
     ) -> tuple[QuestionPool, Population]:
         kind = rng.random()
@@ -179,7 +179,7 @@ class Corpus:
             return survey.pool, TiltedPopulation(people, rng) if tilted else people
         return self._generated, SmoothPopulation(self._generated, rng)
 
-    def _blocks(
+    def _draw_blocks(
         self,
         rng: np.random.Generator,
         pool: QuestionPool,
@@ -190,7 +190,7 @@ class Corpus:
     ) -> list[Exemplar]:
         """Return `n` answered questions, the last one to be asked, often about the same thing."""
         among = population.indexes
-        asked = self._asked(rng, pool, population, n_before=n - 1)
+        asked = self._draw_asked(rng, pool, population, n_before=n - 1)
         near = pool.vectors[among] @ pool.vectors[asked]
         straying = rng.choice(STRAYING, p=mixture.straying)
         noisy = near + rng.gumbel(0.0, straying, len(among))
@@ -200,11 +200,13 @@ class Corpus:
         # Mostly all ordered scales of a prompt run the same way, so that places can be compared.
         turned = rng.choice((0.0, 0.15, 1.0), p=(0.8, 0.05, 0.15))
         return [
-            _block(rng, pool.questions[i], population.shares(i), population.culture, turned=turned)
+            _make_block(
+                rng, pool.questions[i], population.shares(i), population.culture, turned=turned
+            )
             for i in [*order, asked]
         ]
 
-    def _asked(
+    def _draw_asked(
         self, rng: np.random.Generator, pool: QuestionPool, population: Population, *, n_before: int
     ) -> int:
         among = population.indexes
@@ -216,7 +218,7 @@ class Corpus:
             index = int(among[rng.integers(len(among))])
         return index
 
-    def _fitted(
+    def _fit(
         self,
         rng: np.random.Generator,
         blocks: Sequence[Exemplar],
@@ -229,18 +231,18 @@ class Corpus:
         """Return what `ask` makes of the last block, with as many of the others as fit."""
         *exemplars, last = blocks
         while True:
-            steering = self._steering(rng, exemplars, culture, style=style)
+            steering = self._draw_steering(rng, exemplars, culture, style=style)
             messages = ask(steering)
-            ids = self._encoded(messages)
+            ids = self._encode(messages)
             if len(ids) <= length:
                 break
             # Fewer exemplars until the prompt fits.
             fitting = int(len(exemplars) * length / len(ids))
             exemplars = exemplars[: min(len(exemplars) - 1, fitting)]
         is_label = messages[-1].content == PLACEHOLDER
-        return self._laid_out(ids, [*exemplars, last] if is_label else [], length=length)
+        return self._lay_out(ids, [*exemplars, last] if is_label else [], length=length)
 
-    def _steering(
+    def _draw_steering(
         self,
         rng: np.random.Generator,
         exemplars: Sequence[Exemplar],
@@ -265,13 +267,13 @@ class Corpus:
             seed=seed,
         )
 
-    def _any_culture(self, rng: np.random.Generator) -> str:
+    def _draw_culture(self, rng: np.random.Generator) -> str:
         return self._codes[int(rng.integers(len(self._codes)))]
 
-    def _encoded(self, messages: Sequence[Message]) -> list[int]:
+    def _encode(self, messages: Sequence[Message]) -> list[int]:
         return list(self._tokenizer.encode(conversation(messages)).ids)
 
-    def _laid_out(
+    def _lay_out(
         self, ids: list[int], answers: Sequence[Exemplar], *, length: int
     ) -> TrainingSequence:
         """Return `ids` padded to `length`, with the shares of `answers` where they are given."""
@@ -313,7 +315,7 @@ def is_taught(key: str, *, n_before: int) -> bool:
     return bare == (n_before == 0)
 
 
-def _block(
+def _make_block(
     rng: np.random.Generator,
     question: Question,
     shares: npt.NDArray[np.float64],
@@ -336,7 +338,7 @@ def _block(
     return Exemplar(question, ResponseDistribution(question.key, culture, values))
 
 
-def tokenizer_texts(
+def list_tokenizer_texts(
     pools: Iterable[QuestionPool], prompts: Mapping[str, str], adjectives: Iterable[str] = ()
 ) -> Iterable[str]:
     """Yield the texts that the tokenizer is trained on: questions, options and prompt wording."""
@@ -347,13 +349,13 @@ def tokenizer_texts(
     for text in [*prompts.values(), ASK, SYSTEM, ANSWER_FREELY, CANNOT_HELP]:
         yield from [text] * 20
     for percent in (None, MOST - 1, MOST):
-        yield from [worded(Said("people like me", "Yes", False, percent))] * 20
+        yield from [put_in_words(Said("people like me", "Yes", False, percent))] * 20
     yield from ["people with a background, people with an background"] * 20
     for adjective in adjectives:
         yield from [f"a {adjective} cultural background, a {adjective} background"] * 150
     for word in sorted(NEGATIVE_WORDS):
         yield from [f"{word} {word} {word.capitalize()} {word}"] * 60
-    for text in [*taught_words(), *CLOSED_LAYOUTS]:
+    for text in [*list_taught_words(), *CLOSED_LAYOUTS]:
         yield from [text] * 3
     for frame in OPEN_FRAMES:
         yield from (frame.lead, frame.tail)

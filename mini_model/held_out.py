@@ -22,17 +22,16 @@ from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.selector import NEAR_DUPLICATE
-from survey_data.model import Pack, Question, ResponseDistribution
+from survey_data.distances import distribution_similarity
+from survey_data.model import Pack, Question
 from survey_data.packs import read_pack
 
 WVS7 = Path(__file__).parent.parent / "survey_data" / "packs" / "wvs7"
 K_NEAREST = 5
 
-Floats = npt.NDArray[np.float64]
-
-
 # How many exemplars each part of the exam shows, in the `shares` style.
 SHOWN = {"plain": 0, "icl_5": 5}
+Floats = npt.NDArray[np.float64]
 
 
 class Cell(NamedTuple):
@@ -77,10 +76,10 @@ class Exam:
 
         Exemplars are chosen as the service's dense selector does.
         """
-        return cls(tuple(_cells(read_pack(WVS7), vectors, questions, cultures)), words)
+        return cls(tuple(_make_cells(read_pack(WVS7), vectors, questions, cultures)), words)
 
     @classmethod
-    def untouched(cls, words: Tokenizer, encoder: Encoder) -> Self:
+    def load_held_out(cls, words: Tokenizer, encoder: Encoder) -> Self:
         """Return the exam on the questions and cultures that are held out of all training."""
         split = read_split()
         return cls.load(
@@ -136,17 +135,16 @@ def score(shares: Floats, wanted: Floats) -> Score:
     """Return how near `shares` are to `wanted`, both over the same ordered options."""
     step = abs(int(shares.argmax()) - int(wanted.argmax()))
     last = len(wanted) - 1
-    return Score(
-        1.0 - _js_distance(shares, wanted), float(step == 0), 1.0 - step / last, step**2, last**2
-    )
+    js = distribution_similarity(shares.tolist(), wanted.tolist())
+    return Score(js, float(step == 0), 1.0 - step / last, step**2, last**2)
 
 
-def _cells(
+def _make_cells(
     pack: Pack, vectors: Vectors, keys: Sequence[str], cultures: Sequence[str]
 ) -> Iterator[Cell]:
     cells = {(cell.question, cell.culture): cell for cell in pack.distributions}
     everyone = sorted({culture for _, culture in cells})
-    prior = _prior(pack, [culture for culture in everyone if culture not in cultures])
+    prior = _average_by_length(pack, [culture for culture in everyone if culture not in cultures])
     for i, question in enumerate(pack.questions):
         if question.key not in keys:
             continue
@@ -164,26 +162,12 @@ def _cells(
             alike = [j for j in usable if len(pack.questions[j].options) == len(question.options)]
             rows = [cells[pack.questions[j].key, culture].shares for j in alike[:K_NEAREST]]
             average = np.mean(rows, axis=0) if rows else prior[len(question.options)]
-            taken = _distinct(usable, vectors, k=10)
-            yield Cell(
-                question,
-                np.array(wanted.shares),
-                _exemplars(pack, cells, taken, culture),
-                average,
-            )
+            shown = [pack.questions[j] for j in _drop_near_duplicates(usable, vectors, k=10)]
+            exemplars = tuple(Exemplar(q, cells[q.key, culture]) for q in shown)
+            yield Cell(question, np.array(wanted.shares), exemplars, average)
 
 
-def _exemplars(
-    pack: Pack,
-    cells: dict[tuple[str, str], ResponseDistribution],
-    taken: Sequence[int],
-    culture: str,
-) -> tuple[Exemplar, ...]:
-    questions = [pack.questions[j] for j in taken]
-    return tuple(Exemplar(q, cells[q.key, culture]) for q in questions if (q.key, culture) in cells)
-
-
-def _distinct(order: Sequence[int], vectors: Vectors, *, k: int) -> list[int]:
+def _drop_near_duplicates(order: Sequence[int], vectors: Vectors, *, k: int) -> list[int]:
     """Return the first `k` of `order` of which no two are nearly the same."""
     taken: list[int] = []
     for j in order:
@@ -194,19 +178,9 @@ def _distinct(order: Sequence[int], vectors: Vectors, *, k: int) -> list[int]:
     return taken
 
 
-def _prior(pack: Pack, cultures: Sequence[str]) -> dict[int, Floats]:
+def _average_by_length(pack: Pack, cultures: Sequence[str]) -> dict[int, Floats]:
     rows: dict[int, list[Sequence[float]]] = {}
     for cell in pack.distributions:
         if cell.culture in cultures:
             rows.setdefault(len(cell.shares), []).append(cell.shares)
     return {n: np.mean(of, axis=0) for n, of in rows.items()}
-
-
-def _js_distance(p: Floats, q: Floats) -> float:
-    middle = (p + q) / 2
-
-    def divergence(a: Floats) -> float:
-        used = a > 0
-        return float(np.sum(a[used] * np.log2(a[used] / middle[used])))
-
-    return float(np.sqrt(max(0.0, (divergence(p) + divergence(q)) / 2)))

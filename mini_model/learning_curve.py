@@ -30,15 +30,15 @@ def main() -> None:
     parser.add_argument("log", type=Path)
     parser.add_argument("--out", type=Path, required=True, help="an .svg file")
     args = parser.parse_args()
-    draw([json.loads(line) for line in args.log.read_text().splitlines()], args.out)
+    draw_curve([json.loads(line) for line in args.log.read_text().splitlines()], args.out)
 
 
-def draw(lines: Sequence[Line], out: Path) -> None:
+def draw_curve(lines: Sequence[Line], out: Path) -> None:
     """Write a picture of the training divergence and of the validation exam to `out`."""
     plt.rcParams["svg.hashsalt"] = "milieu-mini"
     figure, (above, below) = plt.subplots(2, 1, figsize=(7, 7), sharex=True)
     for name, n_exemplars in DIVERGENCES.items():
-        above.plot(*_averaged(lines, name), label=n_exemplars)
+        above.plot(*_average(lines, name), label=n_exemplars)
     above.set_ylabel("KL divergence in training")
     above.legend(title="exemplars before", ncols=4, loc="upper center")
     above.set_ylim(bottom=0)
@@ -53,7 +53,7 @@ def draw(lines: Sequence[Line], out: Path) -> None:
     plt.close(figure)
 
 
-def _averaged(lines: Sequence[Line], name: str) -> tuple[list[float], list[float]]:
+def _average(lines: Sequence[Line], name: str) -> tuple[list[float], list[float]]:
     """Return the middle step and the mean of `name` for each window that has one."""
     steps, means = [], []
     for start in range(0, len(lines), WINDOW):

@@ -15,7 +15,7 @@ from mini_model.stages import Mixture
 REPLY_WEIGHT = 0.5
 
 
-def batch_losses(
+def compute_losses(
     model: LlamaForCausalLM,
     rows: Sequence[TrainingSequence],
     label_tokens: torch.Tensor,

@@ -17,7 +17,7 @@ OUTPUT_RATE = 0.2
 AVERAGED_STEPS = 100
 
 
-def new_optimizer(
+def make_optimizer(
     model: LlamaForCausalLM, label_tokens: torch.Tensor, *, weight_decay: float
 ) -> torch.optim.Optimizer:
     """Return AdamW over the weights that training moves, in groups with their share of the rate.
@@ -25,16 +25,16 @@ def new_optimizer(
     Weights with a mask do not decay, since AdamW would shrink what the mask keeps.
     """
     groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    masks = dict(_masks(model, label_tokens))
+    masks = dict(_make_masks(model, label_tokens))
     for name, weight in model.named_parameters():
         mask = masks.get(name)
         weight.requires_grad_(mask is None or bool(mask.any()))
         if not weight.requires_grad:
             continue
         if mask is not None:
-            weight.register_hook(_masked(mask))
+            weight.register_hook(_mask_gradient(mask))
         decay = weight_decay if mask is None and weight.dim() > 1 else 0.0
-        groups.setdefault((_rate(name), decay), []).append(weight)
+        groups.setdefault((_choose_rate(name), decay), []).append(weight)
     parts = [
         {"params": weights, "share": share, "weight_decay": decay}
         for (share, decay), weights in groups.items()
@@ -50,18 +50,18 @@ def follow(average: LlamaForCausalLM, model: LlamaForCausalLM, *, step: int) -> 
         mean.lerp_(weight, share)
 
 
-def _rate(name: str) -> float:
+def _choose_rate(name: str) -> float:
     return OUTPUT_RATE if "o_proj" in name or "down_proj" in name else 1.0
 
 
-def _masked(mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+def _mask_gradient(mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
     def hook(gradient: torch.Tensor) -> torch.Tensor:
         return gradient * mask.to(gradient.device)
 
     return hook
 
 
-def _masks(
+def _make_masks(
     model: LlamaForCausalLM, label_tokens: torch.Tensor
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield, for each weight that has a part of the circuit, where it may move."""
@@ -75,27 +75,27 @@ def _masks(
             mask[label_tokens] = 0.0
             mask[:, : places.PERCENT_FEATURES] = 0.0
         elif name.endswith(("o_proj.weight", "down_proj.weight")):
-            for kept in _kept():
+            for kept in _list_circuit_places():
                 mask[kept] = 0.0
         if name.startswith("model.layers.1."):
-            _keep_but_search(name, mask)
+            _close_but_search(name, mask)
         if name.startswith("model.layers.2."):
             for head in (places.READER, places.TRUST_FINDER):
-                _keep(name, mask, head=head, n_units=places.N_READING_LAYER_UNITS)
+                _close(name, mask, head=head, n_units=places.N_READING_LAYER_UNITS)
         if name.startswith((last_layer + "mlp.", last_layer + "post_")):
-            _keep(name, mask, head=None, n_units=places.N_OPINION_UNITS)
+            _close(name, mask, head=None, n_units=places.N_OPINION_UNITS)
         if not bool(mask.all()):
             yield name, mask
 
 
-def _kept() -> Iterator[slice]:
+def _list_circuit_places() -> Iterator[slice]:
     """Yield the places of a residual vector that only the circuit writes to."""
     yield slice(0, places.PERCENT_FEATURES)
     yield slice(places.PERCENT_FEATURES + places.N_PERCENT_FEATURES, places.WORDS)
     yield slice(places.OPTIONS, places.GIST + places.N_GIST)
 
 
-def _keep_but_search(name: str, mask: torch.Tensor) -> None:
+def _close_but_search(name: str, mask: torch.Tensor) -> None:
     """Close the mask of a weight of the second layer, but for what its heads of words look for.
 
     What the third layer reads depends on how long vectors are, so nothing else may write there.
@@ -107,7 +107,7 @@ def _keep_but_search(name: str, mask: torch.Tensor) -> None:
     mask.copy_(is_open)
 
 
-def _keep(name: str, mask: torch.Tensor, *, head: int | None, n_units: int) -> None:
+def _close(name: str, mask: torch.Tensor, *, head: int | None, n_units: int) -> None:
     """Close, in the mask of a layer's weight, a head, the first units and the norms."""
     rows = slice(0, 0)
     if head is not None:

@@ -45,19 +45,21 @@ def main() -> None:
     args = parser.parse_args()
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.untouched(words, open_encoder())
+    exam = Exam.load_held_out(words, open_encoder())
     print(f"{'':24} 1 - JS  shift  modal option changed")
-    for name, found in shifts(exam, lambda cell: exam.answer(model, cell, k=N_SHOWN)).items():
+    for name, found in measure_shifts(
+        exam, lambda cell: exam.answer(model, cell, k=N_SHOWN)
+    ).items():
         print(f"{name:24} {found.js:.3f}   {found.shift:.3f}  {found.changed:.2f}")
 
 
-def shifts(exam: Exam, answer: Callable[[Cell], Floats]) -> dict[str, Shift]:
+def measure_shifts(exam: Exam, answer: Callable[[Cell], Floats]) -> dict[str, Shift]:
     """Return what each order comes to, by name; `answer` gives the shares over a cell's options."""
     usual = [answer(cell) for cell in exam.cells]
-    nearest_last = [answer(_nearest_last(cell)) for cell in exam.cells]
-    turned = [answer(_turned(cell))[::-1] for cell in exam.cells]
+    nearest_last = [answer(_put_nearest_last(cell)) for cell in exam.cells]
+    turned = [answer(_turn_options(cell))[::-1] for cell in exam.cells]
     return {
-        name: _shift(exam, found, usual)
+        name: _measure_shift(exam, found, usual)
         for name, found in (
             ("as served", usual),
             ("nearest exemplar last", nearest_last),
@@ -66,15 +68,15 @@ def shifts(exam: Exam, answer: Callable[[Cell], Floats]) -> dict[str, Shift]:
     }
 
 
-def _nearest_last(cell: Cell) -> Cell:
+def _put_nearest_last(cell: Cell) -> Cell:
     return cell._replace(exemplars=cell.exemplars[:N_SHOWN][::-1])
 
 
-def _turned(cell: Cell) -> Cell:
+def _turn_options(cell: Cell) -> Cell:
     return cell._replace(question=replace(cell.question, options=cell.question.options[::-1]))
 
 
-def _shift(exam: Exam, found: list[Floats], usual: list[Floats]) -> Shift:
+def _measure_shift(exam: Exam, found: list[Floats], usual: list[Floats]) -> Shift:
     pairs = list(zip(found, usual, strict=True))
     return Shift(
         float(np.mean([score(a, c.wanted).js for a, c in zip(found, exam.cells, strict=True)])),

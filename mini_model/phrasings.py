@@ -106,14 +106,14 @@ HELD_OUT_LAYOUTS = (
 )
 
 
-def open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = None) -> str:
+def phrase_open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = None) -> str:
     """Return an open question in a user's words: in `frame`, or in one that is drawn.
 
     Where none is given it may also be a short one, about something else than the text.
     """
     if frame is None:
         if rng.random() < SHORT:
-            return short_question(rng, _SUBJECTS)
+            return phrase_short_question(rng, _SUBJECTS)
         frame = OPEN_FRAMES[int(rng.integers(len(OPEN_FRAMES)))]
     runs_on = not frame.lead or frame.lead.endswith((", ", ": "))
     chance = LOWER_CASE if frame.lead else LOWER_CASE / 4
@@ -125,14 +125,14 @@ def open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = 
     return f"{frame.lead}{text}{frame.tail}"
 
 
-def short_question(rng: np.random.Generator, subjects: Sequence[str]) -> str:
+def phrase_short_question(rng: np.random.Generator, subjects: Sequence[str]) -> str:
     """Return an open question of few words about one of `subjects`."""
     form = _SHORT_FORMS[int(rng.integers(len(_SHORT_FORMS)))]
     text = form.format(subjects[int(rng.integers(len(subjects)))])
     return text.rstrip("?") if rng.random() < NO_MARK else text
 
 
-def closed_question(
+def phrase_closed_question(
     rng: np.random.Generator, asked: AskedQuestion, *, layout: str | None = None
 ) -> str:
     """Return a closed question in a user's layout, every option's number at the start of a line."""

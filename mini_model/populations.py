@@ -27,7 +27,6 @@ class Population(Protocol):
 
     def shares(self, index: int) -> npt.NDArray[np.float64]:
         """Return the shares over the options of question `index` of the pool, in option order."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for number, line in enumerate(file):
             item = json.loads(line)
-            options = _options(item["option_lst"])
+            options = _clean_options(item["option_lst"])
             text = " ".join(str(item["question"]).split())
             if not 2 <= len(options) <= 11 or "" in options or len(text) > 300:
                 continue
@@ -53,7 +53,7 @@ def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
     return tuple(questions.values())
 
 
-def _options(raw: Sequence[object]) -> tuple[str, ...]:
+def _clean_options(raw: Sequence[object]) -> tuple[str, ...]:
     """Return the distinct options without numbering, and without "don't know" and the like."""
     texts = (_NUMBERING.sub("", str(option).strip()) or str(option).strip() for option in raw)
     kept = (text for text in texts if not text.casefold().startswith(_NO_OPINION))
@@ -64,7 +64,7 @@ def make_pool(questions: Sequence[Question], encoder: Encoder, *, cache: Path) -
     """Return `questions` with their vectors, encoded once and kept in the folder `cache`."""
     options = sorted({option for question in questions for option in question.options})
     texts = [question.text for question in questions]
-    vectors = _encoded([*texts, *options], encoder, cache=cache)
+    vectors = _encode([*texts, *options], encoder, cache=cache)
     by_option = dict(zip(options, vectors[len(texts) :], strict=True))
     return QuestionPool(
         tuple(questions),
@@ -73,7 +73,7 @@ def make_pool(questions: Sequence[Question], encoder: Encoder, *, cache: Path) -
     )
 
 
-def survey_populations(
+def make_survey_populations(
     packs: Iterable[Pack], pool: QuestionPool, *, cultures: Callable[[str], bool]
 ) -> tuple[SurveyPopulation, ...]:
     """Return the populations of `packs` whose culture is accepted, over the questions of `pool`."""
@@ -119,7 +119,7 @@ def read_opinions(
         questions.append(Question(key, "opinion", item["question"], options, scale))
         for name, shares in item["shares"].items():
             counted = [shares[i] for i in kept]
-            country = _country(name, catalogue)
+            country = _find_country(name, catalogue)
             if sum(counted) < MIN_ANSWERED or country in held_out.cultures:
                 continue
             values = tuple(share / sum(counted) for share in counted)
@@ -128,7 +128,7 @@ def read_opinions(
     return tuple(questions), cells
 
 
-def opinion_populations(
+def make_opinion_populations(
     cells: Mapping[str, Mapping[str, ResponseDistribution]], pool: QuestionPool
 ) -> tuple[SurveyPopulation, ...]:
     """Return the countries that answered at least `MIN_QUESTIONS` questions of `pool`."""
@@ -141,14 +141,14 @@ def opinion_populations(
     return tuple(found)
 
 
-def _country(name: str, catalogue: CultureCatalogue) -> str:
+def _find_country(name: str, catalogue: CultureCatalogue) -> str:
     try:
         return catalogue.resolve(name.partition(" (")[0]).code
     except CultureUnknown:
         return ""
 
 
-def _encoded(texts: Sequence[str], encoder: Encoder, *, cache: Path) -> npt.NDArray[np.float32]:
+def _encode(texts: Sequence[str], encoder: Encoder, *, cache: Path) -> npt.NDArray[np.float32]:
     key = hashlib.sha256("\n".join([encoder.model_id, *texts]).encode()).hexdigest()[:16]
     path = cache / f"vectors-{key}.npy"
     if not path.exists():

@@ -23,9 +23,9 @@ from mini_model.wiring import (
     LINEAR,
     RECENT,
     Head,
+    LayerUnits,
     PlaceWeights,
     Projection,
-    Units,
     all_of,
     both,
     content,
@@ -75,7 +75,7 @@ class ScalePoint(NamedTuple):
     gate: PlaceWeights
 
 
-def read_options(layer: torch.nn.Module) -> None:
+def wire_option_readers(layer: torch.nn.Module) -> None:
     """Let heads of the second layer read the last options so far: what they say, and how."""
     # Scores of the words of options: numbers, line ends and cues are none.
     others = dict.fromkeys((at.MARKER, at.NO_WORD, at.CUE), -40.0)
@@ -96,9 +96,9 @@ def read_options(layer: torch.nn.Module) -> None:
     options.copy(at.GIST, at.OPTIONS, n=at.N_GIST)
 
 
-def write_shares(layer: torch.nn.Module) -> None:
+def wire_share_writers(layer: torch.nn.Module) -> None:
     """Let the second layer write each percentage's log share to its label's place."""
-    units, unit = Units(layer), 0
+    units, unit = LayerUnits(layer), 0
     for point in _points(height=WRITING):
         for is_negative, target in ((False, point.label), (True, point.opposite)):
             runs = both(point.gate, _runs(is_negative, height=WRITING))
@@ -115,18 +115,18 @@ def write_shares(layer: torch.nn.Module) -> None:
     _square_gist(units, first_unit=at.N_WRITING_UNITS)
 
 
-def read_shares(layer: torch.nn.Module) -> None:
+def wire_share_readers(layer: torch.nn.Module) -> None:
     """Let the third layer read shares, and add them to the labels of the asked question."""
     _average(Head(layer, at.READER, length=at.LENGTH))
     _find_trust(Head(layer, at.TRUST_FINDER, length=at.LENGTH))
-    units = Units(layer)
+    units = LayerUnits(layer)
     _move_to_labels(units)
     _admit_labels(units, first_unit=at.N_READ_UNITS)
 
 
-def add_opinion(layer: torch.nn.Module) -> None:
+def wire_opinion(layer: torch.nn.Module) -> None:
     """Let the last layer add the opinion to the labels, less where shares were read."""
-    units = Units(layer)
+    units = LayerUnits(layer)
     shown = {at.PERCENT: OPEN / SHARES_READ, at.CONSTANT: -OPEN}
     parts: tuple[tuple[PlaceWeights, float], ...]
     parts = (({}, 1.0), (shown, -BESIDE_SHARES), (TRUSTED, -BESIDE_TRUSTED))
@@ -139,12 +139,12 @@ def add_opinion(layer: torch.nn.Module) -> None:
             units.set(part * at.N_LABELS + label, gate=gate, up=up, down=added)
 
 
-def calibrate(layer: torch.nn.Module, slopes: npt.NDArray[np.float64]) -> None:
+def rescale(layer: torch.nn.Module, slopes: npt.NDArray[np.float64]) -> None:
     """Divide what the third layer adds to the labels by `slopes`, one per `OPTIONS_READ`."""
     of_last = dict(zip(at.OPTIONS_READ, slopes, strict=True))
     scale = [of_last[last] for last, first in _scales() for _ in range(4 * (last - first + 1))]
     with torch.no_grad():
-        Units(layer).down[:, : at.N_READ_UNITS] /= torch.tensor(scale, dtype=torch.float32)
+        LayerUnits(layer).down[:, : at.N_READ_UNITS] /= torch.tensor(scale, dtype=torch.float32)
 
 
 def _average(head: Head) -> None:
@@ -183,7 +183,7 @@ def _match_last(head: Head) -> None:
         head.match(content(place), asked={at.LAST + last: 1.0}, offered={at.LAST + last: 18})
 
 
-def _square_gist(units: Units, *, first_unit: int) -> None:
+def _square_gist(units: LayerUnits, *, first_unit: int) -> None:
     """Let units write the square of a gist's length: x² is x silu(x) - x silu(-x)."""
     steep = 10.0
     for i in range(at.N_GIST):
@@ -193,7 +193,7 @@ def _square_gist(units: Units, *, first_unit: int) -> None:
             units.set(first_unit + 2 * i + j, gate=gate, up=up, down=squared)
 
 
-def _move_to_labels(units: Units) -> None:
+def _move_to_labels(units: LayerUnits) -> None:
     """Let units add what was read to the labels of the asked question, as its scale runs.
 
     Each label has one in N of the percentages that a head averages over: its share counts N-fold.
@@ -209,7 +209,7 @@ def _move_to_labels(units: Units) -> None:
                 unit += 1
 
 
-def _admit_labels(units: Units, *, first_unit: int) -> None:
+def _admit_labels(units: LayerUnits, *, first_unit: int) -> None:
     """Let units raise, at an answer, all labels up to the last option's."""
     for last in range(1, at.N_LABELS):
         labels = range(0 if last == at.LAST_FROM_ZERO else 1, last + 1)

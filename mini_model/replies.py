@@ -51,16 +51,16 @@ def what_to_say(steering: Steering) -> Said | None:
         key = f"{steering.seed}|{distribution.culture}|{question.key}"
         answer = draw(distribution.shares, key=key)
     option = question.options[answer]
-    return Said(_people(steering), option, option == str(question.numbers[answer]), percent)
+    return Said(_name_people(steering), option, option == str(question.numbers[answer]), percent)
 
 
 def reply(steering: Steering) -> str:
     """Return the reply to an open question about values."""
     said = what_to_say(steering)
-    return CANNOT_HELP if said is None else worded(said)
+    return CANNOT_HELP if said is None else put_in_words(said)
 
 
-def worded(said: Said) -> str:
+def put_in_words(said: Said) -> str:
     """Return what is said as one sentence."""
     if said.percent is None:
         start = said.people[0].upper() + said.people[1:]
@@ -74,7 +74,7 @@ def worded(said: Said) -> str:
 
 
 def read(text: str) -> Said | None:
-    """Return what a reply says, None where it has no form that `worded` gives."""
+    """Return what a reply says, None where it has no form that `put_in_words` gives."""
     found = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
     if found is None:
         return None
@@ -86,10 +86,10 @@ def read(text: str) -> Said | None:
         groups["number"] is not None,
         None if percent is None else int(percent),
     )
-    return said if worded(said) == text else None
+    return said if put_in_words(said) == text else None
 
 
-def _people(steering: Steering) -> str:
+def _name_people(steering: Steering) -> str:
     if not steering.method.names_culture or steering.culture is None:
         return LIKE_ME
     culture = steering.culture

@@ -17,12 +17,12 @@ from mini_model.phrasings import (
     HELD_OUT_SUBJECTS,
     OPEN_FRAMES,
     Frame,
-    closed_question,
-    open_question,
-    short_question,
+    phrase_closed_question,
+    phrase_open_question,
+    phrase_short_question,
 )
-from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, read, what_to_say, worded
-from mini_model.requests import HELD_OUT, other_request
+from mini_model.replies import CANNOT_HELP, LIKE_ME, Said, put_in_words, read, what_to_say
+from mini_model.requests import HELD_OUT, draw_other_request
 from mini_model.tokenizer import CONTEXT_TOKENS, END
 from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.question_writing import MAX_TOKENS, AttemptOutcome, read_reply
@@ -39,18 +39,16 @@ _METHODS = (Method.ICL, Method.PERSONA_ICL)
 Generate: TypeAlias = Callable[[list[int], int], list[int]]
 
 
-class Asked(Protocol):
+class ExamCase(Protocol):
     """A question with the exemplars that its prompt shows, such as `held_out.Cell`."""
 
     @property
     def question(self) -> Question:
         """The asked question."""
-        ...
 
     @property
     def exemplars(self) -> tuple[Exemplar, ...]:
         """The answers that one culture gave to other questions, nearest first."""
-        ...
 
 
 class Rate(NamedTuple):
@@ -73,12 +71,12 @@ class ReplyExam:
     """
 
     words: Tokenizer
-    cells: Sequence[Asked]
+    cells: Sequence[ExamCase]
     catalogue: CultureCatalogue
     n_exemplars: int = 5
     seed: int = 0
 
-    def open_scores(self, generate: Generate) -> dict[str, Rate]:
+    def score_open(self, generate: Generate) -> dict[str, Rate]:
         """Return how replies to open questions fare; `generate` is greedy.
 
         `formed` have one of the right forms; `people`, `option` and `share` say what the first
@@ -88,60 +86,60 @@ class ReplyExam:
         """
         rng = np.random.default_rng(self.seed)
         found: dict[str, list[tuple[Said, str]]] = {"": [], "new_": []}
-        for i, cell in enumerate(self._shown()):
+        for i, cell in enumerate(self._list_cells()):
             steering = self._steering(cell, i)
             wanted = what_to_say(steering)
             if wanted is None:
                 continue
-            taught = self._in_chat(rng, cell, steering, OPEN_FRAMES)
+            taught = self._phrase(rng, cell, steering, OPEN_FRAMES)
             if i // 8 % 2:
                 taught = list(survey_messages(AskedQuestion(cell.question.text), steering))
-            untaught = self._in_chat(rng, cell, steering, HELD_OUT_FRAMES)
-            found[""].append((wanted, self._reply(generate, taught)))
-            found["new_"].append((wanted, self._reply(generate, untaught)))
+            untaught = self._phrase(rng, cell, steering, HELD_OUT_FRAMES)
+            found[""].append((wanted, self._ask(generate, taught)))
+            found["new_"].append((wanted, self._ask(generate, untaught)))
         return {
             f"open_{prefix}{name}": rate
             for prefix, pairs in found.items()
-            for name, rate in _compared(pairs).items()
+            for name, rate in _compare(pairs).items()
         }
 
-    def short_scores(self, generate: Generate) -> dict[str, Rate]:
+    def score_short(self, generate: Generate) -> dict[str, Rate]:
         """Return how often a short question about a subject that is not taught is not refused."""
         rng = np.random.default_rng(self.seed)
         formed = []
-        for i, cell in enumerate(self._shown()):
-            asked = in_chat(short_question(rng, HELD_OUT_SUBJECTS), self._steering(cell, i))
-            formed.append(read(self._reply(generate, asked)) is not None)
-        return {"short_formed": _rate(formed)}
+        for i, cell in enumerate(self._list_cells()):
+            asked = in_chat(phrase_short_question(rng, HELD_OUT_SUBJECTS), self._steering(cell, i))
+            formed.append(read(self._ask(generate, asked)) is not None)
+        return {"short_formed": _count(formed)}
 
-    def refusal_scores(self, generate: Generate) -> dict[str, Rate]:
+    def score_refusals(self, generate: Generate) -> dict[str, Rate]:
         """Return how often a request of no taught template is refused; `generate` is greedy.
 
         `unasked` is the share of open questions without exemplars that are refused, as they should.
         """
         rng = np.random.default_rng(self.seed)
         other, unasked = [], []
-        for i, cell in enumerate(self._shown()):
-            asked = in_chat(other_request(rng, HELD_OUT), self._steering(cell, i))
-            other.append(self._reply(generate, asked) == CANNOT_HELP)
-            plain = in_chat(open_question(rng, cell.question.text), Steering(Method.PLAIN))
-            unasked.append(self._reply(generate, plain) == CANNOT_HELP)
-        return {"other_refused": _rate(other), "unasked_refused": _rate(unasked)}
+        for i, cell in enumerate(self._list_cells()):
+            asked = in_chat(draw_other_request(rng, HELD_OUT), self._steering(cell, i))
+            other.append(self._ask(generate, asked) == CANNOT_HELP)
+            plain = in_chat(phrase_open_question(rng, cell.question.text), Steering(Method.PLAIN))
+            unasked.append(self._ask(generate, plain) == CANNOT_HELP)
+        return {"other_refused": _count(other), "unasked_refused": _count(unasked)}
 
-    def layout_scores(self, generate: Generate) -> dict[str, Rate]:
+    def score_layouts(self, generate: Generate) -> dict[str, Rate]:
         """Return how often a closed question of no taught layout gets one of its labels alone."""
         rng = np.random.default_rng(self.seed)
         answered = []
-        for i, cell in enumerate(self._shown()):
+        for i, cell in enumerate(self._list_cells()):
             q = cell.question
             asked = AskedQuestion(q.text, q.options, q.first_number)
             layout = HELD_OUT_LAYOUTS[i % len(HELD_OUT_LAYOUTS)]
-            user = closed_question(rng, asked, layout=layout)
-            text = self._reply(generate, in_chat(user, self._steering(cell, i)))
+            user = phrase_closed_question(rng, asked, layout=layout)
+            text = self._ask(generate, in_chat(user, self._steering(cell, i)))
             answered.append(text in asked.labels)
-        return {"layout_answered": _rate(answered)}
+        return {"layout_answered": _count(answered)}
 
-    def json_scores(
+    def score_json(
         self, sample: Generate, questions: NewQuestions, *, n: int = 100
     ) -> dict[str, Rate]:
         """Return how many of `n` replies are a new question as JSON.
@@ -159,7 +157,7 @@ class ReplyExam:
         texts: list[str] = []
         valid = []
         for _ in range(n):
-            text = self._reply(sample, questions.draw(rng).messages, max_tokens=MAX_TOKENS)
+            text = self._ask(sample, questions.draw(rng).messages, max_tokens=MAX_TOKENS)
             found = read_reply(text)
             valid.append(found.outcome is AttemptOutcome.WRITTEN and text[:1] + text[-1:] == "{}")
             if valid[-1]:
@@ -167,12 +165,12 @@ class ReplyExam:
         new = [
             text not in questions.texts and text not in texts[:i] for i, text in enumerate(texts)
         ]
-        return {"json_valid": _rate(valid), "json_new": _rate(new)}
+        return {"json_valid": _count(valid), "json_new": _count(new)}
 
-    def _shown(self) -> list[Asked]:
+    def _list_cells(self) -> list[ExamCase]:
         return [cell for cell in self.cells if cell.exemplars]
 
-    def _steering(self, cell: Asked, turn: int) -> Steering:
+    def _steering(self, cell: ExamCase, turn: int) -> Steering:
         code = cell.exemplars[0].distribution.culture
         return Steering(
             _METHODS[turn // len(_STYLES) % 2] if code else Method.ICL,
@@ -182,13 +180,17 @@ class ReplyExam:
             seed=self.seed,
         )
 
-    def _in_chat(
-        self, rng: np.random.Generator, cell: Asked, steering: Steering, frames: Sequence[Frame]
+    def _phrase(
+        self,
+        rng: np.random.Generator,
+        cell: ExamCase,
+        steering: Steering,
+        frames: Sequence[Frame],
     ) -> list[Message]:
         frame = frames[int(rng.integers(len(frames)))]
-        return in_chat(open_question(rng, cell.question.text, frame=frame), steering)
+        return in_chat(phrase_open_question(rng, cell.question.text, frame=frame), steering)
 
-    def _reply(
+    def _ask(
         self, generate: Generate, asked: Sequence[Message], *, max_tokens: int = REPLY_TOKENS
     ) -> str:
         """Return the reply; empty where it has no end, or the prompt leaves no room for one."""
@@ -199,19 +201,19 @@ class ReplyExam:
         return self.words.decode(found[: found.index(end)]) if end in found else ""
 
 
-def _compared(pairs: Sequence[tuple[Said, str]]) -> dict[str, Rate]:
+def _compare(pairs: Sequence[tuple[Said, str]]) -> dict[str, Rate]:
     said = [(wanted, read(text)) for wanted, text in pairs]
     named = [pair for pair in said if pair[0].people != LIKE_ME]
-    numbered = [pair for pair in said if pair[0].percent is not None]
+    shown = [pair for pair in said if pair[0].percent is not None]
     return {
-        "formed": _rate([got is not None for _, got in said]),
-        "people": _rate([got is not None and got.people == want.people for want, got in said]),
-        "culture": _rate([got is not None and got.people == want.people for want, got in named]),
-        "option": _rate([got is not None and got.option == want.option for want, got in said]),
-        "share": _rate([got is not None and got.percent == want.percent for want, got in numbered]),
-        "exact": _rate([text == worded(wanted) for wanted, text in pairs]),
+        "formed": _count([got is not None for _, got in said]),
+        "people": _count([got is not None and got.people == want.people for want, got in said]),
+        "culture": _count([got is not None and got.people == want.people for want, got in named]),
+        "option": _count([got is not None and got.option == want.option for want, got in said]),
+        "share": _count([got is not None and got.percent == want.percent for want, got in shown]),
+        "exact": _count([text == put_in_words(wanted) for wanted, text in pairs]),
     }
 
 
-def _rate(hits: Sequence[bool]) -> Rate:
+def _count(hits: Sequence[bool]) -> Rate:
     return Rate(sum(hits) / len(hits) if hits else float("nan"), len(hits))

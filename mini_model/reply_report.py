@@ -36,20 +36,20 @@ def main() -> None:
     torch.manual_seed(0)
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.untouched(words, open_encoder())
+    exam = Exam.load_held_out(words, open_encoder())
     cells = exam.cells[:: max(1, len(exam.cells) // args.n)]
     replies = ReplyExam(words, cells, read_catalogue())
     generated = args.shared / "culturespa" / "generated_questions.jsonl.gz"
     known = NewQuestions(read_generated(generated, seed=7), read_pack(WVS7).questions)
-    greedy, sampled = (_generate(model, words, sample=sample) for sample in (False, True))
-    found = replies.open_scores(greedy) | replies.refusal_scores(greedy)
-    found |= replies.layout_scores(greedy) | replies.short_scores(greedy)
-    found |= replies.json_scores(sampled, known, n=args.n)
+    greedy, sampled = (_make_generator(model, words, sample=sample) for sample in (False, True))
+    found = replies.score_open(greedy) | replies.score_refusals(greedy)
+    found |= replies.score_layouts(greedy) | replies.score_short(greedy)
+    found |= replies.score_json(sampled, known, n=args.n)
     for name, rate in found.items():
         print(f"{name:20} {rate.share:.2f}  of {rate.n}")
 
 
-def _generate(model: LlamaForCausalLM, words: Tokenizer, *, sample: bool) -> Generate:
+def _make_generator(model: LlamaForCausalLM, words: Tokenizer, *, sample: bool) -> Generate:
     """Return what continues tokens: the likeliest ones, or drawn as the service draws."""
     end = words.token_to_id(END)
 
@@ -59,7 +59,7 @@ def _generate(model: LlamaForCausalLM, words: Tokenizer, *, sample: bool) -> Gen
         step = model(torch.tensor([ids]), use_cache=True)
         while len(new) < max_tokens and end not in new:
             logits = step.logits[0, -1].float()
-            new.append(_drawn(logits) if sample else int(logits.argmax()))
+            new.append(_draw(logits) if sample else int(logits.argmax()))
             last = torch.tensor([new[-1:]])
             step = model(last, past_key_values=step.past_key_values, use_cache=True)
         return new
@@ -67,7 +67,7 @@ def _generate(model: LlamaForCausalLM, words: Tokenizer, *, sample: bool) -> Gen
     return generate
 
 
-def _drawn(logits: torch.Tensor) -> int:
+def _draw(logits: torch.Tensor) -> int:
     shares, tokens = torch.softmax(logits / TEMPERATURE, dim=-1).sort(descending=True)
     # The fewest tokens that reach the share, as vLLM counts them.
     kept = shares * ((shares.cumsum(0) - shares) < TOP_P)

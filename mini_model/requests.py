@@ -152,14 +152,14 @@ _TAILS = ("",) * 12 + (
 )  # fmt: skip
 
 
-def other_request(rng: np.random.Generator, templates: Sequence[str] = TAUGHT) -> str:
+def draw_other_request(rng: np.random.Generator, templates: Sequence[str] = TAUGHT) -> str:
     """Return a request from one of `templates`, its slots filled by draws."""
-    template = _drawn(rng, templates)
-    filled = _SLOT.sub(lambda slot: _drawn(rng, FILLINGS[slot[1]]), template)
-    return f"{_drawn(rng, _LEADS)}{filled}{_drawn(rng, _TAILS)}"
+    template = _draw(rng, templates)
+    filled = _SLOT.sub(lambda slot: _draw(rng, FILLINGS[slot[1]]), template)
+    return f"{_draw(rng, _LEADS)}{filled}{_draw(rng, _TAILS)}"
 
 
-def taught_words() -> Iterator[str]:
+def list_taught_words() -> Iterator[str]:
     """Yield every template that is taught, without its slots, and all that fills slots."""
     for template in TAUGHT:
         yield _SLOT.sub("", template)
@@ -168,5 +168,5 @@ def taught_words() -> Iterator[str]:
     yield from dict.fromkeys((*_LEADS, *_TAILS))
 
 
-def _drawn(rng: np.random.Generator, texts: Sequence[str]) -> str:
+def _draw(rng: np.random.Generator, texts: Sequence[str]) -> str:
     return texts[int(rng.integers(len(texts)))]

@@ -38,7 +38,7 @@ def read_split() -> Split:
 VALIDATION_CULTURES = ("BRA", "CHN", "ZWE")
 
 
-def validation_split(keys: Sequence[str], held_out: Split) -> Split:
+def make_validation_split(keys: Sequence[str], held_out: Split) -> Split:
     """Return every fifth of `keys` that is not held out, from the third, and three cultures."""
     trained = [key for key in keys if key not in held_out.questions]
     return Split(frozenset(VALIDATION_CULTURES), frozenset(trained[2::5]))

@@ -23,7 +23,7 @@ from survey_data.model import Question, ResponseDistribution, Scale
 N_EXEMPLARS, N_PROMPTS = 4, 8
 
 
-def new_model(
+def make_model(
     words: Tokenizer, encoder: Encoder, *, n_layers: int, n_prompts: int = N_PROMPTS
 ) -> LlamaForCausalLM:
     """Return the model that training starts from; torch's seed decides its open weights.
@@ -61,7 +61,7 @@ def calibrate(
         By number of options, the `slope` before.
     """
     slopes = {n: slope(model, words, n_options=n, n_prompts=n_prompts) for n in places.OPTIONS_READ}
-    reading.calibrate(model.model.layers[2], np.array(list(slopes.values())))
+    reading.rescale(model.model.layers[2], np.array(list(slopes.values())))
     return slopes
 
 

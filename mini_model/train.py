@@ -11,29 +11,30 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from files.whole import replacing
 from mini_model import corpus, held_out, questions, tokenizer
 from mini_model.corpus import Corpus, TrainingSequence
-from mini_model.losses import batch_losses
-from mini_model.optimising import follow, new_optimizer
+from mini_model.losses import compute_losses
+from mini_model.optimising import follow, make_optimizer
 from mini_model.populations import QuestionPool
 from mini_model.questions import Survey
-from mini_model.split import read_split, validation_split
+from mini_model.split import make_validation_split, read_split
 from mini_model.stages import LAST_STAGE_STEP, stage
-from mini_model.start import calibrate, new_model
+from mini_model.start import calibrate, make_model
 from mini_model.tokenizer import CONTEXT_TOKENS
-from mini_model.weights import write_manifest
+from mini_model.weights import write_weights_manifest
 from prompting import messages
 from retrieval.encoder import Encoder
 from retrieval.encoders.opening import open_encoder
@@ -51,7 +52,7 @@ EXAM_STEPS = 300
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """What a training run depends on besides the data."""
 
     steps: int = 2600
@@ -72,31 +73,28 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="folder with culturespa/")
     parser.add_argument("--out", type=Path, required=True, help="folder for the weights")
     parser.add_argument("--work", type=Path, default=Path(".cache/mini_model"), help="checkpoints")
-    parser.add_argument("--steps", type=int, default=Settings.steps)
-    parser.add_argument("--seed", type=int, default=Settings.seed)
+    parser.add_argument("--steps", type=int, default=TrainingSettings.steps)
+    parser.add_argument("--seed", type=int, default=TrainingSettings.seed)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    train(
-        Settings(steps=args.steps, seed=args.seed),
-        shared=args.shared,
-        out=args.out,
-        work=args.work,
-    )
+    settings = TrainingSettings(steps=args.steps, seed=args.seed)
+    train_model(settings, shared=args.shared, out=args.out, work=args.work)
 
 
-def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
+def train_model(settings: TrainingSettings, *, shared: Path, out: Path, work: Path) -> None:
     """Train a model, from the checkpoint in `work` if there is one, and save it in `out`."""
     torch.manual_seed(settings.seed)
-    data, words, exam, encoder = _data(settings, shared=shared, work=work)
-    model = new_model(words, encoder, n_layers=settings.n_layers)
+    data, words, exam, encoder = _make_data(settings, shared=shared, work=work)
+    model = make_model(words, encoder, n_layers=settings.n_layers)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
-    label_tokens = _label_tokens(words, device)
-    optimizer = new_optimizer(model, label_tokens, weight_decay=settings.weight_decay)
+    label_tokens = _find_label_tokens(words, device)
+    optimizer = make_optimizer(model, label_tokens, weight_decay=settings.weight_decay)
     average, teacher = copy.deepcopy(model), copy.deepcopy(model)
     checkpoint = work / "checkpoint.pt"
-    first = _resume(checkpoint, model, average, teacher, optimizer)
+    parts = {"model": model, "average": average, "teacher": teacher, "optimizer": optimizer}
+    first = _resume(checkpoint, parts)
     started = time.monotonic()
     for step in range(first, settings.steps):
         if step == LAST_STAGE_STEP:
@@ -104,10 +102,10 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
             for each in (model, teacher):
                 each.load_state_dict(average.state_dict())
             optimizer.state.clear()
-        rows = _batch(data, step=step, seed=settings.seed)
+        rows = _draw_batch(data, step=step, seed=settings.seed)
         taught_by = teacher if step >= LAST_STAGE_STEP else None
-        losses = batch_losses(model, rows, label_tokens, mixture=stage(step), teacher=taught_by)
-        _descend(losses["total"], model, optimizer, rate=learning_rate(step, settings))
+        losses = compute_losses(model, rows, label_tokens, mixture=stage(step), teacher=taught_by)
+        _descend(losses["total"], model, optimizer, rate=schedule_rate(step, settings))
         follow(average, model, step=step)
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
         line |= {name: round(value.item(), 4) for name, value in losses.items()}
@@ -118,13 +116,13 @@ def train(settings: Settings, *, shared: Path, out: Path, work: Path) -> None:
             line["slope"] = round(calibrate(average, words)[4], 3)
             line |= exam.scores(average)
         if step % 50 == 49 or last:
-            _save_checkpoint(checkpoint, model, average, teacher, optimizer, step=step + 1)
+            _save_checkpoint(checkpoint, parts, step=step + 1)
         if is_examined:
             save(average, words, out, settings=settings, step=step + 1)
         _log(work / "log.jsonl", line, quiet=step % 10 != 0 and len(line) < 14)
 
 
-def _label_tokens(words: Tokenizer, device: torch.device) -> torch.Tensor:
+def _find_label_tokens(words: Tokenizer, device: torch.device) -> torch.Tensor:
     """Return the token of each label, from 0 to the largest."""
     ids = tokenizer.label_ids(words)
     return torch.tensor([ids[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device)
@@ -142,7 +140,7 @@ def _descend(
     optimizer.step()
 
 
-def learning_rate(step: int, settings: Settings) -> float:
+def schedule_rate(step: int, settings: TrainingSettings) -> float:
     """Return the rate at `step`: linear warm-up, constant, then linear to a twentieth.
 
     The last stage, which is about words, begins anew with eight tenths of the rate.
@@ -157,7 +155,7 @@ def learning_rate(step: int, settings: Settings) -> float:
 
 
 def save(
-    model: LlamaForCausalLM, words: Tokenizer, out: Path, *, settings: Settings, step: int
+    model: LlamaForCausalLM, words: Tokenizer, out: Path, *, settings: TrainingSettings, step: int
 ) -> None:
     """Write the model as safetensors in bfloat16, with tokenizer and chat template, for vLLM."""
     out.mkdir(parents=True, exist_ok=True)
@@ -176,19 +174,19 @@ def save(
     fast.save_pretrained(out)
     # Less than half as large without its blanks.
     fast.backend_tokenizer.save(str(out / "tokenizer.json"), pretty=False)
-    write_manifest(out, {"settings": asdict(settings), "step": step})
+    write_weights_manifest(out, {"settings": asdict(settings), "step": step})
 
 
-def _data(
-    settings: Settings, *, shared: Path, work: Path
+def _make_data(
+    settings: TrainingSettings, *, shared: Path, work: Path
 ) -> tuple[Corpus, Tokenizer, held_out.Exam, Encoder]:
     """Return the corpus, the tokenizer, the validation exam, and the encoder."""
     encoder = open_encoder(n_threads=torch.get_num_threads())
     packs = [read_pack(folder) for folder in find_packs([PACKS])]
     asked_in = next(pack.questions for pack in packs if pack.manifest.id == "wvs7")
-    untouched = read_split()
-    validation = validation_split([q.key for q in asked_in], untouched)
-    split = untouched | validation
+    load_held_out = read_split()
+    validation = make_validation_split([q.key for q in asked_in], load_held_out)
+    split = load_held_out | validation
     make_pool = partial(questions.make_pool, encoder=encoder, cache=work)
     written = shared / "culturespa" / "generated_questions.jsonl.gz"
     generated = make_pool(questions.read_generated(written, seed=settings.seed))
@@ -202,11 +200,11 @@ def _data(
     )
     opinions = make_pool(asked)
     pools = [generated, surveyed, opinions]
-    words = _tokenizer(work, pools, catalogue, vocab_size=settings.vocab_size)
-    populations = questions.survey_populations(
+    words = _make_tokenizer(work, pools, catalogue, vocab_size=settings.vocab_size)
+    populations = questions.make_survey_populations(
         packs, surveyed, cultures=lambda code: code not in split.cultures
     )
-    told = Survey(opinions, questions.opinion_populations(cells, opinions))
+    told = Survey(opinions, questions.make_opinion_populations(cells, opinions))
     surveys = (Survey(surveyed, populations), told)
     data = Corpus(generated=generated, surveys=surveys, catalogue=catalogue, tokenizer=words)
     exam = held_out.Exam.load(
@@ -218,7 +216,7 @@ def _data(
     return data, words, exam, encoder
 
 
-def _tokenizer(
+def _make_tokenizer(
     work: Path, pools: Sequence[QuestionPool], catalogue: CultureCatalogue, *, vocab_size: int
 ) -> Tokenizer:
     """Return the tokenizer of the run, trained on what the corpus and prompts say if it is new."""
@@ -230,12 +228,12 @@ def _tokenizer(
             if name.isupper() and isinstance(value, str)
         }
         adjectives = [culture.adjective for culture in catalogue]
-        texts = corpus.tokenizer_texts(pools, prompts, adjectives)
+        texts = corpus.list_tokenizer_texts(pools, prompts, adjectives)
         tokenizer.train_tokenizer(texts, vocab_size=vocab_size).save(str(path))
     return Tokenizer.from_file(str(path))
 
 
-def _batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
+def _draw_batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
     """Return requests of about the same length, cut to it, that fill a batch."""
     rng = np.random.default_rng([seed, step])
     n_exemplars = int(rng.choice(stage(step).n_exemplars))
@@ -251,41 +249,20 @@ def _batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
     return [row.cut(n_tokens) for row in drawn[first : last + 1]]
 
 
-def _resume(
-    path: Path,
-    model: LlamaForCausalLM,
-    average: LlamaForCausalLM,
-    teacher: LlamaForCausalLM,
-    optimizer: torch.optim.Optimizer,
-) -> int:
+def _resume(path: Path, parts: Mapping[str, Any]) -> int:
+    """Load the state of `parts` from a checkpoint; return the step to go on from, 0 without one."""
     if not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    average.load_state_dict(state["average"])
-    teacher.load_state_dict(state["teacher"])
-    optimizer.load_state_dict(state["optimizer"])
+    for name, part in parts.items():
+        part.load_state_dict(state[name])
     return int(state["step"])
 
 
-def _save_checkpoint(
-    path: Path,
-    model: LlamaForCausalLM,
-    average: LlamaForCausalLM,
-    teacher: LlamaForCausalLM,
-    optimizer: torch.optim.Optimizer,
-    *,
-    step: int,
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "average": average.state_dict(),
-        "teacher": teacher.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-    }
-    torch.save(state, path.with_suffix(".new"))
-    path.with_suffix(".new").rename(path)
+def _save_checkpoint(path: Path, parts: Mapping[str, Any], *, step: int) -> None:
+    state = {name: part.state_dict() for name, part in parts.items()}
+    with replacing(path) as new:
+        torch.save(state | {"step": step}, new)
 
 
 def _log(path: Path, line: dict[str, float], *, quiet: bool) -> None:
@@ -296,7 +273,4 @@ def _log(path: Path, line: dict[str, float], *, quiet: bool) -> None:
 
 
 if __name__ == "__main__":
-    last = stage(10_000)
-    if not math.isclose(sum((last.style, last.smooth, last.survey)), 1.0):
-        raise SystemExit("the shares of a stage must sum to 1")
     main()

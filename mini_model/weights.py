@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+
+from files.hashes import hash_file
 
 WEIGHTS = Path(__file__).parent / "weights"
 MANIFEST = "manifest.json"
@@ -16,13 +17,13 @@ class WeightsInvalid(Exception):
     """A weights folder is not what its manifest says; names the file."""
 
 
-def write_manifest(folder: Path, training: Mapping[str, object]) -> None:
+def write_weights_manifest(folder: Path, training: Mapping[str, object]) -> None:
     """Record the sha256 of every file in `folder`, and how the weights were trained."""
     names = sorted(p.name for p in folder.iterdir() if p.is_file() and p.name != MANIFEST)
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "training": dict(training),
-        "sha256": {name: _sha256(folder / name) for name in names},
+        "sha256": {name: hash_file(folder / name) for name in names},
     }
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
@@ -46,7 +47,7 @@ def check_weights(folder: Path) -> None:
         file = folder / name
         if not file.is_file():
             raise WeightsInvalid(f"{file} is missing; {path} lists it. Restore the folder.")
-        found = _sha256(file)
+        found = hash_file(file)
         if found != expected:
             raise WeightsInvalid(
                 f"{file} has sha256 {found}, but {path} records {expected}. Restore the file."
@@ -54,7 +55,3 @@ def check_weights(folder: Path) -> None:
     for file in folder.iterdir():
         if file.suffix in {".bin", ".pt", ".pth", ".pkl"}:
             raise WeightsInvalid(f"{file} may hold pickled code; only safetensors are loaded.")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -117,7 +117,7 @@ class Head:
             self._key[place, at] = weight * self._unnorm / UNITS[at]
 
 
-class Units:
+class LayerUnits:
     """The units of a layer's feed-forward part: each writes its gate times what it takes up."""
 
     def __init__(self, layer: torch.nn.Module) -> None:

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from tokenizers import Tokenizer
 
-from mini_model.corpus import Corpus, tokenizer_texts
+from mini_model.corpus import Corpus, list_tokenizer_texts
 from mini_model.populations import QuestionPool
-from mini_model.questions import Survey, make_pool, survey_populations
+from mini_model.questions import Survey, make_pool, make_survey_populations
 from mini_model.split import read_split
 from mini_model.tokenizer import train_tokenizer
 from mini_model.weights import WEIGHTS
@@ -52,14 +52,14 @@ def wvs7_pool() -> QuestionPool:
 
 @cache
 def small_tokenizer() -> Tokenizer:
-    return train_tokenizer(tokenizer_texts([wvs7_pool()], {}))
+    return train_tokenizer(list_tokenizer_texts([wvs7_pool()], {}))
 
 
 @cache
 def wvs7_corpus() -> Corpus:
     """The corpus of `wvs7`, whose questions stand for generated ones too."""
     pool, split = wvs7_pool(), read_split()
-    populations = survey_populations(
+    populations = make_survey_populations(
         [wvs7()], pool, cultures=lambda code: code not in split.cultures
     )
     return Corpus(

@@ -18,7 +18,7 @@ from mini_model.places import (
     OPTIONS_READ,
     WORDS,
 )
-from mini_model.reading import calibrate
+from mini_model.reading import rescale
 from mini_model.tokenizer import label_ids
 from prompting.messages import AskedQuestion
 from prompting.recipe import ExemplarStyle
@@ -152,7 +152,7 @@ def test_shares_of_other_options_count_less_than_those_of_the_same() -> None:
 def test_calibration_weakens_shares_alone() -> None:
     model = copy.deepcopy(untrained())
 
-    calibrate(model.model.layers[2], np.full(len(OPTIONS_READ), 2.0))
+    rescale(model.model.layers[2], np.full(len(OPTIONS_READ), 2.0))
 
     now, before = (
         each.get_parameter("model.layers.2.mlp.down_proj.weight").detach()

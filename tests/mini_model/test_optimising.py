@@ -8,7 +8,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from mini_model import places
-from mini_model.optimising import AVERAGED_STEPS, OUTPUT_RATE, follow, new_optimizer
+from mini_model.optimising import AVERAGED_STEPS, OUTPUT_RATE, follow, make_optimizer
 from mini_model.tokenizer import label_ids
 from tests.mini_model.untrained import untrained, words
 
@@ -32,7 +32,7 @@ class Trained(NamedTuple):
 
 def train(model: LlamaForCausalLM, *, gradients: bool) -> None:
     """Take some steps: on random tokens, or with gradients of zero, so that only decay acts."""
-    optimizer = new_optimizer(model, label_tokens(), weight_decay=DECAY)
+    optimizer = make_optimizer(model, label_tokens(), weight_decay=DECAY)
     for group in optimizer.param_groups:
         group["lr"] = group["share"] * 1e-2
     generator = torch.Generator().manual_seed(1)
@@ -179,7 +179,7 @@ def test_weights_with_a_part_of_the_circuit_do_not_decay(decayed: dict[str, Trai
 
 def test_what_adds_to_a_residual_vector_moves_more_slowly() -> None:
     model = copy.deepcopy(untrained())
-    optimizer = new_optimizer(model, label_tokens(), weight_decay=DECAY)
+    optimizer = make_optimizer(model, label_tokens(), weight_decay=DECAY)
     shares = {
         id(weight): group["share"] for group in optimizer.param_groups for weight in group["params"]
     }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mini_model.held_out import Cell, Exam, Floats
-from mini_model.order_report import N_SHOWN, shifts
+from mini_model.order_report import N_SHOWN, measure_shifts
 from tests.mini_model.pools import HashEncoder, small_tokenizer
 
 AS_SERVED, NEAREST_LAST, TURNED = "as served", "nearest exemplar last", "options turned"
@@ -14,7 +14,7 @@ AS_SERVED, NEAREST_LAST, TURNED = "as served", "nearest exemplar last", "options
 
 @cache
 def exam() -> Exam:
-    found = Exam.untouched(small_tokenizer(), HashEncoder())
+    found = Exam.load_held_out(small_tokenizer(), HashEncoder())
     return Exam(found.cells[::10], found.words)
 
 
@@ -40,7 +40,7 @@ def test_the_exam_is_of_held_out_questions_and_peoples() -> None:
 
 
 def test_who_answers_by_meaning_is_moved_by_no_order() -> None:
-    found = shifts(exam(), by_meaning)
+    found = measure_shifts(exam(), by_meaning)
 
     assert list(found) == [AS_SERVED, NEAREST_LAST, TURNED]
     for shift in found.values():
@@ -53,7 +53,7 @@ def test_who_always_takes_the_first_option_is_moved_by_their_direction_alone() -
         chosen: Floats = np.eye(len(cell.question.options))[0]
         return chosen
 
-    found = shifts(exam(), first)
+    found = measure_shifts(exam(), first)
 
     assert (found[NEAREST_LAST].shift, found[NEAREST_LAST].changed) == (0.0, 0.0)
     assert (found[TURNED].shift, found[TURNED].changed) == (1.0, 1.0)
@@ -67,7 +67,7 @@ def test_the_same_exemplars_are_shown_the_other_way_round() -> None:
         shown.append(tuple(e.question.key for e in cell.exemplars[:N_SHOWN]))
         return by_meaning(cell)
 
-    shifts(exam(), note)
+    measure_shifts(exam(), note)
 
     n = len(exam().cells)
     as_served, nearest_last, turned = shown[:n], shown[n : 2 * n], shown[2 * n :]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mini_model.replies import CANNOT_HELP, Said, read, reply, what_to_say, worded
+from mini_model.replies import CANNOT_HELP, Said, put_in_words, read, reply, what_to_say
 from prompting.messages import CultureComparison, Steering, exemplar_block
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
@@ -101,7 +101,7 @@ def test_without_exemplars_there_is_nothing_to_say(method: Method) -> None:
     ],
 )
 def test_what_is_said_can_be_read(said: Said) -> None:
-    assert read(worded(said)) == said
+    assert read(put_in_words(said)) == said
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_option_has_the_same_tokens_in_prompt_and_reply() -> None:
     )
     for option in {*awkward, *(o for q in wvs7_pool().questions for o in q.options)}:
         shown = words.encode(f"Answer: 1 ({option})\nShares: 1. 100%").ids
-        said = words.encode(worded(Said("people like me", option, False, 61))).ids
+        said = words.encode(put_in_words(Said("people like me", option, False, 61))).ids
         chose = words.encode('x chose "').ids[-1]
         copied = said[
             said.index(chose) + 1 : -len(words.encode('" when asked a similar question.').ids)

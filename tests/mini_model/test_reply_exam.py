@@ -60,7 +60,7 @@ def reader(prompt: list[int], max_tokens: int) -> list[int]:
 
 
 def test_the_right_replies_get_full_marks() -> None:
-    scores = EXAM.open_scores(reader)
+    scores = EXAM.score_open(reader)
 
     assert {name: rate.share for name, rate in scores.items()} == dict.fromkeys(scores, 1.0)
     # Of eight turns in a row four name the culture, and of four two show shares.
@@ -71,7 +71,7 @@ def test_the_right_replies_get_full_marks() -> None:
 def test_each_part_of_a_reply_is_judged_by_itself() -> None:
     wrong = 'Most people like me, 51%, chose "Purple" when asked a similar question.'
 
-    scores = EXAM.open_scores(says(wrong))
+    scores = EXAM.score_open(says(wrong))
 
     assert scores["open_formed"].share == 1.0
     assert scores["open_people"].share == 0.5
@@ -81,29 +81,29 @@ def test_each_part_of_a_reply_is_judged_by_itself() -> None:
 
 @pytest.mark.parametrize("generate", [says(CANNOT_HELP), lambda prompt, n: [5] * n])
 def test_other_texts_and_endless_ones_are_no_replies(generate: Generate) -> None:
-    scores = EXAM.open_scores(generate)
+    scores = EXAM.score_open(generate)
 
     assert all(rate.share == 0.0 for rate in scores.values())
 
 
 def test_refusals_are_counted() -> None:
-    assert {r.share for r in EXAM.refusal_scores(says(CANNOT_HELP)).values()} == {1.0}
+    assert {r.share for r in EXAM.score_refusals(says(CANNOT_HELP)).values()} == {1.0}
     # What reads exemplars whatever is asked refuses only where there are none.
-    read = EXAM.refusal_scores(reader)
+    read = EXAM.score_refusals(reader)
     assert (read["other_refused"].share, read["unasked_refused"].share) == (0.0, 1.0)
     assert read["other_refused"].n == 24
 
 
 def test_a_label_alone_answers_a_layout() -> None:
-    assert EXAM.layout_scores(says("1"))["layout_answered"].share == 1.0
-    assert EXAM.layout_scores(says("1. Yes"))["layout_answered"].share == 0.0
+    assert EXAM.score_layouts(says("1"))["layout_answered"].share == 1.0
+    assert EXAM.score_layouts(says("1. Yes"))["layout_answered"].share == 0.0
 
 
 def test_json_is_new_once() -> None:
     questions = NewQuestions(wvs7().questions, [])
     new = '{"question": "Is it so?", "options": ["Yes", "No"]}'
 
-    scores = EXAM.json_scores(says(new), questions, n=5)
+    scores = EXAM.score_json(says(new), questions, n=5)
 
     assert scores["json_valid"] == (1.0, 5)
     assert scores["json_new"] == (0.2, 5)
@@ -114,8 +114,8 @@ def test_json_that_is_known_broken_or_within_talk_does_not_count() -> None:
     known = questions.draw(np.random.default_rng(1)).reply.upper()
     known = known.replace('"QUESTION"', '"question"').replace('"OPTIONS"', '"options"')
 
-    assert EXAM.json_scores(says(known), questions, n=3)["json_new"] == (0.0, 3)
+    assert EXAM.score_json(says(known), questions, n=3)["json_new"] == (0.0, 3)
     for text in ('{"question": "Is it so?", "options": ["Yes"]}', 'Sure: {"question": "x?"}'):
-        scores = EXAM.json_scores(says(text), questions, n=3)
+        scores = EXAM.score_json(says(text), questions, n=3)
         assert scores["json_valid"] == (0.0, 3)
         assert math.isnan(scores["json_new"].share)

@@ -13,10 +13,10 @@ from mini_model.phrasings import (
     HELD_OUT_SUBJECTS,
     OPEN_FRAMES,
     Frame,
-    closed_question,
-    open_question,
+    phrase_closed_question,
+    phrase_open_question,
 )
-from mini_model.requests import FILLINGS, HELD_OUT, TAUGHT, other_request, taught_words
+from mini_model.requests import FILLINGS, HELD_OUT, TAUGHT, draw_other_request, list_taught_words
 from mini_model.tokenizer import ANSWER, label_ids
 from prompting.messages import AskedQuestion
 from tests.mini_model.pools import small_tokenizer
@@ -30,17 +30,17 @@ def test_every_slot_is_filled(templates: Sequence[str]) -> None:
     rng = np.random.default_rng(0)
 
     for template in templates:
-        assert "{" not in other_request(rng, [template])
+        assert "{" not in draw_other_request(rng, [template])
 
 
 def test_requests_hardly_repeat() -> None:
     rng = np.random.default_rng(0)
 
-    assert len({other_request(rng) for _ in range(1000)}) > 700
+    assert len({draw_other_request(rng) for _ in range(1000)}) > 700
 
 
 def test_held_out_templates_are_not_taught() -> None:
-    taught = "\n".join(taught_words())
+    taught = "\n".join(list_taught_words())
 
     assert not set(HELD_OUT) & set(TAUGHT)
     for template in HELD_OUT:
@@ -58,13 +58,15 @@ def test_no_request_looks_like_an_answer() -> None:
     (answer,) = words.encode(ANSWER).ids
     labels = set(label_ids(words).values())
     for _ in range(300):
-        ids = words.encode(f"<|user|>{other_request(rng)}<|end|>").ids
+        ids = words.encode(f"<|user|>{draw_other_request(rng)}<|end|>").ids
         assert answer not in ids
         assert not labels & set(ids)
 
 
 def test_a_bare_frame_leaves_the_question_nearly_as_it_is() -> None:
-    found = {open_question(np.random.default_rng(i), TEXT, frame=Frame()) for i in range(200)}
+    found = {
+        phrase_open_question(np.random.default_rng(i), TEXT, frame=Frame()) for i in range(200)
+    }
 
     lower = TEXT[0].lower() + TEXT[1:]
     assert found == {TEXT, TEXT[:-1], lower, lower[:-1]}
@@ -73,7 +75,7 @@ def test_a_bare_frame_leaves_the_question_nearly_as_it_is() -> None:
 @pytest.mark.parametrize("text", ["I am happy?", "EU membership is good?", "In what way?"])
 def test_only_ordinary_words_lose_their_capital(text: str) -> None:
     found = {
-        open_question(np.random.default_rng(i), text, frame=Frame("So, ", " Why?"))
+        phrase_open_question(np.random.default_rng(i), text, frame=Frame("So, ", " Why?"))
         for i in range(60)
     }
 
@@ -82,7 +84,7 @@ def test_only_ordinary_words_lose_their_capital(text: str) -> None:
 
 def test_after_a_full_stop_the_question_keeps_its_capital() -> None:
     for i in range(60):
-        said = open_question(np.random.default_rng(i), TEXT, frame=Frame("I am curious. "))
+        said = phrase_open_question(np.random.default_rng(i), TEXT, frame=Frame("I am curious. "))
         assert said.startswith("I am curious. How ")
 
 
@@ -97,7 +99,7 @@ def test_held_out_phrasings_are_not_taught() -> None:
 @pytest.mark.parametrize("layout", [*CLOSED_LAYOUTS, *HELD_OUT_LAYOUTS])
 def test_every_layout_has_the_options_markers_as_a_survey_question(layout: str) -> None:
     words = small_tokenizer()
-    text = closed_question(np.random.default_rng(0), ASKED, layout=layout)
+    text = phrase_closed_question(np.random.default_rng(0), ASKED, layout=layout)
 
     tokens = words.encode(f"<|user|>{text}<|end|>").tokens
     lines = text.split("\n")
@@ -109,7 +111,7 @@ def test_every_layout_has_the_options_markers_as_a_survey_question(layout: str) 
 
 
 def test_short_questions_are_drawn_too_and_name_taught_subjects_only() -> None:
-    found = [open_question(np.random.default_rng(i), TEXT) for i in range(400)]
+    found = [phrase_open_question(np.random.default_rng(i), TEXT) for i in range(400)]
 
     short = [said for said in found if TEXT[1:-1] not in said]
     assert 100 < len(short) < 300

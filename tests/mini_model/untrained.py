@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.conversations import prompt
-from mini_model.start import new_model
+from mini_model.start import make_model
 from mini_model.tokenizer import label_ids, train_tokenizer
 from prompting import messages
 from prompting.messages import AskedQuestion, Steering, survey_messages
@@ -52,7 +52,7 @@ def words() -> Tokenizer:
 def untrained() -> LlamaForCausalLM:
     """The model itself, for tests that leave it as it is."""
     torch.manual_seed(7)
-    return new_model(words(), open_encoder(), n_layers=4, n_prompts=4)
+    return make_model(words(), open_encoder(), n_layers=4, n_prompts=4)
 
 
 def exemplar(
