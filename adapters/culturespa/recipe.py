@@ -40,6 +40,11 @@ class TrainingData:
     digests: Mapping[str, str]
     sources: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def cultures(self) -> tuple[str, ...]:
+        """The cultures that there are examples of, in order."""
+        return tuple(sorted({example.culture for example in self.examples}))
+
     def of(self, cultures: Sequence[str]) -> tuple[Example, ...]:
         """Return the examples of `cultures`."""
         return tuple(example for example in self.examples if example.culture in cultures)
@@ -68,7 +73,7 @@ def read_data(
     )
 
 
-def learning_rate(step: int, n_steps: int, settings: TrainSettings) -> float:
+def compute_learning_rate(step: int, n_steps: int, settings: TrainSettings) -> float:
     """Return the rate at `step`, from 0: linear warm-up, then a cosine to 0."""
     warm_up = math.ceil(settings.warm_up_share * n_steps)
     if step < warm_up:
@@ -119,6 +124,6 @@ def check_card(folder: Path, card: AdapterCard) -> AdapterCard:
     return there
 
 
-def with_batch_size(settings: TrainSettings, mode: Mode) -> TrainSettings:
-    """Return `settings` with the batch size of the mode where they have none."""
+def choose_batch_size(settings: TrainSettings, mode: Mode) -> TrainSettings:
+    """Return `settings` with the batch size of the mode if they have none."""
     return replace(settings, batch_size=settings.batch_size or mode.batch_size)

@@ -84,6 +84,10 @@ class Mode(StrEnum):
         """The paper's: the examples of one culture are few."""
         return 128 if self is Mode.JOINT else 8
 
+    def divide(self, cultures: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """Return the cultures of each adapter, by the name of its folder."""
+        return {"joint": cultures} if self is Mode.JOINT else {code: (code,) for code in cultures}
+
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:

@@ -33,10 +33,10 @@ from adapters.culturespa.recipe import (
     TrainingBase,
     TrainingData,
     check_card,
-    learning_rate,
+    choose_batch_size,
+    compute_learning_rate,
     read_data,
     start_card,
-    with_batch_size,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
@@ -77,15 +77,14 @@ def train_adapters(
         StepChanged: a folder in `out` or a checkpoint in `work` is of other data or settings.
         BaseUnfit: the base model's chat template or tokenizer does not let an answer be trained.
     """
-    codes = tuple(sorted(set(cultures) or {example.culture for example in data.examples}))
+    codes = tuple(sorted(set(cultures))) or data.cultures
     if not codes:
         raise NothingToTrain("The data", "no example")
-    jobs = {"joint": codes} if mode is Mode.JOINT else {code: (code,) for code in codes}
-    trainer = _Trainer(data, base, with_batch_size(settings, mode), on_progress)
+    trainer = _Trainer(data, base, choose_batch_size(settings, mode), on_progress)
     with torch.random.fork_rng():
         return tuple(
             trainer.finish(mode, of, licence, out / name, work / f"{mode}-{name}.pt")
-            for name, of in jobs.items()
+            for name, of in mode.divide(codes).items()
         )
 
 
@@ -159,7 +158,7 @@ class _Run:
                 self._before = _label_logprob(model, sampled, self._loaded, settings)
             for step in range(len(self.losses), self.n_steps):
                 for group in optimizer.param_groups:
-                    group["lr"] = learning_rate(step, self.n_steps, settings)
+                    group["lr"] = compute_learning_rate(step, self.n_steps, settings)
                 self.losses.append(self._step(model, optimizer, self._batch(step)))
                 done = step + 1
                 if done % settings.checkpoint_steps == 0 or done == self.n_steps:

@@ -11,41 +11,41 @@ from adapters.culturespa.settings import Mode
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
 from app.state.retrieval import read_library
-from cli.console import notes, read_quiet_settings
+from cli import console
+from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
 from cli.culturespa.output import (
-    LiveSteps,
     print_cards,
-    print_manifest,
     print_outcomes,
     print_step,
     print_trained,
+    show_step,
 )
 from cli.culturespa.run import run_steps
-from cli.culturespa.run_options import check_collect, choose_base, make_training
+from cli.culturespa.run_options import check_collect, choose_base
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate
-from cli.culturespa.surveys import open_surveys, resolve_cultures
-from cli.culturespa.training import OnStep, train_in_child
+from cli.culturespa.training import OnStep, Training, train_in_child
+from reports.terminal import print_json
 from survey_data.cultures import read_catalogue
 
 
 def run_generate(out: Path, options: RunOptions, *, as_json: bool) -> None:
     """Do step 1."""
-    settings = read_quiet_settings()
+    settings = console.read_quiet_settings()
     step = partial(do_generate, out, open_surveys(settings, options.pack), options)
     _print(_ask(settings, "generate", step, unit="questions"), out, as_json=as_json)
 
 
 def run_filter(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
     """Do step 2."""
-    surveys = open_surveys(read_quiet_settings(), options.pack)
+    surveys = open_surveys(console.read_quiet_settings(), options.pack)
     _print(do_filter(out, questions, surveys), out, as_json=as_json)
 
 
 def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
     """Do step 3."""
-    settings = read_quiet_settings()
+    settings = console.read_quiet_settings()
     library = read_library(settings, read_catalogue())
     cultures = resolve_cultures(library, options.cultures)
     step = partial(do_answer, out, questions, cultures, library, options)
@@ -65,31 +65,21 @@ def run_train(
     out: Path, options: RunOptions, questions: Path, examples: Path, *, mode: Mode, as_json: bool
 ) -> None:
     """Do step 5."""
-    settings = read_quiet_settings()
+    settings = console.read_quiet_settings()
     codes: tuple[str, ...] = ()
     if options.cultures:
         cultures = resolve_cultures(read_library(settings, read_catalogue()), options.cultures)
         codes = tuple(culture.code for culture in cultures)
-    base = choose_base(settings, options)
-    training = make_training(
-        options,
-        base,
-        examples=examples,
-        questions=questions,
-        out=out,
-        mode=mode,
-        cultures=codes,
-        sources=options.source_terms,
-    )
-    with LiveSteps(notes).step("train", unit="steps") as on_step:
+    base, sources = choose_base(settings, options), options.source_terms
+    training = Training(examples, questions, base, out, mode, options, codes, sources)
+    with show_step("train", unit="steps") as on_step:
         adapters = asyncio.run(train_in_child(training, on_step=on_step))
     (print_cards if as_json else print_trained)(adapters)
 
 
 def run_all(out: Path, options: RunOptions) -> None:
     """Do all steps."""
-    progress = LiveSteps(notes)
-    outcomes = asyncio.run(run_steps(read_quiet_settings(), out, options, progress=progress))
+    outcomes = asyncio.run(run_steps(console.read_quiet_settings(), out, options))
     print_outcomes(outcomes, pack=options.pack, from_survey=options.from_survey)
 
 
@@ -102,7 +92,7 @@ def _ask(
 ) -> StepManifest:
     async def ask() -> StepManifest:
         async with ServedModel(settings) as model:
-            with LiveSteps(notes).step(name, unit=unit) as on_step:
+            with show_step(name, unit=unit) as on_step:
                 return await step(model, on_step)
 
     return asyncio.run(ask())
@@ -110,6 +100,6 @@ def _ask(
 
 def _print(manifest: StepManifest, folder: Path, *, as_json: bool) -> None:
     if as_json:
-        print_manifest(manifest)
+        print_json(console.out, manifest.model_dump())
     else:
         print_step(manifest.step, manifest, folder)

@@ -13,7 +13,7 @@ from rich.console import Console
 from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
-from cli.console import out
+from cli.console import notes, out
 from cli.culturespa.registration import RunAdapter
 from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
@@ -23,51 +23,33 @@ from reports.numbers import decimal
 from reports.terminal import print_json, print_line, print_table
 
 
-class LiveSteps:
-    """Shows the progress of each step, and its outcome."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    @contextmanager
-    def step(self, name: str, *, unit: str) -> Iterator[Bar]:
-        """Show a step while it goes on."""
-        bar = Bar(self._console, name, unit=unit)
-        try:
-            with bar.show():
-                yield bar
-        except BaseException:
-            if bar.was_told:
-                self._console.print(
-                    "What was done is kept; run the same command to go on from there."
-                )
-            raise
-        bar.end()
-
-    def on_done(self, name: str, manifest: StepManifest) -> None:
-        """Print the outcome of a step."""
-        print_step(name, manifest)
+@contextmanager
+def show_step(name: str, *, unit: str) -> Iterator[Bar]:
+    """Show the progress of a step: a bar on a terminal, and elsewhere a line now and then."""
+    bar = Bar(notes, name, unit=unit)
+    if not notes.is_terminal:
+        notes.print(f"{name} …", highlight=False)
+    try:
+        with bar.progress:
+            yield bar
+    except BaseException:
+        if bar.was_told:
+            notes.print("What was done is kept; run the same command to go on from there.")
+        raise
+    bar.end()
 
 
 class Bar:
-    """Progress of one step: a bar on a terminal, and elsewhere a line now and then."""
+    """Progress of one step."""
 
     def __init__(self, console: Console, name: str, *, unit: str) -> None:
         self._console, self._name, self._unit = console, name, unit
-        self._progress = bar_on(console)
-        self._task = self._progress.add_task(f"{name}: getting ready", total=None, rate="")
+        self.progress = bar_on(console)
+        self._task = self.progress.add_task(f"{name}: getting ready", total=None, rate="")
         self._part, self._total, self._done = "", 0, 0
         self._began_s = self._first_s = self._told_s = time.monotonic()
         self._n_first = 0
         self.was_told = False
-
-    @contextmanager
-    def show(self) -> Iterator[None]:
-        """Keep the bar on the terminal."""
-        if not self._console.is_terminal:
-            self._console.print(f"{self._name} …", highlight=False)
-        with self._progress:
-            yield
 
     def __call__(self, done: int, total: int, /, *, part: str = "") -> None:
         """Show that `done` of `total` are done; see `cli.culturespa.training.OnStep`."""
@@ -78,13 +60,13 @@ class Bar:
         self.was_told, self._done, self._total = True, done, total
         rate = self._rate(now)
         what = self._name if part in self._name else f"{self._name} {part}"
-        self._progress.update(self._task, description=what, completed=done, total=total, rate=rate)
+        self.progress.update(self._task, description=what, completed=done, total=total, rate=rate)
         if rate and not self._console.is_terminal and now - self._told_s >= LINE_EVERY_S:
             self._console.print(f"{what}: {done} of {total} {self._unit}, {rate}", highlight=False)
             self._told_s = now
 
     def end(self) -> None:
-        """Print how long the step took, where no bar shows it."""
+        """Print how long the step took, if no bar shows it."""
         if self._console.is_terminal:
             return
         took_s = time.monotonic() - self._began_s
@@ -96,11 +78,6 @@ class Bar:
         if n < 1 or took_s < 0.5:
             return ""
         return f"{n / took_s:.0f}/s" if n > took_s else f"{took_s / n:.1f} s each"
-
-
-def print_manifest(manifest: StepManifest) -> None:
-    """Print a step's manifest as JSON."""
-    print_json(out, manifest.model_dump())
 
 
 def print_cards(adapters: Sequence[TrainedAdapter]) -> None:

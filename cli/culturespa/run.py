@@ -12,20 +12,19 @@ from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS
 from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from app.settings import Settings
+from cli.culturespa.inputs import Surveys, open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
-from cli.culturespa.output import LiveSteps
+from cli.culturespa.output import print_step, show_step
 from cli.culturespa.registration import RunAdapter, add_to_registry
 from cli.culturespa.run_options import (
     Variant,
     check_options,
     choose_base,
     list_variants,
-    make_training,
 )
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate, take_survey
-from cli.culturespa.surveys import Surveys, open_surveys, resolve_cultures
-from cli.culturespa.training import train_in_child
+from cli.culturespa.training import Training, train_in_child
 from mini_model.weights import WEIGHTS
 from survey_data.cultures import Culture
 
@@ -37,12 +36,9 @@ class _Run:
     out: Path
     options: RunOptions
     surveys: Surveys
-    progress: LiveSteps
 
 
-async def run_steps(
-    settings: Settings, out: Path, options: RunOptions, *, progress: LiveSteps
-) -> tuple[RunAdapter, ...]:
+async def run_steps(settings: Settings, out: Path, options: RunOptions) -> tuple[RunAdapter, ...]:
     """Do all steps in the folder `out`, or what is left of them, and return the adapters.
 
     The vLLM that was asked is stopped before training begins.
@@ -54,7 +50,7 @@ async def run_steps(
         options = replace(options, licence=EMBEDDED_TERMS)
     check_options(settings, options, base)
     sources = _collect_sources(options, base, surveys)
-    running = _Run(out, options, surveys, progress)
+    running = _Run(out, options, surveys)
     async with ServedModel(settings) as model:
         questions = await _make_questions(running, model)
         await _answer(running, questions, cultures, model)
@@ -63,17 +59,11 @@ async def run_steps(
     }
     adapters = []
     for variant in list_variants(options):
-        examples = CONTROL if variant.is_control else EXAMPLES
-        training = make_training(
-            options,
-            base,
-            examples=folders[variant.ratio] / examples,
-            questions=questions,
-            out=out / variant.folder,
-            mode=variant.mode,
-            sources=sources,
+        examples = folders[variant.ratio] / (CONTROL if variant.is_control else EXAMPLES)
+        training = Training(
+            examples, questions, base, out / variant.folder, variant.mode, options, sources=sources
         )
-        with progress.step(variant.folder.removeprefix("5-"), unit="steps") as on_step:
+        with show_step(variant.folder.removeprefix("5-"), unit="steps") as on_step:
             trained = await train_in_child(training, on_step=on_step)
         adapters += [(variant, adapter) for adapter in trained]
     if not options.adds:
@@ -83,20 +73,20 @@ async def run_steps(
 
 async def _make_questions(running: _Run, model: ServedModel) -> Path:
     """Return the file of questions to ask, made by the first steps."""
-    options, surveys, progress = running.options, running.surveys, running.progress
+    options, surveys = running.options, running.surveys
     if options.from_survey:
         folder = running.out / "1-survey"
-        progress.on_done("survey", take_survey(folder, surveys))
+        print_step("survey", take_survey(folder, surveys))
         return folder / QUESTIONS
     given = options.questions
     if given is None:
         folder = running.out / "1-generate"
-        with progress.step("generate", unit="questions") as on_progress:
+        with show_step("generate", unit="questions") as on_progress:
             manifest = await do_generate(folder, surveys, options, model, on_progress)
-        progress.on_done("generate", manifest)
+        print_step("generate", manifest)
         given = folder / QUESTIONS
     folder = running.out / "2-filter"
-    progress.on_done("filter", do_filter(folder, given, surveys))
+    print_step("filter", do_filter(folder, given, surveys))
     return folder / QUESTIONS
 
 
@@ -104,11 +94,11 @@ async def _answer(
     running: _Run, questions: Path, cultures: Sequence[Culture], model: ServedModel
 ) -> None:
     folder, library = running.out / "3-answer", running.surveys.library
-    with running.progress.step("answer", unit="answers") as on_progress:
+    with show_step("answer", unit="answers") as on_progress:
         manifest = await do_answer(
             folder, questions, cultures, library, running.options, model, on_progress
         )
-    running.progress.on_done("answer", manifest)
+    print_step("answer", manifest)
 
 
 def _collect(running: _Run, questions: Path, ratio: float) -> Path:
@@ -116,7 +106,7 @@ def _collect(running: _Run, questions: Path, ratio: float) -> Path:
     folder = running.out / f"4-{name}"
     answers = running.out / "3-answer" / ANSWERS
     manifest = do_collect(folder, questions, answers, running.options, ratio)
-    running.progress.on_done(name, manifest)
+    print_step(name, manifest)
     if not manifest.counts["examples"]:
         raise NothingToTrain(str(folder / EXAMPLES), "no answer that differs")
     return folder

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from adapters.culturespa.recipe import TrainingBase
@@ -14,7 +11,7 @@ from adapters.manifest import is_name
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.culturespa.options import RunOptions
-from cli.culturespa.training import Training, check_base, check_installed
+from cli.culturespa.training import check_base, check_installed
 from mini_model.weights import WEIGHTS
 
 # The longest is '-joint-12-5-percent-control'.
@@ -67,33 +64,6 @@ def choose_base(settings: Settings, options: RunOptions) -> TrainingBase:
     if folder is not None and name is None and not settings.vllm.model:
         raise OptionInvalid("--base-name", "nothing", "the name that --base is served by")
     return TrainingBase(folder or settings.vllm.model_path, name or settings.model)
-
-
-def make_training(
-    options: RunOptions,
-    base: TrainingBase,
-    *,
-    examples: Path,
-    questions: Path,
-    out: Path,
-    mode: Mode,
-    cultures: tuple[str, ...] = (),
-    sources: Mapping[str, str],
-) -> Training:
-    """Return a training with the settings of `options`; see `Training` for the rest."""
-    return Training(
-        examples=examples,
-        questions=questions,
-        base=base,
-        out=out,
-        mode=mode,
-        settings=replace(options.train, seed=options.seed),
-        cultures=cultures,
-        sources=sources,
-        licence=options.licence,
-        # Under a container's limit, fewer than the machine has.
-        n_threads=options.n_threads or len(os.sched_getaffinity(0)),
-    )
 
 
 def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:

@@ -20,10 +20,9 @@ from adapters.culturespa.pipeline import (
 from adapters.culturespa.questions import from_survey, write_questions
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid
+from cli.culturespa.inputs import Surveys, check_questions, open_questions
 from cli.culturespa.options import RunOptions
-from cli.culturespa.question_files import check_questions, open_questions
 from cli.culturespa.served_model import ServedModel, make_no_question_written
-from cli.culturespa.surveys import Surveys
 from mini_model.split import read_split
 from prompting.messages import compare_culture
 from prompting.recipe import Method

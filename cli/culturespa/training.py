@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from adapters.culturespa.card import CARD, AdapterCard
+from adapters.culturespa.card import CARD
 from adapters.culturespa.errors import (
     NothingToTrain,
     QuestionsInvalid,
@@ -26,14 +25,15 @@ from adapters.culturespa.recipe import (
     TrainingBase,
     TrainingData,
     check_card,
+    choose_batch_size,
     read_data,
     start_card,
-    with_batch_size,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
 from app.errors import OptionInvalid
 from app.process.supervised import SupervisedProcess, read_last_lines
-from cli.culturespa.question_files import check_questions
+from cli.culturespa.inputs import check_questions
+from cli.culturespa.options import RunOptions
 
 MODULE = "adapters.culturespa.train"
 NEEDED = ("torch", "peft", "transformers")
@@ -59,9 +59,9 @@ class Training:
         examples: file of the collect step.
         questions: file with the questions that they answer.
         out: folder for the adapters: `joint`, or one per culture.
+        options: hyper-parameters, seed, licence and CPU threads.
         cultures: alpha-3 codes; none for all that there are examples of.
         sources: terms of each source of the data, by its name.
-        n_threads: of a CPU.
     """
 
     examples: Path
@@ -69,16 +69,24 @@ class Training:
     base: TrainingBase
     out: Path
     mode: Mode = Mode.JOINT
-    settings: TrainSettings = field(default_factory=TrainSettings)
+    options: RunOptions = field(default_factory=RunOptions)
     cultures: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
-    licence: str = ""
-    n_threads: int = 1
 
     @property
     def work(self) -> Path:
         """The folder of checkpoints and log, removed when all is trained."""
         return self.out / ".work"
+
+    @property
+    def settings(self) -> TrainSettings:
+        """The hyper-parameters, with the seed of all steps."""
+        return choose_batch_size(replace(self.options.train, seed=self.options.seed), self.mode)
+
+    @property
+    def n_threads(self) -> int:
+        """CPU threads; under a container's limit, fewer than the machine has."""
+        return self.options.n_threads or len(os.sched_getaffinity(0))
 
 
 async def train_in_child(
@@ -105,29 +113,27 @@ async def train_in_child(
     check_base(training.base)
     check_installed()
     data = _read_data(training)
-    codes = training.cultures or tuple(sorted({e.culture for e in data.examples}))
-    jobs = {"joint": codes} if training.mode is Mode.JOINT else {code: (code,) for code in codes}
-    cards = {name: _start_card(training, data, cultures) for name, cultures in jobs.items()}
+    codes = training.cultures or data.cultures
+    cards = {
+        name: start_card(
+            data,
+            training.base,
+            mode=training.mode,
+            settings=training.settings,
+            cultures=cultures,
+            licence=training.options.licence,
+        )
+        for name, cultures in training.mode.divide(codes).items()
+    }
     pending = [name for name in cards if not (training.out / name / CARD).exists()]
     for name in cards.keys() - pending:
         check_card(training.out / name, cards[name])
     if pending:
-        await _train(training, codes, _Steps(pending, on_step), command)
+        await _train(training, codes, _make_reader(pending, on_step), command)
     shutil.rmtree(training.work, ignore_errors=True)
     return tuple(
         TrainedAdapter(training.out / name, check_card(training.out / name, card))
         for name, card in cards.items()
-    )
-
-
-def _start_card(training: Training, data: TrainingData, cultures: tuple[str, ...]) -> AdapterCard:
-    return start_card(
-        data,
-        training.base,
-        mode=training.mode,
-        settings=with_batch_size(training.settings, training.mode),
-        cultures=cultures,
-        licence=training.licence,
     )
 
 
@@ -162,35 +168,38 @@ def _read_data(training: Training) -> TrainingData:
         if example.question not in data.questions:
             found = f"no question '{example.question}', which {training.examples} answers"
             raise QuestionsInvalid(training.questions, found)
-    known = sorted({example.culture for example in data.examples})
     for code in training.cultures:
-        if code not in known:
-            raise OptionInvalid("--culture", code, f"one with examples: {', '.join(known)}")
+        if code not in data.cultures:
+            known = ", ".join(data.cultures)
+            raise OptionInvalid("--culture", code, f"one with examples: {known}")
     return data
 
 
-class _Steps:
-    """Reads the lines that training prints: steps of one adapter after the other."""
+def _make_reader(names: Sequence[str], on_step: OnStep | None) -> Callable[[bytes], None]:
+    """Return what reads the lines that training prints: steps of one adapter after the other."""
+    others, name, last = iter(names), "", 0
 
-    def __init__(self, names: Sequence[str], on_step: OnStep | None) -> None:
-        self._names, self._on_step = iter(names), on_step
-        self._name, self._last = "", 0
-
-    def read(self, line: bytes) -> None:
-        with contextlib.suppress(ValueError, KeyError, TypeError):
+    def read(line: bytes) -> None:
+        nonlocal name, last
+        try:
             told = json.loads(line)
-            self._tell(int(told["step"]), int(told["of"]))
+            step, total = int(told["step"]), int(told["of"])
+        except (ValueError, KeyError, TypeError):
+            return
+        if not name or step <= last:
+            name = next(others, name)
+        last = step
+        if on_step is not None:
+            on_step(step, total, part=name)
 
-    def _tell(self, step: int, total: int) -> None:
-        if not self._name or step <= self._last:
-            self._name = next(self._names, self._name)
-        self._last = step
-        if self._on_step is not None:
-            self._on_step(step, total, part=self._name)
+    return read
 
 
 async def _train(
-    training: Training, codes: Sequence[str], steps: _Steps, command: Sequence[str]
+    training: Training,
+    codes: Sequence[str],
+    read: Callable[[bytes], None],
+    command: Sequence[str],
 ) -> None:
     training.work.mkdir(parents=True, exist_ok=True)
     log = training.work / "train.log"
@@ -205,7 +214,7 @@ async def _train(
         )
     try:
         async for line in process.lines():
-            steps.read(line)
+            read(line)
         status = await process.wait()
     finally:
         await process.end()
@@ -224,7 +233,7 @@ def _make_arguments(training: Training, codes: Sequence[str]) -> list[str]:
         f"--mode={training.mode}",
         f"--out={training.out}",
         f"--work={training.work}",
-        f"--licence={training.licence}",
+        f"--licence={training.options.licence}",
         f"--threads={training.n_threads}",
         *("--cultures", *codes),
     ]

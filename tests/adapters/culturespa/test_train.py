@@ -24,7 +24,7 @@ from adapters.culturespa.recipe import (
     TrainedAdapter,
     TrainingBase,
     TrainingData,
-    learning_rate,
+    compute_learning_rate,
     read_data,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
@@ -295,7 +295,7 @@ def test_the_end_of_turn_is_trained_by_default(data: TrainingData, tmp_path: Pat
 def test_the_rate_warms_up_and_falls_as_a_cosine() -> None:
     settings = TrainSettings(learning_rate=1.0, warm_up_share=0.1)
 
-    rates = [learning_rate(step, 20, settings) for step in range(20)]
+    rates = [compute_learning_rate(step, 20, settings) for step in range(20)]
 
     # Two of twenty steps warm up; half-way through the other eighteen the cosine is at 0.
     assert rates[:3] == pytest.approx([0.5, 1.0, 1.0])

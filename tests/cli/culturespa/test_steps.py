@@ -14,11 +14,10 @@ from adapters.culturespa.questions import GeneratedQuestion, read_questions, wri
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
+from cli.culturespa.inputs import check_questions, open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
-from cli.culturespa.question_files import check_questions
 from cli.culturespa.served_model import N_HOPELESS, ServedModel
 from cli.culturespa.steps import do_answer, do_generate, take_survey
-from cli.culturespa.surveys import open_surveys, resolve_cultures
 from mini_model.split import read_split
 from prompting.recipe import Method
 from tests.fakes.vllm import FakeVllm, Scripted
