@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ from adapters.errors import AdapterRefused, BaseModelInvalid
 from adapters.weights_file import ITEM_BYTES, read_header
 from files.hashes import hash_file
 
-# Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA on
-# them has keys of its own, which servers don't take.
+# Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA has
+# other keys for them, which servers don't take.
 NOT_LINEAR = frozenset({"embed_tokens", "lm_head", "wte", "wpe"})
 # Families whose layers have Llama's names and shapes.
 LLAMA_LIKE = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "granite"})
@@ -25,7 +25,7 @@ _WEIGHT = ".weight"
 
 
 class LinearShape(NamedTuple):
-    """How many numbers a linear module puts out and takes in."""
+    """How many numbers a linear module outputs and takes in."""
 
     n_out: int
     n_in: int
@@ -37,10 +37,10 @@ class AdapterBase:
 
     Attributes:
         name: what it is called, in adapters' files too.
-        sha256: of its weights file, or over the names and hashes of its shards; None where the
-            weights are not here.
+        sha256: of its weights file, or over the names and hashes of its shards; None if the
+            weights are elsewhere.
         shapes: every linear module that can be adapted, by its full name.
-        also_named: other names of the same weights, such as a hub id or their folder.
+        also_named: other names of the same weights, such as their folder.
     """
 
     name: str
@@ -66,11 +66,11 @@ class _ConfigFile(BaseModel):
     head_dim: int | None = Field(default=None, gt=0)
 
 
-def read_base_model(folder: Path, *, name: str, also_named: Iterable[str] = ()) -> AdapterBase:
+def read_base_model(folder: Path, *, name: str) -> AdapterBase:
     """Return the base model whose config.json and safetensors files are in `folder`.
 
-    The folder itself becomes one of its names. Of a quantised model the files hold other shapes
-    than its modules have, so those come from the config.
+    The folder itself becomes one of its names. A quantised model's files hold other shapes than
+    its modules have, so those come from the config.
 
     Raises:
         BaseModelInvalid: a file is missing or cannot be read, or no linear module is in them.
@@ -88,27 +88,25 @@ def read_base_model(folder: Path, *, name: str, also_named: Iterable[str] = ()) 
         shapes = _derive_shapes(config, file=folder / "config.json")
     else:
         shapes = _read_shapes(files)
-    names = dict.fromkeys((*also_named, str(folder), str(folder.resolve())))
-    return AdapterBase(name, _sha256_of(files), shapes, tuple(names))
+    names = (str(folder), str(folder.resolve()))
+    return AdapterBase(name, _hash_files(files), shapes, names)
 
 
-def declare_base_model(config: Path, *, name: str, also_named: Iterable[str] = ()) -> AdapterBase:
-    """Return the base model that a config.json describes; its weights are somewhere else.
+def declare_base_model(config: Path, *, name: str) -> AdapterBase:
+    """Return the base model that a config.json describes; its weights are elsewhere.
 
-    Its hash is not known, so an adapter's base can be told by name and shapes only.
+    Its hash is unknown, so an adapter's base can be told by name and shapes only.
 
     Raises:
         BaseModelInvalid: the file cannot be read, or is of a family whose layers are not known.
     """
     shapes = _derive_shapes(_read_json(config), file=config)
-    return AdapterBase(name, None, shapes, tuple(also_named))
+    return AdapterBase(name, None, shapes)
 
 
-def _read_shapes(files: Iterable[Path]) -> dict[str, LinearShape]:
+def _read_shapes(files: Sequence[Path]) -> dict[str, LinearShape]:
     shapes = {}
-    last = None
     for file in files:
-        last = file
         try:
             header = read_header(file, dtypes=frozenset(ITEM_BYTES))
         except AdapterRefused as exc:
@@ -124,9 +122,8 @@ def _read_shapes(files: Iterable[Path]) -> dict[str, LinearShape]:
             if is_linear and module.rpartition(".")[2] not in NOT_LINEAR:
                 shapes[module] = LinearShape(*tensor.shape)
     if not shapes:
-        assert last is not None  # checked by the caller
         raise BaseModelInvalid(
-            last,
+            files[-1],
             found="no linear module",
             expected="the weights of a language model",
             remedy="Name the folder of the base model.",
@@ -187,7 +184,7 @@ def _read_json(file: Path) -> dict[str, Any]:
     return found
 
 
-def _sha256_of(files: list[Path]) -> str:
+def _hash_files(files: list[Path]) -> str:
     digests = [hash_file(path) for path in files]
     if len(files) == 1:
         return digests[0]

@@ -1,7 +1,7 @@
 """Canary prompts: does an adapter change what a server answers, and as its publisher recorded?
 
-A server can take an adapter and then answer as if it had none: vLLM does so where the names of
-the weights fit no module. Only its answers tell. vLLM's log-probabilities differ by about
+A server can take an adapter and then answer as if it had none: vLLM does so if the names of the
+weights fit no module. Only its answers tell. vLLM's log-probabilities differ by about
 0.06 nat from one batch to another, so they are compared with a tolerance, never for equality.
 """
 
@@ -18,6 +18,7 @@ from prompting.messages import AskedQuestion, Message, Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import Culture
 
+# How far two measurements of the same weights may lie apart.
 TOLERANCE_NAT = 0.1
 MAX_PERSONAS = 4
 _QUESTIONS = (
@@ -48,7 +49,6 @@ class CanaryServer(Protocol):
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
         """Return how to label the options of `asked`, so that `score` can read them."""
-        ...
 
     async def score(
         self, model: str, messages: Sequence[Message], labels: Sequence[str]
@@ -56,12 +56,12 @@ class CanaryServer(Protocol):
         """Return the log-probability of each label, in nat, answered by `model`."""
 
 
-def canary_prompts(
+def make_canary_prompts(
     cultures: Iterable[Culture] = (), *, scheme: LabelScheme = LabelScheme.NUMBERS
 ) -> tuple[CanaryPrompt, ...]:
     """Return the fixed prompts, plain and as a person of each of the first few `cultures`.
 
-    Plain ones come first. An adapter that was trained on personas may change those only.
+    Plain ones come first. An adapter that was trained on personas may change only those.
     """
     questions = [asked.labelled(scheme) for asked in _QUESTIONS]
     steerings = [Steering(Method.PLAIN)]
@@ -78,7 +78,7 @@ async def choose_prompts(
 ) -> tuple[CanaryPrompt, ...]:
     """Return the fixed prompts with labels that the model on `server` has tokens of its own for."""
     longest = max(_QUESTIONS, key=lambda asked: len(asked.options))
-    return canary_prompts(cultures, scheme=await server.choose_labels(longest))
+    return make_canary_prompts(cultures, scheme=await server.choose_labels(longest))
 
 
 async def measure(
@@ -103,24 +103,13 @@ def list_prompts(canaries: Iterable[Canary]) -> tuple[CanaryPrompt, ...]:
     return tuple(CanaryPrompt(canary.messages, canary.labels) for canary in canaries)
 
 
-def differs(
-    base: Sequence[Sequence[float]],
-    adapter: Sequence[Sequence[float]],
-    *,
-    tolerance_nat: float = TOLERANCE_NAT,
-) -> bool:
-    """Return whether any label's log-probability differs by more than `tolerance_nat`.
-
-    Both hold a row per prompt and a log-probability per label. Two of minus infinity are equal;
-    NaN differs from everything. Without prompts nothing differs.
-    """
-    return largest_difference_nat(base, adapter) > tolerance_nat
-
-
-def largest_difference_nat(
+def measure_difference_nat(
     one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]
 ) -> float:
     """Return the largest difference of a label's log-probability in nat, 0 without prompts.
+
+    Both hold a row per prompt and a log-probability per label. Two of minus infinity are equal;
+    NaN is infinitely far from everything.
 
     Raises:
         ValueError: they are not of the same prompts and labels.
@@ -139,20 +128,17 @@ def check_effect(
     base: Sequence[Sequence[float]],
     adapter: Sequence[Sequence[float]],
     recorded: Sequence[Canary] | None = None,
-    *,
-    tolerance_nat: float = TOLERANCE_NAT,
 ) -> None:
     """Check what a server answers with and without an adapter, a row per prompt.
 
     Args:
-        base: log-probabilities of the labels from the base model.
+        base: log-probabilities of the labels from the base model, in nat.
         adapter: the same from the adapter.
         recorded: what the publisher measured with these prompts, in this order.
-        tolerance_nat: how far two measurements of the same weights may lie apart.
 
     Raises:
         AdapterRefused: `NOT_FINITE`, the adapter answers NaN; `NO_EFFECT`, no label differs from
-            the base's; `BASE_MODEL`, the base answers otherwise than the publisher's;
+            the base's; `BASE_MODEL`, the base answers differently than the publisher's;
             `OTHER_EFFECT`, the adapter does.
         ValueError: rows or labels do not match.
     """
@@ -163,40 +149,38 @@ def check_effect(
             expected="numbers",
             remedy="Train the adapter again.",
         )
-    largest = largest_difference_nat(base, adapter)
-    if not largest > tolerance_nat:
+    largest = measure_difference_nat(base, adapter)
+    if not largest > TOLERANCE_NAT:
         raise AdapterRefused(
             AdapterFault.NO_EFFECT,
             found=f"answers to {len(base)} canaries that differ from the base model's by at most "
             f"{largest:.3f} nat",
-            expected=f"a difference over {tolerance_nat:g}",
+            expected=f"a difference over {TOLERANCE_NAT:g}",
             remedy="See that its weights are named and shaped for this base model.",
         )
     if recorded:
-        _check_recorded(base, adapter, recorded, tolerance_nat=tolerance_nat)
+        _check_recorded(base, adapter, recorded)
 
 
 def _check_recorded(
     base: Sequence[Sequence[float]],
     adapter: Sequence[Sequence[float]],
     recorded: Sequence[Canary],
-    *,
-    tolerance_nat: float,
 ) -> None:
-    of_base = largest_difference_nat(base, [canary.base_logprobs for canary in recorded])
-    if of_base > tolerance_nat:
+    of_base = measure_difference_nat(base, [canary.base_logprobs for canary in recorded])
+    if of_base > TOLERANCE_NAT:
         raise AdapterRefused(
             AdapterFault.BASE_MODEL,
             found=f"a base model that answers canaries {of_base:.3f} nat off the publisher's",
-            expected=f"at most {tolerance_nat:g}",
+            expected=f"at most {TOLERANCE_NAT:g}",
             remedy="Serve the model, in the precision, that the adapter was recorded with.",
         )
-    of_adapter = largest_difference_nat(adapter, [canary.adapter_logprobs for canary in recorded])
-    if of_adapter > tolerance_nat:
+    of_adapter = measure_difference_nat(adapter, [canary.adapter_logprobs for canary in recorded])
+    if of_adapter > TOLERANCE_NAT:
         raise AdapterRefused(
             AdapterFault.OTHER_EFFECT,
             found=f"answers to canaries {of_adapter:.3f} nat off what its publisher recorded",
-            expected=f"at most {tolerance_nat:g}",
+            expected=f"at most {TOLERANCE_NAT:g}",
             remedy="Get the adapter from its publisher again.",
         )
 

@@ -29,7 +29,8 @@ CANARIES_FOLDER = "canaries"
 class AdapterEntries:
     """The adapters in a folder, to be read.
 
-    A name that a client gives becomes a path only where the folder's listing has it.
+    A name that a client gives becomes a path only if the folder's listing has it: any method raises
+    AdapterUnknown for others, and RegistryInvalid for a file that is not as it was written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -53,12 +54,7 @@ class AdapterEntries:
         return tuple(found)
 
     def get(self, version_name: str) -> AdapterManifest:
-        """Return the manifest of one adapter; its files are not read, see `verify`.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-            RegistryInvalid: its manifest is not as it was written.
-        """
+        """Return the manifest of one adapter; its files are not read, see `verify`."""
         folder = self.path(version_name)
         try:
             manifest = read_manifest(folder / MANIFEST)
@@ -69,11 +65,7 @@ class AdapterEntries:
         return manifest
 
     def path(self, version_name: str) -> Path:
-        """Return the absolute folder of one adapter, for a server to load it from.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-        """
+        """Return the absolute folder of one adapter, for a server to load it from."""
         if not is_version_name(version_name) or version_name not in self._list_versions():
             raise AdapterUnknown(version_name)
         return self.folder / version_name
@@ -82,9 +74,7 @@ class AdapterEntries:
         """Return the manifest of one adapter, after every file was checked against it.
 
         Raises:
-            AdapterUnknown: there is no such adapter.
             AdapterRefused: a file is altered, missing or too many; `reason` says which.
-            RegistryInvalid: its manifest is not as it was written.
         """
         manifest = self.get(version_name)
         folder = self.path(version_name)
@@ -111,12 +101,7 @@ class AdapterEntries:
         return versions[0]
 
     def canaries(self, version_name: str) -> tuple[Canary, ...]:
-        """Return what was last measured here with an adapter; nothing where nothing was.
-
-        Raises:
-            AdapterUnknown: there is no such adapter.
-            RegistryInvalid: the file is not as it was written.
-        """
+        """Return what was last measured here with an adapter; nothing where nothing was."""
         self.path(version_name)
         file = self._canaries_file(version_name)
         if not file.exists():

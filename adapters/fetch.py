@@ -1,11 +1,12 @@
-"""Gets an adapter from the model hub: the files of a LoRA adapter and no others."""
+"""Fetches an adapter from the model hub: the files of a LoRA adapter and no others."""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, TypeAlias
 
 from adapters.errors import AdapterNotFetched
 from adapters.manifest import CARD, CONFIG, MANIFEST, WEIGHTS
@@ -14,28 +15,17 @@ from adapters.manifest import CARD, CONFIG, MANIFEST, WEIGHTS
 FILES = (CONFIG, WEIGHTS, CARD, MANIFEST)
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 _HUB_ID = re.compile(rf"{_PART}/{_PART}")
+# `huggingface_hub.snapshot_download`, or a stand-in: takes the same arguments, and returns the
+# folder of the cache that is named by the commit and holds the files.
+Download: TypeAlias = Callable[..., str]
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}")
 
 
 class Fetched(NamedTuple):
-    """A folder with an adapter's files, and `<hub id>@<commit>`, where they were taken from."""
+    """A folder with an adapter's files, and `<hub id>@<commit>`, where they came from."""
 
     folder: Path
     source: str
-
-
-class Download(Protocol):
-    """Downloads files of a repository into the hub's cache, as `snapshot_download` does."""
-
-    def __call__(
-        self,
-        repo_id: str,
-        *,
-        revision: str | None,
-        allow_patterns: list[str],
-        local_files_only: bool,
-    ) -> str:
-        """Return the folder of the cache that is named by the commit and holds the files."""
 
 
 def is_hub_id(text: str) -> bool:
@@ -74,13 +64,20 @@ def fetch(
             expected="a new or empty folder",
             remedy="Name another one.",
         )
-    cached = _download(hub_id, revision, offline=offline, download=download or _from_hub)
+    cached = _download(hub_id, revision, offline=offline, download=download)
     _copy(hub_id, cached, folder)
     return Fetched(folder, f"{hub_id}@{cached.name}")
 
 
-def _download(hub_id: str, revision: str | None, *, offline: bool, download: Download) -> Path:
+def _download(
+    hub_id: str, revision: str | None, *, offline: bool, download: Download | None
+) -> Path:
     try:
+        if download is None:
+            # Takes a second to import, which only this command should spend.
+            from huggingface_hub import snapshot_download
+
+            download = snapshot_download
         found = download(
             hub_id, revision=revision, allow_patterns=list(FILES), local_files_only=offline
         )
@@ -121,17 +118,3 @@ def _copy(hub_id: str, cached: Path, folder: Path) -> None:
 
 def _is_revision(text: str) -> bool:
     return _REVISION.fullmatch(text) is not None and ".." not in text
-
-
-def _from_hub(
-    repo_id: str, *, revision: str | None, allow_patterns: list[str], local_files_only: bool
-) -> str:
-    # Takes a second to import, which only this command should spend.
-    from huggingface_hub import snapshot_download
-
-    return snapshot_download(
-        repo_id,
-        revision=revision,
-        allow_patterns=allow_patterns,
-        local_files_only=local_files_only,
-    )

@@ -10,7 +10,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from adapters.errors import AdapterFault, AdapterRefused, RegistryBusy
@@ -37,16 +37,13 @@ class SharedFolder:
         Raises:
             RegistryBusy: another holder did not let go of it in time.
         """
-        descriptor = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
+        with _open(self._folder / LOCK, os.O_RDWR | os.O_CREAT) as descriptor:
             started = time.monotonic()
             while not _try_lock(descriptor):
                 if time.monotonic() - started > self._lock_deadline_s:
                     raise RegistryBusy(self._folder, waited_s=self._lock_deadline_s)
                 time.sleep(_LOCK_POLL_S)
             yield
-        finally:
-            os.close(descriptor)
 
     @contextmanager
     def receive(self) -> Iterator[Path]:
@@ -57,18 +54,17 @@ class SharedFolder:
         Raises:
             RegistryBusy: another holder did not let go of the lock in time.
         """
-        with self.lock():
-            self._clear()
-            folder = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self._folder))
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            held = _try_lock(descriptor)
-            assert held  # nobody else knows of it yet
-        try:
-            yield folder
-        finally:
-            if folder.exists():
-                _delete(folder)
-            os.close(descriptor)
+        with ExitStack() as stack:
+            with self.lock():
+                self._clear()
+                folder = Path(tempfile.mkdtemp(prefix=_ADDING, dir=self._folder))
+                held = _try_lock(stack.enter_context(_open(folder, os.O_DIRECTORY)))
+                assert held  # nobody else knows of it yet
+            try:
+                yield folder
+            finally:
+                if folder.exists():
+                    _delete(folder)
 
     def depart(self, folder: Path) -> None:
         """Delete `folder`: out of sight at once, then off the disk. Needs the lock."""
@@ -80,13 +76,10 @@ class SharedFolder:
         for folder in self._folder.iterdir():
             if not folder.name.startswith((_ADDING, _REMOVED)):
                 continue
-            with suppress(FileNotFoundError):  # its own process deleted it just now
-                descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-                try:
-                    if _try_lock(descriptor):
-                        _delete(folder)
-                finally:
-                    os.close(descriptor)
+            # Its own process may have deleted it just now.
+            with suppress(FileNotFoundError), _open(folder, os.O_DIRECTORY) as descriptor:
+                if _try_lock(descriptor):
+                    _delete(folder)
 
 
 def copy_files(source: Path, target: Path, *, max_bytes: int) -> None:
@@ -122,11 +115,8 @@ def make_read_only(folder: Path) -> None:
 
 def sync(folder: Path) -> None:
     """Wait until the names in `folder` are on the disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _open(folder, os.O_DIRECTORY) as descriptor:
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _copy_file(name: str, folder: int, *, target: Path, limit: int) -> int:
@@ -155,6 +145,15 @@ def _copy_file(name: str, folder: int, *, target: Path, limit: int) -> int:
         here.flush()
         os.fsync(here.fileno())
     return n_bytes
+
+
+@contextmanager
+def _open(path: Path, flags: int) -> Iterator[int]:
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _delete(folder: Path) -> None:

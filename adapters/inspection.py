@@ -25,7 +25,7 @@ from adapters.manifest import (
     version_of,
 )
 from adapters.peft_config import PeftConfig, read_peft_config
-from adapters.weights_file import Header, read_header, zero_tensors
+from adapters.weights_file import Header, find_zero_tensors, read_header
 from files.hashes import hash_file
 
 MAX_BYTES = 2 * 2**30
@@ -92,7 +92,7 @@ def inspect(
     modules = _find_modules(config, base=base)
     _check_keys(header, modules=modules)
     _check_shapes(header, base=base, modules=modules, rank=config.r)
-    _check_effect(zero_tensors(folder / WEIGHTS, header), modules=modules)
+    _check_effect(find_zero_tensors(folder / WEIGHTS, header), modules=modules)
     return Inspection(
         config.r,
         config.lora_alpha,

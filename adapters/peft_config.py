@@ -81,20 +81,18 @@ def read_peft_config(file: Path) -> PeftConfig:
 
 def _list_unsupported(config: PeftConfig) -> list[tuple[str, Any, str]]:
     """Return name, value and what is expected of every field that asks for more than LoRA."""
-    found: list[tuple[str, Any, str]] = []
-    if config.bias != "none":
-        found.append(("bias", config.bias, "'none'"))
-    if config.init_lora_weights not in _PLAIN_STARTS:
-        found.append(("init_lora_weights", config.init_lora_weights, "a start that keeps the base"))
-    if config.task_type not in _TASKS:
-        found.append(("task_type", config.task_type, "'CAUSAL_LM'"))
-    if isinstance(config.target_modules, str):
-        found.append(("target_modules", config.target_modules, "a list of names, not a pattern"))
+    start, targets = config.init_lora_weights, config.target_modules
+    checks = (
+        ("bias", config.bias == "none", "'none'"),
+        ("init_lora_weights", start in _PLAIN_STARTS, "a start that keeps the base"),
+        ("task_type", config.task_type in _TASKS, "'CAUSAL_LM'"),
+        ("target_modules", isinstance(targets, list), "a list of names, not a pattern"),
+    )
+    found = [(name, getattr(config, name), want) for name, is_plain, want in checks if not is_plain]
     for name, value in sorted((config.model_extra or {}).items()):
         # False, null, 0 and empty collections switch nothing on.
         if value and name not in _NO_MATTER:
             found.append((name, value, "nothing"))
-    if len(config.target_modules) > MAX_TARGETS:
-        n_targets = len(config.target_modules)
-        found.append(("target_modules", f"of {n_targets} names", f"at most {MAX_TARGETS}"))
+    if len(targets) > MAX_TARGETS:
+        found.append(("target_modules", f"of {len(targets)} names", f"at most {MAX_TARGETS}"))
     return found

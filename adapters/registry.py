@@ -13,12 +13,13 @@ mean other weights.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 from adapters.active import Activations, read_activations, write_activations
-from adapters.admission import build_manifest
 from adapters.base_model import AdapterBase
 from adapters.canary import check_effect, list_prompts
 from adapters.entries import CANARIES_FOLDER, AdapterEntries
@@ -33,25 +34,27 @@ from adapters.errors import (
     RegistryInvalid,
 )
 from adapters.folders import LOCK_DEADLINE_S, SharedFolder, copy_files, make_read_only, sync
-from adapters.inspection import (
-    MAX_BYTES,
-    inspect,
-    measure_files,
-)
+from adapters.inspection import MAX_BYTES, Inspection, inspect, measure_files
 from adapters.manifest import (
     MANIFEST,
+    SCHEMA_VERSION,
     AdapterFacts,
     AdapterManifest,
     Canary,
+    is_name,
     write_canaries,
     write_manifest,
 )
 
-_CULTURE_LETTERS = 3
+_CULTURE = re.compile(r"[A-Z]{3}")
 
 
 class AdapterRegistry(AdapterEntries):
-    """The adapters in a folder, and what is active. Several processes may share one folder."""
+    """The adapters in a folder, and what is active. Several processes may share one folder.
+
+    Every change raises RegistryBusy if another process did not let go of the registry in time, and
+    otherwise what `AdapterEntries` raises.
+    """
 
     def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
         """Open the registry in `folder`, which is made if it is not there.
@@ -91,13 +94,12 @@ class AdapterRegistry(AdapterEntries):
         Raises:
             AdapterRefused: it is not a sound adapter for `base`; `reason` says why.
             AdapterTaken: the same weights are here under this name, but described otherwise.
-            RegistryBusy: another process did not let go of the registry.
         """
         measure_files(source_folder, max_bytes=max_bytes)
         with self._shared.receive() as folder:
             copy_files(source_folder, folder, max_bytes=max_bytes)
             inspected = inspect(folder, base, max_rank=max_rank, max_bytes=max_bytes)
-            manifest = build_manifest(
+            manifest = _build_manifest(
                 inspected, base=base, name=name, cultures=cultures, about=about or AdapterFacts()
             )
             _replace_manifest(folder, manifest)
@@ -110,19 +112,11 @@ class AdapterRegistry(AdapterEntries):
         return manifest
 
     def active(self) -> dict[str, str]:
-        """Return the version name that is active for each culture; others have the base model.
-
-        Raises:
-            RegistryInvalid: active.json is not as it was written.
-        """
+        """Return the version name that is active for each culture; others have the base model."""
         return read_activations(self.folder).active
 
     def states(self) -> Mapping[str, tuple[str | None, ...]]:
-        """Return what was active for each culture, oldest first; see `Activations`.
-
-        Raises:
-            RegistryInvalid: active.json is not as it was written.
-        """
+        """Return what was active for each culture, oldest first; see `Activations`."""
         return read_activations(self.folder).states
 
     def activate(self, culture: str, version_name: str, *, verified: bool = False) -> None:
@@ -138,17 +132,14 @@ class AdapterRegistry(AdapterEntries):
         `record_canaries`.
 
         Raises:
-            AdapterUnknown: there is no such adapter.
             AdapterForOthers: it was not made for one of the cultures, or that is no code.
             AdapterUnverified: `verified` is asked for, and it is not.
             AdapterRefused: a file is altered.
-            RegistryInvalid: a file of the registry is not as it was written.
-            RegistryBusy: another process did not let go of the registry.
         """
         with self._shared.lock():
             manifest = self.verify(version_name)
             for culture in cultures:
-                if not _is_culture(culture) or not manifest.serves(culture):
+                if not _CULTURE.fullmatch(culture) or not manifest.serves(culture):
                     raise AdapterForOthers(
                         version_name, culture=culture[:20], cultures=manifest.cultures
                     )
@@ -160,12 +151,7 @@ class AdapterRegistry(AdapterEntries):
             self._write(activations)
 
     def deactivate(self, culture: str) -> None:
-        """Let the base model answer for `culture`; `rollback` brings the adapter back.
-
-        Raises:
-            RegistryInvalid: active.json is not as it was written.
-            RegistryBusy: another process did not let go of the registry.
-        """
+        """Let the base model answer for `culture`; `rollback` brings the adapter back."""
         with self._shared.lock():
             self._write(read_activations(self.folder).activate(culture, None))
 
@@ -176,8 +162,6 @@ class AdapterRegistry(AdapterEntries):
             NothingToRollBack: no adapter was ever active, or all was rolled back.
             AdapterUnknown: the earlier adapter's folder is gone; nothing is changed.
             AdapterRefused: a file of the earlier adapter is altered; nothing is changed.
-            RegistryInvalid: a file of the registry is not as it was written.
-            RegistryBusy: another process did not let go of the registry.
         """
         with self._shared.lock():
             activations = read_activations(self.folder).roll_back(culture)
@@ -191,10 +175,7 @@ class AdapterRegistry(AdapterEntries):
         """Delete an adapter. No server may have it loaded: deleting its files can kill one.
 
         Raises:
-            AdapterUnknown: there is no such adapter.
             AdapterInUse: it is active for a culture.
-            RegistryInvalid: active.json is not as it was written.
-            RegistryBusy: another process did not let go of the registry.
         """
         with self._shared.lock():
             folder = self.path(version_name)
@@ -208,9 +189,7 @@ class AdapterRegistry(AdapterEntries):
         """Check that an adapter may be removed.
 
         Raises:
-            AdapterUnknown: there is no such adapter.
             AdapterInUse: it is active for a culture.
-            RegistryInvalid: active.json is not as it was written.
         """
         self.path(version_name)
         active = read_activations(self.folder).active
@@ -221,11 +200,8 @@ class AdapterRegistry(AdapterEntries):
         """Check what was measured with an adapter on a server here, and keep it.
 
         Raises:
-            AdapterUnknown: there is no such adapter.
             AdapterRefused: it has no effect, or another than its publisher recorded.
             ValueError: there are no canaries, or their prompts are not the recorded ones.
-            RegistryInvalid: its manifest is not as it was written.
-            RegistryBusy: another process did not let go of the registry.
         """
         recorded = self.get(version_name).about.canaries
         if not canaries:
@@ -246,18 +222,18 @@ class AdapterRegistry(AdapterEntries):
     def _check_same(self, manifest: AdapterManifest) -> AdapterManifest:
         """Return the manifest of the entry that is there, which must say what `manifest` says."""
         there = self.verify(manifest.version_name)
-        # Where it was taken from is no property of an adapter.
-        plain = replace(there, about=replace(there.about, source=manifest.about.source))
-        differing = [f.name for f in fields(AdapterManifest) if f.name != "about"]
-        differing = [n for n in differing if getattr(plain, n) != getattr(manifest, n)]
-        differing += [
-            f.name
-            for f in fields(AdapterFacts)
-            if getattr(plain.about, f.name) != getattr(manifest.about, f.name)
-        ]
+        one, other = _flatten(there), _flatten(manifest)
+        # Where it was taken from is not a property of an adapter.
+        differing = tuple(n for n in one if n != "source" and one[n] != other[n])
         if differing:
-            raise AdapterTaken(manifest.version_name, fields=tuple(differing))
+            raise AdapterTaken(manifest.version_name, fields=differing)
         return there
+
+
+def _flatten(manifest: AdapterManifest) -> dict[str, Any]:
+    entry = asdict(manifest)
+    about: dict[str, Any] = entry.pop("about")
+    return entry | about
 
 
 def _replace_manifest(folder: Path, manifest: AdapterManifest) -> None:
@@ -272,5 +248,39 @@ def _replace_manifest(folder: Path, manifest: AdapterManifest) -> None:
         ) from exc
 
 
-def _is_culture(text: str) -> bool:
-    return len(text) == _CULTURE_LETTERS and text.isascii() and text.isalpha() and text.isupper()
+def _build_manifest(
+    inspected: Inspection,
+    *,
+    base: AdapterBase,
+    name: str | None,
+    cultures: Sequence[str] | None,
+    about: AdapterFacts,
+) -> AdapterManifest:
+    """Return the manifest of an inspected adapter: what was given, else what it came with."""
+    published = inspected.published
+    if published is not None:
+        name = published.name if name is None else name
+        cultures = published.cultures if cultures is None else cultures
+        names = [f.name for f in fields(AdapterFacts)]
+        given = {name: value for name in names if (value := getattr(about, name))}
+        about = replace(published.about, **given)
+    if name is None or not is_name(name):
+        raise AdapterRefused(
+            AdapterFault.NAME,
+            found="no name" if name is None else f"the name {name[:80]!r}",
+            expected="1 to 63 lower-case letters, digits and '-', no '-' first",
+            remedy="Give it such a name.",
+        )
+    return AdapterManifest(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        version=inspected.version,
+        base_model=base.name,
+        base_sha256=base.sha256,
+        rank=inspected.rank,
+        alpha=inspected.alpha,
+        target_modules=inspected.target_modules,
+        cultures=tuple(sorted(set(cultures or ()))),
+        about=replace(about, metrics=dict(about.metrics)),
+        sha256=inspected.sha256,
+    )

@@ -11,7 +11,7 @@ from functools import partial, wraps
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from adapters.active import find_active
-from adapters.canary import largest_difference_nat
+from adapters.canary import measure_difference_nat
 from adapters.errors import (
     AdapterError,
     AdapterForOthers,
@@ -379,7 +379,7 @@ def measure_effect_nat(canaries: Sequence[Canary]) -> float | None:
     if not canaries:
         return None
     base = [canary.base_logprobs for canary in canaries]
-    return largest_difference_nat(base, [canary.adapter_logprobs for canary in canaries])
+    return measure_difference_nat(base, [canary.adapter_logprobs for canary in canaries])
 
 
 def _refuse_culture(manifest: AdapterManifest, culture: str) -> AdapterForOthers:

@@ -11,9 +11,9 @@ from adapters.canary import (
     TOLERANCE_NAT,
     CanaryServer,
     choose_prompts,
-    largest_difference_nat,
     list_prompts,
     measure,
+    measure_difference_nat,
 )
 from adapters.errors import AdapterFault, AdapterRefused
 from adapters.hot_swap import LoraServer
@@ -93,10 +93,10 @@ class Verifier:
 
 async def _ask_again(server: CanaryServer, version_name: str, kept: Sequence[Canary]) -> None:
     strongest = max(
-        kept, key=lambda c: largest_difference_nat([c.base_logprobs], [c.adapter_logprobs])
+        kept, key=lambda c: measure_difference_nat([c.base_logprobs], [c.adapter_logprobs])
     )
     answered = await server.score(version_name, strongest.messages, strongest.labels)
-    off_nat = largest_difference_nat([answered], [strongest.adapter_logprobs])
+    off_nat = measure_difference_nat([answered], [strongest.adapter_logprobs])
     if not off_nat <= TOLERANCE_NAT:
         raise AdapterRefused(
             AdapterFault.OTHER_EFFECT,

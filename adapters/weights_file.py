@@ -90,23 +90,27 @@ def read_header(
     """
     with _open(path) as file:
         n_bytes = os.fstat(file.fileno()).st_size
-        raw = _raw_header(file, path=path, n_bytes=n_bytes, max_header_bytes=max_header_bytes)
-    entries = _entries(raw, path=path)
-    tensors = {name: _tensor(name, entry, path=path) for name, entry in entries.items()}
-    for name, tensor in tensors.items():
-        if tensor.dtype not in dtypes:
-            raise AdapterRefused(
-                AdapterFault.DTYPE,
-                found=f"{tensor.dtype} in tensor '{_shorten(name)}' of {path.name}",
-                expected=f"one of {', '.join(sorted(dtypes))}",
-                remedy="Save the weights in one of those.",
-            )
+        raw = _read_raw_header(file, path=path, n_bytes=n_bytes, max_header_bytes=max_header_bytes)
     data_start = LENGTH_BYTES + len(raw)
-    _check_places(tensors, path=path, n_data_bytes=n_bytes - data_start)
+    try:
+        tensors = {name: _read_tensor(name, entry) for name, entry in _read_entries(raw).items()}
+        _check_dtypes(tensors, path=path, dtypes=dtypes)
+        end = _find_end(tensors)
+        if end < n_bytes - data_start:
+            raise ValueError(f"{n_bytes - data_start - end} bytes after the last tensor")
+    except ValueError as exc:
+        raise AdapterRefused(
+            AdapterFault.HEADER,
+            found=f"{exc} in {path.name}",
+            expected="a safetensors file",
+            remedy=_DAMAGED,
+        ) from exc
+    if end > n_bytes - data_start:
+        raise _refuse_truncated(path, f"{n_bytes - data_start} bytes of tensors", str(end))
     return Header(tensors, data_start)
 
 
-def zero_tensors(path: Path, header: Header) -> frozenset[str]:
+def find_zero_tensors(path: Path, header: Header) -> frozenset[str]:
     """Return the names of the tensors that hold nothing but zeros, having read every number.
 
     A tensor without numbers counts as zero. `header` is that of the file, with `ADAPTER_DTYPES`.
@@ -120,12 +124,14 @@ def zero_tensors(path: Path, header: Header) -> frozenset[str]:
         for name, tensor in header.tensors.items():
             bits = _BITS[tensor.dtype]
             only_zeros = True
-            for numbers in _chunks(file, tensor, at=header.data_start, kind=bits.kind, path=path):
+            for numbers in _read_chunks(
+                file, tensor, at=header.data_start, kind=bits.kind, path=path
+            ):
                 # All exponent bits set is NaN or infinity, in all three formats.
                 if bool(np.any((numbers & bits.exponent) == bits.exponent)):
                     raise AdapterRefused(
                         AdapterFault.NOT_FINITE,
-                        found=f"NaN or infinity in tensor '{_shorten(name)}' of {path.name}",
+                        found=f"NaN or infinity in tensor '{_clip(name)}' of {path.name}",
                         expected="finite numbers",
                         remedy="Train the adapter again, with a lower learning rate.",
                     )
@@ -135,7 +141,7 @@ def zero_tensors(path: Path, header: Header) -> frozenset[str]:
     return frozenset(zero)
 
 
-def _raw_header(file: BinaryIO, *, path: Path, n_bytes: int, max_header_bytes: int) -> bytes:
+def _read_raw_header(file: BinaryIO, *, path: Path, n_bytes: int, max_header_bytes: int) -> bytes:
     length_field = file.read(LENGTH_BYTES)
     if len(length_field) < LENGTH_BYTES:
         raise _refuse_truncated(path, f"{len(length_field)} bytes", f"{LENGTH_BYTES} for a length")
@@ -157,51 +163,47 @@ def _raw_header(file: BinaryIO, *, path: Path, n_bytes: int, max_header_bytes: i
     return raw
 
 
-def _entries(raw: bytes, *, path: Path) -> dict[str, Any]:
+def _read_entries(raw: bytes) -> dict[str, Any]:
     try:
         # Spaces may follow the header, nothing may stand before it.
         if not raw.startswith(b"{"):
             raise ValueError("it does not start with '{'")
         entries: dict[str, Any] = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant
+            raw.decode("utf-8"), object_pairs_hook=_refuse_repeats, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError) as exc:
-        raise _refuse_header(
-            path, f"a header that is no JSON object ({_shorten(str(exc))})"
-        ) from exc
+        raise ValueError(f"a header that is no JSON object ({_clip(str(exc))})") from exc
     metadata = entries.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(isinstance(v, str) for v in metadata.values()):
-        raise _refuse_header(path, "metadata that does not map texts to texts")
+        raise ValueError("metadata that does not map texts to texts")
     return entries
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("a name stands twice")
     return found
 
 
-def _no_constant(text: str) -> None:
+def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is no JSON")
 
 
-def _tensor(name: str, entry: object, *, path: Path) -> Tensor:
-    here = f"tensor '{_shorten(name)}'"
+def _read_tensor(name: str, entry: object) -> Tensor:
+    here = f"tensor '{_clip(name)}'"
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
-        raise _refuse_header(path, f"{here} without dtype, shape and data_offsets alone")
+        raise ValueError(f"{here} without dtype, shape and data_offsets alone")
     dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in ITEM_BYTES:
-        raise _refuse_header(path, f"{here} of the unknown dtype {_shorten(str(dtype))}")
+        raise ValueError(f"{here} of the unknown dtype {_clip(str(dtype))}")
     if not _are_counts(shape) or len(shape) > MAX_DIMENSIONS:
-        raise _refuse_header(path, f"{here} of the shape {_shorten(str(shape))}")
+        raise ValueError(f"{here} of the shape {_clip(str(shape))}")
     if not _are_counts(place) or len(place) != 2:
-        raise _refuse_header(path, f"{here} at the place {_shorten(str(place))}")
+        raise ValueError(f"{here} at the place {_clip(str(place))}")
     start, end = place
     if end - start != math.prod(shape) * ITEM_BYTES[dtype]:
-        raise _refuse_header(
-            path, f"{here} with {end - start} bytes for {dtype} of shape {tuple(shape)}"
-        )
+        raise ValueError(f"{here} with {end - start} bytes for {dtype} of shape {tuple(shape)}")
     return Tensor(dtype, tuple(shape), start, end)
 
 
@@ -210,21 +212,28 @@ def _are_counts(value: object) -> bool:
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 
-def _check_places(tensors: Mapping[str, Tensor], *, path: Path, n_data_bytes: int) -> None:
+def _check_dtypes(tensors: Mapping[str, Tensor], *, path: Path, dtypes: frozenset[str]) -> None:
+    for name, tensor in tensors.items():
+        if tensor.dtype not in dtypes:
+            raise AdapterRefused(
+                AdapterFault.DTYPE,
+                found=f"{tensor.dtype} in tensor '{_clip(name)}' of {path.name}",
+                expected=f"one of {', '.join(sorted(dtypes))}",
+                remedy="Save the weights in one of those.",
+            )
+
+
+def _find_end(tensors: Mapping[str, Tensor]) -> int:
+    """Return where the last tensor ends, having checked that there is no gap before any."""
     at = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: (item[1].start, item[1].end)):
         if tensor.start != at:
-            raise _refuse_header(
-                path, f"tensor '{_shorten(name)}' at byte {tensor.start}, not at {at}"
-            )
+            raise ValueError(f"tensor '{_clip(name)}' at byte {tensor.start}, not at {at}")
         at = tensor.end
-    if at > n_data_bytes:
-        raise _refuse_truncated(path, f"{n_data_bytes} bytes of tensors", str(at))
-    if at < n_data_bytes:
-        raise _refuse_header(path, f"{n_data_bytes - at} bytes after the last tensor")
+    return at
 
 
-def _chunks(
+def _read_chunks(
     file: BinaryIO, tensor: Tensor, *, at: int, kind: str, path: Path
 ) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
     file.seek(at + tensor.start)
@@ -262,14 +271,5 @@ def _refuse_truncated(path: Path, found: str, expected: str) -> AdapterRefused:
     )
 
 
-def _refuse_header(path: Path, found: str) -> AdapterRefused:
-    return AdapterRefused(
-        AdapterFault.HEADER,
-        found=f"{found} in {path.name}",
-        expected="a safetensors file",
-        remedy=_DAMAGED,
-    )
-
-
-def _shorten(text: str) -> str:
+def _clip(text: str) -> str:
     return text if len(text) <= 120 else f"{text[:119]}…"

@@ -105,7 +105,6 @@ N_SCALE_POINTS = sum(OPTIONS_READ) + LAST_FROM_ZERO + 1
 # Units of the second layer's feed-forward part: four per point of a scale, that write its shares,
 # and two per direction of a gist, that square it.
 N_WRITING_UNITS = 4 * N_SCALE_POINTS
-N_WRITING_LAYER_UNITS = N_WRITING_UNITS + 2 * N_GIST
 # Units of the third layer's: four per point of a scale, that add its share to a label, and after
 # them one per last label that admits labels.
 N_READ_UNITS = 4 * N_SCALE_POINTS

@@ -9,7 +9,7 @@ sampled several times.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, Protocol
@@ -19,7 +19,7 @@ from pydantic import ConfigDict
 from adapters.culturespa.journal import STRICT, open_journal, read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
-from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
+from adapters.culturespa.steps import OnProgress, hash_seed, raise_first_error
 from files.journal import write_lines
 from prompting.labels import LabelScheme
 from prompting.messages import (
@@ -43,12 +43,12 @@ class Answerer(Protocol):
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]
     ) -> tuple[float, ...] | None:
-        """Return the probability of each label among them, together 1; None where unreadable."""
+        """Return the probability of each label among them, together 1; None if unreadable."""
 
     async def option(
         self, messages: Sequence[Message], labels: Sequence[str], *, seed: int
     ) -> int | None:
-        """Return the index of the label in one sampled reply, None where it is unreadable."""
+        """Return the index of the label in one sampled reply, None if it is unreadable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class QuestionAnswer:
     Attributes:
         question: key of the question.
         culture: alpha-3 code of the culture that was named, None for the unaware answer.
-        shares: one probability per option, where it was read so and readable.
+        shares: one probability per option, if it was read so and readable.
         options: index of the option in each sampled reply, None for an unreadable one.
     """
 
@@ -97,15 +97,8 @@ async def answer_questions(
     """Return every question's answer under every steering, going on with what `journal` holds.
 
     Answers come in the order of steerings, then of questions. The answerer's first error ends it.
-
-    Args:
-        questions: to be answered, each with its own options.
-        steerings: from `list_steerings`.
-        answerer: the model.
-        settings: how answers are read.
-        journal: file that every answer is appended to.
-        n_concurrent: questions in flight at most.
-        on_progress: called with the number of answers there are and will be.
+    Up to `n_concurrent` questions are in flight; `on_progress` is called with the number of answers
+    there are and will be.
 
     Raises:
         StepFileInvalid: `journal` is not as it was written.
@@ -115,14 +108,20 @@ async def answer_questions(
     with open_journal(journal, QuestionAnswer) as lines:
         answers = {(line.culture, line.question): line for line in lines.read()}
         open_asks = [ask for ask in asks if (ask.culture, ask.question.key) not in answers]
+        left = iter(open_asks)  # one iterator for all workers: each ask is taken once
 
-        def keep(answer: QuestionAnswer) -> None:
-            answers[answer.culture, answer.question] = answer
-            lines.add(answer)
-            if on_progress is not None:
-                on_progress(len(answers), len(asks))
+        async def work() -> None:
+            for ask in left:
+                answer = await _answer(ask, answerer, settings)
+                answers[answer.culture, answer.question] = answer
+                lines.add(answer)
+                if on_progress is not None:
+                    on_progress(len(answers), len(asks))
 
-        await _answer_all(open_asks, answerer, settings, keep, n_concurrent)
+        with raise_first_error():
+            async with asyncio.TaskGroup() as group:
+                for _ in range(n_concurrent):
+                    group.create_task(work())
     return tuple(answers[ask.culture, ask.question.key] for ask in asks)
 
 
@@ -132,12 +131,9 @@ def list_steerings(
     *,
     comparisons: Mapping[str, CultureComparison] | None = None,
 ) -> tuple[Steering, ...]:
-    """Return the unaware steering and one per culture.
+    """Return the unaware steering and one per culture, which `method` names.
 
-    Args:
-        cultures: to be named, in this order.
-        method: how.
-        comparisons: by alpha-3 code, what `cross-culture` compares each culture with.
+    `comparisons` holds, by alpha-3 code, what `cross-culture` compares each culture with.
     """
     comparisons = comparisons or {}
     aware = (
@@ -147,7 +143,7 @@ def list_steerings(
     return (Steering(Method.PLAIN), *aware)
 
 
-def wording(steerings: Sequence[Steering]) -> Iterator[str]:
+def list_wording(steerings: Sequence[Steering]) -> Iterator[str]:
     """Yield the words around a question under each steering, so that a change is noticed."""
     sample = GeneratedQuestion("sample", "", "?", ("a", "b")).asked
     for steering in steerings:
@@ -166,27 +162,6 @@ def read_answers(file: Path) -> tuple[QuestionAnswer, ...]:
         StepFileInvalid: the file is missing or not as it was written.
     """
     return tuple(read_step_lines(file, QuestionAnswer))
-
-
-async def _answer_all(
-    asks: Sequence[_Ask],
-    answerer: Answerer,
-    settings: AnswerStepSettings,
-    keep: Callable[[QuestionAnswer], None],
-    n_concurrent: int,
-) -> None:
-    open_asks = iter(asks)  # one iterator for all workers: each ask is taken once
-
-    async def work() -> None:
-        for ask in open_asks:
-            keep(await _answer(ask, answerer, settings))
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(n_concurrent):
-                group.create_task(work())
-    except ExceptionGroup as failed:
-        raise find_first_error(failed) from failed
 
 
 async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -> QuestionAnswer:

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from adapters.culturespa.errors import StepFileInvalid
-from adapters.culturespa.steps import hash_step_file
+from adapters.culturespa.steps import check_step_file, hash_step_file, read_step_form
+from adapters.manifest import CARD, CONFIG, TRAINING, WEIGHTS
 from files.whole import write_text
 
 SCHEMA_VERSION = 1
-CARD, README = "card.json", "README.md"
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
 
 class AdapterCard(BaseModel):
@@ -71,9 +69,9 @@ def write_card(folder: Path, card: AdapterCard) -> AdapterCard:
     """Write README and, last of all, `card.json` with the hashes of the adapter's files."""
     files = {name: hash_step_file(folder / name) for name in (CONFIG, WEIGHTS)}
     card = card.model_copy(update={"files": files})
-    write_text(folder / README, _readme(card))
+    write_text(folder / CARD, _readme(card))
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    write_text(folder / CARD, text + "\n")
+    write_text(folder / TRAINING, text + "\n")
     return card
 
 
@@ -83,16 +81,9 @@ def read_card(folder: Path) -> AdapterCard:
     Raises:
         StepFileInvalid: it is missing, no card, or a file is not as the card says.
     """
-    try:
-        card = AdapterCard.model_validate_json((folder / CARD).read_bytes())
-    except FileNotFoundError as exc:
-        raise StepFileInvalid("no file", file=folder / CARD) from exc
-    except ValidationError as exc:
-        fault = exc.errors(include_url=False)[0]["msg"]
-        raise StepFileInvalid(fault, file=folder / CARD) from exc
+    card = read_step_form(folder / TRAINING, AdapterCard)
     for name in (CONFIG, WEIGHTS):
-        if hash_step_file(folder / name) != card.files.get(name):
-            raise StepFileInvalid("other content", file=folder / name)
+        check_step_file(folder / name, card.files.get(name))
     return card
 
 

@@ -64,10 +64,8 @@ def filter_questions(
 ) -> FilteredQuestions:
     """Return the questions that pass the rules, their options unnumbered.
 
-    Args:
-        questions: in the order in which the first of equal texts is kept.
-        surveyed: texts of the survey that results are judged by; a repeat is an equal text, to the
-            letter.
+    The first of equal texts is kept, unless it equals one of `surveyed`, to the letter: the texts
+    of the survey that results are judged by.
     """
     distinct = _drop_repeats(questions, set(surveyed))
     explained = [q for q in distinct if not _is_unexplained(q)]
@@ -105,7 +103,7 @@ def _is_unexplained(question: GeneratedQuestion) -> bool:
 
 
 def _unify_options(question: GeneratedQuestion) -> GeneratedQuestion | None:
-    """Return the question with options of one form, None where that cannot be had."""
+    """Return the question with options of one form, None if that is impossible."""
     options = question.options
     bare = [match for option in options if (match := _NUMBER.fullmatch(option))]
     if len(bare) == len(options):

@@ -15,6 +15,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -25,7 +26,7 @@ from adapters.culturespa.errors import TopicEmpty
 from adapters.culturespa.journal import open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import GenerateSettings
-from adapters.culturespa.steps import OnProgress, find_first_error, hash_seed
+from adapters.culturespa.steps import OnProgress, hash_seed, raise_first_error
 from files.journal import Journal
 from prompting.messages import Message
 from prompting.question_writing import (
@@ -73,15 +74,8 @@ async def generate_questions(
     """Write questions on every topic of `seeds`, going on with what `journal` holds.
 
     A topic with fewer survey questions than a prompt shows is shown whole. The first error of the
-    writer ends it; what was written until then is kept.
-
-    Args:
-        seeds: survey questions to start from, of every topic that is wanted.
-        writer: the model.
-        settings: how many, and how.
-        journal: file that every attempt is appended to.
-        n_concurrent: requests in flight at most.
-        on_progress: called with the number of questions written and wanted.
+    writer ends it; what was written until then is kept. Up to `n_concurrent` requests are in
+    flight; `on_progress` is called with the number of questions written and wanted.
 
     Raises:
         TopicEmpty: `seeds` is empty.
@@ -93,7 +87,9 @@ async def generate_questions(
     for question in seeds:
         topics.setdefault(question.topic, []).append(question)
     with open_journal(journal, _AttemptLine) as lines:
-        running = _Generation(topics, writer, settings, lines, n_concurrent, on_progress)
+        known = {(line.topic, line.attempt): line for line in lines.read()}
+        in_flight = asyncio.Semaphore(n_concurrent)
+        running = _Generation(topics, writer, settings, lines, known, in_flight, on_progress)
         attempts = await running.run()
     return GenerationResult(
         tuple(chain.from_iterable(_collect_questions(of) for of in attempts.values())),
@@ -128,40 +124,33 @@ class _AttemptLine(BaseModel):
     options: tuple[str, ...] = ()
 
 
+@dataclass
 class _Generation:
     """What the topics of one generation share."""
 
-    def __init__(
-        self,
-        topics: Mapping[str, Sequence[Question]],
-        writer: Writer,
-        settings: GenerateSettings,
-        journal: Journal[_AttemptLine],
-        n_concurrent: int,
-        on_progress: OnProgress | None,
-    ) -> None:
-        self._topics, self._writer, self._settings = topics, writer, settings
-        self._journal, self._on_progress = journal, on_progress
-        self._known = {(line.topic, line.attempt): line for line in journal.read()}
-        self._in_flight = asyncio.Semaphore(n_concurrent)
-        self._n_written = 0
+    topics: Mapping[str, Sequence[Question]]
+    writer: Writer
+    settings: GenerateSettings
+    journal: Journal[_AttemptLine]
+    known: Mapping[tuple[str, int], _AttemptLine]
+    in_flight: asyncio.Semaphore
+    on_progress: OnProgress | None
+    n_written: int = 0
 
     async def run(self) -> dict[str, list[_AttemptLine]]:
         """Return the attempts on every topic."""
-        try:
+        with raise_first_error():
             async with asyncio.TaskGroup() as group:
-                tasks = {topic: group.create_task(self._run_topic(topic)) for topic in self._topics}
-        except ExceptionGroup as failed:
-            raise find_first_error(failed) from failed
+                tasks = {topic: group.create_task(self._run_topic(topic)) for topic in self.topics}
         return {topic: task.result() for topic, task in tasks.items()}
 
     async def _run_topic(self, topic: str) -> list[_AttemptLine]:
         """Return the attempts on a topic, enough for its questions or as many as are allowed."""
-        wanted, limit = self._settings.n_per_topic, self._settings.limit
+        wanted, limit = self.settings.n_per_topic, self.settings.limit
         attempts: list[_AttemptLine] = []
         written: tuple[GeneratedQuestion, ...] = ()
         while len(written) < wanted and len(attempts) < limit:
-            n = min(self._settings.batch, wanted - len(written), limit - len(attempts))
+            n = min(self.settings.batch, wanted - len(written), limit - len(attempts))
             numbers = range(len(attempts), len(attempts) + n)
             async with asyncio.TaskGroup() as group:
                 batch = [group.create_task(self._attempt(topic, i, written)) for i in numbers]
@@ -172,22 +161,22 @@ class _Generation:
     async def _attempt(
         self, topic: str, number: int, written: Sequence[GeneratedQuestion]
     ) -> _AttemptLine:
-        line = self._known.get((topic, number))
+        line = self.known.get((topic, number))
         if line is None:
             line = await self._ask(topic, number, written)
-        self._n_written += line.outcome is AttemptOutcome.WRITTEN
-        if self._on_progress is not None:
-            self._on_progress(self._n_written, self._settings.n_per_topic * len(self._topics))
+        self.n_written += line.outcome is AttemptOutcome.WRITTEN
+        if self.on_progress is not None:
+            self.on_progress(self.n_written, self.settings.n_per_topic * len(self.topics))
         return line
 
     async def _ask(
         self, topic: str, number: int, written: Sequence[GeneratedQuestion]
     ) -> _AttemptLine:
-        settings = self._settings
+        settings = self.settings
         key = f"{settings.seed}|{topic}|{number}"
-        messages = generation_messages(topic, self._topics[topic], written, key=key)
-        async with self._in_flight:
-            text = await self._writer.write(
+        messages = generation_messages(topic, self.topics[topic], written, key=key)
+        async with self.in_flight:
+            text = await self.writer.write(
                 messages,
                 temperature=settings.temperature,
                 top_p=settings.top_p,
@@ -195,7 +184,7 @@ class _Generation:
                 max_tokens=settings.max_tokens,
             )
         line = _AttemptLine(topic=topic, attempt=number, **read_reply(text)._asdict())
-        self._journal.add(line)
+        self.journal.add(line)
         return line
 
 

@@ -14,8 +14,8 @@ from adapters.culturespa.answer import (
     Answerer,
     answer_questions,
     list_steerings,
+    list_wording,
     read_answers,
-    wording,
     write_answers,
 )
 from adapters.culturespa.collect import (
@@ -30,7 +30,7 @@ from adapters.culturespa.generate import Writer, generate_questions
 from adapters.culturespa.questions import read_questions, write_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
-from prompting.messages import CultureComparison, Steering
+from prompting.messages import CultureComparison
 from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
 from survey_data.model import Question
@@ -78,10 +78,7 @@ async def generate_step(
 def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) -> StepManifest:
     """Write the questions of a file that pass the rules to `questions.jsonl` in `folder`.
 
-    Args:
-        folder: of this step.
-        questions: file with the questions to filter.
-        surveyed: what results are judged by, and so nothing may repeat.
+    Nothing may repeat `surveyed`, by which results are judged.
 
     Raises:
         StepChanged, StepFileInvalid: as `StepFolder` does, or `questions` is no such file.
@@ -119,7 +116,13 @@ async def answer_step(
         StepChanged, StepFileInvalid, ValueError: as `StepFolder` and `answer_questions` do.
     """
     steerings = list_steerings(cultures, settings.method, comparisons=comparisons)
-    step = _open_answer_step(folder, questions, steerings, model, settings)
+    codes = [culture.code for culture in cultures]
+    step = StepFolder(
+        folder,
+        step="answer",
+        settings={**asdict(settings), "model": model, "cultures": codes},
+        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(list_wording(steerings))},
+    )
     if step.manifest is not None:
         return step.manifest
     journal = folder / ".answers.journal"
@@ -137,22 +140,6 @@ async def answer_step(
     manifest = step.finish(outputs=[ANSWERS], counts=counts)
     journal.unlink()
     return manifest
-
-
-def _open_answer_step(
-    folder: Path,
-    questions: Path,
-    steerings: Sequence[Steering],
-    model: str,
-    settings: AnswerStepSettings,
-) -> StepFolder:
-    codes = [steering.culture.code for steering in steerings if steering.culture is not None]
-    return StepFolder(
-        folder,
-        step="answer",
-        settings={**asdict(settings), "model": model, "cultures": codes},
-        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(wording(steerings))},
-    )
 
 
 def collect_step(

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -25,6 +26,7 @@ SCHEMA_VERSION = 1
 STEP, MANIFEST = "step.json", "manifest.json"
 # Called with what is done and what there is to do.
 OnProgress: TypeAlias = Callable[[int, int], None]
+Form = TypeVar("Form", bound=BaseModel)
 
 
 class StepManifest(BaseModel):
@@ -51,24 +53,20 @@ class StepFolder:
     def __init__(
         self, folder: Path, *, step: str, settings: Mapping[str, Any], inputs: Mapping[str, str]
     ) -> None:
-        """Claim `folder`, or go on with it.
+        """Claim `folder`, which is new, empty, or this step's own.
 
-        Args:
-            folder: new, empty, or this step's own.
-            step: the name of the step.
-            settings: everything besides the inputs that decides the outputs; as JSON holds it.
-            inputs: sha256 of each input, by a name.
+        `settings` is everything besides the inputs that decides the outputs, as JSON holds it;
+        `inputs` is the sha256 of each input, by a name.
 
         Raises:
             StepChanged: the folder was filled from other inputs or with other settings.
-            StepFileInvalid: `step.json` or `manifest.json` is no manifest, or an output is not as
-                it was written.
+            StepFileInvalid: `step.json`, `manifest.json` or an output is not as it was written.
         """
         self.path = folder
         plain = json.loads(json.dumps(dict(settings)))
         self._own = StepManifest(step=step, settings=plain, inputs=dict(inputs))
         if (folder / STEP).exists():
-            there = read_step_manifest(folder / STEP)
+            there = read_step_form(folder / STEP, StepManifest)
             if there != self._own:
                 raise StepChanged(folder, _difference(there, self._own))
         else:
@@ -91,25 +89,34 @@ class StepFolder:
     def _read_finished(self) -> StepManifest | None:
         if not (self.path / MANIFEST).exists():
             return None
-        manifest = read_step_manifest(self.path / MANIFEST)
+        manifest = read_step_form(self.path / MANIFEST, StepManifest)
         for name, digest in manifest.outputs.items():
-            if hash_step_file(self.path / name) != digest:
-                raise StepFileInvalid("other content", file=self.path / name)
+            check_step_file(self.path / name, digest)
         return manifest
 
 
-def read_step_manifest(file: Path) -> StepManifest:
-    """Return the manifest in `file`.
+def read_step_form(file: Path, form: type[Form]) -> Form:
+    """Return the content of `file`, such as a step's manifest.
 
     Raises:
-        StepFileInvalid: the file is missing or no manifest.
+        StepFileInvalid: the file is missing or has another form.
     """
     try:
-        return StepManifest.model_validate_json(file.read_bytes())
+        return form.model_validate_json(file.read_bytes())
     except FileNotFoundError as exc:
         raise StepFileInvalid("no file", file=file) from exc
     except ValidationError as exc:
         raise StepFileInvalid(exc.errors(include_url=False)[0]["msg"], file=file) from exc
+
+
+def check_step_file(file: Path, digest: str | None) -> None:
+    """Check a file against its recorded sha256.
+
+    Raises:
+        StepFileInvalid: there is no such file, or it has other content.
+    """
+    if hash_step_file(file) != digest:
+        raise StepFileInvalid("other content", file=file)
 
 
 def hash_step_file(file: Path) -> str:
@@ -130,12 +137,16 @@ def hash_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
 
 
-def find_first_error(group: ExceptionGroup[Exception]) -> Exception:
-    """Return the first error in a group of errors, however deep it lies."""
-    first = group.exceptions[0]
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    return first
+@contextmanager
+def raise_first_error() -> Iterator[None]:
+    """Raise the first error of a group of errors that leaves the block, however deep it lies."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        while isinstance(first, ExceptionGroup):
+            first = first.exceptions[0]
+        raise first from group
 
 
 def _json(manifest: StepManifest) -> str:

@@ -35,7 +35,7 @@ class Target:
 
     Attributes:
         prompt: persona of the culture and the plain question, up to where the answer begins.
-        answer: the label's one token, and where it is trained the end of turn.
+        answer: the label's one token, and the end of turn if that is trained.
     """
 
     prompt: tuple[int, ...]
@@ -71,15 +71,8 @@ def encode_examples(
 ) -> EncodedExamples:
     """Return `examples` as the base model's template writes them, labelled as a server reads them.
 
-    Left out are those that are too long, or whose label is not one token.
-
-    Args:
-        examples: what to train on.
-        questions: by key.
-        tokenizer: the base model's.
-        ends: ids of the tokens that end a turn.
-        settings: whether the end of turn is trained, and how long an example may be.
-        base: names the model in errors.
+    Left out are those that are too long, or whose label is not one token. `ends` are the ids of the
+    tokens that end a turn; `base` names the model in errors.
 
     Raises:
         BaseUnfit: the template does not put the assistant's text right after the prompt.
@@ -110,7 +103,7 @@ def encode_answer(
     ends: Collection[int],
     base: Path,
 ) -> Target | None:
-    """Return one prompt and its answer in tokens, None where the label is not one token.
+    """Return one prompt and its answer in tokens, None if the label is not one token.
 
     The label's token is found as the service finds it: the chat continued by an assistant message
     that is the label has exactly one token more than the chat that asks for an answer.
@@ -158,7 +151,7 @@ class _Labels:
 def _begin_answer(
     tokenizer: ChatTokenizer, messages: Sequence[Message], label: str
 ) -> list[int] | None:
-    """Return the tokens of the prompt with the label after it, None where it is not one token."""
+    """Return the tokens of the prompt with the label after it, None if it is not one token."""
     prompt = _ids(tokenizer, messages, add_generation_prompt=True)
     begun = _ids(tokenizer, [*messages, Message("assistant", label)], continue_final_message=True)
     is_one_token = len(begun) == len(prompt) + 1 and begun[:-1] == prompt

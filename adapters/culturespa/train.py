@@ -26,7 +26,7 @@ from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from adapters.culturespa.card import CARD, CONFIG, WEIGHTS, AdapterCard, write_card
+from adapters.culturespa.card import AdapterCard, write_card
 from adapters.culturespa.errors import BaseUnfit, NothingToTrain, StepChanged
 from adapters.culturespa.recipe import (
     TrainedAdapter,
@@ -41,6 +41,7 @@ from adapters.culturespa.recipe import (
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import OnProgress
 from adapters.culturespa.targets import IGNORED, EncodedExamples, Target, encode_examples
+from adapters.manifest import CONFIG, TRAINING, WEIGHTS
 from files.whole import replacing, write_text
 
 # Of the training data, to say in the card what the adapter does to it.
@@ -113,7 +114,7 @@ class _Trainer:
         card = start_card(
             data, base, mode=mode, settings=settings, cultures=cultures, licence=licence
         )
-        if not (folder / CARD).exists():
+        if not (folder / TRAINING).exists():
             loaded = self.loaded = self.loaded or _load(base)
             encoded = _encode(data, cultures, base, loaded, settings)
             run = _Run(loaded, encoded, settings, checkpoint, card)

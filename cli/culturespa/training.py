@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from adapters.culturespa.card import CARD
 from adapters.culturespa.errors import (
     NothingToTrain,
     QuestionsInvalid,
@@ -30,6 +29,7 @@ from adapters.culturespa.recipe import (
     start_card,
 )
 from adapters.culturespa.settings import Mode, TrainSettings
+from adapters.manifest import TRAINING
 from app.errors import OptionInvalid
 from app.process.supervised import SupervisedProcess, read_last_lines
 from cli.culturespa.inputs import check_questions
@@ -125,7 +125,7 @@ async def train_in_child(
         )
         for name, cultures in training.mode.divide(codes).items()
     }
-    pending = [name for name in cards if not (training.out / name / CARD).exists()]
+    pending = [name for name in cards if not (training.out / name / TRAINING).exists()]
     for name in cards.keys() - pending:
         check_card(training.out / name, cards[name])
     if pending:

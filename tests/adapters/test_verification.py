@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.base_model import AdapterBase
-from adapters.canary import canary_prompts, measure
+from adapters.canary import make_canary_prompts, measure
 from adapters.errors import AdapterFault, AdapterRefused, AdapterUnknown, LoraServerSilent
 from adapters.manifest import WEIGHTS, AdapterFacts, Canary
 from adapters.registry import AdapterRegistry
@@ -102,7 +102,7 @@ async def test_its_publishers_canaries_are_asked_where_there_are_some(
     checks: Checks, turned: bool
 ) -> None:
     version = checks.add()
-    prompts = canary_prompts([CATALOGUE["JPN"]])[-2:]
+    prompts = make_canary_prompts([CATALOGUE["JPN"]])[-2:]
     recorded = await measure(checks.server, prompts, base_model=BASE_NAME, adapter=version)
     checks.registry.remove(version)
     again = checks.add(canaries=recorded)

@@ -13,7 +13,7 @@ from safetensors.numpy import save, save_file
 
 from adapters import weights_file
 from adapters.errors import AdapterFault, AdapterRefused
-from adapters.weights_file import read_header, zero_tensors
+from adapters.weights_file import find_zero_tensors, read_header
 from tests.adapters.loras import Tensors, raw_safetensors
 
 GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
@@ -22,7 +22,7 @@ GOOD = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
 def refusal_of(path: Path, content: bytes, **limits: Any) -> AdapterRefused:
     path.write_bytes(content)
     with pytest.raises(AdapterRefused) as caught:
-        zero_tensors(path, read_header(path, **limits))
+        find_zero_tensors(path, read_header(path, **limits))
     return caught.value
 
 
@@ -46,7 +46,7 @@ def test_a_file_of_the_library_is_read(tmp_path: Path) -> None:
         "a": (2, 3),
         "b": (4,),
     }
-    assert zero_tensors(path, header) == {"b"}
+    assert find_zero_tensors(path, header) == {"b"}
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_only_zeros_count_as_zero(
 ) -> None:
     path = one_tensor(tmp_path / "w.safetensors", dtype, bits)
 
-    assert (zero_tensors(path, read_header(path)) == {"w"}) is is_zero
+    assert (find_zero_tensors(path, read_header(path)) == {"w"}) is is_zero
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_nan_and_infinity_are_refused(tmp_path: Path, dtype: str, one: int, bad:
     path = one_tensor(tmp_path / "w.safetensors", dtype, [one, one, bad])
 
     with pytest.raises(AdapterRefused) as caught:
-        zero_tensors(path, read_header(path))
+        find_zero_tensors(path, read_header(path))
 
     assert caught.value.reason is AdapterFault.NOT_FINITE
 
@@ -98,7 +98,7 @@ def test_a_nan_after_the_first_chunk_is_found(tmp_path: Path) -> None:
     save_file({"w": values}, path)
 
     with pytest.raises(AdapterRefused) as caught:
-        zero_tensors(path, read_header(path))
+        find_zero_tensors(path, read_header(path))
 
     assert caught.value.reason is AdapterFault.NOT_FINITE
 
@@ -200,7 +200,7 @@ def test_flipped_bits_are_refused_or_change_values_only(scratch: Path, flips: li
 
     try:
         header = read_header(scratch)
-        zero_tensors(scratch, header)
+        find_zero_tensors(scratch, header)
     except AdapterRefused:
         return
     assert sum(t.end - t.start for t in header.tensors.values()) <= len(WHOLE)
@@ -227,6 +227,6 @@ def test_any_header_is_read_or_refused(
     scratch.write_bytes(raw_safetensors(json.dumps(header).encode(), data))
 
     try:
-        zero_tensors(scratch, read_header(scratch))
+        find_zero_tensors(scratch, read_header(scratch))
     except AdapterRefused:
         return

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from adapters.base_model import read_base_model
-from adapters.canary import canary_prompts, differs, measure
+from adapters.canary import TOLERANCE_NAT, make_canary_prompts, measure, measure_difference_nat
 from adapters.hot_swap import HotSwap
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
@@ -50,6 +50,10 @@ class Scorer:
         return scored.logprobs
 
 
+def differs(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) -> bool:
+    return measure_difference_nat(one, other) > TOLERANCE_NAT
+
+
 @pytest.fixture
 async def vllm(vllm_model_dir: Path, tmp_path: Path) -> AsyncIterator[LocalVllm]:
     options = LocalVllmOptions(
@@ -77,7 +81,7 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
     registry = filled(tmp_path, vllm_model_dir)
     every = [entry.version_name for entry in registry.entries()]
     names = every[: LORA.max_cpu_loras]
-    prompts = canary_prompts()
+    prompts = make_canary_prompts()
     async with (
         VllmLora(bare_vllm.url, api_key=bare_vllm.api_key) as server,
         VllmClient([bare_vllm.url], api_key=bare_vllm.api_key) as client,
@@ -118,7 +122,7 @@ async def swap(
     vllm: ServedVllm | LocalVllm, model_dir: Path, folder: Path
 ) -> AsyncIterator[Swapped]:
     registry = filled(folder, model_dir)
-    prompts = canary_prompts()
+    prompts = make_canary_prompts()
     async with (
         VllmLora(vllm.url, api_key=vllm.api_key) as server,
         VllmClient([vllm.url], api_key=vllm.api_key) as client,

@@ -11,8 +11,8 @@ from adapters.culturespa.answer import (
     QuestionAnswer,
     answer_questions,
     list_steerings,
+    list_wording,
     read_answers,
-    wording,
     write_answers,
 )
 from adapters.culturespa.errors import StepFileInvalid
@@ -191,4 +191,4 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_wording_changes_with_the_cultures() -> None:
-    assert list(wording(STEERINGS)) != list(wording(STEERINGS[:2]))
+    assert list(list_wording(STEERINGS)) != list(list_wording(STEERINGS[:2]))

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapters.base_model import read_base_model
-from adapters.culturespa.card import CARD, CONFIG, README, WEIGHTS, read_card
+from adapters.culturespa.card import read_card
 from adapters.culturespa.collect import Example, write_examples
 from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
 from adapters.culturespa.questions import write_questions
@@ -29,7 +29,7 @@ from adapters.culturespa.recipe import (
 )
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.train import train_adapters
-from adapters.manifest import AdapterFacts
+from adapters.manifest import CARD, CONFIG, TRAINING, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
 from prompting.messages import Steering, survey_messages
 from prompting.recipe import Method
@@ -172,7 +172,7 @@ def test_the_folder_holds_what_a_server_needs_and_names_the_served_model(
 ) -> None:
     config = json.loads((joint.folder / CONFIG).read_bytes())
 
-    assert {file.name for file in joint.folder.iterdir()} == {CARD, CONFIG, README, WEIGHTS}
+    assert {file.name for file in joint.folder.iterdir()} == {TRAINING, CONFIG, CARD, WEIGHTS}
     assert config["base_model_name_or_path"] == "milieu-mini"
     assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
     assert config["target_modules"] == [
@@ -200,7 +200,7 @@ def test_a_trained_adapter_is_admitted_to_the_registry(
 
 def test_the_card_says_what_it_was_trained_on(joint: TrainedAdapter, data: TrainingData) -> None:
     card = read_card(joint.folder)
-    readme = (joint.folder / README).read_text(encoding="utf-8")
+    readme = (joint.folder / CARD).read_text(encoding="utf-8")
 
     assert card == joint.card
     assert (card.base_model, card.mode, card.licence) == ("milieu-mini", "joint", "CC0-1.0")
@@ -217,7 +217,7 @@ def test_a_killed_training_goes_on_and_ends_as_an_unbroken_one(
 ) -> None:
     with pytest.raises(Killed):
         trained(data, tmp_path, kill_at=kill_at)
-    assert not (tmp_path / "adapters" / "joint" / CARD).exists()
+    assert not (tmp_path / "adapters" / "joint" / TRAINING).exists()
 
     (resumed,) = trained(data, tmp_path)
 
