@@ -30,7 +30,7 @@ class Activations:
 
     @property
     def active(self) -> dict[str, str]:
-        """The version that is active for each culture, where it is not the base model."""
+        """The version that is active for each culture, unless it is the base model."""
         present = {culture: states[-1] for culture, states in self.states.items() if states}
         return {culture: name for culture, name in sorted(present.items()) if name is not None}
 
@@ -58,7 +58,7 @@ class Activations:
         for culture, states in self.states.items():
             kept: list[str | None] = []
             for state in states:
-                # Two states that were apart only by the removed one are one state.
+                # Two equal states that only the removed one separated are one state.
                 if state != version_name and (kept[-1] if kept else None) != state:
                     kept.append(state)
             found = found._with(culture, tuple(kept))
@@ -72,8 +72,8 @@ class Activations:
 def find_active(states: Sequence[str | None]) -> tuple[str, ...]:
     """Return the version that is active by these states, then each one before it, newest first.
 
-    Nothing where the present state is the base model; a version is named once, and what was before
-    a time of the base model is not.
+    Nothing if the present state is the base model. A version is named once, and none from before
+    the last time of the base model.
     """
     found: list[str] = []
     for state in reversed(states):
@@ -92,7 +92,7 @@ class _ActiveFile(BaseModel):
 
 
 def read_activations(folder: Path) -> Activations:
-    """Return what the registry in `folder` has active; nothing where nothing ever was.
+    """Return what the registry in `folder` has active; nothing if nothing ever was.
 
     Raises:
         RegistryInvalid: the file is not as it was written.

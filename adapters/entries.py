@@ -84,10 +84,10 @@ class AdapterEntries:
         return manifest
 
     def resolve(self, text: str) -> str:
-        """Return the version name that `text` means: one as it is, or a name of one version.
+        """Return the version name that `text` means: a full one, or a name with one version.
 
         Raises:
-            AdapterUnknown: no adapter is called so.
+            AdapterUnknown: no adapter has that name.
             AdapterAmbiguous: several versions have that name.
         """
         listing = self._list_versions()
@@ -101,7 +101,7 @@ class AdapterEntries:
         return versions[0]
 
     def canaries(self, version_name: str) -> tuple[Canary, ...]:
-        """Return what was last measured here with an adapter; nothing where nothing was."""
+        """Return what was last measured here with an adapter, empty if nothing was."""
         self.path(version_name)
         file = self._canaries_file(version_name)
         if not file.exists():

@@ -1,7 +1,7 @@
 """Checks a folder with a LoRA adapter before any server sees it.
 
-vLLM takes an adapter whose weights have wrong names, or are cut short, without a word, and then
-answers as the base model does. So everything that can be told from the files is told here.
+vLLM silently takes an adapter whose weights have wrong names or are cut short, and then answers as
+the base model does. So everything that can be told from the files is told here.
 """
 
 from __future__ import annotations
@@ -48,8 +48,7 @@ class Inspection:
         target_modules: names as the config lists them, sorted.
         modules: full names of the base model's modules that it changes, sorted.
         sha256: hash of every file but the manifest.
-        n_bytes: size of all files.
-        published: the manifest that came with it, true of these files; None where none came.
+        published: the manifest that came with it, true of these files; None if none came.
     """
 
     rank: int
@@ -57,7 +56,6 @@ class Inspection:
     target_modules: tuple[str, ...]
     modules: tuple[str, ...] = field(repr=False)
     sha256: Mapping[str, str]
-    n_bytes: int
     published: AdapterManifest | None
 
     @property
@@ -72,7 +70,7 @@ def inspect(
     """Return what is in `folder`, a sound LoRA adapter for `base` of at most `max_rank`.
 
     Raises:
-        AdapterRefused: it is not; `reason` says why.
+        AdapterRefused: it is not sound; `reason` says why.
     """
     sizes = measure_files(folder, max_bytes=max_bytes)
     published = _read_published(folder) if MANIFEST in sizes else None
@@ -99,7 +97,6 @@ def inspect(
         tuple(sorted(config.target_modules)),
         modules,
         sha256,
-        sum(sizes.values()),
         published,
     )
 
@@ -108,9 +105,9 @@ def measure_files(folder: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, int]
     """Return the size in bytes of every file of an adapter's folder, by name.
 
     Raises:
-        AdapterRefused: `FOLDER`, it is none; `LINK`, it is a link or holds one; `PICKLED`, a file
-            may run code when it is loaded; `FILE_UNEXPECTED`, something else has no place in it;
-            `FILE_MISSING`, config or weights are not there; `OVERSIZED`, a file or all of them
+        AdapterRefused: `FOLDER`, it is not a folder; `LINK`, it is a link or holds one; `PICKLED`,
+            a file may run code when it is loaded; `FILE_UNEXPECTED`, something else is in it;
+            `FILE_MISSING`, config or weights are missing; `OVERSIZED`, a file or all of them
             are too large.
     """
     if folder.is_symlink():

@@ -27,7 +27,7 @@ class Lease:
 
     Attributes:
         weights: the model, with or without an adapter.
-        unavailable_because: why there is no adapter where one was asked for.
+        unavailable_because: why there is no adapter although one was asked for.
         notes: what a client should know about the adapter it gets.
     """
 
@@ -37,7 +37,7 @@ class Lease:
 
 
 class WeightsPool:
-    """Maps a culture to the weights that answer for it, and holds them for as long as they do.
+    """Maps a culture to the weights that answer for it, and holds them while they do.
 
     Without `AdapterServing` there are no adapters, and it is always the base model.
     """
@@ -50,12 +50,11 @@ class WeightsPool:
     async def lease(
         self, culture: Culture | None, wanted: str, *, optional: bool = False
     ) -> AsyncIterator[Lease]:
-        """Hold the weights for `culture` for the time of the block; None is a request without one.
+        """Hold the weights for `culture`, None for a request without one, during the block.
 
         `wanted` is `none`, `auto` for the adapter that is active for the culture, or an adapter's
-        name. `auto` falls back to the base model where no adapter is active, and so does a name
-        that is `optional`, such as one that an experiment names; `unavailable_because` then says
-        why.
+        name. `auto` falls back to the base model if no adapter is active, and so does an `optional`
+        name, such as one from an experiment; `unavailable_because` then says why.
 
         Raises:
             AdaptersOff: an adapter is named, and the servers take none.

@@ -93,7 +93,7 @@ class AdapterRegistry(AdapterEntries):
 
         Raises:
             AdapterRefused: it is not a sound adapter for `base`; `reason` says why.
-            AdapterTaken: the same weights are here under this name, but described otherwise.
+            AdapterTaken: the same weights are here under this name, with another description.
         """
         measure_files(source_folder, max_bytes=max_bytes)
         with self._shared.receive() as folder:
@@ -132,8 +132,8 @@ class AdapterRegistry(AdapterEntries):
         `record_canaries`.
 
         Raises:
-            AdapterForOthers: it was not made for one of the cultures, or that is no code.
-            AdapterUnverified: `verified` is asked for, and it is not.
+            AdapterForOthers: it was not made for one of the cultures, or that is not a code.
+            AdapterUnverified: `verified` is required, and it is not.
             AdapterRefused: a file is altered.
         """
         with self._shared.lock():
@@ -200,7 +200,7 @@ class AdapterRegistry(AdapterEntries):
         """Check what was measured with an adapter on a server here, and keep it.
 
         Raises:
-            AdapterRefused: it has no effect, or another than its publisher recorded.
+            AdapterRefused: it has no effect, or one other than its publisher recorded.
             ValueError: there are no canaries, or their prompts are not the recorded ones.
         """
         recorded = self.get(version_name).about.canaries

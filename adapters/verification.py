@@ -61,7 +61,7 @@ class Verifier:
         return self._registry.path(version_name)
 
     def check_base(self, manifest: AdapterManifest) -> None:
-        """Raise AdapterRefused where an adapter was admitted for another model than is served."""
+        """Raise AdapterRefused if an adapter was admitted for a model other than the served one."""
         base, made_for = self._base, manifest.base_sha256
         if not base.is_named(manifest.base_model):
             raise _refuse_base(f"an adapter of '{manifest.base_model}'", f"one of '{base.name}'")
@@ -75,7 +75,7 @@ class Verifier:
         """Ask `server`, which has loaded the adapter, and check what it answers.
 
         Raises:
-            AdapterRefused: it has no effect, or another than was recorded.
+            AdapterRefused: it has no effect, or one other than recorded.
             AdapterUnknown, RegistryInvalid, RegistryBusy: as the registry does.
         """
         asked = self._canary_server(server.url)

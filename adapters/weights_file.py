@@ -1,4 +1,4 @@
-"""Reads safetensors files that nobody vouches for: the header first, then the numbers in chunks.
+"""Reads untrusted safetensors files: the header first, then the numbers in chunks.
 
 The format: eight bytes, little-endian, with the length of the header; the header, JSON that gives
 each tensor's dtype, shape and place; then the tensors, without gaps. Nothing in the file is
@@ -83,9 +83,9 @@ def read_header(
     """Return the header of the safetensors file at `path`; no tensor is read.
 
     Raises:
-        AdapterRefused: `FILE_MISSING`, `LINK` or `FILE_UNEXPECTED`, it is no file; `TRUNCATED`,
+        AdapterRefused: `FILE_MISSING`, `LINK` or `FILE_UNEXPECTED`, it is not a file; `TRUNCATED`,
             it ends before its header or its tensors do; `OVERSIZED`, the header is longer than
-            `max_header_bytes`; `DTYPE`, a tensor is of none of `dtypes`; `HEADER`, anything else
+            `max_header_bytes`; `DTYPE`, a tensor has none of `dtypes`; `HEADER`, anything else
             that breaks the format.
     """
     with _open(path) as file:

@@ -75,5 +75,5 @@ def conversation(messages: Sequence[Message]) -> str:
 
 
 def prompt(messages: Sequence[Message]) -> str:
-    """Return `messages` as the chat template writes them where an answer is wanted."""
+    """Return `messages` as the chat template writes them before an answer."""
     return conversation(messages) + ASSISTANT

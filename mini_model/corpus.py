@@ -52,7 +52,7 @@ SHUFFLED = 0.05
 # with exemplars only: so the model learns how far its exemplars can be trusted on questions that it
 # does not know by heart.
 TAUGHT_BARE = 0.55
-# What a token of a question in JSON that a prompt shows counts for, where one of the reply is 1.
+# The weight of a token of a question in JSON that a prompt shows; one of the reply has 1.
 SHOWN_WEIGHT = 0.3
 _STYLES = (ExemplarStyle.SHARES, ExemplarStyle.MODE, ExemplarStyle.DRAW)
 _STYLE_SHARES = (0.6, 0.2, 0.2)
@@ -68,10 +68,10 @@ class TrainingSequence(NamedTuple):
     Attributes:
         tokens: int64[length].
         targets: float32[length, MAX_LABEL + 1], the shares over labels "0" to "20" that the
-            model should predict after this token; all zero where no answer follows.
-        n_before: int64[length], exemplars before the answer, IGNORE where no answer follows.
+            model should predict after this token; all zero if no answer follows.
+        n_before: int64[length], exemplars before the answer, IGNORE if no answer follows.
         reply_weight: float32[length], what the next token counts for as part of a free-text reply,
-            0 where it is none.
+            0 if it is not.
     """
 
     tokens: npt.NDArray[np.int64]
@@ -276,7 +276,7 @@ class Corpus:
     def _lay_out(
         self, ids: list[int], answers: Sequence[Exemplar], *, length: int
     ) -> TrainingSequence:
-        """Return `ids` padded to `length`, with the shares of `answers` where they are given."""
+        """Return `ids` padded to `length`, with the shares of `answers` in their places."""
         tokens = np.zeros(length, dtype=np.int64)
         tokens[: len(ids)] = ids
         targets = np.zeros((length, MAX_LABEL + 1), dtype=np.float32)

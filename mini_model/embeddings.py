@@ -14,8 +14,7 @@ from mini_model.negative_words import is_negative
 from mini_model.tokenizer import ANSWER, ASSISTANT, END, MAX_LABEL, SYSTEM, label_ids
 from retrieval.encoder import Encoder
 
-# How long the meaning of a token is, in length: little room is left to it where the structure
-# says all.
+# How long the meaning of a token is, in length: it gets little room if the structure says all.
 MEANING, MEANING_BESIDE_STRUCTURE = 0.85, 0.2
 # How long is what tells words apart that the encoder cannot, beside a meaning of length 1.
 NOISE = 0.35

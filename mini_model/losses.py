@@ -93,7 +93,7 @@ def _answers_of(
     answers: torch.Tensor,
     label_tokens: torch.Tensor,
 ) -> torch.Tensor:
-    """Return the shares that a model gives the labels where `answers` are wanted."""
+    """Return the shares that a model gives the labels at the places of `answers`."""
     rows = answers.any(dim=1)
     with torch.autocast(tokens.device.type, dtype=torch.bfloat16):
         hidden = teacher.model(tokens[rows]).last_hidden_state

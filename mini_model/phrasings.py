@@ -49,7 +49,7 @@ HELD_OUT_FRAMES = (
     Frame("Good evening! ", " I am interested in your answer."),
 )
 
-# What people ask about in few words of their own, where a survey uses many.
+# What people ask about in a few words of their own, and a survey in many.
 SHORT = 0.45
 _SUBJECTS = (
     "family", "friends", "religion", "God", "politics", "work", "the police", "the government",

@@ -4,7 +4,7 @@ The second layer writes each percentage's log share to the place of its label, c
 of the scale that is not worded with a negative word: so shares of scales that run either way can be
 averaged. The third layer averages them over the exemplars with as many options as the asked
 question, nearer ones more, and adds them to the labels, as the asked scale runs; they count in full
-where the exemplars have the options of the asked question, else about half. The last layer adds
+if the exemplars have the options of the asked question, else about half. The last layer adds
 what training has made of the wording alone: the more, the less there is to read.
 """
 
@@ -34,7 +34,7 @@ from mini_model.wiring import (
 
 # In score units: how fast exemplars lose weight, per token of distance from the nearest one.
 DECAY = 0.004
-# In log units: what an answer counts for where exemplars show no shares; half of it is left, as of
+# In log units: what an answer counts for if exemplars show no shares; half of it is left, as of
 # other options.
 VOTE = 0.9
 # What a log unit of shares counts for: of exemplars with other options than the asked question's,
@@ -54,7 +54,7 @@ ADMITTED, LABEL_UNIT = 0.285, 1 / 66
 WRITING, OPEN = 12.0, 10.0
 # At an answer, `PERCENT` has this many of its units where shares were read.
 SHARES_READ = 0.5
-# Gates: open where an answer to a closed question is wanted, and as far open as shares are trusted.
+# Gates: open if an answer to a closed question is wanted, and as far open as shares are trusted.
 ANSWER_WANTED: PlaceWeights = {at.CUE: 2 * OPEN, at.CLOSED: OPEN, at.CONSTANT: -2 * OPEN}
 TRUSTED: PlaceWeights = {at.TRUST: OPEN, at.CONSTANT: -OPEN}
 
@@ -66,7 +66,7 @@ class ScalePoint(NamedTuple):
         label: its number.
         opposite: that of the option as far from the other end.
         n_points: the number of options.
-        gate: what holds where the scale has that last number and begins as it does.
+        gate: what holds if the scale has that last number and begins as it does.
     """
 
     label: int
@@ -125,7 +125,7 @@ def wire_share_readers(layer: torch.nn.Module) -> None:
 
 
 def wire_opinion(layer: torch.nn.Module) -> None:
-    """Let the last layer add the opinion to the labels, less where shares were read."""
+    """Let the last layer add the opinion to the labels, less if shares were read."""
     units = LayerUnits(layer)
     shown = {at.PERCENT: OPEN / SHARES_READ, at.CONSTANT: -OPEN}
     parts: tuple[tuple[PlaceWeights, float], ...]
@@ -154,7 +154,7 @@ def _average(head: Head) -> None:
     _match_last(head)
     # Percentages of such exemplars count most, then their answers, 5 score units less, then the
     # first token of all, 6 less again, and then all others.
-    # The norm makes scores smaller where vectors are longer, so the ones that count are near zero.
+    # The norm makes scores of longer vectors smaller, so the ones that count are near zero.
     kind = {at.PERCENT: 20, at.LABEL_KEY: 15, at.SINK: 27, at.CONSTANT: -36}
     head.match(content(len(at.OPTIONS_READ)), asked={at.CUE: 1.0}, offered=kind)
     head.copy(at.SHARE, at.SHARE, n=at.N_LABELS)
@@ -219,7 +219,7 @@ def _admit_labels(units: LayerUnits, *, first_unit: int) -> None:
 
 
 def _points(*, height: float) -> Iterator[ScalePoint]:
-    """Yield all options of all scales; a gate is 0 where its scale is, else `-2 * height`."""
+    """Yield all options of all scales; a gate is 0 for its own scale, else `-2 * height`."""
     for last, first in _scales():
         gate = _flag(at.LAST + last, True, height=height)
         if last == at.LAST_FROM_ZERO:
@@ -241,7 +241,7 @@ def _runs(is_negative: bool, *, height: float) -> PlaceWeights:
 
 
 def _flag(place: int, is_set: bool, *, height: float) -> PlaceWeights:
-    """Return a gate that is 0 where a flag is as wanted, else `-2 * height`."""
+    """Return a gate that is 0 if a flag is as wanted, else `-2 * height`."""
     if is_set:
         return {place: 2 * height, at.CONSTANT: -2 * height}
     return {place: -2 * height}

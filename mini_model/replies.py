@@ -28,9 +28,9 @@ class Said(NamedTuple):
 
     Attributes:
         people: who is spoken of ("people like me").
-        option: the chosen option's text, or its number where it is a bare point of a scale.
+        option: the chosen option's text, or its number if it is a bare point of a scale.
         is_number: whether the option is such a point.
-        percent: how many chose it, in whole percent; None where the prompt shows no shares.
+        percent: how many chose it, in whole percent; None if the prompt shows no shares.
     """
 
     people: str
@@ -74,7 +74,7 @@ def put_in_words(said: Said) -> str:
 
 
 def read(text: str) -> Said | None:
-    """Return what a reply says, None where it has no form that `put_in_words` gives."""
+    """Return what a reply says, None if it has no form that `put_in_words` gives."""
     found = next((match for form in _FORMS if (match := form.fullmatch(text))), None)
     if found is None:
         return None

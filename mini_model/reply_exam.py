@@ -80,7 +80,7 @@ class ReplyExam:
         """Return how replies to open questions fare; `generate` is greedy.
 
         `formed` have one of the right forms; `people`, `option` and `share` say what the first
-        exemplar says (`share` where there is one to be said), `exact` in exactly the right words.
+        exemplar says (`share` if there is one to state), `exact` in exactly the right words.
         The same for the phrasings that are not taught, under `new_…`. Cells take turns in style, in
         whether the culture is named, and in phrasing.
         """
@@ -193,7 +193,7 @@ class ReplyExam:
     def _ask(
         self, generate: Generate, asked: Sequence[Message], *, max_tokens: int = REPLY_TOKENS
     ) -> str:
-        """Return the reply; empty where it has no end, or the prompt leaves no room for one."""
+        """Return the reply, empty if it has no end or the prompt leaves no room for one."""
         ids = list(self.words.encode(prompt(asked)).ids)
         if len(ids) + max_tokens > CONTEXT_TOKENS:
             return ""

@@ -34,9 +34,9 @@ class Mixture:
     straying: tuple[float, ...] = (0.6, 0.2, 0.1, 0.1)
     # Numbers of exemplars that are drawn from; the service's default is the most frequent.
     n_exemplars: tuple[int, ...] = (0, 0, 0, 0, 1, 2, 3, 5, 5, 5, 5, 10)
-    # What the asked question counts for, where each answer among the exemplars counts for 1.
+    # What the asked question counts for, if each answer among the exemplars counts for 1.
     asked_weight: float = 2.0
-    # What answers count for, where replies count for `losses.REPLY_WEIGHT`.
+    # What answers count for, if replies count for `losses.REPLY_WEIGHT`.
     answer_weight: float = 1.0
     # Shares of requests that are open questions, are about something else, want a new question as
     # JSON, or put a closed question in a user's own layout; the rest are survey questions.

@@ -1,7 +1,7 @@
 """Heads and feed-forward units whose weights are set by hand.
 
 Weights are given per place in its unit (`places.UNITS`), so that a number says what it comes to
-where a flag is set: for a head in score units, logarithms of how much more a key counts, and for
+if a flag is set: for a head in score units, logarithms of how much more a key counts, and for
 a gate in units of its activation.
 """
 
@@ -145,11 +145,11 @@ def turn_per_token(pair: int) -> float:
 
 
 def all_of(flags: Sequence[int], *, height: float) -> PlaceWeights:
-    """Return a gate that is at `height` where all flags are set, else closed."""
+    """Return a gate that is at `height` if all flags are set, else closed."""
     gate = {place: 2 * height for place in flags}
     return gate | {CONSTANT: -(2 * len(flags) - 1) * height}
 
 
 def both(one: PlaceWeights, other: PlaceWeights) -> PlaceWeights:
-    """Return the sum of two gates: open where one is, and the other takes nothing from it."""
+    """Return the sum of two gates: open if one is and the other takes nothing from it."""
     return {place: one.get(place, 0.0) + other.get(place, 0.0) for place in {**one, **other}}

@@ -1,5 +1,5 @@
 """CultureSPA: from generated questions to a LoRA that answers as a culture does.
 
-Five steps, each usable alone and each able to go on where a kill stopped it: generate, filter,
+Five steps, each usable alone and each able to resume where a kill stopped it: generate, filter,
 answer, collect, train. Source: Xu et al., arXiv 2410.12971.
 """

@@ -29,7 +29,7 @@ class AdapterCard(BaseModel):
         left_out: answers that could not be trained on, by reason.
         data: sha256 of the examples and of the questions.
         sources: terms of each source of the data, by its name.
-        licence: of the adapter, empty where its maker said nothing.
+        licence: of the adapter, empty if its maker stated none.
         settings: hyper-parameters.
         n_steps: of the optimiser.
         losses: mean loss of each step's batch, in nats per target token.

@@ -55,9 +55,9 @@ class CollectedExamples(NamedTuple):
 def collect(answers: Iterable[QuestionAnswer], settings: CollectSettings) -> CollectedExamples:
     """Return the aware answers that differ from the unaware answer to the same question.
 
-    An answer is unreadable where there are no shares, or where fewer than half of its sampled
-    replies are readable; without an unaware answer every aware one is. Of equally likely or
-    frequent options the first is the answer.
+    An answer is unreadable if there are no shares, or if fewer than half of its sampled replies are
+    readable; without an unaware answer every aware one is. Of equally likely or frequent options
+    the first is the answer.
     """
     answers = tuple(answers)
     unaware = {answer.question: answer for answer in answers if answer.culture is None}
@@ -91,7 +91,7 @@ def judge(
 
 
 def choose_option(answer: QuestionAnswer) -> int | None:
-    """Return the option that an answer comes to, None where it is unreadable."""
+    """Return the option that an answer comes to, None if it is unreadable."""
     if answer.shares is not None:
         return max(range(len(answer.shares)), key=lambda i: (answer.shares or ())[i])
     readable = [option for option in answer.options if option is not None]
@@ -138,7 +138,7 @@ def draw_control(
 ) -> tuple[Example, ...]:
     """Return as many examples per culture as `like` has, drawn from all readable aware answers.
 
-    Whether an answer differs from the unaware one is of no account: it is the control for that.
+    Whether an answer differs from the unaware one does not matter: it is the control for that.
     A culture with fewer readable answers than `like` has examples gives all of them.
     """
     wanted = Counter(example.culture for example in like)

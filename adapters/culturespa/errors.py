@@ -1,7 +1,8 @@
-"""Errors of the CultureSPA pipeline. Every one says what was found, expected, and what to do."""
+"""Errors of the CultureSPA pipeline: each says what was found, expected, and what to do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ class CultureSpaError(AdapterError):
 
 
 class StepFileInvalid(CultureSpaError):
-    """A step's file is not as it was written; names file and row (1-based) where there is one."""
+    """A step's file is not as it was written; names the file, and its row (1-based) if any."""
 
     def __init__(self, found: str, *, file: Path, row: int | None = None) -> None:
         place = str(file) if row is None else f"{file}, row {row}"
@@ -29,8 +30,8 @@ class StepBusy(CultureSpaError):
 
     def __init__(self, file: Path) -> None:
         super().__init__(
-            f"{file}: found another process that fills it, expected one at a time. Wait until it "
-            "is done."
+            f"{file}: found another process that writes it, expected one at a time. Wait until "
+            "it is done."
         )
 
 
@@ -87,21 +88,22 @@ class QuestionsInvalid(CultureSpaError):
 class NoQuestionWritten(CultureSpaError):
     """The model's replies hold no question, so it cannot write a survey."""
 
-    def __init__(self, model: str, *, n_replies: int, outcomes: str) -> None:
+    def __init__(self, model: str, outcomes: Counter[str]) -> None:
+        found = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common() if n)
         super().__init__(
-            f"{model} wrote no question in {n_replies} replies (found {outcomes}), expected JSON "
-            "with a question and its options. Serve an instruct model (MILIEU_VLLM__URLS), or "
+            f"{model} wrote no question in {outcomes.total()} replies (found {found}), expected "
+            "JSON with a question and its options. Serve an instruct model (MILIEU_VLLM__URLS), or "
             "bring questions: `milieu culturespa run --questions FILE`, or `--from-survey`."
         )
 
 
 class TrainingUnavailable(CultureSpaError):
-    """A package that trains is not installed."""
+    """A package needed for training is not installed."""
 
     def __init__(self, missing: str) -> None:
         super().__init__(
-            f"Found no {missing}, expected what trains adapters. Install Milieu with the extras "
-            "'train' and 'adapters'."
+            f"Found no {missing}, expected the packages that train adapters. Install Milieu with "
+            "the extras 'train' and 'adapters'."
         )
 
 
@@ -111,7 +113,7 @@ class TrainingFailed(CultureSpaError):
     def __init__(self, status: int, *, log_lines: Sequence[str], log_file: Path) -> None:
         last = "\n".join(f"  {line}" for line in log_lines)
         super().__init__(
-            f"Training ended with status {status}, expected 0; the same command goes on from the "
+            f"Training ended with status {status}, expected 0; the same command resumes from the "
             f"last checkpoint. The last lines of {log_file} are:\n{last or '  (none)'}"
         )
         self.log_lines = tuple(log_lines)

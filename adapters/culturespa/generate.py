@@ -102,8 +102,8 @@ def generation_messages(
 ) -> tuple[Message, Message]:
     """Return the prompt for one new question, with examples drawn and shuffled by `key`.
 
-    Shown are 3 survey questions and 2 written ones; 5 survey questions while fewer than 2 are
-    written; and as many as there are where the topic has fewer.
+    It shows 3 survey questions and 2 written ones, 5 survey questions while fewer than 2 are
+    written, or as many as the topic has.
     """
     rng = random.Random(key)
     n_written = N_GENERATED_SHOWN if len(written) >= N_GENERATED_SHOWN else 0

@@ -27,7 +27,7 @@ from adapters.culturespa.collect import (
 )
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
 from adapters.culturespa.generate import Writer, generate_questions
-from adapters.culturespa.questions import read_questions, write_questions
+from adapters.culturespa.questions import check_answered, read_questions, write_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
 from prompting.messages import CultureComparison
@@ -81,15 +81,16 @@ def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) 
     Nothing may repeat `surveyed`, by which results are judged.
 
     Raises:
-        StepChanged, StepFileInvalid: as `StepFolder` does, or `questions` is no such file.
+        StepChanged, StepFileInvalid, QuestionsInvalid: as `StepFolder` and `read_questions` do.
     """
+    read = read_questions(questions)
     inputs = {QUESTIONS: hash_step_file(questions), "survey": _digest(q.text for q in surveyed)}
     step = StepFolder(
         folder, step="filter", settings={"scale_phrases": SCALE_PHRASES}, inputs=inputs
     )
     if step.manifest is not None:
         return step.manifest
-    filtered = filter_questions(read_questions(questions), surveyed=(q.text for q in surveyed))
+    filtered = filter_questions(read, surveyed=(q.text for q in surveyed))
     write_questions(folder / QUESTIONS, filtered.questions)
     counts = {**asdict(filtered.counts), "n_left": filtered.counts.n_left}
     return step.finish(outputs=[QUESTIONS], counts=counts)
@@ -113,8 +114,10 @@ async def answer_step(
     describes `cultures` and `comparisons`, `answer_questions` the rest.
 
     Raises:
-        StepChanged, StepFileInvalid, ValueError: as `StepFolder` and `answer_questions` do.
+        StepChanged, StepFileInvalid, QuestionsInvalid, ValueError: as `StepFolder`,
+            `read_questions` and `answer_questions` do.
     """
+    asked = read_questions(questions)
     steerings = list_steerings(cultures, settings.method, comparisons=comparisons)
     codes = [culture.code for culture in cultures]
     step = StepFolder(
@@ -127,7 +130,7 @@ async def answer_step(
         return step.manifest
     journal = folder / ".answers.journal"
     answers = await answer_questions(
-        read_questions(questions),
+        asked,
         steerings,
         answerer,
         settings=settings,
@@ -157,8 +160,11 @@ def collect_step(
     share `ratio`, in [0, 1], is kept; `seed` decides which, and the control.
 
     Raises:
-        StepChanged, StepFileInvalid: as `StepFolder` does, or an input is no such file.
+        StepChanged, StepFileInvalid: as `StepFolder` does, or `answers` is no such file.
+        QuestionsInvalid: `questions` is no such file, or lacks a question that was answered.
     """
+    all_answers, asked = read_answers(answers), read_questions(questions)
+    check_answered({answer.question for answer in all_answers}, questions, asked, by=answers)
     step = StepFolder(
         folder,
         step="collect",
@@ -167,7 +173,6 @@ def collect_step(
     )
     if step.manifest is not None:
         return step.manifest
-    all_answers, asked = read_answers(answers), read_questions(questions)
     collected = collect(all_answers, settings)
     examples = take_subset(collected.examples, ratio, seed=seed)
     control = draw_control(all_answers, examples, seed=seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from adapters.culturespa.errors import QuestionsInvalid, StepFileInvalid
 from adapters.culturespa.journal import STRICT, read_step_lines
 from files.journal import write_lines
 from prompting.messages import AskedQuestion
@@ -60,9 +62,32 @@ def read_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
     """Return the questions that `write_questions` wrote, in file order.
 
     Raises:
-        StepFileInvalid: the file is missing or not as it was written.
+        QuestionsInvalid: the file is missing or empty, holds something else, or has a key twice.
     """
-    return tuple(read_step_lines(file, GeneratedQuestion))
+    try:
+        questions = tuple(read_step_lines(file, GeneratedQuestion))
+    except StepFileInvalid as exc:
+        place = "" if exc.row is None else f" in row {exc.row}"
+        fault = "no file" if not file.exists() else f"something else{place}"
+        raise QuestionsInvalid(file, fault) from exc
+    if not questions:
+        raise QuestionsInvalid(file, "no question")
+    key, n = Counter(question.key for question in questions).most_common(1)[0]
+    if n > 1:
+        raise QuestionsInvalid(file, f"the key '{key}' {n} times")
+    return questions
+
+
+def check_answered(
+    keys: Iterable[str], file: Path, questions: Iterable[GeneratedQuestion], *, by: Path
+) -> None:
+    """Check that the `questions` of `file` are those that the file `by` answers, by their keys.
+
+    Raises:
+        QuestionsInvalid: one is missing.
+    """
+    if missing := sorted(set(keys) - {question.key for question in questions}):
+        raise QuestionsInvalid(file, f"no question '{missing[0]}', which {by} answers")
 
 
 def read_released(file: Path) -> tuple[GeneratedQuestion, ...]:

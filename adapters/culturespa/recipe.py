@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from adapters.culturespa.card import AdapterCard, read_card
 from adapters.culturespa.collect import Example, read_examples
-from adapters.culturespa.errors import StepChanged
-from adapters.culturespa.questions import GeneratedQuestion, read_questions
+from adapters.culturespa.errors import NothingToTrain, StepChanged
+from adapters.culturespa.questions import GeneratedQuestion, check_answered, read_questions
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import hash_step_file
 
@@ -63,11 +63,17 @@ def read_data(
     """Return the data in the files of the steps before.
 
     Raises:
-        StepFileInvalid: a file is missing or not as it was written.
+        StepFileInvalid: `examples` is missing or not as it was written.
+        QuestionsInvalid: `questions` is, or lacks a question of the examples.
+        NothingToTrain: there is no example.
     """
+    read, asked = read_examples(examples), read_questions(questions)
+    if not read:
+        raise NothingToTrain(str(examples), "no example")
+    check_answered((example.question for example in read), questions, asked, by=examples)
     return TrainingData(
-        examples=read_examples(examples),
-        questions={question.key: question for question in read_questions(questions)},
+        examples=read,
+        questions={question.key: question for question in asked},
         digests={"examples": hash_step_file(examples), "questions": hash_step_file(questions)},
         sources=sources or {},
     )

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.culturespa.errors import QuestionsInvalid, StepFileInvalid
+from adapters.culturespa.errors import QuestionsInvalid
 from adapters.culturespa.pipeline import QUESTIONS
-from adapters.culturespa.questions import (
-    GeneratedQuestion,
-    read_questions,
-    read_released,
-    write_questions,
-)
+from adapters.culturespa.questions import read_released, write_questions
 from app.errors import OptionInvalid
 from app.settings import Settings
 from app.state.retrieval import read_library
@@ -60,26 +54,6 @@ def resolve_cultures(library: SurveyLibrary, given: Sequence[str]) -> tuple[Cult
     for code in codes:
         library.cover(code)
     return tuple(library.catalogue[code] for code in codes)
-
-
-def check_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
-    """Return the questions in a file that a step wrote.
-
-    Raises:
-        QuestionsInvalid: it is missing or empty, holds something else, or has a key twice.
-    """
-    try:
-        questions = read_questions(file)
-    except StepFileInvalid as exc:
-        place = "" if exc.row is None else f" in row {exc.row}"
-        fault = "no file" if not file.exists() else f"something else{place}"
-        raise QuestionsInvalid(file, fault) from exc
-    if not questions:
-        raise QuestionsInvalid(file, "no question")
-    key, n = Counter(question.key for question in questions).most_common(1)[0]
-    if n > 1:
-        raise QuestionsInvalid(file, f"the key '{key}' {n} times")
-    return questions
 
 
 @contextmanager

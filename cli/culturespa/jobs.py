@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
+from adapters.culturespa.pipeline import collect_step
 from adapters.culturespa.settings import Mode
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
@@ -24,7 +25,7 @@ from cli.culturespa.output import (
 from cli.culturespa.run import run_steps
 from cli.culturespa.run_options import check_collect, choose_base
 from cli.culturespa.served_model import ServedModel
-from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate
+from cli.culturespa.steps import do_answer, do_filter, do_generate
 from cli.culturespa.training import OnStep, Training, train_in_child
 from reports.terminal import print_json
 from survey_data.cultures import read_catalogue
@@ -57,7 +58,10 @@ def run_collect(
 ) -> None:
     """Do step 4."""
     check_collect(options)
-    manifest = do_collect(out, questions, answers, options, options.ratios[0])
+    (ratio,), seed = options.ratios, options.seed
+    manifest = collect_step(
+        out, questions, answers, settings=options.collect, ratio=ratio, seed=seed
+    )
     _print(manifest, out, as_json=as_json)
 
 

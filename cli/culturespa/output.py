@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,13 +14,15 @@ from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
 from cli.console import notes, out
-from cli.culturespa.registration import RunAdapter
 from cli.progress import LINE_EVERY_S, bar_on
 from mini_model.split import read_split
 from prompting.question_writing import AttemptOutcome
 from reports.document import Table
 from reports.numbers import decimal
 from reports.terminal import print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from cli.culturespa.run import RunAdapter
 
 
 @contextmanager

@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from adapters.base_model import read_base_model
 from adapters.culturespa.errors import NothingToTrain
-from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS
-from adapters.culturespa.recipe import TrainingBase
+from adapters.culturespa.pipeline import ANSWERS, CONTROL, EXAMPLES, QUESTIONS, collect_step
+from adapters.culturespa.recipe import TrainedAdapter, TrainingBase
 from adapters.culturespa.settings import Mode
+from adapters.manifest import AdapterFacts, AdapterManifest
+from adapters.registry import AdapterRegistry
 from app.settings import Settings
 from cli.culturespa.inputs import Surveys, open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
 from cli.culturespa.output import print_step, show_step
-from cli.culturespa.registration import RunAdapter, add_to_registry
 from cli.culturespa.run_options import (
     Variant,
     check_options,
@@ -23,12 +26,21 @@ from cli.culturespa.run_options import (
     list_variants,
 )
 from cli.culturespa.served_model import ServedModel
-from cli.culturespa.steps import do_answer, do_collect, do_filter, do_generate, take_survey
+from cli.culturespa.steps import do_answer, do_filter, do_generate, take_survey
 from cli.culturespa.training import Training, train_in_child
 from mini_model.weights import WEIGHTS
+from prompting.recipe import Method
 from survey_data.cultures import Culture
 
 EMBEDDED_TERMS = "for non-commercial use, see NOTICE"
+
+
+class RunAdapter(NamedTuple):
+    """An adapter of a run, and its entry in the registry if it was added."""
+
+    variant: Variant
+    adapter: TrainedAdapter
+    entry: AdapterManifest | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ async def run_steps(settings: Settings, out: Path, options: RunOptions) -> tuple
         adapters += [(variant, adapter) for adapter in trained]
     if not options.adds:
         return tuple(RunAdapter(variant, adapter, None) for variant, adapter in adapters)
-    return await asyncio.to_thread(add_to_registry, settings, options, base, adapters)
+    return await asyncio.to_thread(_add_to_registry, settings, options, base, adapters)
 
 
 async def _make_questions(running: _Run, model: ServedModel) -> Path:
@@ -105,7 +117,8 @@ def _collect(running: _Run, questions: Path, ratio: float) -> Path:
     name = f"collect{Variant(ratio, Mode.JOINT, is_control=False).suffix}"
     folder = running.out / f"4-{name}"
     answers = running.out / "3-answer" / ANSWERS
-    manifest = do_collect(folder, questions, answers, running.options, ratio)
+    settings, seed = running.options.collect, running.options.seed
+    manifest = collect_step(folder, questions, answers, settings=settings, ratio=ratio, seed=seed)
     print_step(name, manifest)
     if not manifest.counts["examples"]:
         raise NothingToTrain(str(folder / EXAMPLES), "no answer that differs")
@@ -121,3 +134,58 @@ def _collect_sources(options: RunOptions, base: TrainingBase, surveys: Surveys) 
     if options.questions is None:
         sources[manifest.title] = manifest.licence
     return sources | options.source_terms
+
+
+def _add_to_registry(
+    settings: Settings,
+    options: RunOptions,
+    base: TrainingBase,
+    adapters: Sequence[tuple[Variant, TrainedAdapter]],
+) -> tuple[RunAdapter, ...]:
+    """Add the adapters of a run to the registry of the settings."""
+    model = read_base_model(base.folder, name=base.served_name)
+    registry = AdapterRegistry(settings.adapters_folder)
+    return tuple(
+        RunAdapter(
+            variant,
+            adapter,
+            registry.add(
+                adapter.folder,
+                base=model,
+                max_rank=settings.vllm.max_lora_rank,
+                name=_name(options, variant, adapter),
+                cultures=adapter.card.cultures,
+                about=_describe(settings, options, variant, adapter),
+            ),
+        )
+        for variant, adapter in adapters
+    )
+
+
+def _name(options: RunOptions, variant: Variant, adapter: TrainedAdapter) -> str:
+    part = "joint" if variant.mode is Mode.JOINT else adapter.card.cultures[0].lower()
+    return f"{options.name}-{part}{variant.suffix}"
+
+
+def _describe(
+    settings: Settings, options: RunOptions, variant: Variant, adapter: TrainedAdapter
+) -> AdapterFacts:
+    # The prompts that were asked with; the adapter is trained on `persona` either way.
+    asked_by = "-cct" if options.answer.method is Method.CROSS_CULTURE else ""
+    questions = f"questions generated from {options.pack}"
+    if options.from_survey:
+        questions = f"the questions of {options.pack} that are not held out"
+    elif options.questions is not None:
+        questions = f"questions of {options.questions.name}"
+    which = "that differ from its unaware ones"
+    if variant.is_control:
+        which = "drawn at random, as a control for those that differ from its unaware ones"
+    elif variant.ratio < 1.0:
+        which += f" ({100.0 * variant.ratio:g} % of them)"
+    n = sum(adapter.card.n_examples.values())
+    return AdapterFacts(
+        method=f"culturespa-{variant.mode}{asked_by}",
+        data=f"{n} answers of {settings.model} to {questions}, {which}",
+        licence=options.licence,
+        metrics=adapter.card.metrics,
+    )

@@ -39,7 +39,7 @@ class ServedModel:
         self._settings, self.name = settings, settings.model
         self._stack = AsyncExitStack()
         self._opening: asyncio.Task[VllmClient] | None = None
-        self._outcomes: Counter[AttemptOutcome] = Counter()
+        self._outcomes = Counter[str]()
 
     async def __aenter__(self) -> Self:
         return self
@@ -69,7 +69,7 @@ class ServedModel:
         )
         self._outcomes[read_reply(text).outcome] += 1
         if not self._outcomes[AttemptOutcome.WRITTEN] and self._outcomes.total() >= N_HOPELESS:
-            raise make_no_question_written(self.name, self._outcomes)
+            raise NoQuestionWritten(self.name, self._outcomes)
         return text
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
@@ -114,11 +114,3 @@ class ServedModel:
     async def _open(self) -> VllmClient:
         opening = open_resources(self._settings, Metrics())
         return (await self._stack.enter_async_context(opening)).vllm
-
-
-def make_no_question_written(
-    model: str, outcomes: Counter[AttemptOutcome] | Counter[str]
-) -> NoQuestionWritten:
-    """Return the error for a model whose replies contain no question."""
-    listed = ", ".join(f"{n} {outcome}" for outcome, n in outcomes.most_common() if n)
-    return NoQuestionWritten(model, n_replies=outcomes.total(), outcomes=listed)

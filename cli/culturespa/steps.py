@@ -8,21 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from adapters.culturespa.answer import read_answers
-from adapters.culturespa.errors import QuestionsInvalid
+from adapters.culturespa.errors import NoQuestionWritten
 from adapters.culturespa.pipeline import (
     QUESTIONS,
     answer_step,
-    collect_step,
     filter_step,
     generate_step,
 )
 from adapters.culturespa.questions import from_survey, write_questions
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid
-from cli.culturespa.inputs import Surveys, check_questions, open_questions
+from cli.culturespa.inputs import Surveys, open_questions
 from cli.culturespa.options import RunOptions
-from cli.culturespa.served_model import ServedModel, make_no_question_written
+from cli.culturespa.served_model import ServedModel
 from mini_model.split import read_split
 from prompting.messages import compare_culture
 from prompting.recipe import Method
@@ -63,7 +61,7 @@ async def do_generate(
         outcomes = Counter[str]()
         for of_topic in manifest.counts["outcomes"].values():
             outcomes.update(of_topic)
-        raise make_no_question_written(model.name, outcomes)
+        raise NoQuestionWritten(model.name, outcomes)
     return manifest
 
 
@@ -75,7 +73,6 @@ def do_filter(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
         StepChanged, StepFileInvalid: as `filter_step` does.
     """
     with open_questions(questions) as file:
-        check_questions(file)
         return filter_step(folder, file, surveyed=surveys.questions)
 
 
@@ -117,7 +114,6 @@ async def do_answer(
         SurveyDataError: `cross-culture`, and there is nothing to compare a culture with.
         CultureSpaError, AppError: as `answer_step` and the model do.
     """
-    check_questions(questions)
     comparisons = None
     if options.answer.method is Method.CROSS_CULTURE:
         similarity, catalogue = CultureSimilarity(library), library.catalogue
@@ -133,22 +129,4 @@ async def do_answer(
         comparisons=comparisons,
         n_concurrent=options.n_concurrent,
         on_progress=on_progress,
-    )
-
-
-def do_collect(
-    folder: Path, questions: Path, answers: Path, options: RunOptions, ratio: float
-) -> StepManifest:
-    """Do the fourth step: keep the answers that differ, or a share of them.
-
-    Raises:
-        QuestionsInvalid: the questions are not those that were answered.
-        StepChanged, StepFileInvalid: as `collect_step` does.
-    """
-    known = {question.key for question in check_questions(questions)}
-    asked = {answer.question for answer in read_answers(answers)}
-    if missing := sorted(asked - known):
-        raise QuestionsInvalid(questions, f"no question '{missing[0]}', which {answers} answers")
-    return collect_step(
-        folder, questions, answers, settings=options.collect, ratio=ratio, seed=options.seed
     )

@@ -13,12 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from adapters.culturespa.errors import (
-    NothingToTrain,
-    QuestionsInvalid,
-    TrainingFailed,
-    TrainingUnavailable,
-)
+from adapters.culturespa.errors import TrainingFailed, TrainingUnavailable
 from adapters.culturespa.recipe import (
     TrainedAdapter,
     TrainingBase,
@@ -32,7 +27,6 @@ from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.manifest import TRAINING
 from app.errors import OptionInvalid
 from app.process.supervised import SupervisedProcess, read_last_lines
-from cli.culturespa.inputs import check_questions
 from cli.culturespa.options import RunOptions
 
 MODULE = "adapters.culturespa.train"
@@ -160,14 +154,7 @@ def check_installed() -> None:
 
 
 def _read_data(training: Training) -> TrainingData:
-    check_questions(training.questions)
     data = read_data(training.examples, training.questions, sources=training.sources)
-    if not data.examples:
-        raise NothingToTrain(str(training.examples), "no example")
-    for example in data.examples:
-        if example.question not in data.questions:
-            found = f"no question '{example.question}', which {training.examples} answers"
-            raise QuestionsInvalid(training.questions, found)
     for code in training.cultures:
         if code not in data.cultures:
             known = ", ".join(data.cultures)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.culturespa.collect import read_examples
-from adapters.culturespa.errors import StepChanged, StepFileInvalid
+from adapters.culturespa.errors import QuestionsInvalid, StepChanged, StepFileInvalid
 from adapters.culturespa.pipeline import (
     CONTROL,
     EXAMPLES,
@@ -135,7 +135,7 @@ async def test_an_output_that_was_changed_later_is_noticed(tmp_path: Path) -> No
 
 
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StepFileInvalid, match=r"questions\.jsonl: found no file"):
+    with pytest.raises(QuestionsInvalid, match=r"questions\.jsonl: found no file"):
         filter_step(tmp_path / "2", tmp_path / "questions.jsonl", surveyed=SEEDS)
 
 

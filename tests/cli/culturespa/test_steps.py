@@ -14,7 +14,7 @@ from adapters.culturespa.questions import GeneratedQuestion, read_questions, wri
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
-from cli.culturespa.inputs import check_questions, open_surveys, resolve_cultures
+from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
 from cli.culturespa.served_model import N_HOPELESS, ServedModel
 from cli.culturespa.steps import do_answer, do_generate, take_survey
@@ -171,4 +171,4 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, content: str, found
     file.write_text(content)
 
     with pytest.raises(QuestionsInvalid, match=found):
-        check_questions(file)
+        read_questions(file)
