@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.conversations import prompt
-from mini_model.split import read_split
+from mini_model.split import Split
 from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.recipe import ExemplarStyle, Method
@@ -64,30 +64,14 @@ class Exam:
     words: Tokenizer
 
     @classmethod
-    def load(
-        cls,
-        words: Tokenizer,
-        *,
-        vectors: Vectors,
-        questions: Sequence[str],
-        cultures: Sequence[str],
-    ) -> Self:
-        """Return the exam on `questions` of `wvs7` as `cultures`; `vectors` are those of its texts.
+    def load(cls, words: Tokenizer, encoder: Encoder, split: Split) -> Self:
+        """Return the exam on the `wvs7` questions and the cultures that `split` holds out.
 
         Exemplars are chosen as the service's dense selector does.
         """
-        return cls(tuple(_make_cells(read_pack(WVS7), vectors, questions, cultures)), words)
-
-    @classmethod
-    def load_held_out(cls, words: Tokenizer, encoder: Encoder) -> Self:
-        """Return the exam on the questions and cultures that are held out of all training."""
-        split = read_split()
-        return cls.load(
-            words,
-            vectors=encoder.encode([question.text for question in read_pack(WVS7).questions]),
-            questions=split.of_pack("wvs7"),
-            cultures=sorted(split.cultures),
-        )
+        pack = read_pack(WVS7)
+        vectors = encoder.encode([question.text for question in pack.questions])
+        return cls(tuple(_make_cells(pack, vectors, split)), words)
 
     def scores(self, model: LlamaForCausalLM) -> dict[str, float]:
         """Return per part 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
@@ -139,17 +123,14 @@ def score(shares: Floats, wanted: Floats) -> Score:
     return Score(js, float(step == 0), 1.0 - step / last, step**2, last**2)
 
 
-def _make_cells(
-    pack: Pack, vectors: Vectors, keys: Sequence[str], cultures: Sequence[str]
-) -> Iterator[Cell]:
+def _make_cells(pack: Pack, vectors: Vectors, split: Split) -> Iterator[Cell]:
     cells = {(cell.question, cell.culture): cell for cell in pack.distributions}
-    everyone = sorted({culture for _, culture in cells})
-    prior = _average_by_length(pack, [culture for culture in everyone if culture not in cultures])
+    prior = _average_by_length(pack, without=split.cultures)
     for i, question in enumerate(pack.questions):
-        if question.key not in keys:
+        if question.key not in split.questions:
             continue
         order = np.argsort(-(vectors @ vectors[i]), kind="stable")
-        for culture in sorted(cultures):
+        for culture in sorted(split.cultures):
             wanted = cells.get((question.key, culture))
             if wanted is None:
                 continue
@@ -178,9 +159,9 @@ def _drop_near_duplicates(order: Sequence[int], vectors: Vectors, *, k: int) -> 
     return taken
 
 
-def _average_by_length(pack: Pack, cultures: Sequence[str]) -> dict[int, Floats]:
+def _average_by_length(pack: Pack, *, without: Collection[str]) -> dict[int, Floats]:
     rows: dict[int, list[Sequence[float]]] = {}
     for cell in pack.distributions:
-        if cell.culture in cultures:
+        if cell.culture not in without:
             rows.setdefault(len(cell.shares), []).append(cell.shares)
     return {n: np.mean(of, axis=0) for n, of in rows.items()}

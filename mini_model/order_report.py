@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.held_out import Cell, Exam, Floats, score
+from mini_model.split import read_split
 from mini_model.weights import WEIGHTS
 from retrieval.encoders.opening import open_encoder
 
@@ -45,7 +46,7 @@ def main() -> None:
     args = parser.parse_args()
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.load_held_out(words, open_encoder())
+    exam = Exam.load(words, open_encoder(), read_split())
     print(f"{'':24} 1 - JS  shift  modal option changed")
     for name, found in measure_shifts(
         exam, lambda cell: exam.answer(model, cell, k=N_SHOWN)

@@ -16,6 +16,7 @@ from mini_model.held_out import WVS7, Exam
 from mini_model.new_questions import NewQuestions
 from mini_model.questions import read_generated
 from mini_model.reply_exam import Generate, ReplyExam
+from mini_model.split import read_split
 from mini_model.tokenizer import END
 from mini_model.weights import WEIGHTS
 from prompting.question_writing import TEMPERATURE, TOP_P
@@ -36,7 +37,7 @@ def main() -> None:
     torch.manual_seed(0)
     model = LlamaForCausalLM.from_pretrained(args.weights)
     words = Tokenizer.from_file(str(args.weights / "tokenizer.json"))
-    exam = Exam.load_held_out(words, open_encoder())
+    exam = Exam.load(words, open_encoder(), read_split())
     cells = exam.cells[:: max(1, len(exam.cells) // args.n)]
     replies = ReplyExam(words, cells, read_catalogue())
     generated = args.shared / "culturespa" / "generated_questions.jsonl.gz"

@@ -67,11 +67,11 @@ def label_ids(tokenizer: Tokenizer) -> dict[str, int]:
         ValueError: a label is not one token, so the vocabulary is too small.
     """
     ids = {}
-    for number in range(MAX_LABEL + 1):
-        token = tokenizer.token_to_id(str(number))
+    for label in map(str, range(MAX_LABEL + 1)):
+        token = tokenizer.token_to_id(label)
         if token is None:
-            raise ValueError(f"label '{number}' is no token; train with a larger vocabulary")
-        ids[str(number)] = token
+            raise ValueError(f"label '{label}' is no token; train with a larger vocabulary")
+        ids[label] = token
     return ids
 
 

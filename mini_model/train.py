@@ -207,12 +207,7 @@ def _make_data(
     told = Survey(opinions, questions.make_opinion_populations(cells, opinions))
     surveys = (Survey(surveyed, populations), told)
     data = Corpus(generated=generated, surveys=surveys, catalogue=catalogue, tokenizer=words)
-    exam = held_out.Exam.load(
-        words,
-        vectors=encoder.encode([question.text for question in asked_in]),
-        questions=sorted(validation.questions),
-        cultures=sorted(validation.cultures),
-    )
+    exam = held_out.Exam.load(words, encoder, validation)
     return data, words, exam, encoder
 
 

@@ -16,11 +16,10 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import ConfigDict
 
-from adapters.culturespa.journal import STRICT, open_journal, read_step_lines
+from adapters.culturespa.journal import STRICT, open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
 from adapters.culturespa.steps import OnProgress, hash_seed, raise_first_error
-from files.journal import write_lines
 from prompting.labels import LabelScheme
 from prompting.messages import (
     AskedQuestion,
@@ -37,8 +36,7 @@ class Answerer(Protocol):
     """Answers a closed question that is put to it as a chat."""
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
-        """Return how to label options for `shares`; None where it can read no labels of them."""
-        ...
+        """Return how to label options for `shares`; None if it can read no labels of them."""
 
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]
@@ -148,20 +146,6 @@ def list_wording(steerings: Sequence[Steering]) -> Iterator[str]:
     sample = GeneratedQuestion("sample", "", "?", ("a", "b")).asked
     for steering in steerings:
         yield from (message.content for message in survey_messages(sample, steering))
-
-
-def write_answers(file: Path, answers: Sequence[QuestionAnswer]) -> None:
-    """Write one JSON line per answer, whole or not at all."""
-    write_lines(file, answers)
-
-
-def read_answers(file: Path) -> tuple[QuestionAnswer, ...]:
-    """Return the answers in a file, in its order.
-
-    Raises:
-        StepFileInvalid: the file is missing or not as it was written.
-    """
-    return tuple(read_step_lines(file, QuestionAnswer))
 
 
 async def _answer(ask: _Ask, answerer: Answerer, settings: AnswerStepSettings) -> QuestionAnswer:

@@ -12,16 +12,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from pydantic import ConfigDict
 
 from adapters.culturespa.answer import QuestionAnswer
-from adapters.culturespa.journal import STRICT, read_step_lines
+from adapters.culturespa.journal import STRICT
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import CollectSettings
-from files.journal import write_lines
 from survey_data.distances import total_variation
 
 
@@ -159,20 +157,6 @@ def count_by_topic(
     for example in examples:
         counts.setdefault(example.culture, Counter())[topics[example.question]] += 1
     return {culture: dict(sorted(of.items())) for culture, of in sorted(counts.items())}
-
-
-def write_examples(file: Path, examples: Iterable[Example]) -> None:
-    """Write one JSON line per example, whole or not at all."""
-    write_lines(file, examples)
-
-
-def read_examples(file: Path) -> tuple[Example, ...]:
-    """Return the examples that `write_examples` wrote, in file order.
-
-    Raises:
-        StepFileInvalid: the file is missing or not as it was written.
-    """
-    return tuple(read_step_lines(file, Example))
 
 
 def _take_first(

@@ -34,14 +34,14 @@ def open_journal(file: Path, form: type[Line]) -> Iterator[journal.Journal[Line]
         raise _step_file_invalid(exc) from exc
 
 
-def read_step_lines(file: Path, form: type[Line]) -> Iterator[Line]:
-    """Yield the lines of `file`.
+def read_step_lines(file: Path, form: type[Line]) -> tuple[Line, ...]:
+    """Return the lines of `file`, in their order.
 
     Raises:
         StepFileInvalid: the file is missing, or a line is not of the form.
     """
     try:
-        yield from journal.read_lines(file, form)
+        return tuple(journal.read_lines(file, form))
     except journal.LinesInvalid as exc:
         raise _step_file_invalid(exc) from exc
 

@@ -12,24 +12,24 @@ from pathlib import Path
 
 from adapters.culturespa.answer import (
     Answerer,
+    QuestionAnswer,
     answer_questions,
     list_steerings,
     list_wording,
-    read_answers,
-    write_answers,
 )
 from adapters.culturespa.collect import (
     collect,
     count_by_topic,
     draw_control,
     take_subset,
-    write_examples,
 )
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
 from adapters.culturespa.generate import Writer, generate_questions
-from adapters.culturespa.questions import check_answered, read_questions, write_questions
+from adapters.culturespa.journal import read_step_lines
+from adapters.culturespa.questions import check_answered, read_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
+from files.journal import write_lines
 from prompting.messages import CultureComparison
 from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
@@ -69,7 +69,7 @@ async def generate_step(
         n_concurrent=n_concurrent,
         on_progress=on_progress,
     )
-    write_questions(folder / QUESTIONS, made.questions)
+    write_lines(folder / QUESTIONS, made.questions)
     outcomes = {topic: dict(sorted(counts.items())) for topic, counts in made.outcomes.items()}
     counts = {"questions": len(made.questions), "outcomes": outcomes}
     return step.finish(outputs=[QUESTIONS, ATTEMPTS], counts=counts)
@@ -91,7 +91,7 @@ def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) 
     if step.manifest is not None:
         return step.manifest
     filtered = filter_questions(read, surveyed=(q.text for q in surveyed))
-    write_questions(folder / QUESTIONS, filtered.questions)
+    write_lines(folder / QUESTIONS, filtered.questions)
     counts = {**asdict(filtered.counts), "n_left": filtered.counts.n_left}
     return step.finish(outputs=[QUESTIONS], counts=counts)
 
@@ -138,7 +138,7 @@ async def answer_step(
         n_concurrent=n_concurrent,
         on_progress=on_progress,
     )
-    write_answers(folder / ANSWERS, answers)
+    write_lines(folder / ANSWERS, answers)
     counts = {"answers": len(answers), "unreadable": sum(not a.readable for a in answers)}
     manifest = step.finish(outputs=[ANSWERS], counts=counts)
     journal.unlink()
@@ -163,7 +163,7 @@ def collect_step(
         StepChanged, StepFileInvalid: as `StepFolder` does, or `answers` is no such file.
         QuestionsInvalid: `questions` is no such file, or lacks a question that was answered.
     """
-    all_answers, asked = read_answers(answers), read_questions(questions)
+    all_answers, asked = read_step_lines(answers, QuestionAnswer), read_questions(questions)
     check_answered({answer.question for answer in all_answers}, questions, asked, by=answers)
     step = StepFolder(
         folder,
@@ -176,8 +176,8 @@ def collect_step(
     collected = collect(all_answers, settings)
     examples = take_subset(collected.examples, ratio, seed=seed)
     control = draw_control(all_answers, examples, seed=seed)
-    write_examples(folder / EXAMPLES, examples)
-    write_examples(folder / CONTROL, control)
+    write_lines(folder / EXAMPLES, examples)
+    write_lines(folder / CONTROL, control)
     verdicts = {culture: dict(sorted(of.items())) for culture, of in collected.verdicts.items()}
     counts = {
         "examples": len(examples),

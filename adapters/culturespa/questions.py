@@ -14,7 +14,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from adapters.culturespa.errors import QuestionsInvalid, StepFileInvalid
 from adapters.culturespa.journal import STRICT, read_step_lines
-from files.journal import write_lines
 from prompting.messages import AskedQuestion
 from survey_data.model import Question
 
@@ -53,19 +52,14 @@ def from_survey(questions: Iterable[Question]) -> tuple[GeneratedQuestion, ...]:
     )
 
 
-def write_questions(file: Path, questions: Iterable[GeneratedQuestion]) -> None:
-    """Write one JSON line per question, whole or not at all."""
-    write_lines(file, questions)
-
-
 def read_questions(file: Path) -> tuple[GeneratedQuestion, ...]:
-    """Return the questions that `write_questions` wrote, in file order.
+    """Return the questions in a file of JSON lines, in its order.
 
     Raises:
         QuestionsInvalid: the file is missing or empty, holds something else, or has a key twice.
     """
     try:
-        questions = tuple(read_step_lines(file, GeneratedQuestion))
+        questions = read_step_lines(file, GeneratedQuestion)
     except StepFileInvalid as exc:
         place = "" if exc.row is None else f" in row {exc.row}"
         fault = "no file" if not file.exists() else f"something else{place}"

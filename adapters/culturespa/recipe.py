@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.culturespa.card import AdapterCard, read_card
-from adapters.culturespa.collect import Example, read_examples
+from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import NothingToTrain, StepChanged
+from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion, check_answered, read_questions
 from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.steps import hash_step_file
@@ -67,7 +68,7 @@ def read_data(
         QuestionsInvalid: `questions` is, or lacks a question of the examples.
         NothingToTrain: there is no example.
     """
-    read, asked = read_examples(examples), read_questions(questions)
+    read, asked = read_step_lines(examples, Example), read_questions(questions)
     if not read:
         raise NothingToTrain(str(examples), "no example")
     check_answered((example.question for example in read), questions, asked, by=examples)

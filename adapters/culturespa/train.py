@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +105,10 @@ class _Trainer:
     base: TrainingBase
     settings: TrainSettings
     on_progress: OnProgress | None
-    loaded: _Loaded | None = None
+
+    @cached_property
+    def loaded(self) -> _Loaded:
+        return _load(self.base)
 
     def finish(
         self, mode: Mode, cultures: tuple[str, ...], licence: str, folder: Path, checkpoint: Path
@@ -115,13 +119,25 @@ class _Trainer:
             data, base, mode=mode, settings=settings, cultures=cultures, licence=licence
         )
         if not (folder / TRAINING).exists():
-            loaded = self.loaded = self.loaded or _load(base)
-            encoded = _encode(data, cultures, base, loaded, settings)
-            run = _Run(loaded, encoded, settings, checkpoint, card)
+            run = _Run(self.loaded, self._encode(cultures), settings, checkpoint, card)
             _save(run.train(self.on_progress), base, folder)
             card = run.complete_card(card)
             write_card(folder, card)
         return TrainedAdapter(folder, check_card(folder, card))
+
+    def _encode(self, cultures: Sequence[str]) -> EncodedExamples:
+        encoded = encode_examples(
+            self.data.of(cultures),
+            self.data.questions,
+            self.loaded.tokenizer,
+            ends=self.loaded.ends,
+            settings=self.settings,
+            base=self.base.folder,
+        )
+        if not encoded.targets:
+            found = ", ".join(f"{n} {reason}" for reason, n in encoded.left_out.items())
+            raise NothingToTrain(", ".join(cultures), found or "no example")
+        return encoded
 
 
 class _Run:
@@ -316,27 +332,6 @@ def _label_logprob(
         place = torch.arange(len(rows), device=labels.device)
         total += log_probs[place, first, labels[place, first]].sum().item()
     return total / len(targets)
-
-
-def _encode(
-    data: TrainingData,
-    cultures: Sequence[str],
-    base: TrainingBase,
-    loaded: _Loaded,
-    settings: TrainSettings,
-) -> EncodedExamples:
-    encoded = encode_examples(
-        data.of(cultures),
-        data.questions,
-        loaded.tokenizer,
-        ends=loaded.ends,
-        settings=settings,
-        base=base.folder,
-    )
-    if not encoded.targets:
-        found = ", ".join(f"{n} {reason}" for reason, n in encoded.left_out.items())
-        raise NothingToTrain(", ".join(cultures), found or "no example")
-    return encoded
 
 
 def _save(model: PeftModel, base: TrainingBase, folder: Path) -> None:

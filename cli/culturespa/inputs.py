@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from adapters.culturespa.errors import QuestionsInvalid
 from adapters.culturespa.pipeline import QUESTIONS
-from adapters.culturespa.questions import read_released, write_questions
+from adapters.culturespa.questions import read_released
 from app.errors import OptionInvalid
 from app.settings import Settings
 from app.state.retrieval import read_library
+from files.journal import write_lines
 from survey_data.cultures import Culture, read_catalogue
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
@@ -77,5 +78,5 @@ def open_questions(file: Path) -> Iterator[Path]:
         raise QuestionsInvalid(file, f"no such release ({exc!r})") from exc
     with tempfile.TemporaryDirectory(prefix="milieu-") as folder:
         plain = Path(folder) / QUESTIONS
-        write_questions(plain, released)
+        write_lines(plain, released)
         yield plain

@@ -15,12 +15,13 @@ from adapters.culturespa.pipeline import (
     filter_step,
     generate_step,
 )
-from adapters.culturespa.questions import from_survey, write_questions
+from adapters.culturespa.questions import from_survey
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid
 from cli.culturespa.inputs import Surveys, open_questions
 from cli.culturespa.options import RunOptions
 from cli.culturespa.served_model import ServedModel
+from files.journal import write_lines
 from mini_model.split import read_split
 from prompting.messages import compare_culture
 from prompting.recipe import Method
@@ -93,7 +94,7 @@ def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     )
     if step.manifest is not None:
         return step.manifest
-    write_questions(folder / QUESTIONS, kept)
+    write_lines(folder / QUESTIONS, kept)
     counts = {"questions": len(kept), "held_out": len(surveys.questions) - len(kept)}
     return step.finish(outputs=[QUESTIONS], counts=counts)
 

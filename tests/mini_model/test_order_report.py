@@ -7,6 +7,7 @@ import pytest
 
 from mini_model.held_out import Cell, Exam, Floats
 from mini_model.order_report import N_SHOWN, measure_shifts
+from mini_model.split import read_split
 from tests.mini_model.pools import HashEncoder, small_tokenizer
 
 AS_SERVED, NEAREST_LAST, TURNED = "as served", "nearest exemplar last", "options turned"
@@ -14,7 +15,7 @@ AS_SERVED, NEAREST_LAST, TURNED = "as served", "nearest exemplar last", "options
 
 @cache
 def exam() -> Exam:
-    found = Exam.load_held_out(small_tokenizer(), HashEncoder())
+    found = Exam.load(small_tokenizer(), HashEncoder(), read_split())
     return Exam(found.cells[::10], found.words)
 
 

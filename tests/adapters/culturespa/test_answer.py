@@ -12,11 +12,11 @@ from adapters.culturespa.answer import (
     answer_questions,
     list_steerings,
     list_wording,
-    read_answers,
-    write_answers,
 )
 from adapters.culturespa.errors import StepFileInvalid
+from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
+from files.journal import write_lines
 from prompting.labels import LabelScheme
 from prompting.messages import CultureComparison
 from prompting.recipe import Method
@@ -180,14 +180,14 @@ def test_answers_are_read_as_they_were_written(tmp_path: Path) -> None:
         QuestionAnswer("b", "DEU"),
     )
 
-    write_answers(tmp_path / "a.jsonl", answers)
+    write_lines(tmp_path / "a.jsonl", answers)
 
-    assert read_answers(tmp_path / "a.jsonl") == answers
+    assert read_step_lines(tmp_path / "a.jsonl", QuestionAnswer) == answers
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepFileInvalid, match=r"none\.jsonl: found no file"):
-        read_answers(tmp_path / "none.jsonl")
+        read_step_lines(tmp_path / "none.jsonl", QuestionAnswer)
 
 
 def test_the_wording_changes_with_the_cultures() -> None:

@@ -15,11 +15,11 @@ from adapters.culturespa.collect import (
     compute_p_value,
     count_by_topic,
     draw_control,
-    read_examples,
     take_subset,
-    write_examples,
 )
+from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.settings import CollectSettings
+from files.journal import write_lines
 from tests.adapters.culturespa.survey import question
 
 ANSWERS = (
@@ -129,6 +129,6 @@ def test_examples_are_counted_by_culture_and_topic() -> None:
 
 
 def test_examples_are_read_as_they_were_written(tmp_path: Path) -> None:
-    write_examples(tmp_path / "e.jsonl", MANY)
+    write_lines(tmp_path / "e.jsonl", MANY)
 
-    assert read_examples(tmp_path / "e.jsonl") == MANY
+    assert read_step_lines(tmp_path / "e.jsonl", Example) == MANY

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.culturespa.collect import read_examples
+from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import QuestionsInvalid, StepChanged, StepFileInvalid
+from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.pipeline import (
     CONTROL,
     EXAMPLES,
@@ -17,9 +18,10 @@ from adapters.culturespa.pipeline import (
     filter_step,
     generate_step,
 )
-from adapters.culturespa.questions import from_survey, read_questions, write_questions
+from adapters.culturespa.questions import from_survey, read_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
 from adapters.culturespa.steps import StepFolder, StepManifest
+from files.journal import write_lines
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import (
     Killed,
@@ -55,9 +57,9 @@ async def test_the_steps_lead_from_survey_questions_to_examples(tmp_path: Path) 
 
     assert made.counts["questions"] == kept.counts["n_left"][-1] == 12
     assert answers.counts == {"answers": 36, "unreadable": 0}
-    collected = read_examples(tmp_path / "4" / EXAMPLES)
+    collected = read_step_lines(tmp_path / "4" / EXAMPLES, Example)
     assert len(collected) == examples.counts["examples"] > 0
-    assert len(read_examples(tmp_path / "4" / CONTROL)) == len(collected)
+    assert len(read_step_lines(tmp_path / "4" / CONTROL, Example)) == len(collected)
     assert sum(examples.counts["topics"]["DEU"].values()) == sum(
         example.culture == "DEU" for example in collected
     )
@@ -66,7 +68,7 @@ async def test_the_steps_lead_from_survey_questions_to_examples(tmp_path: Path) 
 
 async def test_questions_of_a_survey_can_be_answered_instead(tmp_path: Path) -> None:
     file = tmp_path / "questions.jsonl"
-    write_questions(file, from_survey([replace(SEEDS[0], first_number=0)]))
+    write_lines(file, from_survey([replace(SEEDS[0], first_number=0)]))
 
     manifest = await answered(tmp_path / "3", file, PaperAnswerer())
 
@@ -102,9 +104,9 @@ async def test_a_killed_step_ends_with_the_same_files_as_an_unbroken_one(tmp_pat
 
 async def test_a_changed_input_is_noticed(tmp_path: Path) -> None:
     file = tmp_path / "questions.jsonl"
-    write_questions(file, [question(0)])
+    write_lines(file, [question(0)])
     await answered(tmp_path / "3", file, PaperAnswerer())
-    write_questions(file, [question(1)])
+    write_lines(file, [question(1)])
 
     with pytest.raises(StepChanged, match=r"other input questions\.jsonl"):
         await answered(tmp_path / "3", file, PaperAnswerer())
@@ -128,7 +130,7 @@ async def test_a_changed_setting_is_noticed_before_anything_is_done(tmp_path: Pa
 
 async def test_an_output_that_was_changed_later_is_noticed(tmp_path: Path) -> None:
     await generated(tmp_path / "1", PaperWriter())
-    write_questions(tmp_path / "1" / "questions.jsonl", [question(0)])
+    write_lines(tmp_path / "1" / "questions.jsonl", [question(0)])
 
     with pytest.raises(StepFileInvalid, match=r"questions\.jsonl: found other content"):
         await generated(tmp_path / "1", PaperWriter())

@@ -17,9 +17,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from adapters.base_model import read_base_model
 from adapters.culturespa.card import read_card
-from adapters.culturespa.collect import Example, write_examples
+from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import NothingToTrain, StepChanged, StepFileInvalid
-from adapters.culturespa.questions import write_questions
 from adapters.culturespa.recipe import (
     TrainedAdapter,
     TrainingBase,
@@ -31,6 +30,7 @@ from adapters.culturespa.settings import Mode, TrainSettings
 from adapters.culturespa.train import train_adapters
 from adapters.manifest import CARD, CONFIG, TRAINING, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
+from files.journal import write_lines
 from prompting.messages import Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
@@ -61,8 +61,8 @@ def _one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     folder = tmp_path_factory.mktemp("data")
-    write_questions(folder / "questions.jsonl", QUESTIONS)
-    write_examples(folder / "examples.jsonl", EXAMPLES)
+    write_lines(folder / "questions.jsonl", QUESTIONS)
+    write_lines(folder / "examples.jsonl", EXAMPLES)
     sources = {"tiny": "made up"}
     return read_data(folder / "examples.jsonl", folder / "questions.jsonl", sources=sources)
 

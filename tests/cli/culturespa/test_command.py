@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from adapters.culturespa.questions import write_questions
 from adapters.registry import AdapterRegistry
 from cli.main import cli
+from files.journal import write_lines
 from tests.cli.culturespa.test_steps import NOWHERE, QUESTIONS, completion, written
 from tests.conftest import WEIGHTS
 from tests.fakes.vllm import MODEL, FakeVllm
@@ -56,7 +56,7 @@ def spa(fake_server: FakeServer, fake: FakeVllm, cache_folder: Path, tmp_path: P
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
     file = tmp_path / "questions.jsonl"
-    write_questions(file, QUESTIONS)
+    write_lines(file, QUESTIONS)
     return file
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from adapters.culturespa.answer import read_answers
+from adapters.culturespa.answer import QuestionAnswer
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid
-from adapters.culturespa.questions import GeneratedQuestion, read_questions, write_questions
+from adapters.culturespa.journal import read_step_lines
+from adapters.culturespa.questions import GeneratedQuestion, read_questions
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest
 from app.settings import Settings
@@ -18,6 +19,7 @@ from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
 from cli.culturespa.served_model import N_HOPELESS, ServedModel
 from cli.culturespa.steps import do_answer, do_generate, take_survey
+from files.journal import write_lines
 from mini_model.split import read_split
 from prompting.recipe import Method
 from tests.fakes.vllm import FakeVllm, Scripted
@@ -33,7 +35,7 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture
 def questions(tmp_path: Path) -> Path:
     file = tmp_path / "questions.jsonl"
-    write_questions(file, QUESTIONS)
+    write_lines(file, QUESTIONS)
     return file
 
 
@@ -72,7 +74,7 @@ async def test_every_question_is_asked_unaware_and_as_each_culture_once(
 
     assert manifest.counts == {"answers": 12, "unreadable": 0}
     assert manifest.settings["cultures"] == ["KEN", "USA"]
-    answers = read_answers(tmp_path / "3" / "answers.jsonl")
+    answers = read_step_lines(tmp_path / "3" / "answers.jsonl", QuestionAnswer)
     assert all(sum(a.shares or ()) == pytest.approx(1.0) for a in answers)
     systems = [chat.body["messages"][0]["content"] for chat in fake.chats]
     assert len(systems) == 12
@@ -96,7 +98,8 @@ async def test_sampled_replies_are_read_as_text(
 
     await ask(make_settings(), tmp_path / "3", questions, sampling)
 
-    assert {a.options for a in read_answers(tmp_path / "3" / "answers.jsonl")} == {(1, 1)}
+    answers = read_step_lines(tmp_path / "3" / "answers.jsonl", QuestionAnswer)
+    assert {answer.options for answer in answers} == {(1, 1)}
     assert {(c.body["temperature"], c.body["top_p"]) for c in fake.chats} == {(0.6, 0.9)}
     assert len({chat.body["seed"] for chat in fake.chats}) == 24
 

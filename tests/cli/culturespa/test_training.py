@@ -12,18 +12,19 @@ from pathlib import Path
 import psutil
 import pytest
 
-from adapters.culturespa.collect import Example, write_examples
+from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import (
     NothingToTrain,
     QuestionsInvalid,
     StepFileInvalid,
     TrainingFailed,
 )
-from adapters.culturespa.questions import GeneratedQuestion, write_questions
+from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from app.errors import OptionInvalid
 from cli.culturespa.training import Training, train_in_child
+from files.journal import write_lines
 from tests.conftest import WEIGHTS
 
 QUESTION = GeneratedQuestion("generated:0", "Life", "Good?", ("Yes", "No"))
@@ -49,9 +50,9 @@ print("no JSON")
 
 @pytest.fixture
 def training(tmp_path: Path) -> Training:
-    write_questions(tmp_path / "questions.jsonl", [QUESTION])
+    write_lines(tmp_path / "questions.jsonl", [QUESTION])
     examples = [Example(culture, QUESTION.key, 0) for culture in ("DEU", "KEN")]
-    write_examples(tmp_path / "examples.jsonl", examples)
+    write_lines(tmp_path / "examples.jsonl", examples)
     return Training(
         examples=tmp_path / "examples.jsonl",
         questions=tmp_path / "questions.jsonl",
@@ -113,6 +114,6 @@ async def test_what_cannot_be_trained_is_seen_before_a_process_starts(
     (tmp_path / "none.jsonl").touch()
     with pytest.raises(NothingToTrain, match="found no example"):
         await train_in_child(changed(examples=tmp_path / "none.jsonl"))
-    write_questions(tmp_path / "other.jsonl", [GeneratedQuestion("b", "", "?", ("1", "2"))])
+    write_lines(tmp_path / "other.jsonl", [GeneratedQuestion("b", "", "?", ("1", "2"))])
     with pytest.raises(QuestionsInvalid, match="no question 'generated:0', which"):
         await train_in_child(changed(questions=tmp_path / "other.jsonl"))
