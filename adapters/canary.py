@@ -85,17 +85,12 @@ async def measure(
     server: CanaryServer, prompts: Iterable[CanaryPrompt], *, base_model: str, adapter: str
 ) -> tuple[Canary, ...]:
     """Return what `prompts` are answered by the model `base_model` and by the model `adapter`."""
-    return tuple(
-        [
-            Canary(
-                messages,
-                labels,
-                tuple(await server.score(base_model, messages, labels)),
-                tuple(await server.score(adapter, messages, labels)),
-            )
-            for messages, labels in prompts
-        ]
-    )
+    found = []
+    for messages, labels in prompts:
+        base = await server.score(base_model, messages, labels)
+        tuned = await server.score(adapter, messages, labels)
+        found.append(Canary(messages, labels, tuple(base), tuple(tuned)))
+    return tuple(found)
 
 
 def list_prompts(canaries: Iterable[Canary]) -> tuple[CanaryPrompt, ...]:
@@ -114,14 +109,8 @@ def measure_difference_nat(
     Raises:
         ValueError: they are not of the same prompts and labels.
     """
-    return max(
-        (
-            _distance(a, b)
-            for row, other_row in zip(one, other, strict=True)
-            for a, b in zip(row, other_row, strict=True)
-        ),
-        default=0.0,
-    )
+    pairs = (pair for rows in zip(one, other, strict=True) for pair in zip(*rows, strict=True))
+    return max((_measure_distance(a, b) for a, b in pairs), default=0.0)
 
 
 def check_effect(
@@ -163,9 +152,7 @@ def check_effect(
 
 
 def _check_recorded(
-    base: Sequence[Sequence[float]],
-    adapter: Sequence[Sequence[float]],
-    recorded: Sequence[Canary],
+    base: Sequence[Sequence[float]], adapter: Sequence[Sequence[float]], recorded: Sequence[Canary]
 ) -> None:
     of_base = measure_difference_nat(base, [canary.base_logprobs for canary in recorded])
     if of_base > TOLERANCE_NAT:
@@ -185,7 +172,7 @@ def _check_recorded(
         )
 
 
-def _distance(a: float, b: float) -> float:
+def _measure_distance(a: float, b: float) -> float:
     if a == b:
         return 0.0
     distance = abs(a - b)

@@ -6,12 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from adapters.errors import (
-    AdapterAmbiguous,
-    AdapterUnknown,
-    ManifestInvalid,
-    RegistryInvalid,
-)
+from adapters.errors import AdapterAmbiguous, AdapterUnknown, ManifestInvalid, RegistryInvalid
 from adapters.inspection import check_hashes, measure_files
 from adapters.manifest import (
     MANIFEST,
@@ -118,13 +113,8 @@ class AdapterEntries:
 
     def _list_versions(self) -> tuple[str, ...]:
         with os.scandir(self.folder) as entries:
-            return tuple(
-                sorted(
-                    entry.name
-                    for entry in entries
-                    if is_version_name(entry.name) and entry.is_dir(follow_symlinks=False)
-                )
-            )
+            found = [entry for entry in entries if is_version_name(entry.name)]
+            return tuple(sorted(e.name for e in found if e.is_dir(follow_symlinks=False)))
 
     def _canaries_file(self, version_name: str) -> Path:
         return self.folder / CANARIES_FOLDER / f"{version_name}.json"

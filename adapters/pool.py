@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -68,7 +68,10 @@ class WeightsPool:
         elif wanted != ACTIVE_ADAPTER:
             async with AsyncExitStack() as held:
                 try:
-                    version = await held.enter_async_context(self._hold_named(wanted, culture))
+                    if self.live is None:
+                        raise AdaptersOff
+                    holding = self.live.hold_named(wanted, culture)
+                    version = await held.enter_async_context(holding)
                 except AdapterError as exc:
                     if not optional or isinstance(exc, LoraServerSilent):
                         raise
@@ -86,11 +89,6 @@ class WeightsPool:
                     yield Lease(base, unavailable_because=why)
                 else:
                     yield Lease(self._weights_on(found), notes=reasons)
-
-    def _hold_named(self, wanted: str, culture: Culture | None) -> AbstractAsyncContextManager[str]:
-        if self.live is None:
-            raise AdaptersOff
-        return self.live.hold_named(wanted, culture)
 
     def _weights_on(self, version_name: str) -> ServedWeights:
         return ServedWeights(version_name, version_name, self.base_model)

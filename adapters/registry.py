@@ -119,11 +119,7 @@ class AdapterRegistry(AdapterEntries):
         """Return what was active for each culture, oldest first; see `Activations`."""
         return read_activations(self.folder).states
 
-    def activate(self, culture: str, version_name: str, *, verified: bool = False) -> None:
-        """Make an adapter the active one of `culture`; see `activate_all`."""
-        self.activate_all((culture,), version_name, verified=verified)
-
-    def activate_all(
+    def activate(
         self, cultures: Sequence[str], version_name: str, *, verified: bool = False
     ) -> None:
         """Make an adapter the active one of `cultures`, alpha-3 codes, having verified it.
@@ -242,9 +238,7 @@ def _replace_manifest(folder: Path, manifest: AdapterManifest) -> None:
         write_manifest(folder, manifest)
     except ManifestInvalid as exc:
         raise AdapterRefused(
-            AdapterFault.MANIFEST,
-            found=f"a wrong description ({exc})",
-            expected="one that fits",
+            AdapterFault.MANIFEST, found=f"a wrong description ({exc})", expected="one that fits"
         ) from exc
 
 

@@ -180,7 +180,7 @@ class AdapterServing:
             self._failures.pop(version, None)
             async with AsyncExitStack() as held:
                 await self._hold(held, version)
-                await asyncio.to_thread(self._registry.activate_all, codes, version, verified=True)
+                await asyncio.to_thread(self._registry.activate, codes, version, verified=True)
                 await self._switch()
         fields = {"adapter": version, "cultures": ",".join(codes)}
         logger.info("adapter_activated", extra={"fields": fields})

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -41,18 +41,11 @@ ITEM_BYTES = {
 ADAPTER_DTYPES = frozenset({"F32", "F16", "BF16"})
 
 
-class _Bits(NamedTuple):
-    """How a float is laid out: its unsigned type, all exponent bits, all bits but the sign."""
-
-    kind: str
-    exponent: int
-    unsigned: int
-
-
-_BITS = {
-    "F32": _Bits("<u4", 0x7F80_0000, 0x7FFF_FFFF),
-    "F16": _Bits("<u2", 0x7C00, 0x7FFF),
-    "BF16": _Bits("<u2", 0x7F80, 0x7FFF),
+# BF16 is the upper half of a float32, which numpy has no type for.
+_KINDS: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
 }
 
 
@@ -75,10 +68,7 @@ class Header:
 
 
 def read_header(
-    path: Path,
-    *,
-    max_header_bytes: int = MAX_HEADER_BYTES,
-    dtypes: frozenset[str] = ADAPTER_DTYPES,
+    path: Path, *, max_header_bytes: int = MAX_HEADER_BYTES, dtypes: frozenset[str] = ADAPTER_DTYPES
 ) -> Header:
     """Return the header of the safetensors file at `path`; no tensor is read.
 
@@ -122,20 +112,16 @@ def find_zero_tensors(path: Path, header: Header) -> frozenset[str]:
     zero = set()
     with _open(path) as file:
         for name, tensor in header.tensors.items():
-            bits = _BITS[tensor.dtype]
             only_zeros = True
-            for numbers in _read_chunks(
-                file, tensor, at=header.data_start, kind=bits.kind, path=path
-            ):
-                # All exponent bits set is NaN or infinity, in all three formats.
-                if bool(np.any((numbers & bits.exponent) == bits.exponent)):
+            for numbers in _read_numbers(file, tensor, at=header.data_start, path=path):
+                if not np.isfinite(numbers).all():
                     raise AdapterRefused(
                         AdapterFault.NOT_FINITE,
                         found=f"NaN or infinity in tensor '{_clip(name)}' of {path.name}",
                         expected="finite numbers",
                         remedy="Train the adapter again, with a lower learning rate.",
                     )
-                only_zeros = only_zeros and not bool(np.any(numbers & bits.unsigned))
+                only_zeros = only_zeros and not numbers.any()
             if only_zeros:
                 zero.add(name)
     return frozenset(zero)
@@ -233,17 +219,21 @@ def _find_end(tensors: Mapping[str, Tensor]) -> int:
     return at
 
 
-def _read_chunks(
-    file: BinaryIO, tensor: Tensor, *, at: int, kind: str, path: Path
+def _read_numbers(
+    file: BinaryIO, tensor: Tensor, *, at: int, path: Path
 ) -> Iterator[np.ndarray[Any, np.dtype[Any]]]:
+    """Yield the numbers of a tensor in chunks; `at` is where the header ends."""
+    kind = _KINDS[tensor.dtype]
     file.seek(at + tensor.start)
     left = tensor.end - tensor.start
     while left:
         data = file.read(min(left, CHUNK_BYTES))
-        if not data or len(data) % np.dtype(kind).itemsize:
+        if not data or len(data) % kind.itemsize:
             raise _refuse_truncated(path, "an end within a tensor", "all of it")
         left -= len(data)
-        yield np.frombuffer(data, dtype=kind)
+        numbers = np.frombuffer(data, kind)
+        is_bfloat = tensor.dtype == "BF16"
+        yield (numbers.astype("<u4") << 16).view("<f4") if is_bfloat else numbers
 
 
 @contextmanager

@@ -253,19 +253,13 @@ class Corpus:
         methods = _ICL_METHODS if exemplars else _BARE_METHODS
         method = methods[int(rng.integers(len(methods)))]
         seed = int(rng.integers(2**31))
+        steering = Steering(method, exemplars=tuple(exemplars), style=style, seed=seed)
         if not culture:
-            method = Method.ICL if exemplars else Method.PLAIN
-            return Steering(method, exemplars=tuple(exemplars), style=style, seed=seed)
+            return replace(steering, method=Method.ICL if exemplars else Method.PLAIN)
         others = [code for code in self._cultures if code != culture]
         names = [self._catalogue[code] for code in rng.permutation(others)[:6]]
-        return Steering(
-            method,
-            culture=self._catalogue[culture],
-            comparison=CultureComparison(tuple(names[:3]), tuple(names[3:])),
-            exemplars=tuple(exemplars),
-            style=style,
-            seed=seed,
-        )
+        comparison = CultureComparison(tuple(names[:3]), tuple(names[3:]))
+        return replace(steering, culture=self._catalogue[culture], comparison=comparison)
 
     def _draw_culture(self, rng: np.random.Generator) -> str:
         return self._codes[int(rng.integers(len(self._codes)))]

@@ -57,16 +57,12 @@ def main() -> None:
 def measure_shifts(exam: Exam, answer: Callable[[Cell], Floats]) -> dict[str, Shift]:
     """Return what each order comes to, by name; `answer` gives the shares over a cell's options."""
     usual = [answer(cell) for cell in exam.cells]
-    nearest_last = [answer(_put_nearest_last(cell)) for cell in exam.cells]
-    turned = [answer(_turn_options(cell))[::-1] for cell in exam.cells]
-    return {
-        name: _measure_shift(exam, found, usual)
-        for name, found in (
-            ("as served", usual),
-            ("nearest exemplar last", nearest_last),
-            ("options turned", turned),
-        )
+    orders = {
+        "as served": usual,
+        "nearest exemplar last": [answer(_put_nearest_last(cell)) for cell in exam.cells],
+        "options turned": [answer(_turn_options(cell))[::-1] for cell in exam.cells],
     }
+    return {name: _measure_shift(exam, found, usual) for name, found in orders.items()}
 
 
 def _put_nearest_last(cell: Cell) -> Cell:

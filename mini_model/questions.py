@@ -44,12 +44,9 @@ def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
             text = " ".join(str(item["question"]).split())
             if not 2 <= len(options) <= 11 or "" in options or len(text) > 300:
                 continue
-            ordered = len(options) > 2 and rng.random() < 0.8
-            scale = Scale.ORDINAL if ordered else Scale.NOMINAL
-            questions.setdefault(
-                text.casefold(),
-                Question(f"generated:{number}", item["class"], text, options, scale),
-            )
+            scale = _draw_scale(rng, options)
+            question = Question(f"generated:{number}", item["class"], text, options, scale)
+            questions.setdefault(text.casefold(), question)
     return tuple(questions.values())
 
 
@@ -58,6 +55,11 @@ def _clean_options(raw: Sequence[object]) -> tuple[str, ...]:
     texts = (_NUMBERING.sub("", str(option).strip()) or str(option).strip() for option in raw)
     kept = (text for text in texts if not text.casefold().startswith(_NO_OPINION))
     return tuple(dict.fromkeys(kept))
+
+
+def _draw_scale(rng: np.random.Generator, options: Sequence[str]) -> Scale:
+    ordered = len(options) > 2 and rng.random() < 0.8
+    return Scale.ORDINAL if ordered else Scale.NOMINAL
 
 
 def make_pool(questions: Sequence[Question], encoder: Encoder, *, cache: Path) -> QuestionPool:
@@ -114,8 +116,7 @@ def read_opinions(
         fits = 2 <= len(set(options)) == len(options) <= 11 and len(item["question"]) <= 400
         if not item["survey"].startswith("Pew") or key in held_out.questions or not fits:
             continue
-        ordered = len(options) > 2 and rng.random() < 0.8
-        scale = Scale.ORDINAL if ordered else Scale.NOMINAL
+        scale = _draw_scale(rng, options)
         questions.append(Question(key, "opinion", item["question"], options, scale))
         for name, shares in item["shares"].items():
             counted = [shares[i] for i in kept]

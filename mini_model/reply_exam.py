@@ -39,7 +39,7 @@ _METHODS = (Method.ICL, Method.PERSONA_ICL)
 Generate: TypeAlias = Callable[[list[int], int], list[int]]
 
 
-class ExamCase(Protocol):
+class Case(Protocol):
     """A question with the exemplars that its prompt shows, such as `held_out.Cell`."""
 
     @property
@@ -71,7 +71,7 @@ class ReplyExam:
     """
 
     words: Tokenizer
-    cells: Sequence[ExamCase]
+    cells: Sequence[Case]
     catalogue: CultureCatalogue
     n_exemplars: int = 5
     seed: int = 0
@@ -167,10 +167,10 @@ class ReplyExam:
         ]
         return {"json_valid": _count(valid), "json_new": _count(new)}
 
-    def _list_cells(self) -> list[ExamCase]:
+    def _list_cells(self) -> list[Case]:
         return [cell for cell in self.cells if cell.exemplars]
 
-    def _steering(self, cell: ExamCase, turn: int) -> Steering:
+    def _steering(self, cell: Case, turn: int) -> Steering:
         code = cell.exemplars[0].distribution.culture
         return Steering(
             _METHODS[turn // len(_STYLES) % 2] if code else Method.ICL,
@@ -181,11 +181,7 @@ class ReplyExam:
         )
 
     def _phrase(
-        self,
-        rng: np.random.Generator,
-        cell: ExamCase,
-        steering: Steering,
-        frames: Sequence[Frame],
+        self, rng: np.random.Generator, cell: Case, steering: Steering, frames: Sequence[Frame]
     ) -> list[Message]:
         frame = frames[int(rng.integers(len(frames)))]
         return in_chat(phrase_open_question(rng, cell.question.text, frame=frame), steering)

@@ -16,10 +16,9 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import ConfigDict
 
-from adapters.culturespa.journal import STRICT, open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
-from adapters.culturespa.steps import OnProgress, hash_seed, raise_first_error
+from adapters.culturespa.steps import STRICT, OnProgress, hash_seed, open_journal, raise_first_error
 from prompting.labels import LabelScheme
 from prompting.messages import (
     AskedQuestion,

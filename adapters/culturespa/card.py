@@ -111,7 +111,7 @@ def _readme(card: AdapterCard) -> str:
         *_list("Left out", {reason: str(n) for reason, n in card.left_out.items()}),
         *_list("Sources of the data and their terms", card.sources),
         *_list("Sha256 of the data", card.data),
-        *_list("Settings", _add_names(card.settings)),
+        *_list("Settings", {n.replace("_", " "): str(v) for n, v in card.settings.items()}),
         f"Steps: {card.n_steps}. Loss of the first batch {first:.4f}, of the last {last:.4f} nats",
         f"per target token. Mean log-probability of a trained label: {before:.4f} before,",
         f"{after:.4f} after.",
@@ -126,7 +126,3 @@ def _list(title: str, entries: Mapping[str, str]) -> list[str]:
     if not entries:
         return []
     return [f"{title}:", "", *(f"- {name}: {value}" for name, value in entries.items()), ""]
-
-
-def _add_names(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name.replace("_", " "): str(value) for name, value in settings.items()}

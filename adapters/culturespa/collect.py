@@ -17,9 +17,9 @@ from typing import ClassVar, NamedTuple
 from pydantic import ConfigDict
 
 from adapters.culturespa.answer import QuestionAnswer
-from adapters.culturespa.journal import STRICT
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import CollectSettings
+from adapters.culturespa.steps import STRICT
 from survey_data.distances import total_variation
 
 
@@ -162,16 +162,13 @@ def count_by_topic(
 def _take_first(
     examples: Sequence[Example], wanted: Mapping[str, int], *, seed: int
 ) -> tuple[Example, ...]:
-    ranked = sorted(examples, key=lambda example: _rank(example, seed))
+    def rank(example: Example) -> bytes:
+        return hashlib.sha256(f"{seed}|{example.culture}|{example.question}".encode()).digest()
+
     taken: Counter[str] = Counter()
     kept = set()
-    for example in ranked:
+    for example in sorted(examples, key=rank):
         if taken[example.culture] < wanted.get(example.culture, 0):
             taken[example.culture] += 1
             kept.add(example)
     return tuple(example for example in examples if example in kept)
-
-
-def _rank(example: Example, seed: int) -> bytes:
-    key = f"{seed}|{example.culture}|{example.question}"
-    return hashlib.sha256(key.encode()).digest()

@@ -67,8 +67,11 @@ def filter_questions(
     The first of equal texts is kept, unless it equals one of `surveyed`, to the letter: the texts
     of the survey that results are judged by.
     """
-    distinct = _drop_repeats(questions, set(surveyed))
-    explained = [q for q in distinct if not _is_unexplained(q)]
+    known, distinct = set(surveyed), dict[str, GeneratedQuestion]()
+    for question in questions:
+        if question.text not in known:
+            distinct.setdefault(question.text, question)
+    explained = [q for q in distinct.values() if not _is_unexplained(q)]
     labelled = [_unify_options(q) for q in explained]
     kept = [q for q in labelled if q is not None]
     before = {q.key: q for q in explained}
@@ -83,17 +86,6 @@ def filter_questions(
         ),
     )
     return FilteredQuestions(tuple(kept), counts)
-
-
-def _drop_repeats(
-    questions: Iterable[GeneratedQuestion], seen: set[str]
-) -> list[GeneratedQuestion]:
-    distinct = []
-    for question in questions:
-        if question.text not in seen:
-            seen.add(question.text)
-            distinct.append(question)
-    return distinct
 
 
 def _is_unexplained(question: GeneratedQuestion) -> bool:

@@ -23,18 +23,12 @@ from typing import NamedTuple, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from adapters.culturespa.errors import TopicEmpty
-from adapters.culturespa.journal import open_journal
 from adapters.culturespa.questions import GeneratedQuestion
 from adapters.culturespa.settings import GenerateSettings
-from adapters.culturespa.steps import OnProgress, hash_seed, raise_first_error
+from adapters.culturespa.steps import OnProgress, hash_seed, open_journal, raise_first_error
 from files.journal import Journal
 from prompting.messages import Message
-from prompting.question_writing import (
-    AttemptOutcome,
-    Written,
-    read_reply,
-    writing_messages,
-)
+from prompting.question_writing import AttemptOutcome, Written, read_reply, writing_messages
 from survey_data.model import Question
 
 N_SURVEY_SHOWN, N_GENERATED_SHOWN = 3, 2

@@ -17,18 +17,18 @@ from adapters.culturespa.answer import (
     list_steerings,
     list_wording,
 )
-from adapters.culturespa.collect import (
-    collect,
-    count_by_topic,
-    draw_control,
-    take_subset,
-)
+from adapters.culturespa.collect import collect, count_by_topic, draw_control, take_subset
 from adapters.culturespa.filter import SCALE_PHRASES, filter_questions
 from adapters.culturespa.generate import Writer, generate_questions
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.questions import check_answered, read_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
-from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest, hash_step_file
+from adapters.culturespa.steps import (
+    OnProgress,
+    StepFolder,
+    StepManifest,
+    hash_step_file,
+    read_step_lines,
+)
 from files.journal import write_lines
 from prompting.messages import CultureComparison
 from prompting.question_writing import ASK, SYSTEM
@@ -54,8 +54,8 @@ async def generate_step(
     Raises:
         StepChanged, StepFileInvalid, TopicEmpty: as `StepFolder` and `generate_questions` do.
     """
-    inputs = {"survey": _digest(q.key + q.text + "|".join(q.options) for q in seeds)}
-    inputs["prompt"] = _digest([SYSTEM, ASK])
+    inputs = {"survey": digest(q.key + q.text + "|".join(q.options) for q in seeds)}
+    inputs["prompt"] = digest([SYSTEM, ASK])
     step = StepFolder(
         folder, step="generate", settings={**asdict(settings), "model": model}, inputs=inputs
     )
@@ -84,7 +84,10 @@ def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) 
         StepChanged, StepFileInvalid, QuestionsInvalid: as `StepFolder` and `read_questions` do.
     """
     read = read_questions(questions)
-    inputs = {QUESTIONS: hash_step_file(questions), "survey": _digest(q.text for q in surveyed)}
+    inputs = {
+        QUESTIONS: hash_step_file(questions),
+        "survey": digest(q.text for q in surveyed),
+    }
     step = StepFolder(
         folder, step="filter", settings={"scale_phrases": SCALE_PHRASES}, inputs=inputs
     )
@@ -124,7 +127,10 @@ async def answer_step(
         folder,
         step="answer",
         settings={**asdict(settings), "model": model, "cultures": codes},
-        inputs={QUESTIONS: hash_step_file(questions), "prompts": _digest(list_wording(steerings))},
+        inputs={
+            QUESTIONS: hash_step_file(questions),
+            "prompts": digest(list_wording(steerings)),
+        },
     )
     if step.manifest is not None:
         return step.manifest
@@ -188,5 +194,6 @@ def collect_step(
     return step.finish(outputs=[EXAMPLES, CONTROL], counts=counts)
 
 
-def _digest(texts: Iterable[str]) -> str:
+def digest(texts: Iterable[str]) -> str:
+    """Return the sha256 of lines of text, in hex."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -13,7 +13,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field, StringConstraints
 
 from adapters.culturespa.errors import QuestionsInvalid, StepFileInvalid
-from adapters.culturespa.journal import STRICT, read_step_lines
+from adapters.culturespa.steps import STRICT, read_step_lines
 from prompting.messages import AskedQuestion
 from survey_data.model import Question
 

@@ -12,10 +12,9 @@ from typing import NamedTuple
 from adapters.culturespa.card import AdapterCard, read_card
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import NothingToTrain, StepChanged
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion, check_answered, read_questions
 from adapters.culturespa.settings import Mode, TrainSettings
-from adapters.culturespa.steps import hash_step_file
+from adapters.culturespa.steps import hash_step_file, read_step_lines
 
 
 class TrainingBase(NamedTuple):

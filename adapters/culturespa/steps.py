@@ -18,8 +18,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from adapters.culturespa.errors import StepChanged, StepFileInvalid
+from adapters.culturespa.errors import StepBusy, StepChanged, StepFileInvalid
 from files.hashes import hash_file
+from files.journal import Journal, JournalBusy, LinesInvalid, read_lines
 from files.whole import write_text
 
 SCHEMA_VERSION = 1
@@ -27,6 +28,9 @@ STEP, MANIFEST = "step.json", "manifest.json"
 # Called with what is done and what there is to do.
 OnProgress: TypeAlias = Callable[[int, int], None]
 Form = TypeVar("Form", bound=BaseModel)
+Line = TypeVar("Line")
+# How the dataclasses of lines are read.
+STRICT = ConfigDict(extra="forbid")
 
 
 class StepManifest(BaseModel):
@@ -135,6 +139,39 @@ def hash_seed(*parts: object) -> int:
     """Return a seed in [0, 2^31) that is a pure hash of `parts`, the same in every process."""
     text = json.dumps([str(part) for part in parts], ensure_ascii=False)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+@contextmanager
+def open_journal(file: Path, form: type[Line]) -> Iterator[Journal[Line]]:
+    """Open the journal of a step for the time of the block.
+
+    Raises:
+        StepBusy: another process has it open.
+        StepFileInvalid: a whole line is not of the form.
+    """
+    try:
+        with Journal(file, form) as opened:
+            yield opened
+    except JournalBusy as exc:
+        raise StepBusy(file) from exc
+    except LinesInvalid as exc:
+        raise _step_file_invalid(exc) from exc
+
+
+def read_step_lines(file: Path, form: type[Line]) -> tuple[Line, ...]:
+    """Return the lines of `file`, in their order.
+
+    Raises:
+        StepFileInvalid: the file is missing, or a line is not of the form.
+    """
+    try:
+        return tuple(read_lines(file, form))
+    except LinesInvalid as exc:
+        raise _step_file_invalid(exc) from exc
+
+
+def _step_file_invalid(error: LinesInvalid) -> StepFileInvalid:
+    return StepFileInvalid(error.fault, file=error.file, row=error.row or None)
 
 
 @contextmanager

@@ -196,10 +196,7 @@ class _Run:
                 "left_out": self._encoded.left_out,
                 "n_steps": self.n_steps,
                 "losses": tuple(round(loss, 6) for loss in self.losses),
-                "label_logprob": {
-                    "before": round(self._before, 6),
-                    "after": round(self._after, 6),
-                },
+                "label_logprob": {"before": round(self._before, 6), "after": round(self._after, 6)},
             }
         )
 

@@ -108,7 +108,7 @@ def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, off
     codes = codes or manifest.cultures
     if not codes:
         raise CulturesMissing(manifest.version_name)
-    registry.activate_all(codes, manifest.version_name)
+    registry.activate(codes, manifest.version_name)
     _say_active(manifest.version_name, codes)
     _say("Its effect is measured when a service loads it.")
 
@@ -170,13 +170,11 @@ def _quote(name: str) -> str:
 
 
 def _say_reply(reply: dict[str, Any]) -> None:
-    _say_active(reply["adapter"], reply["cultures"], took_ms=reply["took_ms"])
+    _say_active(reply["adapter"], reply["cultures"], f" ({reply['took_ms']:.0f} ms)")
 
 
-def _say_active(adapter: str | None, codes: Sequence[str], took_ms: float | None = None) -> None:
-    took = "" if took_ms is None else f" ({took_ms:.0f} ms)"
-    what = "The model as it is" if adapter is None else adapter
-    _say(f"{what} answers for {', '.join(codes)} now{took}.")
+def _say_active(adapter: str | None, codes: Sequence[str], took: str = "") -> None:
+    _say(f"{adapter or 'The model as it is'} answers for {', '.join(codes)} now{took}.")
 
 
 def _say(text: str) -> None:

@@ -15,13 +15,7 @@ from app.state.retrieval import read_library
 from cli import console
 from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
-from cli.culturespa.output import (
-    print_cards,
-    print_outcomes,
-    print_step,
-    print_trained,
-    show_step,
-)
+from cli.culturespa.output import print_cards, print_outcomes, print_step, print_trained, show_step
 from cli.culturespa.run import run_steps
 from cli.culturespa.run_options import check_collect, choose_base
 from cli.culturespa.served_model import ServedModel
@@ -58,10 +52,8 @@ def run_collect(
 ) -> None:
     """Do step 4."""
     check_collect(options)
-    (ratio,), seed = options.ratios, options.seed
-    manifest = collect_step(
-        out, questions, answers, settings=options.collect, ratio=ratio, seed=seed
-    )
+    (ratio,), how, seed = options.ratios, options.collect, options.seed
+    manifest = collect_step(out, questions, answers, settings=how, ratio=ratio, seed=seed)
     _print(manifest, out, as_json=as_json)
 
 

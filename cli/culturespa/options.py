@@ -35,7 +35,7 @@ class Modes(StrEnum):
 
 # No seed is among the options of a step's settings: it is an option of its own, of all steps.
 _GENERATE = {
-    "n_per_topic": typer.Option("--per-topic", min=1, help="Questions to generate on each topic."),
+    "n_per_topic": typer.Option("--per-topic", min=1, help="Questions to generate on each topic.")
 }
 _ANSWER = {
     "method": typer.Option(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
 from cli.console import notes, out
@@ -119,8 +118,15 @@ def print_step(name: str, manifest: StepManifest, folder: Path | None = None) ->
 def print_trained(adapters: Sequence[TrainedAdapter]) -> None:
     """Print what was trained."""
     rows = tuple(
-        (str(adapter.folder), ", ".join(adapter.card.cultures), *_show_figures(adapter.card))
-        for adapter in adapters
+        (
+            str(folder),
+            ", ".join(card.cultures),
+            str(sum(card.n_examples.values())),
+            str(card.n_steps),
+            f"{decimal(card.losses[0])} → {decimal(card.losses[-1])}",
+            f"{decimal(card.label_logprob['before'])} → {decimal(card.label_logprob['after'])}",
+        )
+        for folder, card in adapters
     )
     columns = ("Folder", "Cultures", "Examples", "Steps", "Loss", "Label")
     print_table(out, Table.of_rows("", columns, rows, texts=(0, 1)))
@@ -205,13 +211,3 @@ def _print_collected(name: str, manifest: StepManifest) -> None:
     ratio = manifest.settings["ratio"]
     share = "" if ratio == 1.0 else f", {100.0 * ratio:g} % of what differs"
     out.print(f"{name}: {manifest.counts['examples']} examples{share}")
-
-
-def _show_figures(card: AdapterCard) -> tuple[str, ...]:
-    label = card.label_logprob
-    return (
-        str(sum(card.n_examples.values())),
-        str(card.n_steps),
-        f"{decimal(card.losses[0])} → {decimal(card.losses[-1])}",
-        f"{decimal(label['before'])} → {decimal(label['after'])}",
-    )

@@ -19,12 +19,7 @@ from app.settings import Settings
 from cli.culturespa.inputs import Surveys, open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
 from cli.culturespa.output import print_step, show_step
-from cli.culturespa.run_options import (
-    Variant,
-    check_options,
-    choose_base,
-    list_variants,
-)
+from cli.culturespa.run_options import Variant, check_options, choose_base, list_variants
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_filter, do_generate, take_survey
 from cli.culturespa.training import Training, train_in_child
@@ -145,26 +140,19 @@ def _add_to_registry(
     """Add the adapters of a run to the registry of the settings."""
     model = read_base_model(base.folder, name=base.served_name)
     registry = AdapterRegistry(settings.adapters_folder)
-    return tuple(
-        RunAdapter(
-            variant,
-            adapter,
-            registry.add(
-                adapter.folder,
-                base=model,
-                max_rank=settings.vllm.max_lora_rank,
-                name=_name(options, variant, adapter),
-                cultures=adapter.card.cultures,
-                about=_describe(settings, options, variant, adapter),
-            ),
+    added = []
+    for variant, adapter in adapters:
+        part = "joint" if variant.mode is Mode.JOINT else adapter.card.cultures[0].lower()
+        entry = registry.add(
+            adapter.folder,
+            base=model,
+            max_rank=settings.vllm.max_lora_rank,
+            name=f"{options.name}-{part}{variant.suffix}",
+            cultures=adapter.card.cultures,
+            about=_describe(settings, options, variant, adapter),
         )
-        for variant, adapter in adapters
-    )
-
-
-def _name(options: RunOptions, variant: Variant, adapter: TrainedAdapter) -> str:
-    part = "joint" if variant.mode is Mode.JOINT else adapter.card.cultures[0].lower()
-    return f"{options.name}-{part}{variant.suffix}"
+        added.append(RunAdapter(variant, adapter, entry))
+    return tuple(added)
 
 
 def _describe(

@@ -85,9 +85,7 @@ class ServedModel:
             return None
         own_order = tuple(range(len(labels)))
         return read_labels(
-            [scored.logprobs],
-            [own_order],
-            min_label_mass=self._settings.answer.min_label_mass,
+            [scored.logprobs], [own_order], min_label_mass=self._settings.answer.min_label_mass
         ).shares
 
     async def option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from adapters.culturespa.errors import NoQuestionWritten
 from adapters.culturespa.pipeline import (
     QUESTIONS,
     answer_step,
+    digest,
     filter_step,
     generate_step,
 )
@@ -42,7 +42,6 @@ async def do_generate(
     Raises:
         OptionInvalid: the survey has no such topic.
         NoQuestionWritten: the model cannot write questions.
-        CultureSpaError, AppError: as `generate_step` and the model do.
     """
     known = dict.fromkeys(question.topic for question in surveys.questions)
     for topic in options.topics:
@@ -59,20 +58,13 @@ async def do_generate(
         on_progress=on_progress,
     )
     if not manifest.counts["questions"]:
-        outcomes = Counter[str]()
-        for of_topic in manifest.counts["outcomes"].values():
-            outcomes.update(of_topic)
-        raise NoQuestionWritten(model.name, outcomes)
+        outcomes = map(Counter[str], manifest.counts["outcomes"].values())
+        raise NoQuestionWritten(model.name, sum(outcomes, Counter[str]()))
     return manifest
 
 
 def do_filter(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
-    """Do the second step, on generated questions or on those released with CultureSPA.
-
-    Raises:
-        QuestionsInvalid: the file holds something else.
-        StepChanged, StepFileInvalid: as `filter_step` does.
-    """
+    """Do the second step, on generated questions or on those released with CultureSPA."""
     with open_questions(questions) as file:
         return filter_step(folder, file, surveyed=surveys.questions)
 
@@ -85,12 +77,9 @@ def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     """
     held_out = read_split().questions
     kept = from_survey(q for q in surveys.questions if q.key not in held_out)
-    words = "\n".join(f"{q.key}|{q.text}|{'|'.join(q.options)}" for q in kept)
+    survey = digest(f"{q.key}|{q.text}|{'|'.join(q.options)}" for q in kept)
     step = StepFolder(
-        folder,
-        step="survey",
-        settings={"pack": surveys.pack},
-        inputs={"survey": hashlib.sha256(words.encode()).hexdigest()},
+        folder, step="survey", settings={"pack": surveys.pack}, inputs={"survey": survey}
     )
     if step.manifest is not None:
         return step.manifest
@@ -111,15 +100,12 @@ async def do_answer(
     """Do the third step: every question unaware, and as each culture.
 
     Raises:
-        QuestionsInvalid: the file holds something else.
         SurveyDataError: `cross-culture`, and there is nothing to compare a culture with.
-        CultureSpaError, AppError: as `answer_step` and the model do.
     """
     comparisons = None
     if options.answer.method is Method.CROSS_CULTURE:
         similarity, catalogue = CultureSimilarity(library), library.catalogue
-        codes = [culture.code for culture in cultures]
-        comparisons = {code: compare_culture(code, similarity, catalogue) for code in codes}
+        comparisons = {c.code: compare_culture(c.code, similarity, catalogue) for c in cultures}
     return await answer_step(
         folder,
         questions,

@@ -183,10 +183,7 @@ def _make_reader(names: Sequence[str], on_step: OnStep | None) -> Callable[[byte
 
 
 async def _train(
-    training: Training,
-    codes: Sequence[str],
-    read: Callable[[bytes], None],
-    command: Sequence[str],
+    training: Training, codes: Sequence[str], read: Callable[[bytes], None], command: Sequence[str]
 ) -> None:
     training.work.mkdir(parents=True, exist_ok=True)
     log = training.work / "train.log"

@@ -270,7 +270,7 @@ def test_a_bad_adapter_is_refused_and_nothing_changes(
     damage: Callable[[Path], None],
     reason: AdapterFault,
 ) -> None:
-    registry.activate("DEU", add(1).version_name)
+    registry.activate(["DEU"], add(1).version_name)
     before = everything(registry.folder)
     damage(lora)
 
@@ -350,8 +350,8 @@ def test_an_adapter_on_its_way_in_is_left_alone(registry: AdapterRegistry, add: 
 
 def test_the_active_adapter_of_each_culture(registry: AdapterRegistry, add: Adds) -> None:
     german, joint = add(1).version_name, add(2, name="joint", cultures=()).version_name
-    registry.activate("DEU", german)
-    registry.activate("JPN", joint)
+    registry.activate(["DEU"], german)
+    registry.activate(["JPN"], joint)
 
     assert registry.active() == {"DEU": german, "JPN": joint}
     assert AdapterRegistry(registry.folder).active() == registry.active()
@@ -364,10 +364,10 @@ def test_an_adapter_is_not_activated_for_others(
     german, joint = add(1).version_name, add(2, name="joint", cultures=()).version_name
 
     with pytest.raises(AdapterForOthers, match="is for DEU"):
-        registry.activate(culture, german)
+        registry.activate([culture], german)
     if culture != "JPN":
         with pytest.raises(AdapterForOthers, match="alpha-3"):
-            registry.activate(culture, joint)
+            registry.activate([culture], joint)
 
     assert registry.active() == {}
 
@@ -386,7 +386,7 @@ def test_what_is_not_in_the_listing_is_unknown(
         registry.verify,
         registry.remove,
         registry.canaries,
-        lambda name: registry.activate("DEU", name),
+        lambda name: registry.activate(["DEU"], name),
         lambda name: registry.record_canaries(name, [CANARY]),
     ):
         with pytest.raises(AdapterUnknown):
@@ -403,8 +403,8 @@ def test_a_link_in_the_folder_is_no_entry(registry: AdapterRegistry, lora: Path)
 
 def test_rolling_back_returns_to_the_one_before(registry: AdapterRegistry, add: Adds) -> None:
     first, second = add(1).version_name, add(2).version_name
-    registry.activate("DEU", first)
-    registry.activate("DEU", second)
+    registry.activate(["DEU"], first)
+    registry.activate(["DEU"], second)
 
     assert registry.rollback("DEU") == first
     assert registry.active() == {"DEU": first}
@@ -416,7 +416,7 @@ def test_rolling_back_returns_to_the_one_before(registry: AdapterRegistry, add: 
 
 def test_a_deactivated_adapter_is_rolled_back_to(registry: AdapterRegistry, add: Adds) -> None:
     first = add(1).version_name
-    registry.activate("DEU", first)
+    registry.activate(["DEU"], first)
     registry.deactivate("DEU")
 
     assert registry.active() == {}
@@ -427,8 +427,8 @@ def test_rolling_back_to_a_damaged_adapter_changes_nothing(
     registry: AdapterRegistry, add: Adds
 ) -> None:
     first, second = add(1).version_name, add(2).version_name
-    registry.activate("DEU", first)
-    registry.activate("DEU", second)
+    registry.activate(["DEU"], first)
+    registry.activate(["DEU"], second)
     shutil.rmtree(registry.path(first))
 
     with pytest.raises(AdapterUnknown):
@@ -439,7 +439,7 @@ def test_rolling_back_to_a_damaged_adapter_changes_nothing(
 
 def test_an_active_adapter_is_not_removed(registry: AdapterRegistry, add: Adds) -> None:
     name = add(1).version_name
-    registry.activate("DEU", name)
+    registry.activate(["DEU"], name)
 
     with pytest.raises(AdapterInUse, match="DEU"):
         registry.remove(name)
@@ -449,8 +449,8 @@ def test_an_active_adapter_is_not_removed(registry: AdapterRegistry, add: Adds) 
 
 def test_a_removed_adapter_is_gone(registry: AdapterRegistry, add: Adds) -> None:
     first, second = add(1).version_name, add(2).version_name
-    registry.activate("DEU", first)
-    registry.activate("DEU", second)
+    registry.activate(["DEU"], first)
+    registry.activate(["DEU"], second)
     registry.record_canaries(first, [CANARY])
 
     registry.remove(first)
@@ -472,7 +472,7 @@ def test_an_altered_entry_is_noticed_before_it_is_active(
 
     for call in (
         lambda: registry.verify(manifest.version_name),
-        lambda: registry.activate("DEU", manifest.version_name),
+        lambda: registry.activate(["DEU"], manifest.version_name),
     ):
         with pytest.raises(AdapterRefused) as caught:
             call()
@@ -519,9 +519,9 @@ def test_an_unverified_adapter_is_not_activated_where_that_is_asked(
     name = add(1).version_name
 
     with pytest.raises(AdapterUnverified):
-        registry.activate("DEU", name, verified=True)
+        registry.activate(["DEU"], name, verified=True)
     registry.record_canaries(name, [CANARY])
-    registry.activate("DEU", name, verified=True)
+    registry.activate(["DEU"], name, verified=True)
 
     assert registry.canaries(name) == (CANARY,)
     assert registry.active() == {"DEU": name}
@@ -578,7 +578,7 @@ def test_a_lock_that_is_held_too_long_is_reported(registry: AdapterRegistry, add
 def swap_in_process(folder: Path, names: list[str], n_times: int) -> None:
     registry = AdapterRegistry(folder)
     for i in range(n_times):
-        registry.activate("DEU", names[i % len(names)])
+        registry.activate(["DEU"], names[i % len(names)])
         registry.active()
 
 

@@ -377,7 +377,7 @@ async def test_with_its_files_gone_and_the_server_restarted_the_version_before_a
 
 async def test_what_cannot_be_loaded_is_not_tried_at_every_request(house: House) -> None:
     version = house.add(1)
-    house.registry.activate("DEU", version)
+    house.registry.activate(["DEU"], version)
     await house.live.open()
     house.server.refuses.add(version)
 
@@ -452,8 +452,8 @@ async def test_without_room_auto_falls_and_a_name_is_refused(
     house = House(tmp_path, base, capacity=1)
     german, japanese = house.add(1), house.add(2, ["JPN"], name="japanese")
     older = house.add(3)
-    house.registry.activate("DEU", older)
-    house.registry.activate("DEU", german)
+    house.registry.activate(["DEU"], older)
+    house.registry.activate(["DEU"], german)
     await house.live.open()
 
     async with house.pool.lease(JAPAN, japanese):
@@ -556,7 +556,7 @@ async def test_who_leaves_amid_a_change_leaves_it_whole(
 
 async def test_who_leaves_amid_a_load_lets_others_in(house: House) -> None:
     version = house.add(1)
-    house.registry.activate("DEU", version)
+    house.registry.activate(["DEU"], version)
     await house.live.open()
     house.server.gate.clear()
     leaving = [asyncio.create_task(house.answers()) for _ in range(3)]

@@ -14,8 +14,8 @@ from adapters.culturespa.answer import (
     list_wording,
 )
 from adapters.culturespa.errors import StepFileInvalid
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings
+from adapters.culturespa.steps import read_step_lines
 from files.journal import write_lines
 from prompting.labels import LabelScheme
 from prompting.messages import CultureComparison

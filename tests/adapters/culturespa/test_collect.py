@@ -17,8 +17,8 @@ from adapters.culturespa.collect import (
     draw_control,
     take_subset,
 )
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.settings import CollectSettings
+from adapters.culturespa.steps import read_step_lines
 from files.journal import write_lines
 from tests.adapters.culturespa.survey import question
 

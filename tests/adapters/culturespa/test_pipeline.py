@@ -9,7 +9,6 @@ import pytest
 
 from adapters.culturespa.collect import Example
 from adapters.culturespa.errors import QuestionsInvalid, StepChanged, StepFileInvalid
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.pipeline import (
     CONTROL,
     EXAMPLES,
@@ -20,7 +19,7 @@ from adapters.culturespa.pipeline import (
 )
 from adapters.culturespa.questions import from_survey, read_questions
 from adapters.culturespa.settings import AnswerStepSettings, CollectSettings, GenerateSettings
-from adapters.culturespa.steps import StepFolder, StepManifest
+from adapters.culturespa.steps import StepFolder, StepManifest, read_step_lines
 from files.journal import write_lines
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import (

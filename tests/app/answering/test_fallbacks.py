@@ -70,7 +70,7 @@ async def service(settings: Settings, vllm: tuple[FakeVllm, str]) -> AsyncIterat
 def activate(settings: Settings, version: str, *cultures: str) -> None:
     registry = AdapterRegistry(settings.adapters_folder)
     for culture in cultures:
-        registry.activate(culture, version)
+        registry.activate([culture], version)
 
 
 async def test_the_active_adapter_answers_with_the_prompt_that_it_was_trained_on(

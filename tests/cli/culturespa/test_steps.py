@@ -10,10 +10,9 @@ import pytest
 
 from adapters.culturespa.answer import QuestionAnswer
 from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid
-from adapters.culturespa.journal import read_step_lines
 from adapters.culturespa.questions import GeneratedQuestion, read_questions
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
-from adapters.culturespa.steps import StepManifest
+from adapters.culturespa.steps import StepManifest, read_step_lines
 from app.settings import Settings
 from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions

@@ -147,7 +147,7 @@ def test_another_version_is_another_run(
     monkeypatch.chdir(tmp_path)
     registry = AdapterRegistry(adapted.settings.adapters_folder)
     for seed in (1, 2):
-        registry.activate("DEU", adapted.add("deu", "DEU", seed=seed))
+        registry.activate(["DEU"], adapted.add("deu", "DEU", seed=seed))
         assert adapted(*FEW, "-c", "DE", "--method", "adapter").exit_code == 0
 
     assert len(list((tmp_path / "milieu-results").iterdir())) == 2
@@ -209,7 +209,7 @@ def test_a_running_service_is_asked_for_its_adapters(adapted: Adapted, tmp_path:
     joint, other = adapted.add("joint", "DEU", "KEN"), adapted.add("other", "DEU", "KEN", seed=1)
     registry = AdapterRegistry(adapted.settings.adapters_folder)
     for code in ("DEU", "KEN"):
-        registry.activate(code, joint)
+        registry.activate([code], joint)
     with served(adapted.settings) as url:
         active = adapted.figures(
             tmp_path / "active", *FEW, "--method", "plain", "--method", "adapter", "--service", url

@@ -393,7 +393,7 @@ async def test_adapters_answer_and_are_loaded_before_the_first_request(
     with serve(vllm.app) as url:
         settings = adapter_settings(url, cache_folder, tmp_path)
         version = add_adapter(settings, "german", ["DEU"])
-        AdapterRegistry(settings.adapters_folder).activate_all(["DEU"], version)
+        AdapterRegistry(settings.adapters_folder).activate(["DEU"], version)
         run = await run_replay(settings, an_experiment(), FEW, progress=progress)
 
     assert progress.loaded == {version}
