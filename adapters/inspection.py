@@ -240,7 +240,7 @@ def _find_modules(config: PeftConfig, *, base: AdapterBase) -> tuple[str, ...]:
     if unmet := sorted(targets - met):
         raise AdapterRefused(
             AdapterFault.KEYS_MISSING,
-            found=f"the target {_shorten(unmet)}, no linear module of {base.name}",
+            found=f"the target {_list_names(unmet)}, no linear module of {base.name}",
             expected=f"some of {', '.join(sorted({m.rpartition('.')[2] for m in base.shapes}))}",
             remedy="Train on linear layers only; embeddings and output head are not served.",
         )
@@ -252,14 +252,14 @@ def _check_keys(header: Header, *, modules: tuple[str, ...]) -> None:
     if unexpected := sorted(header.tensors.keys() - expected):
         raise AdapterRefused(
             AdapterFault.KEYS_UNEXPECTED,
-            found=f"{len(unexpected)} weights such as {_shorten(unexpected)}",
+            found=f"{len(unexpected)} weights such as {_list_names(unexpected)}",
             expected=f"only such as {min(expected)}",
             remedy="The server would leave them out. Save the adapter again with peft.",
         )
     if missing := sorted(expected - header.tensors.keys()):
         raise AdapterRefused(
             AdapterFault.KEYS_MISSING,
-            found=f"no {_shorten(missing)}, of {len(missing)} that are missing",
+            found=f"no {_list_names(missing)}, of {len(missing)} that are missing",
             expected="a pair of weights for every module that the config targets",
             remedy="The server would answer there as the base does. Save the adapter again.",
         )
@@ -308,5 +308,5 @@ def _other_hash(found: str, expected: str) -> AdapterRefused:
     return AdapterRefused(AdapterFault.HASH, found=found, expected=expected, remedy=remedy)
 
 
-def _shorten(names: list[str]) -> str:
+def _list_names(names: list[str]) -> str:
     return ", ".join(f"'{name[:120]}'" for name in names[:_N_SHOWN])

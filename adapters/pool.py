@@ -58,8 +58,7 @@ class WeightsPool:
 
         Raises:
             AdaptersOff: an adapter is named, and the servers take none.
-            AdapterUnknown, AdapterAmbiguous, AdapterForOthers: no such adapter serves this culture.
-            AdapterError: the named adapter cannot be loaded.
+            AdapterError: the named adapter does not serve this culture, or cannot be loaded.
             LoraServerSilent: no server can be reached.
         """
         base = ServedWeights(self.base_model, None, self.base_model)
@@ -70,8 +69,8 @@ class WeightsPool:
                 try:
                     if self.live is None:
                         raise AdaptersOff
-                    holding = self.live.hold_named(wanted, culture)
-                    version = await held.enter_async_context(holding)
+                    named = self.live.hold_named(wanted, culture)
+                    version = await held.enter_async_context(named)
                 except AdapterError as exc:
                     if not optional or isinstance(exc, LoraServerSilent):
                         raise

@@ -218,7 +218,7 @@ class AdapterRegistry(AdapterEntries):
     def _check_same(self, manifest: AdapterManifest) -> AdapterManifest:
         """Return the manifest of the entry that is there, which must say what `manifest` says."""
         there = self.verify(manifest.version_name)
-        one, other = _flatten(there), _flatten(manifest)
+        one, other = _join_facts(there), _join_facts(manifest)
         # Where it was taken from is not a property of an adapter.
         differing = tuple(n for n in one if n != "source" and one[n] != other[n])
         if differing:
@@ -226,7 +226,7 @@ class AdapterRegistry(AdapterEntries):
         return there
 
 
-def _flatten(manifest: AdapterManifest) -> dict[str, Any]:
+def _join_facts(manifest: AdapterManifest) -> dict[str, Any]:
     entry = asdict(manifest)
     about: dict[str, Any] = entry.pop("about")
     return entry | about

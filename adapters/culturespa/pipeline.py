@@ -30,7 +30,7 @@ from adapters.culturespa.steps import (
     read_step_lines,
 )
 from files.journal import write_lines
-from prompting.messages import CultureComparison
+from prompting.messages import CultureComparison, Steering
 from prompting.question_writing import ASK, SYSTEM
 from survey_data.cultures import Culture
 from survey_data.model import Question
@@ -113,25 +113,15 @@ async def answer_step(
 ) -> StepManifest:
     """Write `answers.jsonl` into `folder`: each question of a file unaware and as each culture.
 
-    `model` names what `answerer` asks; answers of another model are another step. `list_steerings`
-    describes `cultures` and `comparisons`, `answer_questions` the rest.
+    `model` names what `answerer` asks; answers of another model are another step.
 
     Raises:
-        StepChanged, StepFileInvalid, QuestionsInvalid, ValueError: as `StepFolder`,
-            `read_questions` and `answer_questions` do.
+        StepChanged, QuestionsInvalid: as `StepFolder` and `read_questions` do.
+        StepFileInvalid, ValueError: as `answer_questions` does.
     """
     asked = read_questions(questions)
     steerings = list_steerings(cultures, settings.method, comparisons=comparisons)
-    codes = [culture.code for culture in cultures]
-    step = StepFolder(
-        folder,
-        step="answer",
-        settings={**asdict(settings), "model": model, "cultures": codes},
-        inputs={
-            QUESTIONS: hash_step_file(questions),
-            "prompts": digest(list_wording(steerings)),
-        },
-    )
+    step = _open_answer_step(folder, questions, steerings, model, settings)
     if step.manifest is not None:
         return step.manifest
     journal = folder / ".answers.journal"
@@ -149,6 +139,22 @@ async def answer_step(
     manifest = step.finish(outputs=[ANSWERS], counts=counts)
     journal.unlink()
     return manifest
+
+
+def _open_answer_step(
+    folder: Path,
+    questions: Path,
+    steerings: Sequence[Steering],
+    model: str,
+    settings: AnswerStepSettings,
+) -> StepFolder:
+    codes = [steering.culture.code for steering in steerings if steering.culture is not None]
+    return StepFolder(
+        folder,
+        step="answer",
+        settings={**asdict(settings), "model": model, "cultures": codes},
+        inputs={QUESTIONS: hash_step_file(questions), "prompts": digest(list_wording(steerings))},
+    )
 
 
 def collect_step(

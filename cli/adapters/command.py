@@ -47,7 +47,7 @@ def add(
 
     Example: milieu adapters add ./german-lora --culture DE --licence CC-BY-4.0
     """
-    jobs.add_adapter(
+    jobs.run_add(
         source,
         manifest.AdapterFacts(method=method, data=data, licence=licence),
         revision=revision,
@@ -64,7 +64,7 @@ def list_(as_json: AsJson = False) -> None:
 
     Example: milieu adapters list
     """
-    jobs.list_adapters(as_json=as_json)
+    jobs.run_list(as_json=as_json)
 
 
 @adapters.command()
@@ -73,7 +73,7 @@ def show(name: Name, as_json: AsJson = False) -> None:
 
     Example: milieu adapters show german-lora@1a2b3c4d
     """
-    jobs.show_adapter(name, as_json=as_json)
+    jobs.run_show(name, as_json=as_json)
 
 
 @adapters.command()
@@ -86,7 +86,7 @@ def activate(
 
     Example: milieu adapters activate german-lora@1a2b3c4d --culture DE
     """
-    jobs.activate_adapter(name, culture or (), url=url, offline=offline)
+    jobs.run_activate(name, culture or (), url=url, offline=offline)
 
 
 @adapters.command()
@@ -95,7 +95,7 @@ def deactivate(culture: Culture, url: Url = None, offline: Offline = False) -> N
 
     Example: milieu adapters deactivate --culture DE
     """
-    jobs.change_back("deactivate", culture, url=url, offline=offline)
+    jobs.run_change_back("deactivate", culture, url=url, offline=offline)
 
 
 @adapters.command()
@@ -104,7 +104,7 @@ def rollback(culture: Culture, url: Url = None, offline: Offline = False) -> Non
 
     Example: milieu adapters rollback --culture DE
     """
-    jobs.change_back("rollback", culture, url=url, offline=offline)
+    jobs.run_change_back("rollback", culture, url=url, offline=offline)
 
 
 @adapters.command()
@@ -113,4 +113,4 @@ def remove(name: Name, url: Url = None, offline: Offline = False) -> None:
 
     Example: milieu adapters remove german-lora@1a2b3c4d
     """
-    jobs.remove_adapter(name, url=url, offline=offline)
+    jobs.run_remove(name, url=url, offline=offline)

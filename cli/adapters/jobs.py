@@ -28,7 +28,7 @@ OFFLINE = "With --offline the folder itself is changed, for services that are no
 MAX_NAME_CHARS = 63
 
 
-def add_adapter(
+def run_add(
     source: str,
     about: AdapterFacts,
     *,
@@ -83,20 +83,20 @@ def _complete_from_card(
     )
 
 
-def list_adapters(*, as_json: bool) -> None:
+def run_list(*, as_json: bool) -> None:
     """Print the adapters of the registry."""
     registry = open_registry(read_settings())
     adapters = [_describe(registry, manifest) for manifest in registry.entries()]
     print_adapters(adapters, as_json=as_json)
 
 
-def show_adapter(name: str, *, as_json: bool) -> None:
+def run_show(name: str, *, as_json: bool) -> None:
     """Print one adapter of the registry."""
     registry = open_registry(read_settings())
     print_adapter(_describe(registry, registry.get(registry.resolve(name))), as_json=as_json)
 
 
-def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
+def run_activate(name: str, cultures: Sequence[str], *, url: str | None, offline: bool) -> None:
     """Make an adapter the active one for `cultures`, by default for all that it serves."""
     settings = read_settings()
     if not offline:
@@ -113,7 +113,7 @@ def activate_adapter(name: str, cultures: Sequence[str], *, url: str | None, off
     _say("Its effect is measured when a service loads it.")
 
 
-def change_back(
+def run_change_back(
     change: Literal["deactivate", "rollback"], culture: str, *, url: str | None, offline: bool
 ) -> None:
     """Let the base model answer for a culture, or undo the last change of what does."""
@@ -130,7 +130,7 @@ def change_back(
         _say_active(None, codes)
 
 
-def remove_adapter(name: str, *, url: str | None, offline: bool) -> None:
+def run_remove(name: str, *, url: str | None, offline: bool) -> None:
     """Delete an adapter that is active for no culture."""
     settings = read_settings()
     if offline:

@@ -10,9 +10,11 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from adapters.culturespa.card import AdapterCard
 from adapters.culturespa.errors import TrainingFailed, TrainingUnavailable
 from adapters.culturespa.recipe import (
     TrainedAdapter,
@@ -108,17 +110,7 @@ async def train_in_child(
     check_installed()
     data = _read_data(training)
     codes = training.cultures or data.cultures
-    cards = {
-        name: start_card(
-            data,
-            training.base,
-            mode=training.mode,
-            settings=training.settings,
-            cultures=cultures,
-            licence=training.options.licence,
-        )
-        for name, cultures in training.mode.divide(codes).items()
-    }
+    cards = _start_cards(training, data, codes)
     pending = [name for name in cards if not (training.out / name / TRAINING).exists()]
     for name in cards.keys() - pending:
         check_card(training.out / name, cards[name])
@@ -129,6 +121,15 @@ async def train_in_child(
         TrainedAdapter(training.out / name, check_card(training.out / name, card))
         for name, card in cards.items()
     )
+
+
+def _start_cards(
+    training: Training, data: TrainingData, codes: tuple[str, ...]
+) -> dict[str, AdapterCard]:
+    """Return the card of each adapter before it is trained, by the name of its folder."""
+    base, mode, licence = training.base, training.mode, training.options.licence
+    start = partial(start_card, data, base, mode=mode, settings=training.settings, licence=licence)
+    return {name: start(cultures=cultures) for name, cultures in mode.divide(codes).items()}
 
 
 def check_base(base: TrainingBase) -> None:

@@ -17,7 +17,7 @@ from adapters.culturespa.card import AdapterCard, write_card
 from adapters.manifest import CONFIG, WEIGHTS, AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.state.admin_key import FILE, keep_admin_key
-from cli.adapters.jobs import add_adapter
+from cli.adapters.jobs import run_add
 from cli.main import cli
 from mini_model.weights import WEIGHTS as BASE
 from tests.adapters.loras import (
@@ -276,7 +276,7 @@ def test_what_a_hub_id_names_is_added_with_where_it_is_from(
         return str(write_lora(commit, tensors(), lora_config()))
 
     monkeypatch.setenv("MILIEU_DATA_FOLDER", adapters.env["MILIEU_DATA_FOLDER"])
-    add_adapter(
+    run_add(
         "owner/German.LoRA",
         AdapterFacts(licence="MIT"),
         revision="v1",
