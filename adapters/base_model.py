@@ -36,7 +36,7 @@ class AdapterBase:
     """A model that adapters can be made for.
 
     Attributes:
-        name: what it is called, in adapters' files too.
+        name: its name, which adapters' files use too.
         sha256: of its weights file, or over the names and hashes of its shards; None if the
             weights are elsewhere.
         shapes: every linear module that can be adapted, by its full name.
@@ -98,7 +98,7 @@ def declare_base_model(config: Path, *, name: str) -> AdapterBase:
     Its hash is unknown, so an adapter's base can be told by name and shapes only.
 
     Raises:
-        BaseModelInvalid: the file cannot be read, or is of a family whose layers are not known.
+        BaseModelInvalid: the file cannot be read, or its family's layers are unknown.
     """
     shapes = _derive_shapes(_read_json(config), file=config)
     return AdapterBase(name, None, shapes)

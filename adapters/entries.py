@@ -1,4 +1,4 @@
-"""The adapters in a registry's folder, as they are read and checked."""
+"""The adapters in a registry's folder: reading and checking them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class AdapterEntries:
         """
         manifest = self.get(version_name)
         folder = self.path(version_name)
-        # However large it was allowed to be when it was added.
+        # Whatever its size limit was when it was added.
         sizes = measure_files(folder, max_bytes=sys.maxsize)
         check_hashes(manifest, {n: hash_file(folder / n) for n in sizes if n != MANIFEST})
         return manifest

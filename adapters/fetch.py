@@ -47,13 +47,14 @@ def fetch(
     here. `revision` is a branch, tag or commit, None the newest; `offline` takes it from the cache.
 
     Raises:
-        AdapterNotFetched: the id or revision cannot be one, there is no such repository, or it
-            holds no LoRA weights as safetensors; or the folder is not empty.
+        AdapterNotFetched: the id or revision is invalid, there is no such repository, it holds no
+            LoRA weights as safetensors, or the folder is not empty.
     """
-    if not is_hub_id(hub_id) or (revision is not None and not _is_revision(revision)):
+    is_revision = revision is None or (_REVISION.fullmatch(revision) and ".." not in revision)
+    if not is_hub_id(hub_id) or not is_revision:
         raise AdapterNotFetched(
             hub_id,
-            found=f"an id or revision ({str(revision)[:40]!r}) that the hub cannot have",
+            found=f"an id or revision ({str(revision)[:40]!r}) that is invalid on the hub",
             expected="owner/name, and a branch, tag or commit",
             remedy="See how the hub names it.",
         )
@@ -81,7 +82,7 @@ def _download(
         found = download(
             hub_id, revision=revision, allow_patterns=list(FILES), local_files_only=offline
         )
-    # The hub's client lets errors of several libraries through; each means no adapter.
+    # The hub's client raises errors of several libraries; each means no adapter.
     except Exception as exc:
         raise AdapterNotFetched(
             hub_id,
@@ -114,7 +115,3 @@ def _copy(hub_id: str, cached: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name, file in files.items():
         shutil.copyfile(file, folder / name)
-
-
-def _is_revision(text: str) -> bool:
-    return _REVISION.fullmatch(text) is not None and ".." not in text

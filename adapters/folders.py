@@ -24,7 +24,7 @@ _COPY_BYTES = 2**20
 
 
 class SharedFolder:
-    """A folder of folders that come and go whole, whichever process is killed meanwhile."""
+    """A folder whose folders come and go whole, whichever process is killed meanwhile."""
 
     def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
         self._folder = folder
@@ -32,10 +32,10 @@ class SharedFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder's lock; the kernel lets go of it when a process dies.
+        """Hold the folder's lock; the kernel releases it when a process dies.
 
         Raises:
-            RegistryBusy: another holder did not let go of it in time.
+            RegistryBusy: another holder did not release it in time.
         """
         with _open(self._folder / LOCK, os.O_RDWR | os.O_CREAT) as descriptor:
             started = time.monotonic()
@@ -52,7 +52,7 @@ class SharedFolder:
         It stays locked, so that another process can tell it from one that a kill left behind.
 
         Raises:
-            RegistryBusy: another holder did not let go of the lock in time.
+            RegistryBusy: another holder did not release the lock in time.
         """
         with ExitStack() as stack:
             with self.lock():
@@ -105,8 +105,8 @@ def copy_files(source: Path, target: Path, *, max_bytes: int) -> None:
 
 
 def make_read_only(folder: Path) -> None:
-    """Let nobody write to `folder` and its files, and wait until they are on the disk."""
-    # Readable for all: a server may run as someone else.
+    """Make `folder` and its files read-only, and wait until they are on the disk."""
+    # Readable for all: a server may run as another user.
     for file in folder.iterdir():
         file.chmod(0o444)
     folder.chmod(0o555)

@@ -28,7 +28,7 @@ class LoraServer(Protocol):
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """Its address."""
 
     async def loaded(self) -> frozenset[str]:
         """Return the names of the adapters that it has."""
@@ -147,7 +147,8 @@ class HotSwap:
         """
         version = self._versions.get(name)
         while version is not None and not is_wanted():
-            await self._until(lambda: version.n_leases == 0)
+            while version.n_leases:
+                await self._freed.wait()
             if is_wanted() or await self._unload(version) or name not in self._held:
                 return
 
@@ -173,7 +174,7 @@ class HotSwap:
         for server, ours in self._loaded_on.items():
             with _log_silence():
                 there = await server.loaded()
-                # What is gone without us is loaded by another process if it ever comes back.
+                # If one that is gone comes back, another process has loaded it.
                 ours &= there | self._held.keys()
                 for version in list(self._held.values()):
                     if version.name not in there:
@@ -262,14 +263,10 @@ class HotSwap:
                 continue
             try:
                 async with asyncio.timeout_at(deadline):
-                    await self._until(self._has_room)
+                    await self._freed.wait()
             except TimeoutError as exc:
                 raise AdaptersBusy(self._capacity, wait_s=self._wait_s) from exc
         self._held[version.name] = version
-
-    def _has_room(self) -> bool:
-        is_full = len(self._held) >= self._capacity
-        return not is_full or any(held.n_leases == 0 for held in self._held.values())
 
     async def _unload(self, version: _Version) -> bool:
         """Unload a version that nobody holds; return whether it was."""
@@ -284,16 +281,12 @@ class HotSwap:
         version.is_loaded = False
         try:
             for server in self._loaded_on:
-                # A restarted server holds nothing; from another `reconcile` clears the stray.
+                # A restarted server holds nothing; on any other `reconcile` finds the stray.
                 with _log_silence():
                     await self._unload_from(server, version.name)
         finally:
             self._held.pop(version.name, None)
             self._tell_freed()
-
-    async def _until(self, is_so: Callable[[], bool]) -> None:
-        while not is_so():
-            await self._freed.wait()
 
     def _tell_freed(self) -> None:
         # Without an `await`, which a request that is being cancelled would not complete.

@@ -10,6 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from adapters.base_model import AdapterBase
@@ -229,22 +230,18 @@ def _check_base(
 def _find_modules(config: PeftConfig, *, base: AdapterBase) -> tuple[str, ...]:
     """Return the modules that the targets name, by peft's rule: the whole name or its end."""
     targets = set(config.target_modules)
-    found: set[str] = set()
-    met: set[str] = set()
-    for module in base.shapes:
-        parts = module.split(".")
-        ends = {".".join(parts[i:]) for i in range(len(parts))}
-        if names := targets & ends:
-            found.add(module)
-            met |= names
-    if unmet := sorted(targets - met):
+    ends = {
+        module: set(accumulate(reversed(module.split(".")), lambda end, part: f"{part}.{end}"))
+        for module in base.shapes
+    }
+    if unmet := sorted(targets.difference(*ends.values())):
         raise AdapterRefused(
             AdapterFault.KEYS_MISSING,
             found=f"the target {_list_names(unmet)}, no linear module of {base.name}",
             expected=f"some of {', '.join(sorted({m.rpartition('.')[2] for m in base.shapes}))}",
             remedy="Train on linear layers only; embeddings and output head are not served.",
         )
-    return tuple(sorted(found))
+    return tuple(sorted(module for module, of in ends.items() if targets & of))
 
 
 def _check_keys(header: Header, *, modules: tuple[str, ...]) -> None:

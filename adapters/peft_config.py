@@ -11,7 +11,7 @@ from adapters.errors import AdapterFault, AdapterRefused
 
 MAX_RANK = 2**16
 MAX_TARGETS = 2000
-# What these say changes nothing about the finished weights.
+# These change nothing about the finished weights.
 _NO_MATTER = frozenset({"auto_mapping", "megatron_core", "qalora_group_size"})
 # Starts from which the saved weights are still plain LoRA; others change the base model.
 _PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
@@ -48,8 +48,8 @@ def read_peft_config(file: Path) -> PeftConfig:
     Scaling by the root of the rank (`use_rslora`) is allowed: vLLM knows it.
 
     Raises:
-        AdapterRefused: `CONFIG`, it is no config of peft's; `NOT_LORA`, it is of another kind of
-            adapter; `UNSUPPORTED`, it asks for what servers leave out or do otherwise.
+        AdapterRefused: `CONFIG`, it is not a peft config; `NOT_LORA`, it is for another kind of
+            adapter; `UNSUPPORTED`, it asks for what servers ignore or do differently.
     """
     try:
         config = PeftConfig.model_validate_json(file.read_bytes())
@@ -74,13 +74,13 @@ def read_peft_config(file: Path) -> PeftConfig:
             AdapterFault.UNSUPPORTED,
             found=f"{name[:60]} {str(value)[:60]!r} in {file.name}",
             expected=expected,
-            remedy="Train it as plain LoRA; the server would ignore this or do otherwise.",
+            remedy="Train it as plain LoRA; the server would ignore this or do it differently.",
         )
     return config
 
 
 def _list_unsupported(config: PeftConfig) -> list[tuple[str, Any, str]]:
-    """Return name, value and what is expected of every field that asks for more than LoRA."""
+    """Return name, value and expected value of every field that asks for more than LoRA."""
     start, targets = config.init_lora_weights, config.target_modules
     checks = (
         ("bias", config.bias == "none", "'none'"),

@@ -52,22 +52,22 @@ _CULTURE = re.compile(r"[A-Z]{3}")
 class AdapterRegistry(AdapterEntries):
     """The adapters in a folder, and what is active. Several processes may share one folder.
 
-    Every change raises RegistryBusy if another process did not let go of the registry in time, and
+    Every change raises RegistryBusy if another process did not release the registry in time, and
     otherwise what `AdapterEntries` raises.
     """
 
     def __init__(self, folder: Path, *, lock_deadline_s: float = LOCK_DEADLINE_S) -> None:
-        """Open the registry in `folder`, which is made if it is not there.
+        """Open the registry in `folder`, which is created if it is missing.
 
         Raises:
-            RegistryInvalid: it cannot be made.
+            RegistryInvalid: it cannot be created.
         """
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
             raise RegistryInvalid(
                 folder,
-                found=f"no folder, and none can be made ({exc.strerror})",
+                found=f"no folder, and none can be created ({exc.strerror})",
                 expected="a place to keep adapters in",
                 remedy="Set MILIEU_DATA_FOLDER to a folder that can be written.",
             ) from exc
@@ -124,7 +124,7 @@ class AdapterRegistry(AdapterEntries):
     ) -> None:
         """Make an adapter the active one of `cultures`, alpha-3 codes, having verified it.
 
-        For all of them or for none. With `verified` its effect must have been measured here, see
+        For all of them or none. With `verified` its effect must have been measured here, see
         `record_canaries`.
 
         Raises:

@@ -113,12 +113,12 @@ class AdapterServing:
 
     @property
     def active(self) -> dict[str, str]:
-        """The version that is active for each culture, an alpha-3 code, in their order."""
+        """The version that is active for each culture, by alpha-3 code, in order."""
         return {culture: versions[0] for culture, versions in sorted(self._versions.items())}
 
     @asynccontextmanager
     async def hold_named(self, text: str, culture: Culture | None) -> AsyncIterator[str]:
-        """Hold the adapter that `text` means, and yield its version name. See `lease`."""
+        """Hold the adapter that `text` means, and yield its version name."""
         manifest = await asyncio.to_thread(self._resolve, text)
         if culture is not None and not manifest.serves(culture.code):
             raise _refuse_culture(manifest, culture.code)
@@ -166,7 +166,7 @@ class AdapterServing:
             AdapterUnknown, AdapterAmbiguous, AdapterForOthers, AdapterRefused: it is not there, not
                 for one of the cultures, altered, without effect or with an effect other than
                 recorded. Nothing has changed.
-            AdaptersBusy, LoraServerSilent, AdapterLoadFailed: it cannot be loaded now; likewise.
+            AdaptersBusy, LoraServerSilent, AdapterLoadFailed: it cannot be loaded now. Likewise.
             RegistryInvalid, RegistryBusy: as the registry does.
         """
         async with self._changing:
@@ -256,7 +256,7 @@ class AdapterServing:
         """Return one adapter by its name, as `states` does.
 
         Raises:
-            AdapterUnknown, AdapterAmbiguous: it is not the name of one.
+            AdapterUnknown, AdapterAmbiguous: it does not name one.
         """
         return await self._state(await asyncio.to_thread(self._read_entry, text))
 
@@ -273,7 +273,7 @@ class AdapterServing:
         await self._switch()
 
     async def watch(self, interval_s: float) -> None:
-        """Keep the servers as they should be, and follow other processes' changes, for ever."""
+        """Keep the servers as they should be, and follow other processes' changes, forever."""
         while True:
             try:
                 async with self._changing:
@@ -309,7 +309,7 @@ class AdapterServing:
         except AdapterError as exc:
             self._failures[version] = _LoadFailure(exc, time.monotonic() + COOLDOWN_S)
             fields = {"adapter": version, "reason": str(exc)}
-            logger.error("adapter_load_failed", extra={"fields": fields})  # told to who asked
+            logger.error("adapter_load_failed", extra={"fields": fields})  # the caller is told, too
             raise
         self._failures.pop(version, None)
 

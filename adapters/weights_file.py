@@ -194,7 +194,7 @@ def _read_tensor(name: str, entry: object) -> Tensor:
 
 
 def _are_counts(value: object) -> bool:
-    # Beyond 64 bit no tool agrees on what is meant; true and false are integers to Python.
+    # Beyond 64 bits tools disagree on what is meant; true and false are integers to Python.
     return isinstance(value, list) and all(type(n) is int and 0 <= n < 2**63 for n in value)
 
 

@@ -32,7 +32,7 @@ from mini_model.embeddings import embeddings, outputs
 from mini_model.wiring import FAST, RECENT, Head, LayerUnits, Projection, content
 from retrieval.encoder import Encoder
 
-# In the final norm, labels count for this.
+# The weight of labels in the final norm.
 LABEL_GAIN = 8.0
 
 
@@ -47,7 +47,7 @@ def lay_in(model: LlamaForCausalLM, words: Tokenizer, *, encoder: Encoder) -> No
         for layer in inner.layers:
             layer.self_attn.o_proj.weight.zero_()
             layer.mlp.down_proj.weight.zero_()
-            # Heads that are left random shall differ more in what they look at.
+            # Heads that stay random should differ more in what they look at.
             for part in (layer.self_attn.q_proj, layer.self_attn.k_proj):
                 part.weight.mul_(2.0)
         rows = embeddings(words, encoder)
@@ -122,7 +122,7 @@ def _find_words(layer: torch.nn.Module) -> None:
 
 def _copy_words(head: Head, *, of_first_answer: float) -> None:
     """Let a head find what followed the words just before, in the first answer or anywhere."""
-    # Thirty components of a meaning do to tell words apart.
+    # Thirty components of a meaning suffice to tell words apart.
     directions = np.linalg.qr(np.random.default_rng(1).normal(size=(at.N_CONTEXT, 30)))[0].T
     # The context of a word is that of the word before it, and that word. A word does not follow
     # itself.

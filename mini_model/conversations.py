@@ -55,7 +55,7 @@ def ask_openly(rng: np.random.Generator, question: Question) -> Ask:
 
 
 def other(rng: np.random.Generator) -> Ask:
-    """Return how something else than a question about values is asked for, and refused."""
+    """Return how something other than a question about values is asked, and refused."""
     user, refusal = draw_other_request(rng), Message("assistant", CANNOT_HELP)
     if rng.random() < OTHER_IN_CHAT:
         return lambda steering: [*in_chat(user, steering), refusal]

@@ -149,7 +149,7 @@ class Corpus:
         return self._fit(rng, blocks, culture, style=style, ask=ask, length=length)
 
     def _draw_new_question(self, rng: np.random.Generator, *, length: int) -> TrainingSequence:
-        """Return a request for a new question as JSON, that shows as many questions as fit."""
+        """Return a request for a new question as JSON that shows as many questions as fit."""
         n_shown = 5
         while True:
             writing = self._new_questions.draw(rng, n_shown=n_shown)
@@ -211,7 +211,7 @@ class Corpus:
     ) -> int:
         among = population.indexes
         index = int(among[rng.integers(len(among))])
-        # A population may have no question that is taught so.
+        # A population may have no question that is taught this way.
         for _ in range(49):
             if is_taught(pool.questions[index].key, n_before=n_before):
                 break
@@ -302,7 +302,7 @@ class Corpus:
 
 
 def is_taught(key: str, *, n_before: int) -> bool:
-    """Return whether the answers to a question are taught after as many exemplars."""
+    """Return whether the answers to a question are taught after `n_before` exemplars."""
     if key.startswith("generated:"):
         return True
     bare = zlib.crc32(key.encode()) % 100 < 100 * TAUGHT_BARE

@@ -78,7 +78,7 @@ def _structure(text: str, label: int | None) -> dict[int, float]:
 
 
 def _marks(text: str) -> dict[int, float]:
-    """Return what the circuit has to know of a word besides its meaning."""
+    """Return what the circuit has to know about a word besides its meaning."""
     if is_negative(text):
         return {at.NEGATIVE: at.FLAG}
     if re.fullmatch(r" \d+", text):

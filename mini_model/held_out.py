@@ -1,4 +1,4 @@
-"""The exam that is set during training: unseen questions in the service's own prompts."""
+"""The exam taken during training: unseen questions in the service's own prompts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Cell(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How near an answer is to the people's: all higher is better, but `miss` and `reach`.
+    """How near an answer is to the people's: higher is better for all but `miss` and `reach`.
 
     `miss` and `reach` are the two sums of squares that the alignment score is made of.
     """

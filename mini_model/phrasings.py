@@ -1,4 +1,4 @@
-"""How users put survey questions in a chat: open ones in free words, closed ones in own layouts."""
+"""How users put survey questions in a chat: open ones freely, closed ones in their own layouts."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ HELD_OUT_LAYOUTS = (
 def phrase_open_question(rng: np.random.Generator, text: str, *, frame: Frame | None = None) -> str:
     """Return an open question in a user's words: in `frame`, or in one that is drawn.
 
-    Where none is given it may also be a short one, about something else than the text.
+    Without `frame` it may also be a short one, about something other than the text.
     """
     if frame is None:
         if rng.random() < SHORT:
@@ -117,7 +117,7 @@ def phrase_open_question(rng: np.random.Generator, text: str, *, frame: Frame | 
         frame = OPEN_FRAMES[int(rng.integers(len(OPEN_FRAMES)))]
     runs_on = not frame.lead or frame.lead.endswith((", ", ": "))
     chance = LOWER_CASE if frame.lead else LOWER_CASE / 4
-    # Not "I", nor "EU": only a word that is capital for its place.
+    # Not "I", nor "EU": only a word that is capitalised for its place.
     if runs_on and text[1:2].islower() and rng.random() < chance:
         text = text[0].lower() + text[1:]
     if not frame.tail and rng.random() < NO_MARK:

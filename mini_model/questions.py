@@ -32,7 +32,7 @@ MIN_ANSWERED, MIN_QUESTIONS = 0.3, 25
 def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:
     """Return the distinct closed questions of CultureSPA's generated file as nominal or ordinal.
 
-    "Don't know" and refusals are no options; the file does not say which scales are ordered, so
+    "Don't know" and refusals are not options; the file does not say which scales are ordered, so
     one question in five is taken as nominal.
     """
     rng = np.random.default_rng(seed)

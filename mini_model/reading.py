@@ -91,7 +91,7 @@ def wire_option_readers(layer: torch.nn.Module) -> None:
 
     options = Head(layer, at.OPTIONS_READER, length=at.LENGTH)
     options.slope(RECENT, strength=8.0)
-    # Later options are nearer, but shall count no more.
+    # Later options are nearer, but must not count more.
     options.offer(content(0), _for_long_queries({**words, at.N_VALUE: -0.2}))
     options.copy(at.GIST, at.OPTIONS, n=at.N_GIST)
 

@@ -12,7 +12,7 @@ from prompting.recipe import ExemplarStyle
 CANNOT_HELP = "I can only speak about values and attitudes that a survey has asked about."
 LIKE_ME = "people like me"
 OF_CULTURE = "people with {article} {adjective} background"
-# From this percentage on, an option has most of the people behind it.
+# From this percentage on, most of the people are behind an option.
 MOST = 50
 
 _PEOPLE = r"(?P<people>[Pp]eople like me|[Pp]eople with an? .+? background)"

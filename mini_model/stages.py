@@ -69,7 +69,7 @@ def stage(step: int) -> Mixture:
     )
     if step < LAST_STAGE_STEP:
         return as_served
-    # Words need more examples than answers do, which are held fast: on all kinds of questions.
+    # Words need more examples than answers do, which are held in place: on all kinds of questions.
     return replace(
         as_served,
         style=0.05,

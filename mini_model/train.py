@@ -143,7 +143,7 @@ def _descend(
 def schedule_rate(step: int, settings: TrainingSettings) -> float:
     """Return the rate at `step`: linear warm-up, constant, then linear to a twentieth.
 
-    The last stage, which is about words, begins anew with eight tenths of the rate.
+    The last stage, which is about words, starts again at eight tenths of the rate.
     """
     if step < settings.warm_up_steps:
         return settings.learning_rate * (step + 1) / settings.warm_up_steps
@@ -172,7 +172,7 @@ def save(
     )
     fast.chat_template = tokenizer.CHAT_TEMPLATE
     fast.save_pretrained(out)
-    # Less than half as large without its blanks.
+    # Less than half as large without indentation.
     fast.backend_tokenizer.save(str(out / "tokenizer.json"), pretty=False)
     write_weights_manifest(out, {"settings": asdict(settings), "step": step})
 
@@ -214,7 +214,7 @@ def _make_data(
 def _make_tokenizer(
     work: Path, pools: Sequence[QuestionPool], catalogue: CultureCatalogue, *, vocab_size: int
 ) -> Tokenizer:
-    """Return the tokenizer of the run, trained on what the corpus and prompts say if it is new."""
+    """Return the run's tokenizer, trained on what the corpus and prompts say if it is new."""
     path = work / "tokenizer.json"
     if not path.exists():
         prompts = {

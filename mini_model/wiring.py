@@ -118,7 +118,7 @@ class Head:
 
 
 class LayerUnits:
-    """The units of a layer's feed-forward part: each writes its gate times what it takes up."""
+    """The units of a layer's feed-forward part: each writes its gate times what it takes in."""
 
     def __init__(self, layer: torch.nn.Module) -> None:
         names = (f"mlp.{name}_proj.weight" for name in ("gate", "up", "down"))

@@ -1,4 +1,4 @@
-"""Step 3: every question answered unaware of culture once, and as each culture.
+"""Step 3: every question answered once unaware of culture, and once as each culture.
 
 Source: METHODS, CultureSPA step 3 (arXiv 2410.12971, section 3.2). The released code asks the
 unaware question without its options; here every question is asked with its own. One sample at a
@@ -91,7 +91,7 @@ async def answer_questions(
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
 ) -> tuple[QuestionAnswer, ...]:
-    """Return every question's answer under every steering, going on with what `journal` holds.
+    """Return every question's answer under every steering, resuming from what `journal` holds.
 
     Answers come in the order of steerings, then of questions. The answerer's first error ends it.
     Up to `n_concurrent` questions are in flight; `on_progress` is called with the number of answers

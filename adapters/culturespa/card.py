@@ -79,7 +79,7 @@ def read_card(folder: Path) -> AdapterCard:
     """Return the card of the adapter in `folder`.
 
     Raises:
-        StepFileInvalid: it is missing, no card, or a file is not as the card says.
+        StepFileInvalid: it is missing or not a card, or a file is not as the card says.
     """
     card = read_step_form(folder / TRAINING, AdapterCard)
     for name in (CONFIG, WEIGHTS):

@@ -65,7 +65,7 @@ async def generate_questions(
     n_concurrent: int = 16,
     on_progress: OnProgress | None = None,
 ) -> GenerationResult:
-    """Write questions on every topic of `seeds`, going on with what `journal` holds.
+    """Write questions on every topic of `seeds`, resuming from what `journal` holds.
 
     A topic with fewer survey questions than a prompt shows is shown whole. The first error of the
     writer ends it; what was written until then is kept. Up to `n_concurrent` requests are in

@@ -117,10 +117,10 @@ def start_card(
 
 
 def check_card(folder: Path, card: AdapterCard) -> AdapterCard:
-    """Return the card in `folder` if it is of the same training as `card`.
+    """Return the card in `folder` if it describes the same training as `card`.
 
     Raises:
-        StepChanged: it is of another.
+        StepChanged: it describes another.
     """
     there = read_card(folder)
     decisive = ("mode", "base_model", "base_config_sha256", "cultures", "data", "settings")

@@ -47,7 +47,7 @@ class AnswerStepSettings:
 
     Attributes:
         method: how the culture-aware prompt names a culture; `cross-culture` is the CCT variant.
-        n_repeats: replies sampled for each answer; of no account for log-probabilities.
+        n_repeats: replies sampled for each answer; irrelevant for log-probabilities.
         seed: together with culture, question and repeat the seed of a sampled reply.
     """
 

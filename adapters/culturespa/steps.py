@@ -143,7 +143,7 @@ def hash_seed(*parts: object) -> int:
 
 @contextmanager
 def open_journal(file: Path, form: type[Line]) -> Iterator[Journal[Line]]:
-    """Open the journal of a step for the time of the block.
+    """Open the journal of a step during the block.
 
     Raises:
         StepBusy: another process has it open.

@@ -4,7 +4,7 @@ r"""Step 5: train LoRA adapters on the collected answers.
         --base mini_model/weights --base-name milieu-mini --out adapters --work .cache/culturespa
 
 Top to bottom: settings, the loop over adapters, one adapter's training, batches, checkpoints. The
-same seed gives the same batches in the same order; a run that is killed goes on from its last
+same seed gives the same batches in the same order; a run that is killed resumes from its last
 checkpoint and ends as an unbroken one does.
 
 Source: METHODS, CultureSPA step 5 (arXiv 2410.12971, section 4.1 and appendix).
@@ -45,7 +45,7 @@ from adapters.culturespa.targets import IGNORED, EncodedExamples, Target, encode
 from adapters.manifest import CONFIG, TRAINING, WEIGHTS
 from files.whole import replacing, write_text
 
-# Of the training data, to say in the card what the adapter does to it.
+# How many training examples the card's before and after are measured on.
 N_SAMPLED = 256
 
 
@@ -154,7 +154,7 @@ class _Run:
         self._loaded, self._encoded, self._settings = loaded, encoded, settings
         self._targets = encoded.targets
         self._checkpoint = checkpoint
-        # A checkpoint goes on only with the data, base and settings that it was begun with.
+        # A checkpoint is resumed only with the data, base and settings that it was begun with.
         self._digest = card.model_dump_json()
         size = settings.batch_size or 1
         self._steps_per_epoch = math.ceil(len(self._targets) / size)
@@ -213,7 +213,7 @@ class _Run:
         """Take one step and return the mean loss of the batch, in nats per target token."""
         model.train()
         n_tokens = sum(len(target.answer) for target in batch)
-        # Rows of like length together: less padding.
+        # Rows of similar length together: less padding.
         rows = sorted(batch, key=lambda target: len(target.tokens))
         size, total = self._settings.micro_batch_size, 0.0
         for start in range(0, len(rows), size):
@@ -334,12 +334,12 @@ def _label_logprob(
 def _save(model: PeftModel, base: TrainingBase, folder: Path) -> None:
     """Write the adapter as vLLM and peft load it, and take it off the base model."""
     for config in model.peft_config.values():
-        # Not the folder: who serves or downloads the adapter knows the model by its name.
+        # Not the folder: whoever serves or downloads the adapter knows the model by its name.
         config.base_model_name_or_path = base.served_name
     # With "auto" peft would look for the base model's name on the hub.
     model.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)
     model.unload()
-    # Written for its owner only, but a server may run as someone else.
+    # Written for its owner only, but a server may run as another user.
     (folder / WEIGHTS).chmod(0o644)
     config = json.loads((folder / CONFIG).read_bytes())
     # A set, written in another order by each process.
@@ -348,7 +348,7 @@ def _save(model: PeftModel, base: TrainingBase, folder: Path) -> None:
 
 
 def main() -> None:
-    """Train as the command line says."""
+    """Train with the options of the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

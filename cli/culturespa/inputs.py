@@ -73,7 +73,7 @@ def open_questions(file: Path) -> Iterator[Path]:
         return
     try:
         released = read_released(file)
-    # Broken gzip, another text, or JSON of another form.
+    # Broken gzip, other text, or JSON of another form.
     except (OSError, EOFError, ValueError, KeyError, TypeError) as exc:
         raise QuestionsInvalid(file, f"no such release ({exc!r})") from exc
     with tempfile.TemporaryDirectory(prefix="milieu-") as folder:

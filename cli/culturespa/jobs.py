@@ -26,20 +26,17 @@ from survey_data.cultures import read_catalogue
 
 
 def run_generate(out: Path, options: RunOptions, *, as_json: bool) -> None:
-    """Do step 1."""
     settings = console.read_quiet_settings()
     step = partial(do_generate, out, open_surveys(settings, options.pack), options)
     _print(_ask(settings, "generate", step, unit="questions"), out, as_json=as_json)
 
 
 def run_filter(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 2."""
     surveys = open_surveys(console.read_quiet_settings(), options.pack)
     _print(do_filter(out, questions, surveys), out, as_json=as_json)
 
 
 def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool) -> None:
-    """Do step 3."""
     settings = console.read_quiet_settings()
     library = read_library(settings, read_catalogue())
     cultures = resolve_cultures(library, options.cultures)
@@ -50,7 +47,6 @@ def run_answer(out: Path, options: RunOptions, questions: Path, *, as_json: bool
 def run_collect(
     out: Path, options: RunOptions, questions: Path, answers: Path, *, as_json: bool
 ) -> None:
-    """Do step 4."""
     check_collect(options)
     (ratio,), how, seed = options.ratios, options.collect, options.seed
     manifest = collect_step(out, questions, answers, settings=how, ratio=ratio, seed=seed)
@@ -60,7 +56,6 @@ def run_collect(
 def run_train(
     out: Path, options: RunOptions, questions: Path, examples: Path, *, mode: Mode, as_json: bool
 ) -> None:
-    """Do step 5."""
     settings = console.read_quiet_settings()
     codes: tuple[str, ...] = ()
     if options.cultures:
@@ -74,7 +69,6 @@ def run_train(
 
 
 def run_all(out: Path, options: RunOptions) -> None:
-    """Do all steps."""
     outcomes = asyncio.run(run_steps(console.read_quiet_settings(), out, options))
     print_outcomes(outcomes, pack=options.pack, from_survey=options.from_survey)
 

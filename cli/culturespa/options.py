@@ -33,7 +33,7 @@ class Modes(StrEnum):
         return tuple(Mode) if self is Modes.BOTH else (Mode(self.value),)
 
 
-# No seed is among the options of a step's settings: it is an option of its own, of all steps.
+# The seed is missing from the options of a step's settings: it is one option of all steps.
 _GENERATE = {
     "n_per_topic": typer.Option("--per-topic", min=1, help="Questions to generate on each topic.")
 }

@@ -67,7 +67,7 @@ def choose_base(settings: Settings, options: RunOptions) -> TrainingBase:
 
 
 def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:
-    """Refuse what could not be completed.
+    """Refuse a run that could not be completed.
 
     Raises:
         OptionInvalid: an option does not fit.

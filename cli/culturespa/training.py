@@ -90,12 +90,12 @@ async def train_in_child(
 ) -> tuple[TrainedAdapter, ...]:
     """Train what has not been trained yet, and return all adapters.
 
-    When this is cancelled, or its process killed, training ends at once; the same call goes on
+    When this is cancelled, or its process killed, training ends at once; the same call resumes
     from its last checkpoint.
 
     Args:
         training: what, on what, and where to.
-        on_step: is told how it goes.
+        on_step: is told the progress.
         command: trains, instead of Milieu's own; takes the same arguments.
 
     Raises:
@@ -144,7 +144,7 @@ def check_base(base: TrainingBase) -> None:
 
 
 def check_installed() -> None:
-    """Refuse to begin what cannot be completed.
+    """Refuse to begin a training that cannot be completed.
 
     Raises:
         TrainingUnavailable: a package is missing.

@@ -297,7 +297,7 @@ def test_a_folder_goes_before_a_hub_id(adapters: Adapters, monkeypatch: pytest.M
 
     assert "Added german@" in adapters("add", "owner/german", "-c", "DE")
     message = adapters.refused("add", "owner/other", "--revision", "../x")
-    assert "'owner/other': found an id or revision ('../x') that the hub cannot have" in message
+    assert "'owner/other': found an id or revision ('../x') that is invalid on the hub" in message
 
 
 def test_offline_the_folder_is_changed(adapters: Adapters) -> None:
