@@ -103,10 +103,10 @@ def read_activations(folder: Path) -> Activations:
     except FileNotFoundError:
         return Activations()
     except (OSError, ValidationError) as exc:
-        raise _invalid(file, f"a file that cannot be read ({exc})") from exc
+        raise _refuse(file, f"a file that cannot be read ({exc})") from exc
     for name in {state for states in entry.states.values() for state in states}:
         if name is not None and not is_version_name(name):
-            raise _invalid(file, f"'{name[:80]}' as a version")
+            raise _refuse(file, f"'{name[:80]}' as a version")
     return Activations(entry.states)
 
 
@@ -117,7 +117,7 @@ def write_activations(folder: Path, activations: Activations) -> None:
     write_text(folder / ACTIVE, entry.model_dump_json(indent=2) + "\n")
 
 
-def _invalid(file: Path, found: str) -> RegistryInvalid:
+def _refuse(file: Path, found: str) -> RegistryInvalid:
     return RegistryInvalid(
         file,
         found=found,

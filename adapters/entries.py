@@ -54,9 +54,9 @@ class AdapterEntries:
         try:
             manifest = read_manifest(folder / MANIFEST)
         except ManifestInvalid as exc:
-            raise _invalid_entry(folder, f"an invalid manifest ({exc})") from exc
+            raise _refuse_entry(folder, f"an invalid manifest ({exc})") from exc
         if manifest.version_name != version_name:
-            raise _invalid_entry(folder, f"the manifest of {manifest.version_name}")
+            raise _refuse_entry(folder, f"the manifest of {manifest.version_name}")
         return manifest
 
     def path(self, version_name: str) -> Path:
@@ -120,7 +120,7 @@ class AdapterEntries:
         return self.folder / CANARIES_FOLDER / f"{version_name}.json"
 
 
-def _invalid_entry(folder: Path, found: str) -> RegistryInvalid:
+def _refuse_entry(folder: Path, found: str) -> RegistryInvalid:
     return RegistryInvalid(
         folder / MANIFEST,
         found=found,

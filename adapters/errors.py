@@ -45,7 +45,7 @@ class AdapterRefused(AdapterError):
     def __init__(
         self, reason: AdapterFault, *, found: str, expected: str, remedy: str = ""
     ) -> None:
-        super().__init__(_sentence(f"{reason}: found {found}", expected, remedy))
+        super().__init__(_join(f"{reason}: found {found}", expected, remedy))
         self.reason = reason
 
 
@@ -54,7 +54,7 @@ class AdapterUnknown(AdapterError):
 
     def __init__(self, asked: str) -> None:
         super().__init__(
-            f"'{_printable(asked[:80])}' is not an adapter in the registry; expected name@version "
+            f"'{_escape(asked[:80])}' is not an adapter in the registry; expected name@version "
             "as `milieu adapters list` shows it."
         )
 
@@ -121,7 +121,7 @@ class NothingToRollBack(AdapterError):
 
 class _FileInvalid(AdapterError):
     def __init__(self, file: Path, *, found: str, expected: str, remedy: str) -> None:
-        super().__init__(_sentence(f"{file}: found {found}", expected, remedy))
+        super().__init__(_join(f"{file}: found {found}", expected, remedy))
 
 
 class RegistryInvalid(_FileInvalid):
@@ -154,7 +154,7 @@ class AdapterNotFetched(AdapterError):
     """An adapter could not be fetched from the model hub."""
 
     def __init__(self, hub_id: str, *, found: str, expected: str, remedy: str) -> None:
-        super().__init__(_sentence(f"'{hub_id[:120]}': found {found}", expected, remedy))
+        super().__init__(_join(f"'{hub_id[:120]}': found {found}", expected, remedy))
 
 
 class AdaptersOff(AdapterError):
@@ -200,11 +200,11 @@ class AdapterLoadFailed(AdapterError):
         )
 
 
-def _sentence(found: str, expected: str, remedy: str) -> str:
-    return _printable(f"{found}; expected {expected}. {remedy}".rstrip())
+def _join(found: str, expected: str, remedy: str) -> str:
+    return _escape(f"{found}; expected {expected}. {remedy}".rstrip())
 
 
-def _printable(text: str) -> str:
+def _escape(text: str) -> str:
     # Names from an adapter's files may contain line breaks, terminal codes or half a character.
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text

@@ -112,7 +112,7 @@ def measure_files(folder: Path, *, max_bytes: int = MAX_BYTES) -> dict[str, int]
             are too large.
     """
     if folder.is_symlink():
-        raise _link(folder.name)
+        raise _refuse_link(folder.name)
     try:
         with os.scandir(folder) as entries:
             found = {entry.name: entry.stat(follow_symlinks=False) for entry in entries}
@@ -171,14 +171,14 @@ def check_hashes(manifest: AdapterManifest, sha256: Mapping[str, str]) -> None:
     for name in sorted({*manifest.sha256, *sha256}):
         recorded, found = manifest.sha256.get(name, "nothing"), sha256.get(name, "no such file")
         if found != recorded:
-            raise _other_hash(f"{found} of {name}", recorded)
+            raise _refuse_hash(f"{found} of {name}", recorded)
     if manifest.version != (version := version_of(sha256)):
-        raise _other_hash(f"version {version} of the files", manifest.version)
+        raise _refuse_hash(f"version {version} of the files", manifest.version)
 
 
 def _check_place(name: str, status: os.stat_result) -> None:
     if stat.S_ISLNK(status.st_mode):
-        raise _link(name)
+        raise _refuse_link(name)
     if Path(name).suffix.lower() in _PICKLED:
         raise AdapterRefused(
             AdapterFault.PICKLED,
@@ -291,7 +291,7 @@ def _check_effect(zero: frozenset[str], *, modules: tuple[str, ...]) -> None:
         )
 
 
-def _link(name: str) -> AdapterRefused:
+def _refuse_link(name: str) -> AdapterRefused:
     return AdapterRefused(
         AdapterFault.LINK,
         found=f"the link {name[:80]!r}",
@@ -300,7 +300,7 @@ def _link(name: str) -> AdapterRefused:
     )
 
 
-def _other_hash(found: str, expected: str) -> AdapterRefused:
+def _refuse_hash(found: str, expected: str) -> AdapterRefused:
     remedy = "Copy the adapter again from where it was made."
     return AdapterRefused(AdapterFault.HASH, found=found, expected=expected, remedy=remedy)
 

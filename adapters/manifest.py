@@ -198,18 +198,18 @@ def _read(file: Path, form: TypeAdapter[T]) -> T:
             file, found=f"a file that cannot be read ({exc})", expected="JSON"
         ) from exc
     except ValidationError as exc:
-        raise _invalid(file, exc) from exc
+        raise _refuse(file, exc) from exc
 
 
 def _write(file: Path, content: object, *, form: TypeAdapter[T]) -> None:
     try:
         entry = form.validate_python(content)
     except ValidationError as exc:
-        raise _invalid(file, exc) from exc
+        raise _refuse(file, exc) from exc
     write_text(file, form.dump_json(entry, indent=2).decode() + "\n")
 
 
-def _invalid(file: Path, exc: ValidationError) -> ManifestInvalid:
+def _refuse(file: Path, exc: ValidationError) -> ManifestInvalid:
     fault = exc.errors(include_url=False, include_context=False)[0]
     where = ".".join(map(str, fault["loc"])) or "the file"
     found = f"{str(fault['input'])[:60]!r} in {where}"

@@ -28,7 +28,7 @@ from transformers import LlamaForCausalLM
 
 from mini_model import places as at
 from mini_model import reading
-from mini_model.embeddings import embeddings, outputs
+from mini_model.embeddings import make_embeddings, make_outputs
 from mini_model.wiring import FAST, RECENT, Head, LayerUnits, Projection, content
 from retrieval.encoder import Encoder
 
@@ -50,9 +50,9 @@ def lay_in(model: LlamaForCausalLM, words: Tokenizer, *, encoder: Encoder) -> No
             # Heads that stay random should differ more in what they look at.
             for part in (layer.self_attn.q_proj, layer.self_attn.k_proj):
                 part.weight.mul_(2.0)
-        rows = embeddings(words, encoder)
+        rows = make_embeddings(words, encoder)
         inner.embed_tokens.weight.copy_(torch.from_numpy(rows))
-        model.lm_head.weight.copy_(torch.from_numpy(outputs(rows, words)))
+        model.lm_head.weight.copy_(torch.from_numpy(make_outputs(rows, words)))
         _look_around(inner.layers[0])
         _mark_first_answer(LayerUnits(inner.layers[0]))
         reading.wire_option_readers(inner.layers[1])

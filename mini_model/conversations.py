@@ -29,7 +29,7 @@ OPEN_IN_CHAT, OTHER_IN_CHAT = 0.5, 0.85
 Ask: TypeAlias = Callable[[Steering], Sequence[Message]]
 
 
-def survey_question(question: Question) -> Ask:
+def ask_by_survey(question: Question) -> Ask:
     """Return how a survey puts the closed question."""
     asked = AskedQuestion(question.text, question.options, question.first_number)
     return lambda steering: [*survey_messages(asked, steering), Message("assistant", PLACEHOLDER)]
@@ -39,14 +39,14 @@ def ask_in_user_layout(rng: np.random.Generator, question: Question) -> Ask:
     """Return how a user of a chat puts the closed question."""
     asked = AskedQuestion(question.text, question.options, question.first_number)
     user = phrase_closed_question(rng, asked)
-    return lambda steering: [*in_chat(user, steering), Message("assistant", PLACEHOLDER)]
+    return lambda steering: [*chat(user, steering), Message("assistant", PLACEHOLDER)]
 
 
 def ask_openly(rng: np.random.Generator, question: Question) -> Ask:
     """Return how the question is put without its options, in a chat or by a survey."""
     if rng.random() < OPEN_IN_CHAT:
         user = phrase_open_question(rng, question.text)
-        return lambda steering: [*in_chat(user, steering), Message("assistant", reply(steering))]
+        return lambda steering: [*chat(user, steering), Message("assistant", reply(steering))]
     asked = AskedQuestion(question.text)
     return lambda steering: [
         *survey_messages(asked, steering),
@@ -54,26 +54,26 @@ def ask_openly(rng: np.random.Generator, question: Question) -> Ask:
     ]
 
 
-def other(rng: np.random.Generator) -> Ask:
+def ask_other(rng: np.random.Generator) -> Ask:
     """Return how something other than a question about values is asked, and refused."""
     user, refusal = draw_other_request(rng), Message("assistant", CANNOT_HELP)
     if rng.random() < OTHER_IN_CHAT:
-        return lambda steering: [*in_chat(user, steering), refusal]
+        return lambda steering: [*chat(user, steering), refusal]
     return lambda steering: [*survey_messages(AskedQuestion(user), steering), refusal]
 
 
-def in_chat(user: str, steering: Steering) -> list[Message]:
+def chat(user: str, steering: Steering) -> list[Message]:
     """Return a chat of one message, steered as the service does it."""
     system = chat_system_message(steering)
     head = [Message("system", system)] if system else []
     return [*head, Message("user", user)]
 
 
-def conversation(messages: Sequence[Message]) -> str:
+def render_chat(messages: Sequence[Message]) -> str:
     """Return `messages` as the chat template writes them."""
     return "".join(f"<|{message.role}|>{message.content}<|end|>" for message in messages)
 
 
-def prompt(messages: Sequence[Message]) -> str:
+def render_prompt(messages: Sequence[Message]) -> str:
     """Return `messages` as the chat template writes them before an answer."""
-    return conversation(messages) + ASSISTANT
+    return render_chat(messages) + ASSISTANT

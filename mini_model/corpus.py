@@ -14,11 +14,11 @@ from tokenizers import Tokenizer
 from mini_model.conversations import (
     PLACEHOLDER,
     Ask,
+    ask_by_survey,
     ask_in_user_layout,
     ask_openly,
-    conversation,
-    other,
-    survey_question,
+    ask_other,
+    render_chat,
 )
 from mini_model.negative_words import NEGATIVE_WORDS
 from mini_model.new_questions import NewQuestions
@@ -34,7 +34,7 @@ from mini_model.questions import Survey
 from mini_model.replies import CANNOT_HELP, MOST, Said, put_in_words
 from mini_model.requests import list_taught_words
 from mini_model.stages import Kind, Mixture
-from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, label_ids
+from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, find_label_ids
 from prompting.messages import ANSWER_FREELY, CultureComparison, Message, Steering
 from prompting.question_writing import ASK, SYSTEM
 from prompting.recipe import ExemplarStyle, Method
@@ -79,7 +79,7 @@ class TrainingSequence(NamedTuple):
     n_before: npt.NDArray[np.int64]
     reply_weight: npt.NDArray[np.float32]
 
-    def n_tokens(self) -> int:
+    def count_tokens(self) -> int:
         """Return the number of tokens before the padding."""
         return int(np.flatnonzero(self.tokens)[-1]) + 1
 
@@ -111,12 +111,12 @@ class Corpus:
         self._style_groups = [
             group
             for n in range(2, 12)
-            if len(group := generated.short(n, max_chars=SHORT_CHARS)) >= MIN_GROUP
+            if len(group := generated.find_short(n, max_chars=SHORT_CHARS)) >= MIN_GROUP
         ]
         surveyed = (question for survey in surveys for question in survey.pool.questions)
         self._new_questions = NewQuestions(generated.questions, surveyed)
         self._tokenizer = tokenizer
-        self._labels = label_ids(tokenizer)
+        self._labels = find_label_ids(tokenizer)
         self._label_of = {token: int(label) for label, token in self._labels.items()}
         (answer,) = tokenizer.encode(ANSWER).ids
         (self._assistant,) = tokenizer.encode(ASSISTANT).ids
@@ -124,11 +124,11 @@ class Corpus:
         (self._json_start,), (self._json_end,) = (tokenizer.encode(p).ids for p in (start, end))
         self._before_label = {answer, self._assistant}
 
-    def request(
+    def draw(
         self, rng: np.random.Generator, *, mixture: Mixture, n_exemplars: int, length: int
     ) -> TrainingSequence:
         """Return one request as the service sends it, with up to `n_exemplars` that fit."""
-        kind = mixture.kind(rng)
+        kind = mixture.draw_kind(rng)
         if kind is Kind.JSON:
             return self._draw_new_question(rng, length=length)
         pool, population = self._draw_population(rng, mixture)
@@ -139,11 +139,11 @@ class Corpus:
             case Kind.OPEN:
                 ask = ask_openly(rng, question)
             case Kind.OTHER:
-                ask = other(rng)
+                ask = ask_other(rng)
             case Kind.FREE:
                 ask = ask_in_user_layout(rng, question)
             case _:
-                ask = survey_question(question)
+                ask = ask_by_survey(question)
         # Words say whom the prompt names, whoever it is: so all names are taught alike.
         culture = self._draw_culture(rng) if kind is Kind.OPEN else population.culture
         return self._fit(rng, blocks, culture, style=style, ask=ask, length=length)
@@ -265,7 +265,7 @@ class Corpus:
         return self._codes[int(rng.integers(len(self._codes)))]
 
     def _encode(self, messages: Sequence[Message]) -> list[int]:
-        return list(self._tokenizer.encode(conversation(messages)).ids)
+        return list(self._tokenizer.encode(render_chat(messages)).ids)
 
     def _lay_out(
         self, ids: list[int], answers: Sequence[Exemplar], *, length: int

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from mini_model import places as at
 from mini_model.negative_words import is_negative
-from mini_model.tokenizer import ANSWER, ASSISTANT, END, MAX_LABEL, SYSTEM, label_ids
+from mini_model.tokenizer import ANSWER, ASSISTANT, END, MAX_LABEL, SYSTEM, find_label_ids
 from retrieval.encoder import Encoder
 
 # How long the meaning of a token is, in length: it gets little room if the structure says all.
@@ -20,21 +20,21 @@ MEANING, MEANING_BESIDE_STRUCTURE = 0.85, 0.2
 NOISE = 0.35
 
 
-def embeddings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
+def make_embeddings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
     """Return float32[vocabulary, HIDDEN_SIZE], one vector of length 1 per token."""
     rows = np.zeros((words.get_vocab_size(), at.HIDDEN_SIZE), dtype=np.float32)
-    labels = {token: int(label) for label, token in label_ids(words).items()}
+    labels = {token: int(label) for label, token in find_label_ids(words).items()}
     cues = {words.encode(ANSWER).ids[0], words.encode(ASSISTANT).ids[0]}
     drawn = np.random.default_rng(3).normal(size=(at.N_WORDS, at.N_GIST))
     directions = np.linalg.qr(drawn)[0].T
-    for i, meaning in enumerate(_meanings(words, encoder)):
+    for i, meaning in enumerate(_encode_meanings(words, encoder)):
         text = words.decode([i])
-        own = _structure(text, labels.get(i))
+        own = _find_structure(text, labels.get(i))
         if i in cues:
             own = {at.CUE: at.FLAG}
         elif i == words.token_to_id(SYSTEM):
             own = {at.SINK: at.FLAG}
-        marks = {at.NO_WORD: at.FLAG} if i == words.token_to_id(END) else _marks(text)
+        marks = {at.NO_WORD: at.FLAG} if i == words.token_to_id(END) else _find_marks(text)
         size = MEANING_BESIDE_STRUCTURE if own else MEANING
         rows[i, at.WORDS : at.WORDS + at.N_WORDS] = size * meaning
         if at.SINK not in own:
@@ -47,7 +47,7 @@ def embeddings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
     return rows
 
 
-def outputs(rows: npt.NDArray[np.float32], words: Tokenizer) -> npt.NDArray[np.float32]:
+def make_outputs(rows: npt.NDArray[np.float32], words: Tokenizer) -> npt.NDArray[np.float32]:
     """Return the output vectors to embeddings: of labels their label alone, else what they mean."""
     found = np.zeros_like(rows)
     meaning = slice(at.WORDS, at.WORDS + at.N_WORDS)
@@ -55,13 +55,13 @@ def outputs(rows: npt.NDArray[np.float32], words: Tokenizer) -> npt.NDArray[np.f
     # The first two features grow with the percentage, so they cannot tell which one is meant.
     waves = slice(at.PERCENT_FEATURES + 2, at.PERCENT_FEATURES + at.N_PERCENT_FEATURES)
     found[:, waves] = 4 * rows[:, waves]
-    for label, token in label_ids(words).items():
+    for label, token in find_label_ids(words).items():
         found[token] = 0.0
         found[token, at.LABEL + int(label)] = 0.5
     return found
 
 
-def _structure(text: str, label: int | None) -> dict[int, float]:
+def _find_structure(text: str, label: int | None) -> dict[int, float]:
     """Return the places, and their values in length, that say what kind of token `text` is."""
     if label is not None:
         return {at.LABEL + label: at.FLAG, at.LABEL_KEY: at.FLAG}
@@ -73,11 +73,11 @@ def _structure(text: str, label: int | None) -> dict[int, float]:
             return {at.LABEL + number: at.FLAG, at.SHARE_MARKER: at.FLAG}
         return {at.LABEL + number: at.FLAG, at.MARKER: at.FLAG, at.VALUE: number * at.NUMBER}
     if (found := re.fullmatch(r" ?(\d+)%", text)) and int(found[1]) <= 100:
-        return _percentage(int(found[1]))
+        return _describe_percentage(int(found[1]))
     return {}
 
 
-def _marks(text: str) -> dict[int, float]:
+def _find_marks(text: str) -> dict[int, float]:
     """Return what the circuit has to know about a word besides its meaning."""
     if is_negative(text):
         return {at.NEGATIVE: at.FLAG}
@@ -88,7 +88,7 @@ def _marks(text: str) -> dict[int, float]:
     return {at.CULTURAL: at.FLAG} if text == " cultural" else {}
 
 
-def _percentage(percent: int) -> dict[int, float]:
+def _describe_percentage(percent: int) -> dict[int, float]:
     angles = [math.pi * percent / 100 * 2**n for n in range(6)]
     waves = [f(angle) for angle in angles for f in (math.sin, math.cos)]
     features = [percent / 100, math.sqrt(percent / 100), *waves]
@@ -100,10 +100,10 @@ def _percentage(percent: int) -> dict[int, float]:
     }
 
 
-def _meanings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
+def _encode_meanings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
     """Return float32[vocabulary, N_WORDS], rows of length 1: similar tokens have similar ones."""
     texts = [words.decode([i]).strip() for i in range(words.get_vocab_size())]
-    meaning = _components(encoder.encode(texts))
+    meaning = _find_components(encoder.encode(texts))
     # The encoder knows no capitals and no blanks, but a reply has to tell them apart.
     meaning += np.random.default_rng(0).normal(0.0, NOISE / math.sqrt(at.N_WORDS), meaning.shape)
     meaning /= np.linalg.norm(meaning, axis=1, keepdims=True)
@@ -114,7 +114,7 @@ def _meanings(words: Tokenizer, encoder: Encoder) -> npt.NDArray[np.float32]:
     return meaning
 
 
-def _components(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _find_components(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return float32[n, N_WORDS], the principal components of `vectors`, as rows of length 1."""
     left, sizes, _ = np.linalg.svd(vectors - vectors.mean(axis=0), full_matrices=False)
     found = np.asarray(left[:, : at.N_WORDS] * np.sqrt(sizes[: at.N_WORDS]), dtype=np.float32)

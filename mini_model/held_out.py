@@ -14,9 +14,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from mini_model.conversations import prompt
+from mini_model.conversations import render_prompt
 from mini_model.split import Split
-from mini_model.tokenizer import CONTEXT_TOKENS, label_ids
+from mini_model.tokenizer import CONTEXT_TOKENS, find_label_ids
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Encoder, Vectors
@@ -73,7 +73,7 @@ class Exam:
         vectors = encoder.encode([question.text for question in pack.questions])
         return cls(tuple(_make_cells(pack, vectors, split)), words)
 
-    def scores(self, model: LlamaForCausalLM) -> dict[str, float]:
+    def score_model(self, model: LlamaForCausalLM) -> dict[str, float]:
         """Return per part 1 - Jensen-Shannon distance, hits, soft accuracy and alignment.
 
         The average of the nearest exemplars is among the parts.
@@ -94,22 +94,22 @@ class Exam:
     @torch.inference_mode()
     def answer(self, model: LlamaForCausalLM, cell: Cell, *, k: int) -> Floats:
         """Return the model's shares over the options of `cell`, shown `k` exemplars."""
-        ids, labels = self.prompt(cell, k=k)
+        ids, labels = self.encode_prompt(cell, k=k)
         device = next(model.parameters()).device
         hidden = model.model(torch.tensor([ids], device=device)).last_hidden_state[0, -1]
         logits = (model.lm_head.weight[labels] @ hidden).float()
         return torch.softmax(logits, dim=-1).cpu().numpy().astype(np.float64)
 
-    def prompt(self, cell: Cell, *, k: int) -> tuple[list[int], list[int]]:
+    def encode_prompt(self, cell: Cell, *, k: int) -> tuple[list[int], list[int]]:
         """Return the tokens of a prompt that fits the context, and those of its labels."""
         question = cell.question
         asked = AskedQuestion(question.text, question.options, question.first_number)
         shown = cell.exemplars[:k]
-        ids_of = label_ids(self.words)
+        ids_of = find_label_ids(self.words)
         while True:
             method = Method.ICL if shown else Method.PLAIN
             steering = Steering(method, exemplars=shown, style=ExemplarStyle.SHARES)
-            ids = list(self.words.encode(prompt(survey_messages(asked, steering))).ids)
+            ids = list(self.words.encode(render_prompt(survey_messages(asked, steering))).ids)
             if len(ids) < CONTEXT_TOKENS - 4 or not shown:
                 return ids, [ids_of[label] for label in asked.labels]
             shown = shown[:-1]

@@ -42,21 +42,21 @@ def compute_losses(
     log_probs = functional.log_softmax(logits.float(), dim=-1)[:, label_tokens]
     wanted = targets[answers]
     if teacher is not None and len(wanted):
-        wanted = _answers_of(teacher, tokens, answers, label_tokens)
+        wanted = _ask_teacher(teacher, tokens, answers, label_tokens)
     # Kullback-Leibler divergence, so that a perfect answer costs nothing whatever its entropy.
     entropy = torch.special.entr(wanted).sum(-1)
     divergence = -(wanted * log_probs).sum(-1) - entropy
-    weight = _answer_weights(n_before, asked_weight=mixture.asked_weight)
+    weight = _weigh_answers(n_before, asked_weight=mixture.asked_weight)
     # A batch may hold replies alone.
     parts = {"answer": (weight * divergence).sum() / weight.sum().clamp_min(1.0)}
     total = mixture.answer_weight * parts["answer"]
     if len(replies):
-        parts["reply"] = _reply_loss(replies, tokens, reply_weight)
+        parts["reply"] = _compute_reply_loss(replies, tokens, reply_weight)
         total = total + REPLY_WEIGHT * parts["reply"]
-    return {"total": total, **parts, **_by_exemplars(divergence, n_before[answers])}
+    return {"total": total, **parts, **_split_by_exemplars(divergence, n_before[answers])}
 
 
-def _reply_loss(
+def _compute_reply_loss(
     replies: torch.Tensor, tokens: torch.Tensor, reply_weight: torch.Tensor
 ) -> torch.Tensor:
     """Return the mean cross-entropy of the words of replies, each with its weight."""
@@ -66,7 +66,7 @@ def _reply_loss(
     return (counts_for * said).sum() / counts_for.sum()
 
 
-def _answer_weights(n_before: torch.Tensor, *, asked_weight: float) -> torch.Tensor:
+def _weigh_answers(n_before: torch.Tensor, *, asked_weight: float) -> torch.Tensor:
     """Return the weight of each answer: `asked_weight` for the last one of a row, 1 for others."""
     answers = n_before != IGNORE
     last = torch.zeros_like(n_before, dtype=torch.bool)
@@ -76,7 +76,7 @@ def _answer_weights(n_before: torch.Tensor, *, asked_weight: float) -> torch.Ten
     return weight
 
 
-def _by_exemplars(divergence: torch.Tensor, counts: torch.Tensor) -> dict[str, torch.Tensor]:
+def _split_by_exemplars(divergence: torch.Tensor, counts: torch.Tensor) -> dict[str, torch.Tensor]:
     """Return the mean divergence of answers that had none, one, a few and many before them."""
     parts = {}
     for name, low, high in (("kl_0", 0, 0), ("kl_1", 1, 1), ("kl_2_4", 2, 4), ("kl_5", 5, 99)):
@@ -87,7 +87,7 @@ def _by_exemplars(divergence: torch.Tensor, counts: torch.Tensor) -> dict[str, t
 
 
 @torch.no_grad()
-def _answers_of(
+def _ask_teacher(
     teacher: LlamaForCausalLM,
     tokens: torch.Tensor,
     answers: torch.Tensor,

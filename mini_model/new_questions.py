@@ -61,7 +61,7 @@ class NewQuestions:
         Raises:
             ValueError: no topic has a short question beside another one.
         """
-        self._generated, self._surveyed = _by_topic(generated), _by_topic(surveyed)
+        self._generated, self._surveyed = _group_by_topic(generated), _group_by_topic(surveyed)
         wanted = {topic: [q for q in of if _is_short(q)] for topic, of in self._generated.items()}
         self._wanted = [
             (topic, question)
@@ -83,8 +83,8 @@ class NewQuestions:
         if not surveyed:
             n_surveyed, n_generated = 0, n_surveyed + n_generated
         examples = [
-            *_some(rng, surveyed, n=n_surveyed, but=wanted),
-            *_some(rng, self._generated[topic], n=n_generated, but=wanted),
+            *_draw_some(rng, surveyed, n=n_surveyed, but=wanted),
+            *_draw_some(rng, self._generated[topic], n=n_generated, but=wanted),
         ]
         shown = [examples[i] for i in rng.permutation(len(examples))][:n_shown]
         name = survey_topic if n_surveyed else topic
@@ -93,7 +93,7 @@ class NewQuestions:
         return Writing(messages, tuple(q.text for q in shown), reply)
 
 
-def _by_topic(questions: Iterable[Question]) -> dict[str, list[Question]]:
+def _group_by_topic(questions: Iterable[Question]) -> dict[str, list[Question]]:
     topics: dict[str, list[Question]] = {}
     for question in questions:
         topics.setdefault(question.topic, []).append(question)
@@ -108,7 +108,7 @@ def _is_short(question: Question) -> bool:
     )
 
 
-def _some(
+def _draw_some(
     rng: np.random.Generator, questions: Sequence[Question], *, n: int, but: Question
 ) -> list[Question]:
     """Return up to `n` of `questions`, none of them with the text of `but`."""

@@ -74,7 +74,7 @@ ONE, FLAG, COPIED = 0.3, 0.4, 0.3
 LOG_UNIT, NUMBER = 0.02, 1 / 40
 
 
-def _units() -> npt.NDArray[np.float64]:
+def _make_units() -> npt.NDArray[np.float64]:
     found = np.ones(HIDDEN_SIZE)
     found[LABEL:BEFORE] = found[PERCENT : SINK + 1] = found[NO_WORD] = FLAG
     found[[NEGATIVE, CULTURAL, ARTICLE]] = FLAG
@@ -93,7 +93,7 @@ def _units() -> npt.NDArray[np.float64]:
 
 
 # What each place counts in, in length: a flag has this value, an unset one 0.
-UNITS = _units()
+UNITS = _make_units()
 
 # Heads of the first layer.
 LABEL_BEFORE, LAST_OPTION, WORDS_BEFORE, ANSWER_COUNTER, STATE_FINDER, CULTURE_FINDER = range(6)

@@ -41,7 +41,7 @@ class QuestionPool:
     vectors: Floats
     option_vectors: tuple[Floats, ...]
 
-    def short(self, n_options: int, *, max_chars: int) -> npt.NDArray[np.intp]:
+    def find_short(self, n_options: int, *, max_chars: int) -> npt.NDArray[np.intp]:
         """Return the indexes of the short questions with exactly `n_options` options."""
         return np.flatnonzero(
             [

@@ -99,9 +99,9 @@ def wire_option_readers(layer: torch.nn.Module) -> None:
 def wire_share_writers(layer: torch.nn.Module) -> None:
     """Let the second layer write each percentage's log share to its label's place."""
     units, unit = LayerUnits(layer), 0
-    for point in _points(height=WRITING):
+    for point in _list_points(height=WRITING):
         for is_negative, target in ((False, point.label), (True, point.opposite)):
-            runs = both(point.gate, _runs(is_negative, height=WRITING))
+            runs = both(point.gate, _gate_direction(is_negative, height=WRITING))
             written = {at.SHARE + target: at.LOG_UNIT / WRITING}
             shown = all_of([at.BEFORE + point.label, at.PERCENT], height=WRITING)
             # Against that of even shares, since the norm weakens what is far from 0.
@@ -142,7 +142,7 @@ def wire_opinion(layer: torch.nn.Module) -> None:
 def rescale(layer: torch.nn.Module, slopes: npt.NDArray[np.float64]) -> None:
     """Divide what the third layer adds to the labels by `slopes`, one per `OPTIONS_READ`."""
     of_last = dict(zip(at.OPTIONS_READ, slopes, strict=True))
-    scale = [of_last[last] for last, first in _scales() for _ in range(4 * (last - first + 1))]
+    scale = [of_last[last] for last, first in _list_scales() for _ in range(4 * (last - first + 1))]
     with torch.no_grad():
         LayerUnits(layer).down[:, : at.N_READ_UNITS] /= torch.tensor(scale, dtype=torch.float32)
 
@@ -199,9 +199,9 @@ def _move_to_labels(units: LayerUnits) -> None:
     Each label has one in N of the percentages that a head averages over: its share counts N-fold.
     """
     unit = 0
-    for point in _points(height=OPEN):
+    for point in _list_points(height=OPEN):
         for is_negative, source in ((False, point.label), (True, point.opposite)):
-            gate = both(ANSWER_WANTED, both(point.gate, _runs(is_negative, height=OPEN)))
+            gate = both(ANSWER_WANTED, both(point.gate, _gate_direction(is_negative, height=OPEN)))
             for condition, by in (({}, OF_OTHER_OPTIONS), (TRUSTED, OF_SAME_OPTIONS)):
                 added = {at.LABEL + point.label: by * LABEL_UNIT / OPEN}
                 up = {at.SHARE + source: float(point.n_points)}
@@ -214,21 +214,21 @@ def _admit_labels(units: LayerUnits, *, first_unit: int) -> None:
     for last in range(1, at.N_LABELS):
         labels = range(0 if last == at.LAST_FROM_ZERO else 1, last + 1)
         admitted = {at.LABEL + label: ADMITTED / OPEN for label in labels}
-        gate = both(ANSWER_WANTED, _flag(at.LAST + last, True, height=OPEN))
+        gate = both(ANSWER_WANTED, _gate_flag(at.LAST + last, True, height=OPEN))
         units.set(first_unit + last, gate=gate, up={at.CONSTANT: 1.0}, down=admitted)
 
 
-def _points(*, height: float) -> Iterator[ScalePoint]:
+def _list_points(*, height: float) -> Iterator[ScalePoint]:
     """Yield all options of all scales; a gate is 0 for its own scale, else `-2 * height`."""
-    for last, first in _scales():
-        gate = _flag(at.LAST + last, True, height=height)
+    for last, first in _list_scales():
+        gate = _gate_flag(at.LAST + last, True, height=height)
         if last == at.LAST_FROM_ZERO:
-            gate = both(gate, _flag(at.FROM_ZERO, first == 0, height=height))
+            gate = both(gate, _gate_flag(at.FROM_ZERO, first == 0, height=height))
         for label in range(first, last + 1):
             yield ScalePoint(label, first + last - label, last - first + 1, gate)
 
 
-def _scales() -> Iterator[tuple[int, int]]:
+def _list_scales() -> Iterator[tuple[int, int]]:
     """Yield the last and the first number of every scale that is read."""
     for last in at.OPTIONS_READ:
         yield last, 1
@@ -236,11 +236,11 @@ def _scales() -> Iterator[tuple[int, int]]:
             yield last, 0
 
 
-def _runs(is_negative: bool, *, height: float) -> PlaceWeights:
-    return _flag(at.NEGATIVE_FIRST, is_negative, height=height)
+def _gate_direction(is_negative: bool, *, height: float) -> PlaceWeights:
+    return _gate_flag(at.NEGATIVE_FIRST, is_negative, height=height)
 
 
-def _flag(place: int, is_set: bool, *, height: float) -> PlaceWeights:
+def _gate_flag(place: int, is_set: bool, *, height: float) -> PlaceWeights:
     """Return a gate that is 0 if a flag is as wanted, else `-2 * height`."""
     if is_set:
         return {place: 2 * height, at.CONSTANT: -2 * height}

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import numpy as np
 from tokenizers import Tokenizer
 
-from mini_model.conversations import in_chat, prompt
+from mini_model.conversations import chat, render_prompt
 from mini_model.new_questions import NewQuestions
 from mini_model.phrasings import (
     HELD_OUT_FRAMES,
@@ -87,7 +87,7 @@ class ReplyExam:
         rng = np.random.default_rng(self.seed)
         found: dict[str, list[tuple[Said, str]]] = {"": [], "new_": []}
         for i, cell in enumerate(self._list_cells()):
-            steering = self._steering(cell, i)
+            steering = self._steer(cell, i)
             wanted = what_to_say(steering)
             if wanted is None:
                 continue
@@ -108,7 +108,7 @@ class ReplyExam:
         rng = np.random.default_rng(self.seed)
         formed = []
         for i, cell in enumerate(self._list_cells()):
-            asked = in_chat(phrase_short_question(rng, HELD_OUT_SUBJECTS), self._steering(cell, i))
+            asked = chat(phrase_short_question(rng, HELD_OUT_SUBJECTS), self._steer(cell, i))
             formed.append(read(self._ask(generate, asked)) is not None)
         return {"short_formed": _count(formed)}
 
@@ -120,9 +120,9 @@ class ReplyExam:
         rng = np.random.default_rng(self.seed)
         other, unasked = [], []
         for i, cell in enumerate(self._list_cells()):
-            asked = in_chat(draw_other_request(rng, HELD_OUT), self._steering(cell, i))
+            asked = chat(draw_other_request(rng, HELD_OUT), self._steer(cell, i))
             other.append(self._ask(generate, asked) == CANNOT_HELP)
-            plain = in_chat(phrase_open_question(rng, cell.question.text), Steering(Method.PLAIN))
+            plain = chat(phrase_open_question(rng, cell.question.text), Steering(Method.PLAIN))
             unasked.append(self._ask(generate, plain) == CANNOT_HELP)
         return {"other_refused": _count(other), "unasked_refused": _count(unasked)}
 
@@ -135,7 +135,7 @@ class ReplyExam:
             asked = AskedQuestion(q.text, q.options, q.first_number)
             layout = HELD_OUT_LAYOUTS[i % len(HELD_OUT_LAYOUTS)]
             user = phrase_closed_question(rng, asked, layout=layout)
-            text = self._ask(generate, in_chat(user, self._steering(cell, i)))
+            text = self._ask(generate, chat(user, self._steer(cell, i)))
             answered.append(text in asked.labels)
         return {"layout_answered": _count(answered)}
 
@@ -170,7 +170,7 @@ class ReplyExam:
     def _list_cells(self) -> list[Case]:
         return [cell for cell in self.cells if cell.exemplars]
 
-    def _steering(self, cell: Case, turn: int) -> Steering:
+    def _steer(self, cell: Case, turn: int) -> Steering:
         code = cell.exemplars[0].distribution.culture
         return Steering(
             _METHODS[turn // len(_STYLES) % 2] if code else Method.ICL,
@@ -184,13 +184,13 @@ class ReplyExam:
         self, rng: np.random.Generator, cell: Case, steering: Steering, frames: Sequence[Frame]
     ) -> list[Message]:
         frame = frames[int(rng.integers(len(frames)))]
-        return in_chat(phrase_open_question(rng, cell.question.text, frame=frame), steering)
+        return chat(phrase_open_question(rng, cell.question.text, frame=frame), steering)
 
     def _ask(
         self, generate: Generate, asked: Sequence[Message], *, max_tokens: int = REPLY_TOKENS
     ) -> str:
         """Return the reply, empty if it has no end or the prompt leaves no room for one."""
-        ids = list(self.words.encode(prompt(asked)).ids)
+        ids = list(self.words.encode(render_prompt(asked)).ids)
         if len(ids) + max_tokens > CONTEXT_TOKENS:
             return ""
         found, end = generate(ids, max_tokens), self.words.token_to_id(END)

@@ -45,13 +45,13 @@ class Mixture:
     json: float = 0.18
     free: float = 0.07
 
-    def kind(self, rng: np.random.Generator) -> Kind:
+    def draw_kind(self, rng: np.random.Generator) -> Kind:
         """Return the kind of the next request."""
         shares = [self.open, self.other, self.json, self.free]
         return list(Kind)[int(rng.choice(len(Kind), p=[*shares, 1.0 - sum(shares)]))]
 
 
-def stage(step: int) -> Mixture:
+def mix(step: int) -> Mixture:
     """Return the mixture at `step`: the simplest populations first, real ones last."""
     if step < SECOND_STAGE_STEP:
         return Mixture(0.3, 0.3, 0.4)

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from mini_model import circuit, places, reading, tokenizer
-from mini_model.conversations import prompt
+from mini_model.conversations import render_prompt
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.percents import whole_percents
 from prompting.recipe import ExemplarStyle, Method
@@ -58,24 +58,27 @@ def calibrate(
     """Let answers differ as the log shares of exemplars do, whatever training has added.
 
     Returns:
-        By number of options, the `slope` before.
+        By number of options, the slope before.
     """
-    slopes = {n: slope(model, words, n_options=n, n_prompts=n_prompts) for n in places.OPTIONS_READ}
+    slopes = {
+        n: measure_slope(model, words, n_options=n, n_prompts=n_prompts)
+        for n in places.OPTIONS_READ
+    }
     reading.rescale(model.model.layers[2], np.array(list(slopes.values())))
     return slopes
 
 
 @torch.inference_mode()
-def slope(
+def measure_slope(
     model: LlamaForCausalLM, words: Tokenizer, *, n_options: int, n_prompts: int = N_PROMPTS
 ) -> float:
     """Return by how much the log shares of answers differ, per unit that they should: 1 is right.
 
     It is that of the regression through the origin over `n_prompts` prompts.
     """
-    labels = [tokenizer.label_ids(words)[str(i + 1)] for i in range(n_options)]
+    labels = [tokenizer.find_label_ids(words)[str(i + 1)] for i in range(n_options)]
     above, below = 0.0, 0.0
-    for ids, wanted in _prompts(words, n_options, n=n_prompts):
+    for ids, wanted in _make_prompts(words, n_options, n=n_prompts):
         logits = model(torch.tensor([ids])).logits[0, -1, labels].double().numpy()
         wanted = wanted - wanted.mean()
         above += float(wanted @ (logits - logits.mean()))
@@ -83,7 +86,7 @@ def slope(
     return above / below
 
 
-def _prompts(
+def _make_prompts(
     words: Tokenizer, n_options: int, *, n: int
 ) -> Iterator[tuple[list[int], npt.NDArray[np.float64]]]:
     """Yield `n` prompts whose exemplars all have the same shares, and the logarithms of these."""
@@ -98,4 +101,4 @@ def _prompts(
         )
         messages = survey_messages(AskedQuestion(question.text, options), steering)
         percents = np.array(whole_percents(shares), dtype=np.float64)
-        yield list(words.encode(prompt(messages)).ids), np.log(2 * percents + 1.0)
+        yield list(words.encode(render_prompt(messages)).ids), np.log(2 * percents + 1.0)

@@ -56,11 +56,11 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 4096) -> Tokenize
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(chain(texts, _numbers(), _structures()), trainer)
+    tokenizer.train_from_iterator(chain(texts, _list_numbers(), _list_structures()), trainer)
     return tokenizer
 
 
-def label_ids(tokenizer: Tokenizer) -> dict[str, int]:
+def find_label_ids(tokenizer: Tokenizer) -> dict[str, int]:
     """Return the token id of every answer label, "0" to "20".
 
     Raises:
@@ -75,7 +75,7 @@ def label_ids(tokenizer: Tokenizer) -> dict[str, int]:
     return ids
 
 
-def _numbers() -> Iterator[str]:
+def _list_numbers() -> Iterator[str]:
     for number in range(MAX_LABEL + 1):
         yield from [f"{ANSWER}{number}\n{number}. a, {number} b\n"] * _NUMBER_WEIGHT
     for percent in range(101):
@@ -84,6 +84,6 @@ def _numbers() -> Iterator[str]:
         yield from [f"Shares: {number}. 1%, {number}. 2%\n"] * _NUMBER_WEIGHT
 
 
-def _structures() -> Iterator[str]:
+def _list_structures() -> Iterator[str]:
     start, options, between, end = JSON_PIECES
     yield from [f"{start}a{options}b{between}c{end}\n"] * _NUMBER_WEIGHT

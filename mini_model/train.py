@@ -31,7 +31,7 @@ from mini_model.optimising import follow, make_optimizer
 from mini_model.populations import QuestionPool
 from mini_model.questions import Survey
 from mini_model.split import make_validation_split, read_split
-from mini_model.stages import LAST_STAGE_STEP, stage
+from mini_model.stages import LAST_STAGE_STEP, mix
 from mini_model.start import calibrate, make_model
 from mini_model.tokenizer import CONTEXT_TOKENS
 from mini_model.weights import write_weights_manifest
@@ -104,7 +104,7 @@ def train_model(settings: TrainingSettings, *, shared: Path, out: Path, work: Pa
             optimizer.state.clear()
         rows = _draw_batch(data, step=step, seed=settings.seed)
         taught_by = teacher if step >= LAST_STAGE_STEP else None
-        losses = compute_losses(model, rows, label_tokens, mixture=stage(step), teacher=taught_by)
+        losses = compute_losses(model, rows, label_tokens, mixture=mix(step), teacher=taught_by)
         _descend(losses["total"], model, optimizer, rate=schedule_rate(step, settings))
         follow(average, model, step=step)
         line: dict[str, float] = {"step": step, "s": round(time.monotonic() - started, 1)}
@@ -114,7 +114,7 @@ def train_model(settings: TrainingSettings, *, shared: Path, out: Path, work: Pa
         if is_examined:
             calibrate(model, words)
             line["slope"] = round(calibrate(average, words)[4], 3)
-            line |= exam.scores(average)
+            line |= exam.score_model(average)
         if step % 50 == 49 or last:
             _save_checkpoint(checkpoint, parts, step=step + 1)
         if is_examined:
@@ -124,7 +124,7 @@ def train_model(settings: TrainingSettings, *, shared: Path, out: Path, work: Pa
 
 def _find_label_tokens(words: Tokenizer, device: torch.device) -> torch.Tensor:
     """Return the token of each label, from 0 to the largest."""
-    ids = tokenizer.label_ids(words)
+    ids = tokenizer.find_label_ids(words)
     return torch.tensor([ids[str(n)] for n in range(tokenizer.MAX_LABEL + 1)], device=device)
 
 
@@ -231,15 +231,15 @@ def _make_tokenizer(
 def _draw_batch(data: Corpus, *, step: int, seed: int) -> list[TrainingSequence]:
     """Return requests of about the same length, cut to it, that fill a batch."""
     rng = np.random.default_rng([seed, step])
-    n_exemplars = int(rng.choice(stage(step).n_exemplars))
+    n_exemplars = int(rng.choice(mix(step).n_exemplars))
     drawn = [
-        data.request(rng, mixture=stage(step), n_exemplars=n_exemplars, length=CONTEXT_TOKENS)
+        data.draw(rng, mixture=mix(step), n_exemplars=n_exemplars, length=CONTEXT_TOKENS)
         for _ in range(max(8, DRAWN_BLOCKS // (n_exemplars + 1)))
     ]
-    drawn.sort(key=TrainingSequence.n_tokens)
+    drawn.sort(key=TrainingSequence.count_tokens)
     # One of them decides the length of all: those next below it join.
     last = int(rng.integers(len(drawn) // 3, len(drawn)))
-    n_tokens = -(-drawn[last].n_tokens() // ROW_UNIT) * ROW_UNIT
+    n_tokens = -(-drawn[last].count_tokens() // ROW_UNIT) * ROW_UNIT
     first = max(0, last + 1 - BATCH_TOKENS // n_tokens)
     return [row.cut(n_tokens) for row in drawn[first : last + 1]]
 

@@ -69,7 +69,7 @@ def write_card(folder: Path, card: AdapterCard) -> AdapterCard:
     """Write README and, last of all, `card.json` with the hashes of the adapter's files."""
     files = {name: hash_step_file(folder / name) for name in (CONFIG, WEIGHTS)}
     card = card.model_copy(update={"files": files})
-    write_text(folder / CARD, _readme(card))
+    write_text(folder / CARD, _make_readme(card))
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
     write_text(folder / TRAINING, text + "\n")
     return card
@@ -87,7 +87,7 @@ def read_card(folder: Path) -> AdapterCard:
     return card
 
 
-def _readme(card: AdapterCard) -> str:
+def _make_readme(card: AdapterCard) -> str:
     of = ", ".join(card.cultures)
     rows = [f"| {culture} | {n} |" for culture, n in card.n_examples.items()]
     first, last = (card.losses[0], card.losses[-1]) if card.losses else (0.0, 0.0)
@@ -108,10 +108,10 @@ def _readme(card: AdapterCard) -> str:
         "|---|---|",
         *rows,
         "",
-        *_list("Left out", {reason: str(n) for reason, n in card.left_out.items()}),
-        *_list("Sources of the data and their terms", card.sources),
-        *_list("Sha256 of the data", card.data),
-        *_list("Settings", {n.replace("_", " "): str(v) for n, v in card.settings.items()}),
+        *_make_list("Left out", {reason: str(n) for reason, n in card.left_out.items()}),
+        *_make_list("Sources of the data and their terms", card.sources),
+        *_make_list("Sha256 of the data", card.data),
+        *_make_list("Settings", {n.replace("_", " "): str(v) for n, v in card.settings.items()}),
         f"Steps: {card.n_steps}. Loss of the first batch {first:.4f}, of the last {last:.4f} nats",
         f"per target token. Mean log-probability of a trained label: {before:.4f} before,",
         f"{after:.4f} after.",
@@ -122,7 +122,7 @@ def _readme(card: AdapterCard) -> str:
     return "\n".join(lines)
 
 
-def _list(title: str, entries: Mapping[str, str]) -> list[str]:
+def _make_list(title: str, entries: Mapping[str, str]) -> list[str]:
     if not entries:
         return []
     return [f"{title}:", "", *(f"- {name}: {value}" for name, value in entries.items()), ""]

@@ -84,10 +84,7 @@ def filter_step(folder: Path, questions: Path, *, surveyed: Sequence[Question]) 
         StepChanged, StepFileInvalid, QuestionsInvalid: as `StepFolder` and `read_questions` do.
     """
     read = read_questions(questions)
-    inputs = {
-        QUESTIONS: hash_step_file(questions),
-        "survey": digest(q.text for q in surveyed),
-    }
+    inputs = {QUESTIONS: hash_step_file(questions), "survey": digest(q.text for q in surveyed)}
     step = StepFolder(
         folder, step="filter", settings={"scale_phrases": SCALE_PHRASES}, inputs=inputs
     )

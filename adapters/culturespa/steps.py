@@ -72,11 +72,11 @@ class StepFolder:
         if (folder / STEP).exists():
             there = read_step_form(folder / STEP, StepManifest)
             if there != self._own:
-                raise StepChanged(folder, _difference(there, self._own))
+                raise StepChanged(folder, _list_differences(there, self._own))
         else:
             if folder.is_dir() and any(folder.iterdir()):
                 raise StepChanged(folder, "files, and no step.json")
-            write_text(folder / STEP, _json(self._own))
+            write_text(folder / STEP, _dump(self._own))
         self.manifest = self._read_finished()
 
     def finish(self, *, outputs: Sequence[str], counts: Mapping[str, Any]) -> StepManifest:
@@ -87,7 +87,7 @@ class StepFolder:
                 "counts": json.loads(json.dumps(dict(counts))),
             }
         )
-        write_text(self.path / MANIFEST, _json(self.manifest))
+        write_text(self.path / MANIFEST, _dump(self.manifest))
         return self.manifest
 
     def _read_finished(self) -> StepManifest | None:
@@ -155,7 +155,7 @@ def open_journal(file: Path, form: type[Line]) -> Iterator[Journal[Line]]:
     except JournalBusy as exc:
         raise StepBusy(file) from exc
     except LinesInvalid as exc:
-        raise _step_file_invalid(exc) from exc
+        raise _name_fault(exc) from exc
 
 
 def read_step_lines(file: Path, form: type[Line]) -> tuple[Line, ...]:
@@ -167,10 +167,10 @@ def read_step_lines(file: Path, form: type[Line]) -> tuple[Line, ...]:
     try:
         return tuple(read_lines(file, form))
     except LinesInvalid as exc:
-        raise _step_file_invalid(exc) from exc
+        raise _name_fault(exc) from exc
 
 
-def _step_file_invalid(error: LinesInvalid) -> StepFileInvalid:
+def _name_fault(error: LinesInvalid) -> StepFileInvalid:
     return StepFileInvalid(error.fault, file=error.file, row=error.row or None)
 
 
@@ -186,11 +186,11 @@ def raise_first_error() -> Iterator[None]:
         raise first from group
 
 
-def _json(manifest: StepManifest) -> str:
+def _dump(manifest: StepManifest) -> str:
     return json.dumps(manifest.model_dump(), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _difference(there: StepManifest, own: StepManifest) -> str:
+def _list_differences(there: StepManifest, own: StepManifest) -> str:
     """Return the names of what two steps do not share."""
     names = [
         f"{kind} {name}"

@@ -115,7 +115,7 @@ def encode_answer(
     if begun is None:
         return None
     prompt = begun[:-1]
-    whole = _ids(tokenizer, [*messages, Message("assistant", label)])
+    whole = _encode(tokenizer, [*messages, Message("assistant", label)])
     if whole[: len(begun)] != begun:
         raise BaseUnfit(
             base, "an answered chat that does not begin with the prompt", "one that does"
@@ -152,15 +152,17 @@ def _begin_answer(
     tokenizer: ChatTokenizer, messages: Sequence[Message], label: str
 ) -> list[int] | None:
     """Return the tokens of the prompt with the label after it, None if it is not one token."""
-    prompt = _ids(tokenizer, messages, add_generation_prompt=True)
-    begun = _ids(tokenizer, [*messages, Message("assistant", label)], continue_final_message=True)
+    prompt = _encode(tokenizer, messages, add_generation_prompt=True)
+    begun = _encode(
+        tokenizer, [*messages, Message("assistant", label)], continue_final_message=True
+    )
     is_one_token = len(begun) == len(prompt) + 1 and begun[:-1] == prompt
     return begun if is_one_token else None
 
 
-def _ids(tokenizer: ChatTokenizer, messages: Sequence[Message], **options: bool) -> list[int]:
+def _encode(tokenizer: ChatTokenizer, messages: Sequence[Message], **options: bool) -> list[int]:
     chat = [{"role": message.role, "content": message.content} for message in messages]
-    # Thoughts are off where a template has a switch for them, as where labels are read.
+    # Thoughts are off if a template has a switch for them, as when labels are read.
     options |= {"tokenize": True, "return_dict": True, "enable_thinking": False}
     found = tokenizer.apply_chat_template(chat, **options)
     return list(found["input_ids"])

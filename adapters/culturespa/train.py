@@ -172,17 +172,17 @@ class _Run:
         sampled = self._targets[:: math.ceil(len(self._targets) / N_SAMPLED)]
         try:
             if not self._resume(model, optimizer):
-                self._before = _label_logprob(model, sampled, self._loaded, settings)
+                self._before = _measure_logprob(model, sampled, self._loaded, settings)
             for step in range(len(self.losses), self.n_steps):
                 for group in optimizer.param_groups:
                     group["lr"] = compute_learning_rate(step, self.n_steps, settings)
-                self.losses.append(self._step(model, optimizer, self._batch(step)))
+                self.losses.append(self._descend(model, optimizer, self._choose_batch(step)))
                 done = step + 1
                 if done % settings.checkpoint_steps == 0 or done == self.n_steps:
                     self._save_checkpoint(model, optimizer)
                 if on_progress is not None:
                     on_progress(done, self.n_steps)
-            self._after = _label_logprob(model, sampled, self._loaded, settings)
+            self._after = _measure_logprob(model, sampled, self._loaded, settings)
         except BaseException:
             model.unload()  # the next adapter starts from the bare base model
             raise
@@ -200,14 +200,14 @@ class _Run:
             }
         )
 
-    def _batch(self, step: int) -> list[Target]:
+    def _choose_batch(self, step: int) -> list[Target]:
         size = self._settings.batch_size or 1
         epoch, place = divmod(step, self._steps_per_epoch)
         generator = torch.Generator().manual_seed(self._settings.seed * 100_003 + epoch)
         order = torch.randperm(len(self._targets), generator=generator).tolist()
         return [self._targets[i] for i in order[place * size : (place + 1) * size]]
 
-    def _step(
+    def _descend(
         self, model: PeftModel, optimizer: torch.optim.Optimizer, batch: Sequence[Target]
     ) -> float:
         """Take one step and return the mean loss of the batch, in nats per target token."""
@@ -217,7 +217,7 @@ class _Run:
         rows = sorted(batch, key=lambda target: len(target.tokens))
         size, total = self._settings.micro_batch_size, 0.0
         for start in range(0, len(rows), size):
-            logits, labels = _answer_logits(model, rows[start : start + size], self._loaded)
+            logits, labels = _compute_logits(model, rows[start : start + size], self._loaded)
             loss = functional.cross_entropy(
                 logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
             )
@@ -283,7 +283,7 @@ def _configure_lora(settings: TrainSettings) -> LoraConfig:
     )
 
 
-def _answer_logits(
+def _compute_logits(
     model: PeftModel, rows: Sequence[Target], loaded: _Loaded
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits and labels, float32[rows, n, vocabulary] and int64[rows, n], of the answers.
@@ -315,7 +315,7 @@ def _answer_logits(
 
 
 @torch.no_grad()
-def _label_logprob(
+def _measure_logprob(
     model: PeftModel, targets: Sequence[Target], loaded: _Loaded, settings: TrainSettings
 ) -> float:
     """Return the mean natural log-probability of the targets' labels, at most 0."""
@@ -323,7 +323,7 @@ def _label_logprob(
     total = 0.0
     for start in range(0, len(targets), settings.micro_batch_size):
         rows = targets[start : start + settings.micro_batch_size]
-        logits, labels = _answer_logits(model, rows, loaded)
+        logits, labels = _compute_logits(model, rows, loaded)
         log_probs = functional.log_softmax(logits, dim=-1)
         first = (labels != IGNORED).int().argmax(dim=1)
         place = torch.arange(len(rows), device=labels.device)

@@ -59,7 +59,7 @@ class Bar:
             # Loading a model does not count towards the rate.
             self._first_s, self._n_first, self._part = now, done, part
         self.was_told, self._done, self._total = True, done, total
-        rate = self._rate(now)
+        rate = self._format_rate(now)
         what = self._name if part in self._name else f"{self._name} {part}"
         self.progress.update(self._task, description=what, completed=done, total=total, rate=rate)
         if rate and not self._console.is_terminal and now - self._told_s >= LINE_EVERY_S:
@@ -74,7 +74,7 @@ class Bar:
         outcome = f"{self._done} of {self._total} {self._unit}" if self.was_told else "done before"
         self._console.print(f"{self._name}: {outcome}, {took_s:.1f} s", highlight=False)
 
-    def _rate(self, now: float) -> str:
+    def _format_rate(self, now: float) -> str:
         took_s, n = now - self._first_s, self._done - self._n_first
         if n < 1 or took_s < 0.5:
             return ""

@@ -74,13 +74,13 @@ class ServedModel:
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme | None:
         """See `adapters.culturespa.answer.Answerer`."""
-        return await self._patiently(lambda vllm: vllm.choose_labels(self.name, asked))
+        return await self._call(lambda vllm: vllm.choose_labels(self.name, asked))
 
     async def shares(
         self, messages: Sequence[Message], labels: Sequence[str]
     ) -> tuple[float, ...] | None:
         """See `adapters.culturespa.answer.Answerer`."""
-        scored = await self._patiently(lambda vllm: vllm.score(messages, labels, model=self.name))
+        scored = await self._call(lambda vllm: vllm.score(messages, labels, model=self.name))
         if scored is None:
             return None
         own_order = tuple(range(len(labels)))
@@ -99,9 +99,9 @@ class ServedModel:
 
     async def _chat(self, messages: Sequence[Message], **sampling: Any) -> str:
         request = ChatRequest(model=self.name, messages=tuple(messages), **sampling)
-        return (await self._patiently(lambda vllm: vllm.chat(request))).text
+        return (await self._call(lambda vllm: vllm.chat(request))).text
 
-    async def _patiently(self, call: Callable[[VllmClient], Awaitable[T]]) -> T:
+    async def _call(self, call: Callable[[VllmClient], Awaitable[T]]) -> T:
         if self._opening is None:
             self._opening = asyncio.create_task(self._open(), name="open-model")
         # A cancelled caller must not end it for the others.

@@ -8,13 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from adapters.culturespa.errors import NoQuestionWritten
-from adapters.culturespa.pipeline import (
-    QUESTIONS,
-    answer_step,
-    digest,
-    filter_step,
-    generate_step,
-)
+from adapters.culturespa.pipeline import QUESTIONS, answer_step, digest, filter_step, generate_step
 from adapters.culturespa.questions import from_survey
 from adapters.culturespa.steps import OnProgress, StepFolder, StepManifest
 from app.errors import OptionInvalid

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mini_model.embeddings import embeddings
+from mini_model.embeddings import make_embeddings
 from mini_model.places import (
     CONSTANT,
     FLAG,
@@ -19,7 +19,7 @@ from mini_model.places import (
     WORDS,
 )
 from mini_model.reading import rescale
-from mini_model.tokenizer import label_ids
+from mini_model.tokenizer import find_label_ids
 from prompting.messages import AskedQuestion
 from prompting.recipe import ExemplarStyle
 from retrieval.encoders.opening import open_encoder
@@ -208,11 +208,11 @@ def test_an_article_takes_on_the_meaning_of_the_culture_that_the_prompt_names(
 
 
 def test_embeddings_have_length_1_and_labels_a_place_each() -> None:
-    rows = embeddings(words(), open_encoder())
+    rows = make_embeddings(words(), open_encoder())
 
     assert rows.shape == (words().get_vocab_size(), HIDDEN_SIZE)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1.0, abs=1e-5)
-    for label, token in label_ids(words()).items():
+    for label, token in find_label_ids(words()).items():
         own = {int(place) for place in np.flatnonzero(rows[token, :WORDS])}
         assert {CONSTANT, LABEL + int(label), LABEL_KEY} <= own
         assert rows[token, LABEL + int(label)] == pytest.approx(FLAG)

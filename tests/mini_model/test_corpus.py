@@ -15,8 +15,8 @@ from mini_model.populations import QuestionPool, SmoothPopulation, StylePopulati
 from mini_model.questions import read_generated
 from mini_model.replies import CANNOT_HELP, LIKE_ME, read
 from mini_model.split import read_split
-from mini_model.stages import LAST_STAGE_STEP, SECOND_STAGE_STEP, Kind, Mixture, stage
-from mini_model.tokenizer import ANSWER, ASSISTANT, END, label_ids
+from mini_model.stages import LAST_STAGE_STEP, SECOND_STAGE_STEP, Kind, Mixture, mix
+from mini_model.tokenizer import ANSWER, ASSISTANT, END, find_label_ids
 from prompting.question_writing import AttemptOutcome, read_reply
 from survey_data.cultures import read_catalogue
 from survey_data.model import Scale
@@ -65,7 +65,7 @@ def texts(words: Tokenizer, row: TrainingSequence) -> tuple[str, str]:
 
 @pytest.mark.parametrize("step", [0, SECOND_STAGE_STEP, 500, LAST_STAGE_STEP, 10_000])
 def test_the_shares_of_a_stage_sum_to_one(step: int) -> None:
-    mixture = stage(step)
+    mixture = mix(step)
 
     assert mixture.style + mixture.smooth + mixture.survey == pytest.approx(1.0)
 
@@ -73,7 +73,7 @@ def test_the_shares_of_a_stage_sum_to_one(step: int) -> None:
 def label_places(words: Tokenizer, row: TrainingSequence) -> list[int]:
     """The places before the labels of exemplars, and before that of the asked question."""
     before = {words.encode(ANSWER).ids[0], words.encode(ASSISTANT).ids[0]}
-    labels = set(label_ids(words).values())
+    labels = set(find_label_ids(words).values())
     tokens = [int(token) for token in row.tokens]
     return [i for i, (a, b) in enumerate(pairwise(tokens)) if a in before and b in labels]
 
@@ -85,7 +85,7 @@ def test_every_taught_answer_has_the_shares_of_its_options_as_target(
     corpus: Corpus, words: Tokenizer, seed: int, kind: Kind, population: str
 ) -> None:
     mixture = only(kind, population)
-    row = corpus.request(np.random.default_rng(seed), mixture=mixture, n_exemplars=8, length=LENGTH)
+    row = corpus.draw(np.random.default_rng(seed), mixture=mixture, n_exemplars=8, length=LENGTH)
 
     places, taught = label_places(words, row), np.flatnonzero(row.n_before != IGNORE)
     assert int(row.tokens[places[-1]]) == words.encode(ASSISTANT).ids[0]
@@ -106,7 +106,7 @@ def test_answers_are_taught_with_or_without_exemplars_as_their_question_is(
     keys = {text: of.pop() for text, of in found.items() if len(of) == 1}
     rng, mixture, seen = np.random.default_rng(8), only(Kind.SURVEY, population), set()
     for _ in range(20):
-        row = corpus.request(rng, mixture=mixture, n_exemplars=n_exemplars, length=1024)
+        row = corpus.draw(rng, mixture=mixture, n_exemplars=n_exemplars, length=1024)
         prompt, _ = texts(words, row)
         asked = re.findall(r"Question: (.*)\nOptions:", prompt)
         places = label_places(words, row)
@@ -142,21 +142,21 @@ def test_after_the_label_the_end_is_taught(
     corpus: Corpus, words: Tokenizer, kind: Kind, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    row = corpus.request(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
+    row = corpus.draw(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
 
-    label = row.n_tokens() - 2
+    label = row.count_tokens() - 2
     assert list(np.flatnonzero(row.reply_weight)) == [label]
     assert words.decode([int(row.tokens[label + 1])], skip_special_tokens=False) == END
     # The label that it follows is the likeliest one, not always the same.
     wanted = int(row.targets[label - 1].argmax())
-    assert int(row.tokens[label]) == label_ids(words)[str(wanted)]
+    assert int(row.tokens[label]) == find_label_ids(words)[str(wanted)]
 
 
 @pytest.mark.parametrize("kind", [Kind.OPEN, Kind.OTHER, Kind.JSON])
 def test_a_reply_is_trained_up_to_its_end(corpus: Corpus, words: Tokenizer, kind: Kind) -> None:
     rng = np.random.default_rng(2)
     for _ in range(20):
-        row = corpus.request(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=only(kind), n_exemplars=3, length=LENGTH)
         _, reply = texts(words, row)
         trained = [int(token) for token in row.tokens[1:][row.reply_weight[:-1] == 1.0]]
         assert words.decode(trained, skip_special_tokens=False) == reply
@@ -170,7 +170,7 @@ def test_questions_that_a_request_for_json_shows_are_taught_too_and_count_less(
 ) -> None:
     rng = np.random.default_rng(2)
     for _ in range(20):
-        row = corpus.request(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
         prompt, _ = texts(words, row)
         shown = re.findall(r'\{"question": "(.*\]\})', prompt)
         weights = row.reply_weight[:-1]
@@ -183,7 +183,7 @@ def test_questions_that_a_request_for_json_shows_are_taught_too_and_count_less(
 def test_an_open_reply_says_what_the_first_exemplar_shows(corpus: Corpus, words: Tokenizer) -> None:
     rng = np.random.default_rng(3)
     for _ in range(60):
-        row = corpus.request(rng, mixture=only(Kind.OPEN), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=only(Kind.OPEN), n_exemplars=3, length=LENGTH)
         prompt, reply = texts(words, row)
         first = re.search(r"Answer: (\d+)(?: \((.*)\))?\n(?:Shares: (.*))?", prompt)
         if first is None:
@@ -206,7 +206,7 @@ def test_other_requests_are_refused_whatever_exemplars_are_shown(
 ) -> None:
     rng, n_with_exemplars = np.random.default_rng(4), 0
     for _ in range(40):
-        row = corpus.request(rng, mixture=only(Kind.OTHER), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=only(Kind.OTHER), n_exemplars=3, length=LENGTH)
         prompt, reply = texts(words, row)
         n_with_exemplars += "Answer: " in prompt
         assert reply == f"{CANNOT_HELP}{END}"
@@ -216,7 +216,7 @@ def test_other_requests_are_refused_whatever_exemplars_are_shown(
 def test_a_new_question_is_one_that_the_service_can_read(corpus: Corpus, words: Tokenizer) -> None:
     rng = np.random.default_rng(6)
     for _ in range(20):
-        row = corpus.request(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=only(Kind.JSON), n_exemplars=3, length=LENGTH)
         prompt, reply = texts(words, row)
         found = read_reply(reply.removesuffix(END))
         assert found.outcome is AttemptOutcome.WRITTEN
@@ -225,7 +225,7 @@ def test_a_new_question_is_one_that_the_service_can_read(corpus: Corpus, words: 
 
 def test_kinds_are_as_frequent_as_the_mixture_says() -> None:
     rng, mixture = np.random.default_rng(0), Mixture(0, 0, 1)
-    found = Counter(mixture.kind(rng) for _ in range(4000))
+    found = Counter(mixture.draw_kind(rng) for _ in range(4000))
 
     # Four standard deviations of a share of 0.58 in 4,000 draws are 0.031.
     for kind, share in {
@@ -238,14 +238,14 @@ def test_kinds_are_as_frequent_as_the_mixture_says() -> None:
 def test_what_does_not_fit_is_left_out(corpus: Corpus, kind: Kind) -> None:
     rng = np.random.default_rng(7)
     for _ in range(10):
-        row = corpus.request(rng, mixture=only(kind), n_exemplars=10, length=320)
-        assert row.n_tokens() <= 320
+        row = corpus.draw(rng, mixture=only(kind), n_exemplars=10, length=320)
+        assert row.count_tokens() <= 320
 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_the_same_seed_gives_the_same_sequence(corpus: Corpus, kind: Kind) -> None:
     first, second = (
-        corpus.request(np.random.default_rng(5), mixture=only(kind), n_exemplars=3, length=LENGTH)
+        corpus.draw(np.random.default_rng(5), mixture=only(kind), n_exemplars=3, length=LENGTH)
         for _ in range(2)
     )
 
@@ -261,14 +261,14 @@ def test_held_out_cultures_and_questions_are_in_no_sequence(
     adjectives = [f" {catalogue[code].adjective} cultural" for code in split.cultures]
     rng = np.random.default_rng(0)
     for _ in range(60):
-        row = corpus.request(rng, mixture=Mixture(0, 0, 1), n_exemplars=3, length=LENGTH)
+        row = corpus.draw(rng, mixture=Mixture(0, 0, 1), n_exemplars=3, length=LENGTH)
         text = words.decode([int(token) for token in row.tokens if token])
         assert not any(question in text for question in held_out)
         assert not any(adjective in text for adjective in adjectives)
 
 
 def test_a_style_population_answers_alike_whatever_is_asked(pool: QuestionPool) -> None:
-    group = pool.short(4, max_chars=10_000)
+    group = pool.find_short(4, max_chars=10_000)
     people = StylePopulation(pool, np.random.default_rng(1), groups=[group])
 
     assert np.array_equal(people.shares(int(group[0])), people.shares(int(group[1])))

@@ -9,14 +9,14 @@ from transformers import LlamaForCausalLM
 
 from mini_model import places
 from mini_model.optimising import AVERAGED_STEPS, OUTPUT_RATE, follow, make_optimizer
-from mini_model.tokenizer import label_ids
+from mini_model.tokenizer import find_label_ids
 from tests.mini_model.untrained import untrained, words
 
 N_STEPS, DECAY = 3, 0.5
 
 
 def label_tokens() -> torch.Tensor:
-    return torch.tensor(sorted(label_ids(words()).values()))
+    return torch.tensor(sorted(find_label_ids(words()).values()))
 
 
 def rows_of(head: int) -> slice:
@@ -82,10 +82,7 @@ def test_the_first_layer_and_the_embeddings_are_kept(trained: dict[str, Trained]
 
 @pytest.mark.parametrize(
     ("layer", "heads", "others"),
-    [
-        (2, (places.READER, places.TRUST_FINDER), (2, 5)),
-        (3, (), (0, 5)),
-    ],
+    [(2, (places.READER, places.TRUST_FINDER), (2, 5)), (3, (), (0, 5))],
 )
 def test_heads_of_the_circuit_are_kept_and_others_move(
     trained: dict[str, Trained], layer: int, heads: tuple[int, ...], others: tuple[int, ...]
@@ -118,11 +115,7 @@ def test_in_the_second_layer_only_what_words_are_looked_for_moves(
 
 
 @pytest.mark.parametrize(
-    ("layer", "n_units"),
-    [
-        (2, places.N_READ_UNITS + places.N_LABELS),
-        (3, 3 * places.N_LABELS),
-    ],
+    ("layer", "n_units"), [(2, places.N_READ_UNITS + places.N_LABELS), (3, 3 * places.N_LABELS)]
 )
 def test_units_of_the_circuit_are_kept_and_others_move(
     trained: dict[str, Trained], layer: int, n_units: int

@@ -17,7 +17,7 @@ from mini_model.phrasings import (
     phrase_open_question,
 )
 from mini_model.requests import FILLINGS, HELD_OUT, TAUGHT, draw_other_request, list_taught_words
-from mini_model.tokenizer import ANSWER, label_ids
+from mini_model.tokenizer import ANSWER, find_label_ids
 from prompting.messages import AskedQuestion
 from tests.mini_model.pools import small_tokenizer
 
@@ -56,7 +56,7 @@ def test_every_filling_is_used() -> None:
 def test_no_request_looks_like_an_answer() -> None:
     rng, words = np.random.default_rng(0), small_tokenizer()
     (answer,) = words.encode(ANSWER).ids
-    labels = set(label_ids(words).values())
+    labels = set(find_label_ids(words).values())
     for _ in range(300):
         ids = words.encode(f"<|user|>{draw_other_request(rng)}<|end|>").ids
         assert answer not in ids
@@ -107,7 +107,7 @@ def test_every_layout_has_the_options_markers_as_a_survey_question(layout: str) 
     assert lines[first + 1 : first + 3] == ["1.", "2."]
     assert TEXT in text
     assert [t for t in tokens if re.fullmatch(r"\d+\.", t)] == ["0.", "1.", "2."]
-    assert not {words.id_to_token(i) for i in label_ids(words).values()} & set(tokens)
+    assert not {words.id_to_token(i) for i in find_label_ids(words).values()} & set(tokens)
 
 
 def test_short_questions_are_drawn_too_and_name_taught_subjects_only() -> None:

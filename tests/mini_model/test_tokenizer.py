@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer
 
-from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, label_ids, train_tokenizer
+from mini_model.tokenizer import ANSWER, ASSISTANT, MAX_LABEL, find_label_ids, train_tokenizer
 from mini_model.weights import WEIGHTS
 
 
@@ -13,7 +13,7 @@ def tokenizer() -> Tokenizer:
 
 
 def test_every_label_is_one_token_of_its_own(tokenizer: Tokenizer) -> None:
-    ids = label_ids(tokenizer)
+    ids = find_label_ids(tokenizer)
 
     assert len(set(ids.values())) == MAX_LABEL + 1
 
@@ -22,7 +22,7 @@ def test_every_label_is_one_token_of_its_own(tokenizer: Tokenizer) -> None:
 def test_an_answer_in_an_exemplar_and_a_reply_have_the_same_token(
     tokenizer: Tokenizer, number: int
 ) -> None:
-    label = label_ids(tokenizer)[str(number)]
+    label = find_label_ids(tokenizer)[str(number)]
 
     assert tokenizer.encode(f"{ANSWER}{number} (Yes)").ids[1] == label
     assert tokenizer.encode(f"{ASSISTANT}{number}").ids[1:] == [label]
@@ -30,7 +30,7 @@ def test_an_answer_in_an_exemplar_and_a_reply_have_the_same_token(
 
 @pytest.mark.parametrize("text", ["1. Yes", "\n1. Yes", "Shares: 1. 61%, 2. 39%", "from 1, never"])
 def test_other_numbers_are_never_label_tokens(tokenizer: Tokenizer, text: str) -> None:
-    labels = set(label_ids(tokenizer).values())
+    labels = set(find_label_ids(tokenizer).values())
 
     assert not labels.intersection(tokenizer.encode(text).ids)
 
@@ -45,4 +45,4 @@ def test_training_refuses_a_vocabulary_without_labels() -> None:
     tiny = train_tokenizer(["a"], vocab_size=270)
 
     with pytest.raises(ValueError, match="larger vocabulary"):
-        label_ids(tiny)
+        find_label_ids(tiny)

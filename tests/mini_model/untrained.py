@@ -10,9 +10,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
-from mini_model.conversations import prompt
+from mini_model.conversations import render_prompt
 from mini_model.start import make_model
-from mini_model.tokenizer import label_ids, train_tokenizer
+from mini_model.tokenizer import find_label_ids, train_tokenizer
 from prompting import messages
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.recipe import ExemplarStyle, Method
@@ -74,8 +74,10 @@ def answer(
     method = Method.ICL if exemplars else Method.PLAIN
     messages = survey_messages(asked, Steering(method, exemplars=tuple(exemplars), style=style))
     with torch.inference_mode():
-        logits = untrained()(torch.tensor([words().encode(prompt(messages)).ids])).logits[0, -1]
-    ids = label_ids(words())
+        logits = untrained()(torch.tensor([words().encode(render_prompt(messages)).ids])).logits[
+            0, -1
+        ]
+    ids = find_label_ids(words())
     of_all = torch.softmax(logits.double(), dim=-1)[[ids[str(n)] for n in range(len(ids))]]
     shares = torch.stack([of_all[int(label)] for label in asked.labels]) if asked.labels else of_all
     return Answer((shares / shares.sum()).tolist(), float(of_all.sum()))

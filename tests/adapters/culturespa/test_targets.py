@@ -14,7 +14,7 @@ from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.settings import TrainSettings
 from adapters.culturespa.targets import EncodedExamples, Target, encode_answer, encode_examples
 from app.vllm.client import VllmClient
-from mini_model.tokenizer import END, MAX_LABEL, label_ids
+from mini_model.tokenizer import END, MAX_LABEL, find_label_ids
 from prompting.messages import Message
 from tests.adapters.culturespa.survey import question
 from tests.conftest import WEIGHTS
@@ -70,7 +70,7 @@ def encoded(
 
 def test_the_embedded_model_is_trained_on_the_label_that_it_is_read_by(tokenizer: Any) -> None:
     end = tokenizer.convert_tokens_to_ids(END)
-    ids = label_ids(tokenizer.backend_tokenizer)
+    ids = find_label_ids(tokenizer.backend_tokenizer)
 
     for number in range(MAX_LABEL + 1):
         target = answer_of(tokenizer, str(number), end=end)
