@@ -69,8 +69,7 @@ class WeightsPool:
                 try:
                     if self.live is None:
                         raise AdaptersOff
-                    named = self.live.hold_named(wanted, culture)
-                    version = await held.enter_async_context(named)
+                    version = await held.enter_async_context(self.live.hold_named(wanted, culture))
                 except AdapterError as exc:
                     if not optional or isinstance(exc, LoraServerSilent):
                         raise

@@ -165,8 +165,7 @@ def collect_step(
 ) -> StepManifest:
     """Write what differs to `examples.jsonl` in `folder`, and its random control, `control.jsonl`.
 
-    `questions` and `answers` are the files of the steps before. Of each culture's examples the
-    share `ratio`, in [0, 1], is kept; `seed` decides which, and the control.
+    The share `ratio`, in [0, 1], of each culture's examples is kept, drawn by `seed`.
 
     Raises:
         StepChanged, StepFileInvalid: as `StepFolder` does, or `answers` is no such file.
