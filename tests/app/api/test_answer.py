@@ -35,7 +35,7 @@ FIELDS = {
 }  # fmt: skip
 STEPS = (
     *("culture", "arm", "weights", "evidence", "estimate"),
-    *("words", "answer", "reading", "record", "total"),
+    *("words", "answer", "reading", "pool", "record", "total"),
 )
 
 
