@@ -12,7 +12,7 @@ OPENED = {
     "cli.evaluate.run.read_library": share_library,
     "cli.evaluate.run.open_retrieval": share_retrieval,
     "cli.culturespa.served_model.open_resources": open_for_run,
-    "cli.culturespa.surveys.read_library": share_library,
+    "cli.culturespa.inputs.read_library": share_library,
     "cli.culturespa.jobs.read_library": share_library,
     "cli.experiments.jobs.read_library": share_library,
     "cli.experiments.store.read_library": share_library,
