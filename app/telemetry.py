@@ -48,7 +48,8 @@ class Metrics:
         )
         self.answers = counter(
             "milieu_answers_total",
-            "Answers by the method that was used, and whether they were steered and readable.",
+            "Answers by the method that was used ('none' without a model), and whether they were "
+            "steered and readable.",
             ["method", "steered", "readable"],
         )
         self.upstream_errors = counter(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -15,12 +15,15 @@ from estimation.related import RelatedModel
 from estimation.sampling import Interval, sampling_intervals
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel, Transferred
+from retrieval.likeness import SAME_QUESTION
 from survey_data.arrays import Floats
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
 
 # Cultures with less weight than this, and questions that pull less, are not worth a mention.
 MIN_WEIGHT, MIN_PULL = 0.01, 0.01
+# What is told with nothing withheld, and for the last questions that were.
+N_RELATED_KEPT = 4
 
 
 class Source(StrEnum):
@@ -77,23 +80,25 @@ class Estimator:
         table: AnswerTable,
         *,
         transfer: TransferModel,
-        make_related: Callable[[], RelatedModel],
+        make_related: Callable[[frozenset[int]], RelatedModel],
         intervals: Intervals,
         alike: Sequence[frozenset[int]],
     ) -> None:
         """Take what was fitted on the answers of `library`.
 
-        `make_related` is called when the first answer is estimated from like questions. `alike`
-        are the rows that count as the same question as each row, its own among them.
+        `make_related` returns what tells an answer from like questions, without those in some
+        rows; it is called when one is first estimated so. `alike` are the rows that count as the
+        same question as each row, its own among them.
         """
         self._library, self.table = library, table
-        self.transfer_model, self._make_related, self._intervals = transfer, make_related, intervals
+        self.transfer_model, self._intervals = transfer, intervals
+        self._make_related = lru_cache(maxsize=N_RELATED_KEPT)(make_related)
         self._alike = alike
 
     @cached_property
     def related(self) -> RelatedModel:
         """What tells an answer from like questions; fitted, in about a second, when first used."""
-        return self._make_related()
+        return self._make_related(frozenset())
 
     def prepare(self) -> None:
         """Fit what is fitted when first used, so that no request waits for it."""
@@ -134,16 +139,24 @@ class Estimator:
             moved_by=moved_by,
         )
 
-    def relate(self, question: Floats, options: Floats, culture: str) -> Estimate:
+    def relate(
+        self, question: Floats, options: Floats, culture: str, *, withhold: bool = False
+    ) -> Estimate:
         """Return what `culture` would answer by how it answered like questions.
 
         Args:
             question: unit vector of the question, float64[dim].
             options: unit vectors of its options in scale order, float64[options, dim].
             culture: alpha-3 code.
+            withhold: whether answers to what counts as the same question are left out, which
+                takes a fit of about a second.
         """
         column = self.table.column(culture)
-        found = self.related.estimate(question, options, column)
+        related = self.related
+        if withhold:
+            near = related.find_near(question, SAME_QUESTION)
+            related = self._make_related(near.union(*(self._alike[row] for row in near)))
+        found = related.estimate(question, options, column)
         evidence = classify(found.variance)
         intervals = self._intervals.related.intervals(found.shares, column, evidence)
         return Estimate(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -149,18 +148,17 @@ class _Models:
         self.transfer = TransferModel(self.table, vectors)
         self._vectors, self._wordings = vectors, wordings.astype(np.float64)
 
-    @cached_property
-    def related(self) -> RelatedModel:
+    def make_related(self, barred: frozenset[int] = frozenset()) -> RelatedModel:
         # Its matrices are small: threads would wait for one another longer than they work.
         with threadpool_limits(limits=1, user_api="blas"):
-            return RelatedModel(self.table, self._vectors, self._wordings)
+            return RelatedModel(self.table, self._vectors, self._wordings, barred=barred)
 
     def join(self, intervals: Intervals) -> Estimator:
         return Estimator(
             self._library,
             self.table,
             transfer=self.transfer,
-            make_related=lambda: self.related,
+            make_related=self.make_related,
             intervals=intervals,
             alike=self.alike,
         )
@@ -169,7 +167,8 @@ class _Models:
 def _fit(folder: Path, models: _Models, origin: FitOrigin) -> Estimator:
     # Of many small matrices: threads would wait for one another longer than they work.
     with threadpool_limits(limits=1, user_api="blas"):
-        intervals = fit_intervals(models.table, models.transfer, models.related, models.alike)
+        related = models.make_related()
+        intervals = fit_intervals(models.table, models.transfer, related, models.alike)
     saved = _SavedFit(
         **origin.model_dump(),
         transfer=_SavedWidths.of(intervals.transfer),

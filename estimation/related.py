@@ -137,6 +137,10 @@ class RelatedModel:
         shares = to_shares((logits - logits.mean()) * _trust(n, variance))
         return Related(shares, variance, (best, float(cosines[best])))
 
+    def find_near(self, question: Floats, cosine: float) -> frozenset[int]:
+        """Return the rows of the table's questions that are at least so near to a question."""
+        return frozenset(np.flatnonzero(self._vectors @ question >= cosine).tolist())
+
     def hold_out(self, groups: Sequence[tuple[int, frozenset[int]]]) -> list[HeldOut]:
         """Estimate questions from the others, for the cultures that answered them.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
@@ -67,8 +68,9 @@ class EvidenceFinder:
         similarity_floor: float,
         same_question: float,
         near_duplicate: float = NEAR_DUPLICATE,
+        cache_entries: int = 0,
     ) -> None:
-        """Search `library`.
+        """Search `library`; what was found last is kept, `cache_entries` of it.
 
         `similarity_floor` is the cosine under which nothing is steered, `same_question` the one
         from which a survey question gives away the asked one, so that it is never shown.
@@ -77,6 +79,7 @@ class EvidenceFinder:
         self._floor, self._gives_away = similarity_floor, same_question
         self._recogniser = recogniser
         self._alike = find_alike(library.questions, index, threshold=same_question)
+        self._search = lru_cache(maxsize=cache_entries)(self._find)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
@@ -92,6 +95,10 @@ class EvidenceFinder:
             CultureNotCovered: no loaded pack surveyed the culture.
         """
         self._library.cover(wanted.culture)
+        found: Evidence = self._search(wanted)
+        return found
+
+    def _find(self, wanted: EvidenceQuery) -> Evidence:
         vector = self._encoder.encode([wanted.text])[0]
         nearest = self._index.nearest_question(vector)
         recognised = self._recogniser.recognise(

@@ -133,7 +133,7 @@ class _Looking:
         if not question.options or self._evidence.below_floor:
             return None
         vectors = self._encoder.encode([question.text, *question.options]).astype(np.float64)
-        return self._estimator.relate(vectors[0], vectors[1:], code)
+        return self._estimator.relate(vectors[0], vectors[1:], code, withhold=withhold)
 
     def _refuse(self, wanted: AnswerFrom, withhold: bool) -> SourceUnavailable:
         available = [] if (found := self._estimate(withhold)) is None else [found.source]

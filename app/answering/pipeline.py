@@ -112,9 +112,8 @@ class Pipeline:
 
     def _read(self, plan: Plan, words: Words, reply: Reply) -> Answer:
         answer = read_reply(plan, words, reply, min_label_mass=self._min_label_mass)
-        self._metrics.count_answer(
-            plan.method.value, steered=plan.steered, readable=answer.is_readable
-        )
+        method = plan.method.value if plan.asks_model else "none"
+        self._metrics.count_answer(method, steered=plan.steered, readable=answer.is_readable)
         return answer
 
     def _find_culture(self, request: Request) -> Culture | None:

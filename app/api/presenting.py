@@ -102,7 +102,7 @@ def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
     return EvidenceFields(
         culture=None if plan.culture is None else present_culture_name(plan.culture),
         experiment=present_experiment(plan.choice),
-        method=plan.method,
+        method=plan.method if plan.asks_model else None,
         requested_method=plan.recipe.method,
         fallbacks=[FallbackReason(method=f.method, because=f.because) for f in plan.fallbacks],
         exemplar_style=plan.recipe.style,

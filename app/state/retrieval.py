@@ -93,4 +93,5 @@ def _make_finder(
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
+        cache_entries=settings.encoder.cache_entries,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from estimation.estimator import Estimator
@@ -63,3 +64,22 @@ def test_what_people_said_to_it_does_not_move_a_held_out_question(tmp_path: Path
         assert after[asked.key, culture] == pytest.approx(before[asked.key, culture], abs=1e-9)
     # Of another question, that answer is evidence.
     assert after[other.key, "DEU"] != pytest.approx(before[other.key, "DEU"], abs=1e-3)
+
+
+def test_what_people_said_to_a_withheld_question_does_not_move_what_is_related(
+    tmp_path: Path,
+) -> None:
+    library = random_library(n_questions=6, n_cultures=3, n_options=4)
+    asked = next(iter(library.questions.values()))
+    vectors = HashEncoder().encode([asked.text, *asked.options]).astype(np.float64)
+
+    def relate(answers: SurveyLibrary, *, withhold: bool) -> tuple[float, ...]:
+        folder = tmp_path / f"{id(answers)}"
+        estimator = open_for(answers, folder)
+        return estimator.relate(vectors[0], vectors[1:], "DEU", withhold=withhold).shares
+
+    poisoned = poison(library, asked)
+    assert relate(poisoned, withhold=True) == pytest.approx(relate(library, withhold=True))
+    assert relate(poisoned, withhold=False) != pytest.approx(
+        relate(library, withhold=False), abs=0.01
+    )

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from retrieval.encoder import Encoder
+from retrieval.encoder import Encoder, Vectors
 from retrieval.evidence import EvidenceFinder, EvidenceQuery
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
@@ -15,21 +17,22 @@ RELIGION = "How important is religion in your life?"
 FLOOR, SAME = 0.35, 0.80
 
 
+def make_recogniser(
+    library: SurveyLibrary, index: QuestionIndex, encoder: Encoder
+) -> QuestionRecogniser:
+    questions = tuple(library.questions.values())
+    cores = find_cores(questions)
+    vectors = dict(zip(cores, encoder.encode(cores), strict=True))
+    return QuestionRecogniser(questions, index.vectors, encoder=encoder, core_vectors=vectors)
+
+
 @pytest.fixture(scope="module")
 def finder(shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder) -> EvidenceFinder:
-    questions = tuple(shipped.questions.values())
-    cores = find_cores(questions)
-    recogniser = QuestionRecogniser(
-        questions,
-        shipped_index.vectors,
-        encoder=minilm,
-        core_vectors=dict(zip(cores, minilm.encode(cores), strict=True)),
-    )
     return EvidenceFinder(
         shipped,
         index=shipped_index,
         encoder=minilm,
-        recogniser=recogniser,
+        recogniser=make_recogniser(shipped, shipped_index, minilm),
         similarity_floor=FLOOR,
         same_question=SAME,
     )
@@ -104,3 +107,34 @@ def test_a_withheld_question_is_not_shown_in_another_surveys_words(
     assert len(alike) == 3
     assert found.exemplars
     assert alike.isdisjoint(exemplar.question.key for exemplar in found.exemplars)
+
+
+def test_what_was_found_is_kept_for_the_next_request(
+    shipped: SurveyLibrary, shipped_index: QuestionIndex, minilm: Encoder
+) -> None:
+    class Counting:
+        model_id, dim, n_encoded = minilm.model_id, minilm.dim, 0
+
+        def encode(self, texts: Sequence[str]) -> Vectors:
+            self.n_encoded += 1
+            return minilm.encode(texts)
+
+    encoder = Counting()
+    finder = EvidenceFinder(
+        shipped,
+        index=shipped_index,
+        encoder=encoder,
+        recogniser=make_recogniser(shipped, shipped_index, encoder),
+        similarity_floor=FLOOR,
+        same_question=SAME,
+        cache_entries=8,
+    )
+
+    first = finder.find(EvidenceQuery(RELIGION, "DEU", 5))
+    n_before = encoder.n_encoded
+    again = finder.find(EvidenceQuery(RELIGION, "DEU", 5))
+    elsewhere = finder.find(EvidenceQuery(RELIGION, "KEN", 5))
+
+    assert again is first
+    assert encoder.n_encoded > n_before
+    assert elsewhere != first

@@ -207,7 +207,9 @@ class EvidenceFields(ResponseModel):
     experiment: ExperimentFields | None = Field(
         description="Null where no experiment decided how to answer."
     )
-    method: Method = Field(description="The method that was used.")
+    method: Method | None = Field(
+        description="The method that was used; null where no model was asked."
+    )
     requested_method: Method
     fallbacks: list[FallbackReason] = Field(
         description="Methods that were wanted before the one used, and why they were unavailable."

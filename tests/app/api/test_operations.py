@@ -71,13 +71,15 @@ def test_answers_are_counted_by_what_they_were(client: httpx.Client) -> None:
 
     steered = {"method": "icl", "steered": "true", "readable": "true"}
     unsteered = {"method": "plain", "steered": "false", "readable": "true"}
-    before = n(**steered), n(**unsteered)
+    known = {"method": "none", "steered": "true", "readable": "true"}
+    before = n(**steered), n(**unsteered), n(**known)
     for question in (RELIGION, NEIGHBOURS, FAR):
         client.get("/answer", params={"culture": "DE", "question": question})
     chat = {"model": "fake@DE", "messages": [{"role": "user", "content": RELIGION}]}
     client.post("/v1/chat/completions", json=chat)
 
-    assert (n(**steered), n(**unsteered)) == (before[0] + 3, before[1] + 1)
+    found = n(**steered), n(**unsteered), n(**known)
+    assert found == (before[0] + 2, before[1] + 1, before[2] + 1)
 
 
 def test_the_similarity_of_what_was_found_is_observed(client: httpx.Client) -> None:
