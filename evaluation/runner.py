@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from typing import Protocol
 
 from evaluation.ability import AbilityPlan
@@ -56,15 +57,8 @@ class RunPlan:
         for question, culture in self._cells(condition):
             for order in self.orders(condition, question):
                 for seed in self.seeds_of(condition):
-                    yield Ask(
-                        condition.recipe,
-                        culture,
-                        question,
-                        order,
-                        seed,
-                        adapters.get(culture),
-                        condition.control,
-                    )
+                    adapter, control = adapters.get(culture), condition.control
+                    yield Ask(condition.recipe, culture, question, order, seed, adapter, control)
 
     def work(self) -> Iterator[tuple[Condition, Ask]]:
         """Yield every ask of the run with its condition."""
@@ -79,13 +73,10 @@ class RunPlan:
         return sum(1 for _ in self.work())
 
     def _cells(self, condition: Condition) -> Iterator[tuple[Question, str]]:
-        cultures = self.cultures_of(condition)
-        # One adapter after the other, as a server may hold fewer than there are.
-        pairs = (
-            ((question, culture) for culture in cultures for question in self.questions)
-            if condition.adapters
-            else ((question, culture) for question in self.questions for culture in cultures)
-        )
+        pairs = list(product(self.questions, self.cultures_of(condition)))
+        if condition.adapters:
+            # One adapter after the other, as a server may hold fewer than there are.
+            pairs.sort(key=lambda pair: self.cultures.index(pair[1]))
         for question, culture in pairs:
             if self.library.distribution(question.key, culture) is not None:
                 yield question, culture

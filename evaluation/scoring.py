@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from evaluation.ability import score_ability
 from evaluation.cells import CellRow, Cells, read_cells
-from evaluation.cultural_map import MapAnswers, place_answers
+from evaluation.cultural_map import place_answers
 from evaluation.decoding import DEFAULT_RULES, ReadingRules
 from evaluation.figures import CulturalMap, Figures, SampleQuestion
 from evaluation.pooling import derive
@@ -100,28 +100,32 @@ def _draw_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
     """Return the cultural map; None if too little was asked to place anybody."""
     if len(plan.questions) < MIN_MAP_QUESTIONS:
         return None
-    catalogue, people, places = plan.library.catalogue, {}, {}
-    for code in plan.cultures:
-        people[code] = {
+    people = {
+        code: {
             question.key: cell.shares
             for question in plan.questions
             if (cell := plan.library.distribution(question.key, code)) is not None
         }
-        if (place := catalogue[code].position) is not None:
-            places[code] = (place.survival_expression, place.traditional_secular)
-    conditions: dict[str, dict[str, MapAnswers]] = {}
-    for condition in plan.conditions:
-        if condition.kind not in ("method", "recorded", "estimate"):
-            continue
-        table = cells[condition.name]
-        conditions[condition.name] = {
+        for code in plan.cultures
+    }
+    positions = {code: plan.library.catalogue[code].position for code in plan.cultures}
+    places = {
+        code: (of.survival_expression, of.traditional_secular)
+        for code, of in positions.items()
+        if of is not None
+    }
+    conditions = {
+        condition.name: {
             code: {
                 question.key: shares
                 for question in plan.questions
-                if (shares := _find_shares(plan, table, question, code))
+                if (shares := _find_shares(plan, cells[condition.name], question, code))
             }
             for code in plan.cultures_of(condition)
         }
+        for condition in plan.conditions
+        if condition.kind in ("method", "recorded", "estimate")
+    }
     try:
         return place_answers(plan.questions, people, places=places, conditions=conditions)
     except ValueError:

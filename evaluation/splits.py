@@ -6,18 +6,20 @@ what it is asked for, so that an evaluation would measure copying.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
 from evaluation.split_name import SplitName
-from retrieval.index import QuestionIndex
-from retrieval.likeness import SAME_QUESTION, find_alike
 from survey_data.model import Question
 
 N_FOLDS = 10
+
+Alike: TypeAlias = Mapping[str, frozenset[str]]
+"""By key, the keys of the questions that count as the same; see `retrieval.likeness.find_alike`."""
 
 
 @dataclass(frozen=True)
@@ -40,31 +42,12 @@ class QuestionSplit:
         return {key: hidden | self.unused for key, hidden in self.hidden.items()}
 
 
-def leave_one_out(
-    asked: Sequence[str],
-    *,
-    questions: Mapping[str, Question],
-    index: QuestionIndex,
-    threshold: float = SAME_QUESTION,
-) -> QuestionSplit:
-    """Return the split of the papers: every question is asked, all others may be exemplars.
-
-    Except the question's paraphrases and near-duplicates, in any pack: those with a cosine of at
-    least `threshold`, those of the same words, and those of the same item of the source.
-    """
-    alike = find_alike(questions, index, threshold=threshold)
+def leave_one_out(asked: Sequence[str], alike: Alike) -> QuestionSplit:
+    """Return the split of the papers: every question is asked, all unlike it may be exemplars."""
     return QuestionSplit(tuple(asked), {key: alike[key] for key in asked})
 
 
-def hold_out(
-    asked: Sequence[str],
-    *,
-    questions: Mapping[str, Question],
-    index: QuestionIndex,
-    share: float,
-    seed: int = 0,
-    threshold: float = SAME_QUESTION,
-) -> QuestionSplit:
+def hold_out(asked: Sequence[str], alike: Alike, *, share: float, seed: int = 0) -> QuestionSplit:
     """Return a split that asks about `share` of the questions and never shows any of them.
 
     Questions that are alike, directly or by way of others, are drawn together, so that no question
@@ -75,8 +58,7 @@ def hold_out(
     """
     if not 0.0 < share < 1.0:
         raise ValueError(f"the share of questions to ask is {share:g}; it has to be within 0 and 1")
-    alike = find_alike(questions, index, threshold=threshold)
-    groups = [group for group in _groups(index.keys, alike) if not group.isdisjoint(asked)]
+    groups = [group for group in _groups(alike) if not group.isdisjoint(asked)]
     wanted = max(1, round(share * len(asked)))
     drawn: set[str] = set()
     for number in np.random.default_rng(seed).permutation(len(groups)):
@@ -90,12 +72,11 @@ def hold_out(
 
 def hide_together(
     asked: Sequence[str],
+    alike: Alike,
     name: SplitName,
     *,
     questions: Mapping[str, Question],
-    index: QuestionIndex,
     seed: int = 0,
-    threshold: float = SAME_QUESTION,
 ) -> QuestionSplit:
     """Return the split `name` of the questions to ask; their like are hidden with them too."""
     groups = [list(asked)]
@@ -109,7 +90,6 @@ def hide_together(
             units = list(batteries.values())
         order = np.random.default_rng(seed).permutation(len(units)).tolist()
         groups = [[k for unit in order[i::N_FOLDS] for k in units[unit]] for i in range(N_FOLDS)]
-    alike = find_alike(questions, index, threshold=threshold)
     hidden: dict[str, frozenset[str]] = {}
     for group in groups:
         together = frozenset[str]().union(*(alike[key] for key in group))
@@ -117,9 +97,9 @@ def hide_together(
     return QuestionSplit(tuple(asked), hidden)
 
 
-def _groups(keys: Collection[str], alike: Mapping[str, frozenset[str]]) -> list[set[str]]:
+def _groups(alike: Alike) -> list[set[str]]:
     """Return the questions in groups that nothing links, in the order given."""
-    left = dict.fromkeys(keys)
+    left = dict.fromkeys(alike)
     groups = []
     while left:
         group: set[str] = set()

@@ -59,8 +59,8 @@ class MilieuService:
         """
         adapters = {}
         for culture in cultures:
-            asked: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
-            body = asked | {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
+            body: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
+            body |= {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
             body |= {"answer_from": AnswerFrom.MODEL}
             reply = await self._send("POST", "/answer", body)
             _read_response(self.name, reply, body)

@@ -12,6 +12,7 @@ from evaluation.splits import QuestionSplit, hide_together, hold_out, leave_one_
 from mini_model.questions import MIN_QUESTIONS
 from mini_model.split import read_split
 from retrieval.index import QuestionIndex
+from retrieval.likeness import find_alike
 from survey_data.importers.globalopinionqa import VALUES_SURVEYS
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
@@ -109,21 +110,13 @@ def split_questions(
     if options.test_share is not None and not 0.0 < options.test_share < 1.0:
         found = f"{options.test_share:g}"
         raise OptionInvalid("--test-share", found, "a share within 0 and 1, both excluded")
-    threshold = settings.answer.same_question
+    alike = find_alike(library.questions, index, threshold=settings.answer.same_question)
     if options.split is not None:
-        split = hide_together(
-            asked, options.split, questions=library.questions, index=index, threshold=threshold
-        )
+        split = hide_together(asked, alike, options.split, questions=library.questions)
     elif options.test_share is None:
-        split = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
+        split = leave_one_out(asked, alike)
     else:
-        split = hold_out(
-            asked,
-            questions=library.questions,
-            index=index,
-            share=options.test_share,
-            threshold=threshold,
-        )
+        split = hold_out(asked, alike, share=options.test_share)
     usable = {
         question.key
         for shown in select_exemplar_packs(library, pack, options)
@@ -140,12 +133,12 @@ def find_unlike_training(
     GlobalOpinionQA's items of the values surveys are left out too: most are also in `wvs7`, in
     Milieu's own words, which no cosine recognises.
     """
-    apart, threshold = read_split().questions, settings.answer.same_question
-    alike = leave_one_out(asked, questions=library.questions, index=index, threshold=threshold)
+    apart = read_split().questions
+    alike = find_alike(library.questions, index, threshold=settings.answer.same_question)
     return tuple(
         key
         for key in asked
-        if alike.barred[key] <= apart and library.questions[key].topic != VALUES_SURVEYS
+        if alike[key] <= apart and library.questions[key].topic != VALUES_SURVEYS
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +69,7 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
 
 def _read_spec(results: RunFolder) -> RunSpec:
     try:
-        return RunSpec.model_validate_json(json.dumps(results.settings))
+        return RunSpec.model_validate(results.settings)
     except ValidationError as exc:
         fault = exc.errors(include_url=False)[0]["msg"]
         found, expected = f"another form of run.json ({fault})", "that of this version"

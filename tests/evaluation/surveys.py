@@ -23,6 +23,7 @@ from prompting.messages import AskedQuestion, Message, Steering
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.encoder import Vectors
 from retrieval.index import QuestionIndex
+from retrieval.likeness import find_alike
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
@@ -167,7 +168,7 @@ class PaperModel:
 def prompted(library: SurveyLibrary, model: PaperModel, **options: object) -> PromptedModel:
     """A respondent over `model`."""
     index = tiny_index(library)
-    split = leave_one_out(KEYS, questions=library.questions, index=index)
+    split = leave_one_out(KEYS, find_alike(library.questions, index))
     fields: dict[str, Any] = {"barred": split.barred, **options}
     return PromptedModel(
         model, library=library, index=index, encoder=NoEncoder(), cultures=CULTURES, **fields

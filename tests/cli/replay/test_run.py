@@ -32,6 +32,7 @@ from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
 from mini_model.split import read_split
 from prompting.recipe import Method, Recipe
+from retrieval.likeness import find_alike
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary
@@ -247,7 +248,7 @@ async def test_arms_are_shown_the_same_and_never_the_answers(
 
     found = read_library(settings, read_catalogue())
     index = open_retrieval(settings, found).index
-    every = leave_one_out(tuple(found.questions), questions=found.questions, index=index).barred
+    every = leave_one_out(tuple(found.questions), find_alike(found.questions, index)).barred
     assert all(every[row.question] == {row.question} for row in run.rows)
     assert all(every[row.question].isdisjoint(row.shown) for row in run.rows)
     assert sum(bool(row.shown) for row in run.rows) > 20
