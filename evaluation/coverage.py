@@ -1,4 +1,4 @@
-"""How many of people's shares lie in the 90 % intervals of estimates, and how wide these are.
+"""How many of people's shares lie in the 90 % intervals of estimates, and how wide they are.
 
 Intervals are learned on half of the questions and tried on the other half, in turn, so that none
 is tried on what it was learned from.
@@ -26,7 +26,7 @@ def measure_intervals(
 
     Args:
         source: what the estimates are called.
-        shares: float64[cultures, questions, most options], 0 behind a question's last option and
+        shares: float64[cultures, questions, most options], 0 beyond a question's last option and
             NaN where there is no estimate.
         people: of the same shape.
         cultures: alpha-3 codes of the rows.
@@ -63,7 +63,7 @@ class _Tried(NamedTuple):
 def _try(
     shares: Floats, people: Floats, n_options: Ints, n_cultures: int, *, tried_on: Truths
 ) -> Iterator[_Tried]:
-    """Yield what intervals of the questions `tried_on` come to, learned on all others."""
+    """Yield how intervals of the questions `tried_on` turn out, learned on all others."""
     is_option = np.arange(shares.shape[2]) < n_options[:, None]
     known = is_option & ~np.isnan(shares) & ~np.isnan(people)
     errors = _list_errors(shares, people, known & ~tried_on[:, None], n_options)

@@ -1,4 +1,4 @@
-"""Conditions that ask no model: what the tables tell of an answer that is hidden from them.
+"""Conditions that ask no model: what the tables say about an answer that is hidden from them.
 
 `transfer` and `related` are the service's own estimates. Two references do the same more simply:
 the country whose shares are nearest on other questions, and a weighted mean of countries. None of
@@ -40,9 +40,9 @@ class Known(NamedTuple):
     answers: int | None = None
 
     def describe(self) -> str:
-        """Return it in words; nothing where all is known."""
-        told = {"other cultures asked": self.cultures, "own answers known": self.answers}
-        return ", ".join(f"{n} {what}" for what, n in told.items() if n is not None)
+        """Return it in words; empty if all is known."""
+        limits = {"other cultures asked": self.cultures, "own answers known": self.answers}
+        return ", ".join(f"{n} {what}" for what, n in limits.items() if n is not None)
 
 
 ALL = Known()
@@ -96,14 +96,14 @@ class TableEstimates:
         """Return the conditions.
 
         With one culture in the pack there is nobody to transfer from. `related` asks no others and
-        needs many answers, so it is left out where little is taken to be known.
+        needs many answers, so it is left out if little is taken to be known.
         """
         estimates: dict[str, Rule] = {}
         references: dict[str, Rule] = {}
         if len(self._cultures) > 1:
             estimates[TRANSFER] = self.transfer
             references["most similar by shares"] = self.most_similar
-            references["stacked countries"] = self.stacked
+            references["stacked countries"] = self.stack_countries
         if self._known == ALL:
             estimates[RELATED] = self.relate
         return (
@@ -112,7 +112,7 @@ class TableEstimates:
         )
 
     def transfer(self, question: Question, culture: str) -> Response:
-        """Return what others' answers to the question tell; equal shares if nobody was asked."""
+        """Return what others' answers to the question say; equal shares if nobody was asked."""
         view, row = self._view(culture), self._table.row(question.key)
         answered = frozenset(view.answers)
         barred = self._hidden[row] | (answered - frozenset(self._usable(view, row).tolist()))
@@ -120,14 +120,14 @@ class TableEstimates:
         return Response.from_shares(_equal(question) if found is None else found.shares)
 
     def relate(self, question: Question, culture: str) -> Response:
-        """Return what the culture's answers to like questions tell."""
+        """Return what the culture's answers to like questions say."""
         held = self._held_out[self._table.row(question.key)]
         return Response.from_shares(held.shares[self._table.column(culture)])
 
     def most_similar(self, question: Question, culture: str) -> Response:
         """Return the shares of the culture whose shares are nearest on other questions."""
         view, row = self._view(culture), self._table.row(question.key)
-        others, usable = _asked_others(view, row), self._usable(view, row)
+        others, usable = _find_others(view, row), self._usable(view, row)
         if not len(others):
             return Response.from_shares(_equal(question))
         alike = self._alike(view.column)[np.ix_(usable, others)]
@@ -136,10 +136,10 @@ class TableEstimates:
         mean = total / np.maximum(compared.sum(axis=0), 1)
         return Response.from_shares(view.table.known(row, int(others[mean.argmax()])))
 
-    def stacked(self, question: Question, culture: str) -> Response:
-        """Return a mean of the others' shares, weighted by how they tell this culture's."""
+    def stack_countries(self, question: Question, culture: str) -> Response:
+        """Return a mean of the others' shares, weighted by how well they predict this culture's."""
         view, row = self._view(culture), self._table.row(question.key)
-        others, usable = _asked_others(view, row), self._usable(view, row)
+        others, usable = _find_others(view, row), self._usable(view, row)
         if not len(others):
             return Response.from_shares(_equal(question))
         common = usable[view.table.asked[np.ix_(usable, others)].any(axis=1)]
@@ -147,14 +147,14 @@ class TableEstimates:
         return Response.from_shares(stack(view.table, donors, row))
 
     def _usable(self, view: _View, row: int) -> Ints:
-        """Return the rows of the culture's answers that are known where this one is not."""
+        """Return the rows of the culture's answers that are known while this one is hidden."""
         hidden = self._hidden[row]
         usable = [answer for answer in view.answers if answer not in hidden]
         return np.array(sorted(usable[: self._known.answers]), dtype=np.int64)
 
     @cached_property
     def _held_out(self) -> dict[int, HeldOut]:
-        """What like questions tell, by row; all at once, which is much cheaper than one by one."""
+        """What like questions say, by row; all at once, which is much cheaper than one by one."""
         groups = list(self._hidden.items())
         return {held.row: held for held in self._estimator.related.hold_out(groups)}
 
@@ -177,7 +177,7 @@ class TableEstimates:
         return _View(column, table, transfer, tuple(random.permutation(answers).tolist()))
 
 
-def _asked_others(view: _View, row: int) -> Ints:
+def _find_others(view: _View, row: int) -> Ints:
     """Return the columns of the other cultures that were asked a question."""
     asked = view.table.asked[row].copy()
     asked[view.column] = False

@@ -15,7 +15,7 @@ from evaluation.figures import CulturalMap, Figures, SampleQuestion
 from evaluation.pooling import derive
 from evaluation.run_folder import RunAnswers
 from evaluation.runner import RunPlan
-from evaluation.sections import SectionSpec, Tables, build_section, select_cells
+from evaluation.sections import SectionSpec, Tables, build_section, locate_cells
 from survey_data.model import Question
 
 N_SAMPLES = 6
@@ -71,7 +71,7 @@ def _take_samples(
     plan: RunPlan, cells: Mapping[str, Cells], of: SectionSpec
 ) -> list[SampleQuestion]:
     """Return a few cells, evenly spread over the questions and cultures of a section."""
-    rows, columns = select_cells(plan, of)
+    rows, columns = locate_cells(plan, of)
     cultures, questions = [plan.cultures[i] for i in rows], [plan.questions[j] for j in columns]
     found = []
     n_samples = min(N_SAMPLES, len(questions))

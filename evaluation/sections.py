@@ -56,7 +56,7 @@ class Tables:
     answers: RunAnswers
 
 
-def select_cells(plan: RunPlan, of: SectionSpec) -> tuple[list[int], list[int]]:
+def locate_cells(plan: RunPlan, of: SectionSpec) -> tuple[list[int], list[int]]:
     """Return the places in `plan` of a section's cultures, and of what any of them was asked.
 
     A question that was never asked would take up draws.
@@ -78,7 +78,7 @@ def build_section(tables: Tables, of: SectionSpec) -> Section:
         TooFewAnswers: it has fewer than two questions, so that there can be no interval.
     """
     plan = tables.plan
-    cultures, columns = select_cells(plan, of)
+    cultures, columns = locate_cells(plan, of)
     if len(columns) < 2 or not cultures:
         raise TooFewAnswers(f"{len(columns)} questions in {len(cultures)} cultures", of.title)
     part = _Part(tables, of, cultures, columns)

@@ -97,7 +97,7 @@ def test_one_culture_has_nobody_to_transfer_from(estimates: MakeEstimates) -> No
     assert [c.name for c in alone.make_conditions()] == ["related"]
 
 
-@pytest.mark.parametrize("rule", ["transfer", "relate", "most_similar", "stacked"])
+@pytest.mark.parametrize("rule", ["transfer", "relate", "most_similar", "stack_countries"])
 def test_what_is_hidden_is_never_used(estimates: MakeEstimates, rule: str) -> None:
     library = random_library(N_QUESTIONS)
     question = library.questions["made:Q4"]
@@ -139,7 +139,7 @@ def test_stacked_countries_are_weighted_as_donors_are(estimates: MakeEstimates) 
     rules = estimates(library)
     table = rules._table
 
-    found = rules.stacked(library.questions["made:Q0"], "DEU")
+    found = rules.stack_countries(library.questions["made:Q0"], "DEU")
 
     column = table.column("DEU")
     others = [c for c in range(4) if c != column]
@@ -154,7 +154,7 @@ def test_a_question_asked_of_nobody_else_has_equal_shares(estimates: MakeEstimat
     library = made_library({"made": answers})
     rules, question = estimates(library), library.questions["made:Q0"]
 
-    for rule in (rules.transfer, rules.most_similar, rules.stacked):
+    for rule in (rules.transfer, rules.most_similar, rules.stack_countries):
         assert_allclose(shares_of(rule(question, "DEU")), np.full(3, 1 / 3))
 
 
@@ -163,7 +163,7 @@ def test_thin_tables_know_as_little_as_is_said(estimates: MakeEstimates) -> None
     question = library.questions["made:Q0"]
 
     few = estimates(library, Known(cultures=1))
-    shares = shares_of(few.stacked(question, "DEU"))
+    shares = shares_of(few.stack_countries(question, "DEU"))
     cells = (library.distribution("made:Q0", other) for other in CODES if other != "DEU")
     assert sum(np.allclose(shares, cell.shares) for cell in cells if cell) == 1
 
