@@ -425,7 +425,7 @@ async def test_patience_ends() -> None:
         tries.append(1)
         raise OSError("no")
 
-    with pytest.raises(RespondentFailed, match="goes on from there"):
+    with pytest.raises(RespondentFailed, match="go on from there"):
         await call_patiently(fails, "model", (OSError,), pause_s=0.0)
     assert len(tries) == 7
 
