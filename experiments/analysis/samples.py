@@ -76,15 +76,8 @@ def take_sample(events: Events, metric: Metric) -> UnitSample:
     """
     experiment, units, values = events.experiment, events.units, events.values[metric.name]
     kind, window_s, now_s = experiment.unit_value, experiment.outcome_window_s, events.now_s
-    settled = settle_values(
-        units.first_s,
-        values.unit,
-        values.at_s,
-        values.value,
-        window_s=window_s,
-        now_s=now_s,
-        kind=kind,
-    )
+    came = (units.first_s, values.unit, values.at_s, values.value)
+    settled = settle_values(*came, window_s=window_s, now_s=now_s, kind=kind)
     takes_part = units.arm >= 0
     if kind == "sum":
         takes_part &= ~units.is_request

@@ -128,11 +128,10 @@ def show_difference(found: Span) -> str:
 
 
 def _list_fallen_back(replay: Replay) -> str:
-    shares = {arm.name: arm.levels.get("fell_back") for arm in replay.arms}
     return ", ".join(
-        f"{name} {percent(found.span.estimate)}"
-        for name, found in shares.items()
-        if found is not None and found.span.estimate
+        f"{arm.name} {percent(found.span.estimate)}"
+        for arm in replay.arms
+        if (found := arm.levels.get("fell_back")) and found.span.estimate
     )
 
 

@@ -264,9 +264,8 @@ def _fell_back(analysis: Analysis) -> str:
     """Return which arms were often answered in another way than theirs, empty for none."""
     shares = ((arm.name, arm.shares.get("fell_back")) for arm in analysis.arms)
     often = [f"{name} {percent(share, 0)}" for name, share in shares if share and share > OFTEN]
-    if not often:
-        return ""
-    return f"{', '.join(often)} of the answers were given in another way than the arm's"
+    said = f"{', '.join(often)} of the answers were given in another way than the arm's"
+    return said if often else ""
 
 
 def _state(analysis: Analysis) -> str:

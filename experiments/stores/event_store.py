@@ -138,9 +138,8 @@ class EventStore:
         """Return what a gateway has to know of the changes of others, all of one moment."""
         rows = await self._read(schema.FOLLOWED, str(State.RUNNING))
         texts = [definition for definition, *_ in rows if definition is not None]
-        counts = [int(n) for _, n, *_ in rows if n is not None]
         running = tuple(parse_experiment(json.loads(text), "store") for text in texts)
-        return Followed(running, sum(counts))
+        return Followed(running, sum(int(n) for _, n, *_ in rows if n is not None))
 
     async def revisions(self, name: str) -> tuple[StoredRevision, ...]:
         """Return all revisions of an experiment, oldest first.
