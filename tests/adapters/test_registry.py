@@ -572,7 +572,7 @@ def test_a_lock_that_is_held_too_long_is_reported(registry: AdapterRegistry, add
     impatient = AdapterRegistry(registry.folder, lock_deadline_s=0.05)
 
     with SharedFolder(registry.folder).lock(), pytest.raises(RegistryBusy):
-        impatient.activate("DEU", name)
+        impatient.activate(["DEU"], name)
 
 
 def swap_in_process(folder: Path, names: list[str], n_times: int) -> None:

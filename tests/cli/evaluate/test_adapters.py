@@ -129,7 +129,7 @@ def test_more_adapters_than_fit_answer_and_each_question_once(
 
 def test_what_is_active_answers_where_no_adapter_is_named(adapted: Adapted, tmp_path: Path) -> None:
     version = adapted.add("deu", "DEU")
-    AdapterRegistry(adapted.settings.adapters_folder).activate("DEU", version)
+    AdapterRegistry(adapted.settings.adapters_folder).activate(["DEU"], version)
 
     result = adapted(*FEW, "--method", "persona", "--method", "adapter", "--out", tmp_path / "run")
 
