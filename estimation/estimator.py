@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -51,6 +52,7 @@ class Estimate:
         donors: of `transfer`, the cultures by alpha-3 code with their weights, heaviest first.
         moved_by: of `transfer`, the keys of the culture's own questions that moved it most; of
             `related`, the nearest one.
+        evidence: of `related`, the class of what like questions tell, see `classify`; 0 is most.
     """
 
     source: Source
@@ -59,11 +61,24 @@ class Estimate:
     confident: bool = True
     donors: tuple[tuple[str, float], ...] = ()
     moved_by: tuple[str, ...] = ()
+    evidence: int | None = None
 
     @property
     def option(self) -> int:
         """Index of the option with the largest share; of equal ones the first."""
         return max(range(len(self.shares)), key=lambda i: (self.shares[i], -i))
+
+
+class HeldOutEstimate(NamedTuple):
+    """An estimate of a survey question from like ones, as if nobody had been asked it.
+
+    Attributes:
+        shares: float64[options] for each culture that was asked it, by alpha-3 code.
+        evidence: as in `Estimate`.
+    """
+
+    shares: dict[str, Floats]
+    evidence: int
 
 
 class Estimator:
@@ -165,23 +180,30 @@ class Estimator:
             intervals,
             confident=not is_void(intervals, self._intervals.void),
             moved_by=(self.table.questions[found.nearest[0]].key,),
+            evidence=evidence,
         )
 
-    def hold_out(self, questions: Sequence[Question]) -> dict[tuple[str, str], Floats]:
+    def hold_out(self, groups: Sequence[tuple[Question, frozenset[str]]]) -> list[HeldOutEstimate]:
         """Return what `relate` would say of survey questions if nobody had been asked them.
 
-        Neither they nor those that count as the same are used. The result has the shares,
-        float64[options], by the question's key and each culture that was asked it. It takes
-        seconds, about as many for one question as for all.
+        Each group is a question and the keys of others that are not used either, besides those
+        that count as the same. It takes seconds, about as many for one question as for all.
         """
         table = self.table
-        rows = [table.row(question.key) for question in questions]
-        held_out = self.related.hold_out([(row, self._alike[row]) for row in rows])
-        return {
-            (question.key, table.cultures[column]): held.shares[column]
-            for question, held in zip(questions, held_out, strict=True)
-            for column in np.flatnonzero(table.asked[held.row]).tolist()
-        }
+        rows = [
+            (table.row(question.key), self._alike[table.row(question.key)] | table.rows(unknown))
+            for question, unknown in groups
+        ]
+        return [
+            HeldOutEstimate(
+                {
+                    table.cultures[column]: held.shares[column]
+                    for column in np.flatnonzero(table.asked[held.row]).tolist()
+                },
+                classify(held.variance),
+            )
+            for held in self.related.hold_out(rows)
+        ]
 
     def list_asked(self, question: Question) -> tuple[str, ...]:
         """Return the alpha-3 codes of the cultures that were asked a question, sorted."""

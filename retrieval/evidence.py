@@ -25,6 +25,7 @@ class EvidenceQuery:
         culture: alpha-3 code of a covered culture.
         k: exemplars to return, 0 where only the matching survey item is wanted.
         withhold: whether nothing may be shown that counts as the same question.
+        barred: keys of further questions that may not be shown.
     """
 
     text: str
@@ -33,6 +34,7 @@ class EvidenceQuery:
     retriever: SelectorName = SelectorName.DENSE
     seed: int = 0
     withhold: bool = False
+    barred: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class EvidenceFinder:
         if wanted.k and not below:
             selector = self._selectors[wanted.retriever]
             withheld = self._find_alike(vector, barred_key) if wanted.withhold else frozenset()
-            exemplars = selector.select(asked, wanted.culture, wanted.k, withheld)
+            exemplars = selector.select(asked, wanted.culture, wanted.k, withheld | wanted.barred)
         return Evidence(exemplars, similarity, same, below, recognised.candidates)
 
     def _find_alike(self, vector: Vectors, key: str | None) -> frozenset[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from estimation.calibration import Calibration
+from estimation.calibration import TABLE_ALONE, Calibration
+from estimation.estimator import Estimate
 from prompting.recipe import Recipe
 
 
@@ -29,22 +30,40 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibratedPool:
+    """What pools a model's shares with an estimate from like questions that tell as much.
+
+    Attributes:
+        calibration: the pool; `TABLE_ALONE` where the model's shares make it no better.
+        n_questions, n_answers: what it was fitted on.
+    """
+
+    calibration: Calibration
+    reached: Reached
+    n_questions: int
+    n_answers: int
+
+
+@dataclass(frozen=True, slots=True)
 class CalibratedRecipe:
     """What was fitted for one way to ask the model.
 
     Attributes:
         recipe: as `strip_recipe` returns it.
         model: puts the model's shares right.
-        pool: pools them with an estimate from like questions.
-        n_questions, n_answers: what it was fitted on.
+        near: the pool where like questions tell much; None where too few were such to fit it.
+        far: the pool where they tell little, as of most questions that are new.
     """
 
     recipe: Recipe
     model: Calibration
-    pool: Calibration
-    reached: Reached
-    n_questions: int
-    n_answers: int
+    near: CalibratedPool | None
+    far: CalibratedPool | None
+
+    def find_pool(self, estimate: Estimate) -> Calibration:
+        """Return what pools the model's shares with an estimate from like questions."""
+        pool = self.near if is_near(estimate.evidence) else self.far
+        return TABLE_ALONE if pool is None else pool.calibration
 
 
 class ModelCalibration:
@@ -66,3 +85,8 @@ def strip_recipe(recipe: Recipe) -> Recipe:
     if recipe.method.shows_exemplars:
         return recipe
     return Recipe(recipe.method, n_orders=recipe.n_orders, adapter=recipe.adapter)
+
+
+def is_near(evidence: int | None) -> bool:
+    """Return whether like questions tell much, by the class of what they tell."""
+    return evidence == 0

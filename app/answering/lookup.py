@@ -55,7 +55,13 @@ class EvidenceLookup:
         k = recipe.k if shows_exemplars(recipe, leased) else 0
         said = request.said
         wanted = EvidenceQuery(
-            said[-1], culture.code, k, recipe.retriever, request.seed, request.withhold
+            said[-1],
+            culture.code,
+            k,
+            recipe.retriever,
+            request.seed,
+            request.withhold,
+            request.barred,
         )
         evidence = await self._find_nearest(wanted)
         if evidence.below_floor and len(said) > 1:

@@ -35,7 +35,7 @@ class Pooler:
         if request.answer_from is AnswerFrom.TABLES:
             return False
         found = self._find(choice.recipe, choice.recipe.method, weights, estimate)
-        return found is not None and found.pool != TABLE_ALONE
+        return found is not None and found.find_pool(estimate) != TABLE_ALONE
 
     def pool(self, answer: Answer) -> Answer:
         """Return an answer with the model's shares put right, and pooled where its plan says so.
@@ -52,7 +52,8 @@ class Pooler:
         answer = replace(answer, calibrated=CalibratedShares(self._calibration.id, shares))
         if not plan.is_pooled or plan.estimate is None:
             return answer
-        pooled = found.pool.apply(said, np.array(plan.estimate.shares))
+        pool = found.find_pool(plan.estimate)
+        pooled = pool.apply(said, np.array(plan.estimate.shares))
         estimate = _move(plan.estimate, tuple(pooled.tolist()))
         return replace(answer, plan=replace(plan, estimate=estimate))
 

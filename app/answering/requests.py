@@ -45,8 +45,8 @@ class AnswerRequest:
     """A question to `/answer`, checked for form only; the decoding is for free text.
 
     With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
-    what the culture answered to it for unknown. `streams` is whether free text is wanted piece by
-    piece.
+    what the culture answered to it for unknown, and shows nothing of the questions in `barred`
+    either. `streams` is whether free text is wanted piece by piece.
     """
 
     question: str
@@ -57,6 +57,7 @@ class AnswerRequest:
     arm: Arm | None = None
     answer_from: AnswerFrom = AnswerFrom.AUTO
     withhold: bool = False
+    barred: frozenset[str] = frozenset()
     seed: int = 0
     max_tokens: int = 128
     temperature: float = 0.0
@@ -119,6 +120,11 @@ class ChatTurn:
     def answer_from(self) -> AnswerFrom:
         """The best source, of what the model is told; the reply is the model's."""
         return AnswerFrom.AUTO
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """No question is kept from being shown for its own sake."""
+        return frozenset()
 
     @property
     def seed(self) -> int:

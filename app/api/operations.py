@@ -8,11 +8,11 @@ from typing import Literal
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from app.answering.calibrated import ModelCalibration
+from app.answering.calibrated import CalibratedPool, ModelCalibration
 from app.api.dependencies import ResourcesDep
 from app.api.problems import declare_failures
 from app.api.schemas.answer import DIGITS, Health
-from app.api.schemas.readiness import CalibratedMethod, CalibrationStatus, Readiness
+from app.api.schemas.readiness import CalibratedMethod, CalibrationStatus, PoolQuality, Readiness
 
 router = APIRouter(tags=["operations"])
 
@@ -55,7 +55,7 @@ async def metrics(resources: ResourcesDep) -> Response:
 def _present_calibration(calibration: ModelCalibration) -> CalibrationStatus:
     methods = []
     for fitted in calibration.recipes:
-        recipe, reached = fitted.recipe, fitted.reached
+        recipe = fitted.recipe
         shows = recipe.method.shows_exemplars
         methods.append(
             CalibratedMethod(
@@ -64,8 +64,15 @@ def _present_calibration(calibration: ModelCalibration) -> CalibrationStatus:
                 k=recipe.k if shows else None,
                 retriever=recipe.retriever if shows else None,
                 orders=recipe.n_orders,
-                n_questions=fitted.n_questions,
-                **{name: round(value, DIGITS) for name, value in asdict(reached).items()},
+                near=_present_pool(fitted.near),
+                far=_present_pool(fitted.far),
             )
         )
     return CalibrationStatus(id=calibration.id, methods=methods)
+
+
+def _present_pool(pool: CalibratedPool | None) -> PoolQuality | None:
+    if pool is None:
+        return None
+    reached = {name: round(value, DIGITS) for name, value in asdict(pool.reached).items()}
+    return PoolQuality(n_questions=pool.n_questions, **reached)

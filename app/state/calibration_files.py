@@ -15,7 +15,12 @@ from typing import Annotated, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from app.answering.calibrated import CalibratedRecipe, ModelCalibration, Reached
+from app.answering.calibrated import (
+    CalibratedPool,
+    CalibratedRecipe,
+    ModelCalibration,
+    Reached,
+)
 from app.errors import (
     CalibrationDamaged,
     CalibrationForeign,
@@ -90,33 +95,53 @@ class _SavedWeights(_Form):
         return Calibration(self.model, self.table, offsets)
 
 
-class _SavedRecipe(_Form):
-    recipe: Recipe
-    model: _SavedWeights
-    pool: _SavedWeights
+class _SavedPool(_Form):
+    calibration: _SavedWeights
     reached: Reached
     n_questions: int
     n_answers: int
+
+    @classmethod
+    def of(cls, fitted: CalibratedPool | None) -> Self | None:
+        if fitted is None:
+            return None
+        return cls(
+            calibration=_SavedWeights.of(fitted.calibration),
+            reached=fitted.reached,
+            n_questions=fitted.n_questions,
+            n_answers=fitted.n_answers,
+        )
+
+    def open(self) -> CalibratedPool:
+        return CalibratedPool(
+            self.calibration.open(),
+            self.reached,
+            n_questions=self.n_questions,
+            n_answers=self.n_answers,
+        )
+
+
+class _SavedRecipe(_Form):
+    recipe: Recipe
+    model: _SavedWeights
+    near: _SavedPool | None
+    far: _SavedPool | None
 
     @classmethod
     def of(cls, fitted: CalibratedRecipe) -> Self:
         return cls(
             recipe=fitted.recipe,
             model=_SavedWeights.of(fitted.model),
-            pool=_SavedWeights.of(fitted.pool),
-            reached=fitted.reached,
-            n_questions=fitted.n_questions,
-            n_answers=fitted.n_answers,
+            near=_SavedPool.of(fitted.near),
+            far=_SavedPool.of(fitted.far),
         )
 
     def open(self) -> CalibratedRecipe:
         return CalibratedRecipe(
             self.recipe,
             self.model.open(),
-            self.pool.open(),
-            self.reached,
-            n_questions=self.n_questions,
-            n_answers=self.n_answers,
+            near=None if self.near is None else self.near.open(),
+            far=None if self.far is None else self.far.open(),
         )
 
 

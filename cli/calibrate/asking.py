@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +30,8 @@ class Ask(NamedTuple):
 
 
 Shares = tuple[float, ...] | None
+# The keys of what is asked together with each question.
+Batteries = Mapping[str, frozenset[str]]
 
 
 class AnswerLine(BaseModel):
@@ -40,6 +42,7 @@ class AnswerLine(BaseModel):
     recipe: str
     question: str
     culture: str
+    is_novel: bool
     shares: tuple[float, ...] | None
 
 
@@ -63,7 +66,7 @@ class AnswerJournal:
             ) from exc
         try:
             self._answers = {
-                (line.recipe, line.question, line.culture): line.shares
+                (line.recipe, line.question, line.culture, line.is_novel): line.shares
                 for line in self._journal.read()
             }
         except LinesInvalid as exc:
@@ -87,11 +90,17 @@ class AnswerJournal:
 
     def add(self, ask: Ask, shares: Shares) -> None:
         """Keep an answer, on disk at once."""
-        recipe, question, culture = _key(ask)
+        key = recipe, question, culture, is_novel = _key(ask)
         self._journal.add(
-            AnswerLine(recipe=recipe, question=question, culture=culture, shares=shares)
+            AnswerLine(
+                recipe=recipe,
+                question=question,
+                culture=culture,
+                is_novel=is_novel,
+                shares=shares,
+            )
         )
-        self._answers[recipe, question, culture] = shares
+        self._answers[key] = shares
 
 
 async def ask_model(
@@ -99,10 +108,13 @@ async def ask_model(
     asks: Sequence[Ask],
     journal: AnswerJournal,
     *,
+    batteries: Batteries,
     n_concurrent: int,
     on_answered: Callable[[int], None],
 ) -> None:
     """Ask what `journal` has no answer to yet; `on_answered` is told how many were asked.
+
+    Nothing of a novel question's battery is shown, nor ever what gives away a question.
 
     The first error ends it; the answers until then are kept.
 
@@ -116,7 +128,7 @@ async def ask_model(
     async def work(left: Iterator[Ask]) -> None:
         nonlocal n_asked
         for ask in left:
-            journal.add(ask, await _ask(pipeline, ask))
+            journal.add(ask, await _ask(pipeline, ask, batteries))
             n_asked += 1
             on_answered(n_asked)
 
@@ -128,8 +140,8 @@ async def ask_model(
         raise failed.exceptions[0] from failed
 
 
-async def _ask(pipeline: Pipeline, ask: Ask) -> Shares:
-    recipe, (question, culture) = ask
+async def _ask(pipeline: Pipeline, ask: Ask, batteries: Batteries) -> Shares:
+    recipe, (question, culture, is_novel) = ask
     request = AnswerRequest(
         question.text,
         culture,
@@ -145,6 +157,7 @@ async def _ask(pipeline: Pipeline, ask: Ask) -> Shares:
         ),
         answer_from=AnswerFrom.MODEL,
         withhold=True,
+        barred=batteries[question.key] if is_novel else frozenset(),
     )
     answer = await call_patiently(lambda: pipeline.answer(request), "the model", _TRANSIENT)
     return answer.reading.shares if _is_told(answer, recipe) and answer.reading else None
@@ -158,5 +171,5 @@ def _is_told(answer: Answer, recipe: Recipe) -> bool:
     return answer.plan.method is recipe.method and not answer.plan.evidence.below_floor
 
 
-def _key(ask: Ask) -> tuple[str, str, str]:
-    return ask.recipe.id, ask.cell.question.key, ask.cell.culture
+def _key(ask: Ask) -> tuple[str, str, str, bool]:
+    return ask.recipe.id, ask.cell.question.key, ask.cell.culture, ask.cell.is_novel

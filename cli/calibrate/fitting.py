@@ -3,21 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from app.answering.calibrated import CalibratedRecipe, Reached
+from app.answering.calibrated import CalibratedPool, CalibratedRecipe, Reached, is_near
 from app.errors import CalibrationUnfit
-from cli.calibrate.asking import AnswerJournal, Ask
+from cli.calibrate.asking import AnswerJournal, Ask, Batteries
 from cli.calibrate.options import MIN_QUESTIONS
 from cli.calibrate.scope import Cell
 from estimation.calibration import Sample, cross_fit, fit_model, fit_pool
+from estimation.estimator import Estimator
 from prompting.recipe import Recipe
 from survey_data.arrays import Floats
 from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
 
-Estimates = Mapping[tuple[str, str], Floats]
+# From fewer questions no pool is fitted.
+MIN_POOLED = 10
+
+
+class CellEstimate(NamedTuple):
+    """What like questions tell of a cell: shares, float64[options], and whether that is much."""
+
+    shares: Floats
+    is_near: bool
+
+
+Estimates = Mapping[Cell, CellEstimate]
+
+
+def estimate_cells(
+    estimator: Estimator, cells: Sequence[Cell], batteries: Batteries
+) -> dict[Cell, CellEstimate]:
+    """Return the estimate of each cell, made without its question and what counts as the same.
+
+    Of a novel one it is made without its battery, too. Takes seconds.
+    """
+    unknown = {
+        (cell.question, cell.is_novel): batteries[cell.question.key] if cell.is_novel else ()
+        for cell in cells
+    }
+    groups = [(question, frozenset(keys)) for (question, _), keys in unknown.items()]
+    held_out = dict(zip(unknown, estimator.hold_out(groups), strict=True))
+    found = {}
+    for cell in cells:
+        held = held_out[cell.question, cell.is_novel]
+        found[cell] = CellEstimate(held.shares[cell.culture], is_near(held.evidence))
+    return found
 
 
 def fit_recipe(
@@ -30,40 +63,11 @@ def fit_recipe(
 ) -> CalibratedRecipe:
     """Return what is fitted on the readable answers to `cells`.
 
-    `estimates` has those of each cell, made without its question and its like.
-
     Raises:
         CalibrationUnfit: too few answers are readable.
     """
-    samples = _collect(recipe, cells, journal, library=library, estimates=estimates)
-    n_questions = len({sample.question for sample in samples})
-    if n_questions < MIN_QUESTIONS:
-        raise CalibrationUnfit(recipe.method, n_questions, least=MIN_QUESTIONS)
-    reached = Reached(
-        raw=_measure(samples, [sample.model for sample in samples]),
-        calibrated=_measure(samples, cross_fit(samples, fit_model)),
-        related=_measure(samples, [sample.table for sample in samples]),
-        pooled=_measure(samples, cross_fit(samples, fit_pool)),
-    )
-    return CalibratedRecipe(
-        recipe,
-        fit_model(samples),
-        fit_pool(samples),
-        reached,
-        n_questions=n_questions,
-        n_answers=len(samples),
-    )
-
-
-def _collect(
-    recipe: Recipe,
-    cells: Sequence[Cell],
-    journal: AnswerJournal,
-    *,
-    library: SurveyLibrary,
-    estimates: Estimates,
-) -> list[Sample]:
-    samples = []
+    near: list[Sample] = []
+    far: list[Sample] = []
     numbers: dict[str, int] = {}
     for cell in cells:
         shares = journal.find(Ask(recipe, cell))
@@ -72,9 +76,29 @@ def _collect(
             continue
         known = np.array(people.shares) / sum(people.shares)
         number = numbers.setdefault(cell.question.key, len(numbers))
-        table = estimates[cell.question.key, cell.culture]
-        samples.append(Sample(number, known, np.array(shares), table))
-    return samples
+        table, tells_much = estimates[cell]
+        sample = Sample(number, known, np.array(shares), table)
+        (near if tells_much else far).append(sample)
+    if len(numbers) < MIN_QUESTIONS:
+        raise CalibrationUnfit(recipe.method, len(numbers), least=MIN_QUESTIONS)
+    return CalibratedRecipe(
+        recipe, fit_model([*near, *far]), near=_fit_pool(near), far=_fit_pool(far)
+    )
+
+
+def _fit_pool(samples: Sequence[Sample]) -> CalibratedPool | None:
+    n_questions = len({sample.question for sample in samples})
+    if n_questions < MIN_POOLED:
+        return None
+    reached = Reached(
+        raw=_measure(samples, [sample.model for sample in samples]),
+        calibrated=_measure(samples, cross_fit(samples, fit_model)),
+        related=_measure(samples, [sample.table for sample in samples]),
+        pooled=_measure(samples, cross_fit(samples, fit_pool)),
+    )
+    return CalibratedPool(
+        fit_pool(samples), reached, n_questions=n_questions, n_answers=len(samples)
+    )
 
 
 def _measure(samples: Sequence[Sample], found: Sequence[Floats | None]) -> float:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.answering.calibrated import CalibratedRecipe, ModelCalibration
+from app.answering.calibrated import CalibratedPool, CalibratedRecipe, ModelCalibration
 from cli.console import out
 from cli.progress import PacedBar
 from estimation.calibration import Calibration
 from reports.document import Table
-from reports.numbers import decimal, quantity
+from reports.numbers import MINUS, decimal
 from reports.terminal import print_line, print_table
 
-COLUMNS = ("1 - JS distance", "raw", "calibrated", "related alone", "pooled")
+COLUMNS = ("", "questions", "answers", "raw", "calibrated", "related alone", "pooled")
 
 
 class CalibrationProgress(PacedBar):
@@ -44,11 +44,12 @@ class CalibrationProgress(PacedBar):
 def print_calibration(calibration: ModelCalibration, file: Path) -> None:
     """Print what each part reaches and what was fitted, per recipe, and where it is kept."""
     print_table(out, _compose_reached(calibration.recipes))
+    out.print()
     for fitted in calibration.recipes:
-        asked = f"{quantity(fitted.n_questions, 'question')}, {fitted.n_answers} answers"
-        out.print(f"{name_recipe(fitted)}: {asked}", highlight=False)
-        for line in _describe(fitted):
-            print_line(out, line, indent=1)
+        temperature, bias = _show_temperature(fitted.model), _show_bias(fitted.model)
+        print_line(out, f"{name_recipe(fitted)}: temperature {temperature}, largest bias {bias}")
+        for name, pool in (("near", fitted.near), ("far", fitted.far)):
+            print_line(out, f"{name}: {_show_pool(pool)}", indent=1)
     print_line(out, f"Calibration {calibration.id} is in {file}")
     out.print("A service that is started now uses it.")
 
@@ -61,39 +62,30 @@ def name_recipe(fitted: CalibratedRecipe) -> str:
 
 def _compose_reached(recipes: Sequence[CalibratedRecipe]) -> Table:
     rows = tuple(
-        (
-            name_recipe(fitted),
-            *(
-                decimal(value)
-                for value in (
-                    fitted.reached.raw,
-                    fitted.reached.calibrated,
-                    fitted.reached.related,
-                    fitted.reached.pooled,
-                )
-            ),
-        )
+        (f"{name_recipe(fitted)}: {name}", *_show_reached(pool))
         for fitted in recipes
+        for name, pool in (("near", fitted.near), ("far", fitted.far))
     )
-    return Table.of_rows("On questions that nothing was fitted on", COLUMNS, rows)
+    title = "1 - JS distance, on questions that nothing was fitted on"
+    return Table.of_rows(title, COLUMNS, rows)
 
 
-def _describe(fitted: CalibratedRecipe) -> tuple[str, ...]:
-    return (
-        f"temperature {_show_temperature(fitted.model)}",
-        f"largest position bias {_show_bias(fitted.model)}",
-        _show_pool(fitted.pool),
-    )
+def _show_reached(pool: CalibratedPool | None) -> tuple[str, ...]:
+    if pool is None:
+        return ("",) * (len(COLUMNS) - 1)
+    of = pool.reached
+    counts = f"{pool.n_questions}", f"{pool.n_answers}"
+    return *counts, *map(decimal, (of.raw, of.calibrated, of.related, of.pooled))
 
 
 def _show_temperature(fitted: Calibration) -> str:
     if not fitted.model:
-        return "without end: the model's shares say nothing"
+        return "without end (its shares say nothing)"
     return decimal(1.0 / fitted.model, 2)
 
 
 def _show_bias(fitted: Calibration) -> str:
-    """Return where the model is put right most, as the sure thing that it takes a place to be."""
+    """Return which place the model likes or avoids most, in log-ratios."""
     biases = [
         (-offset, place, n_options)
         for n_options, offsets in fitted.offsets.items()
@@ -102,15 +94,19 @@ def _show_bias(fitted: Calibration) -> str:
     if not biases:
         return "none"
     bias, place, n_options = max(biases, key=lambda each: abs(each[0]))
-    return f"{decimal(bias, 2, is_signed=True)} nat at place {place} of {n_options}"
+    shown = decimal(bias, 2, is_signed=True).replace(MINUS, "-")
+    return f"{shown} at place {place} of {n_options}"
 
 
-def _show_pool(fitted: Calibration) -> str:
+def _show_pool(pool: CalibratedPool | None) -> str:
+    if pool is None:
+        return "too few questions, so the estimate stands alone"
+    fitted = pool.calibration
     total = fitted.model + fitted.table
     if not total:
-        return "pool: neither tells anything"
-    if not fitted.table:
-        return "pool: the calibrated model alone"
+        return "neither tells anything"
     if not fitted.model:
-        return "pool: the estimate from like questions alone"
-    return f"pool: model weight {decimal(fitted.model / total, 2)}, sharpness {decimal(total, 2)}"
+        return "the estimate from like questions stands alone, the model is not asked"
+    if not fitted.table:
+        return "the calibrated model stands alone"
+    return f"pooled, weight of the model {decimal(fitted.model / total, 2)}"

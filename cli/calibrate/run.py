@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.answering.calibrated import CalibratedRecipe, ModelCalibration
-from app.resources import Opener, Resources, open_resources
+from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.state.calibration import calibration_file, identify_model
 from app.state.calibration_files import CalibrationOrigin, save_calibration
 from app.telemetry import Metrics
-from cli.calibrate.asking import AnswerJournal, Ask, ask_model
-from cli.calibrate.fitting import fit_recipe
+from cli.calibrate.asking import AnswerJournal, Ask, Batteries, ask_model
+from cli.calibrate.fitting import estimate_cells, fit_recipe
 from cli.calibrate.options import CalibrateOptions
 from cli.calibrate.output import CalibrationProgress, print_calibration
 from cli.calibrate.scope import Cell, select_cells, select_recipes
 from cli.console import notes, read_quiet_settings
+from estimation.estimator import Estimator
+from estimation.fitting import find_batteries
 from evaluation.asking import digest_of
 from mini_model.split import read_split
 from prompting.recipe import Recipe
@@ -40,15 +42,11 @@ def calibrate_model(options: CalibrateOptions) -> None:
 
 
 async def run_calibration(
-    settings: Settings,
-    options: CalibrateOptions,
-    *,
-    progress: CalibrationProgress,
-    opener: Opener = open_resources,
+    settings: Settings, options: CalibrateOptions, *, progress: CalibrationProgress
 ) -> SavedCalibration:
     """Ask everything, or what is left to ask, fit, and write the file."""
     recipes = select_recipes(settings.answer, options)
-    async with opener(settings, Metrics()) as resources:
+    async with open_resources(settings, Metrics()) as resources:
         cells = select_cells(resources.library, options, read_split())
         identity = await identify_model(settings, resources.vllm)
         origin = CalibrationOrigin.of(
@@ -57,6 +55,7 @@ async def run_calibration(
             library=resources.library,
             encoder=resources.retrieval.index.model_id,
         )
+        batteries = _find_batteries(resources.retrieval.estimator)
         asks = [Ask(recipe, cell) for recipe in recipes for cell in cells]
         answers = _answers_file(settings, origin)
         with AnswerJournal(answers) as journal:
@@ -65,10 +64,11 @@ async def run_calibration(
                 resources.pipeline,
                 asks,
                 journal,
+                batteries=batteries,
                 n_concurrent=options.n_concurrent,
                 on_answered=progress.on_answered,
             )
-            fitted = await asyncio.to_thread(_fit, recipes, cells, journal, resources)
+            fitted = await asyncio.to_thread(_fit, recipes, cells, journal, resources, batteries)
             file = options.out or calibration_file(settings, identity)
             now = datetime.now(UTC).isoformat(" ", "seconds")
             calibration = save_calibration(file, origin, fitted, created=now)
@@ -82,13 +82,23 @@ def _fit(
     cells: tuple[Cell, ...],
     journal: AnswerJournal,
     resources: Resources,
+    batteries: Batteries,
 ) -> list[CalibratedRecipe]:
-    questions = dict.fromkeys(cell.question for cell in cells)
-    estimates = resources.retrieval.estimator.hold_out(tuple(questions))
+    estimates = estimate_cells(resources.retrieval.estimator, cells, batteries)
     return [
         fit_recipe(recipe, cells, journal, library=resources.library, estimates=estimates)
         for recipe in recipes
     ]
+
+
+def _find_batteries(estimator: Estimator) -> dict[str, frozenset[str]]:
+    """Return the keys of what was asked together with each question, its own among them."""
+    questions = estimator.table.questions
+    rows = find_batteries(estimator.table)
+    return {
+        question.key: frozenset(questions[row].key for row in battery)
+        for question, battery in zip(questions, rows, strict=True)
+    }
 
 
 def _answers_file(settings: Settings, origin: CalibrationOrigin) -> Path:

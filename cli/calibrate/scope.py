@@ -22,10 +22,14 @@ N_CULTURES = 4
 
 
 class Cell(NamedTuple):
-    """A question that is asked as a culture whose answer to it is known."""
+    """A question that is asked as a culture whose answer to it is known.
+
+    With `is_novel` nothing of its battery is known either, as of most questions that are new.
+    """
 
     question: Question
     culture: str
+    is_novel: bool
 
 
 def select_recipes(settings: AnswerSettings, options: CalibrateOptions) -> tuple[Recipe, ...]:
@@ -63,11 +67,14 @@ def select_cells(
     named = [library.find_culture(text).code for text in options.cultures]
     cultures = frozenset(named or set(library.cultures) - held_out.cultures)
     random = np.random.default_rng(0)
-    cells = []
+    cells: list[Cell] = []
     for question in _spread(library, held_out, cultures, random)[: options.n_questions]:
         asked = _list_asked(library, question, cultures)
         chosen = random.permutation(len(asked))[:N_CULTURES]
-        cells += [Cell(question, asked[place]) for place in sorted(chosen.tolist())]
+        cells += [
+            Cell(question, asked[place], is_novel=number % 2 == 1)
+            for number, place in enumerate(chosen.tolist(), start=len(cells) % 2)
+        ]
     n_questions = len({cell.question.key for cell in cells})
     if n_questions < MIN_QUESTIONS:
         whose = f"{n_questions} questions that {', '.join(options.cultures) or 'anyone'} was asked"

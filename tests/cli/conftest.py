@@ -8,6 +8,7 @@ from tests.app.service import open_for_run, share_library, share_retrieval
 
 # Where a command that a test runs in this process opens what all of them may share.
 OPENED = {
+    "cli.calibrate.run.open_resources": open_for_run,
     "cli.evaluate.run.open_resources": open_for_run,
     "cli.evaluate.run.read_library": share_library,
     "cli.evaluate.run.open_retrieval": share_retrieval,

@@ -43,27 +43,36 @@ def test_a_held_out_question_is_estimated_for_everybody_who_was_asked_it(tmp_pat
     library = random_library(n_questions=6, n_cultures=3, n_options=4)
     questions = tuple(library.questions.values())[:2]
 
-    found = open_for(library, tmp_path).hold_out(questions)
+    found = open_for(library, tmp_path).hold_out([(each, frozenset()) for each in questions])
 
-    keys = [question.key for question in questions]
-    assert set(found) == {(key, culture) for key in keys for culture in library.cultures}
-    for shares in found.values():
-        assert shares.shape == (4,)
-        assert shares.sum() == pytest.approx(1.0)
+    assert len(found) == 2
+    for held in found:
+        assert set(held.shares) == set(library.cultures)
+        for shares in held.shares.values():
+            assert shares.shape == (4,)
+            assert shares.sum() == pytest.approx(1.0)
 
 
 def test_what_people_said_to_it_does_not_move_a_held_out_question(tmp_path: Path) -> None:
     library = random_library(n_questions=6, n_cultures=3, n_options=4)
     asked, other = tuple(library.questions.values())[:2]
     poisoned = poison(library, asked)
+    groups = [
+        (asked, frozenset[str]()),
+        (other, frozenset({asked.key})),
+        (other, frozenset[str]()),
+    ]
 
-    before = open_for(library, tmp_path / "before").hold_out((asked, other))
-    after = open_for(poisoned, tmp_path / "after").hold_out((asked, other))
+    before = open_for(library, tmp_path / "before").hold_out(groups)
+    after = open_for(poisoned, tmp_path / "after").hold_out(groups)
 
     for culture in library.cultures:
-        assert after[asked.key, culture] == pytest.approx(before[asked.key, culture], abs=1e-9)
-    # Of another question, that answer is evidence.
-    assert after[other.key, "DEU"] != pytest.approx(before[other.key, "DEU"], abs=1e-3)
+        for place in (0, 1):
+            expected = before[place].shares[culture]
+            assert after[place].shares[culture] == pytest.approx(expected, abs=1e-9)
+    # Of another question, where it is not unknown, that answer is evidence.
+    assert after[2].shares["DEU"] != pytest.approx(before[2].shares["DEU"], abs=1e-3)
+    assert before[1].evidence >= before[2].evidence
 
 
 def test_what_people_said_to_a_withheld_question_does_not_move_what_is_related(

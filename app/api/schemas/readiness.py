@@ -10,12 +10,21 @@ from prompting.recipe import ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 
 
-class CalibratedMethod(ResponseModel):
-    """A way to ask the model that it is calibrated for, and how near its answers come.
+class PoolQuality(ResponseModel):
+    """How near shares come to what people said, on questions that nothing was fitted on.
 
-    Each figure is a mean similarity to what people said, 1 minus the Jensen-Shannon distance, on
-    questions that nothing was fitted on; higher is nearer.
+    Each is a mean of 1 minus the Jensen-Shannon distance; higher is nearer.
     """
+
+    n_questions: int
+    raw: float = Field(description="The model's own shares.")
+    calibrated: float = Field(description="The model's shares, put right.")
+    related: float = Field(description="Estimates from like questions alone.")
+    pooled: float = Field(description="Both, as an answer gives them.")
+
+
+class CalibratedMethod(ResponseModel):
+    """A way to ask the model that it is calibrated for, and what is reached by it."""
 
     method: Method
     exemplar_style: ExemplarStyle | None = Field(
@@ -24,11 +33,10 @@ class CalibratedMethod(ResponseModel):
     k: int | None
     retriever: SelectorName | None
     orders: int
-    n_questions: int
-    raw: float = Field(description="The model's own shares.")
-    calibrated: float = Field(description="The model's shares, put right.")
-    related: float = Field(description="Estimates from like questions alone.")
-    pooled: float = Field(description="Both, as an answer gives them.")
+    near: PoolQuality | None = Field(
+        description="Where like questions tell much. Null where too few questions were such."
+    )
+    far: PoolQuality | None = Field(description="Where they tell little.")
 
 
 class CalibrationStatus(ResponseModel):

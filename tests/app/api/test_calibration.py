@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.answering.calibrated import CalibratedRecipe, Reached
+from app.answering.calibrated import CalibratedPool, CalibratedRecipe, Reached
 from app.settings import Settings
 from app.state.calibration_files import CalibrationOrigin, save_calibration
 from estimation.calibration import TABLE_ALONE, Calibration
@@ -28,6 +28,14 @@ from tests.app.service import (
 from tests.fakes.vllm import MODEL, FakeVllm, Scripted, serve
 from tests.fixtures.service import MakeSettings
 
+# One more item of a battery that a survey asked.
+NEAR = "What importance does sport have in your life?"
+NEAR_OPTIONS = [
+    "Highly important",
+    "Fairly important",
+    "Not that important",
+    "Not important at all",
+]
 OPTIONS = ["Not at all", "A little", "Very much"]
 RAW = Calibration(0.5, offsets={3: np.array([0.4, 0.0, -0.4])})
 POOL = Calibration(0.6, 0.7, offsets={3: np.array([1.0, 0.0, -1.0])})
@@ -37,20 +45,22 @@ Serve = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 def save(
-    settings: Settings, *, pool: Calibration, model: str = MODEL, recipe: Recipe | None = None
+    settings: Settings,
+    *,
+    pool: Calibration,
+    near: Calibration | None = None,
+    model: str = MODEL,
+    recipe: Recipe | None = None,
 ) -> str:
-    """Save a calibration where `settings` say, and return its id."""
+    """Save a calibration where `settings` say, and return its id; `near` is another pool there."""
     library = share_library(settings, read_catalogue())
     encoder = share_retrieval(settings, library).index.model_id
     origin = CalibrationOrigin.of(model, {"model root": model}, library=library, encoder=encoder)
-    fitted = CalibratedRecipe(
-        recipe or settings.answer.recipe,
-        model=RAW,
-        pool=pool,
-        reached=Reached(**FIGURES),
-        n_questions=25,
-        n_answers=100,
+    near_pool, far_pool = (
+        CalibratedPool(each, Reached(**FIGURES), n_questions=25, n_answers=100)
+        for each in (near or pool, pool)
     )
+    fitted = CalibratedRecipe(recipe or settings.answer.recipe, RAW, near=near_pool, far=far_pool)
     assert settings.calibration is not None
     return save_calibration(settings.calibration, origin, [fitted], created="now").id
 
@@ -136,13 +146,14 @@ async def test_answers_and_readiness_name_the_calibration(
     assert ready["calibration"]["id"] == name
     assert ready["calibration_refused_because"] is None
     [method] = ready["calibration"]["methods"]
-    assert method == FIGURES | {
+    assert method == {
         "method": "icl",
         "exemplar_style": "shares",
         "k": 5,
         "retriever": "dense",
         "orders": 1,
-        "n_questions": 25,
+        "near": FIGURES | {"n_questions": 25},
+        "far": FIGURES | {"n_questions": 25},
     }
 
 
@@ -157,6 +168,21 @@ async def test_the_model_is_not_asked_where_it_does_not_count(
     assert answer["model"] is None
     assert named["shares"] == answer["shares"]
     assert named["model"]["calibration"]
+
+
+async def test_like_questions_that_tell_much_have_a_pool_of_their_own(
+    make_settings: MakeSettings, file: Path, fake: FakeVllm
+) -> None:
+    settings = make_settings(calibration=file)
+    save(settings, pool=POOL, near=TABLE_ALONE)
+    async with opened(settings) as client:
+        near = await ask(client, NEAR, options=NEAR_OPTIONS)
+        assert not fake.chats
+        far = await ask(client)
+
+    assert near["source"] == far["source"] == "related"
+    assert near["model"] is None
+    assert far["model"]["calibration"]
 
 
 async def test_the_model_alone_keeps_its_own_shares(calibrated: Serve) -> None:

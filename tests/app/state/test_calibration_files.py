@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from app.answering.calibrated import CalibratedRecipe, Reached
+from app.answering.calibrated import CalibratedPool, CalibratedRecipe, Reached
 from app.errors import (
     CalibrationDamaged,
     CalibrationForeign,
@@ -26,13 +27,12 @@ ORIGIN = CalibrationOrigin(
     model="mini", identity={"model files": "abc"}, encoder="hash", packs={"made": "def"}
 )
 ICL = Recipe(Method.ICL)
+REACHED = Reached(raw=0.7, calibrated=0.72, related=0.8, pooled=0.8)
 FITTED = CalibratedRecipe(
     ICL,
     model=Calibration(0.71, offsets={2: np.array([0.1, -0.1])}),
-    pool=TABLE_ALONE,
-    reached=Reached(raw=0.7, calibrated=0.72, related=0.8, pooled=0.8),
-    n_questions=30,
-    n_answers=120,
+    near=CalibratedPool(TABLE_ALONE, REACHED, n_questions=30, n_answers=120),
+    far=None,
 )
 
 
@@ -56,21 +56,16 @@ def test_what_is_read_is_what_was_saved(file: Path) -> None:
     assert found is not None
     assert found.model.model == FITTED.model.model
     np.testing.assert_array_equal(found.model.offsets[2], FITTED.model.offsets[2])
+    assert found.near is not None
     # So that a model that counts nothing need not be asked.
-    assert found.pool == TABLE_ALONE
-    assert (found.reached, found.n_questions, found.n_answers) == (FITTED.reached, 30, 120)
+    assert found.near.calibration == TABLE_ALONE
+    assert (found.near.reached, found.near.n_questions) == (REACHED, 30)
+    assert found.far is None
     assert calibration.id == json.loads(file.read_text())["sha256"][:8]
 
 
 def test_a_recipe_is_found_by_what_matters_to_its_method(tmp_path: Path) -> None:
-    persona = CalibratedRecipe(
-        Recipe(Method.PERSONA),
-        model=FITTED.model,
-        pool=FITTED.pool,
-        reached=FITTED.reached,
-        n_questions=30,
-        n_answers=120,
-    )
+    persona = replace(FITTED, recipe=Recipe(Method.PERSONA))
     found = save_calibration(tmp_path / "c.json", ORIGIN, [FITTED, persona], created="now")
 
     assert found.find(Recipe(Method.PERSONA, k=9, style=ExemplarStyle.MODE)) is not None
@@ -100,7 +95,11 @@ def test_what_was_made_for_something_else_is_refused(
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (lambda data: data["recipes"][0]["pool"].update(table=0.5), CalibrationDamaged, "altered"),
+        (
+            lambda data: data["recipes"][0]["near"].update(n_questions=99),
+            CalibrationDamaged,
+            "altered",
+        ),
         (lambda data: data["recipes"].pop(), CalibrationDamaged, "altered"),
         (lambda data: data.pop("sha256"), CalibrationDamaged, "altered"),
         (lambda data: data.pop("model"), CalibrationDamaged, "model: Field required"),

@@ -19,7 +19,7 @@ from cli.calibrate.output import CalibrationProgress
 from cli.calibrate.run import SavedCalibration, run_calibration
 from cli.console import notes
 from cli.main import cli
-from tests.app.service import NEIGHBOURS, open_for_run, served
+from tests.app.service import NEIGHBOURS, served
 from tests.conftest import ServedVllm
 from tests.fakes.vllm import MODEL, FakeVllm, Scripted
 from tests.fixtures.service import FakeServer, MakeSettings
@@ -58,9 +58,8 @@ class Calibrate:
 
 
 async def run(settings: Settings, options: CalibrateOptions) -> SavedCalibration:
-    """Run it with the packs and the index of all tests."""
     with CalibrationProgress(notes) as progress:
-        return await run_calibration(settings, options, progress=progress, opener=open_for_run)
+        return await run_calibration(settings, options, progress=progress)
 
 
 def scored(fake: FakeVllm) -> list[Mapping[str, Any]]:
@@ -94,11 +93,13 @@ def test_the_service_finds_what_was_calibrated(
 
     assert result.exit_code == 0, result.output
     assert len(scored(fake)) == 2 * N_ASKED
+    assert len(set(texts(fake))) == 2 * N_ASKED
     assert re.search(r"raw +calibrated +related alone +pooled", result.stdout)
     for name in ("icl, shares", "persona"):
-        assert re.search(rf"^{name}( +0\.\d{{3}}){{4}} *$", result.stdout, re.MULTILINE)
-        assert f"{name}: 20 questions, 35 answers" in result.stdout
-    for part in ("temperature ", "largest position bias ", "pool: "):
+        # Of near questions there may be too few.
+        row = rf"^{name}: far +\d+ +\d+( +0\.\d{{3}}){{4}} *$"
+        assert re.search(row, result.stdout, re.MULTILINE)
+    for part in (": temperature ", "largest bias ", "  near: ", "  far: "):
         assert result.stdout.count(part) == 2
     [line] = re.findall(r"^Calibration (\w{8}) is in (.+)$", result.stdout, re.MULTILINE)
     body = {"culture": "DE", "question": NEIGHBOURS, "options": ["Yes", "No"]}
@@ -110,7 +111,7 @@ def test_the_service_finds_what_was_calibrated(
         answer = client.post("/answer", json=body | {"method": "persona"}).json()
     assert ready["calibration"]["id"] == answer["model"]["calibration"] == line[0]
     assert [of["method"] for of in ready["calibration"]["methods"]] == ["icl", "persona"]
-    assert [of["n_questions"] for of in ready["calibration"]["methods"]] == [20, 20]
+    assert all(of["far"]["n_questions"] >= 10 for of in ready["calibration"]["methods"])
 
 
 async def test_an_interrupted_run_asks_nothing_twice_and_a_finished_one_anew(
@@ -136,7 +137,7 @@ async def test_an_interrupted_run_asks_nothing_twice_and_a_finished_one_anew(
 
     assert len(texts(fake)) == N_ASKED
     assert again.file == first.file == settings.calibration
-    assert again.calibration.recipes[0].reached == first.calibration.recipes[0].reached
+    assert again.calibration.recipes[0].model.model == first.calibration.recipes[0].model.model
 
 
 async def test_a_model_whose_answers_cannot_be_read_is_not_calibrated(
@@ -175,9 +176,8 @@ def test_the_real_model_is_put_right(calibrate: Calibrate, real_vllm: ServedVllm
     )
 
     [fitted] = saved["recipes"]
-    reached = fitted["reached"]
-    assert fitted["n_questions"] == 30
-    assert 0.7 < reached["raw"] < reached["pooled"] < 0.9
+    assert 0.2 < fitted["model"]["model"] < 1.5
+    reached = fitted["far"]["reached"]
+    assert 0.6 < reached["raw"] < reached["pooled"] < 0.9
     # No pool is worse than the better of its parts by more than what chance does to so few.
-    assert reached["pooled"] > max(reached["calibrated"], reached["related"]) - 0.01
-    assert 0.3 < fitted["model"]["model"] < 1.5
+    assert reached["pooled"] > max(reached["calibrated"], reached["related"]) - 0.02

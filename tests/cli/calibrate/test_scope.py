@@ -50,6 +50,14 @@ def test_each_question_is_asked_as_a_few_who_answered_it(library: SurveyLibrary)
     assert len({cell.culture for cell in cells}) > 40
 
 
+@pytest.mark.parametrize("cultures", [(), ("Kenya",)])
+def test_half_of_what_is_asked_is_novel(library: SurveyLibrary, cultures: tuple[str, ...]) -> None:
+    options = CalibrateOptions(cultures=cultures, n_questions=50)
+    cells = select_cells(library, options, read_split())
+
+    assert sum(cell.is_novel for cell in cells) == len(cells) // 2
+
+
 def test_nothing_held_out_is_asked(library: SurveyLibrary) -> None:
     held_out = read_split()
     everything = select_cells(library, CalibrateOptions(n_questions=1000), held_out)
