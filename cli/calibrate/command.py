@@ -25,6 +25,6 @@ def calibrate(options: CalibrateOptions) -> None:
     Examples:
       milieu calibrate
 
-      milieu calibrate --method icl --method persona+icl --questions 150
+      milieu calibrate --method icl --method persona+icl --questions 100
     """
     run.calibrate_model(options)

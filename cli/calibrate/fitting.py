@@ -19,8 +19,8 @@ from survey_data.arrays import Floats
 from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
 
-# From fewer questions no pool is fitted.
-MIN_POOLED = 10
+# From fewer questions no pool is fitted: it would often be worse than what is pooled.
+MIN_POOLED = 30
 
 
 class CellEstimate(NamedTuple):

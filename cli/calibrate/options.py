@@ -12,7 +12,7 @@ from cli.options import Concurrency, CultureNames
 from prompting.recipe import ExemplarStyle, Method
 
 # Fewer say too little of a model, of each number of options least of all.
-MIN_QUESTIONS = 20
+MIN_QUESTIONS = 50
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class CalibrateOptions:
         typer.Option(
             "--questions",
             min=MIN_QUESTIONS,
-            help="Survey questions to ask, each as up to four cultures.",
+            help="Survey questions to ask, each as up to two cultures.",
             metavar="N",
         ),
-    ] = 100
+    ] = 200
     n_concurrent: Concurrency = 64
     out: Annotated[
         Path | None,

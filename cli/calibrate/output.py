@@ -10,7 +10,7 @@ from rich.console import Console
 from app.answering.calibrated import CalibratedPool, CalibratedRecipe, ModelCalibration
 from cli.console import out
 from cli.progress import PacedBar
-from estimation.calibration import Calibration
+from estimation.calibration import MODEL_AS_IS, Calibration
 from reports.document import Table
 from reports.numbers import MINUS, decimal
 from reports.terminal import print_line, print_table
@@ -46,8 +46,7 @@ def print_calibration(calibration: ModelCalibration, file: Path) -> None:
     print_table(out, _compose_reached(calibration.recipes))
     out.print()
     for fitted in calibration.recipes:
-        temperature, bias = _show_temperature(fitted.model), _show_bias(fitted.model)
-        print_line(out, f"{name_recipe(fitted)}: temperature {temperature}, largest bias {bias}")
+        print_line(out, f"{name_recipe(fitted)}: {_show_model(fitted.model)}")
         for name, pool in (("near", fitted.near), ("far", fitted.far)):
             print_line(out, f"{name}: {_show_pool(pool)}", indent=1)
     print_line(out, f"Calibration {calibration.id} is in {file}")
@@ -78,10 +77,12 @@ def _show_reached(pool: CalibratedPool | None) -> tuple[str, ...]:
     return *counts, *map(decimal, (of.raw, of.calibrated, of.related, of.pooled))
 
 
-def _show_temperature(fitted: Calibration) -> str:
+def _show_model(fitted: Calibration) -> str:
+    if fitted == MODEL_AS_IS:
+        return "by itself the model is nearest as it is: temperature 1, no bias"
     if not fitted.model:
-        return "without end (its shares say nothing)"
-    return decimal(1.0 / fitted.model, 2)
+        return f"the model's shares say nothing, largest bias {_show_bias(fitted)}"
+    return f"temperature {decimal(1.0 / fitted.model, 2)}, largest bias {_show_bias(fitted)}"
 
 
 def _show_bias(fitted: Calibration) -> str:
@@ -108,5 +109,5 @@ def _show_pool(pool: CalibratedPool | None) -> str:
     if not fitted.model:
         return "the estimate from like questions stands alone, the model is not asked"
     if not fitted.table:
-        return "the calibrated model stands alone"
+        return "the model stands alone"
     return f"pooled, weight of the model {decimal(fitted.model / total, 2)}"

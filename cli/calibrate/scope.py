@@ -17,8 +17,9 @@ from prompting.recipe import ADAPTER_METHODS, PROMPT_METHODS, Recipe
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
 
-# As how many cultures a question is asked: more would say more of it, but not of the model.
-N_CULTURES = 4
+# As how many cultures a question is asked: as one with its battery known, as one without. As many
+# more answers to other questions say more of a model.
+N_CULTURES = 2
 
 
 class Cell(NamedTuple):

@@ -24,10 +24,10 @@ from tests.conftest import ServedVllm
 from tests.fakes.vllm import MODEL, FakeVllm, Scripted
 from tests.fixtures.service import FakeServer, MakeSettings
 
-FEW = ("--questions", "20", "-c", "DE", "-c", "Japan")
+FEW = ("--questions", "60", "-c", "DE", "-c", "Japan")
 # Each question is asked as those of the two who were asked it.
-N_ASKED = 35
-FEW_OPTIONS = CalibrateOptions(cultures=("DE", "Japan"), n_questions=20, n_concurrent=1)
+N_ASKED = 90
+FEW_OPTIONS = CalibrateOptions(cultures=("DE", "Japan"), n_questions=60, n_concurrent=1)
 
 
 class Calibrate:
@@ -99,8 +99,8 @@ def test_the_service_finds_what_was_calibrated(
         # Of near questions there may be too few.
         row = rf"^{name}: far +\d+ +\d+( +0\.\d{{3}}){{4}} *$"
         assert re.search(row, result.stdout, re.MULTILINE)
-    for part in (": temperature ", "largest bias ", "  near: ", "  far: "):
-        assert result.stdout.count(part) == 2
+    for part in ("temperature 1, no bias|largest bias ", "^  near: ", "^  far: "):
+        assert len(re.findall(part, result.stdout, re.MULTILINE)) == 2
     [line] = re.findall(r"^Calibration (\w{8}) is in (.+)$", result.stdout, re.MULTILINE)
     body = {"culture": "DE", "question": NEIGHBOURS, "options": ["Yes", "No"]}
     with (
@@ -111,7 +111,7 @@ def test_the_service_finds_what_was_calibrated(
         answer = client.post("/answer", json=body | {"method": "persona"}).json()
     assert ready["calibration"]["id"] == answer["model"]["calibration"] == line[0]
     assert [of["method"] for of in ready["calibration"]["methods"]] == ["icl", "persona"]
-    assert all(of["far"]["n_questions"] >= 10 for of in ready["calibration"]["methods"])
+    assert all(of["far"]["n_questions"] >= 30 for of in ready["calibration"]["methods"])
 
 
 async def test_an_interrupted_run_asks_nothing_twice_and_a_finished_one_anew(
@@ -155,7 +155,7 @@ async def test_a_model_whose_answers_cannot_be_read_is_not_calibrated(
     ("arguments", "said"),
     [
         (("--method", "adapter+icl"), "an adapter is not calibrated"),
-        (("--questions", "5"), "greater than or equal to 20"),
+        (("--questions", "5"), "greater than or equal to 50"),
     ],
 )
 def test_what_cannot_be_calibrated_is_refused(
@@ -168,7 +168,7 @@ def test_what_cannot_be_calibrated_is_refused(
 @pytest.mark.vllm
 def test_the_real_model_is_put_right(calibrate: Calibrate, real_vllm: ServedVllm) -> None:
     saved = calibrate.read(
-        *("--questions", "30"),
+        *("--questions", "80"),
         MILIEU_VLLM__URLS=real_vllm.url,
         MILIEU_VLLM__MODEL=real_vllm.model,
         MILIEU_VLLM__API_KEY=real_vllm.api_key,
@@ -178,6 +178,6 @@ def test_the_real_model_is_put_right(calibrate: Calibrate, real_vllm: ServedVllm
     [fitted] = saved["recipes"]
     assert 0.2 < fitted["model"]["model"] < 1.5
     reached = fitted["far"]["reached"]
-    assert 0.6 < reached["raw"] < reached["pooled"] < 0.9
+    assert 0.6 < reached["raw"] < 0.8
     # No pool is worse than the better of its parts by more than what chance does to so few.
     assert reached["pooled"] > max(reached["calibrated"], reached["related"]) - 0.02
