@@ -12,7 +12,7 @@ import numpy as np
 
 from estimation.conformal import is_void
 from estimation.fitting import OTHER_SURVEYS, OWN_SURVEY, Intervals, classify
-from estimation.related import RelatedModel
+from estimation.related import HeldOut, RelatedModel
 from estimation.sampling import Interval, sampling_intervals
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel, Transferred
@@ -25,6 +25,9 @@ from survey_data.model import Question
 MIN_WEIGHT, MIN_PULL = 0.01, 0.01
 # What is told with nothing withheld, and for the last questions that were.
 N_RELATED_KEPT = 4
+# In a library of more questions than the first number, one is estimated from those nearest to it,
+# as many as the second: the time that a fit takes grows with the cube of their number.
+MAX_QUESTIONS, N_NEAREST = 400, 200
 
 
 class Source(StrEnum):
@@ -81,6 +84,14 @@ class HeldOutEstimate(NamedTuple):
     evidence: int
 
 
+def thin_out(n_questions: int) -> frozenset[int]:
+    """Return the rows to leave out so that a fit is quick: of a large library all but some."""
+    if n_questions <= MAX_QUESTIONS:
+        return frozenset()
+    kept = np.linspace(0, n_questions - 1, N_NEAREST).round().astype(np.int64)
+    return frozenset(range(n_questions)) - frozenset(kept.tolist())
+
+
 class Estimator:
     """Estimates what the cultures of a library answer. Safe to share between threads.
 
@@ -112,8 +123,11 @@ class Estimator:
 
     @cached_property
     def related(self) -> RelatedModel:
-        """What tells an answer from like questions; fitted, in about a second, when first used."""
-        return self._make_related(frozenset())
+        """What tells an answer from like questions; fitted, in about a second, when first used.
+
+        In a large library from questions spread evenly over it.
+        """
+        return self._make_related(thin_out(len(self.table.questions)))
 
     def prepare(self) -> None:
         """Fit what is fitted when first used, so that no request waits for it."""
@@ -167,11 +181,11 @@ class Estimator:
                 takes a fit of about a second.
         """
         column = self.table.column(culture)
-        related = self.related
+        barred = self._find_far(question)
         if withhold:
-            near = related.find_near(question, SAME_QUESTION)
-            related = self._make_related(near.union(*(self._alike[row] for row in near)))
-        found = related.estimate(question, options, column)
+            near = self.related.find_near(question, SAME_QUESTION)
+            barred = barred.union(near, *(self._alike[row] for row in near))
+        found = self._make_related(barred).estimate(question, options, column)
         evidence = classify(found.variance)
         intervals = self._intervals.related.intervals(found.shares, column, evidence)
         return Estimate(
@@ -202,8 +216,33 @@ class Estimator:
                 },
                 classify(held.variance),
             )
-            for held in self.related.hold_out(rows)
+            for held in self.hold_out_rows(rows)
         ]
+
+    def hold_out_rows(self, groups: Sequence[tuple[int, frozenset[int]]]) -> list[HeldOut]:
+        """Return `hold_out` by rows of the table, each with the rows that are not used for it.
+
+        In a large library it takes a fit for each.
+        """
+        if len(self.table.questions) <= MAX_QUESTIONS:
+            return self.related.hold_out(groups)
+        return [self._hold_out_row(row, barred) for row, barred in groups]
+
+    def _hold_out_row(self, row: int, barred: frozenset[int]) -> HeldOut:
+        question, options = self.related.find_vectors(row)
+        related = self._make_related(self._find_far(question) | barred | {row})
+        shares = np.full((len(self.table.cultures), len(options)), np.nan)
+        variance = 0.0
+        for column in np.flatnonzero(self.table.asked[row]).tolist():
+            found = related.estimate(question, options, column)
+            shares[column], variance = found.shares, found.variance
+        return HeldOut(row, shares, variance)
+
+    def _find_far(self, question: Floats) -> frozenset[int]:
+        """Return the rows of all questions but those that one is estimated from."""
+        if len(self.table.questions) <= MAX_QUESTIONS:
+            return frozenset()
+        return self.related.find_far(question, N_NEAREST)
 
     def list_asked(self, question: Question) -> tuple[str, ...]:
         """Return the alpha-3 codes of the cultures that were asked a question, sorted."""

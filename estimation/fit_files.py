@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from threadpoolctl import threadpool_limits
 
 from estimation.conformal import OPTION_CLASSES, SHARE_CLASSES, Conformal
-from estimation.estimator import Estimator
+from estimation.estimator import Estimator, thin_out
 from estimation.fitting import VARIANCES, Intervals, fit_intervals
 from estimation.related import RelatedModel
 from estimation.table import AnswerTable
@@ -148,7 +148,7 @@ class _Models:
         self.transfer = TransferModel(self.table, vectors)
         self._vectors, self._wordings = vectors, wordings.astype(np.float64)
 
-    def make_related(self, barred: frozenset[int] = frozenset()) -> RelatedModel:
+    def make_related(self, barred: frozenset[int]) -> RelatedModel:
         # Its matrices are small: threads would wait for one another longer than they work.
         with threadpool_limits(limits=1, user_api="blas"):
             return RelatedModel(self.table, self._vectors, self._wordings, barred=barred)
@@ -167,7 +167,7 @@ class _Models:
 def _fit(folder: Path, models: _Models, origin: FitOrigin) -> Estimator:
     # Of many small matrices: threads would wait for one another longer than they work.
     with threadpool_limits(limits=1, user_api="blas"):
-        related = models.make_related()
+        related = models.make_related(thin_out(len(models.table.questions)))
         intervals = fit_intervals(models.table, models.transfer, related, models.alike)
     saved = _SavedFit(
         **origin.model_dump(),

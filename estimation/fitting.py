@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +19,8 @@ OWN_SURVEY, OTHER_SURVEYS = range(2)
 # What one from like questions stands on: the variances of its log-ratios that begin a class.
 VARIANCES = (0.0, 0.9, 1.3)
 N_FOLDS = 5
+# So many fits take a few seconds.
+MAX_FITS = 1000
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def fit_intervals(
     estimated is always estimated without them.
     """
     n_cultures = len(table.cultures)
-    by_transfer = _join(chain(_by_folds(table, transfer, alike), _by_surveys(table, transfer)))
+    by_transfer = _join(_by_transfer(table, transfer, alike))
     by_related = _join(_by_related(table, related, alike))
     return Intervals(
         fit_conformal(by_transfer, n_cultures=n_cultures, n_evidence=2),
@@ -81,20 +82,59 @@ def find_batteries(table: AnswerTable) -> list[frozenset[int]]:
     return [frozenset(batteries[name]) for name in names]
 
 
-def _by_folds(
+class _Task(NamedTuple):
+    """Questions to estimate with one fit, while those in `barred` are unknown."""
+
+    rows: tuple[int, ...]
+    culture: int
+    barred: frozenset[int]
+    evidence: int
+
+
+def _by_transfer(
     table: AnswerTable, transfer: TransferModel, alike: Sequence[frozenset[int]]
 ) -> Iterator[_Compared]:
-    """Yield the errors where a fifth of the culture's questions is unknown at a time."""
+    """Yield the errors of all that can be estimated, or of a random part where that is much.
+
+    In a sparse table nearly every question has a fit of its own.
+    """
+    tasks = [*_by_folds(table, transfer, alike), *_by_surveys(table, transfer)]
+    if len(tasks) > MAX_FITS:
+        chosen = np.random.default_rng(0).choice(len(tasks), MAX_FITS, replace=False)
+        tasks = [tasks[place] for place in sorted(chosen.tolist())]
+    for task in tasks:
+        estimates = transfer.estimate_all(task.rows, task.culture, barred=task.barred)
+        for row, estimate in zip(task.rows, estimates, strict=True):
+            if estimate is not None:
+                known = table.known(row, task.culture)
+                yield _Compared(estimate.shares, known, task.culture, task.evidence)
+
+
+def _list_tasks(
+    transfer: TransferModel,
+    rows: Sequence[int],
+    culture: int,
+    barred: frozenset[int],
+    evidence: int,
+) -> Iterator[_Task]:
+    for places in transfer.group_by_donors(rows, culture).values():
+        yield _Task(tuple(rows[place] for place in places), culture, barred, evidence)
+
+
+def _by_folds(
+    table: AnswerTable, transfer: TransferModel, alike: Sequence[frozenset[int]]
+) -> Iterator[_Task]:
+    """Yield the tasks where a fifth of the culture's questions is unknown at a time."""
     for fold in range(N_FOLDS):
         hidden = range(fold, len(table.questions), N_FOLDS)
         barred = frozenset[int]().union(*(alike[row] for row in hidden))
         for culture in range(len(table.cultures)):
             rows = [row for row in hidden if table.asked[row, culture]]
-            yield from _errors_of(table, transfer, rows, culture, barred, OWN_SURVEY)
+            yield from _list_tasks(transfer, rows, culture, barred, OWN_SURVEY)
 
 
-def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[_Compared]:
-    """Yield the errors where all that a culture said in one of its surveys is unknown."""
+def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[_Task]:
+    """Yield the tasks where all that a culture said in one of its surveys is unknown."""
     packs = np.array([question.pack for question in table.questions])
     for pack, cultures in table.surveyed.items():
         in_pack = packs == pack
@@ -102,21 +142,7 @@ def _by_surveys(table: AnswerTable, transfer: TransferModel) -> Iterator[_Compar
             if table.asked[~in_pack, culture].any():
                 rows = [int(row) for row in np.flatnonzero(in_pack & table.asked[:, culture])]
                 barred = frozenset(np.flatnonzero(in_pack).tolist())
-                yield from _errors_of(table, transfer, rows, culture, barred, OTHER_SURVEYS)
-
-
-def _errors_of(
-    table: AnswerTable,
-    transfer: TransferModel,
-    rows: Sequence[int],
-    culture: int,
-    barred: frozenset[int],
-    evidence: int,
-) -> Iterator[_Compared]:
-    estimates = transfer.estimate_all(rows, culture, barred=barred)
-    for row, estimate in zip(rows, estimates, strict=True):
-        if estimate is not None:
-            yield _Compared(estimate.shares, table.known(row, culture), culture, evidence)
+                yield from _list_tasks(transfer, rows, culture, barred, OTHER_SURVEYS)
 
 
 def _by_related(
@@ -124,7 +150,7 @@ def _by_related(
 ) -> Iterator[_Compared]:
     """Yield the errors without like questions, and those without the whole battery."""
     batteries = find_batteries(table)
-    rows = [row for row in range(len(table.questions)) if table.asked[row].any()]
+    rows = [row for row in related.rows.tolist() if table.asked[row].any()]
     groups = [(row, alike[row]) for row in rows]
     groups += [(row, alike[row] | batteries[row]) for row in rows]
     for held in related.hold_out(groups):

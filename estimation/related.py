@@ -137,6 +137,20 @@ class RelatedModel:
         shares = to_shares((logits - logits.mean()) * _trust(n, variance))
         return Related(shares, variance, (best, float(cosines[best])))
 
+    @property
+    def rows(self) -> Ints:
+        """The rows of the questions that it was fitted on."""
+        return self._usable
+
+    def find_vectors(self, row: int) -> tuple[Floats, Floats]:
+        """Return the vector of a question of the table, and those of its options."""
+        wordings = self._table.wording_of[row, : self._table.n_options[row]]
+        return self._vectors[row], self._wordings[wordings]
+
+    def find_far(self, question: Floats, n: int) -> frozenset[int]:
+        """Return the rows of the table's questions other than the `n` nearest to a question."""
+        return frozenset(np.argsort(-(self._vectors @ question), kind="stable")[n:].tolist())
+
     def find_near(self, question: Floats, cosine: float) -> frozenset[int]:
         """Return the rows of the table's questions that are at least so near to a question."""
         return frozenset(np.flatnonzero(self._vectors @ question >= cosine).tolist())

@@ -91,12 +91,7 @@ class TransferModel:
     ) -> list[Transferred | None]:
         """Return the estimate for each question in `rows`; those in `barred` count as unknown."""
         found: list[Transferred | None] = [None] * len(rows)
-        by_donors: dict[tuple[int, ...], list[int]] = {}
-        for place, row in enumerate(rows):
-            donors = self._donors_of(row, culture)
-            if donors:
-                by_donors.setdefault(donors, []).append(place)
-        for donors, places in by_donors.items():
+        for donors, places in self.group_by_donors(rows, culture).items():
             fit = self._fit(culture, donors, barred)
             chosen = [rows[place] for place in places]
             blended = blend(self._table, fit.donors, chosen)
@@ -105,6 +100,19 @@ class TransferModel:
                 n = int(self._table.n_options[chosen[i]])
                 found[place] = _correct(fit, blended.logits[i, :n], blended.weights[i], cosines[i])
         return found
+
+    def group_by_donors(
+        self, rows: Sequence[int], culture: int
+    ) -> dict[tuple[int, ...], list[int]]:
+        """Return the places in `rows` of the questions that others were asked, by who they are.
+
+        Questions with the same donors share a fit.
+        """
+        places: dict[tuple[int, ...], list[int]] = {}
+        for place, row in enumerate(rows):
+            if donors := self._donors_of(row, culture):
+                places.setdefault(donors, []).append(place)
+        return places
 
     def _donors_of(self, row: int, culture: int) -> tuple[int, ...]:
         """Return the cultures to ask: of the question's pack, for they share a fit, or its own."""

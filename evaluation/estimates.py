@@ -156,7 +156,7 @@ class TableEstimates:
     def _held_out(self) -> dict[int, HeldOut]:
         """What like questions say, by row; all at once, which is much cheaper than one by one."""
         groups = list(self._hidden.items())
-        return {held.row: held for held in self._estimator.related.hold_out(groups)}
+        return {held.row: held for held in self._estimator.hold_out_rows(groups)}
 
     def _compare_shares(self, column: int) -> Floats:
         """Return how alike a culture's shares are to all cultures', float64[rows, cultures]."""
