@@ -44,7 +44,7 @@ FEW_QUESTIONS = " --questions 2"
 SMALLER = (
     ("-c DE -c KE -c MX -c TH", "-c DE -c KE"),
     ("culturespa-ken,culturespa-mex,culturespa-tha", "culturespa-ken"),
-    ("--epochs 2", "--epochs 1 --ratio 0.25"),
+    ("--epochs 2", "--epochs 1"),
     (" --ability", ""),
 )
 

@@ -69,7 +69,7 @@ async def test_a_pack_that_is_not_there_stops_the_start(make_settings: MakeSetti
 async def test_commercial_use_is_refused_where_terms_do_not_allow_it(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(PackTermsRefused, match="'wvs7' may not be used commercially"):
+    with pytest.raises(PackTermsRefused, match="'climate-2022' may not be used commercially"):
         await start(make_settings(commercial_use=True))
 
     settings = make_settings(
