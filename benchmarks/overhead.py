@@ -3,7 +3,9 @@
     make bench
 
 Starts the real service on a free port, with the embedded model. Direct and through Milieu take
-turns within one run, so that a noisy machine is as noisy for both.
+turns within one run, so that a noisy machine is as noisy for both. Then the same questions are
+answered without a model: by what people said, by an estimate as if that were not known, and as
+novel questions with options of their own. Client and service share the machine.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from rich.console import Console
@@ -103,21 +106,37 @@ async def measure(
         # A text never seen before has no cached vector; its prompt is as long.
         await _answer(session, url, case | {"question": f"{case['question']} ({next(fresh)})"})
 
-    calls: dict[str, Call] = {
-        "direct to vLLM": direct,
-        "Milieu, vector cached": through,
-        "Milieu, vector new": through_uncached,
-    }
-    for call in calls.values():
-        await asyncio.gather(*(call(i) for i in range(len(cases))))
-    for n_concurrent in (1, 16):
-        found: dict[str, list[Measured]] = {name: [] for name in calls}
-        for _ in range(n_rounds):
-            for name, call in calls.items():
-                found[name].append(await _load(call, n_requests, n_concurrent))
-        _print_load(found, n_concurrent)
-        if n_concurrent == 1:
-            _print_steps(steps)
+    def without_model(**asked: Any) -> Call:
+        async def ask(i: int) -> None:
+            case = cases[i % len(cases)]
+            novel = (
+                {"question": f"{case['question']} ({next(fresh)})"} if "options" in asked else {}
+            )
+            await _post(session, url, case | novel | asked)
+
+        return ask
+
+    for calls in (
+        {
+            "direct to vLLM": direct,
+            "Milieu, vector cached": through,
+            "Milieu, vector new": through_uncached,
+        },
+        {
+            "known": without_model(),
+            "withheld": without_model(withhold=True),
+            "novel": without_model(options=["Yes", "Perhaps", "No"]),
+        },
+    ):
+        for call in calls.values():
+            await asyncio.gather(*(call(i) for i in range(len(cases))))
+        for n_concurrent in (1, 16):
+            found: dict[str, list[Measured]] = {name: [] for name in calls}
+            for _ in range(n_rounds):
+                for name, call in calls.items():
+                    found[name].append(await _load(call, n_requests, n_concurrent))
+            _print_load(found, n_concurrent)
+    _print_steps(steps)
 
 
 async def _load(call: Call, n_requests: int, n_concurrent: int) -> Measured:
@@ -154,7 +173,13 @@ async def _direct_body(resources: Resources, case: dict[str, str]) -> dict[str, 
 async def _answer(
     session: aiohttp.ClientSession, url: str, case: dict[str, str]
 ) -> dict[str, dict[str, float]]:
-    async with session.post(f"{url}/answer", json=case | {"answer_from": "model"}) as reply:
+    return await _post(session, url, case | {"answer_from": "model"})
+
+
+async def _post(
+    session: aiohttp.ClientSession, url: str, body: Mapping[str, Any]
+) -> dict[str, dict[str, float]]:
+    async with session.post(f"{url}/answer", json=body) as reply:
         reply.raise_for_status()
         answer: dict[str, dict[str, float]] = json.loads(await reply.read())
         return answer
@@ -167,9 +192,9 @@ def _vllm_url(resources: Resources) -> str:
 
 
 def _print_load(found: dict[str, list[Measured]], n_concurrent: int) -> None:
-    title = f"{n_concurrent} at a time (median over rounds)"
-    table = Table("", "p50 ms", "p99 ms", "requests/s", "p50 over direct, ms", title=title)
-    base = statistics.median(m.quantile(50) for m in found["direct to vLLM"])
+    title, first = f"{n_concurrent} at a time (median over rounds)", next(iter(found))
+    table = Table("", "p50 ms", "p99 ms", "requests/s", f"p50 over {first}, ms", title=title)
+    base = statistics.median(m.quantile(50) for m in found[first])
     for name, rounds in found.items():
         p50 = statistics.median(m.quantile(50) for m in rounds)
         p99 = statistics.median(m.quantile(99) for m in rounds)
