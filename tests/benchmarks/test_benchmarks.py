@@ -49,7 +49,7 @@ def test_every_benchmark_that_a_page_names_has_a_dose() -> None:
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("vllm_model_dir")
 @pytest.mark.parametrize("name", sorted(DOSES))
-def test_it_runs_and_prints_a_table(name: str, cache_folder: Path, tmp_path: Path) -> None:
+def test_it_runs_and_prints_what_it_measured(name: str, cache_folder: Path, tmp_path: Path) -> None:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("MILIEU_")}
     own = {"MILIEU_CACHE_FOLDER": str(cache_folder), "MILIEU_DATA_FOLDER": str(tmp_path)}
 
@@ -59,4 +59,6 @@ def test_it_runs_and_prints_a_table(name: str, cache_folder: Path, tmp_path: Pat
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "│" in done.stdout or "|" in done.stdout or "─" in done.stdout
+    # One lists seconds and compares the most of them with its limit; all others print a table.
+    marks = ("at most",) if name == "cli_start" else ("│", "|", "─")
+    assert any(mark in done.stdout for mark in marks)
