@@ -102,11 +102,13 @@ def _choose(
     samples: Sequence[Sample], simple: Sequence[Calibration], fits: Sequence[Fit]
 ) -> Calibration:
     """Return the best of `simple`, or the best fit if that is nearer to people by `MIN_GAIN`."""
-    reached = [_measure(samples, [of.apply(s.model, s.table) for s in samples]) for of in simple]
+    reached = [
+        measure_similarity(samples, [of.apply(s.model, s.table) for s in samples]) for of in simple
+    ]
     best, found = max(reached), simple[int(np.argmax(reached))]
     chosen: Fit | None = None
     for fit in fits:
-        measured = _measure(samples, cross_fit(samples, fit))
+        measured = measure_similarity(samples, cross_fit(samples, fit))
         if measured > best + MIN_GAIN:
             best, chosen = measured, fit
     return found if chosen is None else chosen(samples)
@@ -134,11 +136,12 @@ def _fit_both(samples: Sequence[Sample]) -> Calibration:
     return _Regression(samples, n_sources=2).fit()
 
 
-def _measure(samples: Sequence[Sample], shares: Sequence[Floats]) -> float:
-    """Return the mean similarity to what people said."""
+def measure_similarity(samples: Sequence[Sample], shares: Sequence[Floats | None]) -> float:
+    """Return the mean similarity to what people said, over the samples that have shares."""
     similarities = [
         distribution_similarity(found.tolist(), sample.people.tolist())
         for sample, found in zip(samples, shares, strict=True)
+        if found is not None
     ]
     return float(np.mean(similarities)) if similarities else 0.0
 

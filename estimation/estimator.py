@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,6 @@ from survey_data.model import Question
 
 # Cultures with less weight than this, and questions that pull less, are not worth a mention.
 MIN_WEIGHT, MIN_PULL = 0.01, 0.01
-# What is told with nothing withheld, and for the last questions that were.
-N_RELATED_KEPT = 4
 # In a library of more questions than the first number, one is estimated from those nearest to it,
 # as many as the second: the time that a fit takes grows with the cube of their number.
 MAX_QUESTIONS, N_NEAREST = 400, 200
@@ -113,12 +111,12 @@ class Estimator:
         """Take what was fitted on the answers of `library`.
 
         `make_related` returns what tells an answer from like questions, without those in some
-        rows; it is called when one is first estimated so. `alike` are the rows that count as the
-        same question as each row, its own among them.
+        rows; it is called for every one that is estimated so, and keeps what it made last. `alike`
+        are the rows that count as the same question as each row, its own among them.
         """
         self._library, self.table = library, table
         self.transfer_model, self._intervals = transfer, intervals
-        self._make_related = lru_cache(maxsize=N_RELATED_KEPT)(make_related)
+        self._make_related = make_related
         self._alike = alike
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -21,6 +22,7 @@ from estimation.fitting import VARIANCES, Intervals, fit_intervals
 from estimation.related import RelatedModel
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel
+from files.hashes import hash_fields
 from files.whole import write_text
 from retrieval.encoder import Encoder
 from retrieval.errors import IndexInvalid, IndexMissing, IndexOutdated, IndexUnwritable
@@ -30,6 +32,8 @@ from retrieval.saved_files import read_saved
 from retrieval.vector_files import encode_once
 from survey_data.library import SurveyLibrary
 
+# What tells an answer with nothing withheld, and for the last questions that were.
+N_RELATED_KEPT = 4
 SCHEMA_VERSION = 1
 FILE = "estimates.json"
 
@@ -76,8 +80,7 @@ class _SavedFit(FitOrigin):
 
     def digest(self) -> str:
         """Return the sha256 of everything else."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"sha256"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_fields(self.model_dump(mode="json", exclude={"sha256"}))
 
 
 class OpenedEstimator(NamedTuple):
@@ -147,8 +150,9 @@ class _Models:
         wordings = encode_once(folder, "wordings", self.table.wordings, encoder)
         self.transfer = TransferModel(self.table, vectors)
         self._vectors, self._wordings = vectors, wordings.astype(np.float64)
+        self.make_related = lru_cache(maxsize=N_RELATED_KEPT)(self._make_related)
 
-    def make_related(self, barred: frozenset[int]) -> RelatedModel:
+    def _make_related(self, barred: frozenset[int]) -> RelatedModel:
         # Its matrices are small: threads would wait for one another longer than they work.
         with threadpool_limits(limits=1, user_api="blas"):
             return RelatedModel(self.table, self._vectors, self._wordings, barred=barred)

@@ -76,7 +76,7 @@ def fit_intervals(
 def find_batteries(table: AnswerTable) -> list[frozenset[int]]:
     """Return for each row those of its battery: of its pack and topic, with the same options."""
     batteries: dict[tuple[str, str, tuple[str, ...]], list[int]] = {}
-    names = [(question.pack, question.topic, question.options) for question in table.questions]
+    names = [question.battery for question in table.questions]
     for row, name in enumerate(names):
         batteries.setdefault(name, []).append(row)
     return [frozenset(batteries[name]) for name in names]

@@ -85,8 +85,7 @@ def hide_together(
         if name is SplitName.BATTERY:
             batteries: dict[tuple[object, ...], list[str]] = {}
             for key in asked:
-                of = questions[key]
-                batteries.setdefault((of.pack, of.topic, of.options), []).append(key)
+                batteries.setdefault(questions[key].battery, []).append(key)
             units = list(batteries.values())
         order = np.random.default_rng(seed).permutation(len(units)).tolist()
         groups = [[k for unit in order[i::N_FOLDS] for k in units[unit]] for i in range(N_FOLDS)]

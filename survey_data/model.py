@@ -43,6 +43,11 @@ class Question:
         return self.key.rpartition(":")[2]
 
     @property
+    def battery(self) -> tuple[str, str, tuple[str, ...]]:
+        """What the questions of one battery share: pack, topic and options."""
+        return self.pack, self.topic, self.options
+
+    @property
     def numbers(self) -> range:
         """The numbers that the options are shown under, in option order."""
         return range(self.first_number, self.first_number + len(self.options))

@@ -15,6 +15,7 @@ from app.errors import CalibrationRefused, UpstreamError
 from app.settings import Settings
 from app.state.calibration_files import CalibrationOrigin, read_calibration
 from app.vllm.client import VllmClient
+from files.hashes import hash_file
 from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
@@ -90,12 +91,7 @@ def _refuse(because: str) -> OpenedCalibration:
 
 
 def _hash_files(folder: Path) -> str:
-    hashes = {}
-    for file in sorted(folder.iterdir()):
-        if file.is_file():
-            with file.open("rb") as data:
-                hashes[file.name] = hashlib.file_digest(data, "sha256").hexdigest()
-    return _digest(hashes)
+    return _digest({file.name: hash_file(file) for file in folder.iterdir() if file.is_file()})
 
 
 def _digest(value: dict[str, str]) -> str:

@@ -28,6 +28,7 @@ from app.errors import (
     CalibrationOutdated,
 )
 from estimation.calibration import Calibration
+from files.hashes import hash_fields
 from files.whole import write_text
 from prompting.recipe import Recipe
 from survey_data.library import SurveyLibrary
@@ -152,8 +153,7 @@ class _SavedCalibration(CalibrationOrigin):
 
     def digest(self) -> str:
         """Return the sha256 of everything else."""
-        text = json.dumps(self.model_dump(mode="json", exclude={"sha256"}), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hash_fields(self.model_dump(mode="json", exclude={"sha256"}))
 
     def open(self) -> ModelCalibration:
         return ModelCalibration(self.sha256, (each.open() for each in self.recipes))

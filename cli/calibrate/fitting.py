@@ -12,11 +12,10 @@ from app.errors import CalibrationUnfit
 from cli.calibrate.asking import AnswerJournal, Ask, Batteries
 from cli.calibrate.options import MIN_QUESTIONS
 from cli.calibrate.scope import Cell
-from estimation.calibration import Sample, cross_fit, fit_model, fit_pool
+from estimation.calibration import Sample, cross_fit, fit_model, fit_pool, measure_similarity
 from estimation.estimator import Estimator
 from prompting.recipe import Recipe
 from survey_data.arrays import Floats
-from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
 
 # From fewer questions no pool is fitted: it would often be worse than what is pooled.
@@ -91,22 +90,11 @@ def _fit_pool(samples: Sequence[Sample]) -> CalibratedPool | None:
     if n_questions < MIN_POOLED:
         return None
     reached = Reached(
-        raw=_measure(samples, [sample.model for sample in samples]),
-        calibrated=_measure(samples, cross_fit(samples, fit_model)),
-        related=_measure(samples, [sample.table for sample in samples]),
-        pooled=_measure(samples, cross_fit(samples, fit_pool)),
+        raw=measure_similarity(samples, [sample.model for sample in samples]),
+        calibrated=measure_similarity(samples, cross_fit(samples, fit_model)),
+        related=measure_similarity(samples, [sample.table for sample in samples]),
+        pooled=measure_similarity(samples, cross_fit(samples, fit_pool)),
     )
     return CalibratedPool(
         fit_pool(samples), reached, n_questions=n_questions, n_answers=len(samples)
     )
-
-
-def _measure(samples: Sequence[Sample], found: Sequence[Floats | None]) -> float:
-    """Return the mean similarity of shares to what people said."""
-    pairs = zip(samples, found, strict=True)
-    similarities = [
-        distribution_similarity(shares.tolist(), sample.people.tolist())
-        for sample, shares in pairs
-        if shares is not None
-    ]
-    return float(np.mean(similarities))
