@@ -257,6 +257,11 @@ class Settings(BaseSettings):
         return self.cache_folder / "index"
 
     @property
+    def models_folder(self) -> Path:
+        """Where the embedded model is unpacked."""
+        return self.cache_folder / "models"
+
+    @property
     def adapters_folder(self) -> Path:
         """Where the registry of adapters is kept."""
         return self.data_folder / "adapters"

@@ -13,6 +13,7 @@ import typer
 
 from adapters.errors import AdapterError
 from app.errors import AppError
+from embedded_model.errors import EmbeddedModelError
 from evaluation.errors import EvaluationError
 from experiments.errors import ExperimentError
 from mini_model.weights import WeightsInvalid
@@ -29,6 +30,7 @@ KNOWN = (
     EvaluationError,
     ExperimentError,
     WeightsInvalid,
+    EmbeddedModelError,
     # A file or folder that a command was given; the message names it.
     OSError,
 )

@@ -14,6 +14,9 @@ REPOSITORY = Path(__file__).parents[2]
 DOSES = {
     "cli_start": ("--runs", "1"),
     "elsewhere": ("--questions", "2"),
+    "embedded_precision": (
+        *("--dtypes", "float32", "--threads", "1", "--repeats", "1", "--prompts", "2"),
+    ),
     "encoder": ("--rounds", "1"),
     "estimates": (),
     "evaluation": ("--questions", "2", "--generated", "1", "--rounds", "1"),

@@ -1,0 +1,1 @@
+"""The default language model: where it comes from and how it is unpacked for vLLM."""
