@@ -30,13 +30,13 @@ def print_packs(packs: Sequence[PackSummary], *, as_json: bool) -> None:
     if as_json:
         print_as_json(packs)
         return
-    table = Table(
-        Column("Pack", no_wrap=True), "Title", "Years", "Questions", "Commercial use", "Licence"
-    )
+    columns = ("Title", "Years", "Questions", "Languages", "Commercial use", "Licence")
+    table = Table(Column("Pack", no_wrap=True), *columns)
     for pack in packs:
         commercial = "yes" if pack.commercial_use else "no"
-        n_questions = str(pack.n_questions)
-        table.add_row(pack.id, pack.title, pack.years, n_questions, commercial, pack.licence)
+        n_questions, languages = str(pack.n_questions), ", ".join(pack.languages)
+        about = (pack.title, pack.years, n_questions, languages, commercial, pack.licence)
+        table.add_row(pack.id, *about)
     out.print(table)
 
 

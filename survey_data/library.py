@@ -11,7 +11,7 @@ import numpy as np
 from survey_data.arrays import Floats
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.errors import CultureNotCovered, PackInvalid, PackMissing, PackTermsRefused
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Wording
 from survey_data.packs import find_packs, read_pack
 
 
@@ -23,6 +23,7 @@ class SurveyLibrary:
         catalogue: the cultures that the packs may speak of.
         questions: every question by its key, in pack order, then file order.
         cultures: alpha-3 codes of all surveyed populations, sorted.
+        languages: all languages that some question is worded in, sorted.
         topics: the keys of each topic's questions, by topic, in the order of `questions`.
     """
 
@@ -39,6 +40,7 @@ class SurveyLibrary:
         questions = {q.key: q for pack in self.packs for q in pack.questions}
         self.questions: Mapping[str, Question] = MappingProxyType(questions)
         self.cultures = tuple(sorted({code for pack in self.packs for code in pack.cultures}))
+        self.languages = tuple(sorted({tag for pack in self.packs for tag in pack.languages}))
         topics: dict[str, list[str]] = {}
         for key, question in questions.items():
             topics.setdefault(question.topic, []).append(key)
@@ -61,6 +63,18 @@ class SurveyLibrary:
         None also for a key or a culture that no pack has.
         """
         return self._cells.get((key, culture))
+
+    def wording(self, key: str, language: str) -> Wording | None:
+        """Return question `key` in `language`, its own wording or a translation; None without one.
+
+        None also for a key that no pack has.
+        """
+        question = self.questions.get(key)
+        if question is None:
+            return None
+        if question.language == language:
+            return question.wording
+        return self._by_id[question.pack].translations.get(language, {}).get(key)
 
     def tabulate(self, questions: Sequence[Question], cultures: Sequence[str]) -> Floats:
         """Return float64[c, q, n], how cultures answered: 0 beyond a question's last option.

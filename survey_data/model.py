@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -13,6 +14,18 @@ class Scale(StrEnum):
     ORDINAL = "ordinal"
     NOMINAL = "nominal"
     BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A question in one language, its options in the order of the question's own.
+
+    `language` is a BCP 47 tag (``"de"``, ``"pt-BR"``).
+    """
+
+    language: str
+    text: str
+    options: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +59,11 @@ class Question:
     def battery(self) -> tuple[str, str, tuple[str, ...]]:
         """What the questions of one battery share: pack, topic and options."""
         return self.pack, self.topic, self.options
+
+    @property
+    def wording(self) -> Wording:
+        """The question in its own language."""
+        return Wording(self.language, self.text, self.options)
 
     @property
     def numbers(self) -> range:
@@ -88,7 +106,7 @@ class PackManifest:
     `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
     ``"*"`` for every culture without an entry of its own. `population` says which people of a
     culture the pack speaks of (``"Q262 >= 50"``), empty if it is everyone. The hashes of the files
-    are filled in when the pack is written.
+    are filled in when the pack is written, those of translations by their language.
     """
 
     id: str
@@ -102,6 +120,7 @@ class PackManifest:
     fieldwork: dict[str, str]
     questions_sha256: str = ""
     shares_sha256: str = ""
+    translations_sha256: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = 1
     notes: str = ""
     population: str = ""
@@ -113,13 +132,23 @@ class PackManifest:
 
 @dataclass(frozen=True)
 class Pack:
-    """A validated pack: every distribution belongs to one of its questions."""
+    """A validated pack: every distribution belongs to one of its questions.
+
+    `translations` maps a language to the wordings of questions in it, by key; any may be left out.
+    """
 
     manifest: PackManifest
     questions: tuple[Question, ...]
     distributions: tuple[ResponseDistribution, ...] = field(repr=False)
+    translations: Mapping[str, Mapping[str, Wording]] = field(default_factory=dict, repr=False)
 
     @cached_property
     def cultures(self) -> tuple[str, ...]:
         """Alpha-3 codes of the surveyed populations, sorted."""
         return tuple(sorted({d.culture for d in self.distributions}))
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """Languages that questions are worded in: their own first, then translations, sorted."""
+        own = (question.language for question in self.questions)
+        return tuple(dict.fromkeys((*own, *sorted(self.translations))))

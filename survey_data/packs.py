@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
+from files.hashes import hash_file
+from files.whole import replacing
 from survey_data.errors import PackInvalid
 from survey_data.json_lines import read_json_lines
-from survey_data.model import Pack, PackManifest
+from survey_data.manifest_file import read_manifest, write_manifest
+from survey_data.model import Pack, PackManifest, Question, Wording
 from survey_data.questions_file import parse_questions, write_question_lines
 from survey_data.shares_file import read_distributions, write_distributions
+from survey_data.translation_files import (
+    LANGUAGE_FORM,
+    is_language,
+    name_translation,
+    read_wordings,
+    translation_language,
+    write_wordings,
+)
 
-SCHEMA_VERSION = 1
-_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-
-
-class _ManifestFile(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    schema_version: int
-    id: str
-    title: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    citation: str = Field(min_length=1)
-    weighted: bool
-    wording: str = Field(pattern="^(own|official)$")
-    licence: str = Field(min_length=1)
-    commercial_use: bool
-    notes: str = ""
-    population: str = ""
-    fieldwork: dict[str, str] = Field(min_length=1)
-    sha256: dict[str, str]
+_MANIFEST, _QUESTIONS, _SHARES = "pack.toml", "questions.jsonl", "shares.csv"
+_IMPORT_AGAIN = "Import the survey again, or restore the file."
 
 
-def is_pack_id(text: str) -> bool:
-    """Return whether `text` may be the id of a pack: lower-case letters, digits and '-'."""
-    return _ID.fullmatch(text) is not None
+class NewTranslation(NamedTuple):
+    """A translation as it was added to a pack, and the ids of the questions that it leaves out."""
+
+    file: Path
+    wordings: dict[str, Wording]
+    left_out: tuple[str, ...]
 
 
 def read_pack(folder: Path) -> Pack:
@@ -52,35 +44,59 @@ def read_pack(folder: Path) -> Pack:
         PackInvalid: a file is missing or altered, or a value breaks the format; file, row and
             column are named.
     """
-    manifest = _read_manifest(folder / "pack.toml")
-    for name, expected in (
-        ("questions.jsonl", manifest.questions_sha256),
-        ("shares.csv", manifest.shares_sha256),
-    ):
-        path = folder / name
-        found = _sha256(path)
-        if found != expected:
-            raise PackInvalid(
-                f"sha256 is {found}, but pack.toml records {expected}. Import the survey again, "
-                "or restore the file.",
-                file=path,
-            )
-    path = folder / "questions.jsonl"
-    questions = tuple(parse_questions(read_json_lines(path), file=path, pack=manifest.id))
+    manifest = read_manifest(folder / _MANIFEST)
+    questions = _read_questions(folder, manifest)
+    shares = folder / _SHARES
+    _check_hash(shares, manifest.shares_sha256, remedy=_IMPORT_AGAIN)
     by_key = {question.key: question for question in questions}
-    shares = tuple(read_distributions(folder / "shares.csv", pack=manifest.id, questions=by_key))
-    return Pack(manifest=manifest, questions=questions, distributions=shares)
+    distributions = tuple(read_distributions(shares, pack=manifest.id, questions=by_key))
+    translations = dict(_read_translations(folder, manifest, questions))
+    return Pack(manifest, questions, distributions, translations)
 
 
 def write_pack(folder: Path, pack: Pack) -> Pack:
     """Write `pack` as a pack folder, its manifest last, and return it with the hashes filled in."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_question_lines(folder / "questions.jsonl", pack.questions)
-    write_distributions(folder / "shares.csv", pack.distributions)
-    hashes = {name: _sha256(folder / name) for name in ("questions.jsonl", "shares.csv")}
-    text = _write_manifest(pack.manifest, hashes)
-    (folder / "pack.toml").write_text(text, encoding="utf-8")
+    write_question_lines(folder / _QUESTIONS, pack.questions)
+    write_distributions(folder / _SHARES, pack.distributions)
+    for language, wordings in pack.translations.items():
+        path = folder / name_translation(language)
+        write_wordings(path, wordings, questions=pack.questions)
+    manifest = replace(
+        pack.manifest,
+        questions_sha256=hash_file(folder / _QUESTIONS),
+        shares_sha256=hash_file(folder / _SHARES),
+        translations_sha256={
+            language: hash_file(folder / name_translation(language))
+            for language in pack.translations
+        },
+    )
+    write_manifest(folder / _MANIFEST, manifest)
     return read_pack(folder)
+
+
+def add_translation(folder: Path, file: Path, *, language: str) -> NewTranslation:
+    """Copy the translation `file` into the pack in `folder`, record its hash, and return it.
+
+    It takes the place of one in the same language. `pack.toml` is written anew, without comments.
+    Shares and other translations are neither read nor changed.
+
+    Raises:
+        PackInvalid: `language` is no tag of a language, or manifest, questions or `file` break the
+            format; nothing is changed then.
+    """
+    if not is_language(language):
+        raise PackInvalid(f"'{language}' is not {LANGUAGE_FORM}", file=file, column="language")
+    manifest = read_manifest(folder / _MANIFEST)
+    questions = _read_questions(folder, manifest)
+    wordings = read_wordings(file, language=language, questions=questions)
+    path = folder / name_translation(language)
+    with replacing(path) as part:
+        write_wordings(part, wordings, questions=questions)
+    hashes = {**manifest.translations_sha256, language: hash_file(path)}
+    write_manifest(folder / _MANIFEST, replace(manifest, translations_sha256=hashes))
+    left_out = tuple(question.id for question in questions if question.key not in wordings)
+    return NewTranslation(path, wordings, left_out)
 
 
 def find_packs(roots: Iterable[Path]) -> Iterator[Path]:
@@ -90,47 +106,43 @@ def find_packs(roots: Iterable[Path]) -> Iterator[Path]:
             yield from sorted(path.parent for path in root.glob("*/pack.toml"))
 
 
-def _read_manifest(path: Path) -> PackManifest:
+def _read_questions(folder: Path, manifest: PackManifest) -> tuple[Question, ...]:
+    path = folder / _QUESTIONS
+    _check_hash(path, manifest.questions_sha256, remedy=_IMPORT_AGAIN)
+    return tuple(parse_questions(read_json_lines(path), file=path, pack=manifest.id))
+
+
+def _read_translations(
+    folder: Path, manifest: PackManifest, questions: Sequence[Question]
+) -> Iterator[tuple[str, dict[str, Wording]]]:
+    """Yield each language that the manifest names, with its wordings."""
+    for path in sorted(folder.glob(name_translation("*"))):
+        language = translation_language(path.name) or ""
+        if language not in manifest.translations_sha256:
+            message = f"pack.toml records no sha256 of it. {_explain_adding(path, language)}"
+            raise PackInvalid(f"{message}, or remove the file.", file=path)
+    for language, digest in sorted(manifest.translations_sha256.items()):
+        path = folder / name_translation(language)
+        if not path.is_file():
+            message = "the file is missing, but pack.toml records its sha256. Restore the file, or"
+            raise PackInvalid(f"{message} remove its line from pack.toml.", file=path)
+        remedy = f"{_explain_adding(path, language)}, or restore the file."
+        _check_hash(path, digest, remedy=remedy)
+        yield language, read_wordings(path, language=language, questions=questions)
+
+
+def _explain_adding(path: Path, language: str) -> str:
+    if not is_language(language):
+        return f"'{language}' is not {LANGUAGE_FORM}: name the file after its language"
+    command = ["milieu", "packs", "add-translation", str(path.parent), str(path)]
+    return f"To use it as it is, run `{shlex.join([*command, '--language', language])}`"
+
+
+def _check_hash(path: Path, expected: str, *, remedy: str) -> None:
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-        file = _ManifestFile.model_validate(data)
+        found = hash_file(path)
     except FileNotFoundError as exc:
         raise PackInvalid("the file is missing; a pack folder needs it", file=path) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise PackInvalid(f"not valid TOML: {exc}", file=path) from exc
-    except ValidationError as exc:
-        raise PackInvalid.from_validation(exc, file=path) from exc
-    if file.schema_version != SCHEMA_VERSION:
-        message = f"found {file.schema_version}, expected {SCHEMA_VERSION}"
-        raise PackInvalid(message, file=path, column="schema_version")
-    if not is_pack_id(file.id):
-        message = f"'{file.id}' is no id: lower-case letters, digits and '-'"
-        raise PackInvalid(message, file=path, column="id")
-    missing = {"questions.jsonl", "shares.csv"} - file.sha256.keys()
-    if missing:
-        raise PackInvalid(f"no hash of {sorted(missing)[0]}", file=path, column="sha256")
-    return PackManifest(
-        **file.model_dump(exclude={"sha256"}),
-        questions_sha256=file.sha256["questions.jsonl"],
-        shares_sha256=file.sha256["shares.csv"],
-    )
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError as exc:
-        raise PackInvalid("the file is missing; a pack folder needs it", file=path) from exc
-
-
-def _write_manifest(manifest: PackManifest, hashes: Mapping[str, str]) -> str:
-    fields = ["schema_version", "id", "title", "source", "citation", "weighted", "wording",
-              "licence", "commercial_use"]  # fmt: skip
-    fields += [name for name in ("population", "notes") if getattr(manifest, name)]
-    # JSON of a number, a truth or printable text is TOML too.
-    quote = partial(json.dumps, ensure_ascii=False)
-    lines = [f"{name} = {quote(getattr(manifest, name))}" for name in fields]
-    lines += ["", "[fieldwork]"]
-    lines += [f"{quote(key)} = {quote(year)}" for key, year in sorted(manifest.fieldwork.items())]
-    lines += ["", "[sha256]", *(f"{quote(name)} = {quote(of)}" for name, of in hashes.items()), ""]
-    return "\n".join(lines)
+    if found != expected:
+        message = f"sha256 is {found}, but pack.toml records {expected}. {remedy}"
+        raise PackInvalid(message, file=path)

@@ -6,8 +6,17 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from survey_data.errors import PackInvalid
@@ -17,6 +26,20 @@ MIN_OPTIONS, MAX_OPTIONS = 2, 20
 MAX_TEXT_CHARS = 2000
 
 
+def _check_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(options)) != len(options) or not all(map(str.strip, options)):
+        raise PydanticCustomError("options", "options must differ and none may be blank")
+    return options
+
+
+Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
+Options = Annotated[
+    tuple[str, ...],
+    Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS),
+    AfterValidator(_check_options),
+]
+
+
 class QuestionLine(BaseModel):
     """A question as a line of the file; the pack's id is not in it."""
 
@@ -24,19 +47,12 @@ class QuestionLine(BaseModel):
 
     id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     topic: str = Field(min_length=1)
-    text: str = Field(min_length=1, max_length=MAX_TEXT_CHARS)
-    options: tuple[str, ...] = Field(min_length=MIN_OPTIONS, max_length=MAX_OPTIONS)
+    text: Text
+    options: Options
     scale: Scale
     language: str = "en"
     source_item: str = ""
     first_number: int = Field(default=1, ge=0, le=1)
-
-    @field_validator("options")
-    @classmethod
-    def _check_options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(options)) != len(options) or not all(map(str.strip, options)):
-            raise PydanticCustomError("options", "options must differ and none may be blank")
-        return options
 
     @field_validator("scale")
     @classmethod

@@ -37,7 +37,7 @@ from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
-from survey_data.model import PackManifest
+from survey_data.model import Pack
 
 NOT_KNOWN = "It is not known what people in {culture} would answer."
 
@@ -180,8 +180,9 @@ def present_exemplars(
     )
 
 
-def present_pack(manifest: PackManifest, *, years: str, n_questions: int) -> PackSummary:
+def present_pack(pack: Pack, *, years: str, n_questions: int) -> PackSummary:
     """Return what a pack is, with how much of it there is."""
+    manifest = pack.manifest
     return PackSummary(
         id=manifest.id,
         title=manifest.title,
@@ -189,6 +190,7 @@ def present_pack(manifest: PackManifest, *, years: str, n_questions: int) -> Pac
         n_questions=n_questions,
         weighted=manifest.weighted,
         wording=manifest.wording,
+        languages=list(pack.languages),
         licence=manifest.licence,
         commercial_use=manifest.commercial_use,
         citation=manifest.citation,
@@ -199,10 +201,10 @@ def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
     """Return a covered culture with the packs that cover it."""
     answered = library.keys_of(culture.code)
     packs = []
-    for manifest in map(library.manifest, library.packs_of(culture.code)):
-        n_questions = sum(key.startswith(f"{manifest.id}:") for key in answered)
-        years = manifest.year(culture.code)
-        packs.append(present_pack(manifest, years=years, n_questions=n_questions))
+    for pack in map(library.pack, library.packs_of(culture.code)):
+        n_questions = sum(key.startswith(f"{pack.manifest.id}:") for key in answered)
+        years = pack.manifest.year(culture.code)
+        packs.append(present_pack(pack, years=years, n_questions=n_questions))
     position = culture.position
     return CultureSummary(
         code=culture.code,

@@ -1,4 +1,4 @@
-"""`milieu packs`: list the survey packs, and import surveys as packs of one's own."""
+"""`milieu packs`: list the survey packs, import surveys as packs of one's own, translate them."""
 
 from __future__ import annotations
 
@@ -61,6 +61,22 @@ def list_packs(context: typer.Context, as_json: AsJson = False) -> None:
     """
     if context.invoked_subcommand is None:
         jobs.show_packs(as_json=as_json)
+
+
+@packs.command()
+def add_translation(
+    folder: Annotated[Path, typer.Argument(help="Folder of the pack.")],
+    file: Annotated[Path, typer.Argument(help="JSON lines: id, text, options; one per question.")],
+    language: Annotated[str, typer.Option(help="Language of the file: de, zh or pt-BR.")],
+) -> None:
+    """Check a translation of a pack's questions, and add it to the pack.
+
+    Options stand in the order of the question's own. Questions may be left out. A translation into
+    the same language is replaced.
+
+    Example: milieu packs add-translation my-packs/lunch lunch-in-german.jsonl --language de
+    """
+    jobs.run_add_translation(folder, file, language=language)
 
 
 @import_.command()

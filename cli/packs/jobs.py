@@ -16,7 +16,7 @@ from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
 from cli.packs.command import PackStatement
-from cli.packs.output import print_import
+from cli.packs.output import print_import, print_translation
 from cli.tables import print_packs
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.errors import ImporterUnavailable
@@ -24,8 +24,10 @@ from survey_data.importers import culturespa_release, globalopinionqa, table
 from survey_data.importers.pack_folder import check_free, place_pack
 from survey_data.importers.report import ImportedPack
 from survey_data.importers.subset import read_condition
+from survey_data.manifest_file import is_pack_id
 from survey_data.model import Pack, PackManifest
-from survey_data.packs import find_packs, is_pack_id, read_pack
+from survey_data.packs import add_translation, find_packs, read_pack
+from survey_data.translation_files import LANGUAGE_FORM, is_language
 
 if TYPE_CHECKING:
     from survey_data.importers import wvs7, wvs7_respondents
@@ -56,7 +58,7 @@ def _summarise(pack: Pack) -> PackSummary:
     periods = pack.manifest.fieldwork.values()
     years = sorted(year for period in periods for year in period.split("-"))
     shown = years[0] if years[0] == years[-1] else f"{years[0]}-{years[-1]}"
-    return present_pack(pack.manifest, years=shown, n_questions=len(pack.questions))
+    return present_pack(pack, years=shown, n_questions=len(pack.questions))
 
 
 def import_wvs7(
@@ -117,6 +119,13 @@ def import_table(
         return table.import_survey(questions, shares, catalogue, manifest=manifest)
 
     _import(target, read)
+
+
+def run_add_translation(folder: Path, file: Path, *, language: str) -> None:
+    """Add a translation to the pack in `folder`, and print which questions it leaves out."""
+    if not is_language(language):
+        raise OptionInvalid("--language", language, LANGUAGE_FORM)
+    print_translation(add_translation(folder, file, language=language))
 
 
 def _import(target: PackTarget, read: Callable[[CultureCatalogue], ImportedPack]) -> None:

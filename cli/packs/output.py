@@ -1,16 +1,17 @@
-"""How `milieu packs import` reports what it did."""
+"""How `milieu packs` reports an import, or a translation that was added."""
 
 from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cli.console import out
 from reports.terminal import print_line
 from survey_data.importers.report import ImportReport, PopulationRefused
 from survey_data.model import Pack
+from survey_data.packs import NewTranslation
 
 MAX_SHOWN = 10
 
@@ -18,6 +19,14 @@ MAX_SHOWN = 10
 def print_import(pack: Pack, report: ImportReport, folder: Path) -> None:
     for indent, line in _describe(pack, report, folder):
         print_line(out, line, indent=indent)
+
+
+def print_translation(translation: NewTranslation) -> None:
+    n_worded, left_out = len(translation.wordings), translation.left_out
+    print_line(out, f"Written to {translation.file}")
+    print_line(out, f"{n_worded} of {n_worded + len(left_out)} questions")
+    if left_out:
+        print_line(out, f"Left out: {_shorten(left_out)}")
 
 
 def _describe(pack: Pack, report: ImportReport, folder: Path) -> Iterator[tuple[int, str]]:
@@ -55,8 +64,12 @@ def _describe_left_out(report: ImportReport) -> Iterator[tuple[int, str]]:
         yield 0, "Questions left out:"
     for reason, n in Counter(reason for _, reason in report.questions_dropped).most_common():
         names = [name for name, why in report.questions_dropped if why == reason]
-        more = f" and {n - MAX_SHOWN} more" if n > MAX_SHOWN else ""
-        yield 1, f"{n} x {reason}: {', '.join(names[:MAX_SHOWN])}{more}"
+        yield 1, f"{n} x {reason}: {_shorten(names)}"
+
+
+def _shorten(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
+    return ", ".join(names[:MAX_SHOWN]) + more
 
 
 def _show_size(refused: PopulationRefused) -> str:

@@ -26,7 +26,7 @@ from survey_data.importers.report import (
 )
 from survey_data.importers.subset import RowCondition, describe_population, make_id_part
 from survey_data.importers.wvs7_respondents import CountingRules, Respondents
-from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.model import Pack, PackManifest, Question, ResponseDistribution, Wording
 from survey_data.packs import read_pack
 
 PACK_ID = "wvs7-official"
@@ -35,9 +35,9 @@ MAX_ID_CHARS = 64
 WAVE_YEARS = "2017-2022"
 
 
-def read_shipped_questions() -> tuple[Question, ...]:
-    """Return the questions of the pack `wvs7` that Milieu ships."""
-    return read_pack(Path(str(files("survey_data") / "packs" / "wvs7"))).questions
+def read_shipped() -> Pack:
+    """Return the pack `wvs7` that Milieu ships."""
+    return read_pack(Path(str(files("survey_data") / "packs" / "wvs7")))
 
 
 def import_survey(
@@ -55,7 +55,7 @@ def import_survey(
         catalogue: the known countries.
         choice: whom to count; everyone, weighted, by default.
         questions: what to show for each item, named by `source_item`; by default the questions of
-            the shipped pack `wvs7`.
+            the shipped pack `wvs7`, with their translations.
         pack_id: by default `wvs7-official`, followed by the conditions, if any.
 
     Raises:
@@ -65,13 +65,27 @@ def import_survey(
     """
     choice = choice or CountingRules()
     pack_id = pack_id or _default_id(choice.where)
+    shipped = read_shipped()
     asked = [
         replace(question, key=f"{pack_id}:{question.id}")
-        for question in (read_shipped_questions() if questions is None else questions)
+        for question in (shipped.questions if questions is None else questions)
     ]
     people = Respondents(file, catalogue, choice, asked)
     people.count()
-    return _build_pack(people, pack_id)
+    imported = _build_pack(people, pack_id)
+    if questions is not None:
+        return imported
+    pack = replace(imported.pack, translations=_translate(imported.pack.questions, shipped))
+    return imported._replace(pack=pack)
+
+
+def _translate(questions: Sequence[Question], shipped: Pack) -> dict[str, dict[str, Wording]]:
+    """Return the shipped translations of `questions`, under their keys."""
+    key_of = {f"{shipped.manifest.id}:{question.id}": question.key for question in questions}
+    return {
+        language: {key_of[key]: wording for key, wording in wordings.items() if key in key_of}
+        for language, wordings in shipped.translations.items()
+    }
 
 
 def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:

@@ -83,7 +83,7 @@ def test_shares_are_the_releases_but_for_ties(written: Pack, shared: Path) -> No
 
 
 def test_topics_are_those_of_the_shipped_pack(written: Pack) -> None:
-    shipped = {question.source_item: question.topic for question in wvs7.read_shipped_questions()}
+    shipped = {question.source_item: question.topic for question in wvs7.read_shipped().questions}
     assert all(q.topic == shipped.get(q.id, q.topic) for q in written.questions)
     assert len({q.topic for q in written.questions}) == 13
 

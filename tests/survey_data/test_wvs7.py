@@ -92,6 +92,19 @@ def test_shares_are_weighted(survey: Survey) -> None:
     assert (report.n_rows_read, report.n_rows_used, report.n_rows_dropped) == (4, 4, 0)
 
 
+def test_shipped_translations_are_those_of_the_questions_that_were_asked(survey: Survey) -> None:
+    survey.write(person("DEU", 1, 1))
+    pack, _ = survey.read()
+    shipped = wvs7.read_shipped()
+    assert pack.languages == shipped.languages
+    keys = [question.key for question in pack.questions]
+    assert len(keys) < len(shipped.questions)
+    for language, wordings in pack.translations.items():
+        assert list(wordings) == keys
+        of_first = shipped.translations[language]["wvs7:Q1"]
+        assert wordings[f"{pack.manifest.id}:Q1"] == of_first
+
+
 def test_unweighted_everyone_counts_alike(survey: Survey) -> None:
     survey.write(person("DEU", 9, 1), person("DEU", 1, 2), person("DEU", "x", 2))
     pack, _ = survey.read(everyone(weighted=False))
@@ -302,7 +315,7 @@ def plain_counts(
 
 def test_figures_equal_a_plain_computation(survey: Survey) -> None:
     draw = random.Random(7)
-    questions = wvs7.read_shipped_questions()[::9]
+    questions = wvs7.read_shipped().questions[::9]
     codes = {question.source_item: option_codes(question) for question in questions}
     rows = []
     for _ in range(3000):

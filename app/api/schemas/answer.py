@@ -295,6 +295,10 @@ class PackSummary(ResponseModel):
     n_questions: int
     weighted: bool
     wording: str
+    languages: list[str] = Field(
+        description="Language tags that questions are worded in, their own first.",
+        examples=[["en", "de", "pt"]],
+    )
     licence: str
     commercial_use: bool
     citation: str

@@ -123,7 +123,8 @@ def test_cultures_are_listed_with_their_surveys(client: httpx.Client) -> None:
     assert germany in cultures
     assert germany["native_name"] == "Deutschland"
     assert germany["n_questions"] == sum(pack["n_questions"] for pack in germany["packs"])
-    assert "wvs7" in [pack["id"] for pack in germany["packs"]]
+    languages = {pack["id"]: pack["languages"] for pack in germany["packs"]}
+    assert languages["wvs7"] == ["en", "de", "es", "pt", "ru", "zh"]
 
 
 def test_exemplars_are_shown_without_asking_a_model(client: httpx.Client, fake: FakeVllm) -> None:

@@ -1,4 +1,4 @@
-"""`milieu packs import`: a pack in its folder, a report of it, and one message where it cannot."""
+"""`milieu packs`: imports and translations, a report of each, and one message where it cannot."""
 
 from __future__ import annotations
 
@@ -130,6 +130,78 @@ def test_a_folder_that_holds_something_is_kept(tmp_path: Path) -> None:
 )
 def test_a_table_needs_its_terms(tmp_path: Path, changed: dict[str, str], said: str) -> None:
     check_refused(import_table(tmp_path, tmp_path / "out", **changed), said)
+
+
+TEA = {"id": "tea", "text": "Trinken Sie Tee?", "options": ["Ja", "Nein"]}
+
+
+def add_translation(folder: Path, *lines: dict[str, Any], language: str = "de") -> Result:
+    file = folder.parent / "in-german.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    arguments = (str(folder), str(file), "--language", language)
+    return run("packs", "add-translation", *arguments)
+
+
+def test_a_translation_is_added_and_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "packs" / "tea"
+    assert import_table(tmp_path, folder).exit_code == 0
+    result = add_translation(folder, TEA)
+
+    assert result.exit_code == 0, result.output
+    written = f"Written to {folder / 'questions.de.jsonl'}"
+    assert result.stdout.splitlines() == [written, "1 of 1 questions"]
+    root = str(folder.parent)
+    listed = json.loads(run("packs", "--json", MILIEU_PACK_FOLDERS=root).stdout)
+    languages = {pack["id"]: pack["languages"] for pack in listed}
+    assert languages == {
+        "tea": ["en", "de"],
+        "climate-2022": ["en"],
+        "undp-ai-2025": ["en"],
+        "wvs7": ["en", "de", "es", "pt", "ru", "zh"],
+    }
+    assert "en, de, es, pt, ru, zh" in run("packs", COLUMNS="400").stdout
+
+
+def test_questions_without_a_translation_are_named(tmp_path: Path) -> None:
+    n_more = 11
+    more = [f"tea{i},Taste,Tea {i}?,Yes|No,binary" for i in range(n_more)]
+    shares = [f"tea{i},Germany,Yes,100" for i in range(n_more)]
+    (tmp_path / "questions.csv").write_text("\n".join([QUESTIONS.strip(), *more]))
+    (tmp_path / "shares.csv").write_text("\n".join([SHARES.strip(), *shares]))
+    folder = tmp_path / "packs" / "tea"
+    tables = (str(tmp_path / "questions.csv"), str(tmp_path / "shares.csv"))
+    terms = [part for pair in TERMS.items() for part in pair]
+    made = run("packs", "import", "table", *tables, "--out", str(folder), *terms)
+    assert made.exit_code == 0, made.output
+
+    said = add_translation(folder, TEA).stdout
+    assert "1 of 12 questions" in said
+    assert f"Left out: {', '.join(f'tea{i}' for i in range(10))} and 1 more" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "language", "said"),
+    [
+        (TEA, "German", "--language: found German, expected a language tag such as de"),
+        (TEA | {"id": "milk"}, "de", "row 1, column 'id': 'milk' is not in questions.jsonl"),
+        (TEA | {"options": ["Ja"] * 2}, "de", "column 'options': options must differ"),
+    ],
+)
+def test_what_is_no_translation_changes_nothing(
+    tmp_path: Path, line: dict[str, Any], language: str, said: str
+) -> None:
+    folder = tmp_path / "packs" / "tea"
+    assert import_table(tmp_path, folder).exit_code == 0
+    before = (folder / "pack.toml").read_bytes()
+    check_refused(add_translation(folder, line, language=language), said)
+    assert not (folder / "questions.de.jsonl").exists()
+    assert (folder / "pack.toml").read_bytes() == before
+
+
+def test_a_folder_without_a_pack_gets_no_translation(tmp_path: Path) -> None:
+    folder = tmp_path / "packs" / "tea"
+    folder.mkdir(parents=True)
+    check_refused(add_translation(folder, TEA), "pack.toml: the file is missing")
 
 
 @pytest.mark.parametrize(
