@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from threadpoolctl import threadpool_limits
+
 from adapters.pool import WeightsPool
 from adapters.serving import AdapterServing
 from app.answering.alignment import PeopleAlignment
@@ -176,6 +178,9 @@ async def _open_calibration(
 
 
 def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecutor:
+    """Return the threads that look things up, each of which computes by itself."""
+    # A request's matrices are small: threads of BLAS would wait for a busy core for 50 ms.
+    stack.enter_context(threadpool_limits(limits=1, user_api="blas"))
     threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
     stack.callback(threads.shutdown, wait=False, cancel_futures=True)
     return threads

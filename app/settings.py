@@ -120,7 +120,7 @@ class EncoderSettings(_Group):
     n_threads: int = Field(default=1, ge=1, le=64)
     n_workers: int = Field(default=8, ge=1, le=64)
     cache_entries: int = Field(default=4096, ge=1)
-    # At 10 ms each, the last one waits for a second or two.
+    # At 4 ms each, the last one waits for about a second.
     max_waiting: int = Field(default=256, ge=0)
 
 

@@ -30,7 +30,7 @@ from survey_data.cultures import read_catalogue
 from survey_data.library import open_library
 from survey_data.model import Question
 
-ENCODERS = TODAY, FLOAT32, INT8 = "sentence-transformers", "onnx float32", "onnx int8"
+ENCODERS = ORIGINAL, FLOAT32, INT8 = "sentence-transformers", "onnx float32", "onnx int8"
 BATCHES = (1, 16, 64)
 N_EXEMPLARS = 5
 # Requests that are no question of values: their similarity must stay under the floor.
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def compare(wordings: Path | None, *, n_rounds: int) -> None:
-    """Measure each encoder in its own process and print what differs from today's."""
+    """Measure each encoder in its own process and print what differs from the original."""
     library = open_library(
         [Path(__file__).parents[1] / "survey_data" / "packs"], catalogue=read_catalogue()
     )
@@ -99,27 +99,22 @@ _LABELS = (
     "modules",
     "memory, MiB",
     *(f"batch of {n}, CPU ms" for n in BATCHES),
-    "cosine with today's, smallest",
-    "cosine with today's, mean",
+    "cosine with the original, smallest",
+    "cosine with the original, mean",
     "pairs of questions that are alike",
-    "  decided otherwise than today",
+    "  decided otherwise than by the original",
     "official wordings recognised",
     "  taken for another question",
-    "  decided otherwise than today",
+    "  decided otherwise than by the original",
     "other requests, highest similarity",
     f"same nearest {N_EXEMPLARS}, mean share",
 )
 
 
 def _measure_apart(name: str, texts: list[str], *, n_rounds: int) -> tuple[Cost, Vectors]:
-    # Here, since a measured process must not find it imported.
-    from benchmarks.encoder_int8 import quantise
-
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "texts.json"
         file.write_text(json.dumps(texts))
-        if name == INT8:
-            quantise(file.with_suffix(".onnx"))
         command = [sys.executable, "-m", "benchmarks.encoder", "--only", name, "--texts", str(file)]
         command += ["--rounds", str(n_rounds)]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
@@ -195,7 +190,7 @@ def measure(name: str, texts_file: Path, *, n_rounds: int) -> None:
     """Load the encoder `name`, encode, write the vectors beside the texts and print the cost."""
     texts: list[str] = json.loads(texts_file.read_text())
     modules, start = len(sys.modules), time.process_time()
-    encoder = _open(name, texts_file.with_suffix(".onnx"))
+    encoder = _open(name)
     load_s = time.process_time() - start
     n_modules, resident_mib = len(sys.modules) - modules, _resident_mib()
     batch_ms = [_batch_ms(encoder, texts, n, n_rounds=n_rounds) for n in BATCHES]
@@ -203,16 +198,13 @@ def measure(name: str, texts_file: Path, *, n_rounds: int) -> None:
     print(json.dumps([load_s, n_modules, resident_mib, batch_ms]))
 
 
-def _open(name: str, int8_model: Path) -> Encoder:
+def _open(name: str) -> Encoder:
     # Imported here, since it is the imports that are measured.
-    if name == FLOAT32:
+    if name != ORIGINAL:
+        from retrieval.encoders.bert_graph import Precision
         from retrieval.encoders.opening import open_encoder
 
-        return open_encoder()
-    if name == INT8:
-        from benchmarks.encoder_int8 import Int8Encoder
-
-        return Int8Encoder(int8_model)
+        return open_encoder(precision=Precision.INT8 if name == INT8 else Precision.FLOAT32)
     from retrieval.encoders.bert_folder import default_folder
     from retrieval.encoders.sentence_transformers_encoder import SentenceTransformerEncoder
 

@@ -36,6 +36,8 @@ from survey_data.library import SurveyLibrary
 N_RELATED_KEPT = 4
 SCHEMA_VERSION = 1
 FILE = "estimates.json"
+# The name under which the vectors of the options' wordings are kept.
+WORDINGS = "wordings"
 
 
 class FitOrigin(BaseModel):
@@ -147,7 +149,7 @@ class _Models:
         alike = find_alike(library.questions, index)
         self.alike = [self.table.rows(alike[key]) for key in library.questions]
         vectors = index.vectors.astype(np.float64)
-        wordings = encode_once(folder, "wordings", self.table.wordings, encoder)
+        wordings = encode_once(folder, WORDINGS, self.table.wordings, encoder)
         self.transfer = TransferModel(self.table, vectors)
         self._vectors, self._wordings = vectors, wordings.astype(np.float64)
         self.make_related = lru_cache(maxsize=N_RELATED_KEPT)(self._make_related)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -35,11 +35,19 @@ class Encoder(Protocol):
 class CachedEncoder:
     """An encoder that remembers the vectors of the last `max_entries` texts. Thread-safe."""
 
-    def __init__(self, encoder: Encoder, *, max_entries: int = 4096) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        max_entries: int = 4096,
+        known: Mapping[str, Vectors] | None = None,
+    ) -> None:
+        """Remember what `encoder` makes; `known` are vectors of its that are never forgotten."""
         if max_entries < 1:
             raise ValueError(f"max_entries is {max_entries}, expected 1 or more")
         self._encoder = encoder
         self._max_entries = max_entries
+        self._known = known or {}
         self._kept: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -62,7 +70,9 @@ class CachedEncoder:
         found: dict[str, Vectors] = {}
         with self._lock:
             for text in texts:
-                if text in self._kept:
+                if text in self._known:
+                    found[text] = self._known[text]
+                elif text in self._kept:
                     self._kept.move_to_end(text)
                     found[text] = self._kept[text]
         missing = [text for text in dict.fromkeys(texts) if text not in found]

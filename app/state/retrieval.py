@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.settings import Settings
 from estimation.estimator import Estimator
-from estimation.fit_files import open_estimator
+from estimation.fit_files import WORDINGS, open_estimator
 from retrieval.encoder import CachedEncoder, Encoder
 from retrieval.encoders.bert_folder import default_vocabulary
 from retrieval.encoders.opening import open_encoder
@@ -53,7 +53,10 @@ def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
     index = _open_index(settings, library, encoder)
     estimates = open_estimator(settings.index_folder, library, encoder, index)
     logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
-    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    wordings = estimates.estimator.table.wordings
+    vectors = encode_once(settings.index_folder, WORDINGS, wordings, encoder)
+    known = dict(zip(wordings, vectors, strict=True))
+    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries, known=known)
     finder = _make_finder(settings, library, index, encoder=cached)
     return Retrieval(index, cached, finder, estimates.estimator)
 
@@ -62,7 +65,8 @@ def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
     """Load the encoder, open the index, and return what finds evidence in it. Blocks."""
     encoder = load_encoder(settings)
     index = _open_index(settings, library, encoder)
-    return _make_finder(settings, library, index, encoder=encoder)
+    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
+    return _make_finder(settings, library, index, encoder=cached)
 
 
 def _open_index(settings: Settings, library: SurveyLibrary, encoder: Encoder) -> QuestionIndex:

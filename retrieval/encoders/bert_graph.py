@@ -1,24 +1,61 @@
 """BERT as an ONNX graph, made from a configuration and named weights.
 
-Source: Devlin et al. (2019), "BERT: Pre-training of Deep Bidirectional Transformers"; the names of
-the weights are those of transformers' `BertModel`.
+It takes one text at a time, so there is no padding and no mask. Source: Devlin et al. (2019),
+"BERT: Pre-training of Deep Bidirectional Transformers"; the names of the weights are those of
+transformers' `BertModel`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from retrieval.encoders.bert_folder import BertConfig, Weights
 
 OPSET = 20  # the first with Gelu
 IR_VERSION = 10
-# Large enough that a masked token gets no weight, small enough that a sum stays finite.
-MASKED = -1e30
+MICROSOFT = "com.microsoft"
+# Of a matrix in int8, so many weights in a row share a scale, and so do the values they multiply.
+BLOCK = 64
+_HALF = 128
+# The values are rounded to int8 as well, and products summed as integers.
+_INT8_PRODUCTS = 4
+
+
+Tensor = NDArray[np.float32] | NDArray[np.uint8]
+
+
+class Precision(StrEnum):
+    """What the matrices are multiplied in; everything else is float32."""
+
+    FLOAT32 = "float32"
+    INT8 = "int8"
+
+
+class Quantised(NamedTuple):
+    """A matrix [rows, columns] as `(values - 128) * scales`, block by block of its rows.
+
+    Attributes:
+        values: uint8[rows, blocks, BLOCK].
+        scales: float32[rows, blocks].
+    """
+
+    values: NDArray[np.uint8]
+    scales: NDArray[np.float32]
+
+
+def quantise(matrix: NDArray[np.float32]) -> Quantised:
+    """Return a matrix float32[rows, n * BLOCK] in int8, each block by its largest value."""
+    blocks = matrix.reshape(len(matrix), -1, BLOCK)
+    scales = np.maximum(np.abs(blocks).max(axis=2), np.finfo(np.float32).tiny) / (_HALF - 1)
+    values = np.rint(blocks / scales[:, :, None]) + _HALF
+    return Quantised(values.astype(np.uint8), scales.astype(np.float32))
 
 
 class BertGraph:
@@ -27,44 +64,45 @@ class BertGraph:
     Each method adds nodes, and returns the name of their result.
     """
 
-    def __init__(self, config: BertConfig, weights: Weights) -> None:
+    def __init__(
+        self, config: BertConfig, weights: Weights, *, precision: Precision = Precision.FLOAT32
+    ) -> None:
+        """Take the weights. In int8 a matrix whose columns are no multiple of BLOCK stays."""
         self._config = config
         self._weights = weights
+        self._precision = precision
         self._nodes: list[NodeProto] = []
         self._constants: list[TensorProto] = []
-        self._used: dict[str, TensorProto] = {}
+        self._inputs: dict[str, TensorProto] = {}
+        self._used: dict[str, Tensor] = {}
 
     def build(self) -> bytes:
         """Return the serialised model, whose weights are external and handed in beside it.
 
-        Inputs: `input_ids` and `attention_mask`, int64[n, length]. Output: `hidden`,
-        float32[n, length, hidden_size], the last layer's vector of each token.
+        Input: `input_ids`, int64[1, length]. Output: `hidden`, float32[1, length, hidden_size], the
+        last layer's vector of each token.
 
         Raises:
             KeyError: a weight is not there.
         """
         hidden = self._embed()
-        mask = self._mask()
         for layer in range(self._config.num_hidden_layers):
-            hidden = self._layer(hidden, mask, f"encoder.layer.{layer}")
+            hidden = self._layer(hidden, f"encoder.layer.{layer}")
         self._add("Identity", [hidden], output="hidden")
-        ids = [
-            helper.make_tensor_value_info(name, TensorProto.INT64, ["n", "length"])
-            for name in ("input_ids", "attention_mask")
-        ]
-        shape: list[str | int | None] = ["n", "length", self._config.hidden_size]
+        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "length"])
+        shape: list[str | int | None] = [1, "length", self._config.hidden_size]
         result = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, shape)
-        tensors = [*self._constants, *self._used.values()]
-        graph = helper.make_graph(self._nodes, "bert", ids, [result], tensors)
-        opsets = [helper.make_opsetid("", OPSET)]
+        tensors = [*self._constants, *self._inputs.values()]
+        graph = helper.make_graph(self._nodes, "bert", [ids], [result], tensors)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         serialised: bytes = model.SerializeToString()
         return serialised
 
     @property
-    def used(self) -> tuple[str, ...]:
-        """Names of the weights that the built graph wants."""
-        return tuple(self._used)
+    def used(self) -> Mapping[str, Tensor]:
+        """The weights that the built graph wants, by name."""
+        return self._used
 
     def _embed(self) -> str:
         """Words, positions and the first token type, summed and normalised."""
@@ -80,14 +118,8 @@ class BertGraph:
         summed = self._add("Add", [self._add("Add", [words, first_type]), positions])
         return self._normalise(summed, "embeddings.LayerNorm")
 
-    def _mask(self) -> str:
-        """What is added to attention scores, float32[n, 1, 1, length]: 0, or MASKED."""
-        seen = self._add("Cast", ["attention_mask"], to=TensorProto.BOOL)
-        seen = self._add("Unsqueeze", [seen, self._constant([1, 2])])
-        return self._add("Where", [seen, self._number(0.0), self._number(MASKED)])
-
-    def _layer(self, hidden: str, mask: str, name: str) -> str:
-        attended = self._attend(hidden, mask, f"{name}.attention.self")
+    def _layer(self, hidden: str, name: str) -> str:
+        attended = self._attend(hidden, f"{name}.attention.self")
         attended = self._project(attended, f"{name}.attention.output.dense")
         summed = self._add("Add", [attended, hidden])
         hidden = self._normalise(summed, f"{name}.attention.output.LayerNorm")
@@ -95,14 +127,14 @@ class BertGraph:
         summed = self._add("Add", [self._project(inner, f"{name}.output.dense"), hidden])
         return self._normalise(summed, f"{name}.output.LayerNorm")
 
-    def _attend(self, hidden: str, mask: str, name: str) -> str:
+    def _attend(self, hidden: str, name: str) -> str:
         size = self._config.hidden_size // self._config.num_attention_heads
         query = self._split(self._project(hidden, f"{name}.query"), order=[0, 2, 1, 3])
         key = self._split(self._project(hidden, f"{name}.key"), order=[0, 2, 3, 1])
         value = self._split(self._project(hidden, f"{name}.value"), order=[0, 2, 1, 3])
         scale = self._number(1 / math.sqrt(size))
         scores = self._add("Mul", [self._add("MatMul", [query, key]), scale])
-        shares = self._add("Softmax", [self._add("Add", [scores, mask])], axis=-1)
+        shares = self._add("Softmax", [scores], axis=-1)
         mixed = self._add("MatMul", [shares, value])
         mixed = self._add("Transpose", [mixed], perm=[0, 2, 1, 3])
         return self._add("Reshape", [mixed, self._constant([0, 0, self._config.hidden_size])])
@@ -114,9 +146,21 @@ class BertGraph:
         return self._add("Transpose", [self._add("Reshape", [hidden, shape])], perm=order)
 
     def _project(self, hidden: str, name: str) -> str:
-        weight = self._add("Transpose", [self._weight(f"{name}.weight")], perm=[1, 0])
+        product = self._multiply(hidden, f"{name}.weight")
+        return self._add("Add", [product, self._weight(f"{name}.bias")])
+
+    def _multiply(self, hidden: str, name: str) -> str:
+        n_out, n_in = self._weights[name].shape
+        if self._precision is Precision.FLOAT32 or n_in % BLOCK:
+            weight = self._add("Transpose", [self._weight(name)], perm=[1, 0])
+            return self._add("MatMul", [hidden, weight])
+        quantised = quantise(self._weights[name])
         return self._add(
-            "Add", [self._add("MatMul", [hidden, weight]), self._weight(f"{name}.bias")]
+            "MatMulNBits",
+            [hidden, *(self._use(f"{name}.{part}", t) for part, t in quantised._asdict().items())],
+            domain=MICROSOFT,
+            **{"K": n_in, "N": n_out, "bits": 8, "block_size": BLOCK},
+            accuracy_level=_INT8_PRODUCTS,
         )
 
     def _normalise(self, hidden: str, name: str) -> str:
@@ -133,11 +177,14 @@ class BertGraph:
         return name
 
     def _weight(self, name: str) -> str:
-        weight = self._weights[name]
-        tensor = TensorProto(name=name, dims=weight.shape, data_type=TensorProto.FLOAT)
+        return self._use(name, self._weights[name])
+
+    def _use(self, name: str, values: Tensor) -> str:
+        data_type = helper.np_dtype_to_tensor_dtype(values.dtype)
+        tensor = TensorProto(name=name, dims=values.shape, data_type=data_type)
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value=name)
-        self._used[name] = tensor
+        self._inputs[name], self._used[name] = tensor, values
         return name
 
     def _constant(self, values: Iterable[int]) -> str:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from retrieval.encoder import DEFAULT_ENCODER, Encoder
 from retrieval.encoders.bert_folder import default_folder
+from retrieval.encoders.bert_graph import Precision
 from retrieval.encoders.onnx_encoder import OnnxEncoder
 from retrieval.errors import EncoderUnavailable
 
 
-def open_encoder(name: str = DEFAULT_ENCODER, *, n_threads: int = 1) -> Encoder:
+def open_encoder(
+    name: str = DEFAULT_ENCODER,
+    *,
+    n_threads: int = 1,
+    precision: Precision = Precision.INT8,
+) -> Encoder:
     """Return the encoder `name`: the packaged default, a folder, or a name on the hub.
 
-    The default runs on ONNX Runtime; every other one is loaded by sentence-transformers, which
-    is imported then and takes seconds. `n_threads` is for one batch.
+    The default runs on ONNX Runtime, in `precision`; every other one is loaded in its own by
+    sentence-transformers, which is imported then and takes seconds. `n_threads` is for one batch.
 
     Raises:
         EncoderUnavailable: there is no such encoder, or it cannot be loaded.
     """
     if name == DEFAULT_ENCODER:
-        return OnnxEncoder(default_folder(), name=name, n_threads=n_threads)
+        return OnnxEncoder(default_folder(), name=name, n_threads=n_threads, precision=precision)
     try:
         # Here, not above: it imports torch, which the default does not need.
         from retrieval.encoders.sentence_transformers_encoder import SentenceTransformerEncoder

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from app.errors import UpstreamInvalid, UpstreamModelMissing
 from app.resources import open_resources
@@ -165,6 +166,18 @@ async def test_an_encoder_that_is_not_there_stops_the_start(
 ) -> None:
     with pytest.raises(EncoderUnavailable, match="cannot be loaded"):
         await start(make_settings(encoder={"name": str(tmp_path / "none")}))
+
+
+async def test_a_service_multiplies_small_matrices_in_one_thread(
+    make_settings: MakeSettings,
+) -> None:
+    def n_threads() -> set[int]:
+        return {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        async with open_resources(make_settings(), Metrics()):
+            assert n_threads() == {1}
+        assert n_threads() == {2}
 
 
 async def test_nothing_is_left_after_the_end(make_settings: MakeSettings, fake: FakeVllm) -> None:

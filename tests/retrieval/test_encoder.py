@@ -33,6 +33,16 @@ def test_the_cache_forgets_what_was_not_used_for_longest(hash_encoder: MakeEncod
     assert len(cached) == 2
 
 
+def test_what_the_cache_knows_is_neither_encoded_nor_forgotten(hash_encoder: MakeEncoder) -> None:
+    inner = hash_encoder()
+    [vector] = hash_encoder().encode(["a"])
+    cached = CachedEncoder(inner, max_entries=1, known={"a": vector})
+    for text in ("b", "a", "c", "a"):
+        cached.encode([text])
+    assert inner.encoded == ["b", "c"]
+    np.testing.assert_array_equal(cached.encode(["a"]), [vector])
+
+
 def test_the_cache_takes_a_batch_larger_than_itself(hash_encoder: MakeEncoder) -> None:
     cached = CachedEncoder(hash_encoder(), max_entries=1)
     assert cached.encode(["a", "b", "c"]).shape == (3, 8)
