@@ -251,6 +251,15 @@ def test_notice_names_the_terms_of_every_pack() -> None:
         assert manifest["licence"].split(". ")[0] in notice
 
 
+def test_every_file_that_a_manifest_records_is_package_data() -> None:
+    setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    patterns = setuptools["package-data"]["*"]
+    packaged = {path for pattern in patterns for path in (ROOT / "survey_data").glob(pattern)}
+    for manifest in ROOT.glob("survey_data/packs/*/pack.toml"):
+        recorded = tomllib.loads(manifest.read_text())["sha256"]
+        assert {manifest, *(manifest.parent / name for name in recorded)} <= packaged
+
+
 def test_decisions_are_short_and_say_context_decision_consequences() -> None:
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert pages

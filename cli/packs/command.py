@@ -69,10 +69,10 @@ def add_translation(
     file: Annotated[Path, typer.Argument(help="JSON lines: id, text, options; one per question.")],
     language: Annotated[str, typer.Option(help="Language of the file: de, zh or pt-BR.")],
 ) -> None:
-    """Check a translation of a pack's questions, and add it to the pack.
+    """Add a translation to a pack.
 
-    Options stand in the order of the question's own. Questions may be left out. A translation into
-    the same language is replaced.
+    It is checked against the pack's questions: options stand in the order of a question's own,
+    questions may be left out. A translation into the same language is replaced.
 
     Example: milieu packs add-translation my-packs/lunch lunch-in-german.jsonl --language de
     """
