@@ -19,11 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from app.answering.plan import Answer
-from app.answering.requests import AnswerFrom, AnswerRequest
+from app.answering.requests import AnswerRequest
 from app.logs import configure_logging
 from app.resources import Resources, open_resources
 from app.settings import read_settings
 from app.telemetry import Metrics
+from estimation.source import AnswerFrom
 from evaluation.bootstrap import mean_interval, question_weights
 from evaluation.figures import BootstrapInterval
 from mini_model.split import read_split

@@ -24,13 +24,14 @@ import aiohttp
 from rich.console import Console
 from rich.table import Table
 
-from app.answering.requests import AnswerFrom, AnswerRequest
+from app.answering.requests import AnswerRequest
 from app.logs import configure_logging
 from app.resources import Resources
 from app.settings import Settings, read_settings
 from app.vllm.connections import KEEP_ALIVE_S
 from app.vllm.wire import score_body
 from benchmarks.served import served
+from estimation.source import AnswerFrom
 from survey_data.library import SurveyLibrary
 
 MAX_CASES = 64

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from estimation.conformal import is_void
 from estimation.fitting import OTHER_SURVEYS, OWN_SURVEY, Intervals, classify
 from estimation.related import HeldOut, RelatedModel
 from estimation.sampling import Interval, sampling_intervals
+from estimation.source import Source
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel, Transferred
 from retrieval.likeness import SAME_QUESTION
@@ -26,19 +26,6 @@ MIN_WEIGHT, MIN_PULL = 0.01, 0.01
 # In a library of more questions than the first number, one is estimated from those nearest to it,
 # as many as the second: the time that a fit takes grows with the cube of their number.
 MAX_QUESTIONS, N_NEAREST = 400, 200
-
-
-class Source(StrEnum):
-    """What an answer stands on, the surest first.
-
-    `survey`: the question was asked of this culture. `transfer`: it was asked elsewhere.
-    `related`: it was asked nowhere, but questions like it were. `model`: the model alone.
-    """
-
-    SURVEY = "survey"
-    TRANSFER = "transfer"
-    RELATED = "related"
-    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +125,16 @@ class Estimator:
             return None
         shares = np.asarray(cell.shares) / sum(cell.shares)
         return Estimate(Source.SURVEY, tuple(shares.tolist()), sampling_intervals(cell))
+
+    def is_asked_of(self, question: Question, culture: str) -> bool:
+        """Return whether `find_people` finds anything."""
+        return self._library.distribution(question.key, culture) is not None
+
+    def is_asked_elsewhere(self, question: Question, culture: str) -> bool:
+        """Return whether `transfer` finds anything: whether some other culture was asked."""
+        table = self.table
+        row = table.row(question.key)
+        return bool(table.n_asked[row] > table.asked[row, table.column(culture)])
 
     def transfer(
         self, question: Question, culture: str, *, withhold: bool = False

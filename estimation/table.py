@@ -81,7 +81,8 @@ class AnswerTable:
     def restrict(self, columns: Collection[int]) -> AnswerTable:
         """Return the table as if only the cultures in these columns had been asked."""
         few = copy(self)
-        few.__dict__.pop("surveyed", None)
+        for name in ("surveyed", "n_asked"):
+            few.__dict__.pop(name, None)
         left_out = np.setdiff1d(np.arange(len(self.cultures)), list(columns))
         few.shares, few.logits, few.asked = (
             self.shares.copy(),
@@ -91,6 +92,12 @@ class AnswerTable:
         for values in (few.shares, few.logits, few.asked):
             values[:, left_out] = 0
         return few
+
+    @cached_property
+    def n_asked(self) -> Ints:
+        """How many cultures were asked each question, int64[rows]."""
+        counts: Ints = self.asked.sum(axis=1)
+        return counts
 
     @cached_property
     def surveyed(self) -> dict[str, tuple[int, ...]]:

@@ -10,10 +10,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from estimation.source import AnswerFrom
 from experiments import errors
 from experiments.metrics import Guardrail, Metric, PrimaryMetric
 from experiments.statistics.units import UnitValue
@@ -58,6 +59,8 @@ class Arm:
     Attributes:
         weight: share of the units of the experiment, in (0, 1].
         model: the base model to ask, empty for the one that the service has.
+        answer_from: what an answer with options stands on. By any other than `model` the recipe
+            says how the model is asked where that source needs it.
     """
 
     name: str
@@ -65,13 +68,26 @@ class Arm:
     recipe: Recipe
     model: str = ""
     decoding: Decoding = Decoding()
+    answer_from: AnswerFrom = AnswerFrom.MODEL
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The fields that the id of an experiment is made of."""
+        said = asdict(self) | {"recipe": self.recipe.identity}
+        # Ids stay what they were when every arm answered by the model.
+        if self.answer_from is AnswerFrom.MODEL:
+            del said["answer_from"]
+        return said
 
     @property
     def id(self) -> str:
         """Ten hexadecimal digits that say how it answers; `Recipe.id` if that says it all."""
-        if not self.model and self.decoding == Decoding():
+        parts = [self.recipe.id, self.model, asdict(self.decoding)]
+        if self.answer_from is not AnswerFrom.MODEL:
+            parts.append(self.answer_from)
+        elif not self.model and self.decoding == Decoding():
             return self.recipe.id
-        text = json.dumps([self.recipe.id, self.model, asdict(self.decoding)], sort_keys=True)
+        text = json.dumps(parts, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -154,7 +170,7 @@ class Experiment:
         """Sixteen hexadecimal digits over all but the revision."""
         content = asdict(self)
         del content["revision"]
-        content["arms"] = [asdict(arm) | {"recipe": arm.recipe.identity} for arm in self.arms]
+        content["arms"] = [arm.identity for arm in self.arms]
         text = json.dumps(content, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from estimation.source import AnswerFrom
 from experiments.definition import (
     DAY_S,
     Arm,
@@ -36,6 +37,8 @@ from retrieval.selector_name import SelectorName
 
 MAX_FILE_BYTES = 262_144
 MAX_SHOWN_CHARS = 80
+# How the model is asked by an arm that answers from elsewhere, where that needs it.
+USUAL_METHOD = Method.ICL
 NAME_PATTERN = r"^[a-z0-9][a-z0-9+._-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -91,6 +94,7 @@ class _GuardrailModel(_MetricModel):
 
 
 class _ArmModel(_Model):
+    answer_from: AnswerFrom = AnswerFrom.MODEL
     method: Method
     k: int = Field(default=5, ge=1, le=20)
     style: ExemplarStyle = ExemplarStyle.SHARES
@@ -101,6 +105,14 @@ class _ArmModel(_Model):
     model: str = Field(default="", max_length=200)
     decoding: Decoding = Decoding()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_method(cls, data: Any) -> Any:
+        """Let an arm that answers from elsewhere leave open how the model is asked."""
+        if isinstance(data, dict) and data.get("answer_from", "model") != "model":
+            return {"method": USUAL_METHOD} | data
+        return data
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.method.needs_adapter and self.adapter == NO_ADAPTER:
@@ -108,9 +120,9 @@ class _ArmModel(_Model):
         return self
 
     def inside(self, name: str, weight: float) -> Arm:
-        same = self.model_dump(exclude={"adapter", "model", "decoding"})
+        same = self.model_dump(exclude={"answer_from", "adapter", "model", "decoding"})
         recipe = Recipe(**same, adapter=self.adapter or self.method.usual_adapter)
-        return Arm(name, weight, recipe, self.model, self.decoding)
+        return Arm(name, weight, recipe, self.model, self.decoding, self.answer_from)
 
 
 class _ExperimentModel(_Model):
@@ -236,14 +248,17 @@ def dump_experiment(experiment: Experiment) -> dict[str, Any]:
         "guardrails": [
             _metric_fields(each.metric) | {"margin": each.margin} for each in experiment.guardrails
         ],
-        "arms": {
-            arm.name: asdict(arm.recipe) | {"model": arm.model, "decoding": arm.decoding}
-            for arm in arms
-        },
+        "arms": {arm.name: _arm_fields(arm) for arm in arms},
         "weights": {arm.name: arm.weight for arm in arms},
     }
     plain: dict[str, Any] = json.loads(json.dumps(given, default=asdict))
     return plain
+
+
+def _arm_fields(arm: Arm) -> dict[str, Any]:
+    said = asdict(arm.recipe) | {"model": arm.model, "decoding": arm.decoding}
+    # Left out as it is in the definitions that stores hold.
+    return said if arm.answer_from is AnswerFrom.MODEL else {"answer_from": arm.answer_from} | said
 
 
 def _metric_fields(metric: Metric) -> dict[str, Any]:

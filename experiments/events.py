@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
+from estimation.source import Source
 from experiments.definition import Experiment
 from experiments.errors import MetricUnknown, OutcomeInvalid
 from experiments.metrics import Metric, MetricKind
@@ -46,7 +48,16 @@ class Exposure:
             nearer; None if the question has no known shares.
         latency_ms: time until the answer was complete.
         failed: whether the request got no answer: an error, a refusal, or the client left. It
-            counts in the arm, and the rest of what is recorded of it says nothing.
+            counts in the arm; but for what was known, the rest of what is recorded of it says
+            nothing.
+        source: what the answer stands on, one of `Source`; empty if that was not recorded, as
+            before version 3 of the store.
+        best_source: the surest source there was, whatever the arm answers from; empty as above.
+        model_asked: whether the model has a part in the answer, None as above.
+        question_key: the key of the survey question that the asked one was recognised as, empty
+            for none.
+        similarity: cosine in [-1, 1] of the asked question to that one; of one that was not
+            recognised, to the nearest that the culture answered; None where there is none.
     """
 
     answer_id: str
@@ -74,6 +85,11 @@ class Exposure:
     n_prompt_tokens: int = 0
     n_reply_tokens: int = 0
     failed: bool = False
+    source: Source | Literal[""] = ""
+    best_source: Source | Literal[""] = ""
+    model_asked: bool | None = None
+    question_key: str = ""
+    similarity: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,15 @@ class Evidence:
     below_floor: bool
     candidates: tuple[Candidate, ...] = ()
 
+    @property
+    def similarity(self) -> float | None:
+        """Cosine of `same_question`; without one of the nearest, None where there is none."""
+        if self.same_question is None:
+            return self.nearest_similarity
+        same = self.same_question.key
+        cosines = (each.similarity for each in self.candidates if each.question.key == same)
+        return next(cosines, None)
+
 
 class EvidenceFinder:
     """Finds evidence. Blocks; call it from a thread."""

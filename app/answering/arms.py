@@ -1,4 +1,4 @@
-"""Which recipe answers a request: its own, that of an experiment's arm, or the settings'."""
+"""How a request is answered: as it says, by an experiment's arm, or by the settings."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from app.answering.plan import Choice
 from app.answering.requests import Request
 from app.errors import CultureMissing, MethodConflict
+from estimation.source import AnswerFrom
 from experiments.assigner import Assigner
 from experiments.assignment import find_first
 from experiments.definition import Experiment
@@ -42,11 +43,11 @@ class Deciding(NamedTuple):
 
 
 class ArmSelector:
-    """Selects the recipe that answers a request.
+    """Selects the recipe that answers a request, and what the answer is to stand on.
 
-    An experiment applies to requests with a culture that say nothing of their recipe: one that
-    says how it is to be answered is in no experiment, nor is one without a culture, which every
-    arm would answer alike.
+    An experiment applies to requests with a culture that say nothing of either: one that says how
+    it is to be answered is in no experiment, nor is one without a culture, which every arm would
+    answer alike.
     """
 
     def __init__(self, defaults: Recipe, deciding: Deciding | None) -> None:
@@ -54,7 +55,7 @@ class ArmSelector:
         self._defaults, self._deciding = defaults, deciding
 
     async def select(self, request: Request, culture: Culture | None) -> Choice:
-        """Return the recipe of a request: its own, that of an arm, or the settings'.
+        """Return how a request is answered: as it says, by an arm, or by the settings.
 
         Raises:
             UnitInvalid: user or session cannot be kept apart from others.
@@ -68,10 +69,12 @@ class ArmSelector:
         unit = unit_of(user=asker.user, session=asker.session, request_id=answer_id)
         if arm is not None:
             # Nobody asked for its adapter by name.
-            return Choice(answer_id, arm.recipe, unit, arm.decoding, adapter_is_optional=True)
+            return Choice(
+                answer_id, arm.recipe, unit, arm.decoding, arm.answer_from, is_by_arm=True
+            )
         if asker.wanted_arm:
             return await self._override(request, culture, answer_id, unit)
-        if culture is not None and self._deciding is not None and not request.recipe.first_said:
+        if culture is not None and self._deciding is not None and not request.first_said:
             running = self._deciding.experiments.running
             experiment = find_first(running, unit, culture=culture.code)
             if experiment is not None:
@@ -79,14 +82,15 @@ class ArmSelector:
         recipe = request.recipe.over(self._defaults)
         if recipe.method.needs_adapter and recipe.adapter == NO_ADAPTER:
             raise MethodConflict(recipe.method)
-        return Choice(answer_id, recipe, unit)
+        answer_from = request.answer_from or AnswerFrom.AUTO
+        return Choice(answer_id, recipe, unit, answer_from=answer_from)
 
     async def _override(
         self, request: Request, culture: Culture | None, answer_id: str, unit: Unit
     ) -> Choice:
         wanted_arm = request.asker.wanted_arm
-        if request.recipe.first_said:
-            raise ArmConflict(wanted_arm, request.recipe.first_said)
+        if request.first_said:
+            raise ArmConflict(wanted_arm, request.first_said)
         if culture is None:
             raise CultureMissing()
         if self._deciding is None:
@@ -115,7 +119,8 @@ class ArmSelector:
             arm.recipe,
             unit,
             arm.decoding,
-            adapter_is_optional=True,
+            arm.answer_from,
+            is_by_arm=True,
             experiment=experiment,
             assignment=assignment,
         )

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from app.answering.asked import Asked
-from app.answering.plan import Choice
-from app.answering.requests import AnswerFrom, Request
+from app.answering.plan import Choice, SourceFallback
+from app.answering.requests import Request
 from app.errors import SourceUnavailable
-from estimation.estimator import Estimate, Estimator, Source
+from estimation.estimator import Estimate, Estimator
+from estimation.source import Source
 from retrieval.encoder import Encoder
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
@@ -30,14 +31,23 @@ NO_OPTIONS = "it has no options, and it was not recognised as a survey question"
 
 
 class Estimated(NamedTuple):
-    """The best source's answer, None where that is the model, and others' to the same question."""
+    """What is known of an answer, and what it stands on.
+
+    Attributes:
+        estimate: the answer of the source that was chosen, None where that is the model.
+        best_source: the surest there is, whichever was chosen.
+        fallback: the source that an arm wants and there is not; the best one was chosen instead.
+        elsewhere: how others answered the same question, as the recipe shows it.
+    """
 
     estimate: Estimate | None
+    best_source: Source
+    fallback: SourceFallback | None = None
     elsewhere: tuple[Exemplar, ...] = ()
 
 
 class EstimateFinder:
-    """Finds the best source of an answer, in threads."""
+    """Finds what an answer stands on, and estimates it in threads."""
 
     def __init__(
         self,
@@ -57,28 +67,30 @@ class EstimateFinder:
         asked: Asked,
         evidence: Evidence,
     ) -> Estimated:
-        """Return the answer of the best source that is wanted, and what the recipe shows of others.
+        """Return the answer of the source that is wanted, and what the recipe shows of others.
 
         Raises:
             SourceUnavailable: an answer is wanted from a source that has none.
         """
         if culture is None:
-            return Estimated(None)
-        # What arms are compared by is how the model answers.
-        is_compared = request.arm is not None or choice.experiment is not None
-        wanted = AnswerFrom.MODEL if is_compared else request.answer_from
-        n_elsewhere = choice.recipe.n_elsewhere
-        if wanted is AnswerFrom.MODEL and not n_elsewhere:
-            return Estimated(None)
-        looking = _Looking(self._estimator, self._encoder, culture, asked, evidence)
+            return Estimated(None, Source.MODEL)
+        looking = _Looking(
+            self._estimator, self._encoder, culture, asked, evidence, withhold=request.withhold
+        )
+        sources = looking.list_sources()
+        source, fallback = looking.choose_source(choice, sources)
+        known = Estimated(None, sources[0], fallback)
+        n_elsewhere = 0 if asked.survey is None else choice.recipe.n_elsewhere
+        if source is Source.MODEL and not n_elsewhere:
+            return known
 
         def find() -> Estimated:
-            estimate = looking.find(wanted, request.withhold)
+            estimate = looking.estimate_from(source)
             if asked.survey is None or not n_elsewhere:
-                return Estimated(estimate)
-            donors = looking.find_donors(asked.survey, request.withhold)
+                return known._replace(estimate=estimate)
+            donors = looking.find_donors(asked.survey, estimate)
             found = select_elsewhere(self._library, asked.survey, donors, n_elsewhere)
-            return Estimated(estimate, found)
+            return known._replace(estimate=estimate, elsewhere=found)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, find)
 
@@ -93,60 +105,79 @@ class _Looking:
         culture: Culture,
         asked: Asked,
         evidence: Evidence,
+        *,
+        withhold: bool,
     ) -> None:
         self._estimator, self._encoder = estimator, encoder
         self._culture, self._asked, self._evidence = culture, asked, evidence
+        self._withhold = withhold
 
-    def find(self, wanted: AnswerFrom, withhold: bool) -> Estimate | None:
-        if wanted is AnswerFrom.MODEL:
-            return None
-        found = None
-        if wanted is not AnswerFrom.TABLES and not withhold:
-            found = self._find_people()
-        if found is None and wanted is AnswerFrom.SURVEY:
-            raise self._refuse(wanted, withhold)
-        if found is None:
-            found = self._estimate(withhold)
-        if found is None and wanted is AnswerFrom.TABLES:
-            raise self._refuse(wanted, withhold)
-        return found
+    def list_sources(self) -> tuple[Source, ...]:
+        """Return the sources that have an answer, the surest first. Estimates nothing."""
+        survey, code, found = self._asked.survey, self._culture.code, []
+        if survey is not None and not self._withhold and self._estimator.is_asked_of(survey, code):
+            found.append(Source.SURVEY)
+        if survey is not None and self._estimator.is_asked_elsewhere(survey, code):
+            found.append(Source.TRANSFER)
+        elif self._asked.question.options and not self._evidence.below_floor:
+            found.append(Source.RELATED)
+        return (*found, Source.MODEL)
 
-    def find_donors(self, survey: Question, withhold: bool) -> tuple[tuple[str, float], ...]:
-        """Return the cultures whose answers make an estimate of a question, with their weights."""
-        found = self._estimator.transfer(survey, self._culture.code, withhold=withhold)
-        return () if found is None else found.donors
+    def choose_source(
+        self, choice: Choice, sources: tuple[Source, ...]
+    ) -> tuple[Source, SourceFallback | None]:
+        """Return the source that is wanted; the best one where an arm wants what there is not.
 
-    def _find_people(self) -> Estimate | None:
-        survey = self._asked.survey
-        if survey is None:
-            return None
-        found = self._estimator.find_people(survey, self._culture.code)
-        return None if found is None else _reorder(found, self._asked)
+        Raises:
+            SourceUnavailable: the request itself wants it.
+        """
+        wanted = choice.answer_from
+        source = wanted.find_first(sources)
+        if source is not None:
+            return source, None
+        because = self._explain()
+        if not choice.is_by_arm:
+            raise SourceUnavailable(wanted, because, available=sources)
+        return sources[0], SourceFallback(wanted, because)
 
-    def _estimate(self, withhold: bool) -> Estimate | None:
+    def estimate_from(self, source: Source) -> Estimate | None:
+        """Return the answer of one of the sources that `list_sources` returned."""
         survey, code = self._asked.survey, self._culture.code
-        if survey is not None:
-            found = self._estimator.transfer(survey, code, withhold=withhold)
-            if found is not None:
-                return _reorder(found, self._asked)
+        match source:
+            case Source.MODEL:
+                return None
+            case Source.RELATED:
+                return self._relate()
+            case Source.SURVEY if survey is not None:
+                found = self._estimator.find_people(survey, code)
+            case _ if survey is not None:
+                found = self._estimator.transfer(survey, code, withhold=self._withhold)
+            case _:
+                found = None
+        assert found is not None  # the source was listed
+        return _reorder(found, self._asked)
+
+    def find_donors(
+        self, survey: Question, estimate: Estimate | None
+    ) -> tuple[tuple[str, float], ...]:
+        """Return the cultures whose answers make an estimate of a question, with their weights."""
+        if estimate is None or estimate.source is not Source.TRANSFER:
+            estimate = self._estimator.transfer(survey, self._culture.code, withhold=self._withhold)
+        return () if estimate is None else estimate.donors
+
+    def _relate(self) -> Estimate:
         question = self._asked.question
-        if not question.options or self._evidence.below_floor:
-            return None
         vectors = self._encoder.encode([question.text, *question.options]).astype(np.float64)
-        return self._estimator.relate(vectors[0], vectors[1:], code, withhold=withhold)
+        return self._estimator.relate(
+            vectors[0], vectors[1:], self._culture.code, withhold=self._withhold
+        )
 
-    def _refuse(self, wanted: AnswerFrom, withhold: bool) -> SourceUnavailable:
-        available = [] if (found := self._estimate(withhold)) is None else [found.source]
-        if wanted is AnswerFrom.TABLES:
-            available = [Source.SURVEY] if self._find_people() is not None else []
-        because = self._explain(withhold)
-        return SourceUnavailable(wanted, because, available=[*available, Source.MODEL])
-
-    def _explain(self, withhold: bool) -> str:
+    def _explain(self) -> str:
+        """Return why the source that is wanted has no answer."""
         asked, name = self._asked, self._culture.name
         if asked.survey is None:
             return NOT_NEAR if asked.question.options else NO_OPTIONS
-        if withhold and self._find_people() is not None:
+        if self._withhold and self._estimator.is_asked_of(asked.survey, self._culture.code):
             return "it is withheld"
         asked_of = self._estimator.list_asked(asked.survey)
         where = ", ".join(asked_of) or "nobody"

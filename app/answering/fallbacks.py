@@ -63,10 +63,9 @@ class FallbackPlanner:
         Raises:
             CultureNotShown: nothing is left but the model as it is, and that is set to be refused.
         """
-        estimate, elsewhere = estimated
-        is_chat = isinstance(request, ChatTurn)
+        estimate, is_chat = estimated.estimate, isinstance(request, ChatTurn)
         is_wanted = is_chat or estimate is None or bool(request.recipe.first_said)
-        is_pooled = self._pooler.is_pooled(request, choice, leased.weights, estimate)
+        is_pooled = self._pooler.is_pooled(choice, leased.weights, estimate)
         plan = Plan(
             *(choice, culture, evidence, asked, choice.recipe.method, PLAIN, (), leased.weights),
             estimate=estimate,
@@ -74,11 +73,14 @@ class FallbackPlanner:
             asks_model=is_wanted or is_pooled,
             is_pooled=is_pooled,
             is_optional=is_pooled and not is_wanted,
+            warnings=_note_source(estimated),
+            best_source=estimated.best_source,
+            source_fallback=estimated.fallback,
         )
         if not plan.asks_model:
             return plan
         statement = make_statement(self._library, culture, asked, estimate) if is_chat else None
-        shown = _Shown((*elsewhere, *evidence.exemplars), statement)
+        shown = _Shown((*estimated.elsewhere, *evidence.exemplars), statement)
         if plan.is_optional:
             return self._plan_pooled(plan, leased, shown, seed=request.seed)
         return self._plan_model(plan, leased, shown, seed=request.seed)
@@ -105,7 +107,7 @@ class FallbackPlanner:
             method=method,
             steering=self._steering(plan, method, shown, seed=seed),
             fallbacks=fallbacks,
-            warnings=(*leased.notes, *notes),
+            warnings=(*plan.warnings, *leased.notes, *notes),
             refuses_unsteered=self._settings.last_rung == "refuse",
         )
         plan.check_steered()
@@ -153,6 +155,14 @@ class FallbackPlanner:
 def shows_exemplars(recipe: Recipe, leased: Lease) -> bool:
     """Return whether exemplars are wanted: as asked, or in place of an adapter."""
     return recipe.method.shows_exemplars or bool(_without_adapter(recipe, leased))
+
+
+def _note_source(estimated: Estimated) -> tuple[str, ...]:
+    """Return a warning where the arm's source has no answer."""
+    if estimated.fallback is None:
+        return ()
+    wanted, because = estimated.fallback
+    return (f"the arm answers from '{wanted}', which has none: {because}",)
 
 
 def _note_few(recipe: Recipe, evidence: Evidence) -> tuple[str, ...]:

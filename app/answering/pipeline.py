@@ -78,10 +78,8 @@ class Pipeline:
         async with AsyncExitStack() as held:
             culture = watch.run("culture", lambda: self._find_culture(request))
             choice = await watch.time("arm", self._arms.select(request, culture))
-            held.enter_context(self._recorder.watch(choice, culture, watch))
-            lease = self._weights.lease(
-                culture, choice.recipe.adapter, optional=choice.adapter_is_optional
-            )
+            watched = held.enter_context(self._recorder.watch(choice, culture, watch))
+            lease = self._weights.lease(culture, choice.recipe.adapter, optional=choice.is_by_arm)
             leased = await watch.time("weights", held.enter_async_context(lease))
             evidence = await watch.time(
                 "evidence", self._lookup.find_for(request, culture, choice.recipe, leased)
@@ -90,6 +88,7 @@ class Pipeline:
             finding = self._estimates.find(request, culture, choice, asked, evidence)
             known = await watch.time("estimate", finding)
             plan = self._fallbacks.plan(request, culture, choice, leased, evidence, asked, known)
+            watched.plan = plan
             self._asker.check_room(plan)
             plan, words = await watch.time("words", self._writer.write(plan, request))
             yield plan

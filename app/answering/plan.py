@@ -10,6 +10,7 @@ from app.answering.asked import Asked
 from app.errors import CultureNotShown
 from app.vllm.wire import ChatCompletion, JsonObject, LabelLogprobs, Usage
 from estimation.estimator import Estimate
+from estimation.source import AnswerFrom, Source
 from experiments.assignment import Assignment
 from experiments.definition import Arm, Decoding, Experiment
 from experiments.unit import Unit
@@ -26,13 +27,15 @@ PLAIN = Steering(Method.PLAIN)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The recipe that answers a request, and whether an experiment chose it.
+    """How a request is to be answered, and whether an experiment chose it.
 
     Attributes:
         answer_id: under which the answer will be returned.
         unit: who is answered.
         decoding: what an arm says of it, which goes before the request.
-        adapter_is_optional: whether a named adapter that is unavailable is done without.
+        answer_from: what an answer with options is to stand on; of a chat, what the model is told.
+        is_by_arm: whether an arm chose. Nobody asked for the adapter or the source that it names,
+            so that one that is unavailable is done without.
         experiment: the revision that decided, None for an answer outside experiments; then there
             is no `assignment` either.
     """
@@ -41,7 +44,8 @@ class Choice:
     recipe: Recipe
     unit: Unit
     decoding: Decoding = field(default_factory=Decoding)
-    adapter_is_optional: bool = False
+    answer_from: AnswerFrom = AnswerFrom.AUTO
+    is_by_arm: bool = False
     experiment: Experiment | None = None
     assignment: Assignment | None = None
 
@@ -58,6 +62,13 @@ class Fallback(NamedTuple):
     because: str
 
 
+class SourceFallback(NamedTuple):
+    """What an arm's answers stand on, and why this one does not."""
+
+    wanted: AnswerFrom
+    because: str
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How one request is going to be answered, and why so.
@@ -67,6 +78,9 @@ class Plan:
     culture that a fallback leaves nothing of is refused. With an `estimate` the model is asked only
     where the request says how, and its answer stands beside the estimate; in a chat, where it is
     told the estimate. With `withhold` what the culture answered to it is not told.
+
+    `best_source` is the surest there is, whatever was wanted, and `source_fallback` what an arm
+    wanted and there is not.
 
     With `is_pooled` the shares are pooled of the estimate's and the model's. The model is then
     asked although nobody named a method; where that is the only reason, it is `is_optional`, and
@@ -88,6 +102,8 @@ class Plan:
     asks_model: bool = True
     is_pooled: bool = False
     is_optional: bool = False
+    best_source: Source = Source.MODEL
+    source_fallback: SourceFallback | None = None
 
     @property
     def id(self) -> str:
@@ -98,6 +114,19 @@ class Plan:
     def recipe(self) -> Recipe:
         """The recipe that was chosen."""
         return self.choice.recipe
+
+    @property
+    def source(self) -> Source:
+        """What the answer stands on; a text is always the model's."""
+        if self.estimate is None or not self.asked.question.options:
+            return Source.MODEL
+        return self.estimate.source
+
+    @property
+    def all_fallbacks(self) -> tuple[SourceFallback | Fallback, ...]:
+        """The source and the methods that were wanted and were unavailable, with the reasons."""
+        of_source = () if self.source_fallback is None else (self.source_fallback,)
+        return (*of_source, *self.fallbacks)
 
     @property
     def steered(self) -> bool:

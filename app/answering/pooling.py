@@ -9,10 +9,10 @@ import numpy as np
 from adapters.pool import ServedWeights
 from app.answering.calibrated import CalibratedRecipe, ModelCalibration
 from app.answering.plan import Answer, CalibratedShares, Choice
-from app.answering.requests import AnswerFrom, Request
 from estimation.calibration import TABLE_ALONE
-from estimation.estimator import Estimate, Source
+from estimation.estimator import Estimate
 from estimation.sampling import Interval
+from estimation.source import AnswerFrom, Source
 from prompting.recipe import Method, Recipe
 
 
@@ -23,16 +23,14 @@ class Pooler:
         """Take the calibration of the served model; without one nothing is pooled."""
         self._calibration = calibration
 
-    def is_pooled(
-        self, request: Request, choice: Choice, weights: ServedWeights, estimate: Estimate | None
-    ) -> bool:
+    def is_pooled(self, choice: Choice, weights: ServedWeights, estimate: Estimate | None) -> bool:
         """Return whether the model's shares count in the answer that an estimate gives.
 
         They do in one from like questions alone, where they were found to make it better.
         """
         if estimate is None or estimate.source is not Source.RELATED:
             return False
-        if request.answer_from is AnswerFrom.TABLES:
+        if choice.answer_from is AnswerFrom.TABLES:
             return False
         found = self._find(choice.recipe, choice.recipe.method, weights, estimate)
         return found is not None and found.find_pool(estimate) != TABLE_ALONE

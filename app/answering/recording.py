@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, TypedDict
 
 from app.answering.alignment import PeopleAlignment
-from app.answering.plan import Answer, Choice
+from app.answering.plan import Answer, Choice, Plan
 from app.answering.requests import Request
 from app.telemetry import Stopwatch
+from estimation.source import Source
 from experiments.definition import DAY_S
 from experiments.events import AnswerText, Exposure, Receipt
 from experiments.unit import UnitHasher
@@ -32,6 +33,13 @@ class ExposureStore(Protocol):
     async def record(self, exposure: Exposure, text: AnswerText | None = None) -> Receipt:
         """Keep an exposure within a bound. Raises nothing."""
         ...
+
+
+@dataclass
+class Watched:
+    """A request on its way; `plan` as soon as there is one."""
+
+    plan: Plan | None = None
 
 
 class Recorder:
@@ -66,15 +74,18 @@ class Recorder:
         return (NOT_YET,) if receipt is Receipt.LATE else (NEVER,)
 
     @contextmanager
-    def watch(self, choice: Choice, culture: Culture | None, watch: Stopwatch) -> Iterator[None]:
+    def watch(self, choice: Choice, culture: Culture | None, watch: Stopwatch) -> Iterator[Watched]:
         """Record that there is no answer where the block fails, or its client leaves."""
+        watched = Watched()
         try:
-            yield
+            yield watched
         except BaseException:
-            self._record_failure(choice, culture, watch.total_ms)
+            self._record_failure(choice, culture, watched.plan, watch.total_ms)
             raise
 
-    def _record_failure(self, choice: Choice, culture: Culture | None, latency_ms: float) -> None:
+    def _record_failure(
+        self, choice: Choice, culture: Culture | None, plan: Plan | None, latency_ms: float
+    ) -> None:
         """Record, without waiting, that the arm of an experiment gave its unit no answer.
 
         Else arms would be compared on the answers that they did give.
@@ -82,6 +93,8 @@ class Recorder:
         if self._store is None or self._hasher is None or choice.experiment is None:
             return
         exposure = _start_exposure(choice, culture, self._hasher)
+        if plan is not None:
+            exposure = replace(exposure, **list_known(plan))
         failure = replace(exposure, latency_ms=latency_ms, failed=True)
         recording = asyncio.create_task(self._store.record(failure))
         # Nobody else holds it while it waits for the store.
@@ -92,10 +105,11 @@ class Recorder:
         plan, reading = answer.plan, answer.reading
         return replace(
             _start_exposure(plan.choice, plan.culture, hasher),
+            **list_known(plan),
             method=plan.method,
             model=plan.weights.base_model,
             steered=plan.steered,
-            fallbacks=tuple(f"{left.method}: {left.because}" for left in plan.fallbacks),
+            fallbacks=tuple(f"{wanted}: {because}" for wanted, because in plan.all_fallbacks),
             adapter=plan.weights.adapter or "",
             readable=answer.is_readable,
             refused=None if answer.text is None else is_refusal(answer.text),
@@ -141,6 +155,28 @@ def _start_exposure(choice: Choice, culture: Culture | None, hasher: UnitHasher)
         steered=False,
         overridden=assignment is not None and assignment.overridden,
         settled=assignment is None or assignment.settled or assignment.overridden,
+    )
+
+
+class Known(TypedDict):
+    """What was known without a model and what was used of it, as an `Exposure` has it."""
+
+    source: Source
+    best_source: Source
+    model_asked: bool
+    question_key: str
+    similarity: float | None
+
+
+def list_known(plan: Plan) -> Known:
+    """Return what was known when a plan was made."""
+    same = plan.evidence.same_question
+    return Known(
+        source=plan.source,
+        best_source=plan.best_source,
+        model_asked=plan.asks_model,
+        question_key="" if same is None else same.key,
+        similarity=plan.evidence.similarity,
     )
 
 

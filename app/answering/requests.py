@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import TypeAlias
 
 from app.vllm.wire import ChatRequest
+from estimation.source import AnswerFrom
 from experiments.definition import Arm
 from prompting.messages import Message
 from prompting.recipe import NO_OVERRIDES, RecipeOverrides
-
-
-class AnswerFrom(StrEnum):
-    """What an answer with options may stand on.
-
-    `auto`: the best source. `survey`: what the people themselves said. `tables`: estimated from
-    the surveys, as if the people had not been asked. `model`: what the model says.
-    """
-
-    AUTO = "auto"
-    SURVEY = "survey"
-    TABLES = "tables"
-    MODEL = "model"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +31,10 @@ class Asker:
 class AnswerRequest:
     """A question to `/answer`, checked for form only; the decoding is for free text.
 
-    With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
-    what the culture answered to it for unknown, and shows nothing of the questions in `barred`
-    either. `streams` is whether free text is wanted piece by piece.
+    With an `arm` it is answered as that arm answers, outside of any experiment. `answer_from` is
+    None where it is left open. `withhold` takes what the culture answered to it for unknown, and
+    shows nothing of the questions in `barred` either. `streams` is whether free text is wanted
+    piece by piece.
     """
 
     question: str
@@ -55,7 +43,7 @@ class AnswerRequest:
     recipe: RecipeOverrides = NO_OVERRIDES
     asker: Asker = Asker()
     arm: Arm | None = None
-    answer_from: AnswerFrom = AnswerFrom.AUTO
+    answer_from: AnswerFrom | None = None
     withhold: bool = False
     barred: frozenset[str] = frozenset()
     seed: int = 0
@@ -63,6 +51,11 @@ class AnswerRequest:
     temperature: float = 0.0
     top_p: float = 1.0
     streams: bool = False
+
+    @property
+    def first_said(self) -> str:
+        """The first field that says how to answer, empty where none does."""
+        return self.recipe.first_said or ("" if self.answer_from is None else "answer_from")
 
     @property
     def said(self) -> tuple[str, ...]:
@@ -112,14 +105,19 @@ class ChatTurn:
     streams: bool = False
 
     @property
+    def first_said(self) -> str:
+        """The first field that says how to answer, empty where none does."""
+        return self.recipe.first_said
+
+    @property
     def said(self) -> tuple[str, ...]:
         """The user's messages, the texts that evidence is looked up for."""
         return tuple(m.content for m in self.chat.messages if m.role == "user") or ("",)
 
     @property
-    def answer_from(self) -> AnswerFrom:
-        """The best source, of what the model is told; the reply is the model's."""
-        return AnswerFrom.AUTO
+    def answer_from(self) -> AnswerFrom | None:
+        """What the model is told may stand on, which is left open; the reply is the model's."""
+        return None
 
     @property
     def barred(self) -> frozenset[str]:

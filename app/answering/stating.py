@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.answering.asked import Asked
-from estimation.estimator import Estimate, Source
+from estimation.estimator import Estimate
+from estimation.source import Source
 from prompting.statement import Statement, Surveyed
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary

@@ -32,7 +32,8 @@ from app.api.schemas.answer import (
 )
 from app.api.schemas.sources import ChosenOption, ModelAnswer
 from app.vllm.wire import Usage
-from estimation.estimator import Estimate, Source
+from estimation.estimator import Estimate
+from estimation.source import Source
 from retrieval.evidence import Evidence, EvidenceQuery
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture

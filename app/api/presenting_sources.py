@@ -18,8 +18,9 @@ from app.api.schemas.sources import (
     ShareInterval,
     TransferFields,
 )
-from estimation.estimator import Estimate, Source
+from estimation.estimator import Estimate
 from estimation.sampling import count_effective, sampling_intervals
+from estimation.source import Source
 from prompting.messages import AskedQuestion
 from prompting.reading import Reading
 from prompting.statement import write_statement

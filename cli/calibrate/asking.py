@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict
 
 from app.answering.pipeline import Pipeline
 from app.answering.plan import Answer
-from app.answering.requests import AnswerFrom, AnswerRequest
+from app.answering.requests import AnswerRequest
 from app.errors import RetrievalBusy, UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from cli.calibrate.scope import Cell
 from cli.patience import call_patiently
+from estimation.source import AnswerFrom
 from evaluation.errors import RunFolderInvalid
 from files.journal import Journal, JournalBusy, LinesInvalid
 from prompting.recipe import Recipe, RecipeOverrides

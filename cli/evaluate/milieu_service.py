@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from app.answering.requests import AnswerFrom
 from app.errors import ServiceUnreachable
 from cli.patience import call_patiently
 from cli.service_client import ServiceClient
+from estimation.source import AnswerFrom
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import RespondentFailed
 from prompting.recipe import ACTIVE_ADAPTER, Method

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from adapters.errors import AdapterError, AdapterForOthers, AdaptersBusy, LoraServerSilent
 from app import errors
+from app.answering.recording import list_known
 from app.resources import Opener, Resources, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -199,9 +200,10 @@ class _Asking:
             n_prompt_tokens=answer.usage.prompt_tokens,
             n_reply_tokens=answer.usage.completion_tokens,
             steered=plan.steered,
-            fell_back=bool(plan.fallbacks),
-            because="; ".join(fallback.because for fallback in plan.fallbacks),
+            fell_back=bool(plan.all_fallbacks),
+            because="; ".join(fallback.because for fallback in plan.all_fallbacks),
             shown=tuple(exemplar.question.key for exemplar in plan.shown_exemplars),
+            **list_known(plan),
         )
 
 

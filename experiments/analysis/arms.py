@@ -7,16 +7,25 @@ from dataclasses import asdict
 
 import numpy as np
 
+from estimation.source import AnswerFrom
 from experiments.analysis.reading import Derived, Events, Series
-from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment
+from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment, SourceCount
 from experiments.analysis.samples import UnitSample, measure_level
 from experiments.definition import Arm
+from experiments.stores.columns import SOURCES
 from prompting.recipe import NO_ADAPTER
 from survey_data.arrays import Floats
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
 SHARES = ("fell_back", "refused", "unreadable", "failed")
 MEANS = ("n_prompt_tokens", "n_reply_tokens", "label_mass", "alignment")
+
+
+_ANSWERS_FROM = {
+    AnswerFrom.AUTO: "the best source",
+    AnswerFrom.SURVEY: "the people's own figures, else the best source",
+    AnswerFrom.TABLES: "an estimate from the surveys, else the best source",
+}
 
 
 def measure_arms(
@@ -67,13 +76,28 @@ def _measure_arm(
         means={metric: measure_level(values(metric)) for metric in MEANS},
         latency_ms={f"{100.0 * q:g}": measure_level(latency, q) for q in LATENCY_QUANTILES},
         offline=offline,
+        sources=count_sources(values(Derived.SOURCE), values(Derived.BEST_SOURCE)),
+        n_model_asked=int(values(Derived.MODEL_ASKED).sum()),
     )
+
+
+def count_sources(source: Floats, best_source: Floats) -> tuple[SourceCount, ...]:
+    """Return how many answers stand on each of `SOURCES`, given by their indices; none of none."""
+    counts = (
+        np.bincount(of.astype(np.int64), minlength=len(SOURCES)).tolist()
+        for of in (source, best_source)
+    )
+    rows = zip(SOURCES, *counts, strict=True)
+    found = (SourceCount(source=name, n_answers=n, n_best=best) for name, n, best in rows)
+    return tuple(each for each in found if each.n_answers or each.n_best)
 
 
 def describe_arm(arm: Arm) -> str:
     """Return how an arm answers, in words."""
     recipe = arm.recipe
     said = [f"method {recipe.method}"]
+    if arm.answer_from is not AnswerFrom.MODEL:
+        said = [f"{_ANSWERS_FROM[arm.answer_from]}; where it needs the model: {said[0]}"]
     if recipe.method.shows_exemplars:
         said.append(f"{recipe.k} exemplars ({recipe.style}, {recipe.retriever})")
         if recipe.n_elsewhere:

@@ -26,10 +26,14 @@ class Derived(Enum):
     """What is known about an answer besides what is recorded; not text, as a metric's name is.
 
     STEERED: whether the culture was spoken for. CROSSED: whether another arm answered.
+    SOURCE, BEST_SOURCE: indices of `SOURCES`. MODEL_ASKED: whether the model had a part.
     """
 
     STEERED = "steered"
     CROSSED = "crossed"
+    SOURCE = "source"
+    BEST_SOURCE = "best_source"
+    MODEL_ASKED = "model_asked"
 
 
 Series: TypeAlias = str | Derived
@@ -135,8 +139,11 @@ class _EventReader:
         self._add(Derived.STEERED, unit, piece.time_ms[rows], steered[rows])
         crossed = (piece.arm != piece.answered_arm).astype(np.float64)
         self._add(Derived.CROSSED, unit, piece.time_ms[rows], crossed[rows])
-        found, first = np.unique(unit, return_index=True)
-        begins = rows[first[found >= n_before]]
+        for series in (Derived.SOURCE, Derived.BEST_SOURCE, Derived.MODEL_ASKED):
+            found: Floats = getattr(piece, series.value)
+            self._add(series, unit, piece.time_ms[rows], found[rows])
+        there, first = np.unique(unit, return_index=True)
+        begins = rows[first[there >= n_before]]
         self.firsts.append(
             UnitColumns(
                 arm=np.array([arms.get(arm, -1) for arm in piece.arm[begins].tolist()], np.int64),

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from estimation.source import Source
 from experiments.definition import State
 from experiments.metrics import Direction, Metric, MetricKind
 from experiments.statistics.decision import GuardrailState, Verdict
@@ -163,6 +164,14 @@ class OfflineAlignment(Result):
     source: str
 
 
+class SourceCount(Result):
+    """Answers of an arm by one source: those that stand on it, and those that it was best for."""
+
+    source: Source
+    n_answers: int
+    n_best: int
+
+
 class ArmFigures(Result):
     """What an arm is and what came of it. By intention to treat: units count where they belong.
 
@@ -174,6 +183,9 @@ class ArmFigures(Result):
             `failed` → share of all of `n_answers`.
         means: metric → mean over its answers.
         latency_ms: quantile in percent → latency of its answers.
+        sources: what its answers stand on, the surest first; none for answers that were recorded
+            before that was.
+        n_model_asked: answers that the model had a part in, of those that `sources` counts.
     """
 
     name: str
@@ -189,6 +201,8 @@ class ArmFigures(Result):
     means: dict[str, float | None]
     latency_ms: dict[str, float | None]
     offline: OfflineAlignment | None = None
+    sources: tuple[SourceCount, ...] = ()
+    n_model_asked: int = 0
 
 
 class RatioLook(Result):

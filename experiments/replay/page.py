@@ -8,6 +8,7 @@ from dataclasses import replace
 from experiments.replay import report, words
 from experiments.replay.plots import WIDTH, draw_alignment
 from experiments.replay.result import ArmReplay, Replay
+from experiments.report.page import compose_sources
 from experiments.report.words import list_ways
 from reports.document import Block, Callout, Document, Facts, Part, Plot, Points, Table, Text
 from reports.html import to_html
@@ -35,7 +36,11 @@ def compose_replay(replay: Replay) -> Document:
         ("Alignment by culture", [_uncaption(by_culture)] if by_culture else []),
         (
             "Arms",
-            [Facts(list_ways(replay.arms)), replace(report.tabulate_levels(replay), caption="")],
+            [
+                Facts(list_ways(replay.arms)),
+                replace(report.tabulate_levels(replay), caption=""),
+                *compose_sources(replay.arms),
+            ],
         ),
     ]
     points = (

@@ -18,12 +18,13 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from experiments.analysis.arms import describe_arm
-from experiments.analysis.result import Span
+from experiments.analysis.arms import count_sources, describe_arm
+from experiments.analysis.result import SourceCount, Span
 from experiments.definition import Arm, Experiment
 from experiments.metrics import RECORDED_METRICS
 from experiments.replay import result
 from experiments.replay.rows import ReplayRow
+from experiments.stores.columns import SOURCES
 
 # What a replay is for comes first. Failures are counted apart, with their reasons.
 METRICS = ("alignment", *(m for m in RECORDED_METRICS if m not in ("alignment", "failed")))
@@ -151,7 +152,18 @@ def _summarise_arm(
         differences={}
         if is_control
         else {metric: _difference(asked, arm.name, control, metric) for metric in metrics},
+        sources=_count_sources([row for row in rows if not row.failed]),
+        n_model_asked=sum(bool(row.model_asked) for row in rows if not row.failed),
     )
+
+
+def _count_sources(rows: Sequence[ReplayRow]) -> tuple[SourceCount, ...]:
+    places = {source: place for place, source in enumerate(SOURCES)}
+    stood, best = (
+        np.array([places[name] for row in rows if (name := getattr(row, field))], np.float64)
+        for field in ("source", "best_source")
+    )
+    return count_sources(stood, best)
 
 
 def _summarise_cultures(

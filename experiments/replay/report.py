@@ -6,7 +6,7 @@ from rich.console import Console
 
 from experiments.replay import words
 from experiments.replay.result import ArmReplay, Replay
-from experiments.report.terminal import print_ways
+from experiments.report.terminal import print_sources, print_ways
 from experiments.report.words import name_arm
 from reports.document import Table
 from reports.numbers import count
@@ -63,6 +63,7 @@ def print_replay(replay: Replay, console: Console) -> None:
     for label, value in words.list_facts(replay):
         print_text(console, value, lead=f"{label}: ")
     print_table(console, tabulate_levels(replay))
+    print_sources(console, replay.arms)
     print_ways(console, replay.arms)
     for arm in replay.compared_arms:
         print_table(console, tabulate_differences(replay, arm))

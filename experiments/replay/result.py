@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from experiments.analysis.result import OfflineAlignment, Result, Span
+from experiments.analysis.result import OfflineAlignment, Result, SourceCount, Span
 from experiments.definition import Experiment
 
 SCHEMA_VERSION: Final = 1
@@ -36,6 +36,7 @@ class ArmReplay(Result):
         levels: metric → mean.
         differences: metric → mean difference to control, over requests that both answered; empty
             for control.
+        sources, n_model_asked: as of `ArmFigures`.
     """
 
     name: str
@@ -47,6 +48,8 @@ class ArmReplay(Result):
     n_shown: int
     levels: dict[str, MeanEstimate]
     differences: dict[str, MeanEstimate]
+    sources: tuple[SourceCount, ...] = ()
+    n_model_asked: int = 0
 
 
 class CultureReplay(Result):

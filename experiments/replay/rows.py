@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from estimation.source import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +19,7 @@ class ReplayRow:
         culture: alpha-3 code, empty for a request without one.
         arm: the name of the arm in the experiment.
         alignment, label_mass, readable, refused, latency_ms, steered: as of an `Exposure`.
+        source, best_source, model_asked, question_key, similarity: as of an `Exposure`.
         fell_back: whether the answer was given in another way than the arm's.
         because: why it was, empty if it was not.
         shown: keys of the exemplars that were shown, in their order.
@@ -38,6 +42,11 @@ class ReplayRow:
     because: str = ""
     shown: tuple[str, ...] = ()
     failed: str = ""
+    source: Source | Literal[""] = ""
+    best_source: Source | Literal[""] = ""
+    model_asked: bool | None = None
+    question_key: str = ""
+    similarity: float | None = None
 
     def value(self, metric: str) -> float | None:
         """Return one of `RECORDED_METRICS`, booleans as 0 and 1; None if it is not known.

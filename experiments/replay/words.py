@@ -26,7 +26,11 @@ def write_headline(replay: Replay) -> str:
     """Return which arms are nearer to people than control, in one sentence."""
     if not replay.has_answers:
         return "No request was answered."
-    compared = [arm for arm in replay.arms if "alignment" in arm.differences]
+    compared = [
+        arm
+        for arm in replay.arms
+        if "alignment" in arm.differences and arm.differences["alignment"].n
+    ]
     if not compared:
         return "How near the arms are to people is not known: no request is of a survey's question."
     sides: dict[str, list[str]] = {

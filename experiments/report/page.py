@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from experiments.analysis.result import Analysis
+from experiments.analysis.result import Analysis, ArmFigures
 from experiments.definition import State
 from experiments.metrics import Direction
-from experiments.report import plots, tables, words
+from experiments.replay.result import ArmReplay
+from experiments.report import plots, sources, tables, words
 from experiments.statistics.decision import Verdict
 from reports.document import (
     Block,
@@ -157,6 +158,16 @@ def _compose_arms(analysis: Analysis) -> Iterator[Block]:
     yield replace(table, columns=("", *table.columns[1:]), label="Figures of the arms")
     if offline := words.describe_offline(analysis):
         yield Text(offline, is_note=True)
+    yield from compose_sources(analysis.arms)
+
+
+def compose_sources(arms: Sequence[ArmFigures | ArmReplay]) -> Iterator[Block]:
+    """Yield the table of what answers stand on, and which of them are counted apart."""
+    if (table := sources.tabulate_sources(arms)) is None:
+        return
+    yield table
+    if own := sources.describe_own_figures(arms):
+        yield Text(own, is_note=True)
 
 
 def _list_points(points: tuple[str, ...]) -> list[Points]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
 from experiments.analysis.result import Analysis, ArmFigures
 from experiments.replay.result import ArmReplay
-from experiments.report import tables, words
+from experiments.report import sources, tables, words
 from experiments.statistics.decision import Verdict
 from reports.terminal import print_facts, print_headline, print_points, print_table, print_text
 
@@ -64,7 +64,15 @@ def _print_arms(console: Console, analysis: Analysis) -> None:
     print_table(console, tables.tabulate_arms(analysis))
     if offline := words.describe_offline(analysis):
         print_text(console, offline)
+    print_sources(console, analysis.arms)
     print_ways(console, analysis.arms)
+
+
+def print_sources(console: Console, arms: Sequence[ArmFigures | ArmReplay]) -> None:
+    """Print what answers stand on, and which of them are counted apart."""
+    print_table(console, sources.tabulate_sources(arms))
+    if own := sources.describe_own_figures(arms):
+        print_text(console, own)
 
 
 def print_ways(console: Console, arms: Iterable[ArmFigures | ArmReplay]) -> None:

@@ -8,9 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from estimation.source import Source
 from experiments.stores.database import Row
 from experiments.stores.schema import RECORDED
 from survey_data.arrays import Floats, Ints, Strings, Truths
+
+# The surest first.
+SOURCES = tuple(Source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,8 @@ class Answers:
         answered_arm: the arm whose answer it got; another one if two gateways crossed.
         revision: the one that assigned the unit.
         recorded: by `RECORDED_METRICS`; NaN if there is no value. Booleans are 0 and 1.
+        source, best_source: indices of `SOURCES`; NaN for what failed or was not recorded.
+        model_asked: 0 and 1; NaN as above.
     """
 
     unit: Strings
@@ -36,6 +42,9 @@ class Answers:
     overridden: Truths
     steered: Truths
     recorded: Mapping[str, Floats]
+    source: Floats
+    best_source: Floats
+    model_asked: Floats
 
     def __len__(self) -> int:
         return len(self.time_ms)
@@ -66,10 +75,18 @@ def answers_of(rows: Sequence[Row]) -> Answers:
     columns: list[Any] = list(zip(*rows, strict=True))
     kinds = (np.str_,) * 5 + (np.int64,) * 2 + (np.bool_,) * 2
     about: list[Any] = list(map(np.array, columns, kinds))
+    *recorded, source, best_source, model_asked = columns[len(kinds) :]
     # None becomes NaN.
-    recorded = (np.array(column, np.float64) for column in columns[len(kinds) :])
-    about.append(dict(zip(RECORDED, recorded, strict=True)))
+    values = (np.array(column, np.float64) for column in recorded)
+    about.append(dict(zip(RECORDED, values, strict=True)))
+    about += map(_place_sources, (source, best_source))
+    about.append(np.array(model_asked, np.float64))
     return Answers(*about)
+
+
+def _place_sources(names: Sequence[str | None]) -> Floats:
+    places = {str(source): float(place) for place, source in enumerate(SOURCES)}
+    return np.array([places.get(name or "", np.nan) for name in names], np.float64)
 
 
 def outcomes_of(rows: Sequence[Row]) -> OutcomeValues:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 Columns = tuple[tuple[str, str], ...]
 
@@ -27,7 +27,9 @@ TABLES: Final[dict[str, Columns]] = {
         method TEXT, model TEXT, steered SMALLINT, overridden SMALLINT, settled SMALLINT,
         fallbacks TEXT, adapter TEXT, readable SMALLINT, refused SMALLINT,
         label_mass DOUBLE PRECISION, alignment DOUBLE PRECISION, latency_ms DOUBLE PRECISION,
-        n_prompt_tokens BIGINT, n_reply_tokens BIGINT, failed SMALLINT
+        n_prompt_tokens BIGINT, n_reply_tokens BIGINT, failed SMALLINT,
+        source TEXT, best_source TEXT, model_asked SMALLINT, question_key TEXT,
+        similarity DOUBLE PRECISION
     """),
     "assignments": _read_columns(
         "experiment TEXT, unit TEXT, unit_kind TEXT, arm TEXT, revision BIGINT, time_ms BIGINT"
@@ -57,15 +59,18 @@ UNIQUE: Final[dict[str, str]] = {
     "attachments": "experiment, kind",
     "secrets": "place",
 }
-_MAY_BE_NULL = {"refused", "label_mass", "alignment", "number"}
+_MAY_BE_NULL = {"refused", "label_mass", "alignment", "number", "model_asked", "similarity"}
+# Columns of exposures that came with a version.
+_OF_2 = ("failed",)
+_OF_3 = ("source", "best_source", "model_asked", "question_key", "similarity")
 
 
-def _create(table: str, *, without: str = "", key: str = "") -> str:
-    """Return the statement that makes a table, without a later column or with an earlier key."""
+def _create(table: str, *, without: tuple[str, ...] = (), key: str = "") -> str:
+    """Return the statement that makes a table, without later columns or with an earlier key."""
     columns = ", ".join(
         f"{name} {kind}" + ("" if name in _MAY_BE_NULL else " NOT NULL")
         for name, kind in TABLES[table]
-        if name != without
+        if name not in without
     )
     return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({key or UNIQUE[table]}))"
 
@@ -84,7 +89,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "CREATE TABLE schema_version (version BIGINT NOT NULL)",
         "INSERT INTO schema_version (version) VALUES (0)",
-        _create("exposures", without="failed"),
+        _create("exposures", without=_OF_2 + _OF_3),
         _create("assignments"),
         _create("outcomes", key="key"),
         *map(_create, ("texts", "experiments")),
@@ -111,6 +116,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "DROP TABLE outcomes_before",
         _OUTCOMES_ONCE,
         "CREATE INDEX outcomes_in_order ON outcomes (time_ms, metric)",
+    ),
+    (
+        "ALTER TABLE exposures ADD COLUMN source TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE exposures ADD COLUMN best_source TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE exposures ADD COLUMN model_asked SMALLINT",
+        "ALTER TABLE exposures ADD COLUMN question_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE exposures ADD COLUMN similarity DOUBLE PRECISION",
     ),
 )
 SET_VERSION: Final = "UPDATE schema_version SET version = ?1"
@@ -194,7 +206,8 @@ ANSWERS: Final = (
     "SELECT e.unit, e.unit_kind, "  # noqa: S608  # names from above
     "CASE WHEN e.overridden = 1 THEN e.arm ELSE COALESCE(a.arm, e.arm) END AS arm, "
     "e.arm AS answered_arm, e.culture, COALESCE(a.revision, e.revision) AS revision, "
-    f"e.time_ms, e.overridden, e.steered, {', '.join(RECORDED.values())} "
+    f"e.time_ms, e.overridden, e.steered, {', '.join(RECORDED.values())}, "
+    f"{_of_answer('e.source')}, {_of_answer('e.best_source')}, {_of_answer('e.model_asked')} "
     "FROM exposures e LEFT JOIN assignments a ON a.experiment = e.experiment AND a.unit = e.unit "
     "WHERE e.experiment = ?1 ORDER BY e.time_ms, e.answer_id"
 )
@@ -220,6 +233,6 @@ def all_rows(table: str) -> str:
 def for_postgres(statement: str) -> str:
     """Return `statement` with the parameters and types of PostgreSQL."""
     numbered = re.sub(r"\?(\d+)", r"$\1", statement)
-    if numbered.startswith("CREATE TABLE"):
+    if numbered.startswith(("CREATE TABLE", "ALTER TABLE")):
         numbered = re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', numbered)
     return numbered

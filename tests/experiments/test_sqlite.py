@@ -55,7 +55,7 @@ async def test_the_file_of_a_newer_milieu_is_refused(tmp_path: Path) -> None:
     connection.execute("UPDATE schema_version SET version = 99")
     connection.commit()
     connection.close()
-    with pytest.raises(StoreOutdated, match="found schema version 99, expected 2 or older"):
+    with pytest.raises(StoreOutdated, match="found schema version 99, expected 3 or older"):
         await open_sqlite(path)
 
 

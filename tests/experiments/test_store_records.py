@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from experiments.definition import State, change_state, revise
@@ -19,6 +20,7 @@ from experiments.stores.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
     SET_VERSION,
+    TABLES,
     for_postgres,
     insert,
 )
@@ -159,19 +161,27 @@ async def test_of_two_secrets_at_once_one_is_refused(open_store: OpenStore) -> N
     assert sorted(type(each).__name__ for each in found) == ["NoneType", "SecretChanged"]
 
 
-async def _make_first_version(place: str, definition: str) -> None:
-    """A store as version 1 made it, with one experiment, answer and outcome."""
+# The columns of exposures that a version did not have yet.
+KNOWN = ("source", "best_source", "model_asked", "question_key", "similarity")
+MISSING = {1: ("failed", *KNOWN), 2: KNOWN}
+
+
+async def _make_version(place: str, version: int, definition: str) -> None:
+    """A store as an earlier version made it, with one experiment, answer and outcome."""
     experiment = ("ways", 1, "0123456789abcdef", "running", definition, 1000)
-    *exposure, _ = to_row(an_exposure(fallbacks=("none",)), "exposures")
+    names = [name for name, _ in TABLES["exposures"]]
+    row = zip(names, to_row(an_exposure(fallbacks=("none",)), "exposures"), strict=True)
+    exposure = {name: value for name, value in row if name not in MISSING[version]}
     outcome = ("k", "helpful", "boolean", 1.0, "a1", "", "", "", "", 2000)
     places = ", ".join(f"?{n}" for n in range(1, 1 + len(exposure)))
     values: dict[str, Sequence[Any]] = {
         insert("experiments"): experiment,
-        f"INSERT INTO exposures VALUES ({places})": exposure,
+        f"INSERT INTO exposures ({', '.join(exposure)}) VALUES ({places})": [*exposure.values()],
         insert("outcomes"): outcome,
-        SET_VERSION: (1,),
+        SET_VERSION: (version,),
     }
-    statements = [*MIGRATIONS[0], *values]
+    migrations = [statement for each in MIGRATIONS[:version] for statement in each]
+    statements = [*migrations, *values]
     if not place.startswith("postgresql:"):
         connection = sqlite3.connect(place)
         for statement in statements:
@@ -189,11 +199,12 @@ async def _make_first_version(place: str, definition: str) -> None:
     await server.close()
 
 
-async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
+@pytest.mark.parametrize("version", MISSING)
+async def test_a_store_of_an_earlier_version_becomes_one_of_now(place: str, version: int) -> None:
     experiment = an_experiment()
     fields = dump_experiment(experiment)
     del fields["unit_value"]
-    await _make_first_version(place, json.dumps(fields))
+    await _make_version(place, version, json.dumps(fields))
 
     for _ in range(2):
         async with await opened(place) as store:
@@ -205,6 +216,10 @@ async def test_a_store_of_version_1_becomes_one_of_now(place: str) -> None:
             assert (await store.find_experiments("a1")) == (("ways", False, 1000),)
             [found] = [each async for each in store.answers("ways")]
             assert found.recorded["failed"].tolist() == [0.0]
+            for column in (found.source, found.best_source, found.model_asked):
+                assert np.isnan(column).all()
+            [[exposure]] = [rows async for rows in store.rows("exposures")]
+            assert exposure[-len(KNOWN) :] == ("", "", None, "", None)
             [sent] = [each async for each in store.outcomes("ways")]
             assert sent.value.tolist() == [1.0]
             assert (await store.add_outcome(an_outcome(key="k", time_ms=2001))).repeated

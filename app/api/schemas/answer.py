@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from app.answering.requests import AnswerFrom
 from app.api.schemas.sources import (
     ChosenOption,
     CultureName,
@@ -19,7 +18,7 @@ from app.api.schemas.sources import (
     ResponseModel,
     TransferFields,
 )
-from estimation.estimator import Source
+from estimation.source import AnswerFrom, Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
 from survey_data.questions_file import MAX_OPTIONS, MIN_OPTIONS
@@ -114,11 +113,12 @@ class AnswerBody(ArmFields):
         description="2 to 20 answers to choose from, in scale order. Without them those of a "
         "survey question that is near enough; else the answer is free text.",
     )
-    answer_from: AnswerFrom = Field(
-        AnswerFrom.AUTO,
+    answer_from: AnswerFrom | None = Field(
+        None,
         description="What the answer may stand on: 'survey', what the people themselves said; "
         "'tables', an estimate from the surveys; 'model', what the model says; or 'auto', the best "
-        "there is. For a question with options.",
+        "there is. For a question with options. By default 'auto', or what the arm of an "
+        "experiment says.",
     )
     withhold: bool = Field(False, description=WITHHOLD)
     orders: int = Field(

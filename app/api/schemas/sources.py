@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from estimation.estimator import Source
+from estimation.source import Source
 from prompting.labels import LabelScheme
 from prompting.recipe import Method
 
