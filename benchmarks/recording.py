@@ -29,6 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from estimation.source import Source
 from experiments.events import Claim, Exposure, Receipt
 from experiments.stores.event_store import EventStore, open_postgres, open_sqlite
 from experiments.unit import UnitKind
@@ -143,6 +144,11 @@ async def answer(store: EventStore, answer_id: str, unit: str, taken: Taken) -> 
         latency_ms=41.5,
         n_prompt_tokens=312,
         n_reply_tokens=1,
+        source=Source.MODEL,
+        best_source=Source.SURVEY,
+        model_asked=True,
+        question_key="wvs7:Q6",
+        similarity=0.9132,
     )
     if answer_id[1:].endswith("0"):
         await timed(store.settle(claim), taken.settle_ms)

@@ -26,6 +26,8 @@ WEIGHT_TOLERANCE = 1e-9
 # The "arm" of units that no experiment touches.
 HOLD_OUT_ARM = "hold-out"
 DAY_S = 86_400.0
+# How the model is asked by an arm that answers from elsewhere, where that needs it.
+ASKED_BY = Method.ICL
 
 
 class State(StrEnum):
@@ -304,16 +306,24 @@ def check_together(one: Experiment, other: Experiment) -> None:
         )
 
 
-def draft_four_arms(name: str, primary: PrimaryMetric, *, hypothesis: str = "") -> Experiment:
-    """Return the draft that compares `plain` (control), `icl`, `adapter` and `adapter+icl`."""
+def draft_four_arms(
+    name: str, primary: PrimaryMetric, *, hypothesis: str = "", with_estimate: bool = False
+) -> Experiment:
+    """Return the draft that compares `plain` (control), `icl`, `adapter` and `adapter+icl`.
+
+    `with_estimate` adds a fifth arm, `estimate`, that answers by the best source.
+    """
     methods = (Method.PLAIN, Method.ICL, Method.ADAPTER, Method.ADAPTER_ICL)
+    weight = 1.0 / (len(methods) + with_estimate)
+    arms = [
+        Arm(str(method), weight, Recipe(method, adapter=method.usual_adapter)) for method in methods
+    ]
+    if with_estimate:
+        arms.append(Arm("estimate", weight, Recipe(ASKED_BY), answer_from=AnswerFrom.AUTO))
     return Experiment(
         name=name,
         hypothesis=hypothesis or "Some way of showing a culture does better than showing none.",
         primary=primary,
-        arms=tuple(
-            Arm(str(method), 0.25, Recipe(method, adapter=method.usual_adapter))
-            for method in methods
-        ),
+        arms=tuple(arms),
         control=str(Method.PLAIN),
     )

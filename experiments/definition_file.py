@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from estimation.source import AnswerFrom
 from experiments.definition import (
+    ASKED_BY,
     DAY_S,
     Arm,
     Decoding,
@@ -37,8 +38,6 @@ from retrieval.selector_name import SelectorName
 
 MAX_FILE_BYTES = 262_144
 MAX_SHOWN_CHARS = 80
-# How the model is asked by an arm that answers from elsewhere, where that needs it.
-USUAL_METHOD = Method.ICL
 NAME_PATTERN = r"^[a-z0-9][a-z0-9+._-]{0,62}$"
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -110,7 +109,7 @@ class _ArmModel(_Model):
     def _choose_method(cls, data: Any) -> Any:
         """Let an arm that answers from elsewhere leave open how the model is asked."""
         if isinstance(data, dict) and data.get("answer_from", "model") != "model":
-            return {"method": USUAL_METHOD} | data
+            return {"method": ASKED_BY} | data
         return data
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What to know of an experiment that starts: arms that cannot be had, users that go elsewhere."""
+"""What to know of an experiment that starts: what arms have not, users that go elsewhere."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from adapters.errors import AdapterError
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
 from app.state.adapters import open_registry
+from estimation.source import AnswerFrom
 from experiments.definition import Experiment
 from prompting.recipe import ACTIVE_ADAPTER, NO_ADAPTER
 
@@ -26,7 +27,8 @@ def start_notes(
     """
     registry = open_registry(settings) if settings.vllm.takes_adapters else None
     rivals = _rivals_note(experiment, running)
-    return (*_arms_notes(experiment, registry, covered), *([rivals] if rivals else []))
+    adapters = _arms_notes(experiment, registry, covered)
+    return (*adapters, *_alignment_notes(experiment), *([rivals] if rivals else []))
 
 
 def _arms_notes(
@@ -44,6 +46,18 @@ def _arms_notes(
             left = "exemplars" if each.recipe.method.needs_adapter else "the model as it is"
             notes.append(f"arm '{each.name}': {missing}; its users are answered by {left} instead")
     return tuple(notes)
+
+
+def _alignment_notes(experiment: Experiment) -> tuple[str, ...]:
+    """Return a note per arm that is to be compared by an alignment that its answers rarely have."""
+    if all(metric.name != "alignment" for metric in experiment.metrics):
+        return ()
+    return tuple(
+        f"arm '{arm.name}' gives the people's own figures, which have no 'alignment': "
+        "they would be compared with themselves"
+        for arm in experiment.arms
+        if arm.answer_from in (AnswerFrom.AUTO, AnswerFrom.SURVEY)
+    )
 
 
 def _rivals_note(experiment: Experiment, running: Iterable[Experiment]) -> str:

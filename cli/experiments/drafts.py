@@ -92,7 +92,12 @@ def _draft(name: str, options: FourArms) -> Experiment:
         expected = f"the least difference of '{metric.name}' worth having, in its units"
         raise OptionInvalid("--smallest-effect", "nothing", expected)
     primary = PrimaryMetric(metric, DEFAULT_EFFECT if effect is None else effect)
-    draft = draft_four_arms(name, primary, hypothesis=options.hypothesis or "")
+    draft = draft_four_arms(
+        name,
+        primary,
+        hypothesis=options.hypothesis or "",
+        with_estimate=bool(options.estimate),
+    )
     guardrails = tuple(map(parse_guardrail, options.guardrails))
     cultures = read_catalogue().codes(options.cultures)
     return _check(replace(draft, guardrails=guardrails, cultures=cultures))

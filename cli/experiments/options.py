@@ -46,6 +46,13 @@ class FourArms:
         ),
     ] = ()
 
+    estimate: Annotated[
+        bool | None,
+        typer.Option(
+            "--estimate", help="A fifth arm, 'estimate', that answers by the best source."
+        ),
+    ] = None
+
     @property
     def given(self) -> tuple[str, ...]:
         """The options that were given, as they are written."""

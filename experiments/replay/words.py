@@ -32,7 +32,13 @@ def write_headline(replay: Replay) -> str:
         if "alignment" in arm.differences and arm.differences["alignment"].n
     ]
     if not compared:
-        return "How near the arms are to people is not known: no request is of a survey's question."
+        is_measured = any("alignment" in arm.levels for arm in replay.arms)
+        why = (
+            "has an alignment by control and another"
+            if is_measured
+            else "is of a survey's question"
+        )
+        return f"How near the arms are to people is not known: no request {why}."
     sides: dict[str, list[str]] = {
         "nearer to people than": [],
         "farther from people than": [],

@@ -8,7 +8,7 @@ from estimation.source import Source
 from experiments.analysis.result import ArmFigures, SourceCount
 from experiments.replay.result import ArmReplay
 from experiments.report.words import name_arm
-from reports.document import Row, RowGroup, Table
+from reports.document import Row, Table
 from reports.numbers import count, join_names, percent, quantity
 
 
@@ -16,13 +16,15 @@ def tabulate_sources(arms: Sequence[ArmFigures | ArmReplay]) -> Table | None:
     """Return what answers stand on and what was known, a column per arm; None if not recorded."""
     if not any(arm.sources for arm in arms):
         return None
-    by_model = tuple(_share(arm.n_model_asked, arm) for arm in arms)
-    groups = (
-        RowGroup("Answers stand on", _count_by_source(arms, lambda each: each.n_answers)),
-        RowGroup("The best source was", _count_by_source(arms, lambda each: each.n_best)),
-        RowGroup("", (("The model was asked", *by_model),)),
+    blank = ("",) * len(arms)
+    rows = (
+        ("Answers stand on", *blank),
+        *_count_by_source(arms, lambda each: each.n_answers),
+        ("The best source was", *blank),
+        *_count_by_source(arms, lambda each: each.n_best),
+        ("The model was asked", *(_share(arm.n_model_asked, arm) for arm in arms)),
     )
-    return Table("Sources", ("Answers", *map(name_arm, arms)), groups)
+    return Table.of_rows("", ("Sources", *map(name_arm, arms)), rows)
 
 
 def describe_own_figures(arms: Sequence[ArmFigures | ArmReplay]) -> str:
@@ -45,7 +47,7 @@ def _count_by_source(
         counts = [_count(arm, source, of) for arm in arms]
         if any(counts):
             shown = (_share(n, arm) for n, arm in zip(counts, arms, strict=True))
-            rows.append((str(source), *shown))
+            rows.append((f"  {source}", *shown))
     return tuple(rows)
 
 

@@ -92,3 +92,27 @@ def test_what_people_said_to_a_withheld_question_does_not_move_what_is_related(
     assert relate(poisoned, withhold=False) != pytest.approx(
         relate(library, withhold=False), abs=0.01
     )
+
+
+def test_whether_there_is_an_answer_is_known_without_estimating_one(tmp_path: Path) -> None:
+    whole = random_library(n_questions=6, n_cultures=3, n_options=4)
+    # How many were asked each question.
+    n_asked = dict(zip(whole.questions, (3, 2, 1, 0, 3, 3), strict=True))
+    [pack] = whole.packs
+    cells = tuple(
+        cell
+        for cell in pack.distributions
+        if whole.cultures.index(cell.culture) < n_asked[cell.question]
+    )
+    library = SurveyLibrary([Pack(pack.manifest, pack.questions, cells)], whole.catalogue)
+    estimator = open_for(library, tmp_path)
+
+    found = []
+    for question in library.questions.values():
+        for culture in library.cultures:
+            people = estimator.find_people(question, culture)
+            others = estimator.transfer(question, culture)
+            assert estimator.is_asked_of(question, culture) == (people is not None)
+            assert estimator.is_asked_elsewhere(question, culture) == (others is not None)
+            found.append((people is not None, others is not None))
+    assert set(found) == {(True, True), (True, False), (False, True), (False, False)}

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from estimation.source import Source
 from experiments.analysis.analyse import analyse
-from experiments.analysis.result import Analysis, OfflineAlignment
+from experiments.analysis.result import Analysis, OfflineAlignment, SourceCount
 from experiments.definition import State, change_state
 from experiments.errors import ExperimentUnknown
 from experiments.events import OutcomeKind
@@ -118,6 +119,37 @@ async def test_arms_are_described_over_their_answers(store: EventStore) -> None:
     assert icl.means["n_reply_tokens"] == pytest.approx(np.mean([e.n_reply_tokens for e in own]))
     assert icl.offline == offline["icl"]
     assert found.arms[0].offline is None
+
+
+async def test_answers_are_counted_by_what_they_stand_on(store: EventStore) -> None:
+    start = await started(store)
+    experiment, events = two_arms(), Events()
+    by_model = {"source": Source.MODEL, "model_asked": True}
+    own = {"source": Source.SURVEY, "best_source": Source.SURVEY, "model_asked": False}
+    for n, known in enumerate(
+        (
+            by_model | {"best_source": Source.SURVEY},
+            by_model | {"best_source": Source.MODEL},
+            own,
+            own | {"failed": True},
+            own | {"overridden": True},
+            # As it was recorded before there was a column for it.
+            {},
+        )
+    ):
+        events.add(exposure_of(experiment, n, "icl", start + n, **known))
+    events.add(exposure_of(experiment, 9, "plain", start))
+    await events.keep(store, ())
+
+    found = await analyse(store, "ways", now_ms=start + DAY_MS)
+
+    plain, icl = found.arms
+    assert icl.sources == (
+        SourceCount(source=Source.SURVEY, n_answers=1, n_best=2),
+        SourceCount(source=Source.MODEL, n_answers=2, n_best=1),
+    )
+    assert (icl.n_model_asked, icl.n_answers) == (2, 5)
+    assert (plain.sources, plain.n_model_asked) == ((), 0)
 
 
 async def test_open_and_silent_units_are_told_apart(store: EventStore) -> None:

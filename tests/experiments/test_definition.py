@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from estimation.source import AnswerFrom
 from experiments.definition import (
     Arm,
     Decoding,
@@ -28,7 +30,7 @@ from experiments.definition_file import (
 )
 from experiments.errors import ArmUnknown, ChangeRefused, DefinitionInvalid, TransitionRefused
 from experiments.metrics import MetricKind
-from prompting.recipe import Method
+from prompting.recipe import Method, Recipe
 from tests.experiments.definitions import write_experiment
 from tests.experiments.events import PRIMARY, an_experiment
 
@@ -222,6 +224,95 @@ def test_the_id_of_an_arm_is_that_of_how_it_answers() -> None:
     arm = draft_four_arms("ways", PRIMARY).arms[1]
     assert arm.id == arm.recipe.id == replace(arm, weight=0.5, name="x").id
     assert len({arm.id, replace(arm, model="m").id, replace(arm, decoding=Decoding(0.5)).id}) == 3
+
+
+def test_the_ids_of_arms_that_answer_by_the_model_stay() -> None:
+    arms = draft_four_arms("ways", PRIMARY).arms
+    # Exposures and replays hold them.
+    assert [arm.id for arm in arms] == ["bd0ea450d0", "bdbf9f9ebc", "06e77e8ca3", "2eee7c94de"]
+    assert replace(arms[1], decoding=Decoding(0.5)).id == "9f0349add7"
+    assert replace(arms[1], model="m").id == "80a2f359e3"
+
+
+def test_what_an_arm_answers_from_is_part_of_its_id() -> None:
+    arm = draft_four_arms("ways", PRIMARY).arms[1]
+    ids = {answer_from: replace(arm, answer_from=answer_from).id for answer_from in AnswerFrom}
+    assert ids == {
+        "auto": "68a316ffe3",
+        "survey": "c2514a562b",
+        "tables": "7a2efd63af",
+        "model": "bdbf9f9ebc",
+    }
+    assert replace(arm, answer_from=AnswerFrom.AUTO, decoding=Decoding(0.5)).id not in ids.values()
+
+
+def test_a_definition_of_arms_by_the_model_is_stored_as_it_was() -> None:
+    stored = json.dumps(dump_experiment(an_experiment()))
+    digest = "5573225561b85f02d5f009d1c705bdff82272988f4e0016dc7784e7f6bd756b6"
+    assert hashlib.sha256(stored.encode()).hexdigest() == digest
+
+
+def test_an_arm_estimate_is_one_field_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "written.yaml"
+    data = yaml.safe_load(FILE)
+    data["arms"]["adapter"] = {"answer_from": "auto"}
+    data["arms"]["icl"]["answer_from"] = "model"
+
+    one = parse_experiment(data, "x")
+    write_experiment(one, path)
+
+    icl, estimate = one.arms
+    assert (estimate.answer_from, estimate.recipe) == (AnswerFrom.AUTO, Recipe(Method.ICL))
+    assert icl == parse_experiment(yaml.safe_load(FILE), "x").arms[0]
+    assert read_experiment(path) == one
+    # Another experiment than the one with the same recipe put to the model.
+    assert one.id != replace(one, arms=(icl, replace(estimate, answer_from=AnswerFrom.MODEL))).id
+
+
+@pytest.mark.parametrize("answer_from", [a for a in AnswerFrom if a is not AnswerFrom.MODEL])
+def test_an_arm_may_say_how_the_model_is_asked_where_it_is_needed(answer_from: str) -> None:
+    data = yaml.safe_load(FILE)
+    data["arms"]["adapter"] = {"answer_from": answer_from, "method": "persona", "n_orders": 2}
+    arm = parse_experiment(data, "x").arm("adapter")
+    assert (arm.answer_from, arm.recipe) == (answer_from, Recipe(Method.PERSONA, n_orders=2))
+
+
+@pytest.mark.parametrize(
+    ("arm", "field", "expected"),
+    [
+        ({"answer_from": "best"}, ".answer_from", "'auto', 'survey', 'tables' or 'model'"),
+        ({"answer_from": None}, ".answer_from", "'auto', 'survey', 'tables' or 'model'"),
+        ({"answer_from": ["auto"]}, ".answer_from", "'auto', 'survey', 'tables' or 'model'"),
+        ({"answer_from": "model"}, ".method", "a value"),
+        ({}, ".method", "a value"),
+        ({"answer_from": "auto", "method": "estimate"}, ".method", "'plain', 'persona'"),
+        ({"answer_from": "auto", "method": "adapter", "adapter": "none"}, "", "an adapter"),
+        ("auto", "", "fields with values"),
+    ],
+)
+def test_an_arm_that_answers_from_nowhere_is_refused(arm: Any, field: str, expected: str) -> None:
+    data = yaml.safe_load(FILE)
+    data["arms"]["adapter"] = arm
+    with pytest.raises(DefinitionInvalid) as caught:
+        parse_experiment(data, "x")
+    assert caught.value.field == f"arms.adapter{field}"
+    assert expected in caught.value.expected
+
+
+def test_a_running_experiment_keeps_what_its_arms_answer_from() -> None:
+    running = an_experiment()
+    plain, *others = running.arms
+    arms = (replace(plain, answer_from=AnswerFrom.AUTO), *others)
+    with pytest.raises(ChangeRefused, match="'arms'"):
+        revise(running, replace(running, arms=arms))
+
+
+def test_a_fifth_arm_answers_by_the_best_source() -> None:
+    found = draft_four_arms("ways", PRIMARY, with_estimate=True)
+    assert found.arm_names == ("plain", "icl", "adapter", "adapter+icl", "estimate")
+    assert {arm.weight for arm in found.arms} == {0.2}
+    assert found.arm("estimate").answer_from is AnswerFrom.AUTO
+    assert found.arms[1].id == draft_four_arms("ways", PRIMARY).arms[1].id
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars
 import pytest
 
+from estimation.source import Source
 from experiments.errors import ExportRefused
 from experiments.export import export_parquet
 from experiments.stores.event_store import EventStore
@@ -69,3 +70,21 @@ async def test_files_that_are_there_are_left_alone(store: EventStore, tmp_path: 
     (tmp_path / "mine").touch()
     with pytest.raises(ExportRefused, match="expected an empty folder"):
         await export_parquet(store, tmp_path)
+
+
+async def test_what_was_known_is_exported(store: EventStore, tmp_path: Path) -> None:
+    known = {"source": Source.MODEL, "best_source": Source.TRANSFER, "model_asked": True}
+    question = {"question_key": "wvs7:Q6", "similarity": 0.75}
+    await store.record(an_exposure("a1", **known, **question))
+    await store.record(an_exposure("a2"))
+
+    folder = (await export_parquet(store, tmp_path / "out")).parent
+
+    exposures = polars.read_parquet(folder / "exposures-00000.parquet")
+    names = [*known, *question]
+    assert exposures.select(names).rows() == [
+        ("model", "transfer", True, "wvs7:Q6", 0.75),
+        ("", "", None, "", None),
+    ]
+    assert exposures.schema["model_asked"] == polars.Boolean
+    assert exposures.schema["similarity"] == polars.Float64

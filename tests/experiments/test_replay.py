@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from estimation.source import Source
+from experiments.analysis.result import SourceCount
 from experiments.definition import Experiment
 from experiments.replay.page import render_replay
 from experiments.replay.pairing import estimate_mean, summarise_replay
@@ -319,6 +321,50 @@ def test_the_report_of_a_run_that_was_ended_says_so() -> None:
     replay = found(rows_of({"plain": [0.4, 0.5], "icl": [0.5, 0.7]}), n_planned=200)
 
     assert "2 of 200 requests: ended before" in printed(replay)
+
+
+def test_answers_that_are_the_peoples_own_figures_are_counted_apart() -> None:
+    own: dict[str, Any] = {
+        "source": Source.SURVEY,
+        "best_source": Source.SURVEY,
+        "model_asked": False,
+    }
+    by_model: dict[str, Any] = {
+        "source": Source.MODEL,
+        "best_source": Source.SURVEY,
+        "model_asked": True,
+    }
+    rows = [
+        *(a_row("plain", f"q{at}", alignment=0.5 + at / 10, **by_model) for at in range(3)),
+        *(a_row("icl", f"q{at}", **own) for at in range(2)),
+        a_row("icl", "q2", failed="gone", source=Source.SURVEY, best_source=Source.SURVEY),
+    ]
+
+    replay = found(rows)
+
+    plain, icl = replay.arms
+    assert plain.sources == (
+        SourceCount(source=Source.SURVEY, n_answers=0, n_best=3),
+        SourceCount(source=Source.MODEL, n_answers=3, n_best=0),
+    )
+    assert icl.sources == (SourceCount(source=Source.SURVEY, n_answers=2, n_best=2),)
+    assert (plain.n_model_asked, icl.n_model_asked) == (3, 0)
+    assert set(replay.offline()) == {"plain"}
+    assert "no request has an alignment by control and another." in printed(replay)
+    for text in (printed(replay), render_replay(replay)):
+        assert "Answers stand on" in text
+        assert "Counted apart: 2 answers of icl" in text
+        assert "nearer to people" not in text
+
+
+def test_a_replay_from_before_sources_is_read() -> None:
+    replay = found(rows_of({"plain": [0.4, 0.5], "icl": [0.5, 0.7]}))
+    kept = replay.model_dump()
+    for arm in kept["arms"]:
+        del arm["sources"], arm["n_model_asked"]
+
+    assert Replay.model_validate(kept) == replay
+    assert "Answers stand on" not in render_replay(replay)
 
 
 def test_the_plot_shows_all_cultures_and_each_one() -> None:

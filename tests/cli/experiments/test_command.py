@@ -47,6 +47,16 @@ def test_a_name_and_four_arms_are_enough(experiments: Experiments) -> None:
     }
 
 
+def test_a_fifth_arm_by_the_best_source_is_one_option(experiments: Experiments) -> None:
+    experiments("create", "ways", "--four-arms", "--estimate")
+    made = experiments.json("show", "ways")["definition"]
+    assert list(made["arms"]) == ["plain", "icl", "adapter", "adapter+icl", "estimate"]
+    assert made["arms"]["estimate"]["answer_from"] == "auto"
+    assert set(made["weights"].values()) == {0.2}
+    message = experiments.refused("create", "ways", "--file", "x.yaml", "--estimate")
+    assert "--file: found it with --estimate" in message
+
+
 def test_metrics_cultures_and_guardrails_are_as_given(experiments: Experiments) -> None:
     experiments(
         *("create", "ways", "--four-arms", "--metric", "stars", "--kind", "rating"),

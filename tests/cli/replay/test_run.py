@@ -27,6 +27,7 @@ from cli.replay.requests import (
 )
 from cli.replay.run import ReplayRun, write_replay
 from cli.replay.run import run_replay as replay_alone
+from estimation.source import AnswerFrom
 from evaluation.splits import leave_one_out
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
@@ -491,3 +492,31 @@ async def test_results_are_written_without_a_word_of_what_was_asked(
     assert set(files) == {"replay.json", "rows.jsonl", "report.html"}
     assert len(files["rows.jsonl"].splitlines()) == 2
     assert not any("Rosebud" in text for text in files.values())
+
+
+async def test_a_replay_records_what_answers_stand_on_and_what_was_known(
+    make_settings: MakeSettings,
+) -> None:
+    plain, icl = two_arms().arms
+    estimate = replace(icl, name="estimate", answer_from=AnswerFrom.AUTO, weight=0.25)
+    tables = replace(icl, name="tables", answer_from=AnswerFrom.TABLES, weight=0.25)
+    experiment = replace(two_arms(), arms=(plain, estimate, tables))
+
+    run = await run_replay(make_settings(), experiment, FEW)
+
+    for row in run.rows:
+        assert (row.best_source, row.question_key) == ("survey", row.question)
+        assert row.similarity is not None
+        assert row.similarity > 0.9
+    stood = {arm.name: {row.source for row in of_arm(run, arm.name)} for arm in experiment.arms}
+    assert stood == {"plain": {"model"}, "estimate": {"survey"}, "tables": {"transfer"}}
+    assert [arm.n_model_asked for arm in run.replay.arms] == [6, 0, 0]
+    assert all(row.alignment is None and not row.failed for row in of_arm(run, "estimate"))
+    assert all(row.n_prompt_tokens == 0 for row in of_arm(run, "tables"))
+    # What is estimated is nearer to people than the fake's labels.
+    level = {arm.name: arm.levels["alignment"].span.estimate for arm in run.replay.arms}
+    assert level["estimate"] is None
+    assert level["tables"] is not None
+    assert level["plain"] is not None
+    assert level["tables"] > level["plain"]
+    assert set(run.replay.offline()) == {"plain", "tables"}

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from estimation.source import Source
 from experiments.analysis.analyse import analyse
-from experiments.analysis.result import Analysis, OfflineAlignment
+from experiments.analysis.result import Analysis, OfflineAlignment, SourceCount
 from experiments.definition import State
 from experiments.metrics import PrimaryMetric
 from experiments.report.page import render_report
@@ -255,3 +256,33 @@ async def test_arms_are_drawn_to_one_scale(tmp_path: Path) -> None:
     zeros = [a["y1"] for tag, a in page.seen if tag == "line" and a.get("class") == "zero"]
     across = [y for y in zeros if y not in ("2", "4")]
     assert across[:3] == across[:1] * 3
+
+
+async def test_the_report_breaks_answers_down_by_source(tmp_path: Path) -> None:
+    found = await made(tmp_path, 40)
+    plain, icl = found.arms
+    own = SourceCount(source=Source.SURVEY, n_answers=30, n_best=30)
+    by_model = SourceCount(source=Source.MODEL, n_answers=10, n_best=10)
+    arms = (
+        plain.model_copy(update={"sources": (own, by_model), "n_model_asked": 10}),
+        icl.model_copy(update={"sources": (), "n_model_asked": 0}),
+    )
+
+    recorded = found.model_copy(update={"arms": arms})
+
+    for text in (printed(recorded), render_report(recorded)):
+        assert "Answers stand on" in text
+        assert "The best source was" in text
+        assert text.count("30 (75.0 %)") == 2
+        assert text.count("10 (25.0 %)") == 3
+    for text in (printed(recorded, width=400), render_report(recorded)):
+        assert "Counted apart: 30 answers of plain, which are the survey" in text
+    assert Page(render_report(recorded)).open == []
+
+
+async def test_a_report_of_events_without_sources_has_no_table_of_them(tmp_path: Path) -> None:
+    found = await made(tmp_path, 40)
+
+    for text in (printed(found), render_report(found)):
+        assert "stand on" not in text
+        assert "Counted apart" not in text
