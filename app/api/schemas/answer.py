@@ -230,8 +230,8 @@ class ChatEvidence(EvidenceFields):
     id: str
     recognised: RecognitionFields | None
     known: KnownFields | None = Field(
-        description="Null where the last message is not recognised as a survey question, and in "
-        "experiments."
+        description="Null where the last message is not recognised as a survey question, and where "
+        "an experiment's arm answers by the model."
     )
 
 
