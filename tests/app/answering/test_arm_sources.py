@@ -11,6 +11,7 @@ import pytest
 from app.settings import Settings
 from survey_data.cultures import read_catalogue
 from survey_data.distances import distribution_similarity
+from tests.app.api.test_calibration import OPTIONS, POOL, save
 from tests.app.experiments import (
     ADMIN,
     NAME,
@@ -176,6 +177,30 @@ async def test_an_arm_by_the_best_source_answers_while_the_model_does_not(
     # What was known of the one that failed is recorded as well.
     [failed] = [row for row in (await exposures(settings)).values() if row["failed"]]
     assert (failed["best_source"], failed["question_key"]) == ("survey", RELIGION_KEY)
+
+
+async def test_an_arm_by_the_best_source_pools_with_a_calibrated_model(
+    fake_server: FakeServer, cache_folder: Path, tmp_path: Path, fake: FakeVllm
+) -> None:
+    settings = experiment_settings(
+        fake_server.url, cache_folder, tmp_path, calibration=tmp_path / "calibration.json"
+    )
+    save(settings, pool=POOL)
+    fields: dict[str, Any] = {"question": NEIGHBOURS, "options": OPTIONS}
+    async with service(settings) as milieu:
+        await milieu.running(**WAYS)
+        alone = await ask_arm(milieu, "tables", **fields)
+        assert not fake.chats
+        pooled = await ask_arm(milieu, "estimate", **fields)
+        as_asked = await milieu.ask(answer_from="auto", **fields)
+
+    assert (alone["source"], alone["model"]) == ("related", None)
+    assert pooled["source"] == "related"
+    assert pooled["model"]["calibration"] is not None
+    assert pooled["shares"] == as_asked["shares"] != alone["shares"]
+    row = (await exposures(settings))[pooled["id"]]
+    assert (row["source"], row["best_source"], row["model_asked"]) == ("related", "related", 1)
+    assert row["alignment"] is None
 
 
 @pytest.mark.parametrize("answer_from", ["auto", "survey", "tables", "model"])
