@@ -41,6 +41,7 @@ from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.pool import Limits, Retries, Timeouts
+from embedded_model.manifest import check_unpacked
 from mini_model.weights import WEIGHTS, check_weights
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary
@@ -95,7 +96,7 @@ async def open_resources(
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
         SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
-        WeightsInvalid, VllmStartFailed: the embedded model was altered, or does not start.
+        WeightsInvalid, UnpackedAltered, VllmStartFailed: the model was altered, or does not start.
         UpstreamModelMissing: the named servers do not serve the model of the settings.
         BaseModelInvalid, RegistryInvalid: what adapters stand on cannot be read.
     """
@@ -295,7 +296,7 @@ def _make_local_vllm(stack: AsyncExitStack, settings: Settings) -> LocalVllm | N
     """Return the child of the settings, ended with `stack`; None where they name servers.
 
     Raises:
-        WeightsInvalid: the embedded model's files were altered.
+        WeightsInvalid, UnpackedAltered: the embedded model's files were altered.
     """
     of = settings.vllm
     if of.urls:
@@ -304,10 +305,14 @@ def _make_local_vllm(stack: AsyncExitStack, settings: Settings) -> LocalVllm | N
         check_weights(WEIGHTS)
         if settings.commercial_use:
             logger.warning("embedded_model_is_non_commercial", extra=SEE_NOTICE)
+    if of.model_path.parent == settings.models_folder:
+        check_unpacked(of.model_path)
     loras = LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras)
     options = LocalVllmOptions(
         model_dir=of.model_path,
         served_name=settings.model,
+        dtype=of.dtype,
+        n_threads=of.n_threads,
         max_model_len=of.max_model_len,
         kv_cache_gib=of.kv_cache_gib,
         log_file=settings.cache_folder / f"vllm-{settings.port}.log",

@@ -51,8 +51,9 @@ class _Group(BaseModel):
 class VllmSettings(_Group):
     """The vLLM servers, or the child that is started when `urls` is empty.
 
-    `lora` is whether they take adapters while they run; unset, the child does and others do not.
-    The limits on adapters are those that the servers were started with.
+    `dtype` is what the child computes in; `auto` is bfloat16 for most models. `n_threads` are those
+    it computes with on a CPU. `lora` is whether they take adapters while they run; unset, the child
+    does and others do not. The limits on adapters are those that the servers were started with.
     """
 
     urls: Strings = ()
@@ -65,6 +66,8 @@ class VllmSettings(_Group):
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     max_queued: int = Field(default=256, ge=0, le=65536)
     model_path: Path = WEIGHTS
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    n_threads: int = Field(default=1, ge=1, le=256)
     max_model_len: int = Field(default=1024, ge=256)
     kv_cache_gib: int = Field(default=1, ge=1)
     start_deadline_s: Seconds = 300.0

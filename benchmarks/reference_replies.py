@@ -44,7 +44,7 @@ def read_reference(
         if kept is not None:
             kept.write_text(text, encoding="utf-8")
     found = json.loads(text)
-    return Reference(tuple(found["replies"]), tuple(found["tokens"]), found["loss"])
+    return Reference(tuple(found["replies"][:n_prompts]), tuple(found["tokens"]), found["loss"])
 
 
 def main() -> None:

@@ -14,8 +14,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from app.errors import UpstreamInvalid, UpstreamModelMissing
 from app.resources import open_resources
-from app.settings import Settings
+from app.settings import Settings, VllmSettings
 from app.telemetry import Metrics
+from embedded_model.errors import UnpackedAltered
+from embedded_model.manifest import write_manifest
 from retrieval.errors import EncoderUnavailable, IndexInvalid, IndexUnwritable
 from survey_data.errors import PackInvalid, PackMissing, PackTermsRefused
 from tests.app.service import RELIGION, opened, settings_for
@@ -198,3 +200,18 @@ async def test_nothing_is_left_after_the_end(make_settings: MakeSettings, fake: 
     assert asyncio.all_tasks() == tasks
     # A session that was left open warns when it is collected, and a warning fails the test.
     gc.collect()
+
+
+async def test_an_altered_model_of_the_cache_stops_the_start(tmp_path: Path) -> None:
+    settings = Settings(
+        cache_folder=tmp_path,
+        vllm=VllmSettings(model_path=tmp_path / "models" / "smollm2", model="smollm2"),
+    )
+    folder = settings.vllm.model_path
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    write_manifest(folder, {})
+    (folder / "config.json").write_text('{"a": 1}')
+
+    with pytest.raises(UnpackedAltered, match=r"config\.json: found sha256"):
+        await start(settings)

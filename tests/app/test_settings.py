@@ -197,6 +197,16 @@ def test_a_model_folder_may_have_a_name_of_its_own(environment: pytest.MonkeyPat
     assert read_settings().model == "mine"
 
 
+def test_what_the_child_computes_in_and_with_is_read(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("MILIEU_VLLM__DTYPE", "float32")
+    environment.setenv("MILIEU_VLLM__N_THREADS", "2")
+    assert (read_settings().vllm.dtype, read_settings().vllm.n_threads) == ("float32", 2)
+
+    environment.setenv("MILIEU_VLLM__DTYPE", "int8")
+    with pytest.raises(SettingsInvalid, match=r"MILIEU_VLLM__DTYPE: .*found 'int8'"):
+        read_settings()
+
+
 def test_a_password_in_a_url_is_refused_unshown(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MILIEU_VLLM__URLS", "http://me:hush@a:1")
     environment.setenv("MILIEU_VLLM__MODEL", "m")
