@@ -108,7 +108,7 @@ async def open_resources(
         local = _make_local_vllm(stack, settings)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
-            await asyncio.wrap_future(threads.submit(retrieval.estimator.prepare))
+            await asyncio.wrap_future(threads.submit(lambda: retrieval.estimator.prepare()))
         servers = _Servers.of(settings, local)
         live = await _open_adapters(stack, settings, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
@@ -222,7 +222,7 @@ def _assemble(
 ) -> Resources:
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
-    alignment = PeopleAlignment(library, retrieval.index, same_question=of.same_question)
+    alignment = PeopleAlignment(library, retrieval.finder.alike)
     count_text = None if local is None else _counter(settings.vllm.model_path)
     context = ContextWindow(vllm, count_text=count_text)
     weights = WeightsPool(settings.model, live)
@@ -232,7 +232,7 @@ def _assemble(
         arms=make_arm_selector(settings, experiments),
         weights=weights,
         lookup=lookup,
-        estimates=EstimateFinder(library, retrieval.estimator, retrieval.encoder, threads),
+        estimates=EstimateFinder(library, lambda: retrieval.estimator, retrieval.encoder, threads),
         fallbacks=FallbackPlanner(of, library, pooler),
         writer=PromptWriter(vllm, context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),

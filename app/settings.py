@@ -256,7 +256,7 @@ class Settings(BaseSettings):
 
     @property
     def index_folder(self) -> Path:
-        """Where the question index is kept."""
+        """Where question indexes are kept, one folder for the packs of each."""
         return self.cache_folder / "index"
 
     @property

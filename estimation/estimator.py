@@ -126,16 +126,6 @@ class Estimator:
         shares = np.asarray(cell.shares) / sum(cell.shares)
         return Estimate(Source.SURVEY, tuple(shares.tolist()), sampling_intervals(cell))
 
-    def is_asked_of(self, question: Question, culture: str) -> bool:
-        """Return whether `find_people` finds anything."""
-        return self._library.distribution(question.key, culture) is not None
-
-    def is_asked_elsewhere(self, question: Question, culture: str) -> bool:
-        """Return whether `transfer` finds anything: whether some other culture was asked."""
-        table = self.table
-        row = table.row(question.key)
-        return bool(table.n_asked[row] > table.asked[row, table.column(culture)])
-
     def transfer(
         self, question: Question, culture: str, *, withhold: bool = False
     ) -> Estimate | None:
@@ -238,11 +228,6 @@ class Estimator:
         if len(self.table.questions) <= MAX_QUESTIONS:
             return frozenset()
         return self.related.find_far(question, N_NEAREST)
-
-    def list_asked(self, question: Question) -> tuple[str, ...]:
-        """Return the alpha-3 codes of the cultures that were asked a question, sorted."""
-        asked = self.table.asked[self.table.row(question.key)]
-        return tuple(np.asarray(self.table.cultures)[asked].tolist())
 
     def _name_evidence(
         self, found: Transferred

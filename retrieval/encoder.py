@@ -35,19 +35,12 @@ class Encoder(Protocol):
 class CachedEncoder:
     """An encoder that remembers the vectors of the last `max_entries` texts. Thread-safe."""
 
-    def __init__(
-        self,
-        encoder: Encoder,
-        *,
-        max_entries: int = 4096,
-        known: Mapping[str, Vectors] | None = None,
-    ) -> None:
-        """Remember what `encoder` makes; `known` are vectors of its that are never forgotten."""
+    def __init__(self, encoder: Encoder, *, max_entries: int = 4096) -> None:
         if max_entries < 1:
             raise ValueError(f"max_entries is {max_entries}, expected 1 or more")
         self._encoder = encoder
         self._max_entries = max_entries
-        self._known = known or {}
+        self._known: Mapping[str, Vectors] = {}
         self._kept: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -64,6 +57,11 @@ class CachedEncoder:
     def dim(self) -> int:
         """Number of components of a vector."""
         return self._encoder.dim
+
+    def know(self, vectors: Mapping[str, Vectors]) -> None:
+        """Take vectors of texts that the encoder made before; they are never forgotten."""
+        with self._lock:
+            self._known = {**self._known, **vectors}
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return float32[n, dim], one unit vector per text; only unknown texts are encoded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -69,7 +70,11 @@ class Evidence:
 
 
 class EvidenceFinder:
-    """Finds evidence. Blocks; call it from a thread."""
+    """Finds evidence. Blocks; call it from a thread.
+
+    Attributes:
+        alike: the key of each question → the keys that count as the same, its own among them.
+    """
 
     def __init__(
         self,
@@ -91,7 +96,9 @@ class EvidenceFinder:
         self._library, self._index, self._encoder = library, index, encoder
         self._floor, self._gives_away = similarity_floor, same_question
         self._recogniser = recogniser
-        self._alike = find_alike(library.questions, index, threshold=same_question)
+        self.alike: Mapping[str, frozenset[str]] = find_alike(
+            library.questions, index, threshold=same_question
+        )
         self._search = lru_cache(maxsize=cache_entries)(self._find)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._selectors: dict[SelectorName, Selector] = {
@@ -137,4 +144,4 @@ class EvidenceFinder:
         """Return the keys of what gives away the asked question, or the survey's with `key`."""
         near = self._index.vectors @ vector >= self._gives_away
         found = (other for other, is_near in zip(self._index.keys, near, strict=True) if is_near)
-        return (frozenset() if key is None else self._alike[key]).union(found)
+        return (frozenset() if key is None else self.alike[key]).union(found)

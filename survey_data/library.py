@@ -52,6 +52,10 @@ class SurveyLibrary:
             culture: tuple(key for key in questions if (key, culture) in self._cells)
             for culture in self.cultures
         }
+        self._cultures_of = {
+            key: tuple(code for code in self.cultures if (key, code) in self._cells)
+            for key in questions
+        }
         self._packs_of = {
             culture: tuple(p.manifest.id for p in self.packs if culture in p.cultures)
             for culture in self.cultures
@@ -95,6 +99,10 @@ class SurveyLibrary:
         Empty for a culture that no pack covers.
         """
         return self._keys_of.get(culture, ())
+
+    def cultures_of(self, key: str) -> tuple[str, ...]:
+        """Return the alpha-3 codes of the cultures that were asked question `key`, sorted."""
+        return self._cultures_of.get(key, ())
 
     def packs_of(self, culture: str) -> tuple[str, ...]:
         """Return the ids of the packs that surveyed `culture`, in loading order."""

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 from app.answering.plan import Answer, Plan
 from estimation.source import Source
-from retrieval.index import QuestionIndex
-from retrieval.likeness import find_alike
 from survey_data.cultures import Culture
 from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary
@@ -15,20 +13,11 @@ from survey_data.model import Question
 
 
 class PeopleAlignment:
-    """Compares answers with those of the people, where the question is one of a survey.
+    """Compares answers with those of the people, where the question is one of a survey."""
 
-    Attributes:
-        alike: the key of each question → the keys that count as the same, its own among them.
-    """
-
-    def __init__(
-        self, library: SurveyLibrary, index: QuestionIndex, *, same_question: float
-    ) -> None:
-        """Take the surveys; questions with a cosine of at least `same_question` are the same."""
-        self._library = library
-        self.alike: Mapping[str, frozenset[str]] = find_alike(
-            library.questions, index, threshold=same_question
-        )
+    def __init__(self, library: SurveyLibrary, alike: Mapping[str, frozenset[str]]) -> None:
+        """Take the surveys, and by each key the keys that count as the same question."""
+        self._library, self._alike = library, alike
 
     def measure(self, answer: Answer) -> float | None:
         """Return 1 - Jensen-Shannon distance to the people's shares, in [0, 1]; 1 is best.
@@ -43,7 +32,7 @@ class PeopleAlignment:
             return None
         if same is None or plan.asked.question.options != same.options:
             return None
-        if not self.alike[same.key].isdisjoint(self._list_seen(plan, same, culture)):
+        if not self._alike[same.key].isdisjoint(self._list_seen(plan, same, culture)):
             return None
         people = self._library.distribution(same.key, culture.code)
         return None if people is None else distribution_similarity(shares, people.shares)
@@ -53,7 +42,7 @@ class PeopleAlignment:
         if plan.asks_model:
             own = (exemplar for exemplar in plan.shown_exemplars if exemplar.elsewhere is None)
             return frozenset(exemplar.question.key for exemplar in own)
-        seen = frozenset() if plan.withhold else self.alike[same.key] - {same.key}
+        seen = frozenset() if plan.withhold else self._alike[same.key] - {same.key}
         return frozenset(k for k in seen if self._library.distribution(k, culture.code) is not None)
 
 

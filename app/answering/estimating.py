@@ -6,6 +6,7 @@ What other peoples answered is also evidence for a model, weighted as an estimat
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
 from typing import NamedTuple
@@ -52,11 +53,12 @@ class EstimateFinder:
     def __init__(
         self,
         library: SurveyLibrary,
-        estimator: Estimator,
+        find_estimator: Callable[[], Estimator],
         encoder: Encoder,
         threads: Executor,
     ) -> None:
-        self._library, self._estimator = library, estimator
+        """Take what estimates by a function, which is called in a thread: it may be opened then."""
+        self._library, self._find_estimator = library, find_estimator
         self._encoder, self._threads = encoder, threads
 
     async def find(
@@ -74,64 +76,54 @@ class EstimateFinder:
         """
         if culture is None:
             return Estimated(None, Source.MODEL)
-        looking = _Looking(
-            self._estimator, self._encoder, culture, asked, evidence, withhold=request.withhold
-        )
-        sources = looking.list_sources()
-        source, fallback = looking.choose_source(choice, sources)
-        known = Estimated(None, sources[0], fallback)
+        case = _Case(culture, asked, evidence, request.withhold)
+        sources = _Sources(self._library, case)
+        source, fallback = sources.choose(choice)
+        known = Estimated(None, sources.listed[0], fallback)
         n_elsewhere = 0 if asked.survey is None else choice.recipe.n_elsewhere
         if source is Source.MODEL and not n_elsewhere:
             return known
 
         def find() -> Estimated:
-            estimate = looking.estimate_from(source)
+            estimating = _Estimating(self._find_estimator(), self._encoder, case)
+            estimate = estimating.estimate_from(source)
             if asked.survey is None or not n_elsewhere:
                 return known._replace(estimate=estimate)
-            donors = looking.find_donors(asked.survey, estimate)
+            donors = estimating.find_donors(asked.survey, estimate)
             found = select_elsewhere(self._library, asked.survey, donors, n_elsewhere)
             return known._replace(estimate=estimate, elsewhere=found)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, find)
 
 
-class _Looking:
-    """One question to one culture."""
+class _Case(NamedTuple):
+    """One question to one culture; with `withhold` its own answer is not to be known."""
 
-    def __init__(
-        self,
-        estimator: Estimator,
-        encoder: Encoder,
-        culture: Culture,
-        asked: Asked,
-        evidence: Evidence,
-        *,
-        withhold: bool,
-    ) -> None:
-        self._estimator, self._encoder = estimator, encoder
-        self._culture, self._asked, self._evidence = culture, asked, evidence
-        self._withhold = withhold
+    culture: Culture
+    asked: Asked
+    evidence: Evidence
+    withhold: bool
 
-    def list_sources(self) -> tuple[Source, ...]:
-        """Return the sources that have an answer, the surest first. Estimates nothing."""
-        survey, code, found = self._asked.survey, self._culture.code, []
-        if survey is not None and not self._withhold and self._estimator.is_asked_of(survey, code):
-            found.append(Source.SURVEY)
-        if survey is not None and self._estimator.is_asked_elsewhere(survey, code):
-            found.append(Source.TRANSFER)
-        elif self._asked.question.options and not self._evidence.below_floor:
-            found.append(Source.RELATED)
-        return (*found, Source.MODEL)
 
-    def choose_source(
-        self, choice: Choice, sources: tuple[Source, ...]
-    ) -> tuple[Source, SourceFallback | None]:
+class _Sources:
+    """What has an answer to a question. Looks it up and estimates nothing.
+
+    Attributes:
+        listed: the sources that have one, the surest first.
+    """
+
+    def __init__(self, library: SurveyLibrary, case: _Case) -> None:
+        self._case, survey = case, case.asked.survey
+        self._asked_of = () if survey is None else library.cultures_of(survey.key)
+        self.listed = self._list()
+
+    def choose(self, choice: Choice) -> tuple[Source, SourceFallback | None]:
         """Return the source that is wanted; the best one where an arm wants what there is not.
 
         Raises:
             SourceUnavailable: the request itself wants it.
         """
-        wanted = choice.answer_from
+        wanted, sources = choice.answer_from, self.listed
         source = wanted.find_first(sources)
         if source is not None:
             return source, None
@@ -140,9 +132,40 @@ class _Looking:
             raise SourceUnavailable(wanted, because, available=sources)
         return sources[0], SourceFallback(wanted, because)
 
+    def _list(self) -> tuple[Source, ...]:
+        case, found = self._case, []
+        if self._is_asked_here and not case.withhold:
+            found.append(Source.SURVEY)
+        if len(self._asked_of) > self._is_asked_here:
+            found.append(Source.TRANSFER)
+        elif case.asked.question.options and not case.evidence.below_floor:
+            found.append(Source.RELATED)
+        return (*found, Source.MODEL)
+
+    @property
+    def _is_asked_here(self) -> bool:
+        return self._case.culture.code in self._asked_of
+
+    def _explain(self) -> str:
+        """Return why the source that is wanted has no answer."""
+        asked, name = self._case.asked, self._case.culture.name
+        if asked.survey is None:
+            return NOT_NEAR if asked.question.options else NO_OPTIONS
+        if self._case.withhold and self._is_asked_here:
+            return "it is withheld"
+        where = ", ".join(self._asked_of) or "nobody"
+        return f"{asked.survey.key} was not asked in {name}; it was asked in {where}"
+
+
+class _Estimating:
+    """Answers a question from one of its sources."""
+
+    def __init__(self, estimator: Estimator, encoder: Encoder, case: _Case) -> None:
+        self._estimator, self._encoder, self._case = estimator, encoder, case
+
     def estimate_from(self, source: Source) -> Estimate | None:
-        """Return the answer of one of the sources that `list_sources` returned."""
-        survey, code = self._asked.survey, self._culture.code
+        """Return the answer of one of the sources that were listed."""
+        survey, code = self._case.asked.survey, self._case.culture.code
         match source:
             case Source.MODEL:
                 return None
@@ -151,37 +174,28 @@ class _Looking:
             case Source.SURVEY if survey is not None:
                 found = self._estimator.find_people(survey, code)
             case _ if survey is not None:
-                found = self._estimator.transfer(survey, code, withhold=self._withhold)
+                found = self._estimator.transfer(survey, code, withhold=self._case.withhold)
             case _:
                 found = None
         assert found is not None  # the source was listed
-        return _reorder(found, self._asked)
+        return _reorder(found, self._case.asked)
 
     def find_donors(
         self, survey: Question, estimate: Estimate | None
     ) -> tuple[tuple[str, float], ...]:
         """Return the cultures whose answers make an estimate of a question, with their weights."""
         if estimate is None or estimate.source is not Source.TRANSFER:
-            estimate = self._estimator.transfer(survey, self._culture.code, withhold=self._withhold)
+            estimate = self._estimator.transfer(
+                survey, self._case.culture.code, withhold=self._case.withhold
+            )
         return () if estimate is None else estimate.donors
 
     def _relate(self) -> Estimate:
-        question = self._asked.question
+        question = self._case.asked.question
         vectors = self._encoder.encode([question.text, *question.options]).astype(np.float64)
         return self._estimator.relate(
-            vectors[0], vectors[1:], self._culture.code, withhold=self._withhold
+            vectors[0], vectors[1:], self._case.culture.code, withhold=self._case.withhold
         )
-
-    def _explain(self) -> str:
-        """Return why the source that is wanted has no answer."""
-        asked, name = self._asked, self._culture.name
-        if asked.survey is None:
-            return NOT_NEAR if asked.question.options else NO_OPTIONS
-        if self._withhold and self._estimator.is_asked_of(asked.survey, self._culture.code):
-            return "it is withheld"
-        asked_of = self._estimator.list_asked(asked.survey)
-        where = ", ".join(asked_of) or "nobody"
-        return f"{asked.survey.key} was not asked in {name}; it was asked in {where}"
 
 
 def _reorder(found: Estimate, asked: Asked) -> Estimate:

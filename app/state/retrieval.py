@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from app.settings import Settings
 from estimation.estimator import Estimator
@@ -20,6 +24,8 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary, open_library
 
 logger = logging.getLogger(__name__)
+# Of a folder that is named by packs, and of one that is named by their hash.
+_MAX_NAME, _N_DIGITS = 80, 32
 
 
 @dataclass(frozen=True)
@@ -29,7 +35,12 @@ class Retrieval:
     index: QuestionIndex
     encoder: Encoder
     finder: EvidenceFinder
-    estimator: Estimator
+    open_estimator: Callable[[], Estimator]
+
+    @cached_property
+    def estimator(self) -> Estimator:
+        """What estimates, opened when first used: in seconds where packs changed."""
+        return self.open_estimator()
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -42,23 +53,36 @@ def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibra
     )
 
 
+def find_index_folder(settings: Settings, library: SurveyLibrary) -> Path:
+    """Return where the index of these packs is kept, so that those of others stay beside it."""
+    packs = "+".join(pack.manifest.id for pack in library.packs)
+    is_short = len(packs) <= _MAX_NAME
+    name = packs if is_short else hashlib.sha256(packs.encode()).hexdigest()[:_N_DIGITS]
+    return settings.index_folder / name
+
+
 def load_encoder(settings: Settings) -> Encoder:
     """Return the encoder that the settings name. Blocks, for seconds if not the default."""
     return open_encoder(settings.encoder.name, n_threads=settings.encoder.n_threads)
 
 
 def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
-    """Load the encoder and open index and estimates, made anew where packs changed. Blocks."""
+    """Load the encoder and open the index, made anew where packs changed. Blocks."""
     encoder = load_encoder(settings)
     index = _open_index(settings, library, encoder)
-    estimates = open_estimator(settings.index_folder, library, encoder, index)
-    logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
-    wordings = estimates.estimator.table.wordings
-    vectors = encode_once(settings.index_folder, WORDINGS, wordings, encoder)
-    known = dict(zip(wordings, vectors, strict=True))
-    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries, known=known)
+    cached = CachedEncoder(encoder, max_entries=settings.encoder.cache_entries)
     finder = _make_finder(settings, library, index, encoder=cached)
-    return Retrieval(index, cached, finder, estimates.estimator)
+
+    def open_fitted() -> Estimator:
+        folder = find_index_folder(settings, library)
+        estimates = open_estimator(folder, library, encoder, index)
+        logger.info("estimates_opened", extra={"fields": {"refitted": estimates.refitted}})
+        wordings = estimates.estimator.table.wordings
+        vectors = encode_once(folder, WORDINGS, wordings, encoder)
+        cached.know(dict(zip(wordings, vectors, strict=True)))
+        return estimates.estimator
+
+    return Retrieval(index, cached, finder, open_fitted)
 
 
 def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
@@ -70,7 +94,7 @@ def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:
 
 
 def _open_index(settings: Settings, library: SurveyLibrary, encoder: Encoder) -> QuestionIndex:
-    opened = open_index(settings.index_folder, library, encoder)
+    opened = open_index(find_index_folder(settings, library), library, encoder)
     fields = {"rebuilt": opened.rebuilt, "n_questions": len(opened.question_index)}
     logger.info("index_opened", extra={"fields": fields})
     return opened.question_index
@@ -81,7 +105,8 @@ def _make_finder(
 ) -> EvidenceFinder:
     questions = tuple(library.questions.values())
     cores = find_cores(questions)
-    core_vectors = encode_once(settings.index_folder, "cores", cores, encoder)
+    folder = find_index_folder(settings, library)
+    core_vectors = encode_once(folder, "cores", cores, encoder)
     recogniser = QuestionRecogniser(
         questions,
         index.vectors,

@@ -90,7 +90,7 @@ async def run_replay(
     about a minute in all. If it is cancelled while asking, it returns what has been answered.
     """
     async with opener(settings, Metrics()) as resources:
-        library, alike = resources.library, resources.alignment.alike
+        library, alike = resources.library, resources.retrieval.finder.alike
         if options.logged:
             request_set = select_logged_requests(texts, library, experiment, options)
         else:

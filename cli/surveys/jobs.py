@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.api.presenting import present_culture
 from app.settings import read_settings
-from app.state.retrieval import load_encoder, read_library
+from app.state.retrieval import find_index_folder, load_encoder, read_library
 from cli.console import notes
 from cli.tables import print_cultures
 from estimation.fit_files import fit_estimator
@@ -27,6 +27,7 @@ def rebuild_index() -> None:
         library = read_library(settings, read_catalogue())
         encoder = load_encoder(settings)
         built = library_index(library, encoder)
-        save_index(settings.index_folder, built, origin=origin_of(library, encoder))
-        fit_estimator(settings.index_folder, library, encoder, built)
-    print_line(notes, f"Index of {len(built)} questions in {settings.index_folder}")
+        folder = find_index_folder(settings, library)
+        save_index(folder, built, origin=origin_of(library, encoder))
+        fit_estimator(folder, library, encoder, built)
+    print_line(notes, f"Index of {len(built)} questions in {folder}")

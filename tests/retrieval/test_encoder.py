@@ -36,7 +36,8 @@ def test_the_cache_forgets_what_was_not_used_for_longest(hash_encoder: MakeEncod
 def test_what_the_cache_knows_is_neither_encoded_nor_forgotten(hash_encoder: MakeEncoder) -> None:
     inner = hash_encoder()
     [vector] = hash_encoder().encode(["a"])
-    cached = CachedEncoder(inner, max_entries=1, known={"a": vector})
+    cached = CachedEncoder(inner, max_entries=1)
+    cached.know({"a": vector})
     for text in ("b", "a", "c", "a"):
         cached.encode([text])
     assert inner.encoded == ["b", "c"]
