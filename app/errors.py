@@ -270,7 +270,7 @@ class CalibrationDamaged(CalibrationRefused):
 
 
 class CalibrationOutdated(CalibrationRefused):
-    """It was fitted with another encoder, with other survey packs, or by another version."""
+    """It was fitted with another encoder, other survey packs or prompts, or by another version."""
 
 
 class CalibrationForeign(CalibrationRefused):

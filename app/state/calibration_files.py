@@ -1,7 +1,7 @@
 """The file of a calibration: written whole, and refused where it was not made for what is served.
 
-It holds what was fitted, and names the model, the encoder and the survey packs that it was fitted
-with: with others the model answers, or the estimates are, otherwise.
+It holds what was fitted, and names the model, the wording of prompts, the encoder and the survey
+packs that it was fitted with: with others the model answers, or the estimates are, otherwise.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from estimation.calibration import Calibration
 from files.hashes import hash_fields
 from files.whole import write_text
 from prompting.recipe import Recipe
+from prompting.wording_hash import hash_survey_wording
 from survey_data.library import SurveyLibrary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _Weight = Annotated[float, Field(ge=0.0)]
 
 
@@ -49,6 +50,7 @@ class CalibrationOrigin(_Form):
         identity: what it is known by besides, see `app.state.calibration.identify_model`.
         encoder: the id of the encoder.
         packs: the sha256 of each pack's questions and figures, by its id.
+        wording: the sha256 of what prompts say besides, see `prompting.wording_hash`.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -56,6 +58,7 @@ class CalibrationOrigin(_Form):
     identity: dict[str, str]
     encoder: str
     packs: dict[str, str]
+    wording: str
 
     @classmethod
     def of(
@@ -71,6 +74,7 @@ class CalibrationOrigin(_Form):
                 pack: hashlib.sha256((m.questions_sha256 + m.shares_sha256).encode()).hexdigest()
                 for pack, m in packs.items()
             },
+            wording=hash_survey_wording(),
         )
 
 
@@ -182,7 +186,8 @@ def read_calibration(file: Path, origin: CalibrationOrigin) -> ModelCalibration:
         CalibrationMissing: there is no such file.
         CalibrationDamaged: it was altered, or cannot be read.
         CalibrationForeign: it is another model's.
-        CalibrationOutdated: it was made with another encoder or packs, or by another version.
+        CalibrationOutdated: it was made with another encoder, packs or prompts, or by another
+            version.
     """
     saved = _read(file)
     for field in ("model", "identity"):
@@ -198,6 +203,10 @@ def read_calibration(file: Path, origin: CalibrationOrigin) -> ModelCalibration:
     if saved.packs != origin.packs:
         raise CalibrationOutdated(
             file, found=f"packs {_show(saved.packs)}", expected=_show(origin.packs)
+        )
+    if saved.wording != origin.wording:
+        raise CalibrationOutdated(
+            file, found="prompts in other words", expected="those of this version"
         )
     return saved.open()
 

@@ -24,7 +24,11 @@ from estimation.calibration import TABLE_ALONE, Calibration
 from prompting.recipe import ExemplarStyle, Method, Recipe
 
 ORIGIN = CalibrationOrigin(
-    model="mini", identity={"model files": "abc"}, encoder="hash", packs={"made": "def"}
+    model="mini",
+    identity={"model files": "abc"},
+    encoder="hash",
+    packs={"made": "def"},
+    wording="words",
 )
 ICL = Recipe(Method.ICL)
 REACHED = Reached(raw=0.7, calibrated=0.72, related=0.8, pooled=0.8)
@@ -83,6 +87,7 @@ def test_a_recipe_is_found_by_what_matters_to_its_method(tmp_path: Path) -> None
         ({"encoder": "other"}, CalibrationOutdated, "encoder hash, expected other"),
         ({"packs": {"made": "new"}}, CalibrationOutdated, "packs made def, expected made new"),
         ({"packs": {}}, CalibrationOutdated, "expected none"),
+        ({"wording": "others"}, CalibrationOutdated, "prompts in other words"),
     ],
 )
 def test_what_was_made_for_something_else_is_refused(
