@@ -49,6 +49,9 @@ class AskOptions:
     ] = False
     user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None
     k: NShown = None
+    elsewhere: Annotated[
+        int | None, typer.Option(help="How many other peoples' answers to this question to show.")
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def test_an_index_is_built_and_said_where(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 0
     message = " ".join(result.stderr.split())
     assert f"in {tmp_path}" in message
-    assert (tmp_path / "index" / "manifest.json").is_file()
+    [_] = (tmp_path / "index").glob("*/manifest.json")
 
 
 def test_ask_prints_answer_shares_and_evidence(run: Run, milieu_url: str, fake: FakeVllm) -> None:
@@ -183,6 +183,14 @@ def test_ask_prints_answer_shares_and_evidence(run: Run, milieu_url: str, fake: 
     assert result.stdout.startswith("Germany: ")
     for part in ("Highly important", "%", "█", "Shown to the model:", "1528 asked"):
         assert part in result.stdout
+
+
+def test_ask_shows_how_other_peoples_answered(run: Run, milieu_url: str, fake: FakeVllm) -> None:
+    arguments = ["ask", RELIGION, "-c", "DE", "--method", "icl", "--elsewhere", "2"]
+    answer = run.json(*arguments, "--url", milieu_url)
+
+    shown = [exemplar["elsewhere"] for exemplar in answer["exemplars"]]
+    assert sum(culture is not None for culture in shown) == 2
 
 
 def test_ask_prints_json(run: Run, milieu_url: str, fake: FakeVllm) -> None:
@@ -361,7 +369,7 @@ def test_serve_beside_a_vllm_without_the_model_says_so(
 
 def test_a_damaged_index_is_mended_by_building_it_anew(run: Run, tmp_path: Path) -> None:
     run("index", MILIEU_CACHE_FOLDER=str(tmp_path))
-    (vectors,) = (tmp_path / "index").glob("vectors-*.npy")
+    (vectors,) = (tmp_path / "index").glob("*/vectors-*.npy")
     vectors.write_bytes(vectors.read_bytes() + b"x")
 
     arguments = ("exemplars", RELIGION, "--culture", "DE")
