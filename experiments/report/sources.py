@@ -34,8 +34,8 @@ def describe_own_figures(arms: Sequence[ArmFigures | ArmReplay]) -> str:
     if not found:
         return ""
     return (
-        f"Counted apart: {join_names(found)}, which are the survey's own figures. They have no "
-        "alignment: they would be compared with themselves."
+        "Counted apart, without alignment, since the people's own figures would be compared with "
+        f"themselves: {join_names(found)}."
     )
 
 

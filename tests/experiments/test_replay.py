@@ -353,7 +353,8 @@ def test_answers_that_are_the_peoples_own_figures_are_counted_apart() -> None:
     assert "no request has an alignment by control and another." in printed(replay)
     for text in (printed(replay), render_replay(replay)):
         assert "Answers stand on" in text
-        assert "Counted apart: 2 answers of icl" in text
+        assert "Counted apart, without alignment" in text
+        assert "2 answers of icl." in text
         assert "nearer to people" not in text
 
 

@@ -261,7 +261,7 @@ async def test_users_are_assigned_to_arms_that_answer_from_elsewhere(
     two = {name: ARMS[name] for name in ("icl", "estimate")}
     async with service(settings) as milieu:
         await milieu.running(arms=two, control="icl")
-        answers = [await milieu.ask(f"u{i}") for i in range(12)]
+        answers = [await milieu.ask(f"u{i}") for i in range(24)]
         for answer in answers:
             assert (await milieu.feedback(answer["id"]))["counts"]
         report = await milieu.admin("GET", f"/{NAME}/report")
@@ -288,7 +288,7 @@ async def test_users_are_assigned_to_arms_that_answer_from_elsewhere(
     assert estimate["means"]["n_prompt_tokens"] == 0.0
     assert estimate["about"].startswith("the best source; where it needs the model: method icl")
     assert "Answers stand on" in page.text
-    assert f"{n_estimate} answers of estimate, which are the survey" in page.text
+    assert f"themselves: {n_estimate} answers of estimate." in page.text
 
 
 async def test_a_stream_of_an_arm_by_the_best_source_says_its_source(

@@ -276,7 +276,7 @@ async def test_the_report_breaks_answers_down_by_source(tmp_path: Path) -> None:
         assert text.count("30 (75.0 %)") == 2
         assert text.count("10 (25.0 %)") == 3
     for text in (printed(recorded, width=400), render_report(recorded)):
-        assert "Counted apart: 30 answers of plain, which are the survey" in text
+        assert "themselves: 30 answers of plain." in text
     assert Page(render_report(recorded)).open == []
 
 
