@@ -3,37 +3,42 @@
     python -m benchmarks.recognition --fit
 
 Asks the recogniser paraphrases of survey questions and near but different questions, both written
-by hand (benchmarks/data/paraphrases.jsonl), and every survey question without itself. Prints recall
-and false recognitions by threshold; with --fit also the weights of a logistic regression, and its
-figures where each tenth is left out.
+by hand (benchmarks/data/paraphrases.jsonl), and every survey question without itself. A third of
+the survey questions, with all that is near to them, is held out: the weights are never fitted on
+it. Prints recall and false recognitions by threshold on either part; with --fit the weights of a
+logistic regression as well, and the figures where each tenth of the questions is left out of it.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_predict
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from retrieval.encoders.bert_folder import default_vocabulary
 from retrieval.encoders.opening import open_encoder
-from retrieval.recognition import CERTAIN, Features, QuestionRecogniser, find_cores, weigh
+from retrieval.recognition import Compared, QuestionRecogniser, find_cores
+from retrieval.recognition_features import CERTAIN, INTERCEPT, WEIGHTS
 from survey_data.cultures import read_catalogue
 from survey_data.library import open_library
 from survey_data.model import Question
 
 ROOT = Path(__file__).parents[1]
 PARAPHRASES = ROOT / "benchmarks" / "data" / "paraphrases.jsonl"
-THRESHOLDS = (0.0, 0.8, 1.2, CERTAIN, 2.0)
+THRESHOLDS = (0.0, 1.0, 2.0, CERTAIN, 4.0)
+STYLES = ("first", "light", "heavy")
+N_FOLDS, N_PARTS = 10, 30
+STRENGTH = 0.3
 # Survey questions that ask one thing in two wordings: neither is wrong for the other.
 SAME = (
     {"wvs7:Q48", "undp-ai-2025:Q14_Current_freedom_of_choice"},
@@ -41,13 +46,37 @@ SAME = (
     {"wvs7:Q215", "wvs7:Q219"},
     {"undp-ai-2025:Q18_Trust_in_AI_Systems", "undp-ai-2025:Q19_Confidence_in_AI_Systems"},
 )
+Floats = NDArray[np.float64]
 out = Console()
 
 
 class Asked(NamedTuple):
-    """What the recogniser saw in a question, and whether the nearest is the one that was asked."""
+    """A question and what it was compared with.
 
-    features: Features
+    Attributes:
+        style: of a paraphrase one of STYLES; `other` is another question, `left out` one of the
+            survey's that the recogniser is without.
+        part: of N_PARTS, by the survey question that it is or is near to; the first third of the
+            parts is held out.
+        values: of the features, float64[compared, features].
+        is_right: of each that it was compared with, whether it is the one asked.
+    """
+
+    style: str
+    part: int
+    values: Floats
+    is_right: tuple[bool, ...]
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether the weights may not be fitted on it."""
+        return self.part < N_PARTS // 3
+
+
+class Outcome(NamedTuple):
+    """The log-odds of the likeliest question, and whether it is the one asked."""
+
+    odds: float
     is_right: bool
 
 
@@ -59,91 +88,118 @@ def main() -> None:
     parser.add_argument("--fit", action="store_true", help="fit the weights anew and print them")
     args = parser.parse_args()
     library = open_library([ROOT / "survey_data" / "packs"], catalogue=read_catalogue())
-    encoder = open_encoder()
     questions = tuple(library.questions.values())
-    cores = find_cores(questions)
-    recogniser = QuestionRecogniser(
+    asked = list(_ask(_make_recogniser(questions), questions))
+    fitted_on = [each for each in asked if not each.is_held_out]
+    for title, some in (
+        ("fitted on", fitted_on),
+        ("held out", [each for each in asked if each.is_held_out]),
+    ):
+        weights = np.array([*WEIGHTS, INTERCEPT])
+        _print(title, some, [_choose(each, weights) for each in some])
+    if args.fit:
+        _print("each tenth left out", fitted_on, _cross_fit(fitted_on))
+        *weights_, intercept = _fit(fitted_on)
+        out.print(", ".join(f"{w:.3f}" for w in weights_), f"{intercept:.3f}", soft_wrap=True)
+
+
+def _make_recogniser(questions: Sequence[Question]) -> QuestionRecogniser:
+    encoder, cores = open_encoder(), find_cores(questions)
+    return QuestionRecogniser(
         questions,
         encoder.encode([question.text for question in questions]),
         encoder=encoder,
         core_vectors=dict(zip(cores, encoder.encode(cores), strict=True)),
         vocabulary=default_vocabulary(),
     )
-    paraphrased = _ask_paraphrases(recogniser, questions)
-    without = _ask_without_themselves(recogniser, questions)
-    _print(paraphrased, without)
-    if args.fit:
-        _fit([*(asked for asked, _ in paraphrased), *without])
 
 
-def _ask_paraphrases(
-    recogniser: QuestionRecogniser, questions: Sequence[Question]
-) -> list[tuple[Asked, bool]]:
-    """Return what was seen in each, and whether it asks a survey question at all."""
-    asked = []
+def _ask(recogniser: QuestionRecogniser, questions: Sequence[Question]) -> Iterator[Asked]:
+    """Yield what was seen in each paraphrase, other question and question left out."""
     for line in PARAPHRASES.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        described = recogniser.describe(row["question"])
-        nearest = questions[described.order[0]].key
-        is_right = row["key"] == nearest
-        asked.append((Asked(described.features, is_right), row["key"] is not None))
-    return asked
+        compared = recogniser.compare(row["question"])
+        near = row["key"] or row.get("near")
+        yield _describe(compared, questions, row["key"], style=row["style"], near=near)
+    for number, question in enumerate(questions):
+        like = [n for n, other in enumerate(questions) if {question.key, other.key} in SAME]
+        compared = recogniser.compare(question.text, without=[number, *like])
+        yield _describe(compared, questions, None, style="left out", near=question.key)
 
 
-def _ask_without_themselves(
-    recogniser: QuestionRecogniser, questions: Sequence[Question]
-) -> list[Asked]:
-    asked = []
-    for row, question in enumerate(questions):
-        described = recogniser.describe(question.text, without=[row])
-        pair = {question.key, questions[described.order[0]].key}
-        if pair not in SAME:
-            asked.append(Asked(described.features, is_right=False))
-    return asked
+def _describe(
+    compared: Sequence[Compared],
+    questions: Sequence[Question],
+    key: str | None,
+    *,
+    style: str,
+    near: str | None,
+) -> Asked:
+    found = [questions[each.row].key for each in compared]
+    is_right = tuple(key is not None and (one == key or {one, key} in SAME) for one in found)
+    values = np.array([each.features.flatten() for each in compared])
+    return Asked(style, _find_part(near or ""), values, is_right)
 
 
-def _print(paraphrased: Sequence[tuple[Asked, bool]], without: Sequence[Asked]) -> None:
-    n_asked = sum(is_question for _, is_question in paraphrased)
-    others = [asked for asked, is_question in paraphrased if not is_question]
+def _find_part(key: str) -> int:
+    if not key:
+        return N_PARTS - 1
+    return int(hashlib.sha256(key.encode()).hexdigest(), 16) % N_PARTS
+
+
+def _choose(asked: Asked, weights: Floats) -> Outcome:
+    if not len(asked.values):
+        return Outcome(-np.inf, False)
+    odds = asked.values @ weights[:-1] + weights[-1]
+    best = int(odds.argmax())
+    return Outcome(float(odds[best]), asked.is_right[best])
+
+
+def _print(title: str, asked: Sequence[Asked], outcomes: Sequence[Outcome]) -> None:
+    counts = {style: sum(each.style == style for each in asked) for style in STYLES}
+    n_others = sum(each.style == "other" for each in asked)
+    n_asked = sum(counts.values())
+    left = len(asked) - n_asked - n_others
     table = Table(
-        "Threshold", "Recall", "Precision", "False of paraphrases", "of others", "of the rest",
-        title=f"{n_asked} paraphrases, {len(others)} other questions, {len(without)} left out",
-    )  # fmt: skip
-    for threshold in THRESHOLDS:
-        over = [(a, q) for a, q in paraphrased if weigh(a.features) >= threshold]
-        right = sum(asked.is_right for asked, _ in over)
-        counts = (
-            sum(is_question and not asked.is_right for asked, is_question in over),
-            sum(not is_question for _, is_question in over),
-            sum(weigh(asked.features) >= threshold for asked in without),
-        )
-        precision = right / max(1, right + sum(counts))
-        row = (f"{threshold:g}", f"{right / n_asked:.3f}", f"{precision:.3f}", *map(str, counts))
-        table.add_row(*row)
-    out.print(table)
-
-
-def _fit(asked: Sequence[Asked]) -> None:
-    """Fit the weights, and print recall by number of false ones where each tenth is left out."""
-    features = np.array([each.features for each in asked])
-    is_right = np.array([each.is_right for each in asked])
-    model = LogisticRegression(C=3.0, max_iter=10_000)
-    scaled = StandardScaler().fit(features)
-    odds = cross_val_predict(
-        make_pipeline(StandardScaler(), model),
-        features,
-        is_right,
-        cv=10,
-        method="decision_function",
+        *("Threshold", "Recall", *(f"of {style}" for style in STYLES), "Precision"),
+        *("False of paraphrases", "of others", "of left out"),
+        title=f"{title}: {n_asked} paraphrases, {n_others} others, {left} left out",
     )
-    wrong = np.cumsum(~is_right[np.argsort(-odds)])
-    found = [int(is_right[np.argsort(-odds)][wrong <= n].sum()) for n in range(5)]
-    model.fit(scaled.transform(features), is_right)
-    weights = model.coef_[0] / scaled.scale_
-    intercept = float(model.intercept_[0] - weights @ scaled.mean_)
-    table = Table("Similarity", "Lead", "Found", "Intercept", "Right, with 0 to 4 false")
-    table.add_row(*(f"{w:.2f}" for w in weights), f"{intercept:.2f}", f"{found}")
+    for threshold in THRESHOLDS:
+        over = [(a.style, o.is_right) for a, o in zip(asked, outcomes, strict=True)
+                if o.odds >= threshold]  # fmt: skip
+        right = {style: sum(s == style and ok for s, ok in over) for style in STYLES}
+        false = [
+            sum(style in STYLES and not ok for style, ok in over),
+            *(sum(style == name for style, _ in over) for name in ("other", "left out")),
+        ]
+        n_right = sum(right.values())
+        # Most of the different questions are written to be taken for the survey's.
+        precision = n_right / max(1, n_right + sum(false))
+        shares = (f"{right[style] / max(1, counts[style]):.3f}" for style in STYLES)
+        recall = f"{n_right / n_asked:.3f}"
+        table.add_row(f"{threshold:g}", recall, *shares, f"{precision:.3f}", *map(str, false))
     out.print(table)
+
+
+def _fit(asked: Sequence[Asked]) -> Floats:
+    """Return the weights of a logistic regression, and its intercept last."""
+    values = np.concatenate([each.values for each in asked if len(each.values)])
+    is_right = np.array([right for each in asked for right in each.is_right])
+    scaled = StandardScaler().fit(values)
+    model = LogisticRegression(C=STRENGTH, max_iter=10_000)
+    model.fit(scaled.transform(values), is_right)
+    weights = model.coef_[0] / scaled.scale_
+    return np.append(weights, model.intercept_[0] - weights @ scaled.mean_)
+
+
+def _cross_fit(asked: Sequence[Asked]) -> list[Outcome]:
+    """Return what is chosen where the questions of each tenth are not fitted on."""
+    weights: Mapping[int, Floats] = {
+        fold: _fit([each for each in asked if each.part % N_FOLDS != fold])
+        for fold in range(N_FOLDS)
+    }
+    return [_choose(each, weights[each.part % N_FOLDS]) for each in asked]
 
 
 if __name__ == "__main__":

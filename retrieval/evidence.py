@@ -27,7 +27,6 @@ class EvidenceQuery:
         k: exemplars to return, 0 where only the matching survey item is wanted.
         withhold: whether nothing may be shown that counts as the same question.
         barred: keys of further questions that may not be shown.
-        options: of the asked question, where it comes with its own.
     """
 
     text: str
@@ -37,7 +36,6 @@ class EvidenceQuery:
     seed: int = 0
     withhold: bool = False
     barred: frozenset[str] = frozenset()
-    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,71 +1,43 @@
 """Whether an asked question is one of a survey: for certain, perhaps, or not.
 
-No single cosine tells a paraphrase from a question that merely sounds like it, so the cosine to
-the nearest question is weighed with its lead over the second and with how many of the asked words,
-the rare ones first, the question has. Scales and frames ("from 1, never, to 10, always", "Do you
-agree that") are left out on both sides, and what is no word is taken for one of the surveys' that
-it looks like. Made for English and for all-MiniLM-L6-v2; the weights are fitted by
-`python -m benchmarks.recognition`.
+No single cosine tells a paraphrase from a question that merely sounds like it, so those nearest
+are compared in more ways, see `Features`. Scales and frames ("from 1, never, to 10, always", "Do
+you agree that") are left out on both sides, and what is no word is taken for one of the surveys'
+that it looks like.
 """
 
 from __future__ import annotations
 
 import difflib
-import math
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from retrieval.encoder import Encoder, Vectors
+from retrieval.english import PREFIX, SPELLED_ALIKE, WORD, strip_scale
+from retrieval.recognition_features import (
+    CERTAIN,
+    POSSIBLE,
+    AskedText,
+    Features,
+    QuestionComparer,
+    weigh,
+)
 from survey_data.model import Question
 from survey_data.wording import fold_text
 
-# Of the cosine, its lead over the second, and the share of the asked words that are found.
-WEIGHTS, INTERCEPT = (23.59, 15.83, 2.19), -22.67
-# The log-odds from which a question is taken for the survey's, and those for a candidate.
-CERTAIN, POSSIBLE = 1.6, -7.5
-MAX_LEAD = 0.25
 N_CANDIDATES = 3
+# So many of the nearest are compared.
+N_COMPARED = 4
 # A candidate lies no further than this behind the nearest.
 CANDIDATE_REACH = 0.1
+# What is further than this from all questions is none of them, and its core is not encoded.
+FAR = 0.4
 # One item of a survey in two wordings is at least this alike.
 SAME_ITEM = 0.8
-_PREFIX, _SPELLED_ALIKE = 5, 0.85
-
-_SCALE = re.compile(
-    r"[,:;]?\s*(?:answer |place yourself |rate it )?"
-    r"\b(?:from|between|where|if|on a scale (?:from|of))\s+[01]\b"
-    r".*?\b10\b(?:,? (?:means )?[^,?.:]+)?,?",
-    re.IGNORECASE,
-)
-_FRAME = re.compile(
-    r"^(?:(?:do|would) you agree (?:or disagree )?(?:that )?,? ?(?:generally, |in general, )?"
-    r"|how far do you agree that |all in all,? |taking everything into account,? "
-    r"|all things considered,? |taking all things together,? )",
-    re.IGNORECASE,
-)
-_WORD = re.compile(r"[^\W\d_]{2,}")
-_ENDINGS = (
-    *("ingly", "edly", "ments", "ment", "ness", "ations", "ation", "ings"),
-    *("ing", "ies", "ied", "es", "ed", "ly", "s", "e", "y"),
-)
-_MIN_STEM = 4
-# Words that ask rather than say what is asked about.
-_ASKING_TEXT = (
-    "a an the of to in on at for and or is are do does did be been being you your yours how much "
-    "many far often would say that this it its i if as by with from not any can could should will "
-    "what which who whom there these those have has had they them their we our us me my mine so "
-    "than then when where while during past last twelve months year years nowadays days currently "
-    "present overall all things taking considered taken together generally general ever view "
-    "opinion eyes think believe feel agree disagree strongly extent degree level place put strong "
-    "regularly frequently frequent regular important importance especially great one ones thing "
-    "way ways"
-)
-_ASKING = frozenset(_ASKING_TEXT.split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +62,16 @@ class Recognition:
     candidates: tuple[Candidate, ...]
 
 
-class Features(NamedTuple):
-    """What tells whether the nearest question is the asked one.
+class Compared(NamedTuple):
+    """A question of the library, by its row, and what the asked one has in common with it."""
 
-    Attributes:
-        similarity: the larger of the cosines between the whole texts and between their cores.
-        lead: by how much that is above the second question's, `MAX_LEAD` at most.
-        found: the share in [0, 1] of what the asked words tell that the question has.
-    """
-
-    similarity: float
-    lead: float
-    found: float
-
-
-class Described(NamedTuple):
-    """An asked question among those of the surveys: the nearest first in `order`, by row."""
-
+    row: int
     features: Features
-    cosines: Vectors
-    order: list[int]
+
+    @property
+    def odds(self) -> float:
+        """The log-odds that it is the asked one."""
+        return weigh(self.features)
 
 
 class QuestionRecogniser:
@@ -131,17 +93,18 @@ class QuestionRecogniser:
         """
         self._vocabulary = vocabulary
         self._questions, self._vectors, self._encoder = tuple(questions), vectors, encoder
-        cores = [strip_scale(question.text) for question in self._questions]
+        texts = [question.text for question in self._questions]
+        cores = [strip_scale(text) for text in texts]
         self._core_vectors = np.array(
             [core_vectors.get(core, whole) for core, whole in zip(cores, vectors, strict=True)]
         )
-        self._words = [find_words(core) for core in cores]
-        self._rarity = _Rarity(self._words)
-        spelled = {word for core in cores for word in _WORD.findall(core.casefold())}
-        self._spelled = sorted(word for word in spelled if len(word) >= _PREFIX)
+        self._comparer = QuestionComparer(texts, cores, self._core_vectors)
+        spelled = {word for core in cores for word in WORD.findall(core.casefold())}
+        self._spelled = sorted(word for word in spelled if len(word) >= PREFIX)
         self._exact: dict[str, list[int]] = {}
         for row, question in enumerate(self._questions):
             self._exact.setdefault(_fold(question.text), []).append(row)
+        self._same = self._find_same()
 
     def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:
         """Return the survey question that `text` asks, or those that it may be asking.
@@ -151,46 +114,63 @@ class QuestionRecogniser:
         rows = self._exact.get(_fold(text))
         if rows is not None:
             return self._choose(rows, 1.0, answered)
-        described = self.describe(text)
-        odds = weigh(described.features)
+        compared = self.compare(text)
+        if not compared:
+            return Recognition(None, ())
+        best = max(compared, key=lambda each: each.odds)
+        odds = best.odds
+        if odds >= CERTAIN:
+            return self._choose(self._same[best.row], best.features.similarity, answered)
         if odds < POSSIBLE:
             return Recognition(None, ())
-        cosines, [best, *_] = described.cosines, described.order
-        if odds >= CERTAIN:
-            return self._choose(self._find_same(best), float(cosines[best]), answered)
+        nearest = compared[0].features.similarity
         near = [
-            Candidate(self._questions[row], float(cosines[row]))
-            for row in described.order[:N_CANDIDATES]
-            if cosines[row] >= cosines[best] - CANDIDATE_REACH
+            Candidate(self._questions[row], features.similarity)
+            for row, features in compared[:N_CANDIDATES]
+            if features.similarity >= nearest - CANDIDATE_REACH
         ]
         return Recognition(None, tuple(near))
 
-    def describe(self, text: str, *, without: Collection[int] = ()) -> Described:
-        """Return what `text` has in common with the questions but those in the rows `without`."""
+    def compare(self, text: str, *, without: Collection[int] = ()) -> list[Compared]:
+        """Return the questions nearest to `text`, nearest first; none where all are far.
+
+        Those in the rows `without` are passed over.
+        """
         text = self._mend(text)
         core = strip_scale(text)
-        whole, stripped = self._encoder.encode([text, core])
-        cosines = np.maximum(self._vectors @ whole, self._core_vectors @ stripped)
+        cosines: Vectors = self._vectors @ self._encoder.encode([text])[0]
         cosines[list(without)] = -1.0
-        order = [int(row) for row in np.argsort(-cosines, kind="stable")]
-        best, same = order[0], set(self._find_same(order[0]))
-        second = next((float(cosines[row]) for row in order if row not in same), -1.0)
-        features = Features(
-            float(cosines[best]),
-            min(MAX_LEAD, float(cosines[best]) - second),
-            self._rarity.share_found(find_words(core), self._words[best]),
-        )
-        return Described(features, cosines, order)
+        if cosines.max() < FAR:
+            return []
+        [stripped] = self._encoder.encode([core])
+        cosines = np.maximum(cosines, self._core_vectors @ stripped)
+        cosines[list(without)] = -1.0
+        order = np.argsort(-cosines, kind="stable").tolist()
+        asked = AskedText(text, core, stripped)
+        compared = []
+        for row in order[: min(N_COMPARED, len(order) - len(without))]:
+            same = self._same[row]
+            second = next((float(cosines[other]) for other in order if other not in same), -1.0)
+            features = self._comparer.compare(
+                asked, row, similarity=float(cosines[row]), second=second
+            )
+            compared.append(Compared(row, features))
+        return compared
 
-    def _find_same(self, row: int) -> list[int]:
-        """Return the rows of a question that several surveys ask, in their order."""
-        text, item = _fold(self._questions[row].text), self._questions[row].source_item
-        cosines = self._vectors @ self._vectors[row]
+    def _find_same(self) -> list[tuple[int, ...]]:
+        """Return for each question the rows of those that ask the same, its own among them."""
+        folded = [_fold(question.text) for question in self._questions]
+        items = [question.source_item for question in self._questions]
+        near = self._vectors @ self._vectors.T >= SAME_ITEM
+        rows = range(len(folded))
         return [
-            other
-            for other, question in enumerate(self._questions)
-            if _fold(question.text) == text
-            or (item and question.source_item == item and cosines[other] >= SAME_ITEM)
+            tuple(
+                other
+                for other in rows
+                if folded[row] == folded[other]
+                or (items[row] and items[row] == items[other] and near[row, other])
+            )
+            for row in rows
         ]
 
     def _choose(
@@ -205,38 +185,14 @@ class QuestionRecogniser:
 
         def mend(match: re.Match[str]) -> str:
             word = match[0].casefold()
-            if len(word) < _PREFIX or word in self._vocabulary or word in self._spelled:
+            if len(word) < PREFIX or word in self._vocabulary or word in self._spelled:
                 return match[0]
             like = [other for other in self._spelled if other[0] == word[0]]
             return next(
-                iter(difflib.get_close_matches(word, like, n=1, cutoff=_SPELLED_ALIKE)), match[0]
+                iter(difflib.get_close_matches(word, like, n=1, cutoff=SPELLED_ALIKE)), match[0]
             )
 
-        return _WORD.sub(mend, text) if self._vocabulary else text
-
-
-def weigh(features: Features) -> float:
-    """Return the log-odds that the nearest question is the one that is asked."""
-    return INTERCEPT + sum(w * x for w, x in zip(WEIGHTS, features, strict=True))
-
-
-class _Rarity:
-    """How much words tell, by how few questions have them."""
-
-    def __init__(self, questions: Sequence[frozenset[str]]) -> None:
-        self._counts: Mapping[str, int] = Counter(word for words in questions for word in words)
-        self._n_questions = len(questions)
-
-    def share_found(self, asked: Iterable[str], known: frozenset[str]) -> float:
-        """Return the share of what `asked` tells that is among `known`, in [0, 1]."""
-        told = {word: self._tell(word) for word in asked}
-        total = sum(told.values())
-        if not total:
-            return 0.0
-        return sum(tells for word, tells in told.items() if _is_among(word, known)) / total
-
-    def _tell(self, word: str) -> float:
-        return math.log((self._n_questions + 1) / (self._counts.get(word, 0) + 1))
+        return WORD.sub(mend, text) if self._vocabulary else text
 
 
 def find_cores(questions: Collection[Question]) -> tuple[str, ...]:
@@ -244,41 +200,6 @@ def find_cores(questions: Collection[Question]) -> tuple[str, ...]:
     cores = (strip_scale(question.text) for question in questions)
     whole = {question.text for question in questions}
     return tuple(dict.fromkeys(core for core in cores if core not in whole))
-
-
-def strip_scale(text: str) -> str:
-    """Return a question without what it says of its scale, and without a frame before it."""
-    core = " ".join(_SCALE.sub(" ", text).split())
-    core = re.sub(r"\s+([?.,])", r"\1", core).strip(" ,:")
-    core = _FRAME.sub("", core).strip(" ,:")
-    return core[0].upper() + core[1:] if core else text
-
-
-def find_words(text: str) -> frozenset[str]:
-    """Return the stems of the words that say what a question is about."""
-    words = frozenset(_WORD.findall(text.casefold()))
-    return frozenset(_stem(word) for word in words - _ASKING) - _ASKING
-
-
-def _stem(word: str) -> str:
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _MIN_STEM:
-            return word.removesuffix(ending)
-    return word
-
-
-def _is_among(word: str, known: frozenset[str]) -> bool:
-    return word in known or any(_is_alike(word, other) for other in known)
-
-
-def _is_alike(one: str, other: str) -> bool:
-    """Return whether two words have one root, or differ by a slip of the pen."""
-    shortest = min(len(one), len(other))
-    if shortest >= _MIN_STEM and one[:_PREFIX] == other[:_PREFIX]:
-        return True
-    return (
-        shortest >= _PREFIX and difflib.SequenceMatcher(None, one, other).ratio() >= _SPELLED_ALIKE
-    )
 
 
 def _fold(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from adapters.pool import Lease
 from app.answering.fallbacks import shows_exemplars
-from app.answering.requests import AnswerRequest, Request
+from app.answering.requests import Request
 from app.errors import RetrievalBusy
 from prompting.recipe import Recipe
 from retrieval.evidence import Evidence, EvidenceFinder, EvidenceQuery
@@ -62,7 +62,6 @@ class EvidenceLookup:
             request.seed,
             request.withhold,
             request.barred,
-            request.options if isinstance(request, AnswerRequest) else (),
         )
         evidence = await self._find_nearest(wanted)
         if evidence.below_floor and len(said) > 1:

@@ -6,8 +6,9 @@ import pytest
 
 from retrieval.encoder import Encoder
 from retrieval.encoders.bert_folder import default_vocabulary
+from retrieval.english import find_missing, find_words, is_opposed, is_swapped, strip_scale
 from retrieval.index import QuestionIndex
-from retrieval.recognition import QuestionRecogniser, find_cores, find_words, strip_scale
+from retrieval.recognition import QuestionRecogniser, find_cores
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
 
@@ -39,6 +40,8 @@ def recogniser(
         ("How important is religon in your life?", "wvs7:Q6"),
         ("How much confidence do you have in the United Nations?", "wvs7:Q83"),
         ("Do you believe in hell?", "wvs7:Q167"),
+        ("Is capital punishment ever OK?", "wvs7:Q195"),
+        ("Is it ever OK for a husband to hit his wife?", "wvs7:Q189"),
         ("All things considered, how satisfied are you with your life as a whole?", "wvs7:Q49"),
     ],
 )
@@ -61,6 +64,11 @@ def test_other_words_for_a_survey_question_are_recognised(
         "How strong is your confidence in supermarkets?",
         "Do men make better teachers than women do?",
         "Is the police department open on Sunday?",
+        "How much do you trust people of your own nationality?",
+        "On the whole, are women better political leaders than men?",
+        "Is life imprisonment justifiable?",
+        "Where are the headquarters of the International Monetary Fund?",
+        "How satisfied were you with your life five years ago?",
     ],
 )
 def test_what_only_sounds_like_a_survey_question_is_not(
@@ -120,5 +128,38 @@ def test_scale_and_frame_are_left_out(text: str, core: str) -> None:
 
 
 def test_words_are_stems_of_what_is_asked_about() -> None:
-    assert find_words("How important is religion in your life?") == {"religion", "life"}
-    assert find_words("Is driving fun?") == find_words("Are drives fun?")
+    assert set(find_words("How important is religion in your life?")) == {"religion", "life"}
+    assert set(find_words("Is driving fun?")) == set(find_words("Are drives fun?"))
+
+
+def test_words_that_mean_alike_are_not_missing() -> None:
+    asked, known = find_words("Would gay people bother you?"), find_words("Are homosexuals odd?")
+
+    assert find_missing(known, asked) == ["odd"]
+    assert find_missing(find_words("Do kids pray?"), find_words("Do children pray?")) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "known", "opposed"),
+    [
+        ("Do you trust people of your own religion?", "Do you trust those of another?", True),
+        ("Do you trust people of another religion?", "Do you trust those who differ?", False),
+        ("Are you proud of your own country?", "Are you proud of your country?", False),
+        ("Where is the World Bank?", "Do you trust the World Bank?", True),
+        ("Which aim comes second?", "Which aim comes first?", True),
+    ],
+)
+def test_what_cannot_be_one_question_is_opposed(asked: str, known: str, opposed: bool) -> None:
+    assert is_opposed(asked, known) is opposed
+
+
+@pytest.mark.parametrize(
+    ("asked", "swapped"),
+    [
+        ("Are women better leaders than men?", True),
+        ("Do men lead better than women?", False),
+        ("Are women and men good leaders?", False),
+    ],
+)
+def test_a_comparison_the_other_way_round_is_swapped(asked: str, swapped: bool) -> None:
+    assert is_swapped(asked, "Are men better leaders than women?") is swapped
