@@ -108,7 +108,7 @@ async def open_resources(
         local = _make_local_vllm(stack, settings)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
-            await asyncio.wrap_future(threads.submit(lambda: retrieval.estimator.prepare()))
+            await asyncio.wrap_future(threads.submit(retrieval.prepare))
         servers = _Servers.of(settings, local)
         live = await _open_adapters(stack, settings, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))

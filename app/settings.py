@@ -25,6 +25,7 @@ from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
 from prompting.recipe import MAX_K, ExemplarStyle, Method, Recipe
 from retrieval.encoder import DEFAULT_ENCODER
+from retrieval.other_languages import SAME_QUESTION, SIMILARITY_FLOOR
 from retrieval.selector import NEAR_DUPLICATE
 from retrieval.selector_name import SelectorName
 
@@ -117,9 +118,14 @@ class VllmSettings(_Group):
 
 
 class EncoderSettings(_Group):
-    """The sentence encoder: the packaged default, a folder, or a name on the hub."""
+    """The sentence encoder: the packaged default, a folder, or a name on the hub.
+
+    `multilingual` is whether texts that are not English have an encoder of their own beside the
+    default one; another encoder takes all texts.
+    """
 
     name: str = DEFAULT_ENCODER
+    multilingual: bool = True
     n_threads: int = Field(default=1, ge=1, le=64)
     n_workers: int = Field(default=8, ge=1, le=64)
     cache_entries: int = Field(default=4096, ge=1)
@@ -142,6 +148,9 @@ class AnswerSettings(_Group):
     n_elsewhere: int = Field(default=0, ge=0, le=MAX_K)
     similarity_floor: Fraction = 0.35
     same_question: Fraction = 0.80
+    # The same two for texts that are not English, by the cosines of their own encoder.
+    other_similarity_floor: Fraction = SIMILARITY_FLOOR
+    other_same_question: Fraction = SAME_QUESTION
     near_duplicate: Fraction = NEAR_DUPLICATE
     min_label_mass: Fraction = 0.05
     max_tokens: int = Field(default=128, ge=1, le=4096)

@@ -78,7 +78,7 @@ def compare(wordings: Path | None, *, n_rounds: int) -> None:
         [Path(__file__).parents[1] / "survey_data" / "packs"], catalogue=read_catalogue()
     )
     questions = list(library.questions.values())
-    reworded = _official_wordings(wordings, questions) if wordings else {}
+    reworded = official_wordings(wordings, questions) if wordings else {}
     texts = [*(each.text for each in questions), *OTHER_REQUESTS, *reworded.values()]
     rows = [list(library.questions).index(key) for key in reworded]
     columns: list[list[str]] = []
@@ -176,7 +176,7 @@ def _mean_overlap(asked: Vectors, before: Vectors) -> float:
     return statistics.fmean(shared)
 
 
-def _official_wordings(file: Path, questions: Sequence[Question]) -> dict[str, str]:
+def official_wordings(file: Path, questions: Sequence[Question]) -> dict[str, str]:
     """Return the official wording of each World Values Survey question, by our key."""
     official = {item["Q_id"]: item["question"] for item in json.loads(file.read_bytes())}
     return {

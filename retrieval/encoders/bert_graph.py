@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from retrieval.encoders.bert_folder import BertConfig, Weights
 
@@ -39,10 +39,13 @@ class Precision(StrEnum):
 
 
 class Quantised(NamedTuple):
-    """A matrix [rows, columns] as `(values - 128) * scales`, block by block of its rows.
+    """A matrix [rows, columns] as `(values - zero) * scales`, block by block of its rows.
+
+    In 8 bits zero is 128; in 4 bits it is 8, and a byte holds two values, the first in its low
+    half.
 
     Attributes:
-        values: uint8[rows, blocks, BLOCK].
+        values: uint8[rows, blocks, bytes of a block].
         scales: float32[rows, blocks].
     """
 
@@ -89,11 +92,10 @@ class BertGraph:
         for layer in range(self._config.num_hidden_layers):
             hidden = self._layer(hidden, f"encoder.layer.{layer}")
         self._add("Identity", [hidden], output="hidden")
-        ids = helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "length"])
         shape: list[str | int | None] = [1, "length", self._config.hidden_size]
         result = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, shape)
         tensors = [*self._constants, *self._inputs.values()]
-        graph = helper.make_graph(self._nodes, "bert", [ids], [result], tensors)
+        graph = helper.make_graph(self._nodes, "bert", [self._input()], [result], tensors)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         serialised: bytes = model.SerializeToString()
@@ -103,6 +105,9 @@ class BertGraph:
     def used(self) -> Mapping[str, Tensor]:
         """The weights that the built graph wants, by name."""
         return self._used
+
+    def _input(self) -> ValueInfoProto:
+        return helper.make_tensor_value_info("input_ids", TensorProto.INT64, [1, "length"])
 
     def _embed(self) -> str:
         """Words, positions and the first token type, summed and normalised."""
@@ -150,16 +155,20 @@ class BertGraph:
         return self._add("Add", [product, self._weight(f"{name}.bias")])
 
     def _multiply(self, hidden: str, name: str) -> str:
-        n_out, n_in = self._weights[name].shape
-        if self._precision is Precision.FLOAT32 or n_in % BLOCK:
+        n_columns = self._weights[name].shape[1]
+        if self._precision is Precision.FLOAT32 or n_columns % BLOCK:
             weight = self._add("Transpose", [self._weight(name)], perm=[1, 0])
             return self._add("MatMul", [hidden, weight])
-        quantised = quantise(self._weights[name])
+        return self._multiply_blocks(hidden, name, quantise(self._weights[name]), n_bits=8)
+
+    def _multiply_blocks(self, hidden: str, name: str, matrix: Quantised, *, n_bits: int) -> str:
+        n_out, n_blocks = matrix.scales.shape
+        n_in = n_blocks * matrix.values.shape[2] * 8 // n_bits
         return self._add(
             "MatMulNBits",
-            [hidden, *(self._use(f"{name}.{part}", t) for part, t in quantised._asdict().items())],
+            [hidden, *(self._use(f"{name}.{part}", t) for part, t in matrix._asdict().items())],
             domain=MICROSOFT,
-            **{"K": n_in, "N": n_out, "bits": 8, "block_size": BLOCK},
+            **{"K": n_in, "N": n_out, "bits": n_bits, "block_size": n_in // n_blocks},
             accuracy_level=_INT8_PRODUCTS,
         )
 

@@ -50,7 +50,7 @@ class OnnxEncoder:
             self._tokenizer = read_tokenizer(folder, config)
             weights, digest = read_weights(folder)
             graph = BertGraph(config, weights, precision=precision)
-            self._session = _open_session(graph, n_threads=n_threads)
+            self._session = open_session(graph, n_threads=n_threads)
         except (OSError, ValueError, KeyError, SafetensorError) as exc:
             reason = " ".join(f"{type(exc).__name__}: {exc}".split())
             raise EncoderUnavailable(name, reason) from exc
@@ -83,7 +83,8 @@ class OnnxEncoder:
         return unit
 
 
-def _open_session(graph: BertGraph, *, n_threads: int) -> onnxruntime.InferenceSession:
+def open_session(graph: BertGraph, *, n_threads: int) -> onnxruntime.InferenceSession:
+    """Return a session that computes `graph` on the CPU, in `n_threads`."""
     model = graph.build()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads

@@ -28,7 +28,10 @@ NEIGHBOURS = "Would you lend money to your neighbours?"
 FAR = "Does a semicolon end a line of Pascal?"
 
 # What the finder takes of the settings of answers.
-THRESHOLDS = ("similarity_floor", "same_question", "near_duplicate")
+THRESHOLDS = (
+    *("similarity_floor", "same_question", "near_duplicate"),
+    *("other_similarity_floor", "other_same_question"),
+)
 
 
 def settings_for(url: str, cache_folder: Path, /, **overrides: Any) -> Settings:

@@ -23,6 +23,7 @@ DOSES = {
     "experiments": ("--quick",),
     "hot_swap": ("--swaps", "10"),
     "idle": ("--seconds", "20"),
+    "languages": (),
     "overhead": ("--requests", "8", "--rounds", "1"),
     "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
