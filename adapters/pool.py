@@ -20,6 +20,11 @@ class ServedWeights(NamedTuple):
     adapter: str | None
     base_model: str
 
+    @property
+    def bare(self) -> ServedWeights:
+        """The model without an adapter."""
+        return ServedWeights(self.base_model, None, self.base_model)
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

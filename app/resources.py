@@ -253,6 +253,7 @@ def _make_lookup(
     return EvidenceLookup(
         retrieval.finder,
         threads,
+        steer=settings.answer.steer,
         max_looking=settings.encoder.max_waiting,
         on_found=metrics.similarity.observe,
     )

@@ -28,6 +28,7 @@ from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.other_languages import SAME_QUESTION, SIMILARITY_FLOOR
 from retrieval.selector import NEAR_DUPLICATE
 from retrieval.selector_name import SelectorName
+from retrieval.steer import Steer
 
 PREFIX = "MILIEU_"
 EMBEDDED_MODEL = "milieu-mini"
@@ -146,7 +147,8 @@ class AnswerSettings(_Group):
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
     n_elsewhere: int = Field(default=0, ge=0, le=MAX_K)
-    similarity_floor: Fraction = 0.35
+    steer: Steer = Steer.AUTO
+    similarity_floor: Fraction = 0.30
     same_question: Fraction = 0.80
     # The same two for texts that are not English, by the cosines of their own encoder.
     other_similarity_floor: Fraction = SIMILARITY_FLOOR

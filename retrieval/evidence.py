@@ -15,8 +15,12 @@ from retrieval.question_space import QuestionSpace, Recogniser
 from retrieval.recognition import Candidate
 from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
 from retrieval.selector_name import SelectorName
+from retrieval.steer import Steer
+from retrieval.value_classifier import VALUE_FROM, find_classifier
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
+
+NEVER_STEERED = "steer is 'never'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,7 @@ class EvidenceQuery:
         k: exemplars to return, 0 where only the matching survey item is wanted.
         withhold: whether nothing may be shown that counts as the same question.
         barred: keys of further questions that may not be shown.
+        steer: when evidence is used; None for wherever something is near.
     """
 
     text: str
@@ -38,6 +43,7 @@ class EvidenceQuery:
     seed: int = 0
     withhold: bool = False
     barred: frozenset[str] = frozenset()
+    steer: Steer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Evidence:
         candidates: the survey questions that the asked one may be, most similar first.
         floor: the similarity that is needed.
         in_english: whether the asked question is taken for English.
+        asks_value: probability, in [0, 1], that it asks for a value; None where nothing tells.
+        unused_because: why nothing of this is used, empty where it is.
     """
 
     exemplars: tuple[Exemplar, ...]
@@ -62,6 +70,8 @@ class Evidence:
     candidates: tuple[Candidate, ...] = ()
     floor: float = 0.0
     in_english: bool = True
+    asks_value: float | None = None
+    unused_because: str = ""
 
     @property
     def similarity(self) -> float | None:
@@ -106,7 +116,10 @@ class EvidenceFinder:
         self._search = lru_cache(maxsize=cache_entries)(self._find)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._near_duplicate = near_duplicate
-        english = QuestionSpace(index, encoder, recogniser, similarity_floor, same_question)
+        english = QuestionSpace(
+            *(index, encoder, recogniser, similarity_floor, same_question),
+            classifier=find_classifier(encoder.model_id),
+        )
         self._english = _Searched(library, english, near_duplicate)
 
     def prepare(self) -> None:
@@ -133,7 +146,8 @@ class EvidenceFinder:
         in_english = self._others is None or not self._others.takes(wanted.text)
         searched = self._english if in_english else self._searched_otherwise
         space = searched.space
-        vector = space.place(space.encoder.encode([wanted.text])[0])
+        encoded = space.encoder.encode([wanted.text])[0]
+        vector = space.place(encoded)
         nearest = space.index.nearest_question(vector)
         recognised = space.recogniser.recognise(
             wanted.text, answered=self._answered[wanted.culture]
@@ -146,16 +160,21 @@ class EvidenceFinder:
         barred = frozenset() if barred_key is None else frozenset({barred_key})
         hits = space.index.search(vector, wanted.culture, 1, barred)
         similarity = hits[0].similarity if hits else None
-        below = similarity is None or similarity < space.similarity_floor
+        floor = -1.0 if wanted.steer is Steer.ALWAYS else space.similarity_floor
+        below = similarity is None or similarity < floor
+        asks_value = None if space.classifier is None else space.classifier.probability(encoded)
+        unused_because = _judge(wanted.steer, asks_value, is_certain=below or same is not None)
         exemplars: tuple[Exemplar, ...] = ()
-        if wanted.k and not below:
+        if wanted.k and not below and not unused_because:
             selector = searched.selectors[wanted.retriever]
             alike = self._find_alike(space, vector, barred_key) if wanted.withhold else frozenset()
             exemplars = selector.select(asked, wanted.culture, wanted.k, alike | wanted.barred)
         return Evidence(
             *(exemplars, similarity, same, below, recognised.candidates),
-            floor=space.similarity_floor,
+            floor=floor,
             in_english=in_english,
+            asks_value=asks_value,
+            unused_because=unused_because,
         )
 
     @cached_property
@@ -168,6 +187,18 @@ class EvidenceFinder:
         near = space.index.vectors @ vector >= space.same_question
         found = (other for other, is_near in zip(space.index.keys, near, strict=True) if is_near)
         return (frozenset() if key is None else self.alike[key]).union(found)
+
+
+def _judge(steer: Steer | None, asks_value: float | None, *, is_certain: bool) -> str:
+    """Return why evidence is not used, empty where it is, or where something else decides."""
+    if steer is Steer.NEVER:
+        return NEVER_STEERED
+    if steer is not Steer.AUTO or asks_value is None or is_certain or asks_value >= VALUE_FROM:
+        return ""
+    return (
+        f"it does not seem to ask for a value: the probability that it does is {asks_value:.2f}, "
+        f"at least {VALUE_FROM:.2f} is needed"
+    )
 
 
 class _Searched:

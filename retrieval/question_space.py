@@ -11,6 +11,7 @@ import numpy as np
 from retrieval.encoder import Encoder, Vectors
 from retrieval.index import QuestionIndex
 from retrieval.recognition import Recognition
+from retrieval.value_classifier import ValueClassifier
 
 
 class Recogniser(Protocol):
@@ -35,6 +36,8 @@ class QuestionSpace:
         same_question: cosine from which a question gives away the asked one.
         centre: float32[dim], what all questions have in common; taken from a text's vector before
             it is compared with those of the index, from which it was taken. None for nothing.
+        classifier: tells by the encoder's vector whether a text asks for a value; None where
+            nothing does.
     """
 
     index: QuestionIndex
@@ -43,6 +46,7 @@ class QuestionSpace:
     similarity_floor: float
     same_question: float
     centre: Vectors | None = None
+    classifier: ValueClassifier | None = None
 
     def place(self, vector: Vectors) -> Vectors:
         """Return where a text with this vector of the encoder's is in the index."""

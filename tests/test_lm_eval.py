@@ -38,7 +38,6 @@ QUESTIONS = [
 ]
 ADDRESS = "http://127.0.0.1:8000"
 OUTPUTS = "build/lm-eval"
-N_STEERED = 3
 LETTER = "exact_match,letter"
 
 # Runs in lm-eval's process before anything else: writes down where it connects to, and refuses what
@@ -164,10 +163,10 @@ class TestCommands:
         assert all(sample["exact_match"] in (0.0, 1.0) for sample in run.samples)
         assert all(sample["resps"][0][0] for sample in run.samples)
 
-    def test_the_culture_is_applied_where_a_survey_question_is_near(self, runs: Runs) -> None:
+    def test_no_question_of_ability_is_steered(self, runs: Runs) -> None:
         assert (runs.without.n_steered, runs.without.n_unsteered) == (0, 20)
-        assert (runs.with_culture.n_steered, runs.with_culture.n_unsteered) == (N_STEERED, 17)
-        assert "seventeen pass through" in PAGE
+        assert (runs.with_culture.n_steered, runs.with_culture.n_unsteered) == (0, 20)
+        assert "All twenty questions pass through" in PAGE
 
     def test_what_is_not_steered_is_answered_as_without_a_culture(self, runs: Runs) -> None:
         replies = [
@@ -176,8 +175,7 @@ class TestCommands:
         ]
         changed = {doc_id for doc_id in replies[0] if replies[0][doc_id] != replies[1][doc_id]}
 
-        # The last three questions are the steered ones.
-        assert changed <= {17, 18, 19}
+        assert changed == set()
 
     def test_the_page_shows_the_figures(self, runs: Runs) -> None:
         figures = [
@@ -189,7 +187,7 @@ class TestCommands:
         assert "+0.000 [-0.126, +0.126]" in runs.compared
 
     def test_the_counter_shows_what_was_steered(self, runs: Runs) -> None:
-        assert 'method="icl",readable="true",steered="true"' in runs.counters
+        assert 'method="plain",readable="true",steered="false"' in runs.counters
 
     def test_nothing_leaves_the_machine(self, runs: Runs) -> None:
         assert runs.connections == {"127.0.0.1"}

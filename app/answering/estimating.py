@@ -135,6 +135,8 @@ class _Sources:
 
     def _list(self) -> tuple[Source, ...]:
         case, found = self._case, []
+        if case.evidence.unused_because:
+            return (Source.MODEL,)
         if self._is_asked_here and not case.withhold:
             found.append(Source.SURVEY)
         if len(self._asked_of) > self._is_asked_here:
@@ -156,6 +158,8 @@ class _Sources:
     def _explain(self) -> str:
         """Return why the source that is wanted has no answer."""
         asked, name = self._case.asked, self._case.culture.name
+        if self._case.evidence.unused_because:
+            return self._case.evidence.unused_because
         if asked.survey is None:
             if not asked.question.options:
                 return NO_OPTIONS

@@ -21,7 +21,7 @@ from app.settings import AnswerSettings
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
 from prompting.statement import Statement
-from retrieval.evidence import Evidence
+from retrieval.evidence import NEVER_STEERED, Evidence
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
@@ -102,8 +102,10 @@ class FallbackPlanner:
         notes = _note_few(recipe, plan.evidence) if method.shows_exemplars else ()
         if not recipe.method.needs_adapter and leased.unavailable_because is not None:
             notes = (*notes, f"no adapter: {leased.unavailable_because}")
+        is_unused = bool(plan.evidence.unused_because)
         plan = replace(
             plan,
+            weights=leased.weights.bare if is_unused else leased.weights,
             method=method,
             steering=self._steering(plan, method, shown, seed=seed),
             fallbacks=fallbacks,
@@ -119,6 +121,9 @@ class FallbackPlanner:
         culture, recipe = plan.culture, plan.recipe
         if culture is None:
             return Method.PLAIN, _without_adapter(recipe, leased)
+        if because := plan.evidence.unused_because:
+            is_wanted = because != NEVER_STEERED and recipe.method is not Method.PLAIN
+            return Method.PLAIN, (Fallback(recipe.method, because),) if is_wanted else ()
         method, fallbacks = recipe.method, list(_without_adapter(recipe, leased))
         if fallbacks:
             method = Method.ICL

@@ -13,8 +13,11 @@ from app.answering.requests import Request
 from app.errors import RetrievalBusy
 from prompting.recipe import Recipe
 from retrieval.evidence import Evidence, EvidenceFinder, EvidenceQuery
+from retrieval.steer import Steer
 from survey_data.cultures import Culture
 
+# A message of fewer characters may be one that only the one before it explains.
+FOLLOW_UP_CHARACTERS = 24
 # Of a chat, the user's last messages that are looked up together.
 N_LOOKED_UP = 3
 NO_EVIDENCE = Evidence((), None, None, below_floor=False)
@@ -28,14 +31,17 @@ class EvidenceLookup:
         finder: EvidenceFinder,
         threads: Executor,
         *,
+        steer: Steer,
         max_looking: int,
         on_found: Callable[[float], None],
     ) -> None:
         """Use `threads`; at most `max_looking` requests may look there or wait to.
 
-        `on_found` is told the similarity of what is nearest to a request.
+        `steer` is for requests that do not say when to steer. `on_found` is told the similarity of
+        what is nearest to a request.
         """
         self._finder, self._threads, self._on_found = finder, threads, on_found
+        self._steer = steer
         self._max_looking, self._n_looking = max_looking, 0
 
     async def find_for(
@@ -43,9 +49,9 @@ class EvidenceLookup:
     ) -> Evidence:
         """Return the evidence for a request, none without a culture.
 
-        Of a chat the last message of the user's is looked up; where nothing is near to it
-        ("Why?"), it and the ones before it together. The survey question that it is, if any, is
-        that of the last message alone.
+        Of a chat the last message of the user's is looked up; where nothing is near to it, or
+        where it is short and asks for no value ("Why?"), it and the ones before it together. The
+        survey question that it is, if any, is that of the last message alone.
 
         Raises:
             RetrievalBusy: too many requests wait for theirs already.
@@ -62,13 +68,20 @@ class EvidenceLookup:
             request.seed,
             request.withhold,
             request.barred,
+            # What arms are compared by is what they do, whatever is asked.
+            None if request.arm is not None else request.steer or self._steer,
         )
         evidence = await self._find_nearest(wanted)
-        if evidence.below_floor and len(said) > 1:
+        is_clear = not evidence.below_floor and not _is_follow_up(evidence, said[-1])
+        if not is_clear and len(said) > 1:
             together = "\n".join(said[-N_LOOKED_UP:])
             found = await self._find_nearest(replace(wanted, text=together))
+            is_certain = evidence.same_question is not None
             evidence = replace(
-                found, same_question=evidence.same_question, candidates=evidence.candidates
+                found,
+                same_question=evidence.same_question,
+                candidates=evidence.candidates,
+                unused_because=evidence.unused_because if is_certain else found.unused_because,
             )
         return evidence
 
@@ -94,3 +107,7 @@ class EvidenceLookup:
 
     def _count_down(self, found: asyncio.Future[Evidence]) -> None:
         self._n_looking -= 1
+
+
+def _is_follow_up(evidence: Evidence, text: str) -> bool:
+    return bool(evidence.unused_because) and len(text) < FOLLOW_UP_CHARACTERS

@@ -142,6 +142,8 @@ class Plan:
             return None
         if self.culture is None:
             return "no culture was asked for"
+        if not self.fallbacks and self.evidence.unused_because:
+            return self.evidence.unused_because
         if not self.fallbacks:
             return f"method '{self.method}' does not show the culture"
         return "; ".join(fallback.because for fallback in self.fallbacks)

@@ -10,6 +10,7 @@ from estimation.source import AnswerFrom
 from experiments.definition import Arm
 from prompting.messages import Message
 from prompting.recipe import NO_OVERRIDES, RecipeOverrides
+from retrieval.steer import Steer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,8 @@ class AnswerRequest:
 
     With an `arm` it is answered as that arm answers, outside of any experiment. `answer_from` is
     None where it is left open. `withhold` takes what the culture answered to it for unknown, and
-    shows nothing of the questions in `barred` either. `streams` is whether free text is wanted
-    piece by piece.
+    shows nothing of the questions in `barred` either. `steer` is None where it is left to the
+    settings. `streams` is whether free text is wanted piece by piece.
     """
 
     question: str
@@ -45,6 +46,7 @@ class AnswerRequest:
     arm: Arm | None = None
     answer_from: AnswerFrom | None = None
     withhold: bool = False
+    steer: Steer | None = None
     barred: frozenset[str] = frozenset()
     seed: int = 0
     max_tokens: int = 128
@@ -92,8 +94,8 @@ class ChatTurn:
     """A chat to reply to: what its client asks of vLLM, and of Milieu.
 
     With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
-    what the culture answered to its question for unknown. `streams` is whether the reply is wanted
-    chunk by chunk.
+    what the culture answered to its question for unknown. `steer` is None where it is left to the
+    settings. `streams` is whether the reply is wanted chunk by chunk.
     """
 
     chat: ChatRequest
@@ -102,6 +104,7 @@ class ChatTurn:
     asker: Asker = Asker()
     arm: Arm | None = None
     withhold: bool = False
+    steer: Steer | None = None
     streams: bool = False
 
     @property

@@ -84,6 +84,7 @@ def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSetting
         ),
         answer_from=body.answer_from,
         withhold=body.withhold,
+        steer=body.steer,
         asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,
         max_tokens=body.max_tokens or defaults.max_tokens,

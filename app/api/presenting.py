@@ -99,7 +99,6 @@ def _tell(plan: Plan, model: ModelAnswer | None) -> dict[str, Any]:
 
 def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
     """Return what every answer says of the culture and the evidence behind it."""
-    nearest = plan.evidence.nearest_similarity
     return EvidenceFields(
         culture=None if plan.culture is None else present_culture_name(plan.culture),
         experiment=present_experiment(plan.choice),
@@ -111,7 +110,8 @@ def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         adapter=plan.weights.adapter,
         steered=plan.steered,
         not_steered_because=plan.not_steered_because,
-        nearest_similarity=None if nearest is None else round(nearest, DIGITS),
+        nearest_similarity=_round(plan.evidence.nearest_similarity),
+        asks_value=_round(plan.evidence.asks_value),
         exemplars=[present_exemplar(e, library) for e in plan.shown_exemplars],
         warnings=list(plan.warnings),
     )
@@ -168,15 +168,15 @@ def present_exemplars(
     wanted: EvidenceQuery, found: Evidence, library: SurveyLibrary
 ) -> ExemplarsResponse:
     """Return the response to `/v1/exemplars`."""
-    nearest = found.nearest_similarity
     return ExemplarsResponse(
         culture=present_culture_name(library.catalogue[wanted.culture]),
         question=wanted.text,
         retriever=wanted.retriever,
         same_question=None if found.same_question is None else found.same_question.key,
         recognised=present_recognition(found),
-        nearest_similarity=None if nearest is None else round(nearest, DIGITS),
+        nearest_similarity=_round(found.nearest_similarity),
         below_floor=found.below_floor,
+        asks_value=_round(found.asks_value),
         exemplars=[present_exemplar(exemplar, library) for exemplar in found.exemplars],
     )
 
@@ -224,3 +224,7 @@ def present_culture(culture: Culture, library: SurveyLibrary) -> CultureSummary:
 def present_usage(usage: Usage) -> UsageCounts:
     """Return the token counts of an answer."""
     return UsageCounts(**usage._asdict())
+
+
+def _round(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, DIGITS)

@@ -47,6 +47,10 @@ class AskOptions:
             "--withhold", help="Take what the culture itself answered to this question for unknown."
         ),
     ] = False
+    steer: Annotated[
+        str | None,
+        typer.Option(help="When to answer for the culture: auto (values only), always or never."),
+    ] = None
     user: Annotated[str | None, typer.Option(help="Id of the end user, for experiments.")] = None
     k: NShown = None
     elsewhere: Annotated[

@@ -28,6 +28,7 @@ DOSES = {
     "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),
+    "steering": ("--test",),
 }
 
 

@@ -25,6 +25,7 @@ from retrieval.other_languages import (
     OtherLanguages,
 )
 from retrieval.selector_name import SelectorName
+from retrieval.steer import Steer
 from survey_data.library import SurveyLibrary
 from tests.retrieval.test_evidence import make_recogniser
 
@@ -121,12 +122,17 @@ def test_what_is_withheld_is_all_that_gives_it_away(
 
 
 @pytest.mark.parametrize(
-    "text", ["Was ist 17 mal 23?", "Übersetze diesen Satz ins Spanische", "หุงข้าวอย่างไร"]
+    "text",
+    [
+        "Übersetze diesen Satz ins Spanische",
+        "หุงข้าวอย่างไร",
+        "Wann wurde die Polizei gegründet?",
+    ],
 )
-def test_what_is_near_to_nothing_shows_nothing(finder: EvidenceFinder, text: str) -> None:
-    found = finder.find(EvidenceQuery(text, "DEU", 5))
+def test_what_asks_for_no_value_shows_nothing(finder: EvidenceFinder, text: str) -> None:
+    found = finder.find(EvidenceQuery(text, "DEU", 5, steer=Steer.AUTO))
 
-    assert found.below_floor
+    assert found.unused_because
     assert found.exemplars == ()
 
 

@@ -21,6 +21,7 @@ from app.api.schemas.sources import (
 from estimation.source import AnswerFrom, Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
+from retrieval.steer import Steer
 from survey_data.questions_file import MAX_OPTIONS, MIN_OPTIONS
 
 # Of a figure in a response.
@@ -77,7 +78,12 @@ ArmText = Annotated[
     ),
 ]
 ELSEWHERE = "Other peoples' answers to the asked question to show, the heaviest first."
+STEER = (
+    "When the answer is for the culture: 'auto', where the text is a survey's question or asks for "
+    "a value; 'always'; 'never'. By default what the settings say, which is 'auto' unless set."
+)
 WITHHOLD = "Take what the culture itself answered to this question for unknown."
+ASKS_VALUE = "Probability that the text asks for a value; null where nothing tells."
 CONSENT = (
     "Whether the end user agreed that question and answer are kept. They are kept only where the "
     "service is set to."
@@ -121,6 +127,7 @@ class AnswerBody(ArmFields):
         "experiment says.",
     )
     withhold: bool = Field(False, description=WITHHOLD)
+    steer: Steer | None = Field(None, description=STEER)
     orders: int = Field(
         1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
     )
@@ -220,6 +227,7 @@ class EvidenceFields(ResponseModel):
     steered: bool
     not_steered_because: str | None
     nearest_similarity: float | None
+    asks_value: float | None = Field(description=ASKS_VALUE)
     exemplars: list[ExemplarEvidence]
     warnings: list[str]
 
@@ -283,6 +291,7 @@ class ExemplarsResponse(ResponseModel):
     recognised: RecognitionFields | None
     nearest_similarity: float | None
     below_floor: bool
+    asks_value: float | None = Field(description=ASKS_VALUE)
     exemplars: list[ExemplarEvidence]
 
 

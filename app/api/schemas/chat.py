@@ -12,6 +12,7 @@ from app.api.schemas.answer import (
     ELSEWHERE,
     MAX_NEW_TOKENS,
     MAX_UNIT_CHARS,
+    STEER,
     WITHHOLD,
     AdapterText,
     ArmText,
@@ -22,6 +23,7 @@ from app.vllm.wire import MAX_CHOICES, ChatRequest
 from prompting.messages import Message
 from prompting.recipe import MAX_K, ExemplarStyle, Method, RecipeOverrides
 from retrieval.selector_name import SelectorName
+from retrieval.steer import Steer
 
 MAX_MESSAGES = 256
 MAX_CONTENT_CHARS = 100_000
@@ -127,6 +129,7 @@ class ChatBody(BaseModel):
     adapter: AdapterText | None = None
     elsewhere: int | None = Field(None, ge=0, le=MAX_K, description=ELSEWHERE)
     withhold: bool = Field(False, description=WITHHOLD)
+    steer: Steer | None = Field(None, description=STEER)
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
     session: str = Field("", max_length=MAX_UNIT_CHARS, description="For experiments.")
     arm: ArmText = ""
@@ -170,6 +173,7 @@ class ChatBody(BaseModel):
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
             withhold=self.withhold,
+            steer=self.steer,
             streams=bool(self.stream),
         )
 

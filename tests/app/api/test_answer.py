@@ -31,7 +31,7 @@ FIELDS = {
     "label_mass", "method", "requested_method", "fallbacks", "exemplar_style", "retriever",
     "adapter", "steered", "not_steered_because", "nearest_similarity", "exemplars", "warnings",
     "model", "usage", "timings_ms", "source", "confident", "people", "transferred_from",
-    "recognised",
+    "recognised", "asks_value",
 }  # fmt: skip
 STEPS = (
     *("culture", "arm", "weights", "evidence", "estimate"),
@@ -214,9 +214,9 @@ def test_below_the_floor_nothing_is_steered_and_the_answer_says_so(
     assert not answer["steered"]
     assert answer["exemplars"] == []
     assert (answer["requested_method"], answer["method"]) == ("icl", "plain")
-    assert answer["nearest_similarity"] < 0.35
+    assert answer["nearest_similarity"] < 0.30
     assert "of Germany is near enough" in answer["not_steered_because"]
-    assert "0.35" in answer["not_steered_because"]
+    assert "0.30" in answer["not_steered_because"]
     assert "German" not in prompts(fake)[-1]
 
 

@@ -22,7 +22,7 @@ ASKED: Any = [{"role": "user", "content": NEIGHBOURS}]
 EVIDENCE = {
     "culture", "experiment", "method", "requested_method", "exemplar_style", "retriever",
     "adapter", "steered",
-    "not_steered_because", "fallbacks", "nearest_similarity", "exemplars", "warnings",
+    "not_steered_because", "fallbacks", "nearest_similarity", "asks_value", "exemplars", "warnings",
 }  # fmt: skip
 
 
@@ -417,7 +417,8 @@ def test_a_prompt_that_vllm_refuses_is_a_bad_request(client: httpx.Client) -> No
 
 def test_a_steered_prompt_that_cannot_fit_is_a_bad_request(client: httpx.Client) -> None:
     messages = [{"role": "user", "content": f"{RELIGION} " * 450}]
-    reply = client.post(PATH, json=body_of(messages=messages, culture="DE", method="persona"))
+    body = body_of(messages=messages, culture="DE", method="persona", steer="always")
+    reply = client.post(PATH, json=body)
 
     assert reply.status_code == 400
     assert reply.json()["error"]["code"] == "prompt-too-long"

@@ -40,7 +40,7 @@ def test_an_answer_stands_on_exemplars_about_what_is_asked(
     shown = answer["exemplars"]
     assert answer["steered"]
     assert len(shown) == 5
-    assert all(0.2 <= each["similarity"] <= 1.0 for each in shown)
+    assert all(0.15 <= each["similarity"] <= 1.0 for each in shown)
     assert sum(each["question_key"] in NEAR for each in shown) >= 4
     assert answer["recognised"]["certain"] is False
     assert answer["recognised"]["questions"][0]["question_key"] == RELIGION
@@ -90,7 +90,7 @@ def test_a_task_in_another_language_is_not_steered_and_the_answer_says_why(
     answer = ask(client, "Übersetze diesen Satz ins Spanische")
 
     assert not answer["steered"]
-    assert "at least 0.20 is needed" in answer["not_steered_because"]
+    assert "does not seem to ask for a value" in answer["not_steered_because"]
 
 
 def test_similarities_are_observed_in_other_languages_too(client: httpx.Client) -> None:
