@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from retrieval.recognition import CANDIDATE_REACH, N_CANDIDATES, Candidate, Reco
 from retrieval.value_classifier import find_classifier
 from retrieval.vector_files import encode_once
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 from survey_data.wording import fold_text
 
 # Cosines of multilingual-e5-small, centred, chosen by `python -m benchmarks.languages`.
@@ -39,21 +41,28 @@ class TranslationRecogniser:
         """Take the index, `encoder` for what is asked, and the centre of the space they are in."""
         self._questions, self._index = library.questions, index
         self._encoder, self._centre = encoder, centre
-        self._keys_of: dict[str, list[str]] = {}
-        for key in library.questions:
+        self._worded: dict[str, list[Question]] = {}
+        for key, question in library.questions.items():
             for language in library.languages:
                 wording = library.wording(key, language)
                 if wording is not None:
-                    self._keys_of.setdefault(_fold(wording.text), []).append(key)
+                    worded = replace(
+                        question,
+                        text=wording.text,
+                        options=wording.options,
+                        language=wording.language,
+                    )
+                    self._worded.setdefault(_fold(wording.text), []).append(worded)
 
     def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:
         """Return the survey question that `text` asks, or those that it may be asking.
 
-        Where several surveys have it, the first one whose key is in `answered`, else the first.
+        A recognised one has the wording and the options of its translation. Where several surveys
+        have it, it is the first one whose key is in `answered`, else the first.
         """
-        keys = self._keys_of.get(_fold(text))
-        if keys is not None:
-            chosen = self._questions[next((key for key in keys if key in answered), keys[0])]
+        worded = self._worded.get(_fold(text))
+        if worded is not None:
+            chosen = next((each for each in worded if each.key in answered), worded[0])
             return Recognition(chosen, (Candidate(chosen, 1.0),))
         [vector] = shift(self._encoder.encode([text]), self._centre)
         cosines = self._index.vectors @ vector

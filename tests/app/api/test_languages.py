@@ -7,7 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.app.service import counted
+from app.settings import Settings
+from survey_data.cultures import read_catalogue
+from tests.app.service import counted, share_library
 from tests.fakes.vllm import MODEL, FakeVllm
 
 RELIGION = "wvs7:Q6"
@@ -99,3 +101,27 @@ def test_similarities_are_observed_in_other_languages_too(client: httpx.Client) 
     ask(client, "Darf man für einen Freund lügen?")
 
     assert counted(client.get("/metrics").text, name) > before
+
+
+def test_the_words_of_a_translation_get_the_peoples_figures_in_its_language(
+    client: httpx.Client,
+) -> None:
+    library = share_library(Settings(), read_catalogue())
+    wording = library.wording(RELIGION, "de")
+    assert wording is not None
+    in_english = ask(client, library.questions[RELIGION].text)
+
+    answer = ask(client, wording.text)
+    turned = ask(client, wording.text, options=[*reversed(wording.options)])
+
+    assert answer["source"] == "survey"
+    assert answer["options_from"] == RELIGION
+    assert answer["recognised"]["certain"]
+    assert [share["label"] for share in answer["shares"]] == [*wording.options]
+    assert [share["share"] for share in answer["shares"]] == [
+        share["share"] for share in in_english["shares"]
+    ]
+    assert turned["source"] == "survey"
+    assert [share["share"] for share in turned["shares"]] == [
+        share["share"] for share in reversed(answer["shares"])
+    ]
