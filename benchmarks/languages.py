@@ -4,8 +4,8 @@
 
 Looks up translated questions, of the packs and of benchmarks/data/translations.jsonl, among the
 English ones. Prints by language how often the right one is the nearest and among the five nearest,
-the cosines by which thresholds were chosen, how often a text is rightly told to be English or not,
-and the time and memory of the encoder.
+the cosines by which thresholds were chosen, how often the right one is offered to a paraphrase, how
+often a text is rightly told to be English or not, and the time and memory of the encoder.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def main() -> None:
         official = official_wordings(args.wordings, list(library.questions.values()))
         questions[ENGLISH] = [Asked(key, text) for key, text in official.items()]
     _print_found(questions, others.space)
+    _print_offered(others.space)
     _print_told(questions, library)
 
 
@@ -147,6 +148,26 @@ def _rank(cosines: Vectors, rows: NDArray[np.int64]) -> tuple[Vectors, Vectors]:
     """Return each text's cosine with its own question, and how many others are nearer."""
     own = cosines[np.arange(len(rows)), rows]
     return own, (cosines > own[:, None]).sum(axis=1)
+
+
+def _print_offered(space: QuestionSpace) -> None:
+    """Print how often the right question is offered to one in other words, and any to another."""
+    table = Table("", "paraphrases", "right one offered", "others", "some offered")
+    rows = _read(DATA / "paraphrases_in_other_languages.jsonl")
+    for language in dict.fromkeys(row["language"] for row in rows):
+        right: list[bool] = []
+        some: list[bool] = []
+        for row in rows:
+            if row["language"] == language:
+                found = space.recogniser.recognise(row["question"])
+                keys = [each.question.key for each in found.candidates]
+                if row["key"] is None:
+                    some.append(bool(keys))
+                else:
+                    right.append(row["key"] in keys)
+        shares = f"{statistics.fmean(right):.3f}", f"{statistics.fmean(some):.3f}"
+        table.add_row(language, str(len(right)), shares[0], str(len(some)), shares[1])
+    out.print(table)
 
 
 def _print_told(questions: dict[str, list[Asked]], library: SurveyLibrary) -> None:
