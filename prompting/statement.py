@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from prompting.percents import whole_percents
 
@@ -62,6 +63,31 @@ class Statement:
     population: str = ""
 
 
+class Told(NamedTuple):
+    """A share as a statement tells it.
+
+    Attributes:
+        option: index of the option.
+        percent: the share in whole percent, in [0, 100].
+        share: in words ("46%", "less than 1%").
+    """
+
+    option: int
+    percent: int
+    share: str
+
+
+def list_told(statement: Statement) -> tuple[Told, ...]:
+    """Return the shares that a statement tells, the largest first."""
+    shares, percents = statement.shares, whole_percents(statement.shares)
+    order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
+    n_told = len(order) if len(order) <= MAX_OPTIONS else N_LARGEST
+    return tuple(
+        Told(i, percents[i], "less than 1%" if not percents[i] and shares[i] else f"{percents[i]}%")
+        for i in order[:n_told]
+    )
+
+
 def write_statement(statement: Statement) -> str:
     """Return a statement in a few sentences, with shares and intervals in whole percent."""
     question = _quote(statement.question)
@@ -105,17 +131,14 @@ def list_names(names: Sequence[str]) -> str:
 
 def _write_figures(statement: Statement, first: str) -> str:
     """Return the shares, the largest first; `first` says how the first one is told."""
-    shares, percents = statement.shares, whole_percents(statement.shares)
-    order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
-    told = order if len(order) <= MAX_OPTIONS else order[:N_LARGEST]
+    told = list_told(statement)
     figures = []
-    for place, i in enumerate(told):
-        share = "less than 1%" if not percents[i] and shares[i] else f"{percents[i]}%"
+    for place, (i, _, share) in enumerate(told):
         option = f'"{statement.options[i]}"'
         figure = f"{share} {option}" if place else first.format(share=share, option=option)
         figures.append(figure + _write_interval(statement, i, is_first=not place))
-    if n_left := len(order) - len(told):
-        left = 100 - sum(percents[i] for i in told)
+    if n_left := len(statement.options) - len(told):
+        left = 100 - sum(each.percent for each in told)
         figures.append(f"the other {left}% chose one of the {n_left} other options")
     return list_names(figures)
 
