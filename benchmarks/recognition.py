@@ -35,7 +35,7 @@ from survey_data.model import Question
 
 ROOT = Path(__file__).parents[1]
 PARAPHRASES = ROOT / "benchmarks" / "data" / "paraphrases.jsonl"
-THRESHOLDS = (0.0, 1.0, 2.0, CERTAIN, 4.0)
+THRESHOLDS = (0.0, 1.0, CERTAIN, 2.0, 3.0)
 STYLES = ("first", "light", "heavy")
 N_FOLDS, N_PARTS = 10, 30
 STRENGTH = 0.3
@@ -58,8 +58,8 @@ class Asked(NamedTuple):
             survey's that the recogniser is without.
         part: of N_PARTS, by the survey question that it is or is near to; the first third of the
             parts is held out.
-        values: of the features, float64[compared, features].
-        is_right: of each that it was compared with, whether it is the one asked.
+        values: of the features, float64[compared, features], without those that are another.
+        is_right: of each of these, whether it is the one asked.
     """
 
     style: str
@@ -135,6 +135,7 @@ def _describe(
     style: str,
     near: str | None,
 ) -> Asked:
+    compared = [each for each in compared if not each.features.is_another]
     found = [questions[each.row].key for each in compared]
     is_right = tuple(key is not None and (one == key or {one, key} in SAME) for one in found)
     values = np.array([each.features.flatten() for each in compared])

@@ -98,7 +98,7 @@ class QuestionRecogniser:
         self._core_vectors = np.array(
             [core_vectors.get(core, whole) for core, whole in zip(cores, vectors, strict=True)]
         )
-        self._comparer = QuestionComparer(texts, cores, self._core_vectors)
+        self._comparer = QuestionComparer(self._questions, cores, self._core_vectors)
         spelled = {word for core in cores for word in WORD.findall(core.casefold())}
         self._spelled = sorted(word for word in spelled if len(word) >= PREFIX)
         self._exact: dict[str, list[int]] = {}

@@ -6,9 +6,18 @@ import pytest
 
 from retrieval.encoder import Encoder
 from retrieval.encoders.bert_folder import default_vocabulary
-from retrieval.english import find_missing, find_words, is_opposed, is_swapped, strip_scale
+from retrieval.english import (
+    find_missing,
+    find_start,
+    find_words,
+    is_opposed,
+    is_swapped,
+    names_somebody_else,
+    strip_scale,
+)
 from retrieval.index import QuestionIndex
 from retrieval.recognition import QuestionRecogniser, find_cores
+from retrieval.recognition_features import POSSIBLE
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question, Scale
 
@@ -41,6 +50,9 @@ def recogniser(
         ("How much confidence do you have in the United Nations?", "wvs7:Q83"),
         ("Do you believe in hell?", "wvs7:Q167"),
         ("Is capital punishment ever OK?", "wvs7:Q195"),
+        ("Do you trust people of other religions?", "wvs7:Q62"),
+        ("Is euthanasia justifiable?", "wvs7:Q188"),
+        ("Would you mind neighbours of another race?", "wvs7:Q19"),
         ("Is it ever OK for a husband to hit his wife?", "wvs7:Q189"),
         ("All things considered, how satisfied are you with your life as a whole?", "wvs7:Q49"),
     ],
@@ -69,12 +81,24 @@ def test_other_words_for_a_survey_question_are_recognised(
         "Is life imprisonment justifiable?",
         "Where are the headquarters of the International Monetary Fund?",
         "How satisfied were you with your life five years ago?",
+        "How likely is your boss to use AI for work tasks?",
+        "How much do the people in your neighbourhood trust you?",
+        "Do you have neighbours of a different race?",
+        "Would less respect for authority be a good thing?",
     ],
 )
 def test_what_only_sounds_like_a_survey_question_is_not(
     recogniser: QuestionRecogniser, asked: str
 ) -> None:
     assert recogniser.recognise(asked).question is None
+
+
+def test_what_names_somebody_else_is_a_candidate_at_best(recogniser: QuestionRecogniser) -> None:
+    compared = recogniser.compare("How likely is your boss to use AI for work tasks?")
+    others = [each for each in compared if each.features.is_another]
+
+    assert others
+    assert all(each.odds <= POSSIBLE for each in others)
 
 
 def test_where_it_is_not_certain_candidates_are_named(recogniser: QuestionRecogniser) -> None:
@@ -115,7 +139,15 @@ def test_a_library_of_one_question_recognises_it(minilm: Encoder) -> None:
         (
             "What place does God have in your life, from 1, not important at all, to 10, very "
             "important?",
-            "What place does God have in your life?",
+            "What place does God have in your life: important?",
+        ),
+        (
+            "From 1, never justified, to 10, always justified, how do you judge divorce?",
+            "Divorce: justified?",
+        ),
+        (
+            "How satisfied are you, from 1, not satisfied, to 10, satisfied?",
+            "How satisfied are you?",
         ),
         ("Do you agree or disagree that men lead better?", "Men lead better?"),
         ("Do you believe that hell exists?", "Do you believe that hell exists?"),
@@ -140,6 +172,40 @@ def test_words_that_mean_alike_are_not_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "known", "somebody"),
+    [
+        ("Is your boss happy?", "Are you happy?", True),
+        ("Are you happy?", "Is your boss happy?", True),
+        ("Do kids pray?", "Do children pray?", False),
+        ("Is a boss happy?", "Are bosses happy?", False),
+    ],
+)
+def test_a_question_of_somebody_whom_the_other_does_not_name(
+    asked: str, known: str, somebody: bool
+) -> None:
+    words, core = find_words(asked), find_words(known)
+
+    assert names_somebody_else(words, core, core) is somebody
+
+
+def test_who_is_named_in_the_options_is_named_by_the_question() -> None:
+    asked, core = find_words("Do you trust your boss?"), find_words("Do you trust them?")
+
+    assert names_somebody_else(asked, core, core)
+    assert not names_somebody_else(asked, core, find_words("Do you trust them? My boss"))
+
+
+def test_phrases_that_mean_one_word_are_that_word() -> None:
+    assert set(find_words("Did you make use of a lift?")) == set(find_words("Did you use a lift?"))
+    assert set(find_words("living next door to you")) == set(find_words("neighbours"))
+
+
+@pytest.mark.parametrize(("text", "start"), [("How old?", "how"), ("Is it?", ""), ("", "")])
+def test_a_question_starts_with_what_it_asks_with(text: str, start: str) -> None:
+    assert find_start(text) == start
+
+
+@pytest.mark.parametrize(
     ("asked", "known", "opposed"),
     [
         ("Do you trust people of your own religion?", "Do you trust those of another?", True),
@@ -147,6 +213,13 @@ def test_words_that_mean_alike_are_not_missing() -> None:
         ("Are you proud of your own country?", "Are you proud of your country?", False),
         ("Where is the World Bank?", "Do you trust the World Bank?", True),
         ("Which aim comes second?", "Which aim comes first?", True),
+        ("Is less respect good?", "Is more respect good?", True),
+        ("Have you joined a club?", "Would you join a club?", True),
+        ("Have you joined a club?", "Have you been in a club?", False),
+        ("How much do neighbours trust you?", "How much do you trust neighbours?", True),
+        ("Do you have such neighbours?", "Would you object to such neighbours?", True),
+        ("Would you mind having such neighbours?", "Would you object to them?", False),
+        ("How do I teach manners?", "Do you teach manners?", True),
     ],
 )
 def test_what_cannot_be_one_question_is_opposed(asked: str, known: str, opposed: bool) -> None:
