@@ -114,6 +114,7 @@ def find_words(text: str) -> Mapping[str, str]:
     return MappingProxyType(words)
 
 
+@lru_cache(maxsize=1024)
 def find_kinds(text: str) -> tuple[bool, ...]:
     """Return which of KINDS a question is of."""
     return tuple(kind.search(text) is not None for kind in KINDS)
@@ -163,9 +164,10 @@ def is_opposed(asked: str, known: str) -> bool:
     other asks what one would; and where only one asks for a fact, for what comes second, for less,
     what one objects to, or what others do to one.
     """
-    of_others = _differ(_OWN, asked, known) and _differ(_OTHERS, asked, known)
-    of_deeds = _differ(_DONE, asked, known) and _differ(_WOULD, asked, known)
-    return of_others or of_deeds or any(_differ(each, asked, known) for each in _OPPOSING)
+    own, others, done, would, *rest = (
+        one != other for one, other in zip(_find_marks(asked), _find_marks(known), strict=True)
+    )
+    return (own and others) or (done and would) or any(rest)
 
 
 def is_swapped(asked: str, known: str) -> bool:
@@ -176,8 +178,11 @@ def is_swapped(asked: str, known: str) -> bool:
     return one is not None and other is not None and one != other
 
 
-def _differ(pattern: re.Pattern[str], one: str, other: str) -> bool:
-    return (pattern.search(one) is None) != (pattern.search(other) is None)
+@lru_cache(maxsize=1024)
+def _find_marks(text: str) -> tuple[bool, ...]:
+    """Return which of the marks a question has that may oppose it to another."""
+    marks = (_OWN, _OTHERS, _DONE, _WOULD, *_OPPOSING)
+    return tuple(mark.search(text) is not None for mark in marks)
 
 
 def _first_sex(text: str) -> bool | None:
