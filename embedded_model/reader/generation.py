@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from embedded_model.reader.encoding import Encoded, encode_prompt
 from prompting.messages import Message
 
-BATCH_SIZE = 32
+# What is computed at once, padding among the tokens.
+MAX_ROWS, MAX_TOKENS = 32, 8192
 TIMEOUT_S = 120.0
 
 
@@ -45,8 +46,7 @@ class FolderModel:
         prompts = [encode_prompt(chat, self.tokenizer) for chat in chats]
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
         replies: dict[int, Reply] = {}
-        for start in range(0, len(order), BATCH_SIZE):
-            rows = order[start : start + BATCH_SIZE]
+        for rows in divide(order, [len(prompt) for prompt in prompts]):
             found = self._generate([prompts[i] for i in rows], max_tokens)
             replies.update(zip(rows, found, strict=True))
         return [replies[i] for i in range(len(prompts))]
@@ -54,7 +54,8 @@ class FolderModel:
     @torch.inference_mode()
     def score_labels(self, encoded: Encoded) -> list[float]:
         """Return the probability of each label after a prompt, together at most 1."""
-        logits = self._model(input_ids=torch.tensor([encoded.tokens])).logits[0, -1]
+        tokens = torch.tensor([encoded.tokens])
+        logits = self._model(input_ids=tokens, logits_to_keep=1).logits[0, -1]
         chances: list[float] = torch.softmax(logits, dim=-1)[list(encoded.labels)].tolist()
         return chances
 
@@ -74,6 +75,18 @@ class FolderModel:
         is_whole = end in tokens
         kept = tokens[: tokens.index(end)] if is_whole else tokens
         return Reply(self.tokenizer.decode(kept), is_whole)
+
+
+def divide(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Yield the rows of `order`, which grow longer, in parts that are computed at once."""
+    part: list[int] = []
+    for row in order:
+        if part and (len(part) == MAX_ROWS or lengths[row] * (len(part) + 1) > MAX_TOKENS):
+            yield part
+            part = []
+        part.append(row)
+    if part:
+        yield part
 
 
 class ServedModel:

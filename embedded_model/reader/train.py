@@ -160,6 +160,7 @@ def save_adapter(model: Any, out: Path) -> None:
     halves = {name: each.detach().cpu().half().contiguous() for name, each in state.items()}
     with replacing(out / WEIGHTS) as part:
         save_file(halves, part, {"format": "pt"})
+        part.chmod(0o644)  # written for its owner only, but a server may run as another user
     config = model.peft_config["default"].to_dict()
     config |= {
         "base_model_name_or_path": SMOLLM2.name,

@@ -14,7 +14,7 @@ import pytest
 from embedded_model.exam import examine, examine_everyday, share_of_prefix, summarize
 from embedded_model.reader.everyday import Everyday
 from embedded_model.reader.exam_cases import draw_cases, draw_label_cases
-from embedded_model.reader.generation import Reply, ServedModel
+from embedded_model.reader.generation import Reply, ServedModel, divide
 from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.material import Material, read_packs, select_examined
 from prompting.messages import Message
@@ -131,6 +131,16 @@ def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         threading.Thread(target=served.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{served.server_port}/v1", bodies
         served.shutdown()
+
+
+def test_rows_are_computed_together_as_far_as_they_fit() -> None:
+    lengths = [10] * 40 + [3000, 4000, 9000]
+
+    parts = list(divide(range(43), lengths))
+
+    # 32 short rows and 8; 2 x 4000 is below 8192 and 9000 stands alone.
+    assert [len(part) for part in parts] == [32, 8, 2, 1]
+    assert [row for part in parts for row in part] == list(range(43))
 
 
 def test_a_server_is_asked_greedily(server: tuple[str, list[dict[str, Any]]]) -> None:

@@ -123,6 +123,7 @@ def test_the_adapter_is_merged_as_peft_merges_it(stream: ExampleStream, tmp_path
         found = torch.from_numpy(lora.merge(name, each))
         torch.testing.assert_close(found, merged[name], atol=1e-4, rtol=1e-2)
     assert len(lora.pairs) == 2 * 7
+    assert (tmp_path / WEIGHTS).stat().st_mode & 0o777 == 0o644
 
 
 def test_the_manifest_has_the_hashes_of_what_was_written(
