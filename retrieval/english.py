@@ -74,7 +74,9 @@ _OBJECTING = re.compile(
     r"\bobject\b|\b(?:would|do) you mind\b|\bnot (?:like|want)\b|\bbother", re.IGNORECASE
 )
 # What others do to the one who is asked.
-_TO_YOU = re.compile(r"(?<!to )(?<!for )\b(?:you|me)\W*$", re.IGNORECASE)
+_TO_YOU = re.compile(
+    r"\b(?:trust|believe|respect|accept|help|like|know)s? (?:in )?(?:you|me)\W*$", re.IGNORECASE
+)
 # What was done, and what would be.
 _DONE = re.compile(r"^(?:have|had|has|did)\b", re.IGNORECASE)
 _WOULD = re.compile(r"^(?:would|will)\b", re.IGNORECASE)

@@ -19,6 +19,20 @@ _ASKING_TEXT = (
     "good bad greater together apart something exist exists"
 )
 ASKING = frozenset(_ASKING_TEXT.split())
+# How words are typed in haste.
+SHORT_FORMS = {
+    "abt": "about",
+    "gov": "government",
+    "govt": "government",
+    "gvmt": "government",
+    "impt": "important",
+    "ppl": "people",
+    "r": "are",
+    "u": "you",
+    "ur": "your",
+    "wrk": "work",
+    "yr": "your",
+}
 # Words that may come on top without another question.
 _VAGUE_TEXT = (
     "people person persons someone somebody thing country nation world society lot kind sort part "

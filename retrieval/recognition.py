@@ -18,6 +18,7 @@ import numpy as np
 
 from retrieval.encoder import Encoder, Vectors
 from retrieval.english import PREFIX, SPELLED_ALIKE, WORD, strip_scale
+from retrieval.english_words import SHORT_FORMS
 from retrieval.recognition_features import (
     CERTAIN,
     POSSIBLE,
@@ -38,6 +39,8 @@ CANDIDATE_REACH = 0.1
 FAR = 0.4
 # One item of a survey in two wordings is at least this alike.
 SAME_ITEM = 0.8
+# A word as it is typed, one of a single letter too.
+_TYPED = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +188,21 @@ class QuestionRecogniser:
 
         def mend(match: re.Match[str]) -> str:
             word = match[0].casefold()
+            if word in SHORT_FORMS:
+                return SHORT_FORMS[word]
             if len(word) < PREFIX or word in self._vocabulary or word in self._spelled:
                 return match[0]
-            like = [other for other in self._spelled if other[0] == word[0]]
-            return next(
-                iter(difflib.get_close_matches(word, like, n=1, cutoff=SPELLED_ALIKE)), match[0]
-            )
+            return self._find_spelled_alike(word) or match[0]
 
-        return WORD.sub(mend, text) if self._vocabulary else text
+        return _TYPED.sub(mend, text) if self._vocabulary else text
+
+    def _find_spelled_alike(self, word: str) -> str | None:
+        """Return the word of the surveys that a mistyped one is most like, if any."""
+        like = [other for other in self._spelled if other[0] == word[0]]
+        letters = sorted(word)
+        turned = (o for o in like if len(o) == len(word) and sorted(o) == letters)
+        close = difflib.get_close_matches(word, like, n=1, cutoff=SPELLED_ALIKE)
+        return next(turned, None) or next(iter(close), None)
 
 
 def find_cores(questions: Collection[Question]) -> tuple[str, ...]:

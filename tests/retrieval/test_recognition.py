@@ -68,6 +68,24 @@ def test_other_words_for_a_survey_question_are_recognised(
 
 
 @pytest.mark.parametrize(
+    ("asked", "key"),
+    [
+        ("how important is faimly in ur life", "wvs7:Q1"),
+        ("how happpy are u", "wvs7:Q46"),
+        ("how intrested are you in poltics", "wvs7:Q199"),
+        ("how much confidence do u have in the govt", "wvs7:Q71"),
+    ],
+)
+def test_what_is_typed_in_haste_is_recognised(
+    recogniser: QuestionRecogniser, asked: str, key: str
+) -> None:
+    found = recogniser.recognise(asked)
+
+    assert found.question is not None
+    assert found.question.key == key
+
+
+@pytest.mark.parametrize(
     "asked",
     [
         "How important is music in your life?",
@@ -217,6 +235,8 @@ def test_a_question_starts_with_what_it_asks_with(text: str, start: str) -> None
         ("Have you joined a club?", "Would you join a club?", True),
         ("Have you joined a club?", "Have you been in a club?", False),
         ("How much do neighbours trust you?", "How much do you trust neighbours?", True),
+        ("How happy are you?", "How happy would you say you are?", False),
+        ("How interested are you in politics?", "How much does politics interest you?", False),
         ("Do you have such neighbours?", "Would you object to such neighbours?", True),
         ("Would you mind having such neighbours?", "Would you object to them?", False),
         ("How do I teach manners?", "Do you teach manners?", True),
