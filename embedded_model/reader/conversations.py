@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from embedded_model.reader.facts import Rng, draw, draw_statement
-from embedded_model.reader.intents import FIRST, Intent, can_ask, make_wish
+from embedded_model.reader.intents import FIRST, HARD, Intent, can_ask, make_wish
 from embedded_model.reader.material import Material
 from embedded_model.reader.phrasings import FIRST as FIRST_PHRASINGS
 from embedded_model.reader.phrasings import FOLLOW, phrase
@@ -113,7 +113,7 @@ def _talk(rng: Rng, material: Material, statement: Statement, culture: Culture) 
     turns: list[Message] = []
     n_turns = 1 + min(int(rng.geometric(0.4)) - 1, MAX_TURNS - 1)
     first = draw(rng, [intent for intent in FIRST if can_ask(intent, statement)])
-    follow = [intent for intent in FOLLOW if can_ask(intent, statement)]
+    follow = [intent for intent in (*FOLLOW, *HARD) if can_ask(intent, statement)]
     for turn in range(n_turns):
         intent = draw(rng, follow) if turn else first
         elsewhere = draw(rng, [c for c in material.cultures if c != culture]).name_in_sentence

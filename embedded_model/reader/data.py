@@ -15,7 +15,7 @@ from embedded_model.reader.material import Material
 Example: TypeAlias = Conversation | LabelRequest
 
 # How many of a hundred examples are of each kind.
-KINDS = {"told": 54, "untold": 8, "labels": 18, "everyday": 20}
+KINDS = {"told": 50, "untold": 12, "labels": 14, "everyday": 24}
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,14 @@ class Intent(StrEnum):
 FIRST = (
     *(Intent.ANSWER,) * 5,
     *(Intent.MOST,) * 2,
-    *(Intent.SHARE,) * 3,
+    *(Intent.SHARE,) * 5,
     Intent.COMPARE,
     Intent.EVERY,
     *(Intent.TEXT,) * 2,
 )
+
+# What is learned late, and asked more often in what follows.
+HARD = (Intent.SHARE, Intent.SHARE, Intent.ELSEWHERE, Intent.ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)

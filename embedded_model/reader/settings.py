@@ -33,7 +33,7 @@ class TrainSettings:
     max_tokens: int = 1200
     max_norm: float = 1.0
     reply_weight: float = 1.0
-    kept_weight: float = 1.0
+    kept_weight: float = 2.0
     label_weight: float = 0.3
     seed: int = 0
 
