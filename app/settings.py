@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 from app.errors import SettingsInvalid
 from experiments.unit import MIN_SECRET_BYTES
 from mini_model.weights import WEIGHTS
-from prompting.recipe import MAX_K, ExemplarStyle, Method, Recipe
+from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage, Recipe
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.other_languages import SAME_QUESTION, SIMILARITY_FLOOR
 from retrieval.selector import NEAR_DUPLICATE
@@ -147,6 +147,7 @@ class AnswerSettings(_Group):
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
     n_elsewhere: int = Field(default=0, ge=0, le=MAX_K)
+    prompt_language: PromptLanguage = PromptLanguage.AUTO
     steer: Steer = Steer.AUTO
     similarity_floor: Fraction = 0.30
     same_question: Fraction = 0.80
@@ -167,6 +168,7 @@ class AnswerSettings(_Group):
             retriever=self.retriever,
             adapter=self.method.usual_adapter,
             n_elsewhere=self.n_elsewhere,
+            prompt_language=self.prompt_language,
         )
 
 

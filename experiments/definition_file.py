@@ -33,7 +33,7 @@ from experiments.metrics import (
 )
 from experiments.statistics.units import UnitValue
 from experiments.unit import MAX_UNIT_CHARS
-from prompting.recipe import NO_ADAPTER, ExemplarStyle, Method, Recipe
+from prompting.recipe import NO_ADAPTER, ExemplarStyle, Method, PromptLanguage, Recipe
 from retrieval.selector_name import SelectorName
 
 MAX_FILE_BYTES = 262_144
@@ -100,6 +100,7 @@ class _ArmModel(_Model):
     retriever: SelectorName = SelectorName.DENSE
     n_orders: int = Field(default=1, ge=1, le=24)
     n_elsewhere: int = Field(default=0, ge=0, le=20)
+    prompt_language: PromptLanguage = PromptLanguage.EN
     adapter: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     model: str = Field(default="", max_length=200)
     decoding: Decoding = Decoding()
@@ -257,6 +258,8 @@ def dump_experiment(experiment: Experiment) -> dict[str, Any]:
 def _arm_fields(arm: Arm) -> dict[str, Any]:
     said = asdict(arm.recipe) | {"model": arm.model, "decoding": arm.decoding}
     # Left out as it is in the definitions that stores hold.
+    if arm.recipe.prompt_language is PromptLanguage.EN:
+        del said["prompt_language"]
     return said if arm.answer_from is AnswerFrom.MODEL else {"answer_from": arm.answer_from} | said
 
 

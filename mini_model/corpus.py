@@ -35,9 +35,10 @@ from mini_model.replies import CANNOT_HELP, MOST, Said, put_in_words
 from mini_model.requests import list_taught_words
 from mini_model.stages import Kind, Mixture
 from mini_model.tokenizer import ANSWER, ASSISTANT, JSON_PIECES, MAX_LABEL, find_label_ids
-from prompting.messages import ANSWER_FREELY, CultureComparison, Message, Steering
+from prompting.messages import CultureComparison, Message, Steering
+from prompting.phrases.fields import find_phrases
 from prompting.question_writing import ASK, SYSTEM
-from prompting.recipe import ExemplarStyle, Method
+from prompting.recipe import ExemplarStyle, Method, PromptLanguage
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import CultureCatalogue
 from survey_data.model import Question, ResponseDistribution, Scale
@@ -340,7 +341,8 @@ def list_tokenizer_texts(
         for question in pool.questions:
             yield f"Question: {question.text}\nOptions:\n"
             yield "\n".join(f"1. {option} (2. {option})" for option in question.options)
-    for text in [*prompts.values(), ASK, SYSTEM, ANSWER_FREELY, CANNOT_HELP]:
+    freely = find_phrases(PromptLanguage.EN).answer_freely
+    for text in [*prompts.values(), ASK, SYSTEM, freely, CANNOT_HELP]:
         yield from [text] * 20
     for percent in (None, MOST - 1, MOST):
         yield from [put_in_words(Said("people like me", "Yes", False, percent))] * 20

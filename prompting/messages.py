@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from prompting.labels import LabelScheme
 from prompting.percents import whole_percents
-from prompting.recipe import ExemplarStyle, Method
-from prompting.statement import Statement, list_names, write_statement
+from prompting.phrases.fields import Phrases, find_phrases
+from prompting.recipe import ExemplarStyle, Method, PromptLanguage
+from prompting.statement import Statement, write_statement
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture, CultureCatalogue
 
@@ -63,6 +64,8 @@ class Steering:
     `exemplars`, most similar first, by those that show them. `seed` decides the draws of the
     `draw` style, together with culture and question, so a question's draw is always the same.
     `statement` is what a chat is told of what its user asked, by every method but `plain`.
+    `language` is that of the fixed phrases and of the names of cultures; exemplars and statement
+    are taken as they are.
     """
 
     method: Method
@@ -72,6 +75,12 @@ class Steering:
     style: ExemplarStyle = ExemplarStyle.MODE
     seed: int = 0
     statement: Statement | None = None
+    language: PromptLanguage = PromptLanguage.EN
+
+    @property
+    def phrases(self) -> Phrases:
+        """The phrases of its language."""
+        return find_phrases(self.language)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,33 +111,6 @@ class AskedQuestion:
         return replace(self, options=tuple(self.options[i] for i in order))
 
 
-SURVEY_ROLE = "You are a real person with values of your own, taking part in a survey."
-SURVEY_ROLE_OF = (
-    "You are a real person with {article} {adjective} cultural background and values of your own, "
-    "taking part in a survey."
-)
-CHAT_ROLE_OF = "Speak as a person with {article} {adjective} cultural background."
-COMPARE = (
-    "Your culture is much like that of {similar}, the most similar first. It is unlike that of "
-    "{different}, the most different first. Think of both before you answer."
-)
-ANSWER_BY_LABEL = {
-    LabelScheme.NUMBERS: "Answer each question with the number of the option you choose.",
-    LabelScheme.LETTERS: "Answer each question with the letter of the option you choose.",
-}
-ANSWER_FREELY = "Answer in one or two sentences."
-EXEMPLARS_FOLLOW = "These are answers that people like you gave to other questions."
-SHARES_FOLLOW = (
-    "These are answers that people like you gave to other questions, with the percentage who "
-    "chose each option."
-)
-ELSEWHERE_FOLLOW = (
-    "These are answers that people in other countries gave to the very question you are asked. The "
-    "larger the weight of a country, the more its answer tells of people like you."
-)
-QUESTION_FOLLOWS = "Now answer this question."
-
-
 def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, ...]:
     """Return the system and user message that put a survey question to a model.
 
@@ -137,12 +119,14 @@ def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, 
     Raises:
         ValueError: the method needs a culture or a comparison that `steering` does not have.
     """
-    how = ANSWER_BY_LABEL[asked.scheme] if asked.options else ANSWER_FREELY
-    system = " ".join([*_role(steering, unnamed=SURVEY_ROLE, named=SURVEY_ROLE_OF), how])
+    phrases = steering.phrases
+    how = phrases.answer_by(asked.scheme) if asked.options else phrases.answer_freely
+    role = _role(steering, unnamed=phrases.survey_role, named=phrases.survey_role_of)
+    system = phrases.join_sentences([*role, how])
     parts = []
     if _exemplars(steering):
-        parts = [exemplar_text(steering, scheme=asked.scheme), QUESTION_FOLLOWS]
-    parts.append(question_text(asked))
+        parts = [exemplar_text(steering, scheme=asked.scheme), phrases.question_follows]
+    parts.append(question_text(asked, phrases))
     return (Message("system", system), Message("user", "\n\n".join(parts)))
 
 
@@ -156,14 +140,15 @@ def chat_system_message(steering: Steering, *, callers: str = "") -> str:
     Raises:
         ValueError: the method needs a culture or a comparison that `steering` does not have.
     """
-    parts = [" ".join(_role(steering, unnamed="", named=CHAT_ROLE_OF))]
+    phrases = steering.phrases
+    parts = [phrases.join_sentences(_role(steering, unnamed="", named=phrases.chat_role_of))]
     statement = None if steering.method is Method.PLAIN else steering.statement
     if statement is not None:
         parts.append(write_statement(statement))
     if _exemplars(steering):
         parts.append(exemplar_text(steering))
     if statement is not None or _exemplars(steering):
-        parts.append("Speak as people who answered so would speak.")
+        parts.append(phrases.speak_so)
     parts.append(callers)
     return "\n\n".join(part for part in parts if part)
 
@@ -185,18 +170,22 @@ def exemplar_text(steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBE
 
     Answers of other cultures to the asked question come before the culture's own to others.
     """
-    style, seed = steering.style, steering.seed
+    style, seed, phrases = steering.style, steering.seed, steering.phrases
     own, elsewhere = [], []
     for exemplar in steering.exemplars:
-        block = exemplar_block(exemplar, style=style, seed=seed, scheme=scheme)
+        block = exemplar_block(
+            exemplar, style=style, seed=seed, scheme=scheme, language=steering.language
+        )
         if exemplar.elsewhere is None:
             own.append(block)
         else:
             culture, weight = exemplar.elsewhere
-            elsewhere.append(f"In {culture.name_in_sentence} (weight {weight:.2f}):\n{block}")
-    parts = [ELSEWHERE_FOLLOW, *elsewhere] if elsewhere else []
+            place, weighed = phrases.name_in_sentence(culture), phrases.weigh(weight)
+            elsewhere.append(f"{phrases.elsewhere.format(place=place, weight=weighed)}\n{block}")
+    parts = [phrases.elsewhere_follow, *elsewhere] if elsewhere else []
     if own:
-        parts += [SHARES_FOLLOW if style is ExemplarStyle.SHARES else EXEMPLARS_FOLLOW, *own]
+        shows_shares = style is ExemplarStyle.SHARES
+        parts += [phrases.shares_follow if shows_shares else phrases.exemplars_follow, *own]
     return "\n\n".join(parts)
 
 
@@ -206,6 +195,7 @@ def exemplar_block(
     style: ExemplarStyle,
     seed: int = 0,
     scheme: LabelScheme = LabelScheme.NUMBERS,
+    language: PromptLanguage = PromptLanguage.EN,
 ) -> str:
     """Return one exemplar: question, labelled options, and the answer as label and wording.
 
@@ -217,34 +207,41 @@ def exemplar_block(
     if style is ExemplarStyle.DRAW:
         answer = draw(shares, key=f"{seed}|{exemplar.distribution.culture}|{question.key}")
     asked = AskedQuestion(question.text, question.options, question.first_number, scheme)
-    lines = [question_text(asked), answer_line(asked, answer)]
+    phrases = find_phrases(language)
+    lines = [question_text(asked, phrases), answer_line(asked, answer, phrases)]
     if style is ExemplarStyle.SHARES:
-        lines.append(shares_line(asked, shares))
+        lines.append(shares_line(asked, shares, phrases))
     return "\n".join(lines)
 
 
-def question_text(asked: AskedQuestion) -> str:
-    """Return a question with its labelled options, if it has any."""
-    lines = [f"Question: {asked.text}"]
+def question_text(asked: AskedQuestion, phrases: Phrases | None = None) -> str:
+    """Return a question with its labelled options, if it has any; by default as in English."""
+    phrases = phrases or find_phrases(PromptLanguage.EN)
+    lines = [phrases.question.format(text=asked.text)]
     if asked.options:
-        lines.append("Options:")
+        lines.append(phrases.options)
     for label, option in zip(asked.labels, asked.options, strict=True):
         # A point of a numbered scale has no text but its number, which a number already says.
         lines.append(f"{label}." if option == label else f"{label}. {option}")
     return "\n".join(lines)
 
 
-def answer_line(asked: AskedQuestion, option: int) -> str:
+def answer_line(asked: AskedQuestion, option: int, phrases: Phrases | None = None) -> str:
     """Return the line under an exemplar that gives its answer as label and wording."""
+    phrases = phrases or find_phrases(PromptLanguage.EN)
     label, text = asked.labels[option], asked.options[option]
-    return f"Answer: {label}" if text == label else f"Answer: {label} ({text})"
+    answer = label if text == label else phrases.answer_with_text.format(label=label, text=text)
+    return phrases.answer.format(answer=answer)
 
 
-def shares_line(asked: AskedQuestion, shares: Sequence[float]) -> str:
+def shares_line(
+    asked: AskedQuestion, shares: Sequence[float], phrases: Phrases | None = None
+) -> str:
     """Return the line under an exemplar's answer that gives every option's share in percent."""
-    percents = whole_percents(shares)
-    listed = (f"{label}. {n}%" for label, n in zip(asked.labels, percents, strict=True))
-    return f"Shares: {', '.join(listed)}"
+    phrases = phrases or find_phrases(PromptLanguage.EN)
+    percents = zip(asked.labels, whole_percents(shares), strict=True)
+    listed = (f"{label}. {phrases.percent.format(n=n)}" for label, n in percents)
+    return phrases.shares.format(shares=phrases.list_comma.join(listed))
 
 
 def draw(shares: Sequence[float], *, key: str) -> int:
@@ -268,14 +265,20 @@ def _role(steering: Steering, *, unnamed: str, named: str) -> list[str]:
         return [unnamed] if unnamed else []
     if steering.culture is None:
         raise ValueError(f"method '{steering.method}' names the culture, but none was given")
-    culture = steering.culture
-    sentences = [named.format(article=culture.article, adjective=culture.adjective)]
+    culture, phrases = steering.culture, steering.phrases
+    sentences = [
+        named.format(
+            article=culture.article, adjective=culture.adjective, culture=phrases.name(culture)
+        )
+    ]
     if steering.method.compares_cultures:
         if steering.comparison is None:
             raise ValueError(f"method '{steering.method}' compares cultures, but none were given")
-        similar = [other.name for other in steering.comparison.most_similar]
-        different = [other.name for other in steering.comparison.least_similar]
+        similar = [phrases.name(other) for other in steering.comparison.most_similar]
+        different = [phrases.name(other) for other in steering.comparison.least_similar]
         sentences.append(
-            COMPARE.format(similar=list_names(similar), different=list_names(different))
+            phrases.compare.format(
+                similar=phrases.list_names(similar), different=phrases.list_names(different)
+            )
         )
     return sentences

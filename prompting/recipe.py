@@ -85,6 +85,24 @@ class ExemplarStyle(StrEnum):
     DRAW = "draw"
 
 
+class PromptLanguage(StrEnum):
+    """The language that a model is spoken to in: the question's where it is one of these, or one.
+
+    `auto` stands for English where the question's is none of them.
+    """
+
+    AUTO = "auto"
+    EN = "en"
+    DE = "de"
+    ES = "es"
+    PT = "pt"
+    RU = "ru"
+    ZH = "zh"
+
+
+PROMPT_LANGUAGES = tuple(each for each in PromptLanguage if each is not PromptLanguage.AUTO)
+
+
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """Everything that decides how a question is answered, besides the question and the culture.
@@ -95,6 +113,7 @@ class Recipe:
         n_elsewhere: how many other cultures' answers to the asked question to show beside them.
         n_orders: orders of the options to average over, at least 1.
         adapter: `none`, `auto` for the one that is active for the culture, or a version's name.
+        prompt_language: the language of everything in the prompt but the question.
     """
 
     method: Method
@@ -105,6 +124,7 @@ class Recipe:
     n_orders: int = 1
     adapter: str = NO_ADAPTER
     n_elsewhere: int = 0
+    prompt_language: PromptLanguage = PromptLanguage.EN
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -113,6 +133,8 @@ class Recipe:
         # What is not shown is no part of it, so that ids stay what they were without it.
         if not self.n_elsewhere:
             del said["n_elsewhere"]
+        if self.prompt_language is PromptLanguage.EN:
+            del said["prompt_language"]
         return said
 
     @property
@@ -133,6 +155,7 @@ class RecipeOverrides:
     n_orders: int | None = None
     adapter: str | None = None
     n_elsewhere: int | None = None
+    prompt_language: PromptLanguage | None = None
 
     @property
     def first_said(self) -> str:
@@ -153,6 +176,7 @@ class RecipeOverrides:
             n_orders=self.n_orders or defaults.n_orders,
             adapter=self.adapter or method.usual_adapter,
             n_elsewhere=defaults.n_elsewhere if self.n_elsewhere is None else self.n_elsewhere,
+            prompt_language=self.prompt_language or defaults.prompt_language,
         )
 
 

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from prompting.percents import whole_percents
+from prompting.phrases.fields import Phrases, find_phrases
+from prompting.recipe import PromptLanguage
 
 # A question with more options than this has only its largest shares told.
 MAX_OPTIONS, N_LARGEST = 5, 4
 # Of an estimate, how many of the places that it is made of are named.
 N_DONORS = 3
-
-ASKED = 'In the survey "{title}", {people} in {place} were asked{when_and_how}: {question}'
-TOLD = "Of those who answered, {figures}."
-QUOTE_SURVEY = "If you give figures, give these, and name the survey."
-UNKNOWN = "It is not known how people in {place} answer this question: {question}"
-ESTIMATED = "From what people elsewhere answered{donors}, it is estimated that {figures}."
-QUOTE_ESTIMATE = "These are estimates, not results of a survey: if you give them, say so."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +45,7 @@ class Statement:
         surveyed: where they were asked; None for an estimate.
         donors: of an estimate, the places that it is made of, the heaviest first.
         population: which people of the place, empty where it is everyone.
+        language: that it is told in; places are named in it.
     """
 
     place: str
@@ -61,6 +56,7 @@ class Statement:
     surveyed: Surveyed | None = None
     donors: tuple[str, ...] = ()
     population: str = ""
+    language: PromptLanguage = PromptLanguage.EN
 
 
 class Told(NamedTuple):
@@ -82,75 +78,75 @@ def list_told(statement: Statement) -> tuple[Told, ...]:
     shares, percents = statement.shares, whole_percents(statement.shares)
     order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
     n_told = len(order) if len(order) <= MAX_OPTIONS else N_LARGEST
+    phrases = find_phrases(statement.language)
     return tuple(
-        Told(i, percents[i], "less than 1%" if not percents[i] and shares[i] else f"{percents[i]}%")
+        Told(
+            option=i,
+            percent=percents[i],
+            share=phrases.less_than_one
+            if not percents[i] and shares[i]
+            else phrases.percent.format(n=percents[i]),
+        )
         for i in order[:n_told]
     )
 
 
 def write_statement(statement: Statement) -> str:
     """Return a statement in a few sentences, with shares and intervals in whole percent."""
-    question = _quote(statement.question)
+    phrases = find_phrases(statement.language)
     place = statement.place
     if statement.population:
-        place = f"{place} (population: {statement.population})"
+        place = phrases.population.format(place=place, population=statement.population)
     if statement.surveyed is None:
-        return _write_estimate(statement, place, question)
-    return _write_result(statement, statement.surveyed, place, question)
+        return _write_estimate(statement, place, phrases)
+    return _write_result(statement, statement.surveyed, place, phrases)
 
 
-def _write_result(statement: Statement, surveyed: Surveyed, place: str, question: str) -> str:
+def _write_result(statement: Statement, surveyed: Surveyed, place: str, phrases: Phrases) -> str:
     n = surveyed.n_respondents
-    when = f" in {surveyed.years}" if surveyed.years else ""
-    asked = ASKED.format(
-        title=surveyed.title,
-        people="people" if n is None else f"{n:,} people",
+    people = phrases.asked_people
+    if n is not None:
+        people = phrases.asked_n_people.format(n=phrases.count(n))
+    asked = phrases.asked.format(
+        title=phrases.quoted.format(text=surveyed.title),
+        people=people,
         place=place,
-        when_and_how=f"{when}, in words to this effect" if surveyed.is_reworded else when,
-        question=question,
+        when=phrases.asked_when.format(years=surveyed.years) if surveyed.years else "",
+        how=phrases.asked_in_effect if surveyed.is_reworded else "",
+        question=phrases.quote(statement.question),
     )
-    told = TOLD.format(figures=_write_figures(statement, "{share} said {option}"))
-    return f"{asked} {told} {QUOTE_SURVEY}"
+    told = phrases.told.format(figures=_write_figures(statement, phrases.told_first, phrases))
+    return phrases.join_sentences([asked, told, phrases.quote_survey])
 
 
-def _write_estimate(statement: Statement, place: str, question: str) -> str:
-    named = list_names(statement.donors[:N_DONORS])
-    unknown = UNKNOWN.format(place=place, question=question)
-    estimated = ESTIMATED.format(
-        donors=f", mostly in {named}" if named else "",
-        figures=_write_figures(statement, "about {share} would say {option}"),
+def _write_estimate(statement: Statement, place: str, phrases: Phrases) -> str:
+    named = phrases.list_names(statement.donors[:N_DONORS])
+    question = phrases.quote(statement.question)
+    estimated = phrases.estimated.format(
+        donors=phrases.estimated_donors.format(places=named) if named else "",
+        figures=_write_figures(statement, phrases.estimated_first, phrases),
     )
-    return f"{unknown} {estimated} {QUOTE_ESTIMATE}"
+    unknown = phrases.unknown.format(place=place, question=question)
+    return phrases.join_sentences([unknown, estimated, phrases.quote_estimate])
 
 
-def list_names(names: Sequence[str]) -> str:
-    """Return names as a sentence lists them: "Kenya, Zimbabwe and Nigeria"; empty for none."""
-    *others, last = names or ("",)
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _write_figures(statement: Statement, first: str) -> str:
+def _write_figures(statement: Statement, first: str, phrases: Phrases) -> str:
     """Return the shares, the largest first; `first` says how the first one is told."""
     told = list_told(statement)
     figures = []
     for place, (i, _, share) in enumerate(told):
-        option = f'"{statement.options[i]}"'
+        option = phrases.quoted.format(text=statement.options[i])
         figure = f"{share} {option}" if place else first.format(share=share, option=option)
-        figures.append(figure + _write_interval(statement, i, is_first=not place))
+        interval = phrases.interval if place else phrases.interval_first
+        figures.append(figure + _write_interval(statement, i, interval))
     if n_left := len(statement.options) - len(told):
-        left = 100 - sum(each.percent for each in told)
-        figures.append(f"the other {left}% chose one of the {n_left} other options")
-    return list_names(figures)
+        left = phrases.percent.format(n=100 - sum(each.percent for each in told))
+        figures.append(phrases.rest.format(share=left, n=n_left))
+    return phrases.list_figures(figures)
 
 
-def _write_interval(statement: Statement, option: int, *, is_first: bool) -> str:
+def _write_interval(statement: Statement, option: int, phrase: str) -> str:
     if statement.intervals is None:
         return ""
     low, high = (round(100.0 * end) for end in statement.intervals[option])
-    if low == high:
-        return ""
-    return f" ({'90% interval ' if is_first else ''}{low} to {high}%)"
-
-
-def _quote(question: str) -> str:
-    return f'"{question}"' if question.endswith(("?", ".", "!")) else f'"{question}".'
+    return "" if low == high else phrase.format(low=low, high=high)

@@ -84,7 +84,12 @@ def strip_recipe(recipe: Recipe) -> Recipe:
     """Return a recipe without what does not matter to its method."""
     if recipe.method.shows_exemplars:
         return recipe
-    return Recipe(recipe.method, n_orders=recipe.n_orders, adapter=recipe.adapter)
+    return Recipe(
+        recipe.method,
+        n_orders=recipe.n_orders,
+        adapter=recipe.adapter,
+        prompt_language=recipe.prompt_language,
+    )
 
 
 def is_near(evidence: int | None) -> bool:

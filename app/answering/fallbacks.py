@@ -18,6 +18,7 @@ from app.answering.requests import ChatTurn, Request
 from app.answering.stating import make_statement
 from app.errors import CultureNotShown
 from app.settings import AnswerSettings
+from prompting.exemplar_wording import translate_exemplars
 from prompting.messages import Steering, compare_culture
 from prompting.recipe import Method, Recipe
 from prompting.statement import Statement
@@ -73,14 +74,18 @@ class FallbackPlanner:
             asks_model=is_wanted or is_pooled,
             is_pooled=is_pooled,
             is_optional=is_pooled and not is_wanted,
+            is_chat=is_chat,
             warnings=_note_source(estimated),
             best_source=estimated.best_source,
             source_fallback=estimated.fallback,
         )
         if not plan.asks_model:
             return plan
-        statement = make_statement(self._library, culture, asked, estimate) if is_chat else None
-        shown = _Shown((*estimated.elsewhere, *evidence.exemplars), statement)
+        language, statement = choice.recipe.prompt_language, None
+        if is_chat:
+            statement = make_statement(self._library, culture, asked, estimate, language=language)
+        exemplars = (*estimated.elsewhere, *evidence.exemplars)
+        shown = _Shown(translate_exemplars(exemplars, self._library, language), statement)
         if plan.is_optional:
             return self._plan_pooled(plan, leased, shown, seed=request.seed)
         return self._plan_model(plan, leased, shown, seed=request.seed)
@@ -143,7 +148,7 @@ class FallbackPlanner:
     def _steering(self, plan: Plan, method: Method, shown: _Shown, *, seed: int) -> Steering:
         culture = plan.culture
         if culture is None or method is Method.PLAIN:
-            return PLAIN
+            return Steering(Method.PLAIN, language=plan.recipe.prompt_language)
         return Steering(
             method,
             culture=culture,
@@ -154,6 +159,7 @@ class FallbackPlanner:
             style=plan.recipe.style,
             seed=seed,
             statement=shown.statement,
+            language=plan.recipe.prompt_language,
         )
 
 

@@ -12,6 +12,7 @@ from app.answering.asked import find_asked
 from app.answering.asking import ModelAsker
 from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
+from app.answering.language import speak
 from app.answering.lookup import EvidenceLookup
 from app.answering.plan import NO_REPLY, Answer, Event, Plan, Reply, Words
 from app.answering.pooling import Pooler
@@ -84,6 +85,7 @@ class Pipeline:
             evidence = await watch.time(
                 "evidence", self._lookup.find_for(request, culture, choice.recipe, leased)
             )
+            choice = speak(choice, request, evidence, leased)
             asked = find_asked(request, evidence)
             finding = self._estimates.find(request, culture, choice, asked, evidence)
             known = await watch.time("estimate", finding)

@@ -16,7 +16,7 @@ from experiments.definition import Arm, Decoding, Experiment
 from experiments.unit import Unit
 from prompting.messages import Message, Steering
 from prompting.reading import Reading
-from prompting.recipe import Method, Recipe
+from prompting.recipe import Method, PromptLanguage, Recipe
 from prompting.statement import Statement
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
@@ -79,6 +79,8 @@ class Plan:
     where the request says how, and its answer stands beside the estimate; in a chat, where it is
     told the estimate. With `withhold` what the culture answered to it is not told.
 
+    With `is_chat` the caller's own messages are put to the model.
+
     `best_source` is the surest there is, whatever was wanted, and `source_fallback` what an arm
     wanted and there is not.
 
@@ -102,6 +104,7 @@ class Plan:
     asks_model: bool = True
     is_pooled: bool = False
     is_optional: bool = False
+    is_chat: bool = False
     best_source: Source = Source.MODEL
     source_fallback: SourceFallback | None = None
 
@@ -154,6 +157,12 @@ class Plan:
         return self.steering.exemplars if self.steering.method.shows_exemplars else ()
 
     @property
+    def prompt_language(self) -> PromptLanguage | None:
+        """The language of what the model is told, None where it is told nothing."""
+        is_untouched = self.is_chat and self.steering.method is Method.PLAIN
+        return None if is_untouched or not self.asks_model else self.steering.language
+
+    @property
     def told(self) -> Statement | None:
         """What the model is told of how the people answer, None where it is told nothing."""
         return None if self.steering.method is Method.PLAIN else self.steering.statement
@@ -161,9 +170,10 @@ class Plan:
     @property
     def bare(self) -> Steering:
         """What the prompt says where no exemplar is left to show."""
+        language = self.steering.language
         if self.weights.adapter is None or self.culture is None:
-            return PLAIN
-        return Steering(Method.ADAPTER, culture=self.culture)
+            return Steering(Method.PLAIN, language=language)
+        return Steering(Method.ADAPTER, culture=self.culture, language=language)
 
     def shorten(self, steering: Steering, *, budget_tokens: int) -> Plan:
         """Return the plan with what the model's context holds, in `steering`.

@@ -81,6 +81,7 @@ def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSetting
             n_orders=body.orders if body.orders > 1 else None,
             adapter=body.adapter,
             n_elsewhere=body.elsewhere,
+            prompt_language=body.prompt_language,
         ),
         answer_from=body.answer_from,
         withhold=body.withhold,

@@ -59,7 +59,7 @@ def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:
         label_mass=None if model is None else model.label_mass,
         people=present_people(plan, library),
         transferred_from=present_transfer(estimate, library),
-        recognised=present_recognition(plan.evidence),
+        recognised=present_recognition(plan.evidence, library),
         model=model,
         usage=present_usage(answer.usage),
         timings_ms=answer.timings_ms,
@@ -108,6 +108,7 @@ def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         exemplar_style=plan.recipe.style,
         retriever=plan.recipe.retriever,
         adapter=plan.weights.adapter,
+        prompt_language=plan.prompt_language,
         steered=plan.steered,
         not_steered_because=plan.not_steered_because,
         nearest_similarity=_round(plan.evidence.nearest_similarity),
@@ -122,7 +123,7 @@ def present_chat_evidence(plan: Plan, library: SurveyLibrary) -> ChatEvidence:
     return ChatEvidence(
         **dict(present_evidence(plan, library)),
         id=plan.id,
-        recognised=present_recognition(plan.evidence),
+        recognised=present_recognition(plan.evidence, library),
         known=present_known(plan, library),
     )
 
@@ -149,6 +150,7 @@ def present_exemplar(exemplar: Exemplar, library: SurveyLibrary) -> ExemplarEvid
         question_key=question.key,
         topic=question.topic,
         question=question.text,
+        language=question.language,
         answer=ChosenOption(number=question.numbers[cell.mode], label=question.options[cell.mode]),
         shares=present_shares(question.options, question.first_number, cell.shares),
         similarity=None if similarity is None else round(similarity, DIGITS),
@@ -173,7 +175,7 @@ def present_exemplars(
         question=wanted.text,
         retriever=wanted.retriever,
         same_question=None if found.same_question is None else found.same_question.key,
-        recognised=present_recognition(found),
+        recognised=present_recognition(found, library),
         nearest_similarity=_round(found.nearest_similarity),
         below_floor=found.below_floor,
         asks_value=_round(found.asks_value),

@@ -115,14 +115,14 @@ def present_known(plan: Plan, library: SurveyLibrary) -> KnownFields | None:
     )
 
 
-def present_recognition(evidence: Evidence) -> RecognitionFields | None:
+def present_recognition(evidence: Evidence, library: SurveyLibrary) -> RecognitionFields | None:
     """Return the survey question that was recognised, or those that it may be; None for none."""
     if not evidence.candidates:
         return None
     return RecognitionFields(
         certain=evidence.same_question is not None,
         questions=[
-            _present_candidate(candidate.question, candidate.similarity)
+            _present_candidate(candidate.question, candidate.similarity, library)
             for candidate in evidence.candidates
         ],
     )
@@ -178,7 +178,14 @@ def _present_interval(interval: tuple[float, float]) -> ShareInterval:
     return ShareInterval(low=round(low, DIGITS), high=round(high, DIGITS))
 
 
-def _present_candidate(question: Question, similarity: float) -> RecognisedQuestion:
+def _present_candidate(
+    question: Question, similarity: float, library: SurveyLibrary
+) -> RecognisedQuestion:
+    english = library.wording(question.key, "en")
     return RecognisedQuestion(
-        question_key=question.key, question=question.text, similarity=round(similarity, DIGITS)
+        question_key=question.key,
+        question=question.text,
+        similarity=round(similarity, DIGITS),
+        language=question.language,
+        in_english=None if english is None else english.text,
     )

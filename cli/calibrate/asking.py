@@ -155,6 +155,7 @@ async def _ask(pipeline: Pipeline, ask: Ask, batteries: Batteries) -> Shares:
             n_orders=recipe.n_orders,
             adapter=recipe.adapter,
             n_elsewhere=recipe.n_elsewhere,
+            prompt_language=recipe.prompt_language,
         ),
         answer_from=AnswerFrom.MODEL,
         withhold=True,

@@ -56,6 +56,13 @@ class AskOptions:
     elsewhere: Annotated[
         int | None, typer.Option(help="How many other peoples' answers to this question to show.")
     ] = None
+    prompt_language: Annotated[
+        str | None,
+        typer.Option(
+            help="Language to speak to the model in: en, de, es, pt, ru, zh, or auto (the "
+            "question's)."
+        ),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from typing import TypeAlias
 
 from embedded_model.reader.facts import Rng, draw
 from embedded_model.reader.intents import Intent, Wish
-from prompting.statement import Statement, Surveyed, Told, list_names, list_told
+from prompting.phrases.fields import find_phrases
+from prompting.recipe import PromptLanguage
+from prompting.statement import Statement, Surveyed, Told, list_told
 
 Templates: TypeAlias = Mapping[Intent, tuple[str, ...]]
 
@@ -122,7 +124,7 @@ def _quote(statement: Statement, told: Told) -> str:
 
 def _list_shares(statement: Statement) -> str:
     verb = " would say" if statement.surveyed is None else " said"
-    return list_names(
+    return find_phrases(PromptLanguage.EN).list_names(
         [
             f"{each.share}{'' if place else verb} {_quote(statement, each)}"
             for place, each in enumerate(list_told(statement))
@@ -140,7 +142,7 @@ def _write_interval(statement: Statement, told: Told) -> str:
 def _name_source(statement: Statement) -> str:
     surveyed = statement.surveyed
     if surveyed is None:
-        donors = list_names(statement.donors[:3])
+        donors = find_phrases(PromptLanguage.EN).list_names(statement.donors[:3])
         mostly = f", mostly in {donors}" if donors else ""
         return (
             f"They are estimates from what people elsewhere answered{mostly}, not survey results."

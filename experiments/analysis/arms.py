@@ -13,7 +13,7 @@ from experiments.analysis.result import ArmFigures, Coverage, OfflineAlignment, 
 from experiments.analysis.samples import UnitSample, measure_level
 from experiments.definition import Arm
 from experiments.stores.columns import SOURCES
-from prompting.recipe import NO_ADAPTER
+from prompting.recipe import NO_ADAPTER, PromptLanguage
 from survey_data.arrays import Floats
 
 LATENCY_QUANTILES = (0.5, 0.9, 0.99)
@@ -102,6 +102,8 @@ def describe_arm(arm: Arm) -> str:
         said.append(f"{recipe.k} exemplars ({recipe.style}, {recipe.retriever})")
         if recipe.n_elsewhere:
             said.append(f"the same question answered in {recipe.n_elsewhere} other cultures")
+    if recipe.prompt_language is not PromptLanguage.EN:
+        said.append(f"prompt language {recipe.prompt_language}")
     if recipe.n_orders > 1:
         said.append(f"{recipe.n_orders} orders of options")
     if recipe.adapter != NO_ADAPTER:

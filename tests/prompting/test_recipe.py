@@ -12,6 +12,7 @@ from prompting.recipe import (
     PROMPT_METHODS,
     ExemplarStyle,
     Method,
+    PromptLanguage,
     Recipe,
     RecipeOverrides,
 )
@@ -28,7 +29,8 @@ def test_equal_recipes_have_one_id() -> None:
 
 def test_the_id_is_the_same_in_every_process() -> None:
     # sha256 of {"adapter": "none", "k": 5, "method": "icl", "n_orders": 1, "retriever": "dense",
-    # "style": "shares"}; nothing of what is shown of other cultures, where nothing is.
+    # "style": "shares"}; nothing of what is shown of other cultures, where nothing is, nor of the
+    # language where it is English.
     assert RECIPE.id == "bdbf9f9ebc"
 
 
@@ -42,6 +44,7 @@ def test_the_id_is_the_same_in_every_process() -> None:
         {"n_orders": 2},
         {"adapter": "auto"},
         {"n_elsewhere": 3},
+        {"prompt_language": PromptLanguage.DE},
     ],
 )
 def test_every_part_changes_the_id(change: dict[str, Any]) -> None:
@@ -87,6 +90,9 @@ def test_what_a_request_says_is_laid_over_the_defaults() -> None:
     assert RecipeOverrides(n_elsewhere=0).first_said == "n_elsewhere"
     assert RecipeOverrides().first_said == ""
     assert RecipeOverrides(adapter="none", k=1).first_said == "k"
+    german = RecipeOverrides(prompt_language=PromptLanguage.DE)
+    assert german.over(defaults) == replace(defaults, prompt_language=PromptLanguage.DE)
+    assert german.first_said == "prompt_language"
 
 
 def test_the_adapter_follows_from_the_method_where_nothing_is_said_of_it() -> None:

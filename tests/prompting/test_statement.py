@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from prompting.messages import Steering, chat_system_message, survey_messages
-from prompting.recipe import Method
-from prompting.statement import Statement, Surveyed, list_names, write_statement
+from prompting.phrases.fields import find_phrases
+from prompting.recipe import Method, PromptLanguage
+from prompting.statement import Statement, Surveyed, write_statement
 from tests.prompting.test_messages import ASKED, FAMILY
 
 KNOWN = Statement(
@@ -130,4 +131,4 @@ def test_a_survey_question_is_never_told_what_is_known() -> None:
     [((), ""), (("a",), "a"), (("a", "b"), "a and b"), (("a", "b", "c"), "a, b and c")],
 )
 def test_names_are_listed_as_in_a_sentence(names: tuple[str, ...], listed: str) -> None:
-    assert list_names(names) == listed
+    assert find_phrases(PromptLanguage.EN).list_names(names) == listed

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from prompting import messages
-from prompting.labels import LabelScheme
+from prompting.phrases.fields import find_phrases
+from prompting.recipe import PromptLanguage
 from prompting.wording_hash import hash_survey_wording
 
 
@@ -18,7 +20,10 @@ def _hashed_anew() -> Iterator[None]:
     hash_survey_wording.cache_clear()
 
 
-def hash_again() -> str:
+def hash_reworded(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    phrases = find_phrases(PromptLanguage.EN)
+    reworded = replace(phrases, **{name: getattr(phrases, name) + " Please."})
+    monkeypatch.setattr(messages, "find_phrases", lambda _: reworded)
     hash_survey_wording.cache_clear()
     return hash_survey_wording()
 
@@ -26,30 +31,21 @@ def hash_again() -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        "SURVEY_ROLE", "SURVEY_ROLE_OF", "COMPARE", "EXEMPLARS_FOLLOW", "SHARES_FOLLOW",
-        "ELSEWHERE_FOLLOW", "QUESTION_FOLLOWS",
+        "survey_role", "survey_role_of", "compare", "exemplars_follow", "shares_follow",
+        "elsewhere_follow", "elsewhere", "question_follows", "answer_by_number",
+        "answer_by_letter", "question", "options", "answer", "shares", "percent",
     ],
 )  # fmt: skip
 def test_each_phrase_of_a_survey_counts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     before = hash_survey_wording()
-    monkeypatch.setattr(messages, name, getattr(messages, name) + " Please.")
 
-    assert hash_again() != before
-
-
-@pytest.mark.parametrize("scheme", LabelScheme)
-def test_what_asks_for_a_label_counts(scheme: LabelScheme, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = hash_survey_wording()
-    monkeypatch.setitem(messages.ANSWER_BY_LABEL, scheme, "Choose one.")
-
-    assert hash_again() != before
+    assert hash_reworded(name, monkeypatch) != before
 
 
-@pytest.mark.parametrize("name", ["CHAT_ROLE_OF", "ANSWER_FREELY"])
+@pytest.mark.parametrize("name", ["chat_role_of", "answer_freely", "speak_so", "told"])
 def test_phrases_of_chats_and_open_questions_do_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = hash_survey_wording()
-    monkeypatch.setattr(messages, name, "Otherwise.")
 
-    assert hash_again() == before
+    assert hash_reworded(name, monkeypatch) == before

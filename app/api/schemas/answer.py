@@ -19,7 +19,7 @@ from app.api.schemas.sources import (
     TransferFields,
 )
 from estimation.source import AnswerFrom, Source
-from prompting.recipe import MAX_K, ExemplarStyle, Method
+from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage
 from retrieval.selector_name import SelectorName
 from retrieval.steer import Steer
 from survey_data.questions_file import MAX_OPTIONS, MIN_OPTIONS
@@ -78,6 +78,11 @@ ArmText = Annotated[
     ),
 ]
 ELSEWHERE = "Other peoples' answers to the asked question to show, the heaviest first."
+PROMPT_LANGUAGE = (
+    "Language of all that the model is told besides the question: one of those, or 'auto', the "
+    "question's where it is one of them, else English. By default what the settings say, which is "
+    "'auto' unless set."
+)
 STEER = (
     "When the answer is for the culture: 'auto', where the text is a survey's question or asks for "
     "a value; 'always'; 'never'. By default what the settings say, which is 'auto' unless set."
@@ -105,6 +110,7 @@ class ArmFields(Body):
     retriever: SelectorName | None = Field(None, description="How exemplars are chosen.")
     adapter: AdapterText | None = None
     elsewhere: int | None = Field(None, ge=0, le=MAX_K, description=ELSEWHERE)
+    prompt_language: PromptLanguage | None = Field(None, description=PROMPT_LANGUAGE)
 
 
 class AnswerBody(ArmFields):
@@ -163,7 +169,8 @@ class ExemplarEvidence(ResponseModel):
 
     question_key: str
     topic: str
-    question: str
+    question: str = Field(description="As it was shown.")
+    language: str = Field(description="Language tag of question and options.")
     answer: ChosenOption = Field(description="The option with the largest share.")
     shares: list[OptionShare]
     similarity: float | None = Field(
@@ -224,6 +231,9 @@ class EvidenceFields(ResponseModel):
     exemplar_style: ExemplarStyle
     retriever: SelectorName
     adapter: str | None = Field(description="The adapter that answers; null: the base model.")
+    prompt_language: PromptLanguage | None = Field(
+        description="Language of what the model was told; null where it was told nothing."
+    )
     steered: bool
     not_steered_because: str | None
     nearest_similarity: float | None

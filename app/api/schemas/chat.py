@@ -12,6 +12,7 @@ from app.api.schemas.answer import (
     ELSEWHERE,
     MAX_NEW_TOKENS,
     MAX_UNIT_CHARS,
+    PROMPT_LANGUAGE,
     STEER,
     WITHHOLD,
     AdapterText,
@@ -21,7 +22,7 @@ from app.api.schemas.answer import (
 from app.errors import FieldUnsupported
 from app.vllm.wire import MAX_CHOICES, ChatRequest
 from prompting.messages import Message
-from prompting.recipe import MAX_K, ExemplarStyle, Method, RecipeOverrides
+from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage, RecipeOverrides
 from retrieval.selector_name import SelectorName
 from retrieval.steer import Steer
 
@@ -128,6 +129,7 @@ class ChatBody(BaseModel):
     retriever: SelectorName | None = None
     adapter: AdapterText | None = None
     elsewhere: int | None = Field(None, ge=0, le=MAX_K, description=ELSEWHERE)
+    prompt_language: PromptLanguage | None = Field(None, description=PROMPT_LANGUAGE)
     withhold: bool = Field(False, description=WITHHOLD)
     steer: Steer | None = Field(None, description=STEER)
     evidence: bool = Field(True, description="Whether the reply has the field 'milieu'.")
@@ -170,6 +172,7 @@ class ChatBody(BaseModel):
                 retriever=self.retriever,
                 adapter=self.adapter,
                 n_elsewhere=self.elsewhere,
+                prompt_language=self.prompt_language,
             ),
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
             withhold=self.withhold,

@@ -93,6 +93,10 @@ class RecognisedQuestion(ResponseModel):
     question_key: str
     question: str
     similarity: float = Field(description="Cosine.")
+    language: str = Field(description="Language tag of `question`.")
+    in_english: str | None = Field(
+        description="The survey's wording in English, null where it has none."
+    )
 
 
 class RecognitionFields(ResponseModel):

@@ -1,0 +1,1 @@
+"""What prompts say in each language, one file each."""
