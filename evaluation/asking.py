@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
 from evaluation.errors import RespondentFailed
+from evaluation.languages import AskedLanguage
 from prompting.recipe import Recipe
 from survey_data.model import Question
 
@@ -121,7 +122,7 @@ class Condition(NamedTuple):
     """A row of the results: a respondent, and how it is asked.
 
     `cultures` are those that it answers as, None for all of a run's. `adapters` says which adapter
-    answers for each of them, if any does.
+    answers for each of them, if any does, `language` what they are asked in.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Condition(NamedTuple):
     cultures: tuple[str, ...] | None = None
     adapters: tuple[CultureAdapter, ...] = ()
     control: Control = Control.NONE
+    language: AskedLanguage = AskedLanguage.EN
 
     @property
     def draws(self) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from evaluation.asking import Ask, Control, Request, Response, digest_of
 from evaluation.decoding import AnswerDecoding, ReadBy
+from prompting.exemplar_wording import translate_exemplars
 from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message, Steering, compare_culture, survey_messages
 from prompting.recipe import Method, Recipe
@@ -186,7 +187,7 @@ class PromptedModel:
         if recipe is None:
             raise ValueError("a prompt needs a recipe")
         if recipe.method is Method.PLAIN:
-            return PLAIN
+            return Steering(Method.PLAIN, language=recipe.prompt_language)
         catalogue = self._library.catalogue
         comparison = None
         if recipe.method.compares_cultures:
@@ -195,13 +196,19 @@ class PromptedModel:
             recipe.method,
             culture=catalogue[ask.culture],
             comparison=comparison,
-            exemplars=self._exemplars(ask, recipe) if recipe.method.shows_exemplars else (),
+            exemplars=translate_exemplars(
+                self._exemplars(ask, recipe) if recipe.method.shows_exemplars else (),
+                self._library,
+                recipe.prompt_language,
+            ),
             style=recipe.style,
             seed=ask.seed,
+            language=recipe.prompt_language,
         )
 
     def _exemplars(self, ask: Ask, recipe: Recipe) -> tuple[Exemplar, ...]:
-        question = ask.question
+        # Found by its words in English, in whatever language it is asked.
+        question = self._library.questions[ask.question.key]
         asked = Query(
             question.text,
             key=question.key,
@@ -230,8 +237,8 @@ class PromptedModel:
 def _bare(ask: Ask, steering: Steering) -> Steering:
     """Return what to say without exemplars: to an adapter, the prompt that it was trained on."""
     if ask.adapter is None:
-        return PLAIN
-    return Steering(Method.PERSONA, culture=steering.culture)
+        return Steering(Method.PLAIN, language=steering.language)
+    return Steering(Method.PERSONA, culture=steering.culture, language=steering.language)
 
 
 def _speaks(kept: Steering, wanted: Steering) -> bool:

@@ -22,6 +22,7 @@ from evaluation.asking import (
 from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import GeneralQuestionsChanged
 from evaluation.general_questions import general_questions, questions_sha256
+from evaluation.languages import AskedLanguage
 from evaluation.pooling import name_derived
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionSpec
@@ -48,6 +49,8 @@ class RecipeSpec(_Spec):
     k: int = 5
     retriever: SelectorName = SelectorName.DENSE
     control: Control = Control.NONE
+    # Left out of run.json where it is English, as it was before there were others.
+    language: AskedLanguage = Field(AskedLanguage.EN, exclude_if=AskedLanguage.EN.__eq__)
 
     @property
     def recipe(self) -> Recipe:
@@ -120,6 +123,7 @@ class RunSpec(_Spec):
         barred: in words, which questions are never shown with a question.
         hidden: which questions count as unknown together, in words; empty if each does by itself.
         known: how much estimates from the tables know besides, in words; empty if all there is.
+        translations: sha256 of what questions are asked in besides English, by pack and language.
         asked_once: names of the conditions that average over option orders themselves.
         decoding: how answers are read, and sampled if they are text.
         versions: of Python and the packages that answer and measure.
@@ -147,6 +151,7 @@ class RunSpec(_Spec):
     versions: dict[str, str]
     hidden: str = Field("", exclude_if=not_)
     known: str = Field("", exclude_if=not_)
+    translations: dict[str, str] = Field({}, exclude_if=not_)
     adapter_sets: tuple[AdapterSetSpec, ...] = Field((), exclude_if=not_)
     ability: AbilitySpec | None = Field(None, exclude_if=not_)
 
@@ -186,6 +191,7 @@ class RunSpec(_Spec):
                     of.cultures,
                     adapters.get(of.adapter_set, ()),
                     Control.NONE if of.recipe is None else of.recipe.control,
+                    AskedLanguage.EN if of.recipe is None else of.recipe.language,
                 )
                 for of in self.conditions
             ),
@@ -230,6 +236,7 @@ class RunSpec(_Spec):
             "never shown with a question": self.barred,
             "unknown together": self.hidden,
             "known to transfer": self.known,
+            "asked in": _describe_languages(recipes),
             "encoder": self.encoder,
             "references look at": f"{len(self.reference_cultures)} cultures of the pack",
         }
@@ -240,36 +247,48 @@ class RunSpec(_Spec):
 
 
 class Variants(NamedTuple):
-    """The ways to choose and show exemplars that a run compares."""
+    """The ways to choose and show exemplars, and the languages to ask in, that a run compares."""
 
     styles: Sequence[ExemplarStyle]
     ks: Sequence[int]
     retrievers: Sequence[SelectorName]
+    languages: Sequence[AskedLanguage] = (AskedLanguage.EN,)
 
 
 def make_conditions(
     methods: Sequence[Method], variants: Variants, *, controls: bool = False
 ) -> tuple[ConditionSpec, ...]:
-    """Return a condition per method, and per variant if it shows exemplars.
+    """Return a condition per method and language, and per variant if it shows exemplars.
 
     With `controls`, `icl` is also asked with its exemplars' answers reversed and with those of
-    another culture. A name says what differs between the conditions.
+    another culture. A name says what differs between the conditions; English goes without saying.
     """
-    styles, ks, retrievers = variants
+    styles, ks, retrievers, languages = variants
     found: dict[str, ConditionSpec] = {}
-    for method, style, k, retriever in product(methods, styles, ks, retrievers):
-        recipe, name = RecipeSpec(method=method), str(method)
+    for language, method, style, k, retriever in product(
+        languages, methods, styles, ks, retrievers
+    ):
+        recipe, name = RecipeSpec(method=method, language=language), str(method)
         if method.shows_exemplars:
-            recipe = RecipeSpec(method=method, style=style, k=k, retriever=retriever)
+            changed = {"style": style, "k": k, "retriever": retriever}
+            recipe = recipe.model_copy(update=changed)
             words = ((style, styles), (f"k={k}", ks), (retriever, retrievers))
             name = ", ".join([method, *(word for word, compared in words if len(compared) > 1)])
+        if len(languages) > 1 and language is not AskedLanguage.EN:
+            name = f"{name}, {language}"
         found[name] = ConditionSpec(name=name, kind="method", recipe=recipe)
         if controls and method is Method.ICL:
             for control, suffix in CONTROL_NAMES.items():
                 full = f"{name}, {suffix}"
-                changed = recipe.model_copy(update={"control": control})
-                found[full] = ConditionSpec(name=full, kind="control", recipe=changed)
+                controlled = recipe.model_copy(update={"control": control})
+                found[full] = ConditionSpec(name=full, kind="control", recipe=controlled)
     return tuple(sorted(found.values(), key=lambda of: of.kind != "method"))
+
+
+def _describe_languages(recipes: Sequence[RecipeSpec]) -> str:
+    """Return what is asked in, empty where that is English alone."""
+    languages = dict.fromkeys(recipe.language for recipe in recipes)
+    return "" if set(languages) <= {AskedLanguage.EN} else ", ".join(languages)
 
 
 def make_ability_spec() -> AbilitySpec:

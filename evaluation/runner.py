@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Protocol
 
@@ -55,10 +55,14 @@ class RunPlan:
         """Yield the asks of one condition."""
         adapters = dict(condition.adapters)
         for question, culture in self._cells(condition):
+            recipe = condition.recipe
+            if recipe is not None:
+                question, language = condition.language.put(question, culture, self.library)
+                recipe = replace(recipe, prompt_language=language)
             for order in self.orders(condition, question):
                 for seed in self.seeds_of(condition):
                     adapter, control = adapters.get(culture), condition.control
-                    yield Ask(condition.recipe, culture, question, order, seed, adapter, control)
+                    yield Ask(recipe, culture, question, order, seed, adapter, control)
 
     def work(self) -> Iterator[tuple[Condition, Ask]]:
         """Yield every ask of the run with its condition."""

@@ -26,13 +26,13 @@ _WORDS_OF = {
     "it": "il lo la i gli le un una uno di del della dei delle e o è sono che chi non per con in "
     "nel nella su al alla come quanto quando dove perché cosa si tuo tua suo sua voi lei "
     "molto più ma se essere può deve questo questa mi ti",
-    "nl": "de het een en of is zijn niet van voor met op in te om aan bij uit naar je jij u wij hij "
-    "zij ik wat wie hoe waar waarom wanneer dat dit die deze er maar ook nog heel veel meer "
+    "nl": "de het een en of is zijn niet van voor met op in te om aan bij uit naar je jij u wij "
+    "hij zij ik wat wie hoe waar waarom wanneer dat dit die deze er maar ook nog heel veel meer "
     "kan moet mag mogen zou zal wordt hebben heeft geen uw mijn",
-    "ca": "el la els les un una i o que què és són de del dels en amb per com quant quan on qui no "
-    "si es seu seva la teva més molt però perquè hi ha és té pot deu aquest aquesta al",
-    "other": "og er det at som på av af til ikke jeg med for den et och att är det som på inte med att "
-    "jest nie to się na do czy jak co że w z i ve bir bu mi için ne de da çok yang dan di ini "
+    "ca": "el la els les un una i o que què és són de del dels en amb per com quant quan on qui "
+    "no si es seu seva la teva més molt però perquè hi ha és té pot deu aquest aquesta al",
+    "other": "og er det at som på av af til ikke jeg med for den et och att är det som på inte med "
+    "att jest nie to się na do czy jak co że w z i ve bir bu mi için ne de da çok yang dan di ini "
     "itu untuk apa adalah dengan ka ta ang ng sa na ja on ei se kuin",
 }
 _OWN_LETTERS = {"de": "ß", "es": "ñ¿¡", "pt": "ãõ"}

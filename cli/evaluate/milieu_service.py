@@ -88,6 +88,7 @@ class MilieuService:
             "exemplar_style": ask.recipe.style,
             "retriever": ask.recipe.retriever,
             "elsewhere": ask.recipe.n_elsewhere,
+            "prompt_language": ask.recipe.prompt_language,
             "orders": self._n_orders,
             "seed": ask.seed,
         }

@@ -10,6 +10,7 @@ import typer
 
 from cli.options import Concurrency, CultureNames, HeldOut
 from evaluation.decoding import AnswerDecoding
+from evaluation.languages import AskedLanguage
 from evaluation.split_name import SplitName
 from prompting.recipe import ADAPTER_METHODS, MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName
@@ -67,6 +68,14 @@ class EvaluateOptions:
     retrievers: Annotated[
         tuple[SelectorName, ...],
         typer.Option("--retriever", help="How exemplars are chosen. Repeatable."),
+    ] = ()
+    languages: Annotated[
+        tuple[AskedLanguage, ...],
+        typer.Option(
+            "--language",
+            help="Language of questions and prompts; own: the most spoken one of each culture that "
+            "has a translation. Repeatable; default: en.",
+        ),
     ] = ()
     controls: Annotated[
         bool,

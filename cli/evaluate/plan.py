@@ -28,6 +28,7 @@ from cli.evaluate.vllm_model import VllmModel
 from evaluation.ability import GeneralRespondent
 from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.estimates import Known, TableEstimates
+from evaluation.languages import AskedLanguage
 from evaluation.prompted import PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import References
@@ -168,6 +169,7 @@ class _Planner:
             encoder=self.retrieval.index.model_id,
             n_orders=options.n_orders,
             seeds=tuple(range(options.n_seeds)),
+            translations=_hash_translations(packs, methods),
             asked_once=tuple(c.name for c in methods) if system.service is not None else (),
             decoding=options.decoding,
             min_label_mass=settings.answer.min_label_mass,
@@ -269,6 +271,7 @@ class _Planner:
             options.styles or (defaults.exemplar_style,),
             options.ks or (defaults.k,),
             options.retrievers or (defaults.retriever,),
+            tuple(dict.fromkeys(options.languages)) or (AskedLanguage.EN,),
         )
         prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
         asked = make_conditions(prompts, variants, controls=options.controls)
@@ -315,6 +318,20 @@ def _join_conditions(
         if n_times > 1:
             raise OptionInvalid("--recorded", name, "a file of another name, as that one is taken")
     return conditions
+
+
+def _hash_translations(
+    packs: Iterable[Pack], conditions: Iterable[ConditionSpec]
+) -> dict[str, str]:
+    """Return the hashes of the translations that are asked, all of them for each culture's own."""
+    recipes = (condition.recipe for condition in conditions)
+    languages = {recipe.language for recipe in recipes if recipe is not None}
+    return {
+        f"{pack.manifest.id}/{language}": sha256
+        for pack in packs
+        for language, sha256 in sorted(pack.manifest.translations_sha256.items())
+        if languages & {AskedLanguage.OWN, language}
+    }
 
 
 def _name_respondent(respondent: Respondent | None, recorded: Recordings) -> str:

@@ -13,6 +13,9 @@ from prompting.labels import LabelScheme
 from prompting.recipe import PromptLanguage
 from survey_data.cultures import Culture
 
+# Those of Chinese are wide.
+_ENDS = ("?", ".", "!", "\uff1f", "\u3002", "\uff01")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phrases:
@@ -96,7 +99,7 @@ class Phrases:
     def quote(self, sentence: str) -> str:
         """Return a sentence in quotation marks, with a full stop behind it where it has no end."""
         quoted = self.quoted.format(text=sentence)
-        return quoted if sentence.endswith((*"?.!？。！",)) else f"{quoted}{self.full_stop}"
+        return quoted if sentence.endswith(_ENDS) else f"{quoted}{self.full_stop}"
 
     def join_sentences(self, sentences: Sequence[str]) -> str:
         """Return sentences one after the other."""

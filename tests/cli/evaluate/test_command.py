@@ -210,6 +210,26 @@ def test_styles_and_numbers_of_exemplars_are_conditions_of_their_own(
     ]  # fmt: skip
 
 
+def test_languages_are_conditions_of_their_own(
+    evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
+) -> None:
+    languages = ("--language", "en", "--language", "own", "--method", "icl", "--no-references")
+    figures = evaluate.figures(tmp_path / "run", *FEW, *languages)
+    shown = [chat["messages"][-1]["content"] for chat in chats(fake)]
+    run = json.loads((tmp_path / "run" / "run.json").read_text())["settings"]
+
+    assert {of.name for of in figures.sections[0].conditions} == {"icl", "icl, own"}
+    assert sum("Frage:" in text for text in shown) == 3
+    # In Kenya English is spoken, which was asked already.
+    assert len(shown) == 9
+    assert {"wvs7/de", "wvs7/zh"} <= run["translations"].keys()
+    by_language: dict[str, list[list[str]]] = {}
+    for line in (tmp_path / "run" / "asks.jsonl").read_text().splitlines():
+        ask = json.loads(line)
+        by_language.setdefault(ask["condition"], []).append(ask["shown"])
+    assert by_language["icl"] == by_language["icl, own"]
+
+
 def test_answers_in_text_are_sampled_and_read(
     evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
 ) -> None:
