@@ -147,7 +147,7 @@ class AnswerSettings(_Group):
     exemplar_style: ExemplarStyle = ExemplarStyle.SHARES
     retriever: SelectorName = SelectorName.DENSE
     n_elsewhere: int = Field(default=0, ge=0, le=MAX_K)
-    prompt_language: PromptLanguage = PromptLanguage.AUTO
+    prompt_language: PromptLanguage = PromptLanguage.EN
     steer: Steer = Steer.AUTO
     similarity_floor: Fraction = 0.30
     same_question: Fraction = 0.80

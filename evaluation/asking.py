@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias
 
+from evaluation.asked_language import AskedLanguage
 from evaluation.errors import RespondentFailed
-from evaluation.languages import AskedLanguage
 from prompting.recipe import Recipe
 from survey_data.model import Question
 

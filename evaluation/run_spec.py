@@ -10,6 +10,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from evaluation.ability import AbilityPlan, AskedWeights
+from evaluation.asked_language import AskedLanguage
 from evaluation.asking import (
     Absent,
     Condition,
@@ -22,7 +23,6 @@ from evaluation.asking import (
 from evaluation.decoding import AnswerDecoding, ReadBy
 from evaluation.errors import GeneralQuestionsChanged
 from evaluation.general_questions import general_questions, questions_sha256
-from evaluation.languages import AskedLanguage
 from evaluation.pooling import name_derived
 from evaluation.runner import RunPlan
 from evaluation.sections import SectionSpec

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from evaluation.ability import AbilityPlan
 from evaluation.asking import Ask, Condition, Request
+from evaluation.languages import put_question
 from evaluation.run_folder import AskKey, AskRecord, RunFolder, ask_key
 from prompting.reading import option_orders
 from survey_data.library import SurveyLibrary
@@ -57,7 +58,9 @@ class RunPlan:
         for question, culture in self._cells(condition):
             recipe = condition.recipe
             if recipe is not None:
-                question, language = condition.language.put(question, culture, self.library)
+                question, language = put_question(
+                    question, condition.language, culture, self.library
+                )
                 recipe = replace(recipe, prompt_language=language)
             for order in self.orders(condition, question):
                 for seed in self.seeds_of(condition):

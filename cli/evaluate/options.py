@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from cli.options import Concurrency, CultureNames, HeldOut
+from evaluation.asked_language import AskedLanguage
 from evaluation.decoding import AnswerDecoding
-from evaluation.languages import AskedLanguage
 from evaluation.split_name import SplitName
 from prompting.recipe import ADAPTER_METHODS, MAX_K, PROMPT_METHODS, ExemplarStyle, Method
 from retrieval.selector_name import SelectorName

@@ -26,9 +26,9 @@ from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.sections import make_sections
 from cli.evaluate.vllm_model import VllmModel
 from evaluation.ability import GeneralRespondent
+from evaluation.asked_language import AskedLanguage
 from evaluation.asking import Condition, Respondent, digest_of
 from evaluation.estimates import Known, TableEstimates
-from evaluation.languages import AskedLanguage
 from evaluation.prompted import PromptedModel
 from evaluation.recorded import RecordedAnswers
 from evaluation.references import References

@@ -99,7 +99,10 @@ def _print_model(reply: dict[str, Any]) -> None:
     model = reply["model"]
     by = "" if reply["adapter"] is None else f", by {reply['adapter']}"
     said = "" if reply["source"] == "model" else f" says: {_name_option(model)}"
-    out.print(Text(f"Method: {model['method']}{by}{said}"))
+    language = (
+        "" if reply["prompt_language"] == "en" else f", spoken to in {reply['prompt_language']}"
+    )
+    out.print(Text(f"Method: {model['method']}{by}{language}{said}"))
 
 
 def _name_option(model: dict[str, Any]) -> str:

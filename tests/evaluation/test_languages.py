@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from evaluation.asked_language import AskedLanguage
 from evaluation.asking import Absent, Condition
-from evaluation.languages import AskedLanguage
+from evaluation.languages import find_language, put_question
 from evaluation.run_spec import RecipeSpec, Variants, make_conditions
 from evaluation.runner import RunPlan
 from prompting.recipe import ExemplarStyle, Method, PromptLanguage, Recipe
@@ -33,7 +34,7 @@ def library() -> SurveyLibrary:
 def test_ones_own_language_is_the_most_spoken_one_with_a_translation(
     library: SurveyLibrary, culture: str, language: str
 ) -> None:
-    assert OWN.of_culture(culture, library) == language
+    assert find_language(OWN, culture, library) == language
 
 
 def test_each_culture_is_asked_in_its_language(library: SurveyLibrary) -> None:
@@ -56,7 +57,7 @@ def test_a_question_without_a_translation_is_asked_in_english_altogether(
 ) -> None:
     question = next(q for q in library.questions.values() if library.wording(q.key, "de") is None)
 
-    assert GERMAN.put(question, "DEU", library) == (question, PromptLanguage.EN)
+    assert put_question(question, GERMAN, "DEU", library) == (question, PromptLanguage.EN)
 
 
 def variants(*languages: AskedLanguage) -> Variants:

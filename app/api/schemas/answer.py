@@ -81,7 +81,7 @@ ELSEWHERE = "Other peoples' answers to the asked question to show, the heaviest 
 PROMPT_LANGUAGE = (
     "Language of all that the model is told besides the question: one of those, or 'auto', the "
     "question's where it is one of them, else English. By default what the settings say, which is "
-    "'auto' unless set."
+    "'en' unless set."
 )
 STEER = (
     "When the answer is for the culture: 'auto', where the text is a survey's question or asks for "

@@ -31,7 +31,7 @@ FIELDS = {
     "label_mass", "method", "requested_method", "fallbacks", "exemplar_style", "retriever",
     "adapter", "steered", "not_steered_because", "nearest_similarity", "exemplars", "warnings",
     "model", "usage", "timings_ms", "source", "confident", "people", "transferred_from",
-    "recognised", "asks_value",
+    "recognised", "asks_value", "prompt_language",
 }  # fmt: skip
 STEPS = (
     *("culture", "arm", "weights", "evidence", "estimate"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from app.answering.calibrated import CalibratedPool, CalibratedRecipe, Reached
 from app.settings import Settings
 from app.state.calibration_files import CalibrationOrigin, save_calibration
 from estimation.calibration import TABLE_ALONE, Calibration
-from prompting.recipe import Method, PromptLanguage, Recipe
+from prompting.recipe import Method, Recipe
 from survey_data.cultures import read_catalogue
 from tests.app.service import (
     FAR,
@@ -61,8 +60,7 @@ def save(
         CalibratedPool(each, Reached(**FIGURES), n_questions=25, n_answers=100)
         for each in (near or pool, pool)
     )
-    in_english = replace(settings.answer.recipe, prompt_language=PromptLanguage.EN)
-    fitted = CalibratedRecipe(recipe or in_english, RAW, near=near_pool, far=far_pool)
+    fitted = CalibratedRecipe(recipe or settings.answer.recipe, RAW, near=near_pool, far=far_pool)
     assert settings.calibration is not None
     return save_calibration(settings.calibration, origin, [fitted], created="now").id
 

@@ -21,7 +21,7 @@ PATH = "/v1/chat/completions"
 ASKED: Any = [{"role": "user", "content": NEIGHBOURS}]
 EVIDENCE = {
     "culture", "experiment", "method", "requested_method", "exemplar_style", "retriever",
-    "adapter", "steered",
+    "adapter", "steered", "prompt_language",
     "not_steered_because", "fallbacks", "nearest_similarity", "asks_value", "exemplars", "warnings",
 }  # fmt: skip
 
