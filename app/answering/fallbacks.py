@@ -81,14 +81,20 @@ class FallbackPlanner:
         )
         if not plan.asks_model:
             return plan
-        language, statement = choice.recipe.prompt_language, None
-        if is_chat:
-            statement = make_statement(self._library, culture, asked, estimate, language=language)
-        exemplars = (*estimated.elsewhere, *evidence.exemplars)
-        shown = _Shown(translate_exemplars(exemplars, self._library, language), statement)
+        shown = self._find_shown(plan, estimated)
         if plan.is_optional:
             return self._plan_pooled(plan, leased, shown, seed=request.seed)
         return self._plan_model(plan, leased, shown, seed=request.seed)
+
+    def _find_shown(self, plan: Plan, estimated: Estimated) -> _Shown:
+        """Return what there is to show, in the language of the prompt."""
+        library, language, statement = self._library, plan.recipe.prompt_language, None
+        if plan.is_chat:
+            statement = make_statement(
+                library, plan.culture, plan.asked, plan.estimate, language=language
+            )
+        exemplars = (*estimated.elsewhere, *plan.evidence.exemplars)
+        return _Shown(translate_exemplars(exemplars, library, language), statement)
 
     def _plan_pooled(self, plan: Plan, leased: Lease, shown: _Shown, *, seed: int) -> Plan:
         """Return the plan with what the model is asked for the pool; without it, if it can't be."""
