@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from pydantic import (
@@ -19,7 +18,6 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_serializer,
     model_validator,
 )
 
@@ -38,7 +36,7 @@ from app.errors import (
 from estimation.calibration import Calibration
 from files.hashes import hash_fields
 from files.whole import write_text
-from prompting.recipe import PromptLanguage, Recipe
+from prompting.recipe import Recipe
 from prompting.wording_hash import hash_survey_wording
 from survey_data.library import SurveyLibrary
 
@@ -139,14 +137,6 @@ class _SavedRecipe(_Form):
     model: _SavedWeights
     near: _SavedPool | None
     far: _SavedPool | None
-
-    @field_serializer("recipe")
-    def _leave_out_english(self, recipe: Recipe) -> dict[str, Any]:
-        # Files that were saved without a language keep their hash.
-        said = asdict(recipe)
-        if recipe.prompt_language is PromptLanguage.EN:
-            del said["prompt_language"]
-        return said
 
     @classmethod
     def of(cls, fitted: CalibratedRecipe) -> Self:
