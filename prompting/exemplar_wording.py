@@ -16,9 +16,7 @@ def translate_question(
 ) -> Question:
     """Return a question in a translation's words, as it is where there is none."""
     wording = library.wording(question.key, language)
-    if wording is None:
-        return question
-    return replace(question, text=wording.text, options=wording.options, language=wording.language)
+    return question if wording is None else question.reworded(wording)
 
 
 def translate_exemplars(

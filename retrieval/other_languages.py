@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Collection
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -46,12 +45,7 @@ class TranslationRecogniser:
             for language in library.languages:
                 wording = library.wording(key, language)
                 if wording is not None:
-                    worded = replace(
-                        question,
-                        text=wording.text,
-                        options=wording.options,
-                        language=wording.language,
-                    )
+                    worded = question.reworded(wording)
                     self._worded.setdefault(_fold(wording.text), []).append(worded)
 
     def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -64,6 +64,10 @@ class Question:
     def wording(self) -> Wording:
         """The question in its own language."""
         return Wording(self.language, self.text, self.options)
+
+    def reworded(self, wording: Wording) -> Question:
+        """Return the question in another wording, such as a translation's."""
+        return replace(self, language=wording.language, text=wording.text, options=wording.options)
 
     @property
     def numbers(self) -> range:
