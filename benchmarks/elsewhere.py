@@ -27,9 +27,9 @@ from app.telemetry import Metrics
 from estimation.source import AnswerFrom
 from evaluation.bootstrap import mean_interval, question_weights
 from evaluation.figures import BootstrapInterval
-from mini_model.split import read_split
 from prompting.recipe import Method, RecipeOverrides
 from survey_data.distances import distribution_similarity
+from survey_data.split import read_split
 
 PACK = "wvs7"
 N_ELSEWHERE = (0, 1, 3, 5)

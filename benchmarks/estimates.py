@@ -28,7 +28,6 @@ from estimation.fitting import classify, find_batteries
 from estimation.related import RelatedModel
 from estimation.table import AnswerTable
 from estimation.transfer import TransferModel
-from mini_model.split import read_split
 from retrieval.encoders.opening import open_encoder
 from retrieval.index_files import library_index
 from retrieval.likeness import find_alike
@@ -36,6 +35,7 @@ from survey_data.arrays import Floats
 from survey_data.cultures import read_catalogue
 from survey_data.distances import distribution_similarity
 from survey_data.library import SurveyLibrary, open_library
+from survey_data.split import read_split
 
 ROOT = Path(__file__).parents[1]
 PACK, MANY_CULTURES = "wvs7", "climate-2022"

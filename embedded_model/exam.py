@@ -23,12 +23,12 @@ from embedded_model.reader.everyday import EXAMINED, Everyday, read_everyday
 from embedded_model.reader.exam_cases import Case, LabelCase, draw_cases, draw_label_cases
 from embedded_model.reader.generation import FolderModel, Replier, ServedModel
 from embedded_model.reader.grading import Grade, grade
-from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.material import read_packs, select_examined
 from prompting.messages import Message
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
 from survey_data.distances import distribution_similarity
+from survey_data.split import read_split
 
 REPLY_TOKENS, EVERYDAY_TOKENS = 112, 64
 TARGETS = {"right": 0.95, "figures": 0.99, "formed": 0.98, "everyday unchanged": 0.90}
@@ -122,7 +122,7 @@ def main() -> None:
         parser.error("name either --weights or --url")
     if args.threads:
         torch.set_num_threads(args.threads)
-    held_out = read_held_out()
+    held_out = read_split()
     material = select_examined(read_packs(), read_catalogue(), held_out, open_encoder())
     model = FolderModel(args.weights) if args.weights else ServedModel(args.url, args.model)
     answered = examine(model, draw_cases(material, held_out, n=args.n))

@@ -15,7 +15,6 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.conversations import render_prompt
-from mini_model.split import Split
 from mini_model.tokenizer import CONTEXT_TOKENS, find_label_ids
 from prompting.messages import AskedQuestion, Steering, survey_messages
 from prompting.recipe import ExemplarStyle, Method
@@ -25,6 +24,7 @@ from retrieval.selector import NEAR_DUPLICATE
 from survey_data.distances import distribution_similarity
 from survey_data.model import Pack, Question
 from survey_data.packs import read_pack
+from survey_data.split import Split
 
 WVS7 = Path(__file__).parent.parent / "survey_data" / "packs" / "wvs7"
 K_NEAREST = 5

@@ -16,9 +16,9 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM
 
 from mini_model.held_out import Cell, Exam, Floats, score
-from mini_model.split import read_split
 from mini_model.weights import WEIGHTS
 from retrieval.encoders.opening import open_encoder
+from survey_data.split import read_split
 
 N_SHOWN = 5
 

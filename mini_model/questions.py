@@ -14,19 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from mini_model.populations import QuestionPool, SurveyPopulation
-from mini_model.split import Split
 from retrieval.encoder import Encoder
 from survey_data.cultures import CultureCatalogue
 from survey_data.errors import CultureUnknown
 from survey_data.model import Pack, Question, ResponseDistribution, Scale
+from survey_data.split import Split
 
 _NO_OPINION = (
     "don't know", "refuse", "no answer", "not sure", "prefer not", "unsure", "not applicable",
     "no opinion",
 )  # fmt: skip
+# What the choice of a recipe looks at: not trained on either, but no part of the held-out split.
+VALIDATION_CULTURES = ("BRA", "CHN", "ZWE")
 _NUMBERING = re.compile(r"^\(?\d+\)?\s*[.:)=-]+\s*")
 # Of GlobalOpinionQA: the answered share of a cell, and the questions of a country, at least.
 MIN_ANSWERED, MIN_QUESTIONS = 0.3, 25
+
+
+def make_validation_split(keys: Sequence[str], held_out: Split) -> Split:
+    """Return every fifth of `keys` that is not held out, from the third, and three cultures."""
+    trained = [key for key in keys if key not in held_out.questions]
+    return Split(frozenset(VALIDATION_CULTURES), frozenset(trained[2::5]))
 
 
 def read_generated(path: Path, *, seed: int) -> tuple[Question, ...]:

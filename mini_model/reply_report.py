@@ -16,13 +16,13 @@ from mini_model.held_out import WVS7, Exam
 from mini_model.new_questions import NewQuestions
 from mini_model.questions import read_generated
 from mini_model.reply_exam import Generate, ReplyExam
-from mini_model.split import read_split
 from mini_model.tokenizer import END
 from mini_model.weights import WEIGHTS
 from prompting.question_writing import TEMPERATURE, TOP_P
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
 from survey_data.packs import read_pack
+from survey_data.split import read_split
 
 
 def main() -> None:

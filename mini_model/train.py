@@ -30,7 +30,6 @@ from mini_model.losses import compute_losses
 from mini_model.optimising import follow, make_optimizer
 from mini_model.populations import QuestionPool
 from mini_model.questions import Survey
-from mini_model.split import make_validation_split, read_split
 from mini_model.stages import LAST_STAGE_STEP, mix
 from mini_model.start import calibrate, make_model
 from mini_model.tokenizer import CONTEXT_TOKENS
@@ -40,6 +39,7 @@ from retrieval.encoder import Encoder
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.packs import find_packs, read_pack
+from survey_data.split import Split, read_split
 
 PACKS = Path(__file__).parent.parent / "survey_data" / "packs"
 # A batch has this many tokens, its rows a multiple of `ROW_UNIT`: each new shape costs a
@@ -185,8 +185,11 @@ def _make_data(
     packs = [read_pack(folder) for folder in find_packs([PACKS])]
     asked_in = next(pack.questions for pack in packs if pack.manifest.id == "wvs7")
     load_held_out = read_split()
-    validation = make_validation_split([q.key for q in asked_in], load_held_out)
-    split = load_held_out | validation
+    validation = questions.make_validation_split([q.key for q in asked_in], load_held_out)
+    split = Split(
+        load_held_out.cultures | validation.cultures,
+        load_held_out.questions | validation.questions,
+    )
     make_pool = partial(questions.make_pool, encoder=encoder, cache=work)
     written = shared / "culturespa" / "generated_questions.jsonl.gz"
     generated = make_pool(questions.read_generated(written, seed=settings.seed))

@@ -22,8 +22,8 @@ from cli.console import notes, read_quiet_settings
 from estimation.estimator import Estimator
 from estimation.fitting import find_batteries
 from evaluation.asking import digest_of
-from mini_model.split import read_split
 from prompting.recipe import Recipe
+from survey_data.split import read_split
 
 
 class SavedCalibration(NamedTuple):

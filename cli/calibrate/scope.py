@@ -12,10 +12,10 @@ from app.answering.calibrated import strip_recipe
 from app.errors import OptionInvalid
 from app.settings import AnswerSettings
 from cli.calibrate.options import MIN_QUESTIONS, CalibrateOptions
-from mini_model.split import Split
 from prompting.recipe import ADAPTER_METHODS, PROMPT_METHODS, Recipe
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
+from survey_data.split import Split
 
 # As how many cultures a question is asked: as one with its battery known, as one without. As many
 # more answers to other questions say more of a model.

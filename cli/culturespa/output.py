@@ -14,11 +14,11 @@ from adapters.culturespa.recipe import TrainedAdapter
 from adapters.culturespa.steps import StepManifest
 from cli.console import notes, out
 from cli.progress import LINE_EVERY_S, bar_on
-from mini_model.split import read_split
 from prompting.question_writing import AttemptOutcome
 from reports.document import Table
 from reports.numbers import decimal
 from reports.terminal import print_json, print_line, print_table
+from survey_data.split import read_split
 
 if TYPE_CHECKING:
     from cli.culturespa.run import RunAdapter

@@ -16,12 +16,12 @@ from cli.culturespa.inputs import Surveys, open_questions
 from cli.culturespa.options import RunOptions
 from cli.culturespa.served_model import ServedModel
 from files.journal import write_lines
-from mini_model.split import read_split
 from prompting.messages import compare_culture
 from prompting.recipe import Method
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
 from survey_data.similarity import CultureSimilarity
+from survey_data.split import read_split
 
 
 async def do_generate(

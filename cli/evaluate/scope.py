@@ -9,13 +9,15 @@ from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.options import EvaluateOptions
 from evaluation.splits import QuestionSplit, hide_together, hold_out, leave_one_out
-from mini_model.questions import MIN_QUESTIONS
-from mini_model.split import read_split
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
 from survey_data.importers.globalopinionqa import VALUES_SURVEYS
 from survey_data.library import SurveyLibrary
 from survey_data.model import Pack
+from survey_data.split import read_split
+
+# By a culture to other questions of the pack, so that exemplars relate to what is asked.
+MIN_OTHER_ANSWERS = 25
 
 
 def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
@@ -42,8 +44,8 @@ def select_cultures(
     """Return the cultures to ask `asked` as, sorted.
 
     For a pack that asked each country only a few questions, `--any-culture` leaves out cultures
-    with fewer than `MIN_QUESTIONS` other answers, unless they are named: what they would be shown
-    would hardly relate to the question.
+    with fewer than `MIN_OTHER_ANSWERS` other answers, unless they are named: what they would be
+    shown would hardly relate to the question.
 
     Raises:
         OptionInvalid: a culture is not in the pack or not held out, or none is left.
@@ -150,4 +152,4 @@ def _has_evidence(
         for question in pack.questions
         if library.distribution(question.key, culture) is not None
     ]
-    return any(answers) and answers.count(False) >= MIN_QUESTIONS
+    return any(answers) and answers.count(False) >= MIN_OTHER_ANSWERS

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from app.settings import Settings
 from evaluation.sections import SectionSpec
-from mini_model.split import read_split
 from mini_model.weights import WEIGHTS
+from survey_data.split import read_split
 
 HELD_OUT_TITLE = "Held out of the embedded model's training"
 HELD_OUT_NOTE = (

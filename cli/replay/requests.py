@@ -17,10 +17,10 @@ from app.vllm.wire import ChatRequest
 from cli.replay.options import ReplayOptions
 from experiments.definition import Experiment
 from experiments.events import AnswerText
-from mini_model.split import read_split
 from prompting.messages import Message
 from reports.numbers import join_names, quantity
 from survey_data.library import SurveyLibrary
+from survey_data.split import read_split
 
 N_QUESTIONS = 50
 N_CULTURES = 4

@@ -13,12 +13,12 @@ from typing import Protocol
 from embedded_model.lora import CONFIG, WEIGHTS
 from embedded_model.reader.data import KINDS
 from embedded_model.reader.everyday import TAUGHT
-from embedded_model.reader.held_out import SPLIT
 from embedded_model.reader.settings import TrainSettings
 from embedded_model.source import SMOLLM2
 from files.hashes import hash_file
 from files.whole import write_text
 from survey_data.model import Pack
+from survey_data.split import SPLIT_FILE
 
 CARD, MANIFEST = "README.md", "manifest.json"
 SCHEMA_VERSION = 1
@@ -69,7 +69,7 @@ def write_card(
             **{pack.manifest.id: pack.manifest.shares_sha256 for pack in packs},
             TAUGHT.name: hash_file(TAUGHT),
         },
-        "held_out": hash_file(SPLIT),
+        "held_out": hash_file(SPLIT_FILE),
         "versions": {name: version(name) for name in _LIBRARIES},
         "sha256": {name: hash_file(out / name) for name in (CONFIG, WEIGHTS, CARD)},
     }

@@ -11,7 +11,6 @@ import numpy as np
 from embedded_model.reader.conversations import show_nearest
 from embedded_model.reader.facts import Rng, draw, state_survey
 from embedded_model.reader.grading import Expected
-from embedded_model.reader.held_out import HeldOut
 from embedded_model.reader.intents import Intent, can_ask, make_wish
 from embedded_model.reader.labels import LabelRequest, list_elsewhere, request_label
 from embedded_model.reader.material import Material
@@ -23,6 +22,7 @@ from prompting.recipe import ExemplarStyle, Method
 from prompting.statement import Statement, Surveyed
 from survey_data.cultures import Culture
 from survey_data.model import Question
+from survey_data.split import Split
 
 N_SHOWN = 5
 N_OTHERS = 4
@@ -46,7 +46,7 @@ class LabelCase(NamedTuple):
     nearest: tuple[float, ...]
 
 
-def draw_cases(material: Material, held_out: HeldOut, *, n: int, seed: int = 0) -> list[Case]:
+def draw_cases(material: Material, held_out: Split, *, n: int, seed: int = 0) -> list[Case]:
     """Return `n` cases or fewer: every third of an estimate, every sixth of nothing known."""
     rng = np.random.default_rng(seed)
     cells = _draw_cells(rng, material, held_out)[:n]
@@ -54,7 +54,7 @@ def draw_cases(material: Material, held_out: HeldOut, *, n: int, seed: int = 0) 
 
 
 def draw_label_cases(
-    material: Material, held_out: HeldOut, *, n: int, seed: int = 0
+    material: Material, held_out: Split, *, n: int, seed: int = 0
 ) -> list[LabelCase]:
     """Return `n` questions to be answered by a label, five like ones shown."""
     rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ def draw_label_cases(
     return cases
 
 
-def _draw_cells(rng: Rng, material: Material, held_out: HeldOut) -> list[tuple[int, Culture]]:
+def _draw_cells(rng: Rng, material: Material, held_out: Split) -> list[tuple[int, Culture]]:
     """Return questions with a people that was asked each, held-out peoples half of them."""
     cells = []
     for index in material.asked:

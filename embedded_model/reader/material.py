@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from embedded_model.reader.held_out import HeldOut
 from retrieval.encoder import Encoder
 from survey_data.cultures import Culture, CultureCatalogue
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
 from survey_data.packs import find_packs, read_pack
+from survey_data.split import Split
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
 
@@ -71,7 +71,7 @@ def read_packs(root: Path = PACKS) -> tuple[Pack, ...]:
 
 
 def select_taught(
-    packs: Sequence[Pack], catalogue: CultureCatalogue, held_out: HeldOut, encoder: Encoder
+    packs: Sequence[Pack], catalogue: CultureCatalogue, held_out: Split, encoder: Encoder
 ) -> Material:
     """Return what may be trained on: no question and no people that is held out, nor its name."""
     cultures = tuple(c for c in catalogue if c.code not in held_out.cultures)
@@ -80,7 +80,7 @@ def select_taught(
 
 
 def select_examined(
-    packs: Sequence[Pack], catalogue: CultureCatalogue, held_out: HeldOut, encoder: Encoder
+    packs: Sequence[Pack], catalogue: CultureCatalogue, held_out: Split, encoder: Encoder
 ) -> Material:
     """Return what is examined: held-out questions are asked, of all peoples; any may be shown."""
     questions = [q for p in packs for q in p.questions]

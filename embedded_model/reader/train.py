@@ -28,7 +28,6 @@ from embedded_model.reader.card import write_card
 from embedded_model.reader.data import ExampleStream
 from embedded_model.reader.encoding import Encoded, encode
 from embedded_model.reader.everyday import TAUGHT, read_everyday
-from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.losses import compute_losses, count
 from embedded_model.reader.material import read_packs, select_taught
 from embedded_model.reader.settings import TrainSettings
@@ -36,6 +35,7 @@ from embedded_model.source import SMOLLM2
 from files.whole import replacing, write_text
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
+from survey_data.split import read_split
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
 CHECKPOINT_S = 120.0
@@ -196,7 +196,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     settings = TrainSettings(**{f.name: getattr(args, f.name) for f in fields(defaults)})
     packs = read_packs()
-    material = select_taught(packs, read_catalogue(), read_held_out(), open_encoder())
+    material = select_taught(packs, read_catalogue(), read_split(), open_encoder())
     stream = ExampleStream(material, read_everyday(TAUGHT), settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(args.model)

@@ -15,10 +15,10 @@ from embedded_model.exam import examine, examine_everyday, share_of_prefix, summ
 from embedded_model.reader.everyday import Everyday
 from embedded_model.reader.exam_cases import draw_cases, draw_label_cases
 from embedded_model.reader.generation import Reply, ServedModel, divide
-from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.material import Material, read_packs, select_examined
 from prompting.messages import Message
 from survey_data.cultures import read_catalogue
+from survey_data.split import read_split
 from tests.retrieval.conftest import HashEncoder
 
 
@@ -36,11 +36,11 @@ class Parrot:
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    return select_examined(read_packs(), read_catalogue(), read_held_out(), HashEncoder())
+    return select_examined(read_packs(), read_catalogue(), read_split(), HashEncoder())
 
 
 def test_held_out_questions_are_asked_of_held_out_and_other_peoples(material: Material) -> None:
-    held_out = read_held_out()
+    held_out = read_split()
     cases = draw_cases(material, held_out, n=60)
     names = {read_catalogue()[code].name_in_sentence for code in held_out.cultures}
     is_apart = [case.expected.people[0] in names for case in cases]
@@ -58,7 +58,7 @@ def test_held_out_questions_are_asked_of_held_out_and_other_peoples(material: Ma
 
 
 def test_what_is_expected_is_in_the_prompt(material: Material) -> None:
-    for case in draw_cases(material, read_held_out(), n=60):
+    for case in draw_cases(material, read_split(), n=60):
         assert case.expected.option in case.expected.prompt
         assert case.expected.share in case.expected.prompt
         assert case.expected.people[0] in case.expected.prompt or "background" in (
@@ -68,7 +68,7 @@ def test_what_is_expected_is_in_the_prompt(material: Material) -> None:
 
 
 def test_right_replies_get_full_marks_and_wrong_ones_none(material: Material) -> None:
-    cases = draw_cases(material, read_held_out(), n=24)
+    cases = draw_cases(material, read_split(), n=24)
     right = [
         f"{'It is not known, only estimated. ' if not case.expected.is_known else ''}"
         f"{'It is estimated. ' if case.expected.is_estimated else ''}"
@@ -85,7 +85,7 @@ def test_right_replies_get_full_marks_and_wrong_ones_none(material: Material) ->
 
 
 def test_label_questions_have_shares_to_compare_with(material: Material) -> None:
-    for case in draw_label_cases(material, read_held_out(), n=8):
+    for case in draw_label_cases(material, read_split(), n=8):
         assert len(case.nearest) == len(case.request.shares) == len(case.request.labels)
         assert sum(case.nearest) == pytest.approx(1.0)
 

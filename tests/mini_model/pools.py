@@ -13,13 +13,13 @@ from tokenizers import Tokenizer
 from mini_model.corpus import Corpus, list_tokenizer_texts
 from mini_model.populations import QuestionPool
 from mini_model.questions import Survey, make_pool, make_survey_populations
-from mini_model.split import read_split
 from mini_model.tokenizer import train_tokenizer
 from mini_model.weights import WEIGHTS
 from retrieval.encoder import Vectors
 from survey_data.cultures import read_catalogue
 from survey_data.model import Pack
 from survey_data.packs import read_pack
+from survey_data.split import read_split
 
 WVS7 = WEIGHTS.parent.parent / "survey_data" / "packs" / "wvs7"
 

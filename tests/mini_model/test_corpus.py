@@ -14,12 +14,12 @@ from mini_model.corpus import IGNORE, TAUGHT_BARE, Corpus, TrainingSequence, is_
 from mini_model.populations import QuestionPool, SmoothPopulation, StylePopulation
 from mini_model.questions import read_generated
 from mini_model.replies import CANNOT_HELP, LIKE_ME, read
-from mini_model.split import read_split
 from mini_model.stages import LAST_STAGE_STEP, SECOND_STAGE_STEP, Kind, Mixture, mix
 from mini_model.tokenizer import ANSWER, ASSISTANT, END, find_label_ids
 from prompting.question_writing import AttemptOutcome, read_reply
 from survey_data.cultures import read_catalogue
 from survey_data.model import Scale
+from survey_data.split import read_split
 from tests.mini_model.pools import small_tokenizer, wvs7, wvs7_corpus, wvs7_pool
 
 LENGTH = 512

@@ -7,7 +7,7 @@ import pytest
 
 from mini_model.held_out import Cell, Exam, Floats
 from mini_model.order_report import N_SHOWN, measure_shifts
-from mini_model.split import read_split
+from survey_data.split import read_split
 from tests.mini_model.pools import HashEncoder, small_tokenizer
 
 AS_SERVED, NEAREST_LAST, TURNED = "as served", "nearest exemplar last", "options turned"

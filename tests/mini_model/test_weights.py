@@ -6,11 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mini_model.split import read_split
 from mini_model.weights import WEIGHTS, WeightsInvalid, check_weights
-from survey_data.packs import read_pack
 
-WVS7 = WEIGHTS.parent.parent / "survey_data" / "packs" / "wvs7"
 MAX_BYTES = 25_000_000
 
 
@@ -53,16 +50,6 @@ def test_pickled_weights_are_refused(folder: Path) -> None:
 def test_a_folder_without_manifest_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsInvalid, match=r"manifest\.json cannot be read"):
         check_weights(tmp_path)
-
-
-def test_the_split_holds_out_cultures_and_questions_of_the_pack() -> None:
-    split, pack = read_split(), read_pack(WVS7)
-
-    assert len(split.cultures) >= 4
-    assert split.cultures <= set(pack.cultures)
-    assert len(split.of_pack("wvs7")) >= 50
-    assert set(split.of_pack("wvs7")) <= {question.key for question in pack.questions}
-    assert len(split.of_pack("globalopinionqa")) == 300
 
 
 def test_the_manifest_says_how_the_weights_were_trained() -> None:

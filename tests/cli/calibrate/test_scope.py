@@ -11,11 +11,11 @@ from app.settings import AnswerSettings, Settings
 from app.state.retrieval import read_library
 from cli.calibrate.options import CalibrateOptions
 from cli.calibrate.scope import N_CULTURES, select_cells, select_recipes
-from mini_model.split import read_split
 from prompting.recipe import ExemplarStyle, Method, Recipe
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown
 from survey_data.library import SurveyLibrary
+from survey_data.split import read_split
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ from cli.culturespa.options import RunOptions
 from cli.culturespa.served_model import N_HOPELESS, ServedModel
 from cli.culturespa.steps import do_answer, do_generate, take_survey
 from files.journal import write_lines
-from mini_model.split import read_split
 from prompting.recipe import Method
+from survey_data.split import read_split
 from tests.fakes.vllm import FakeVllm, Scripted
 from tests.fixtures.service import MakeSettings
 

@@ -12,7 +12,7 @@ import pytest
 
 from app.settings import Settings
 from app.state.retrieval import open_retrieval, read_library
-from cli.evaluate.scope import find_unlike_training
+from cli.evaluate.scope import MIN_OTHER_ANSWERS, find_unlike_training
 from cli.evaluate.sections import (
     ANY_CULTURE_TITLE,
     HELD_OUT_TITLE,
@@ -20,12 +20,11 @@ from cli.evaluate.sections import (
     make_sections,
 )
 from evaluation.run_spec import RunSpec
-from mini_model.questions import MIN_QUESTIONS
-from mini_model.split import read_split
 from survey_data.cultures import read_catalogue
 from survey_data.importers.globalopinionqa import VALUES_SURVEYS, import_survey
 from survey_data.model import Pack
 from survey_data.packs import write_pack
+from survey_data.split import read_split
 from tests.cli.evaluate.test_command import Evaluate, evaluate
 
 __all__ = ["evaluate"]
@@ -90,7 +89,7 @@ def test_held_out_questions_are_asked_as_every_culture_with_evidence(
     cells = {
         (c.question, c.culture)
         for c in opinions.distributions
-        if c.question in split.questions and other[c.culture] >= MIN_QUESTIONS
+        if c.question in split.questions and other[c.culture] >= MIN_OTHER_ANSWERS
     }
     assert {(ask["question"], ask["culture"]) for ask in asks} == cells
     assert not {culture for _, culture in cells} <= split.cultures
@@ -105,7 +104,7 @@ def test_held_out_questions_are_asked_as_every_culture_with_evidence(
 def test_a_culture_that_is_named_is_asked_whatever_its_evidence(
     evaluate: Evaluate, opinions: Pack, folders: dict[str, str], tmp_path: Path
 ) -> None:
-    assert sum(cell.culture == "SEN" for cell in opinions.distributions) < MIN_QUESTIONS
+    assert sum(cell.culture == "SEN" for cell in opinions.distributions) < MIN_OTHER_ANSWERS
     named = (*OPINIONS, "--any-culture", "--method", "plain", "-c", "US", "-c", "Senegal")
 
     figures = evaluate.figures(tmp_path / "run", *named, **folders)

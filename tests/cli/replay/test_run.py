@@ -31,12 +31,12 @@ from estimation.source import AnswerFrom
 from evaluation.splits import leave_one_out
 from experiments.definition import Decoding, Experiment
 from experiments.events import AnswerText
-from mini_model.split import read_split
 from prompting.recipe import Method, Recipe
 from retrieval.likeness import find_alike
 from survey_data.cultures import read_catalogue
 from survey_data.errors import CultureUnknown, PackMissing
 from survey_data.library import SurveyLibrary
+from survey_data.split import read_split
 from tests.app.adapters import adapter_settings, add_adapter
 from tests.app.service import FAR, RELIGION, RELIGION_KEY, open_for_run, settings_for
 from tests.experiments.events import a_text, an_experiment

@@ -6,13 +6,13 @@ import numpy as np
 
 from embedded_model.reader.conversations import draw_told, draw_untold, say_unknown
 from embedded_model.reader.grading import has_only_figures_of, is_well_formed
-from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.material import Material
 from prompting.messages import Steering
 from prompting.recipe import ExemplarStyle, Method
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import read_catalogue
 from survey_data.model import Question, ResponseDistribution, Scale
+from survey_data.split import read_split
 
 N = 60
 
@@ -30,7 +30,7 @@ def test_every_learned_reply_is_well_formed_and_has_the_prompts_figures(taught: 
 
 
 def test_no_people_that_is_held_out_is_named(taught: Material) -> None:
-    names = [read_catalogue()[code].name for code in read_held_out().cultures]
+    names = [read_catalogue()[code].name for code in read_split().cultures]
     rng = np.random.default_rng(2)
 
     for _ in range(N):

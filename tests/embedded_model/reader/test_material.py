@@ -1,18 +1,11 @@
 from __future__ import annotations
 
-from embedded_model.reader.held_out import read_held_out
 from embedded_model.reader.material import Material
-from mini_model.split import read_split
-
-
-def test_what_is_held_out_is_what_the_house_holds_out() -> None:
-    held_out, split = read_held_out(), read_split()
-
-    assert held_out == (split.cultures, split.questions)
+from survey_data.split import read_split
 
 
 def test_nothing_that_is_held_out_is_taught(taught: Material) -> None:
-    held_out = read_held_out()
+    held_out = read_split()
 
     assert held_out.questions.isdisjoint(q.key for q in taught.questions)
     assert held_out.cultures.isdisjoint(c.code for c in taught.cultures)
@@ -24,7 +17,7 @@ def test_only_held_out_questions_are_examined(examined: Material) -> None:
     asked = {examined.questions[i].key for i in examined.asked}
 
     assert len(asked) == 50
-    assert asked <= read_held_out().questions
+    assert asked <= read_split().questions
 
 
 def test_the_nearest_answers_are_to_other_questions_and_a_peoples_own(taught: Material) -> None:
