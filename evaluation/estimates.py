@@ -19,7 +19,7 @@ from estimation.donors import fit_donors, stack
 from estimation.estimator import Estimator
 from estimation.related import HeldOut
 from estimation.table import AnswerTable
-from estimation.transfer import TransferModel
+from estimation.transfer import TransferModel, Transferred
 from evaluation.asking import Condition, Response
 from evaluation.references import Reference, Rule
 from survey_data.arrays import Floats, Ints
@@ -113,11 +113,14 @@ class TableEstimates:
 
     def transfer(self, question: Question, culture: str) -> Response:
         """Return what others' answers to the question say; equal shares if nobody was asked."""
-        view, row = self._view(culture), self._table.row(question.key)
-        answered = frozenset(view.answers)
-        barred = self._hidden[row] | (answered - frozenset(self._usable(view, row).tolist()))
-        (found,) = view.transfer.estimate_all((row,), view.column, barred=barred)
+        found = self._transfer(question, culture)
         return Response.from_shares(_equal(question) if found is None else found.shares)
+
+    def find_donors(self, question: Question, culture: str) -> tuple[tuple[str, float], ...]:
+        """Return the cultures that `transfer` rests on with their weights, the heaviest first."""
+        found = self._transfer(question, culture)
+        donors = () if found is None else found.donors
+        return tuple((self._table.cultures[column], weight) for column, weight in donors)
 
     def relate(self, question: Question, culture: str) -> Response:
         """Return what the culture's answers to like questions say."""
@@ -145,6 +148,14 @@ class TableEstimates:
         common = usable[view.table.asked[np.ix_(usable, others)].any(axis=1)]
         donors = fit_donors(view.table, view.column, others.tolist(), common.tolist())
         return Response.from_shares(stack(view.table, donors, row))
+
+    def _transfer(self, question: Question, culture: str) -> Transferred | None:
+        """Return what others' answers to the question say; None if nobody was asked."""
+        view, row = self._view(culture), self._table.row(question.key)
+        answered = frozenset(view.answers)
+        barred = self._hidden[row] | (answered - frozenset(self._usable(view, row).tolist()))
+        (found,) = view.transfer.estimate_all((row,), view.column, barred=barred)
+        return found
 
     def _usable(self, view: _View, row: int) -> Ints:
         """Return the rows of the culture's answers that are known while this one is hidden."""

@@ -16,9 +16,16 @@ from prompting.recipe import Method, Recipe
 from retrieval.encoder import Encoder
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
-from retrieval.selector import NEAR_DUPLICATE, Query, Selector, make_selector
+from retrieval.selector import (
+    NEAR_DUPLICATE,
+    Query,
+    Selector,
+    make_selector,
+    select_elsewhere,
+)
 from retrieval.selector_name import SelectorName
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 from survey_data.similarity import CultureSimilarity
 
 # As much room as the service leaves for a label.
@@ -26,6 +33,8 @@ LABEL_TOKENS = 4
 PLAIN = Steering(Method.PLAIN)
 
 Build = Callable[[Steering], tuple[Message, ...]]
+FindDonors = Callable[[Question, str], tuple[tuple[str, float], ...]]
+"""From a question and an alpha-3 code to whose answers tell of that culture's, with weights."""
 
 
 class Fit(NamedTuple):
@@ -115,11 +124,13 @@ class PromptedModel:
         barred: Mapping[str, frozenset[str]],
         decoding: AnswerDecoding | None = None,
         near_duplicate: float = NEAR_DUPLICATE,
+        find_donors: FindDonors | None = None,
     ) -> None:
         """Take the parts of a prompt.
 
         `cultures` are all of the pack, for the `foreign` control: it shows the answers of the one
-        before. `barred[key]` are the questions never shown with question `key`.
+        before. `barred[key]` are the questions never shown with question `key`. `find_donors` is
+        needed where a recipe shows other cultures' answers to the asked question.
 
         Where log-probabilities are wanted, but neither numbers nor letters are tokens of the
         model's own, the question is answered in text by `decoding`.
@@ -127,6 +138,7 @@ class PromptedModel:
         self._model, self._library, self._index = model, library, index
         self._cultures, self._barred = tuple(cultures), barred
         self._decoding = decoding or AnswerDecoding()
+        self._find_donors = find_donors
         self._similarity = CultureSimilarity(library)
         self._selectors: dict[SelectorName, Selector] = {
             name: make_selector(
@@ -144,7 +156,7 @@ class PromptedModel:
         """Return the prompt for `ask`. See `Respondent.request`.
 
         Raises:
-            ValueError: the ask has no recipe.
+            ValueError: the ask has no recipe, or one that shows what nobody finds.
             ComparisonUnavailable: the method compares cultures, and there are too few.
         """
         # Off the event loop: ranking may take milliseconds, with `chrf` many.
@@ -174,7 +186,7 @@ class PromptedModel:
         return Request(
             digest,
             prompt,
-            shown=tuple(exemplar.question.key for exemplar in kept.exemplars),
+            shown=tuple(map(_name_exemplar, kept.exemplars)),
             steered=_speaks(kept, steering),
         )
 
@@ -221,12 +233,22 @@ class PromptedModel:
         )
         match ask.control:
             case Control.NONE:
-                return found
+                return (*self._elsewhere(ask, recipe.n_elsewhere), *found)
             case Control.REVERSED:
                 return tuple(_reverse_shares(exemplar) for exemplar in found)
             case Control.FOREIGN:
                 before = self._cultures[self._cultures.index(ask.culture) - 1]
                 return self._swap_answers(before, found)
+
+    def _elsewhere(self, ask: Ask, n: int) -> tuple[Exemplar, ...]:
+        """Return how `n` other cultures answered the asked question, those of most weight."""
+        if not n:
+            return ()
+        if self._find_donors is None:
+            raise ValueError("other cultures' answers are shown only where their weights are known")
+        question = self._library.questions[ask.question.key]
+        donors = self._find_donors(question, ask.culture)
+        return select_elsewhere(self._library, question, donors, n)
 
     def _swap_answers(self, culture: str, exemplars: Sequence[Exemplar]) -> tuple[Exemplar, ...]:
         cells = (self._library.distribution(e.question.key, culture) for e in exemplars)
@@ -245,6 +267,12 @@ def _speaks(kept: Steering, wanted: Steering) -> bool:
     """Return whether a prompt does what was wanted: name the culture, show some exemplar."""
     shows = bool(kept.exemplars) or not wanted.method.shows_exemplars
     return kept.method is wanted.method and shows
+
+
+def _name_exemplar(exemplar: Exemplar) -> str:
+    """Return the question's key, with the culture where it is another one's answer."""
+    key = exemplar.question.key
+    return key if exemplar.elsewhere is None else f"{key}@{exemplar.elsewhere.culture.code}"
 
 
 def _reverse_shares(exemplar: Exemplar) -> Exemplar:

@@ -49,13 +49,21 @@ class RecipeSpec(_Spec):
     k: int = 5
     retriever: SelectorName = SelectorName.DENSE
     control: Control = Control.NONE
+    # Left out of run.json where none are shown, as it was before they could be.
+    n_elsewhere: int = Field(0, exclude_if=not_)
     # Left out of run.json where it is English, as it was before there were others.
     language: AskedLanguage = Field(AskedLanguage.EN, exclude_if=AskedLanguage.EN.__eq__)
 
     @property
     def recipe(self) -> Recipe:
         """The recipe of the prompt."""
-        return Recipe(self.method, k=self.k, style=self.style, retriever=self.retriever)
+        return Recipe(
+            self.method,
+            k=self.k,
+            style=self.style,
+            retriever=self.retriever,
+            n_elsewhere=self.n_elsewhere,
+        )
 
 
 class ConditionSpec(_Spec):
@@ -226,12 +234,14 @@ class RunSpec(_Spec):
         with_exemplars = [recipe for recipe in recipes if recipe.method.shows_exemplars]
         styles = {recipe.style for recipe in with_exemplars}
         ks = {recipe.k for recipe in with_exemplars}
+        ns = {recipe.n_elsewhere for recipe in with_exemplars}
         lines = {
             "answers read from": how,
             "option orders": str(self.n_orders),
             "seeds": ", ".join(map(str, self.seeds)),
             "exemplar style": ", ".join(sorted(styles)),
             "exemplars per prompt": ", ".join(map(str, sorted(ks))),
+            "other peoples' answers per prompt": ", ".join(map(str, sorted(ns))) if any(ns) else "",
             "exemplars from packs": ", ".join(sorted(self.packs)),
             "never shown with a question": self.barred,
             "unknown together": self.hidden,
@@ -247,12 +257,16 @@ class RunSpec(_Spec):
 
 
 class Variants(NamedTuple):
-    """The ways to choose and show exemplars, and the languages to ask in, that a run compares."""
+    """The ways to choose and show exemplars, and the languages to ask in, that a run compares.
+
+    `ns_elsewhere` are numbers of other cultures whose answers to the asked question are shown too.
+    """
 
     styles: Sequence[ExemplarStyle]
     ks: Sequence[int]
     retrievers: Sequence[SelectorName]
     languages: Sequence[AskedLanguage] = (AskedLanguage.EN,)
+    ns_elsewhere: Sequence[int] = (0,)
 
 
 def make_conditions(
@@ -261,9 +275,10 @@ def make_conditions(
     """Return a condition per method and language, and per variant if it shows exemplars.
 
     With `controls`, `icl` is also asked with its exemplars' answers reversed and with those of
-    another culture. A name says what differs between the conditions; English goes without saying.
+    another culture, none answering the asked question itself. A name says what differs between the
+    conditions; English, and that nobody else's answers are shown, go without saying.
     """
-    styles, ks, retrievers, languages = variants
+    styles, ks, retrievers, languages, ns_elsewhere = variants
     found: dict[str, ConditionSpec] = {}
     for language, method, style, k, retriever in product(
         languages, methods, styles, ks, retrievers
@@ -276,7 +291,10 @@ def make_conditions(
             name = ", ".join([method, *(word for word, compared in words if len(compared) > 1)])
         if len(languages) > 1 and language is not AskedLanguage.EN:
             name = f"{name}, {language}"
-        found[name] = ConditionSpec(name=name, kind="method", recipe=recipe)
+        for n in ns_elsewhere if method.shows_exemplars else (0,):
+            full = f"{name}, elsewhere={n}" if n else name
+            with_others = recipe.model_copy(update={"n_elsewhere": n})
+            found[full] = ConditionSpec(name=full, kind="method", recipe=with_others)
         if controls and method is Method.ICL:
             for control, suffix in CONTROL_NAMES.items():
                 full = f"{name}, {suffix}"

@@ -65,6 +65,17 @@ class EvaluateOptions:
         tuple[int, ...],
         typer.Option("--k", min=1, max=MAX_K, help="Number of exemplars to show. Repeatable."),
     ] = ()
+    ns_elsewhere: Annotated[
+        tuple[int, ...],
+        typer.Option(
+            "--elsewhere",
+            min=0,
+            max=MAX_K,
+            metavar="N",
+            help="Number of other peoples whose answers to the very question are shown before the "
+            "exemplars. Repeatable; default: none.",
+        ),
+    ] = ()
     retrievers: Annotated[
         tuple[SelectorName, ...],
         typer.Option("--retriever", help="How exemplars are chosen. Repeatable."),

@@ -6,6 +6,7 @@ import platform
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -121,7 +122,7 @@ class _Planner:
         known = self._reference_cultures()
         references = self._make_references(known) if self.options.references else ()
         if self.options.estimates:
-            references += self._make_estimates()
+            references += self._estimates.make_conditions()
         adapter_sets = self._resolve_adapter_sets()
         methods = self._make_methods(adapter_sets)
         recorded = self._read_recordings()
@@ -188,7 +189,8 @@ class _Planner:
             k=self.settings.answer.k,
         ).make_conditions()
 
-    def _make_estimates(self) -> tuple[Condition, ...]:
+    @cached_property
+    def _estimates(self) -> TableEstimates:
         return TableEstimates(
             self.library,
             self.retrieval.estimator,
@@ -196,7 +198,7 @@ class _Planner:
             vectors=self.retrieval.index.vectors.astype(np.float64),
             hidden=self.split.hidden,
             known=self._known,
-        ).make_conditions()
+        )
 
     @property
     def _known(self) -> Known:
@@ -222,6 +224,7 @@ class _Planner:
             barred=self.split.barred,
             decoding=self.options.decoding,
             near_duplicate=self.settings.answer.near_duplicate,
+            find_donors=self._estimates.find_donors if any(self.options.ns_elsewhere) else None,
         )
 
     def _reference_cultures(self) -> tuple[str, ...]:
@@ -272,6 +275,7 @@ class _Planner:
             options.ks or (defaults.k,),
             options.retrievers or (defaults.retriever,),
             tuple(dict.fromkeys(options.languages)) or (AskedLanguage.EN,),
+            tuple(dict.fromkeys(options.ns_elsewhere)) or (0,),
         )
         prompts = [method.prompt for method in options.asked_methods if not method.needs_adapter]
         asked = make_conditions(prompts, variants, controls=options.controls)

@@ -113,6 +113,20 @@ def test_what_is_hidden_is_never_used(estimates: MakeEstimates, rule: str) -> No
     assert open_(question, "DEU") != before
 
 
+def test_donors_are_other_cultures_found_without_what_is_hidden(estimates: MakeEstimates) -> None:
+    library = random_library(N_QUESTIONS)
+    question = library.questions["made:Q4"]
+
+    found = estimates(library).find_donors(question, "DEU")
+    hidden = estimates(poisoned(library, "DEU", "made:Q4", "made:Q5")).find_donors(question, "DEU")
+
+    weights = [weight for _, weight in found]
+    assert weights == sorted(weights, reverse=True)
+    assert sum(weights) == pytest.approx(1.0)
+    assert {code for code, _ in found} == set(library.cultures) - {"DEU"}
+    assert hidden == found
+
+
 def test_the_most_similar_is_found_on_other_questions(estimates: MakeEstimates) -> None:
     library = random_library(N_QUESTIONS)
     question = library.questions["made:Q0"]

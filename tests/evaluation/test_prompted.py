@@ -7,6 +7,7 @@ from prompting.labels import LabelScheme
 from prompting.messages import Message
 from prompting.recipe import ExemplarStyle, Method, Recipe
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 from tests.evaluation.surveys import KEYS, PaperModel, prompted, tiny_library
 
 OWN_ORDER = (0, 1, 2, 3)
@@ -31,8 +32,9 @@ def ask(
     order: tuple[int, ...] = OWN_ORDER,
     style: ExemplarStyle = ExemplarStyle.SHARES,
     seed: int = 0,
+    n_elsewhere: int = 0,
 ) -> Ask:
-    recipe = Recipe(method, k=2, style=style)
+    recipe = Recipe(method, k=2, style=style, n_elsewhere=n_elsewhere)
     return Ask(recipe, culture, library.questions["tiny:Q2"], order, seed, control=control)
 
 
@@ -93,6 +95,32 @@ async def test_foreign_exemplars_are_those_of_the_culture_before(
     foreign = ask(library, Method.ICL, culture="KEN", control=Control.FOREIGN)
 
     assert await words(respondent, foreign) == await words(respondent, ask(library, Method.ICL))
+
+
+async def test_others_answers_to_the_question_come_before_the_exemplars(
+    library: SurveyLibrary,
+) -> None:
+    def find_donors(question: Question, culture: str) -> tuple[tuple[str, float], ...]:
+        assert (question.key, culture) == ("tiny:Q2", "DEU")
+        return (("MEX", 0.6), ("KEN", 0.3), ("USA", 0.1))
+
+    respondent = prompted(library, PaperModel(), find_donors=find_donors)
+    asked = ask(library, Method.ICL, n_elsewhere=2)
+
+    request = await respondent.request(asked)
+
+    assert request.shown[:2] == ("tiny:Q2@MEX", "tiny:Q2@KEN")
+    assert set(request.shown[2:]) == {"tiny:Q1", "tiny:Q3"}
+    # MEX, the third culture, says 'always' to Q2 most, KEN, the second, 'never'.
+    text = await words(respondent, asked)
+    assert text.index("1. 70%, 2. 10%, 3. 10%, 4. 10%") < text.index("4. 70%")
+
+
+async def test_others_answers_need_their_weights(
+    library: SurveyLibrary, respondent: PromptedModel
+) -> None:
+    with pytest.raises(ValueError, match="weights"):
+        await respondent.request(ask(library, Method.ICL, n_elsewhere=1))
 
 
 async def test_options_stand_in_the_order_asked_for(

@@ -57,6 +57,22 @@ def test_a_condition_gives_its_recipe() -> None:
     )
 
 
+def test_others_answers_are_shown_with_exemplars_and_in_no_control() -> None:
+    variants = Variants([ExemplarStyle.SHARES], [5], [SelectorName.DENSE], ns_elsewhere=[3])
+
+    found = {
+        of.name: of.recipe
+        for of in make_conditions([Method.PLAIN, Method.ICL], variants, controls=True)
+    }
+
+    assert {name: of.recipe.n_elsewhere for name, of in found.items() if of is not None} == {
+        "plain": 0,
+        "icl, elsewhere=3": 3,
+        "icl, answers reversed": 0,
+        "icl, another culture": 0,
+    }
+
+
 def test_a_condition_of_adapters_is_named_after_the_prompt_that_they_get() -> None:
     assert name_adapter_condition("persona", Method.ADAPTER) == "adapter"
     named = name_adapter_condition("persona+icl, k=2", Method.ADAPTER_ICL, label="joint")

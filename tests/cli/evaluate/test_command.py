@@ -210,6 +210,27 @@ def test_styles_and_numbers_of_exemplars_are_conditions_of_their_own(
     ]  # fmt: skip
 
 
+def test_others_answers_to_the_question_are_shown_with_their_weights(
+    evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
+) -> None:
+    others = ("--elsewhere", "0", "--elsewhere", "2", "--method", "icl", "--no-references")
+    figures = evaluate.figures(tmp_path / "run", *FEW, *others)
+
+    assert {of.name for of in figures.sections[0].conditions} == {"icl", "icl, elsewhere=2"}
+    shown = {}
+    for line in (tmp_path / "run" / "asks.jsonl").read_text().splitlines():
+        ask = json.loads(line)
+        shown[ask["condition"], ask["question"], ask["culture"]] = ask["shown"]
+    for (name, question, culture), keys in shown.items():
+        if name != "icl":
+            others_, own = keys[:2], keys[2:]
+            assert own == shown["icl", question, culture]
+            assert all(key.startswith(f"{question}@") for key in others_)
+            assert f"{question}@{culture}" not in others_
+    told = [chat["messages"][-1]["content"] for chat in chats(fake)]
+    assert sum("weight" in text for text in told) == len(shown) / 2
+
+
 def test_languages_are_conditions_of_their_own(
     evaluate: Evaluate, fake: FakeVllm, tmp_path: Path
 ) -> None:
