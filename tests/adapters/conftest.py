@@ -1,4 +1,4 @@
-"""Fixtures of the adapters' tests: the embedded model as a base, and adapters for it."""
+"""Fixtures of the adapters' tests: a base model, and adapters for it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from adapters.base_model import AdapterBase, read_base_model
-from mini_model.weights import WEIGHTS
 from tests.adapters.loras import BASE_NAME, lora_tensors, write_lora
+from tests.tiny_llama import tiny_llama
 
 
 @pytest.fixture(scope="session")
 def base() -> AdapterBase:
-    return read_base_model(WEIGHTS, name=BASE_NAME)
+    return read_base_model(tiny_llama(), name=BASE_NAME)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""LoRA adapters of any soundness for the embedded model, as files."""
+"""LoRA adapters of any soundness for a base model, as files."""
 
 from __future__ import annotations
 
@@ -14,15 +14,8 @@ from safetensors.numpy import save_file
 from adapters.base_model import AdapterBase
 from adapters.inspection import PREFIX
 from adapters.manifest import CONFIG, WEIGHTS
-from mini_model.weights import WEIGHTS as MINI_MODEL
 
 BASE_NAME = "milieu-mini"
-# The embedded model's shape by its config; its weights must have it.
-_SHAPE: dict[str, Any] = json.loads((MINI_MODEL / "config.json").read_bytes())
-N_LAYERS: int = _SHAPE["num_hidden_layers"]
-HIDDEN: int = _SHAPE["hidden_size"]
-INNER: int = _SHAPE["intermediate_size"]
-HEAD: int = _SHAPE["head_dim"]
 Tensors = dict[str, npt.NDArray[Any]]
 
 

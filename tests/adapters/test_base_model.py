@@ -9,13 +9,13 @@ import pytest
 
 from adapters.base_model import AdapterBase, LinearShape, declare_base_model, read_base_model
 from adapters.errors import BaseModelInvalid
-from mini_model.weights import WEIGHTS
-from tests.adapters.loras import HEAD, HIDDEN, INNER, N_LAYERS
+from tests.adapters.loras import BASE_NAME
+from tests.tiny_llama import HEAD, HIDDEN, INNER, N_LAYERS, tiny_llama
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(WEIGHTS, tmp_path / "base"))
+    return Path(shutil.copytree(tiny_llama(), tmp_path / "base"))
 
 
 def altered_config(folder: Path, **changes: object) -> Path:
@@ -34,7 +34,7 @@ def test_every_linear_module_is_found_with_its_shape(base: AdapterBase) -> None:
 
 
 def test_the_hash_of_one_weights_file_is_its_own(base: AdapterBase) -> None:
-    content = (WEIGHTS / "model.safetensors").read_bytes()
+    content = (tiny_llama() / "model.safetensors").read_bytes()
 
     assert base.sha256 == hashlib.sha256(content).hexdigest()
 
@@ -46,24 +46,24 @@ def test_the_hash_of_shards_covers_each_of_them(folder: Path, base: AdapterBase)
 
 
 def test_a_model_goes_by_its_folder_too(base: AdapterBase) -> None:
-    assert base.is_named("milieu-mini")
-    assert base.is_named(str(WEIGHTS))
+    assert base.is_named(BASE_NAME)
+    assert base.is_named(str(tiny_llama()))
     assert not base.is_named("llama")
 
 
 def test_the_config_alone_declares_the_same_modules(base: AdapterBase) -> None:
-    declared = declare_base_model(WEIGHTS / "config.json", name="base")
+    declared = declare_base_model(tiny_llama() / "config.json", name="base")
 
     assert dict(declared.shapes) == dict(base.shapes)
     assert declared.sha256 is None
 
 
 def test_fewer_heads_for_keys_make_smaller_modules(folder: Path) -> None:
-    config = altered_config(folder, num_key_value_heads=2)
+    config = altered_config(folder, num_key_value_heads=1)
 
     shapes = declare_base_model(config, name="base").shapes
 
-    assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(2 * HEAD, HIDDEN)
+    assert shapes["model.layers.0.self_attn.k_proj"] == LinearShape(HEAD, HIDDEN)
     assert shapes["model.layers.0.self_attn.q_proj"] == LinearShape(HIDDEN, HIDDEN)
 
 

@@ -26,14 +26,13 @@ from adapters.manifest import (
 )
 from files.hashes import hash_file
 from tests.adapters.loras import (
-    HIDDEN,
-    N_LAYERS,
     Tensors,
     key,
     lora_config,
     lora_tensors,
     write_lora,
 )
+from tests.tiny_llama import HIDDEN, N_LAYERS
 
 MAX_RANK = 16
 Q0 = "model.layers.0.self_attn.q_proj"
@@ -84,8 +83,8 @@ def test_all_linear_layers_may_be_adapted(tmp_path: Path, base: AdapterBase, dty
 
 
 def test_a_target_may_be_the_end_of_a_name(tmp_path: Path, base: AdapterBase) -> None:
-    tensors = {name: array for name, array in lora_tensors(base).items() if "layers.3" in name}
-    targets = ["3.self_attn.q_proj", "model.layers.3.self_attn.v_proj"]
+    tensors = {name: array for name, array in lora_tensors(base).items() if "layers.2" in name}
+    targets = ["2.self_attn.q_proj", "model.layers.2.self_attn.v_proj"]
     folder = write_lora(tmp_path / "one", tensors, lora_config(target_modules=targets))
 
     assert len(inspect(folder, base, max_rank=4).modules) == 2

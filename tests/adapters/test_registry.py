@@ -32,7 +32,7 @@ from adapters.folders import SharedFolder
 from adapters.manifest import CONFIG, MANIFEST, WEIGHTS, AdapterFacts, AdapterManifest, Canary
 from adapters.registry import AdapterRegistry
 from prompting.messages import Message
-from tests.adapters.loras import Tensors, key, lora_config, lora_tensors, write_lora
+from tests.adapters.loras import BASE_NAME, Tensors, key, lora_config, lora_tensors, write_lora
 
 Q0 = "model.layers.0.self_attn.q_proj"
 CANARY = Canary((Message("user", "1 or 2?"),), ("1", "2"), (-0.5, -1.0), (-1.25, -0.25))
@@ -98,7 +98,7 @@ def test_an_added_adapter_is_listed_with_its_manifest(registry: AdapterRegistry,
     assert registry.entries() == (manifest,)
     assert registry.get(manifest.version_name) == manifest
     assert manifest.version_name == f"german@{manifest.version}"
-    assert (manifest.base_model, manifest.rank, manifest.alpha) == ("milieu-mini", 4, 16.0)
+    assert (manifest.base_model, manifest.rank, manifest.alpha) == (BASE_NAME, 4, 16.0)
     assert manifest.base_sha256 is not None
     assert manifest.cultures == ("DEU",)
     assert manifest.about.method == "test"
@@ -202,7 +202,7 @@ def linked(folder: Path) -> None:
 def pointing_outside(folder: Path) -> None:
     hashes = {"../secret": "0" * 64}
     manifest = {
-        "schema_version": 1, "name": "bad", "version": "0" * 8, "base_model": "milieu-mini",
+        "schema_version": 1, "name": "bad", "version": "0" * 8, "base_model": BASE_NAME,
         "base_sha256": None, "rank": 4, "alpha": 16, "target_modules": ["q_proj"],
         "cultures": [], "sha256": hashes,
     }  # fmt: skip
@@ -286,7 +286,7 @@ def test_an_oversized_adapter_is_refused(
     registry: AdapterRegistry, base: AdapterBase, lora: Path
 ) -> None:
     with pytest.raises(AdapterRefused) as caught:
-        registry.add(lora, base=base, max_rank=8, name="bad", max_bytes=10_000)
+        registry.add(lora, base=base, max_rank=8, name="bad", max_bytes=1_000)
 
     assert caught.value.reason is AdapterFault.OVERSIZED
 

@@ -9,16 +9,16 @@ from adapters.base_model import read_base_model
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.settings import Settings
-from mini_model.weights import WEIGHTS
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.app.service import settings_for
+from tests.tiny_llama import tiny_llama
 
 
 def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: object) -> Settings:
     """Return settings for a vLLM at `url` that takes adapters, with the registry in `folder`."""
     base = folder / "base"
     if not base.exists():
-        base.symlink_to(WEIGHTS)
+        base.symlink_to(tiny_llama())
     vllm = {"lora": True, "model_path": base, "max_cpu_loras": 4}
     return settings_for(url, cache_folder, data_folder=folder, vllm=vllm, **overrides)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,11 @@ from adapters.culturespa.errors import BaseUnfit
 from adapters.culturespa.settings import TrainSettings
 from adapters.culturespa.targets import EncodedExamples, Target, encode_answer, encode_examples
 from app.vllm.client import VllmClient
-from mini_model.tokenizer import END, MAX_LABEL, find_label_ids
 from prompting.messages import Message
 from tests.adapters.culturespa.survey import question
-from tests.conftest import WEIGHTS
 from tests.fakes.tokenizers import Kind, make_tokenizer
 from tests.fakes.vllm import MODEL, FakeVllm, serve
+from tests.tiny_llama import END, tiny_chat_llama
 
 ASK = (Message("system", "Be German."), Message("user", "Which?"))
 BASE = Path("base")
@@ -27,7 +27,7 @@ BASE = Path("base")
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    return AutoTokenizer.from_pretrained(WEIGHTS, local_files_only=True)
+    return AutoTokenizer.from_pretrained(tiny_chat_llama(), local_files_only=True)
 
 
 class PaperTokenizer:
@@ -62,20 +62,19 @@ def encoded(
         examples,
         questions,
         tokenizer,
-        ends={tokenizer.convert_tokens_to_ids(END)},
+        ends={END},
         settings=TrainSettings(train_end=train_end, max_tokens=max_tokens),
-        base=WEIGHTS,
+        base=BASE,
     )
 
 
-def test_the_embedded_model_is_trained_on_the_label_that_it_is_read_by(tokenizer: Any) -> None:
-    end = tokenizer.convert_tokens_to_ids(END)
-    ids = find_label_ids(tokenizer.backend_tokenizer)
+def test_every_digit_and_letter_is_trained_as_its_own_token(tokenizer: Any) -> None:
+    ids = tokenizer.get_vocab()
 
-    for number in range(MAX_LABEL + 1):
-        target = answer_of(tokenizer, str(number), end=end)
+    for label in string.digits + string.ascii_uppercase:
+        target = answer_of(tokenizer, label, end=END)
         assert target is not None
-        assert target.answer == (ids[str(number)], end)
+        assert target.answer == (ids[label], END)
 
 
 def test_the_prompt_is_the_persona_and_the_plain_question(tokenizer: Any) -> None:
@@ -84,7 +83,7 @@ def test_the_prompt_is_the_persona_and_the_plain_question(tokenizer: Any) -> Non
     text = tokenizer.decode(target.tokens)
     assert "with a German cultural background" in text
     assert "Question: Question 0?\nOptions:\n1. Agree\n2. Neither\n3. Disagree" in text
-    assert text.endswith("<|assistant|>3<|end|>")
+    assert text.endswith("<|im_start|>assistant\n3<|im_end|>")
     assert (counts, left_out) == ({"DEU": 1}, {})
 
 

@@ -1,4 +1,4 @@
-"""Adapters are trained for real, on the embedded model and one thread."""
+"""Adapters are trained for real, on a tiny model and one thread."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from prompting.messages import Steering, survey_messages
 from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
 from tests.adapters.culturespa.survey import Killed, question
-from tests.conftest import WEIGHTS as MINI_MODEL
+from tests.adapters.loras import BASE_NAME
+from tests.tiny_llama import tiny_chat_llama
 
-BASE = TrainingBase(MINI_MODEL, "milieu-mini")
 QUESTIONS = [question(i, text=f"Is thing number {i} good?") for i in range(12)]
 EXAMPLES = [
     Example(culture, q.key, option)
@@ -82,7 +82,7 @@ def trained(
 
     return train_adapters(
         data,
-        BASE,
+        TrainingBase(tiny_chat_llama(), BASE_NAME),
         mode=mode,
         settings=settings,
         out=folder / "adapters",
@@ -114,11 +114,11 @@ def answer_logprobs(
     culture: str, option: int, *, adapter: Path | None = None
 ) -> tuple[float, float]:
     """The same of an option, and of the end of turn right after it."""
-    model: Any = AutoModelForCausalLM.from_pretrained(MINI_MODEL, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny_chat_llama(), dtype=torch.float32)
     end = model.generation_config.eos_token_id
     if adapter is not None:
         model = PeftModel.from_pretrained(model, str(adapter))
-    tokenizer: Any = AutoTokenizer.from_pretrained(MINI_MODEL)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny_chat_llama())
     steering = Steering(Method.PERSONA, culture=read_catalogue()[culture])
     of_label = of_end = 0.0
     for asked in (q.asked for q in QUESTIONS):
@@ -173,7 +173,7 @@ def test_the_folder_holds_what_a_server_needs_and_names_the_served_model(
     config = json.loads((joint.folder / CONFIG).read_bytes())
 
     assert {file.name for file in joint.folder.iterdir()} == {TRAINING, CONFIG, CARD, WEIGHTS}
-    assert config["base_model_name_or_path"] == "milieu-mini"
+    assert config["base_model_name_or_path"] == BASE_NAME
     assert (config["r"], config["lora_alpha"], config["peft_type"]) == (8, 16, "LORA")
     assert config["target_modules"] == [
         "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
@@ -184,7 +184,7 @@ def test_the_folder_holds_what_a_server_needs_and_names_the_served_model(
 def test_a_trained_adapter_is_admitted_to_the_registry(
     specific: tuple[TrainedAdapter, ...], tmp_path: Path
 ) -> None:
-    base = read_base_model(MINI_MODEL, name="milieu-mini")
+    base = read_base_model(tiny_chat_llama(), name=BASE_NAME)
     registry = AdapterRegistry(tmp_path / "registry")
 
     for adapter, culture in zip(specific, ("DEU", "KEN"), strict=True):
@@ -203,7 +203,7 @@ def test_the_card_says_what_it_was_trained_on(joint: TrainedAdapter, data: Train
     readme = (joint.folder / CARD).read_text(encoding="utf-8")
 
     assert card == joint.card
-    assert (card.base_model, card.mode, card.licence) == ("milieu-mini", "joint", "CC0-1.0")
+    assert (card.base_model, card.mode, card.licence) == (BASE_NAME, "joint", "CC0-1.0")
     assert card.n_examples == {"DEU": 12, "KEN": 12}
     assert card.data == data.digests
     assert card.settings["learning_rate"] == 5e-3

@@ -19,7 +19,6 @@ from adapters.registry import AdapterRegistry
 from app.state.admin_key import FILE, keep_admin_key
 from cli.adapters.jobs import run_add
 from cli.main import cli
-from mini_model.weights import WEIGHTS as BASE
 from tests.adapters.loras import (
     BASE_NAME,
     Tensors,
@@ -31,6 +30,7 @@ from tests.adapters.loras import (
 from tests.app.adapters import adapter_settings
 from tests.app.service import served
 from tests.fakes.vllm import MODEL, FakeVllm, serve
+from tests.tiny_llama import tiny_llama
 
 COMMANDS = ("add", "list", "show", "activate", "deactivate", "rollback", "remove")
 
@@ -40,7 +40,13 @@ class Adapters:
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.folder = folder
-        self.env = {"MILIEU_DATA_FOLDER": str(folder / "data"), "COLUMNS": "250"} | env
+        defaults = {
+            "MILIEU_DATA_FOLDER": str(folder / "data"),
+            "MILIEU_VLLM__MODEL": BASE_NAME,
+            "MILIEU_VLLM__MODEL_PATH": str(tiny_llama()),
+            "COLUMNS": "250",
+        }
+        self.env = defaults | env
         self.registry = AdapterRegistry(folder / "data" / "adapters")
 
     def __call__(self, *arguments: str, **env: str) -> str:
@@ -70,7 +76,7 @@ class Adapters:
 
 
 def tensors(seed: int = 0) -> Tensors:
-    return lora_tensors(read_base_model(BASE, name=BASE_NAME), seed=seed)
+    return lora_tensors(read_base_model(tiny_llama(), name=BASE_NAME), seed=seed)
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ def test_one_is_shown_whole(adapters: Adapters) -> None:
     adapters("add", str(adapters.lora()), "-c", "DE", "--data", "two\nlines \x1b[31m of it")
 
     shown = adapters("show", "german-lora")
-    for part in ("german-lora@", "DEU", "not measured yet", "milieu-mini", "q_proj, v_proj"):
+    for part in ("german-lora@", "DEU", "not measured yet", BASE_NAME, "q_proj, v_proj"):
         assert part in shown
     # What somebody else wrote does not reach the terminal as it is.
     assert "\x1b" not in shown
@@ -275,7 +281,8 @@ def test_what_a_hub_id_names_is_added_with_where_it_is_from(
         asked.append((repo_id, revision))
         return str(write_lora(commit, tensors(), lora_config()))
 
-    monkeypatch.setenv("MILIEU_DATA_FOLDER", adapters.env["MILIEU_DATA_FOLDER"])
+    for variable, value in adapters.env.items():
+        monkeypatch.setenv(variable, value)
     run_add(
         "owner/German.LoRA",
         AdapterFacts(licence="MIT"),

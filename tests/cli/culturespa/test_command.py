@@ -14,11 +14,12 @@ from adapters.registry import AdapterRegistry
 from cli.main import cli
 from files.journal import write_lines
 from tests.cli.culturespa.test_steps import NOWHERE, QUESTIONS, completion, written
-from tests.conftest import WEIGHTS
 from tests.fakes.vllm import MODEL, FakeVllm
 from tests.fixtures.service import FakeServer
+from tests.tiny_llama import tiny_chat_llama, tiny_llama
 
-BASE = ("--base", str(WEIGHTS), "--base-name", MODEL)
+# "B" stands for its folder.
+BASE = ("--base", "B", "--base-name", MODEL)
 
 
 class Spa:
@@ -123,7 +124,8 @@ def test_a_run_ends_with_adapters_in_the_registry(
     arguments = (
         "run", "--out", tmp_path / "run", "--questions", questions, "-c", "US", "-c", "ZW",
         "--control", "--method", "cross-culture", "--learning-rate", "2e-3", "--no-train-end",
-        "--batch-size", "4", "--threads", "1", "--licence", "CC0-1.0", *BASE,
+        "--batch-size", "4", "--threads", "1", "--licence", "CC0-1.0",
+        "--base", tiny_chat_llama(), "--base-name", MODEL,
     )  # fmt: skip
 
     said = spa.done(*arguments)
@@ -199,7 +201,7 @@ def test_what_does_not_fit_is_said_in_one_message(
 ) -> None:
     (tmp_path / "E").write_text('{"some": "thing"}\n')
     (tmp_path / "Z").write_bytes(gzip.compress(b"{}\n"))
-    places = {"Q": questions, "E": tmp_path / "E", "Z": tmp_path / "Z", "O": tmp_path / "O"}
+    places = {each: tmp_path / each for each in "EZO"} | {"Q": questions, "B": tiny_llama()}
 
     check_refused(spa(*(places.get(each, each) for each in arguments)), said)
 

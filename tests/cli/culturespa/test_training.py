@@ -25,7 +25,7 @@ from adapters.culturespa.settings import Mode
 from app.errors import OptionInvalid
 from cli.culturespa.training import Training, train_in_child
 from files.journal import write_lines
-from tests.conftest import WEIGHTS
+from tests.tiny_llama import tiny_llama
 
 QUESTION = GeneratedQuestion("generated:0", "Life", "Good?", ("Yes", "No"))
 FAILS = """
@@ -56,7 +56,7 @@ def training(tmp_path: Path) -> Training:
     return Training(
         examples=tmp_path / "examples.jsonl",
         questions=tmp_path / "questions.jsonl",
-        base=TrainingBase(WEIGHTS, "milieu-mini"),
+        base=TrainingBase(tiny_llama(), "tiny-llama"),
         out=tmp_path / "out",
         mode=Mode.SPECIFIC,
     )

@@ -176,7 +176,7 @@ def figures(*, text: str = "How important is religion in your life?") -> Figures
     importance = ("Highly important", "Fairly important", "Not that important", "Not at all")
     degrees = ("Can never be justified", *"23456789", "Can always be justified")
     return Figures(
-        respondent="milieu-mini",
+        respondent="tiny-llama",
         pack="wvs7",
         compared="hash",
         pack_title="World Values Survey, wave 7",
