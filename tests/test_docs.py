@@ -178,15 +178,17 @@ class Place(NamedTuple):
 def place(
     made_service: str,
     real_vllm: ServedVllm,
+    vllm_model_dir: Path,
     cache_folder: Path,
     data_folder: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Place:
     folder = tmp_path_factory.mktemp("docs")
     base = folder / "base"
-    base.symlink_to(WEIGHTS)
-    tensors = lora_tensors(read_base_model(WEIGHTS, name="milieu-mini"), seed=1)
-    write_lora(folder / "german-lora", tensors, lora_config())
+    base.symlink_to(vllm_model_dir)
+    model = read_base_model(vllm_model_dir, name=real_vllm.model)
+    config = lora_config(base_model_name_or_path=model.name)
+    write_lora(folder / "german-lora", lora_tensors(model, seed=1), config)
     variables = {
         "MILIEU_VLLM__URLS": real_vllm.url,
         "MILIEU_VLLM__MODEL": real_vllm.model,
