@@ -14,16 +14,25 @@ from survey_data.cultures import Culture
 
 
 class ServedWeights(NamedTuple):
-    """A model name that the server knows, the adapter in it, if any, and the model it is on."""
+    """A model name that the server knows, the adapter in it, if any, and the model it is on.
+
+    `reader` is the name of the base model with the adapter that reads what a prompt tells of a
+    people, if it has one.
+    """
 
     model: str
     adapter: str | None
     base_model: str
+    reader: str | None = None
 
     @property
     def bare(self) -> ServedWeights:
         """The model without an adapter."""
-        return ServedWeights(self.base_model, None, self.base_model)
+        return ServedWeights(self.base_model, None, self.base_model, self.reader)
+
+    def choose_model(self, *, reads: bool) -> str:
+        """Return the name to ask for a prompt that tells of a people, or does not."""
+        return self.reader if reads and self.reader and self.adapter is None else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,10 @@ class WeightsPool:
     Without `AdapterServing` there are no adapters, and it is always the base model.
     """
 
-    def __init__(self, base_model: str, live: AdapterServing | None = None) -> None:
-        self.base_model = base_model
-        self.live = live
+    def __init__(
+        self, base_model: str, live: AdapterServing | None = None, *, reader: str | None = None
+    ) -> None:
+        self.base_model, self.live, self._reader = base_model, live, reader
 
     @asynccontextmanager
     async def lease(
@@ -66,7 +76,7 @@ class WeightsPool:
             AdapterError: the named adapter does not serve this culture, or cannot be loaded.
             LoraServerSilent: no server can be reached.
         """
-        base = ServedWeights(self.base_model, None, self.base_model)
+        base = ServedWeights(self.base_model, None, self.base_model, self._reader)
         if wanted == NO_ADAPTER:
             yield Lease(base)
         elif wanted != ACTIVE_ADAPTER:
@@ -94,4 +104,4 @@ class WeightsPool:
                     yield Lease(self._weights_on(found), notes=reasons)
 
     def _weights_on(self, version_name: str) -> ServedWeights:
-        return ServedWeights(version_name, version_name, self.base_model)
+        return ServedWeights(version_name, version_name, self.base_model, self._reader)

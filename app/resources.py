@@ -26,6 +26,7 @@ from app.answering.pipeline import Pipeline
 from app.answering.pooling import Pooler
 from app.answering.words import PromptWriter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
+from app.model_files import ModelFiles, prepare_model_files
 from app.settings import Settings
 from app.state.adapters import open_adapters
 from app.state.calibration import NO_CALIBRATION, OpenedCalibration, open_calibration
@@ -41,13 +42,11 @@ from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.pool import Limits, Retries, Timeouts
-from embedded_model.manifest import check_unpacked
-from mini_model.weights import WEIGHTS, check_weights
+from embedded_model.reader_files import RANK, READER_NAME
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
-SEE_NOTICE = {"fields": {"see": "NOTICE", "remedy": "set MILIEU_VLLM__URLS"}}
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,7 @@ class Resources:
     """
 
     settings: Settings
+    files: ModelFiles
     metrics: Metrics
     library: SurveyLibrary
     pipeline: Pipeline
@@ -89,35 +89,35 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
-    Only a service has experiments, records its answers and pools those of a calibrated model; a run
-    of questions does not. `read` and
-    `retrieve` may hand in packs and index that are open already.
+    Only a service has experiments, records its answers and pools those of a calibrated model.
+    `read` and `retrieve` may hand in packs and index that are open already.
 
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
         SurveyDataError, RetrievalError: packs, encoder or index cannot be had.
-        WeightsInvalid, UnpackedAltered, VllmStartFailed: the model was altered, or does not start.
+        EmbeddedModelError, VllmStartFailed: the embedded model cannot be had, or does not start.
         UpstreamModelMissing: the named servers do not serve the model of the settings.
         BaseModelInvalid, RegistryInvalid: what adapters stand on cannot be read.
     """
     async with AsyncExitStack() as stack:
         # Packs first: they are read in a blink, and a fault in them should not wait for vLLM.
         library = read(settings, read_catalogue())
+        files = await asyncio.to_thread(prepare_model_files, settings)
         experiments = await _open_experiments(stack, settings, metrics, library, is_service)
         threads = _make_threads(stack, settings)
-        local = _make_local_vllm(stack, settings)
+        local = _make_local_vllm(stack, settings, files)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
             await asyncio.wrap_future(threads.submit(retrieval.prepare))
         servers = _Servers.of(settings, local)
-        live = await _open_adapters(stack, settings, metrics, servers, library)
+        live = await _open_adapters(stack, settings, files, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
         await _check_model(vllm, settings.model)
-        calibration = await _open_calibration(settings, vllm, library, retrieval, is_service)
+        calibration = await _open_calibration(settings, files, vllm, library, retrieval, is_service)
         logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
         yield _assemble(
-            *(settings, metrics, library, retrieval, threads, vllm, live, local, experiments),
-            calibration,
+            *(settings, files, metrics, library, retrieval, threads, vllm, live, local),
+            *(experiments, calibration),
         )
 
 
@@ -152,6 +152,7 @@ async def _open_experiments(
 async def _open_adapters(
     stack: AsyncExitStack,
     settings: Settings,
+    files: ModelFiles,
     metrics: Metrics,
     servers: _Servers,
     library: SurveyLibrary,
@@ -159,7 +160,7 @@ async def _open_adapters(
     if not settings.vllm.takes_adapters:
         return None
     urls, api_key = servers
-    opening = open_adapters(settings, urls, api_key=api_key, catalogue=library.catalogue)
+    opening = open_adapters(settings, files, urls, api_key=api_key, catalogue=library.catalogue)
     live = await stack.enter_async_context(opening)
     metrics.watch_adapters(live)
     return live
@@ -167,6 +168,7 @@ async def _open_adapters(
 
 async def _open_calibration(
     settings: Settings,
+    files: ModelFiles,
     vllm: VllmClient,
     library: SurveyLibrary,
     retrieval: Retrieval,
@@ -175,7 +177,7 @@ async def _open_calibration(
     if not is_service:
         return NO_CALIBRATION
     encoder = retrieval.index.model_id
-    return await open_calibration(settings, vllm, library=library, encoder=encoder)
+    return await open_calibration(settings, files, vllm, library=library, encoder=encoder)
 
 
 def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecutor:
@@ -210,6 +212,7 @@ async def _load_while_starting(
 
 def _assemble(
     settings: Settings,
+    files: ModelFiles,
     metrics: Metrics,
     library: SurveyLibrary,
     retrieval: Retrieval,
@@ -223,9 +226,10 @@ def _assemble(
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
     alignment = PeopleAlignment(library, retrieval.finder.alike)
-    count_text = None if local is None else _counter(settings.vllm.model_path)
+    is_here = local is not None and files.folder is not None
+    count_text = _counter(files.folder) if is_here and files.folder else None
     context = ContextWindow(vllm, count_text=count_text)
-    weights = WeightsPool(settings.model, live)
+    weights = WeightsPool(settings.model, live, reader=files.reader_name)
     lookup = _make_lookup(settings, metrics, retrieval, threads)
     pipeline = Pipeline(
         library=library,
@@ -242,7 +246,7 @@ def _assemble(
         min_label_mass=of.min_label_mass,
     )
     return Resources(
-        *(settings, metrics, library, pipeline, lookup, retrieval, alignment),
+        *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment),
         *(vllm, context, weights, local, experiments, calibration),
     )
 
@@ -293,33 +297,35 @@ def _make_client(
     )
 
 
-def _make_local_vllm(stack: AsyncExitStack, settings: Settings) -> LocalVllm | None:
-    """Return the child of the settings, ended with `stack`; None where they name servers.
-
-    Raises:
-        WeightsInvalid, UnpackedAltered: the embedded model's files were altered.
-    """
+def _make_local_vllm(
+    stack: AsyncExitStack, settings: Settings, files: ModelFiles
+) -> LocalVllm | None:
+    """Return the child that serves `files`, ended with `stack`; None where servers are named."""
     of = settings.vllm
-    if of.urls:
+    if of.urls or files.folder is None:
         return None
-    if of.model_path == WEIGHTS:
-        check_weights(WEIGHTS)
-        if settings.commercial_use:
-            logger.warning("embedded_model_is_non_commercial", extra=SEE_NOTICE)
-    if of.model_path.parent == settings.models_folder:
-        check_unpacked(of.model_path)
-    loras = LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras)
     options = LocalVllmOptions(
-        model_dir=of.model_path,
+        model_dir=files.folder,
         served_name=settings.model,
-        dtype=of.dtype,
+        dtype=files.dtype,
+        temperature=files.temperature,
         n_threads=of.n_threads,
         max_model_len=of.max_model_len,
         kv_cache_gib=of.kv_cache_gib,
         log_file=settings.cache_folder / f"vllm-{settings.port}.log",
         start_deadline_s=of.start_deadline_s,
-        lora=loras if of.takes_adapters else None,
+        lora=_make_loras(settings, files),
     )
     local = LocalVllm(options)
     stack.push_async_callback(local.stop)
     return local
+
+
+def _make_loras(settings: Settings, files: ModelFiles) -> LoraOptions | None:
+    """Return the room for adapters that the child needs, None where it has none to hold."""
+    of = settings.vllm
+    fixed = {} if files.reader is None else {READER_NAME: files.reader}
+    if not of.takes_adapters:
+        return LoraOptions(0, RANK, 0, fixed) if fixed else None
+    rank = max(of.max_lora_rank, RANK) if fixed else of.max_lora_rank
+    return LoraOptions(of.max_loras, rank, of.max_cpu_loras, fixed)

@@ -21,8 +21,8 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from app.errors import SettingsInvalid
+from embedded_model.source import SMOLLM2
 from experiments.unit import MIN_SECRET_BYTES
-from mini_model.weights import WEIGHTS
 from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage, Recipe
 from retrieval.encoder import DEFAULT_ENCODER
 from retrieval.other_languages import SAME_QUESTION, SIMILARITY_FLOOR
@@ -31,7 +31,8 @@ from retrieval.selector_name import SelectorName
 from retrieval.steer import Steer
 
 PREFIX = "MILIEU_"
-EMBEDDED_MODEL = "milieu-mini"
+EMBEDDED_MODEL = SMOLLM2.name
+AUTO, NONE = "auto", "none"
 Strings = Annotated[tuple[str, ...], NoDecode]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(gt=0.0, le=3600.0)]
@@ -53,9 +54,13 @@ class _Group(BaseModel):
 class VllmSettings(_Group):
     """The vLLM servers, or the child that is started when `urls` is empty.
 
-    `dtype` is what the child computes in; `auto` is bfloat16 for most models. `n_threads` are those
-    it computes with on a CPU. `lora` is whether they take adapters while they run; unset, the child
-    does and others do not. The limits on adapters are those that the servers were started with.
+    The child serves the model in the folder `model_path`; unset, the embedded one. `reader` is the
+    adapter that reads what prompts tell of a people: `auto` is the embedded model's own, and none
+    for others; `none` leaves it out, and any other name is what `urls` serve it by. `dtype` is what
+    the child computes in; `auto` is float32 for the embedded model and bfloat16 for most others.
+    `n_threads` are those it computes with on a CPU. `lora` is whether they take adapters while they
+    run; unset, the child does and others do not. The limits on adapters are those that the servers
+    were started with.
     """
 
     urls: Strings = ()
@@ -67,10 +72,11 @@ class VllmSettings(_Group):
     n_retries: int = Field(default=2, ge=0, le=10)
     max_in_flight: int = Field(default=64, ge=1, le=4096)
     max_queued: int = Field(default=256, ge=0, le=65536)
-    model_path: Path = WEIGHTS
+    model_path: Path | None = None
+    reader: str = AUTO
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     n_threads: int = Field(default=1, ge=1, le=256)
-    max_model_len: int = Field(default=1024, ge=256)
+    max_model_len: int = Field(default=2048, ge=256)
     kv_cache_gib: int = Field(default=1, ge=1)
     start_deadline_s: Seconds = 300.0
     lora: bool | None = None
@@ -78,6 +84,16 @@ class VllmSettings(_Group):
     max_cpu_loras: int = Field(default=16, ge=1, le=4096)
     # CultureSPA's. On a CPU vLLM computes every adapter as if it had this rank.
     max_lora_rank: LoraRank = 8
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the child serves the embedded model."""
+        return not self.urls and self.model_path is None
+
+    @property
+    def named_reader(self) -> str | None:
+        """The name of the reader that the servers have, None if they have none."""
+        return None if self.reader in (AUTO, NONE) else self.reader
 
     @property
     def takes_adapters(self) -> bool:
@@ -100,17 +116,22 @@ class VllmSettings(_Group):
                 raise ValueError("a URL holds a user or password; use MILIEU_VLLM__API_KEY")
         if self.urls and not self.model:
             raise ValueError("MILIEU_VLLM__URLS needs MILIEU_VLLM__MODEL, the name it serves")
-        if self.model and not self.urls and self.model_path == WEIGHTS:
+        if self.model and self.is_embedded:
             raise ValueError(
                 f"the embedded model would be served as '{self.model}'. Set MILIEU_VLLM__URLS to "
                 "servers of that model, or MILIEU_VLLM__MODEL_PATH to its folder"
+            )
+        if self.named_reader and not self.urls:
+            raise ValueError(
+                f"reader is '{self.named_reader}', expected '{AUTO}' or '{NONE}': only servers of "
+                "MILIEU_VLLM__URLS have one of another name"
             )
         if self.max_cpu_loras < self.max_loras:
             raise ValueError(
                 f"max_cpu_loras is {self.max_cpu_loras}, expected max_loras ({self.max_loras}) or "
                 "more: a server keeps every adapter in memory, those in use among them"
             )
-        if self.urls and self.lora and self.model_path == WEIGHTS:
+        if self.urls and self.lora and self.model_path is None:
             raise ValueError(
                 "lora needs MILIEU_VLLM__MODEL_PATH, a folder with the config.json of the model "
                 "that the servers have: adapters are checked against it"
@@ -301,6 +322,11 @@ class Settings(BaseSettings):
     def model(self) -> str:
         """The name under which the base model is served."""
         return self.vllm.model or EMBEDDED_MODEL
+
+    @property
+    def uses_reader(self) -> bool:
+        """Whether the embedded model has its reader, which is for non-commercial use."""
+        return self.vllm.is_embedded and self.vllm.reader == AUTO and not self.commercial_use
 
     @property
     def pack_roots(self) -> tuple[Path, ...]:

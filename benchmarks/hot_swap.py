@@ -34,8 +34,9 @@ from adapters.base_model import AdapterBase
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.logs import configure_logging
+from app.model_files import prepare_model_files
 from app.settings import AnswerSettings, Settings, read_settings
-from app.state.adapters import load_base_model
+from app.state.adapters import load_adapter_base
 from benchmarks.served import served
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 
@@ -229,7 +230,10 @@ async def run(
 
 def _filled(settings: Settings) -> list[str]:
     """Add random adapters to the registry of the settings; return their names."""
-    registry, base = AdapterRegistry(settings.adapters_folder), load_base_model(settings)
+    registry, base = (
+        AdapterRegistry(settings.adapters_folder),
+        load_adapter_base(prepare_model_files(settings), settings.model),
+    )
     return [_added(registry, base, settings, seed=seed) for seed in SEEDS]
 
 

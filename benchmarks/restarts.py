@@ -33,8 +33,9 @@ from rich.table import Table
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.logs import configure_logging
+from app.model_files import prepare_model_files
 from app.settings import EMBEDDED_MODEL, Settings
-from app.state.adapters import load_base_model
+from app.state.adapters import load_adapter_base
 from app.state.event_store import make_unit_hasher, open_event_store
 from app.state.retrieval import read_library
 from app.vllm.child import LocalVllm
@@ -272,7 +273,7 @@ class Admin:
 
 def _add_adapter(settings: Settings) -> str:
     """Add an adapter of random weights to the registry of the settings; return its name."""
-    base = load_base_model(settings)
+    base = load_adapter_base(prepare_model_files(settings), settings.model)
     source = write_lora(settings.data_folder / "source", lora_tensors(base), lora_config())
     manifest = AdapterRegistry(settings.adapters_folder).add(
         source,

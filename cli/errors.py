@@ -16,7 +16,6 @@ from app.errors import AppError
 from embedded_model.errors import EmbeddedModelError
 from evaluation.errors import EvaluationError
 from experiments.errors import ExperimentError
-from mini_model.weights import WeightsInvalid
 from prompting.errors import PromptingError
 from retrieval.errors import RetrievalError
 from survey_data.errors import SurveyDataError
@@ -29,7 +28,6 @@ KNOWN = (
     PromptingError,
     EvaluationError,
     ExperimentError,
-    WeightsInvalid,
     EmbeddedModelError,
     # A file or folder that a command was given; the message names it.
     OSError,

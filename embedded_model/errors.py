@@ -61,6 +61,16 @@ class FolderUnwritable(EmbeddedModelError):
         )
 
 
+class ReaderAltered(EmbeddedModelError):
+    """The reader adapter is not what its manifest says; names the file."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"{file}: found {found}, expected {expected}. Restore the file, or set "
+            "MILIEU_VLLM__READER=none to serve the model without its reader."
+        )
+
+
 class UnpackedAltered(EmbeddedModelError):
     """A folder of the unpacked model is not what its manifest says; names the file."""
 

@@ -59,7 +59,7 @@ def ensure_unpacked(
     """
     merged = None if lora is None else read_lora(lora)
     made_from = describe(source, merged)
-    folder = models / f"{source.name}-{hash_fields(made_from)[:8]}"
+    folder = models / name_folder(made_from)
     with _hold(models, folder.name):
         if not folder.exists():
             file = find_file(source)
@@ -67,6 +67,11 @@ def ensure_unpacked(
                 _unpack(file, folder, made_from, merged)
     check_unpacked(folder)
     return folder
+
+
+def name_folder(made_from: dict[str, Any]) -> str:
+    """Return the name of the folder of what is `made_from` that."""
+    return f"{made_from['name']}-{hash_fields(made_from)[:8]}"
 
 
 def describe(source: ModelSource, lora: Lora | None) -> dict[str, Any]:

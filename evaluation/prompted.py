@@ -66,9 +66,14 @@ class LanguageModel(Protocol):
         """Return how to label options to have their log-probabilities; None if that can't be."""
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        *,
+        adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
-        """Return the labels' log-probabilities."""
+        """Return the labels' log-probabilities; `reads` if the messages tell of a people."""
 
     async def write(
         self,
@@ -77,14 +82,16 @@ class LanguageModel(Protocol):
         decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
-        """Return the answer in text."""
+        """Return the answer in text; `reads` if the messages tell of a people."""
 
 
 class Prompt(NamedTuple):
     """What a request of `PromptedModel` holds; no messages if the question alone is too long.
 
-    `read_text` is whether the answer is text, which is then sampled with `seed`.
+    `read_text` is whether the answer is text, which is then sampled with `seed`; `reads` whether
+    the messages tell how people answered something.
     """
 
     messages: tuple[Message, ...]
@@ -92,6 +99,7 @@ class Prompt(NamedTuple):
     read_text: bool
     seed: int
     adapter: str | None = None
+    reads: bool = False
 
     def how(self, decoding: AnswerDecoding) -> list[object]:
         """Return what decides the answer besides the model and the messages, for a digest."""
@@ -104,9 +112,15 @@ async def send(model: LanguageModel, prompt: Prompt, decoding: AnswerDecoding) -
     if not prompt.messages:
         return Response()
     if not prompt.read_text:
-        return await model.score(prompt.messages, prompt.labels, adapter=prompt.adapter)
+        return await model.score(
+            prompt.messages, prompt.labels, adapter=prompt.adapter, reads=prompt.reads
+        )
     return await model.write(
-        prompt.messages, decoding=decoding, seed=prompt.seed, adapter=prompt.adapter
+        prompt.messages,
+        decoding=decoding,
+        seed=prompt.seed,
+        adapter=prompt.adapter,
+        reads=prompt.reads,
     )
 
 
@@ -177,7 +191,9 @@ class PromptedModel:
         )
         messages, kept = fit if fit is not None else ((), PLAIN)
         seed = ask.seed if read_text else 0
-        prompt = Prompt(messages, asked.labels, read_text, seed, ask.adapter)
+        prompt = Prompt(
+            messages, asked.labels, read_text, seed, ask.adapter, reads=kept.tells_people
+        )
         digest = digest_of(
             self._model.name,
             [[message.role, message.content] for message in messages] or question.key,

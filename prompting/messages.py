@@ -78,6 +78,11 @@ class Steering:
     language: PromptLanguage = PromptLanguage.EN
 
     @property
+    def tells_people(self) -> bool:
+        """Whether the prompt tells how people answered something."""
+        return bool(self.exemplars) or self.statement is not None
+
+    @property
     def phrases(self) -> Phrases:
         """The phrases of its language."""
         return find_phrases(self.language)

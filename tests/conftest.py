@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 import pytest
 
+from app.settings import EMBEDDED_MODEL
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.lora import VllmLora
+from embedded_model.reader_files import RANK, READER_NAME, check_reader
+from embedded_model.unpack import ensure_unpacked
 from retrieval.encoders.packed_file import find_packed_file
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 from tests.fixtures.supervised import supervise
@@ -70,11 +73,12 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def vllm_model_dir() -> Path:
+def vllm_model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model that the real vLLM serves in tests: the embedded one."""
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("needs vLLM; `make test` installs it")
-    return WEIGHTS
+    # The folder of all workers: it is unpacked by the first.
+    return ensure_unpacked(tmp_path_factory.getbasetemp().parent / "models")
 
 
 @pytest.fixture(scope="session")
@@ -85,9 +89,12 @@ def real_vllm(
     log_file = tmp_path_factory.mktemp("vllm") / "vllm.log"
     options = LocalVllmOptions(
         vllm_model_dir,
-        "milieu-mini",
+        EMBEDDED_MODEL,
         log_file,
-        lora=LoraOptions(max_loras=2, max_rank=16, max_cpu_loras=MAX_CPU_LORAS),
+        max_model_len=2048,
+        dtype="float32",
+        temperature=0.0,
+        lora=LoraOptions(2, RANK, MAX_CPU_LORAS, fixed={READER_NAME: check_reader()}),
         start_deadline_s=START_DEADLINE_S,
     )
     with supervise(options) as vllm:
@@ -98,8 +105,8 @@ def real_vllm(
 async def bare_vllm(real_vllm: ServedVllm) -> AsyncIterator[ServedVllm]:
     """The same server, without an adapter before and after the test."""
     async with VllmLora(real_vllm.url, api_key=real_vllm.api_key) as server:
-        for name in await server.loaded():
+        for name in await server.loaded() - {READER_NAME}:
             await server.unload(name)
         yield real_vllm
-        for name in await server.loaded():
+        for name in await server.loaded() - {READER_NAME}:
             await server.unload(name)

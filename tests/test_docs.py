@@ -27,8 +27,8 @@ from adapters.base_model import read_base_model
 from adapters.culturespa.card import read_card
 from app.main import create_app
 from app.settings import Settings
+from embedded_model.reader_files import READER_NAME
 from evaluation.figures import Figures
-from mini_model.weights import WEIGHTS
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.conftest import MAX_CPU_LORAS, ServedVllm
 from tests.pages import BIN, DOCS, REPOSITORY, Page, Step, ask, make, run
@@ -109,7 +109,7 @@ def test_every_setting_is_listed_with_its_default() -> None:
             assert default == Path(shown.strip("`")).expanduser(), name
         else:
             # In words: nothing, or what is embedded.
-            assert default in (None, "", (), WEIGHTS), name
+            assert default in (None, "", ()), name
 
 
 def defaults(settings: type[BaseModel], prefix: str = "MILIEU_") -> list[tuple[str, Any]]:
@@ -193,6 +193,7 @@ def place(
         "MILIEU_VLLM__URLS": real_vllm.url,
         "MILIEU_VLLM__MODEL": real_vllm.model,
         "MILIEU_VLLM__API_KEY": real_vllm.api_key,
+        "MILIEU_VLLM__READER": READER_NAME,
         "MILIEU_VLLM__LORA": "true",
         "MILIEU_VLLM__MODEL_PATH": str(base),
         "MILIEU_VLLM__MAX_LORAS": "2",

@@ -71,7 +71,7 @@ class ModelAsker:
 
     async def _score(self, plan: Plan, words: Words) -> tuple[LabelLogprobs, ...] | None:
         """Return the labels' log-probabilities per order, None where a label is several tokens."""
-        weights, current = plan.weights, request_id.get() or None
+        current = request_id.get() or None
 
         def score(
             place: int, prompt: tuple[Message, ...]
@@ -79,8 +79,8 @@ class ModelAsker:
             return self._vllm.score(
                 prompt,
                 plan.asked.question.labels,
-                model=weights.model,
-                base_model=weights.base_model,
+                model=plan.model,
+                base_model=plan.weights.base_model,
                 # A server may hold two calls of one id to be the same.
                 request_id=f"{current}-{place}" if current and place else current,
             )
@@ -121,7 +121,7 @@ def make_chat_request(plan: Plan, words: Words, request: Request) -> ChatRequest
     What an experiment's arm says of the decoding goes before what the request says.
     """
     decoding = plan.choice.decoding
-    asked = request.ask_for(plan.weights.model, words.prompts[0])
+    asked = request.ask_for(plan.model, words.prompts[0])
     return replace(
         asked,
         max_tokens=LABEL_TOKENS if words.orders else decoding.max_tokens or asked.max_tokens,

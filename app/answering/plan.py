@@ -168,6 +168,11 @@ class Plan:
         return None if self.steering.method is Method.PLAIN else self.steering.statement
 
     @property
+    def model(self) -> str:
+        """The name of the weights that answer."""
+        return self.weights.choose_model(reads=self.steering.tells_people)
+
+    @property
     def bare(self) -> Steering:
         """What the prompt says where no exemplar is left to show."""
         language = self.steering.language

@@ -136,7 +136,7 @@ def present_model(answer: Answer) -> ModelAnswer | None:
     asked = plan.asked.question
     option, shares, mass = _present_reading(asked, reading)
     return ModelAnswer(
-        name=plan.weights.model,
+        name=plan.model,
         method=plan.method,
         option=option,
         shares=shares,

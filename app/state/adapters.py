@@ -12,7 +12,8 @@ from adapters.hot_swap import HotSwap, LoraServer
 from adapters.registry import AdapterRegistry
 from adapters.serving import AdapterServing
 from adapters.verification import Verifier
-from app.errors import UpstreamError, UpstreamInvalid, UpstreamRejected
+from app.errors import SettingsInvalid, UpstreamError, UpstreamInvalid, UpstreamRejected
+from app.model_files import ModelFiles
 from app.settings import Settings
 from app.vllm.client import VllmClient
 from app.vllm.lora import VllmLora
@@ -74,21 +75,32 @@ class VllmCanaries:
             raise LoraServerSilent(self._url, str(exc)) from exc
 
 
-def load_base_model(settings: Settings) -> AdapterBase:
-    """Return the model that adapters are checked against. Reads its weights, if they are here.
+def load_adapter_base(files: ModelFiles, name: str) -> AdapterBase:
+    """Return what adapters are checked against. Reads the model's weights, if they are here.
 
     Raises:
         BaseModelInvalid: the files in the model's folder do not say what it is made of.
+        SettingsInvalid: there is no such folder: the model is on servers only.
     """
-    folder = settings.vllm.model_path
+    folder = files.folder
+    if folder is None:
+        raise SettingsInvalid(
+            "adapters are checked against the model's files; set MILIEU_VLLM__MODEL_PATH to a "
+            f"folder with the config.json of '{name}'"
+        )
     if any(folder.glob("*.safetensors")):
-        return read_base_model(folder, name=settings.model)
-    return declare_base_model(folder / "config.json", name=settings.model)
+        return read_base_model(folder, name=name)
+    return declare_base_model(folder / "config.json", name=name)
 
 
 @asynccontextmanager
 async def open_adapters(
-    settings: Settings, urls: Sequence[str], *, api_key: str, catalogue: CultureCatalogue
+    settings: Settings,
+    files: ModelFiles,
+    urls: Sequence[str],
+    *,
+    api_key: str,
+    catalogue: CultureCatalogue,
 ) -> AsyncIterator[AdapterServing]:
     """Open the registry of the settings on the vLLM servers at `urls`.
 
@@ -97,7 +109,7 @@ async def open_adapters(
         RegistryInvalid: what is active cannot be read.
     """
     registry = await asyncio.to_thread(open_registry, settings)
-    base = await asyncio.to_thread(load_base_model, settings)
+    base = await asyncio.to_thread(load_adapter_base, files, settings.model)
     async with AsyncExitStack() as stack:
         servers: list[LoraServer] = []
         canaries: dict[str, VllmCanaries] = {}

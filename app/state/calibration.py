@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from app.answering.calibrated import ModelCalibration
 from app.errors import CalibrationRefused, UpstreamError
+from app.model_files import ModelFiles
 from app.settings import Settings
 from app.state.calibration_files import CalibrationOrigin, read_calibration
 from app.vllm.client import VllmClient
-from files.hashes import hash_file
 from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,12 @@ NO_CALIBRATION = OpenedCalibration()
 
 
 async def open_calibration(
-    settings: Settings, vllm: VllmClient, *, library: SurveyLibrary, encoder: str
+    settings: Settings,
+    files: ModelFiles,
+    vllm: VllmClient,
+    *,
+    library: SurveyLibrary,
+    encoder: str,
 ) -> OpenedCalibration:
     """Return the calibration of the served model; one that is not its own is refused, and logged.
 
@@ -42,7 +47,7 @@ async def open_calibration(
     if settings.calibration is None and not _has_any(settings.calibrations_folder):
         return NO_CALIBRATION
     try:
-        identity = await identify_model(settings, vllm)
+        identity = await identify_model(settings, files, vllm)
     except UpstreamError as exc:
         return _refuse(f"it is not known what model is served: {exc} Start the service again.")
     origin = CalibrationOrigin.of(settings.model, identity, library=library, encoder=encoder)
@@ -57,7 +62,7 @@ async def open_calibration(
     return OpenedCalibration(calibration)
 
 
-async def identify_model(settings: Settings, vllm: VllmClient) -> dict[str, str]:
+async def identify_model(settings: Settings, files: ModelFiles, vllm: VllmClient) -> dict[str, str]:
     """Return what tells the served model from others of its name.
 
     That is the hash of its files, or, where it runs on servers of their own, the root that these
@@ -67,7 +72,7 @@ async def identify_model(settings: Settings, vllm: VllmClient) -> dict[str, str]
         UpstreamError: the servers do not say.
     """
     if not settings.vllm.urls:
-        return {"model files": await asyncio.to_thread(_hash_files, settings.vllm.model_path)}
+        return {"model files": _digest(await asyncio.to_thread(files.hash_files))}
     cards = {card.id: card for card in await vllm.models()}
     return {"model root": cards[settings.model].root if settings.model in cards else "unknown"}
 
@@ -88,10 +93,6 @@ def _has_any(folder: Path) -> bool:
 def _refuse(because: str) -> OpenedCalibration:
     logger.warning("calibration_refused", extra={"fields": {"reason": because}})
     return OpenedCalibration(None, because)
-
-
-def _hash_files(folder: Path) -> str:
-    return _digest({file.name: hash_file(file) for file in folder.iterdir() if file.is_file()})
 
 
 def _digest(value: dict[str, str]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MIN_BATCHED_TOKENS = 4096
@@ -15,14 +16,16 @@ CPU_LORA_PLUGIN = "milieu_cpu_lora"  # app.vllm.cpu_lora, by its entry point in 
 
 @dataclass(frozen=True, slots=True)
 class LoraOptions:
-    """How many adapters the child holds, and of which rank.
+    """How many adapters the child takes while it runs, of which rank, and which it always has.
 
-    `max_loras` of them can be in one batch, on a GPU; on a CPU all `max_cpu_loras` can.
+    `max_loras` of them can be in one batch, on a GPU; on a CPU all `max_cpu_loras` can. `fixed`,
+    by name, have places of their own.
     """
 
     max_loras: int = 4
     max_rank: int = 8
     max_cpu_loras: int = 32
+    fixed: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class LocalVllmOptions:
         model_dir: folder of the model, with tokenizer and chat template.
         served_name: the name that requests call it by.
         log_file: where its output goes; earlier starts are kept as `….1` and `….2`.
+        temperature: of a reply whose request names none; None as the model's files say.
         n_threads: of a CPU, for computing. A small model is slower on more than one.
         enforce_eager: whether to start without compiling, which takes longer than it saves for
             a small model.
@@ -53,6 +57,7 @@ class LocalVllmOptions:
     kv_cache_gib: int = 1
     n_threads: int = 1
     dtype: str = "auto"
+    temperature: float | None = None
     enforce_eager: bool = True
     lora: LoraOptions | None = None
     start_deadline_s: float = 300.0
@@ -77,14 +82,20 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     # does not use offset"); then a step has to hold a whole prompt.
     n_batched = max(MIN_BATCHED_TOKENS, options.max_model_len)
     command += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(n_batched)]
+    if options.temperature is not None:
+        defaults = json.dumps({"temperature": options.temperature})
+        command += ["--override-generation-config", defaults]
     if options.enforce_eager:
         command.append("--enforce-eager")
     if lora := options.lora:
-        n_slots, n_kept = lora.max_loras, lora.max_cpu_loras
+        n_slots, n_kept = (n + len(lora.fixed) for n in (lora.max_loras, lora.max_cpu_loras))
         if _is_for_cpu():
             n_slots = n_kept  # a slot costs memory alone, and no adapter waits for another's
         command += ["--enable-lora", "--max-loras", str(n_slots)]
         command += ["--max-lora-rank", str(lora.max_rank), "--max-cpu-loras", str(n_kept)]
+        if lora.fixed:
+            named = (f"{name}={folder}" for name, folder in lora.fixed.items())
+            command += ["--lora-modules", *named]
     return [*command, *options.extra_args]
 
 

@@ -17,8 +17,9 @@ from adapters.registry import AdapterRegistry
 from adapters.serving import measure_effect_nat
 from app.api.schemas.adapters import AdapterDetail, detail_of
 from app.errors import AdapterNotThere, CulturesMissing, ServiceUnreachable
+from app.model_files import prepare_model_files
 from app.settings import Settings, read_settings
-from app.state.adapters import load_base_model, open_registry
+from app.state.adapters import load_adapter_base, open_registry
 from cli.console import notes, out
 from cli.service_client import administer_service
 from cli.tables import print_adapter, print_adapters
@@ -59,7 +60,8 @@ def run_add(
             name = _make_name(Path(source).absolute().name) if name is None else name
             if (folder / TRAINING).is_file():
                 codes, about = _complete_from_card(folder, codes, about)
-        base, max_rank = load_base_model(settings), settings.vllm.max_lora_rank
+        base = load_adapter_base(prepare_model_files(settings), settings.model)
+        max_rank = settings.vllm.max_lora_rank
         manifest = open_registry(settings).add(
             folder, base=base, max_rank=max_rank, name=name, cultures=codes, about=about
         )

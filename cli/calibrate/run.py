@@ -48,7 +48,7 @@ async def run_calibration(
     recipes = select_recipes(settings.answer, options)
     async with open_resources(settings, Metrics()) as resources:
         cells = select_cells(resources.library, options, read_split())
-        identity = await identify_model(settings, resources.vllm)
+        identity = await identify_model(settings, resources.files, resources.vllm)
         origin = CalibrationOrigin.of(
             settings.model,
             identity,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +23,8 @@ from cli.culturespa.run_options import Variant, check_options, choose_base, list
 from cli.culturespa.served_model import ServedModel
 from cli.culturespa.steps import do_answer, do_filter, do_generate, take_survey
 from cli.culturespa.training import Training, train_in_child
-from mini_model.weights import WEIGHTS
 from prompting.recipe import Method
 from survey_data.cultures import Culture
-
-EMBEDDED_TERMS = "for non-commercial use, see NOTICE"
 
 
 class RunAdapter(NamedTuple):
@@ -53,8 +50,6 @@ async def run_steps(settings: Settings, out: Path, options: RunOptions) -> tuple
     surveys = open_surveys(settings, options.pack)
     cultures = resolve_cultures(surveys.library, options.cultures)
     base = choose_base(settings, options)
-    if base.folder == WEIGHTS and not options.licence:
-        options = replace(options, licence=EMBEDDED_TERMS)
     check_options(settings, options, base)
     sources = _collect_sources(options, base, surveys)
     running = _Run(out, options, surveys)
@@ -124,8 +119,6 @@ def _collect_sources(options: RunOptions, base: TrainingBase, surveys: Surveys) 
     """Return the terms of adapters: those of the model that answered, and of the questions."""
     manifest = surveys.library.manifest(options.pack)
     sources = {}
-    if base.folder == WEIGHTS:
-        sources[base.served_name] = EMBEDDED_TERMS
     if options.questions is None:
         sources[manifest.title] = manifest.licence
     return sources | options.source_terms

@@ -9,10 +9,10 @@ from adapters.culturespa.recipe import TrainingBase
 from adapters.culturespa.settings import Mode
 from adapters.manifest import is_name
 from app.errors import OptionInvalid
+from app.model_files import prepare_model_files
 from app.settings import Settings
 from cli.culturespa.options import RunOptions
 from cli.culturespa.training import check_base, check_installed
-from mini_model.weights import WEIGHTS
 
 # The longest is '-joint-12-5-percent-control'.
 MAX_PREFIX_CHARS = 32
@@ -57,13 +57,14 @@ def choose_base(settings: Settings, options: RunOptions) -> TrainingBase:
         OptionInvalid: its folder or its name is not known.
     """
     folder, name = options.base_folder, options.base_name
-    is_elsewhere = bool(settings.vllm.urls) and settings.vllm.model_path == WEIGHTS
-    if folder is None and is_elsewhere:
+    if folder is None and settings.vllm.urls and settings.vllm.model_path is None:
         expected = f"the folder of '{settings.model}', which the servers of the settings have"
         raise OptionInvalid("--base", "nothing", expected)
     if folder is not None and name is None and not settings.vllm.model:
         raise OptionInvalid("--base-name", "nothing", "the name that --base is served by")
-    return TrainingBase(folder or settings.vllm.model_path, name or settings.model)
+    folder = folder or prepare_model_files(settings).folder
+    assert folder is not None, "it is the embedded model, or the settings name it"
+    return TrainingBase(folder, name or settings.model)
 
 
 def check_options(settings: Settings, options: RunOptions, base: TrainingBase) -> None:

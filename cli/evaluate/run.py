@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.model_files import ModelFiles
 from app.resources import Resources, open_resources
 from app.settings import Settings
 from app.state.calibration import identify_model
@@ -133,7 +134,7 @@ async def _plan_model_run(
     model = VllmModel(
         resources.vllm, resources.context, model=settings.model, weights=resources.weights
     )
-    identity = await _identify(settings, resources.vllm)
+    identity = await _identify(settings, resources.files, resources.vllm)
     adapters = None if live is None else await live.states()
     system = EvaluatedSystem(model=model, identity=identity, adapters=adapters)
     planned = plan_run(settings, options, library, retrieval=resources.retrieval, system=system)
@@ -143,9 +144,9 @@ async def _plan_model_run(
     return planned
 
 
-async def _identify(settings: Settings, vllm: VllmClient) -> dict[str, str]:
+async def _identify(settings: Settings, files: ModelFiles, vllm: VllmClient) -> dict[str, str]:
     """Return what identifies the served model, and its servers if it has any."""
-    identity = await identify_model(settings, vllm)
+    identity = await identify_model(settings, files, vllm)
     return identity | (
         {"vLLM servers": ", ".join(settings.vllm.urls)} if settings.vllm.urls else {}
     )

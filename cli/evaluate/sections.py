@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from app.settings import Settings
 from evaluation.sections import SectionSpec
-from mini_model.weights import WEIGHTS
 from survey_data.split import read_split
 
 HELD_OUT_TITLE = "Held out of the embedded model's training"
@@ -42,7 +41,7 @@ def make_sections(
     every = SectionSpec(
         title="All questions and cultures", note="", cultures=cultures, questions=questions
     )
-    is_embedded = is_vllm and not settings.vllm.urls and settings.vllm.model_path == WEIGHTS
+    is_embedded = is_vllm and settings.vllm.is_embedded
     if not is_embedded:
         return (every,)
     split = read_split()

@@ -99,12 +99,20 @@ class VllmModel:
 
     @_patient
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        *,
+        adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
         async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
             weights = leased.weights
             scored = await self._vllm.score(
-                messages, labels, model=weights.model, base_model=weights.base_model
+                messages,
+                labels,
+                model=weights.choose_model(reads=reads),
+                base_model=weights.base_model,
             )
         if scored is None:
             raise ValueError(f"labels {', '.join(labels)} are not one token each")
@@ -122,10 +130,11 @@ class VllmModel:
         decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
         async with self._weights.lease(None, adapter or NO_ADAPTER) as leased:
             request = ChatRequest(
-                model=leased.weights.model,
+                model=leased.weights.choose_model(reads=reads),
                 messages=tuple(messages),
                 max_tokens=decoding.max_tokens,
                 temperature=decoding.temperature,

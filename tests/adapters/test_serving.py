@@ -27,7 +27,7 @@ from adapters.errors import (
 )
 from adapters.hot_swap import HotSwap
 from adapters.manifest import CONFIG, AdapterFacts
-from adapters.pool import Lease, WeightsPool
+from adapters.pool import Lease, ServedWeights, WeightsPool
 from adapters.registry import AdapterRegistry
 from adapters.serving import AdapterServing
 from adapters.verification import Verifier
@@ -128,7 +128,7 @@ async def test_an_activated_adapter_is_loaded_verified_and_answers(house: House)
     assert house.live.active == {"DEU": version}
     assert house.registry.active() == {"DEU": version}
     leased = await house.asked()
-    assert leased.weights == (version, version, BASE_NAME)
+    assert leased.weights == ServedWeights(version, version, BASE_NAME)
     assert (leased.unavailable_because, leased.notes) == (None, ())
     assert house.server.n_loads == {version: 1}
     state = await house.live.state("german")
@@ -197,7 +197,7 @@ async def test_what_cannot_be_loaded_or_verified_changes_nothing(
         await house.live.activate(new)
 
     assert house.registry.active() == house.live.active == {"DEU": old}
-    assert await house.asked() == Lease((old, old, BASE_NAME))  # type: ignore[arg-type]
+    assert await house.asked() == Lease(ServedWeights(old, old, BASE_NAME))
     assert set(house.server.has) == {old}
     assert house.registry.states()["DEU"] == (old,)
 

@@ -25,7 +25,9 @@ def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: ob
 
 def add_adapter(settings: Settings, name: str, cultures: Sequence[str], *, seed: int = 0) -> str:
     """Add an adapter of random weights to the registry of `settings`; return its version name."""
-    base = read_base_model(settings.vllm.model_path, name=settings.model)
+    folder = settings.vllm.model_path
+    assert folder is not None
+    base = read_base_model(folder, name=settings.model)
     source = settings.data_folder / f"source-{name}-{seed}"
     config = lora_config(base_model_name_or_path=settings.model)
     write_lora(source, lora_tensors(base, seed=seed), config)

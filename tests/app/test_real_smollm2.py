@@ -108,9 +108,9 @@ def test_eleven_options_are_labelled_with_letters(service: httpx.Client) -> None
 
 
 def test_an_adapter_is_loaded_and_answers(
-    service: httpx.Client, settings: Settings, tmp_path: Path
+    service: httpx.Client, settings: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    base = read_base_model(settings.vllm.model_path, name=NAME)
+    base = read_base_model(folder, name=NAME)
     config = lora_config(rank=8, base_model_name_or_path=NAME)
     lora = write_lora(tmp_path / "lora", lora_tensors(base, rank=8), config)
     about = AdapterFacts(method="random", licence="CC0")

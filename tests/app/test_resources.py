@@ -14,10 +14,12 @@ import pytest
 
 from app.errors import UpstreamInvalid, UpstreamModelMissing
 from app.resources import open_resources
-from app.settings import Settings, VllmSettings
+from app.settings import Settings
 from app.telemetry import Metrics
 from embedded_model.errors import UnpackedAltered
 from embedded_model.manifest import write_manifest
+from embedded_model.source import SMOLLM2
+from embedded_model.unpack import describe, name_folder
 from retrieval.errors import EncoderUnavailable, IndexInvalid, IndexUnwritable
 from survey_data.errors import PackInvalid, PackMissing, PackTermsRefused
 from tests.app.service import RELIGION, opened, settings_for
@@ -209,11 +211,8 @@ async def test_nothing_is_left_after_the_end(make_settings: MakeSettings, fake: 
 
 
 async def test_an_altered_model_of_the_cache_stops_the_start(tmp_path: Path) -> None:
-    settings = Settings(
-        cache_folder=tmp_path,
-        vllm=VllmSettings(model_path=tmp_path / "models" / "smollm2", model="smollm2"),
-    )
-    folder = settings.vllm.model_path
+    settings = Settings(cache_folder=tmp_path)
+    folder = settings.models_folder / name_folder(describe(SMOLLM2, None))
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     write_manifest(folder, {})

@@ -126,7 +126,12 @@ class PaperModel:
         return self._labels if self._text is None else None
 
     async def score(
-        self, messages: Sequence[Message], labels: Sequence[str], *, adapter: str | None = None
+        self,
+        messages: Sequence[Message],
+        labels: Sequence[str],
+        *,
+        adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
         await self._busy(messages, adapter)
         said_by = [adapter] if adapter else []
@@ -146,6 +151,7 @@ class PaperModel:
         decoding: AnswerDecoding,
         seed: int,
         adapter: str | None = None,
+        reads: bool = False,
     ) -> Response:
         await self._busy(messages, adapter)
         return Response(text=self._text, prompt_tokens=10, completion_tokens=3)
