@@ -35,7 +35,6 @@ from evaluation.asking import Request, Response
 from evaluation.prompted import Prompt
 from evaluation.run_folder import RunFolder
 from evaluation.runner import RunPlan, run_plan
-from mini_model.weights import WEIGHTS
 from prompting.messages import Message
 
 N_NEW_TOKENS = 256
@@ -109,7 +108,8 @@ async def measured(*, n_questions: int, n_generated: int, n_rounds: int) -> dict
         prepared = plan_run(settings, options, library, retrieval=resources.retrieval, system=asker)
         watching = {name: Watching(respondent) for name, respondent in prepared.respondents.items()}
         plan = prepared.spec.plan(library, dict(watching))
-        generate = Generator(WEIGHTS)
+        assert resources.files.folder is not None, "the embedded model is unpacked"
+        generate = Generator(resources.files.folder)
         for number in range(n_rounds):
             # Other questions each time, so that no server has seen a prompt before.
             questions = plan.questions[number * n_questions : (number + 1) * n_questions]

@@ -43,7 +43,7 @@ from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from benchmarks.restart_checks import Checked, checked
 from benchmarks.restart_clients import CULTURES, METRIC, Clients
 from benchmarks.service_process import ServiceProcess
-from mini_model.weights import WEIGHTS
+from embedded_model.unpack import ensure_unpacked
 from survey_data.cultures import read_catalogue
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.app.service import counted
@@ -146,15 +146,22 @@ def main() -> None:
 async def _run_on_own_vllm(folder: Path, load: Load, store: str) -> Seen:
     of = Settings().vllm
     options = LocalVllmOptions(
-        WEIGHTS,
+        find_model(),
         EMBEDDED_MODEL,
         folder / "vllm.log",
+        max_model_len=of.max_model_len,
+        dtype="float32",
         lora=LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras),
     )
     async with LocalVllm(options) as vllm:
         upstream = Upstream(vllm.url, vllm.api_key)
         fields = service_fields(upstream, folder, store=store, wait_s=load.wait_s)
         return await run(fields, folder, load)
+
+
+def find_model() -> Path:
+    """Return the folder of the embedded model, which adapters are checked against."""
+    return ensure_unpacked(Settings().models_folder)
 
 
 def service_fields(
@@ -169,9 +176,6 @@ def service_fields(
 
     `store` and `wait_s` are those of `ExperimentSettings`.
     """
-    model = folder / "model"
-    # The service takes the embedded model for its own child's, unless the folder is another one.
-    model.symlink_to(WEIGHTS)
     fields: dict[str, Any] = {
         "data_folder": str(folder),
         "admin_keys": ADMIN_KEY,
@@ -182,7 +186,7 @@ def service_fields(
             "model": EMBEDDED_MODEL,
             "api_key": vllm.api_key,
             "lora": True,
-            "model_path": str(model),
+            "model_path": str(find_model()),
         },
         # Random weights give most of the probability to words that are no option.
         "answer": {"min_label_mass": 0.0},

@@ -21,7 +21,6 @@ from tests.fixtures.supervised import supervise
 pytest_plugins = ["tests.fixtures.make_serve", "tests.fixtures.service", "tests.fixtures.workers"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-WEIGHTS = REPOSITORY / "mini_model" / "weights"
 START_DEADLINE_S = 280.0
 MAX_CPU_LORAS = 3
 

@@ -1,6 +1,6 @@
 """A vLLM of paper: the routes that Milieu calls, deterministic, without a model, and scriptable.
 
-The tokens are roles, numbers up to 20 and single characters; the template is the mini model's. What
+The tokens are roles, numbers up to 20 and single characters; the template is one of its own. What
 it answers is a hash of the prompt. What it refuses, and with which words, was seen on vLLM 0.32.
 """
 
