@@ -1,9 +1,12 @@
 """Examine the embedded model: does it reply from what its prompt says, and as before elsewhere?
 
-    python -m embedded_model.exam --weights FOLDER
-    python -m embedded_model.exam --url http://127.0.0.1:8000/v1 --model smollm2-135m-instruct
+    python -m embedded_model.exam --weights FOLDER                      # with the reader of Milieu
+    python -m embedded_model.exam --weights FOLDER --reader FOLDER      # with another one
+    python -m embedded_model.exam --weights FOLDER --service http://127.0.0.1:8000
+    python -m embedded_model.exam --url http://127.0.0.1:8001/v1 --model NAME
 
-Asks held-out questions of held-out and other peoples, and everyday requests, greedily.
+Asks held-out questions of held-out and other peoples, greedily. With --service, everyday requests
+are put to a running Milieu as to Germans, and the replies compared with the bare model's.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ import numpy as np
 import torch
 
 from embedded_model.reader.encoding import encode
-from embedded_model.reader.everyday import EXAMINED, Everyday, read_everyday
+from embedded_model.reader.everyday import EVERYDAY, Everyday, read_everyday
 from embedded_model.reader.exam_cases import Case, LabelCase, draw_cases, draw_label_cases
 from embedded_model.reader.generation import FolderModel, Replier, ServedModel
 from embedded_model.reader.grading import Grade, grade
 from embedded_model.reader.material import read_packs, select_examined
+from embedded_model.reader_files import FOLDER as READER
+from embedded_model.source import SMOLLM2
 from prompting.messages import Message
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
@@ -111,6 +116,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--weights", type=Path, help="folder of the model")
+    parser.add_argument("--reader", type=Path, default=READER, help="folder of the reader")
+    parser.add_argument("--bare", action="store_true", help="without a reader")
+    parser.add_argument("--service", help="URL of a Milieu that serves the model")
     parser.add_argument("--url", help="of a server, up to /v1")
     parser.add_argument("--model", default="", help="the name that it is served by")
     parser.add_argument("--n", type=int, default=200, help="questions to ask")
@@ -124,10 +132,16 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     held_out = read_split()
     material = select_examined(read_packs(), read_catalogue(), held_out, open_encoder())
-    model = FolderModel(args.weights) if args.weights else ServedModel(args.url, args.model)
+    model: FolderModel | ServedModel
+    if args.weights:
+        model = FolderModel(args.weights, reader=None if args.bare else args.reader)
+    else:
+        model = ServedModel(args.url, args.model)
     answered = examine(model, draw_cases(material, held_out, n=args.n))
     found = summarize(answered)
-    found |= examine_everyday(model, read_everyday(EXAMINED)[: args.n_everyday])
+    if args.service:
+        served = ServedModel(f"{args.service.rstrip('/')}/v1", f"{SMOLLM2.name}@DE")
+        found |= examine_everyday(served, read_everyday(EVERYDAY)[: args.n_everyday])
     if isinstance(model, FolderModel):
         found |= examine_labels(model, draw_label_cases(material, held_out, n=args.n // 2))
     for name, share in found.items():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from embedded_model.reader.everyday import EXAMINED, TAUGHT, read_everyday, write_everyday
+from embedded_model.reader.everyday import EVERYDAY, read_everyday, write_everyday
 from embedded_model.reader.generation import FolderModel
 from prompting.messages import Message
 
@@ -19,7 +19,7 @@ MAX_TOKENS = 64
 
 
 def main() -> None:
-    """Reply to every request, greedily and in float32, and write both files anew."""
+    """Reply to every request, greedily and in float32, and write the file anew."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -29,17 +29,13 @@ def main() -> None:
     if args.threads:
         torch.set_num_threads(args.threads)
     model = FolderModel(args.model)
-    for file in (EXAMINED, TAUGHT):
-        requests = read_everyday(file)
-        chats = [[Message("user", each.request)] for each in requests]
-        replies = model.reply(chats, max_tokens=MAX_TOKENS)
-        write_everyday(
-            file,
-            [
-                replace(each, reply=reply.text, is_whole=reply.is_whole)
-                for each, reply in zip(requests, replies, strict=True)
-            ],
-        )
+    requests = read_everyday(EVERYDAY)
+    chats = [[Message("user", each.request)] for each in requests]
+    replies = model.reply(chats, max_tokens=MAX_TOKENS)
+    pairs = zip(requests, replies, strict=True)
+    write_everyday(
+        EVERYDAY, [replace(each, reply=r.text, is_whole=r.is_whole) for each, r in pairs]
+    )
 
 
 if __name__ == "__main__":

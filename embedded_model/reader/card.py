@@ -12,7 +12,6 @@ from typing import Protocol
 
 from embedded_model.lora import CONFIG, WEIGHTS
 from embedded_model.reader.data import KINDS
-from embedded_model.reader.everyday import TAUGHT
 from embedded_model.reader.settings import TrainSettings
 from embedded_model.source import SMOLLM2
 from files.hashes import hash_file
@@ -38,10 +37,6 @@ class LoggedStep(Protocol):
         """Loss of replies."""
 
     @property
-    def kept(self) -> float:
-        """Divergence from the base model's replies."""
-
-    @property
     def label(self) -> float:
         """Loss of labels."""
 
@@ -65,10 +60,7 @@ def write_card(
         "base": {"name": SMOLLM2.name, "weights": hash_file(base / "model.safetensors")},
         "settings": asdict(settings),
         "n_steps": len(log),
-        "trained_on": {
-            **{pack.manifest.id: pack.manifest.shares_sha256 for pack in packs},
-            TAUGHT.name: hash_file(TAUGHT),
-        },
+        "trained_on": {pack.manifest.id: pack.manifest.shares_sha256 for pack in packs},
         "held_out": hash_file(SPLIT_FILE),
         "versions": {name: version(name) for name in _LIBRARIES},
         "sha256": {name: hash_file(out / name) for name in (CONFIG, WEIGHTS, CARD)},
@@ -81,7 +73,7 @@ def _write_readme(settings: TrainSettings, log: Sequence[LoggedStep], packs: Seq
     sources = [f"- {pack.manifest.title}: {pack.manifest.licence}" for pack in packs]
     rows = [
         f"| {name} | {_average(log[:_N_AVERAGED], name)} | {_average(log[-_N_AVERAGED:], name)} |"
-        for name in ("reply", "kept", "label")
+        for name in ("reply", "label")
     ]
     n_tokens = sum(step.n_tokens for step in log)
     took_s = log[-1].elapsed_s if log else 0.0
@@ -89,10 +81,10 @@ def _write_readme(settings: TrainSettings, log: Sequence[LoggedStep], packs: Seq
         "---", f"base_model: {SMOLLM2.name}", "library_name: peft", "---", "",
         "# Reader adapter", "",
         f"A LoRA for {SMOLLM2.name} as Milieu unpacks it. With it the model replies from what its",
-        "prompt says of a people's answers, and otherwise as it did before.", "",
+        "prompt says of a people's answers. It is for such prompts only.", "",
         "Trained on conversations in Milieu's own prompts, from the questions and peoples of the",
-        "packs below that are not held out, more than half of them with made-up figures, and on",
-        f"everyday requests with the model's own replies. Kinds of examples: {kinds}.", "",
+        "packs below that are not held out, more than half of them with made-up figures.",
+        f"Kinds of examples: {kinds}.", "",
         *sources, "",
         f"{len(log)} steps of {settings.batch_size} examples, {n_tokens:,} tokens,",
         f"{took_s / 60:.0f} minutes, seed {settings.seed}.", "",

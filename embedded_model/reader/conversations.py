@@ -32,14 +32,10 @@ class Conversation(NamedTuple):
     Attributes:
         messages: system, user and assistant messages, a reply the last.
         learned: indexes of the replies that are.
-        is_whole: whether the last reply ends where it ends, and was not cut.
-        is_kept: whether they are the base model's, whose probabilities are to stay as they are.
     """
 
     messages: tuple[Message, ...]
     learned: tuple[int, ...]
-    is_whole: bool = True
-    is_kept: bool = False
 
 
 def draw_told(rng: Rng, material: Material) -> Conversation:

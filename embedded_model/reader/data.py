@@ -8,14 +8,13 @@ from typing import TypeAlias
 import numpy as np
 
 from embedded_model.reader.conversations import Conversation, draw_told, draw_untold
-from embedded_model.reader.everyday import Everyday, draw_everyday
 from embedded_model.reader.labels import LabelRequest, draw_labels
 from embedded_model.reader.material import Material
 
 Example: TypeAlias = Conversation | LabelRequest
 
 # How many of a hundred examples are of each kind.
-KINDS = {"told": 50, "untold": 12, "labels": 14, "everyday": 24}
+KINDS = {"told": 62, "untold": 16, "labels": 22}
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,10 @@ class ExampleStream:
 
     Attributes:
         material: what they are made of.
-        everyday: requests with the base model's replies.
         seed: decides every draw.
     """
 
     material: Material
-    everyday: tuple[Everyday, ...]
     seed: int = 0
 
     def draw(self, step: int, n: int) -> list[Example]:
@@ -44,6 +41,4 @@ class ExampleStream:
                 return draw_told(rng, self.material)
             case "untold":
                 return draw_untold(rng, self.material)
-            case "labels":
-                return draw_labels(rng, self.material)
-        return draw_everyday(rng, self.material, self.everyday)
+        return draw_labels(rng, self.material)

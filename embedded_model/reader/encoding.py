@@ -32,7 +32,6 @@ class Encoded(NamedTuple):
         wanted: that token, for each of `places`; empty where labels are learned.
         labels: the tokens of labels, which the last place is to be followed by.
         shares: how likely each of them is to be.
-        is_kept: whether the base model's probabilities are learned instead of the tokens.
     """
 
     tokens: list[int]
@@ -40,7 +39,6 @@ class Encoded(NamedTuple):
     wanted: list[int]
     labels: tuple[int, ...] = ()
     shares: tuple[float, ...] = ()
-    is_kept: bool = False
 
 
 def encode(example: Example, tokenizer: ChatTokenizer) -> Encoded:
@@ -70,14 +68,12 @@ def _encode_conversation(example: Conversation, tokenizer: ChatTokenizer) -> Enc
     for i in example.learned:
         before = _render(messages[:i], tokenizer, prompts=True)
         tokens += _encode_text(tokenizer, before.removeprefix(written))
-        reply = _encode_text(tokenizer, messages[i].content)
-        if example.is_whole or i != example.learned[-1]:
-            reply += _encode_text(tokenizer, END)
+        reply = _encode_text(tokenizer, messages[i].content) + _encode_text(tokenizer, END)
         places += range(len(tokens) - 1, len(tokens) - 1 + len(reply))
         wanted += reply
         tokens += reply
         written = f"{before}{messages[i].content}{END}"
-    return Encoded(tokens[:-1], places, wanted, is_kept=example.is_kept)
+    return Encoded(tokens[:-1], places, wanted)
 
 
 def _render(messages: Sequence[Message], tokenizer: ChatTokenizer, *, prompts: bool) -> str:

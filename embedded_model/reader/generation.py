@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
+from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedded_model.reader.encoding import Encoded, encode_prompt
@@ -36,10 +37,13 @@ class Replier(Protocol):
 class FolderModel:
     """A model in a folder, computed in float32 by transformers."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the model."""
+    def __init__(self, folder: Path, *, reader: Path | None = None) -> None:
+        """Load the model, with the adapter in `reader` if there is one."""
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        if reader is not None:
+            model = PeftModel.from_pretrained(model, reader).merge_and_unload()
+        self._model = model.eval()
 
     def reply(self, chats: Sequence[Sequence[Message]], *, max_tokens: int) -> list[Reply]:
         """Return the likeliest reply to each chat, of at most `max_tokens` tokens."""

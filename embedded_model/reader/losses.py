@@ -1,4 +1,4 @@
-"""What training makes small: of replies, of labels, and of changes to the base model's replies."""
+"""What training makes small: the losses of replies and of labels."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from embedded_model.reader.encoding import Encoded
 
 
 class Losses(NamedTuple):
-    """Sums over a batch in nats, and over how many each goes.
+    """Sums over a batch in nats.
 
     Attributes:
         reply: of the tokens of replies.
-        kept: Kullback-Leibler divergence from the base model, per token of its own replies.
         label: of labels, by the people's shares.
     """
 
     reply: torch.Tensor
-    kept: torch.Tensor
     label: torch.Tensor
 
 
@@ -29,20 +27,18 @@ class Counts(NamedTuple):
     """How many tokens or labels each loss is of, at least one."""
 
     reply: int
-    kept: int
     label: int
 
 
 def count(rows: Sequence[Encoded]) -> Counts:
     """Return what the losses of a step are divided by."""
-    kept = sum(len(row.places) for row in rows if row.is_kept)
     label = sum(1 for row in rows if row.labels)
-    reply = sum(len(row.places) for row in rows) - kept - label
-    return Counts(max(1, reply), max(1, kept), max(1, label))
+    reply = sum(len(row.places) for row in rows) - label
+    return Counts(max(1, reply), max(1, label))
 
 
 def compute_losses(model: Any, rows: Sequence[Encoded]) -> Losses:
-    """Return the losses of `rows`, of a PEFT model; its adapter is switched off for the base's."""
+    """Return the losses of `rows`, of a PEFT model."""
     logits = _compute_logits(model, rows)
     device = logits.device
     ends = torch.tensor([len(row.places) for row in rows]).cumsum(0).tolist()
@@ -53,22 +49,10 @@ def compute_losses(model: Any, rows: Sequence[Encoded]) -> Losses:
         if row.labels:
             chances = functional.log_softmax(part[-1], dim=-1)[list(row.labels)]
             label = label - (chances * torch.tensor(row.shares, device=device)).sum()
-        elif not row.is_kept:
+        else:
             wanted = torch.tensor(row.wanted, device=device)
             reply = reply + functional.cross_entropy(part, wanted, reduction="sum")
-    kept_rows = [row for row in rows if row.is_kept]
-    kept = zero
-    if kept_rows:
-        now = torch.cat([part for row, part in zip(rows, parts, strict=True) if row.is_kept])
-        with torch.no_grad(), model.disable_adapter():
-            before = _compute_logits(model, kept_rows)
-        kept = functional.kl_div(
-            functional.log_softmax(now, dim=-1),
-            functional.log_softmax(before, dim=-1),
-            reduction="sum",
-            log_target=True,
-        )
-    return Losses(reply, kept, label)
+    return Losses(reply, label)
 
 
 def _compute_logits(model: Any, rows: Sequence[Encoded]) -> torch.Tensor:

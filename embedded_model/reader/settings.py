@@ -18,7 +18,7 @@ class TrainSettings:
         batch_size: examples of a step.
         micro_tokens: that are computed at once, padding among them.
         max_tokens: of an example; longer ones are left out.
-        reply_weight, kept_weight, label_weight: of the three losses.
+        reply_weight, label_weight: of the two losses.
         seed: of data and weights.
     """
 
@@ -33,7 +33,6 @@ class TrainSettings:
     max_tokens: int = 1200
     max_norm: float = 1.0
     reply_weight: float = 1.0
-    kept_weight: float = 2.0
     label_weight: float = 0.3
     seed: int = 0
 

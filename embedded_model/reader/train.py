@@ -27,7 +27,6 @@ from embedded_model.lora import CONFIG, WEIGHTS
 from embedded_model.reader.card import write_card
 from embedded_model.reader.data import ExampleStream
 from embedded_model.reader.encoding import Encoded, encode
-from embedded_model.reader.everyday import TAUGHT, read_everyday
 from embedded_model.reader.losses import compute_losses, count
 from embedded_model.reader.material import read_packs, select_taught
 from embedded_model.reader.settings import TrainSettings
@@ -49,7 +48,6 @@ class Step:
     elapsed_s: float
     rate: float
     reply: float
-    kept: float
     label: float
     n_tokens: int
 
@@ -93,7 +91,7 @@ class Run:
         elapsed = spent + time.monotonic() - started
         return self._settings.measure_progress(len(self.log), elapsed)
 
-    def _descend(self, step: int) -> tuple[tuple[float, float, float], int]:
+    def _descend(self, step: int) -> tuple[tuple[float, float], int]:
         """Take one step; return the losses, each per token or label, and the tokens read."""
         settings = self._settings
         rows = [
@@ -102,8 +100,8 @@ class Run:
             if len((row := encode(each, self._tokenizer)).tokens) <= settings.max_tokens
         ]
         counts = count(rows)
-        sums = [0.0, 0.0, 0.0]
-        scales = (settings.reply_weight, settings.kept_weight, settings.label_weight)
+        sums = [0.0, 0.0]
+        scales = (settings.reply_weight, settings.label_weight)
         self.model.train()
         for part in divide(rows, settings.micro_tokens):
             means = [s / n for s, n in zip(compute_losses(self.model, part), counts, strict=True)]
@@ -113,7 +111,7 @@ class Run:
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         n_tokens = sum(len(row.tokens) for row in rows)
-        return (round(sums[0], 4), round(sums[1], 4), round(sums[2], 4)), n_tokens
+        return (round(sums[0], 4), round(sums[1], 4)), n_tokens
 
     def _save_checkpoint(self) -> None:
         state = {
@@ -197,7 +195,7 @@ def main() -> None:
     settings = TrainSettings(**{f.name: getattr(args, f.name) for f in fields(defaults)})
     packs = read_packs()
     material = select_taught(packs, read_catalogue(), read_split(), open_encoder())
-    stream = ExampleStream(material, read_everyday(TAUGHT), settings.seed)
+    stream = ExampleStream(material, settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).to(device)

@@ -33,13 +33,6 @@ def test_an_earlier_reply_can_be_shown_and_not_learned() -> None:
     assert f"Hello{END}" in shown
 
 
-def test_a_reply_that_was_cut_has_no_end() -> None:
-    encoded = encode(Conversation(CHAT, (4,), is_whole=False, is_kept=True), WORDS)
-
-    assert WORDS.decode(encoded.wanted) == "So long"
-    assert encoded.is_kept
-
-
 def test_a_label_is_learned_after_the_prompt() -> None:
     request = LabelRequest(CHAT[:2], ("1", "2"), (0.25, 0.75))
     encoded = encode(request, WORDS)

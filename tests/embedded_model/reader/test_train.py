@@ -16,7 +16,6 @@ from embedded_model.lora import WEIGHTS, read_lora
 from embedded_model.reader.card import MANIFEST, write_card
 from embedded_model.reader.data import KINDS, ExampleStream
 from embedded_model.reader.encoding import Encoded
-from embedded_model.reader.everyday import Everyday
 from embedded_model.reader.losses import compute_losses, count
 from embedded_model.reader.material import Material
 from embedded_model.reader.settings import TrainSettings
@@ -28,15 +27,13 @@ from tests.embedded_model.reader.characters import CharacterTokenizer, make_mode
 SETTINGS = TrainSettings(
     minutes=1e9, n_steps=4, rank=4, alpha=8, n_warmup=1, batch_size=4, max_tokens=3000, seed=3
 )
-EVERYDAY = (Everyday("Hi", "Hello there.", True),)
 REPLY = Encoded([5, 6, 7, 8], [2, 3], [8, 9])
-KEPT = Encoded([5, 6, 7], [1, 2], [7, 9], is_kept=True)
 LABEL = Encoded([5, 6], [1], [], (49, 50), (0.25, 0.75))
 
 
 @pytest.fixture
 def stream(taught: Material) -> ExampleStream:
-    return ExampleStream(taught, EVERYDAY, seed=3)
+    return ExampleStream(taught, seed=3)
 
 
 def start(stream: ExampleStream, out: Path, settings: TrainSettings = SETTINGS) -> Run:
@@ -50,14 +47,13 @@ def read_weights(folder: Path) -> Mapping[str, torch.Tensor]:
 def test_each_loss_is_of_its_own_rows() -> None:
     model = get_peft_model(make_model(), _configure(SETTINGS))
 
-    found = [compute_losses(model, [row]) for row in (REPLY, KEPT, LABEL)]
+    found = [compute_losses(model, [row]) for row in (REPLY, LABEL)]
 
-    for losses, own in zip(found, ("reply", "kept", "label"), strict=True):
+    for losses, own in zip(found, ("reply", "label"), strict=True):
         assert {name for name, each in losses._asdict().items() if each.item()} <= {own}
-    # A fresh LoRA adds nothing, and shares of two labels in 128 tokens are far from learned.
-    assert found[1].kept.item() == pytest.approx(0.0, abs=1e-6)
-    assert found[2].label.item() > 2.0
-    assert count([REPLY, KEPT, LABEL]) == (2, 2, 1)
+    # Shares of two labels in 128 tokens are far from learned.
+    assert found[1].label.item() > 2.0
+    assert count([REPLY, LABEL]) == (2, 1)
 
 
 def test_rows_of_other_lengths_change_no_loss() -> None:
