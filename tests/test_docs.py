@@ -228,12 +228,13 @@ def dose(text: str) -> str:
 
 def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
     target = step.words[1]
-    arguments = {
-        "bench": "--requests 8 --rounds 1" if is_dosed else "",
-        "evaluate": f"--out {place.folder / 'results'}" + " --questions 3 -c DE" * is_dosed,
-    }
     if target == "serve":
         return run(make(target, "--dry-run"))
+    told = "".join(word.removeprefix("ARGS=") for word in step.words[2:])
+    arguments = {
+        "bench": "--requests 8 --rounds 1" if is_dosed else told,
+        "evaluate": f"{told} --out {place.folder / 'results'}" + " --questions 3 -c DE" * is_dosed,
+    }
     # A benchmark takes the vLLM that runs, without a word of adapters.
     taken = {"URLS", "MODEL", "API_KEY"}
     variables = {
