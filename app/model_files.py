@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from app.settings import Settings
-from embedded_model.lora import WEIGHTS
+from embedded_model.manifest import MANIFEST
+from embedded_model.reader_files import MANIFEST as READER_MANIFEST
 from embedded_model.reader_files import READER_NAME, check_reader
 from embedded_model.unpack import ensure_unpacked
 from files.hashes import hash_file
@@ -18,7 +19,7 @@ class ModelFiles(NamedTuple):
     Attributes:
         folder: of its files; None where only the servers of the settings have them.
         dtype: that vLLM computes in.
-        temperature: of a reply whose client names none; None as the model's generation config says.
+        is_embedded: whether it is the embedded model, whose folder has been checked.
         reader_name: by which the adapter is served that reads what prompts tell of a people, None
             without one.
         reader: its folder, None where the servers have it.
@@ -26,16 +27,29 @@ class ModelFiles(NamedTuple):
 
     folder: Path | None
     dtype: str
-    temperature: float | None = None
+    is_embedded: bool = False
     reader_name: str | None = None
     reader: Path | None = None
 
+    @property
+    def temperature(self) -> float | None:
+        """That of a reply whose client names none; None as the model's generation config says.
+
+        So small a model rambles where its replies are sampled.
+        """
+        return 0.0 if self.is_embedded else None
+
     def hash_files(self) -> dict[str, str]:
-        """Return the sha256 of every file of the model, and of the reader's weights."""
+        """Return the sha256 of every file of the model, and of its reader's manifest.
+
+        Of the embedded model, the manifest's alone: that has the others', which were checked.
+        """
         files = [] if self.folder is None else [f for f in self.folder.iterdir() if f.is_file()]
+        if self.is_embedded:
+            files = [file for file in files if file.name == MANIFEST]
         found = {file.name: hash_file(file) for file in files}
         if self.reader is not None:
-            found["reader"] = hash_file(self.reader / WEIGHTS)
+            found["reader"] = hash_file(self.reader / READER_MANIFEST)
         return found
 
 
@@ -51,7 +65,7 @@ def prepare_model_files(settings: Settings) -> ModelFiles:
     folder = ensure_unpacked(settings.models_folder)
     # What it replies in bfloat16 is every third time something else.
     dtype = "float32" if of.dtype == "auto" else of.dtype
-    files = ModelFiles(folder, dtype, temperature=0.0)
+    files = ModelFiles(folder, dtype, is_embedded=True)
     if not settings.uses_reader:
         return files
     return files._replace(reader_name=READER_NAME, reader=check_reader())

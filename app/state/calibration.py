@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 import re
+from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from app.vllm.client import VllmClient
 from survey_data.library import SurveyLibrary
 
 logger = logging.getLogger(__name__)
+# Of the embedded model as it is served where nothing is set.
+SHIPPED = Path(str(resources.files("embedded_model") / "calibration.json"))
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -42,9 +45,11 @@ async def open_calibration(
 ) -> OpenedCalibration:
     """Return the calibration of the served model; one that is not its own is refused, and logged.
 
-    A service does without: its answers say so.
+    A service does without: its answers say so. The embedded model comes with one, which holds for
+    the packs and the reader that come with it too.
     """
-    if settings.calibration is None and not _has_any(settings.calibrations_folder):
+    has_own = settings.calibration is not None or _has_any(settings.calibrations_folder)
+    if not has_own and not files.is_embedded:
         return NO_CALIBRATION
     try:
         identity = await identify_model(settings, files, vllm)
@@ -53,13 +58,22 @@ async def open_calibration(
     origin = CalibrationOrigin.of(settings.model, identity, library=library, encoder=encoder)
     file = calibration_file(settings, identity)
     if settings.calibration is None and not file.exists():
-        return NO_CALIBRATION
+        return await _open_shipped(origin) if files.is_embedded else NO_CALIBRATION
     try:
         calibration = await asyncio.to_thread(read_calibration, file, origin)
     except CalibrationRefused as exc:
         return _refuse(str(exc))
     logger.info("calibration_opened", extra={"fields": {"id": calibration.id, "file": str(file)}})
     return OpenedCalibration(calibration)
+
+
+async def _open_shipped(origin: CalibrationOrigin) -> OpenedCalibration:
+    """Return the calibration that comes with the embedded model, none where it is not for it."""
+    try:
+        return OpenedCalibration(await asyncio.to_thread(read_calibration, SHIPPED, origin))
+    except CalibrationRefused as exc:
+        logger.info("shipped_calibration_unused", extra={"fields": {"reason": str(exc)}})
+        return NO_CALIBRATION
 
 
 async def identify_model(settings: Settings, files: ModelFiles, vllm: VllmClient) -> dict[str, str]:

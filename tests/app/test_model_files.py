@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from app import model_files
-from app.model_files import prepare_model_files
+from app.model_files import ModelFiles, prepare_model_files
 from app.settings import Settings, VllmSettings
 from embedded_model.errors import ReaderAltered
+from embedded_model.manifest import write_manifest
 from embedded_model.reader_files import FOLDER, READER_NAME, check_reader
 
 
@@ -20,6 +21,7 @@ def unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
+    write_manifest(folder, {})
     monkeypatch.setattr(model_files, "ensure_unpacked", lambda models: folder)
     return folder
 
@@ -50,7 +52,8 @@ def test_a_precision_that_is_set_is_kept() -> None:
 def test_another_folder_is_served_as_it_is(tmp_path: Path) -> None:
     files = prepare_model_files(Settings(vllm=VllmSettings(model_path=tmp_path)))
 
-    assert files == (tmp_path, "auto", None, None, None)
+    assert files == ModelFiles(tmp_path, "auto")
+    assert files.temperature is None
 
 
 def test_servers_have_a_reader_of_the_name_that_is_set() -> None:
