@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from adapters.inspection import PREFIX
 from adapters.manifest import CONFIG, WEIGHTS
 
 BASE_NAME = "milieu-mini"
+STRENGTH = 0.05
 Tensors = dict[str, npt.NDArray[Any]]
 
 
@@ -32,13 +34,20 @@ def lora_tensors(
     seed: int = 0,
     dtype: str = "float32",
 ) -> Tensors:
-    """Return a pair of random matrices for every module that `targets` name."""
+    """Return a pair of random matrices for every module that `targets` name.
+
+    Whatever the width of `base`, they change a module's output by about `STRENGTH` times alpha over
+    the root of the rank. So each seed moves a model's answers to canaries by far more than the
+    tolerance, and the model still answers with labels: that needs a few hundredths, and beyond some
+    tenths it doesn't.
+    """
     rng = np.random.default_rng(seed)
     tensors: Tensors = {}
     for module, shape in base.shapes.items():
         if module.rpartition(".")[2] in targets:
-            tensors[key(module, "A")] = rng.normal(size=(rank, shape.n_in)).astype(dtype)
-            tensors[key(module, "B")] = rng.normal(size=(shape.n_out, rank)).astype(dtype)
+            a = rng.normal(size=(rank, shape.n_in)) / math.sqrt(shape.n_in)
+            b = rng.normal(size=(shape.n_out, rank)) * STRENGTH
+            tensors[key(module, "A")], tensors[key(module, "B")] = a.astype(dtype), b.astype(dtype)
     return tensors
 
 
