@@ -16,7 +16,7 @@ from adapters.base_model import AdapterBase
 from adapters.inspection import PREFIX
 from adapters.manifest import CONFIG, WEIGHTS
 
-BASE_NAME = "milieu-mini"
+BASE_NAME = "tiny-llama"
 STRENGTH = 0.05
 Tensors = dict[str, npt.NDArray[Any]]
 
