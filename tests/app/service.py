@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+from fastapi import FastAPI
 
 from app.main import create_app
 from app.resources import open_resources
@@ -87,7 +88,7 @@ open_shared = partial(open_for_run, is_service=True)
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """Open the service in this loop; yields a client of it."""
-    app = create_app(settings, opener=open_shared)
+    app = make_app(settings)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://milieu") as client:
@@ -96,7 +97,12 @@ async def opened(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 def served(settings: Settings) -> AbstractContextManager[str]:
     """Serve the service on a free loopback port, in a thread; gives its URL."""
-    return serve(create_app(settings, opener=open_shared), lifespan="on")
+    return serve(make_app(settings), lifespan="on")
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """Return the service, to be opened or served."""
+    return create_app(settings, opener=open_shared)
 
 
 class Event(NamedTuple):
