@@ -51,12 +51,8 @@ def score_run(
         AnswersMissing: the run is not finished.
         TooFewAnswers: a section has fewer than two questions, so that there can be no interval.
     """
-    cells = {c.name: read_cells(plan, c, answers, rules) for c in plan.conditions}
-    derived, made = derive(plan, cells)
-    answers = RunAnswers(answers.asks | made.asks, answers.responses | made.responses)
-    cells |= {c.name: read_cells(plan, c, answers, rules) for c in derived}
-    plan = replace(plan, conditions=(*plan.conditions, *derived))
-    tables = Tables(plan, cells, answers)
+    tables = tabulate_answers(plan, answers, rules)
+    plan, cells = tables.plan, tables.cells
     return Figures(
         **about._asdict(),
         culture_names={code: plan.library.catalogue[code].name for code in plan.cultures},
@@ -65,6 +61,21 @@ def score_run(
         cultural_map=_draw_map(plan, cells),
         ability=plan.ability and score_ability(plan.ability, answers, rules),
     )
+
+
+def tabulate_answers(
+    plan: RunPlan, answers: RunAnswers, rules: ReadingRules = DEFAULT_RULES
+) -> Tables:
+    """Return the cells of every condition of a finished run, and of what is made of its answers.
+
+    Raises:
+        AnswersMissing: the run is not finished.
+    """
+    cells = {c.name: read_cells(plan, c, answers, rules) for c in plan.conditions}
+    derived, made = derive(plan, cells)
+    whole = RunAnswers(answers.asks | made.asks, answers.responses | made.responses)
+    cells |= {c.name: read_cells(plan, c, whole, rules) for c in derived}
+    return Tables(replace(plan, conditions=(*plan.conditions, *derived)), cells, whole)
 
 
 def _take_samples(

@@ -147,6 +147,14 @@ class EvaluateOptions:
         int | None,
         typer.Option("--questions", min=2, help="Ask only the first N questions.", metavar="N"),
     ] = None
+    every: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Ask every Nth question only, beginning with the first; --questions counts these.",
+        ),
+    ] = 1
     held_out_only: HeldOut = False
     any_culture: Annotated[
         bool,

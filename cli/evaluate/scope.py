@@ -32,7 +32,10 @@ def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
         keys = [key for key in keys if key in apart]
         if not keys:
             raise OptionInvalid("--held-out", pack.manifest.id, "a pack with held-out questions")
-    keys = keys[: options.n_questions]
+    keys = keys[:: options.every][: options.n_questions]
+    if len(keys) < 2 and options.every > 1:
+        expected = "a number that leaves 2 questions or more"
+        raise OptionInvalid("--every", str(options.every), expected)
     if len(keys) < 2:
         raise OptionInvalid("--questions", str(len(keys)), "2 or more, so that there are intervals")
     return tuple(keys)

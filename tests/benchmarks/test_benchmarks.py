@@ -25,6 +25,7 @@ DOSES = {
     "idle": ("--seconds", "20"),
     "languages": (),
     "overhead": ("--requests", "8", "--rounds", "1"),
+    "real_models": ("--questions", "4", "--every", "2"),
     "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),

@@ -276,6 +276,21 @@ def test_held_out_questions_are_never_shown(evaluate: Evaluate, tmp_path: Path) 
     assert asked.isdisjoint(key for ask in asks for key in ask["shown"])
 
 
+def test_every_nth_question_is_asked(evaluate: Evaluate, tmp_path: Path) -> None:
+    some = ("--held-out", "--every", "20", "-c", "DE", "--method", "plain", "--no-references")
+
+    evaluate.figures(tmp_path / "all", *some)
+    evaluate.figures(tmp_path / "two", *some, "--questions", "2")
+
+    asked = {
+        name: json.loads((tmp_path / name / "run.json").read_text())["settings"]["questions"]
+        for name in ("all", "two")
+    }
+    # The first, the 21st and the 41st of the fifty, in the pack's order.
+    assert asked["all"] == ["wvs7:Q3", "wvs7:Q107", "wvs7:Q210"]
+    assert asked["two"] == ["wvs7:Q3", "wvs7:Q107"]
+
+
 def test_no_exemplar_is_the_question_or_its_like(
     evaluate: Evaluate, shared: Path, tmp_path: Path
 ) -> None:
@@ -429,6 +444,7 @@ def test_the_gate_passes_the_same_run_and_stops_a_worse_one(
         (("--reference-culture", "FR"), "expected one of"),
         (("--held-out", "-c", "US"), "USA with --held-out"),
         (("--any-culture",), "without --held-out"),
+        (("--held-out", "--every", "50"), "leaves 2 questions or more"),
         (("--split", "like", "--held-out"), "one of the two"),
         (("--split", "battery", "--test-share", "0.2"), "not together"),
         (("--known-answers", "3"), "without --estimates"),
