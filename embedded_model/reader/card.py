@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from embedded_model.lora import CONFIG, WEIGHTS
-from embedded_model.reader.data import KINDS
 from embedded_model.reader.settings import TrainSettings
 from embedded_model.source import SMOLLM2
 from files.hashes import hash_file
@@ -52,14 +51,20 @@ def write_card(
     log: Sequence[LoggedStep],
     base: Path,
     packs: Sequence[Pack],
+    start: Path | None = None,
 ) -> None:
-    """Write what the adapter in `out` was trained on and how, the manifest last."""
-    write_text(out / CARD, _write_readme(settings, log, packs))
+    """Write what the adapter in `out` was trained on and how, the manifest last.
+
+    `start` is the folder of the adapter that it goes on from, with the manifest of its own run.
+    """
+    first = None if start is None else json.loads((start / MANIFEST).read_text(encoding="utf-8"))
+    write_text(out / CARD, _write_readme(settings, log, packs, first))
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "base": {"name": SMOLLM2.name, "weights": hash_file(base / "model.safetensors")},
         "settings": asdict(settings),
         "n_steps": len(log),
+        "starts_from": first,
         "trained_on": {pack.manifest.id: pack.manifest.shares_sha256 for pack in packs},
         "held_out": hash_file(SPLIT_FILE),
         "versions": {name: version(name) for name in _LIBRARIES},
@@ -68,8 +73,13 @@ def write_card(
     write_text(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
-def _write_readme(settings: TrainSettings, log: Sequence[LoggedStep], packs: Sequence[Pack]) -> str:
-    kinds = ", ".join(f"{share} % {kind}" for kind, share in KINDS.items())
+def _write_readme(
+    settings: TrainSettings,
+    log: Sequence[LoggedStep],
+    packs: Sequence[Pack],
+    first: Mapping[str, Any] | None,
+) -> str:
+    kinds = ", ".join(f"{share:g} % {kind}" for kind, share in settings.kinds.items())
     sources = [f"- {pack.manifest.title}: {pack.manifest.licence}" for pack in packs]
     rows = [
         f"| {name} | {_average(log[:_N_AVERAGED], name)} | {_average(log[-_N_AVERAGED:], name)} |"
@@ -87,7 +97,10 @@ def _write_readme(settings: TrainSettings, log: Sequence[LoggedStep], packs: Seq
         f"Kinds of examples: {kinds}.", "",
         *sources, "",
         f"{len(log)} steps of {settings.batch_size} examples, {n_tokens:,} tokens,",
-        f"{took_s / 60:.0f} minutes, seed {settings.seed}.", "",
+        f"{took_s / 60:.0f} minutes, seed {settings.seed}.",
+        *([] if first is None else [
+            f"It goes on from an adapter of {first['n_steps']} steps, whose run is in the manifest."
+        ]), "",
         "Mean losses, in nats per token or label, of the first and the last steps:", "",
         f"| loss | first {_N_AVERAGED} | last {_N_AVERAGED} |", "|---|---|---|", *rows, "",
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,9 +14,6 @@ from embedded_model.reader.material import Material
 
 Example: TypeAlias = Conversation | LabelRequest
 
-# How many of a hundred examples are of each kind.
-KINDS = {"told": 62, "untold": 16, "labels": 22}
-
 
 @dataclass(frozen=True)
 class ExampleStream:
@@ -23,16 +21,19 @@ class ExampleStream:
 
     Attributes:
         material: what they are made of.
+        kinds: how often each kind is drawn, of `told`, `untold` and `labels`.
         seed: decides every draw.
     """
 
     material: Material
+    kinds: Mapping[str, float]
     seed: int = 0
 
     def draw(self, step: int, n: int) -> list[Example]:
         """Return the `n` examples of a step; they are its own, whatever was drawn before."""
         rng = np.random.default_rng((self.seed, step))
-        kinds = rng.choice(list(KINDS), size=n, p=[share / 100 for share in KINDS.values()])
+        shares = [share / sum(self.kinds.values()) for share in self.kinds.values()]
+        kinds = rng.choice(list(self.kinds), size=n, p=shares)
         return [self._draw(rng, str(kind)) for kind in kinds]
 
     def _draw(self, rng: np.random.Generator, kind: str) -> Example:

@@ -19,6 +19,8 @@ class TrainSettings:
         micro_tokens: that are computed at once, padding among them.
         max_tokens: of an example; longer ones are left out.
         reply_weight, label_weight: of the two losses.
+        told, untold, labels: how often each kind of example is drawn.
+        starts_from: the sha256 of the adapter's weights that training goes on from, "" from none.
         seed: of data and weights.
     """
 
@@ -34,7 +36,16 @@ class TrainSettings:
     max_norm: float = 1.0
     reply_weight: float = 1.0
     label_weight: float = 0.3
+    told: float = 62.0
+    untold: float = 16.0
+    labels: float = 22.0
+    starts_from: str = ""
     seed: int = 0
+
+    @property
+    def kinds(self) -> dict[str, float]:
+        """How often each kind of example is drawn, by its name."""
+        return {"told": self.told, "untold": self.untold, "labels": self.labels}
 
     def measure_progress(self, step: int, elapsed_s: float) -> float:
         """Return how much of a run is done, in [0, 1]."""

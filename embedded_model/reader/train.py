@@ -2,7 +2,8 @@
 
     python -m embedded_model.reader.train --model FOLDER --out FOLDER --minutes 180
 
-FOLDER of the model is what `python -m embedded_model.unpack` prints. On a GPU where there is one,
+FOLDER of the model is what `python -m embedded_model.unpack` prints. `--start FOLDER` goes on from
+an adapter that another run has made. On a GPU where there is one,
 else on `--threads` cores. A run that is killed goes on from its checkpoint in the output folder
 when it is started again with the same settings.
 """
@@ -20,7 +21,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from embedded_model.lora import CONFIG, WEIGHTS
@@ -31,6 +32,7 @@ from embedded_model.reader.losses import compute_losses, count
 from embedded_model.reader.material import read_packs, select_taught
 from embedded_model.reader.settings import TrainSettings
 from embedded_model.source import SMOLLM2
+from files.hashes import hash_file
 from files.whole import replacing, write_text
 from retrieval.encoders.opening import open_encoder
 from survey_data.cultures import read_catalogue
@@ -56,9 +58,19 @@ class Run:
     """One training run, from its checkpoint if it has one."""
 
     def __init__(
-        self, model: Any, tokenizer: Any, stream: ExampleStream, settings: TrainSettings, out: Path
+        self,
+        model: Any,
+        tokenizer: Any,
+        stream: ExampleStream,
+        settings: TrainSettings,
+        out: Path,
+        *,
+        start: Path | None = None,
     ) -> None:
-        """Put a LoRA on `model`; what `out` holds of the same run is gone on with."""
+        """Put a LoRA on `model`, that in `start` if there is one.
+
+        What `out` holds of the same run is gone on with.
+        """
         self._tokenizer, self._stream, self._settings = tokenizer, stream, settings
         self._out = out
         torch.manual_seed(settings.seed)
@@ -66,6 +78,8 @@ class Run:
         self._weights = [each for each in self.model.parameters() if each.requires_grad]
         self._optimizer = torch.optim.AdamW(self._weights, lr=0.0, weight_decay=0.0)
         self.log: list[Step] = []
+        if start is not None:
+            set_peft_model_state_dict(self.model, load_file(start / WEIGHTS))
         self._resume()
 
     def train(self) -> None:
@@ -183,26 +197,33 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of the unpacked model")
     parser.add_argument("--out", type=Path, required=True, help="folder for the adapter")
+    parser.add_argument("--start", type=Path, help="folder of an adapter to go on from")
     parser.add_argument("--threads", type=int, help="of a CPU")
     defaults = TrainSettings()
-    for field in fields(defaults):
+    chosen = [field for field in fields(defaults) if field.name != "starts_from"]
+    for field in chosen:
         default = getattr(defaults, field.name)
         kind = int if default is None else type(default)
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=kind, default=default)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
-    settings = TrainSettings(**{f.name: getattr(args, f.name) for f in fields(defaults)})
+    settings = TrainSettings(
+        **{field.name: getattr(args, field.name) for field in chosen},
+        starts_from="" if args.start is None else hash_file(args.start / WEIGHTS),
+    )
     packs = read_packs()
     material = select_taught(packs, read_catalogue(), read_split(), open_encoder())
-    stream = ExampleStream(material, settings.seed)
+    stream = ExampleStream(material, settings.kinds, settings.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     tokenizer = AutoTokenizer.from_pretrained(args.model)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32).to(device)
     args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(model, tokenizer, stream, settings, args.out)
+    run = Run(model, tokenizer, stream, settings, args.out, start=args.start)
     run.train()
-    write_card(args.out, settings=settings, log=run.log, base=args.model, packs=packs)
+    write_card(
+        args.out, settings=settings, log=run.log, base=args.model, packs=packs, start=args.start
+    )
 
 
 if __name__ == "__main__":

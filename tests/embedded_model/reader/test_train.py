@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from embedded_model.lora import WEIGHTS, read_lora
 from embedded_model.reader.card import MANIFEST, write_card
-from embedded_model.reader.data import KINDS, ExampleStream
+from embedded_model.reader.data import ExampleStream
 from embedded_model.reader.encoding import Encoded
+from embedded_model.reader.labels import LabelRequest
 from embedded_model.reader.losses import compute_losses, count
 from embedded_model.reader.material import Material
 from embedded_model.reader.settings import TrainSettings
@@ -33,7 +34,7 @@ LABEL = Encoded([5, 6], [1], [], (49, 50), (0.25, 0.75))
 
 @pytest.fixture
 def stream(taught: Material) -> ExampleStream:
-    return ExampleStream(taught, seed=3)
+    return ExampleStream(taught, SETTINGS.kinds, seed=3)
 
 
 def start(stream: ExampleStream, out: Path, settings: TrainSettings = SETTINGS) -> Run:
@@ -98,6 +99,21 @@ def test_a_run_that_was_cut_ends_as_an_unbroken_one(stream: ExampleStream, tmp_p
     assert len((cut / LOG).read_text().splitlines()) == 4
 
 
+def test_a_run_goes_on_from_the_adapter_of_another(stream: ExampleStream, tmp_path: Path) -> None:
+    first = start(stream, tmp_path / "first", replace(SETTINGS, n_steps=1))
+    first.train()
+
+    second = Run(
+        make_model(), CharacterTokenizer(), stream, SETTINGS, tmp_path / "second",
+        start=tmp_path / "first",
+    )  # fmt: skip
+    save_adapter(second.model, tmp_path / "second")
+
+    expected, found = (read_weights(tmp_path / name) for name in ("first", "second"))
+    for name, each in expected.items():
+        torch.testing.assert_close(found[name], each)
+
+
 def test_a_checkpoint_of_other_settings_is_refused(stream: ExampleStream, tmp_path: Path) -> None:
     start(stream, tmp_path, replace(SETTINGS, n_steps=1)).train()
 
@@ -148,8 +164,10 @@ def test_a_step_has_the_same_examples_whatever_came_before(stream: ExampleStream
     assert replace(stream, seed=4).draw(7, 6) != first
 
 
-def test_kinds_make_a_hundred() -> None:
-    assert sum(KINDS.values()) == 100
+def test_only_the_kinds_that_are_wanted_are_drawn(taught: Material) -> None:
+    stream = ExampleStream(taught, {"told": 0.0, "untold": 0.0, "labels": 1.0})
+
+    assert all(isinstance(each, LabelRequest) for each in stream.draw(0, 6))
 
 
 def test_rows_are_divided_by_length() -> None:
