@@ -1,7 +1,7 @@
 r"""Step 5: train LoRA adapters on the collected answers.
 
     python -m adapters.culturespa.train --examples examples.jsonl --questions questions.jsonl \
-        --base mini_model/weights --base-name milieu-mini --out adapters --work .cache/culturespa
+        --base "$(python -m embedded_model.unpack)" --base-name smollm2-135m-instruct --out adapters
 
 Top to bottom: settings, the loop over adapters, one adapter's training, batches, checkpoints. The
 same seed gives the same batches in the same order; a run that is killed resumes from its last

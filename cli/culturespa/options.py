@@ -93,7 +93,7 @@ class RunOptions:
     Attributes:
         cultures: as they were named.
         questions: file to take them from, instead of generating them.
-        from_survey: take the survey's own, less those held out of the embedded model's training.
+        from_survey: take the survey's own, less those held out of training.
         topics: of the survey; none for all.
         ratios: shares of the examples, each for a training of its own.
         base_folder, base_name: what is trained, and its name; None for those of the settings.

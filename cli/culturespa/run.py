@@ -78,7 +78,7 @@ async def _make_questions(running: _Run, model: ServedModel) -> Path:
     options, surveys = running.options, running.surveys
     if options.from_survey:
         folder = running.out / "1-survey"
-        print_step("survey", take_survey(folder, surveys))
+        print_step("survey", take_survey(folder, surveys, options.topics))
         return folder / QUESTIONS
     given = options.questions
     if given is None:

@@ -20,6 +20,7 @@ from prompting.messages import compare_culture
 from prompting.recipe import Method
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
+from survey_data.model import Question
 from survey_data.similarity import CultureSimilarity
 from survey_data.split import read_split
 
@@ -37,14 +38,9 @@ async def do_generate(
         OptionInvalid: the survey has no such topic.
         NoQuestionWritten: the model cannot write questions.
     """
-    known = dict.fromkeys(question.topic for question in surveys.questions)
-    for topic in options.topics:
-        if topic not in known:
-            raise OptionInvalid("--topic", topic, f"one of {', '.join(known)}")
-    topics = set(options.topics) or known.keys()
     manifest = await generate_step(
         folder,
-        [question for question in surveys.questions if question.topic in topics],
+        _choose_questions(surveys, options.topics),
         model,
         model=model.name,
         settings=replace(options.generate, seed=options.seed),
@@ -63,14 +59,18 @@ def do_filter(folder: Path, questions: Path, surveys: Surveys) -> StepManifest:
         return filter_step(folder, file, surveyed=surveys.questions)
 
 
-def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
+def take_survey(folder: Path, surveys: Surveys, topics: Sequence[str] = ()) -> StepManifest:
     """Write the survey's own questions into `folder`, to be asked instead of generated ones.
 
-    Questions held out of the embedded model's training are left out, so that adapters
-    trained on the rest can be measured with `milieu evaluate --held-out`.
+    Those on the named topics, or on all. Questions held out of all training are left out, so that
+    adapters trained on the rest can be measured with `milieu evaluate --held-out`.
+
+    Raises:
+        OptionInvalid: the survey has no such topic.
     """
     held_out = read_split().questions
-    kept = from_survey(q for q in surveys.questions if q.key not in held_out)
+    chosen = _choose_questions(surveys, topics)
+    kept = from_survey(q for q in chosen if q.key not in held_out)
     survey = digest(f"{q.key}|{q.text}|{'|'.join(q.options)}" for q in kept)
     step = StepFolder(
         folder, step="survey", settings={"pack": surveys.pack}, inputs={"survey": survey}
@@ -78,8 +78,18 @@ def take_survey(folder: Path, surveys: Surveys) -> StepManifest:
     if step.manifest is not None:
         return step.manifest
     write_lines(folder / QUESTIONS, kept)
-    counts = {"questions": len(kept), "held_out": len(surveys.questions) - len(kept)}
+    counts = {"questions": len(kept), "held_out": len(chosen) - len(kept)}
     return step.finish(outputs=[QUESTIONS], counts=counts)
+
+
+def _choose_questions(surveys: Surveys, topics: Sequence[str]) -> list[Question]:
+    """Return the questions of a survey on the named topics, or on all of them."""
+    known = dict.fromkeys(question.topic for question in surveys.questions)
+    for topic in topics:
+        if topic not in known:
+            raise OptionInvalid("--topic", topic, f"one of {', '.join(known)}")
+    chosen = set(topics) or known.keys()
+    return [question for question in surveys.questions if question.topic in chosen]
 
 
 async def do_answer(

@@ -13,6 +13,7 @@ from adapters.culturespa.errors import NoQuestionWritten, QuestionsInvalid
 from adapters.culturespa.questions import GeneratedQuestion, read_questions
 from adapters.culturespa.settings import AnswerReading, AnswerStepSettings, GenerateSettings
 from adapters.culturespa.steps import StepManifest, read_step_lines
+from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.culturespa.inputs import open_surveys, resolve_cultures
 from cli.culturespa.options import RunOptions
@@ -158,6 +159,19 @@ def test_the_surveys_own_questions_are_less_those_held_out(
     assert kept.isdisjoint(read_split().questions)
     assert manifest.counts == {"questions": len(kept), "held_out": 50}
     assert take_survey(tmp_path / "1", surveys) == manifest
+
+
+def test_the_surveys_own_questions_are_those_of_the_topics_that_are_named(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    surveys = open_surveys(make_settings(), "wvs7")
+
+    manifest = take_survey(tmp_path / "1", surveys, ("Migration",))
+
+    assert {q.topic for q in read_questions(tmp_path / "1" / "questions.jsonl")} == {"Migration"}
+    assert manifest.counts == {"questions": 8, "held_out": 2}
+    with pytest.raises(OptionInvalid, match="found Weather, expected one of Social values"):
+        take_survey(tmp_path / "2", surveys, ("Weather",))
 
 
 @pytest.mark.parametrize(
