@@ -3,9 +3,10 @@
     python -m benchmarks.evaluation
 
 Starts the real vLLM with the embedded model and runs an evaluation of all six methods. Then the
-same model answers prompts of that run by `generate`, one after the other, with the papers' decoding
-(temperature 0.6, top_p 0.9): once with at most 256 new tokens, so that an answer may end early, and
-once with 256 whatever it says. The two take turns, so that a noisy machine is as noisy for both.
+same model, without its reader, answers prompts of that run by `generate`, one after the other, with
+the papers' decoding (temperature 0.6, top_p 0.9): once with at most 256 new tokens, so that an
+answer may end early, and once with 256 whatever it says. The two take turns, so that a noisy
+machine is as noisy for both.
 """
 
 from __future__ import annotations
@@ -102,13 +103,15 @@ async def measured(*, n_questions: int, n_generated: int, n_rounds: int) -> dict
     settings = read_settings()
     options = EvaluateOptions(references=False, n_questions=n_questions * n_rounds)
     async with open_resources(settings, Metrics()) as resources:
-        model = VllmModel(resources.vllm, resources.context, model=settings.model)
+        model = VllmModel(
+            resources.vllm, resources.context, model=settings.model, weights=resources.weights
+        )
         library = resources.library
         asker = EvaluatedSystem(model=model)
         prepared = plan_run(settings, options, library, retrieval=resources.retrieval, system=asker)
         watching = {name: Watching(respondent) for name, respondent in prepared.respondents.items()}
         plan = prepared.spec.plan(library, dict(watching))
-        assert resources.files.folder is not None, "the embedded model is unpacked"
+        assert resources.files.folder is not None  # it is the embedded model
         generate = Generator(resources.files.folder)
         for number in range(n_rounds):
             # Other questions each time, so that no server has seen a prompt before.

@@ -35,7 +35,7 @@ from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
 from app.logs import configure_logging
 from app.model_files import prepare_model_files
-from app.settings import AnswerSettings, Settings, read_settings
+from app.settings import EMBEDDED_MODEL, AnswerSettings, Settings, read_settings
 from app.state.adapters import load_adapter_base
 from benchmarks.served import served
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
@@ -111,7 +111,7 @@ class Load:
     async def stream_for_ever(self, number: int) -> None:
         """Stream chats, and see that each comes to its end."""
         body = {
-            "model": "milieu-mini",
+            "model": EMBEDDED_MODEL,
             "messages": [{"role": "user", "content": f"Tell me of your neighbours. {number}"}],
             "culture": CULTURE,
             "method": "adapter",
@@ -230,10 +230,8 @@ async def run(
 
 def _filled(settings: Settings) -> list[str]:
     """Add random adapters to the registry of the settings; return their names."""
-    registry, base = (
-        AdapterRegistry(settings.adapters_folder),
-        load_adapter_base(prepare_model_files(settings), settings.model),
-    )
+    registry = AdapterRegistry(settings.adapters_folder)
+    base = load_adapter_base(prepare_model_files(settings), settings.model)
     return [_added(registry, base, settings, seed=seed) for seed in SEEDS]
 
 

@@ -29,6 +29,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from app.settings import EMBEDDED_MODEL
 from estimation.source import Source
 from experiments.events import Claim, Exposure, Receipt
 from experiments.stores.event_store import EventStore, open_postgres, open_sqlite
@@ -137,7 +138,7 @@ async def answer(store: EventStore, answer_id: str, unit: str, taken: Taken) -> 
         time_ms=now_ms,
         outcome_until_ms=now_ms + 600_000,
         method="icl",
-        model="milieu-mini",
+        model=EMBEDDED_MODEL,
         steered=True,
         label_mass=0.93,
         alignment=0.71,

@@ -43,7 +43,6 @@ from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from benchmarks.restart_checks import Checked, checked
 from benchmarks.restart_clients import CULTURES, METRIC, Clients
 from benchmarks.service_process import ServiceProcess
-from embedded_model.unpack import ensure_unpacked
 from survey_data.cultures import read_catalogue
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.app.service import counted
@@ -80,10 +79,11 @@ out = Console()
 
 
 class Upstream(NamedTuple):
-    """A vLLM with the embedded model and room for adapters."""
+    """A vLLM with room for adapters of the model in `model_path`, served as the embedded one is."""
 
     url: str
     api_key: str
+    model_path: Path
 
 
 @dataclass(frozen=True)
@@ -144,24 +144,21 @@ def main() -> None:
 
 
 async def _run_on_own_vllm(folder: Path, load: Load, store: str) -> Seen:
-    of = Settings().vllm
+    settings = Settings()
+    of, files = settings.vllm, prepare_model_files(settings)
+    assert files.folder is not None  # it is the embedded model
     options = LocalVllmOptions(
-        find_model(),
+        files.folder,
         EMBEDDED_MODEL,
         folder / "vllm.log",
         max_model_len=of.max_model_len,
-        dtype="float32",
+        dtype=files.dtype,
         lora=LoraOptions(of.max_loras, of.max_lora_rank, of.max_cpu_loras),
     )
     async with LocalVllm(options) as vllm:
-        upstream = Upstream(vllm.url, vllm.api_key)
+        upstream = Upstream(vllm.url, vllm.api_key, files.folder)
         fields = service_fields(upstream, folder, store=store, wait_s=load.wait_s)
         return await run(fields, folder, load)
-
-
-def find_model() -> Path:
-    """Return the folder of the embedded model, which adapters are checked against."""
-    return ensure_unpacked(Settings().models_folder)
 
 
 def service_fields(
@@ -186,7 +183,7 @@ def service_fields(
             "model": EMBEDDED_MODEL,
             "api_key": vllm.api_key,
             "lora": True,
-            "model_path": str(find_model()),
+            "model_path": str(vllm.model_path),
         },
         # Random weights give most of the probability to words that are no option.
         "answer": {"min_label_mass": 0.0},
