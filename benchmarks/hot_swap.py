@@ -239,7 +239,7 @@ def _added(registry: AdapterRegistry, base: AdapterBase, settings: Settings, *, 
     source = settings.data_folder / f"source-{seed}"
     tensors = lora_tensors(base, seed=seed)
     scaled = {k: v * np.float32(SCALE) if "lora_B" in k else v for k, v in tensors.items()}
-    write_lora(source, scaled, lora_config())
+    write_lora(source, scaled, lora_config(base_model_name_or_path=settings.model))
     manifest = registry.add(
         source,
         base=base,

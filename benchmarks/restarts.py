@@ -275,7 +275,8 @@ class Admin:
 def _add_adapter(settings: Settings) -> str:
     """Add an adapter of random weights to the registry of the settings; return its name."""
     base = load_adapter_base(prepare_model_files(settings), settings.model)
-    source = write_lora(settings.data_folder / "source", lora_tensors(base), lora_config())
+    config = lora_config(base_model_name_or_path=settings.model)
+    source = write_lora(settings.data_folder / "source", lora_tensors(base), config)
     manifest = AdapterRegistry(settings.adapters_folder).add(
         source,
         base=base,

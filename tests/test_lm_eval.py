@@ -17,6 +17,7 @@ import pytest
 import yaml
 from rich.console import Console
 
+from app.settings import EMBEDDED_MODEL
 from benchmarks.lm_eval.compare import (
     Asked,
     Difference,
@@ -25,6 +26,7 @@ from benchmarks.lm_eval.compare import (
     read_scores,
     show,
 )
+from embedded_model.reader_files import READER_NAME
 from tests.app.service import counted, served, settings_for
 from tests.conftest import ServedVllm
 
@@ -85,7 +87,12 @@ class Runs(NamedTuple):
 
 @pytest.fixture(scope="module")
 def service(real_vllm: ServedVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    vllm = {"urls": (real_vllm.url,), "model": real_vllm.model, "api_key": real_vllm.api_key}
+    vllm = {
+        "urls": (real_vllm.url,),
+        "model": real_vllm.model,
+        "api_key": real_vllm.api_key,
+        "reader": READER_NAME,
+    }
     cache_folder = tmp_path_factory.mktemp("milieu")
     with served(settings_for(real_vllm.url, cache_folder, vllm=vllm)) as url:
         yield url
@@ -183,7 +190,8 @@ class TestCommands:
             for run in (runs.without, runs.with_culture)
         ]
 
-        assert f"| `milieu-mini` | 20 | {' | '.join(figures)} | 0.000 [−0.126, 0.126] |" in PAGE  # noqa: RUF001
+        row = ("", f"`{EMBEDDED_MODEL}`", "20", *figures, "0.000 [−0.126, 0.126]", "")  # noqa: RUF001
+        assert " | ".join(row).strip() in PAGE
         assert "+0.000 [-0.126, +0.126]" in runs.compared
 
     def test_the_counter_shows_what_was_steered(self, runs: Runs) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from adapters.base_model import read_base_model
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
+from app.model_files import prepare_model_files
 from app.settings import Settings
+from app.state.adapters import load_adapter_base
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.app.service import settings_for
 from tests.tiny_llama import tiny_llama
@@ -25,9 +26,7 @@ def adapter_settings(url: str, cache_folder: Path, folder: Path, **overrides: ob
 
 def add_adapter(settings: Settings, name: str, cultures: Sequence[str], *, seed: int = 0) -> str:
     """Add an adapter of random weights to the registry of `settings`; return its version name."""
-    folder = settings.vllm.model_path
-    assert folder is not None
-    base = read_base_model(folder, name=settings.model)
+    base = load_adapter_base(prepare_model_files(settings), settings.model)
     source = settings.data_folder / f"source-{name}-{seed}"
     config = lora_config(base_model_name_or_path=settings.model)
     write_lora(source, lora_tensors(base, seed=seed), config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,19 +17,21 @@ from adapters.canary import TOLERANCE_NAT, make_canary_prompts, measure, measure
 from adapters.hot_swap import HotSwap
 from adapters.manifest import AdapterFacts
 from adapters.registry import AdapterRegistry
+from app.settings import EMBEDDED_MODEL
 from app.vllm.child import LocalVllm
 from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.lora import VllmLora
+from embedded_model.reader_files import RANK, READER_NAME, check_reader
 from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message
-from tests.adapters.loras import BASE_NAME, lora_config, lora_tensors, write_lora
-from tests.conftest import ServedVllm
+from tests.adapters.loras import lora_config, lora_tensors, write_lora
+from tests.conftest import MAX_CPU_LORAS, ServedVllm
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 N_ADAPTERS = 5
-LORA = LoraOptions(max_loras=2, max_rank=8, max_cpu_loras=3)
+LORA = LoraOptions(max_loras=2, max_rank=RANK, max_cpu_loras=MAX_CPU_LORAS)
 
 
 class Scorer:
@@ -38,7 +41,7 @@ class Scorer:
         self._client = client
 
     async def choose_labels(self, asked: AskedQuestion) -> LabelScheme:
-        scheme = await self._client.choose_labels(BASE_NAME, asked)
+        scheme = await self._client.choose_labels(EMBEDDED_MODEL, asked)
         assert scheme is not None
         return scheme
 
@@ -57,17 +60,24 @@ def differs(one: Sequence[Sequence[float]], other: Sequence[Sequence[float]]) ->
 @pytest.fixture
 async def vllm(vllm_model_dir: Path, tmp_path: Path) -> AsyncIterator[LocalVllm]:
     options = LocalVllmOptions(
-        vllm_model_dir, BASE_NAME, tmp_path / "vllm.log", lora=LORA, first_backoff_s=0.1
+        vllm_model_dir,
+        EMBEDDED_MODEL,
+        tmp_path / "vllm.log",
+        max_model_len=2048,
+        dtype="float32",
+        lora=replace(LORA, fixed={READER_NAME: check_reader()}),
+        first_backoff_s=0.1,
     )
     async with LocalVllm(options) as vllm:
         yield vllm
 
 
 def filled(folder: Path, model_dir: Path) -> AdapterRegistry:
-    base = read_base_model(model_dir, name=BASE_NAME)
+    base = read_base_model(model_dir, name=EMBEDDED_MODEL)
     registry = AdapterRegistry(folder / "registry")
+    config = lora_config(base_model_name_or_path=EMBEDDED_MODEL)
     for seed in range(N_ADAPTERS):
-        source = write_lora(folder / f"source-{seed}", lora_tensors(base, seed=seed), lora_config())
+        source = write_lora(folder / f"source-{seed}", lora_tensors(base, seed=seed), config)
         registry.add(
             source, base=base, max_rank=LORA.max_rank, name=f"a{seed}", cultures=[],
             about=AdapterFacts(method="random", licence="CC0"),
@@ -93,7 +103,7 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
                 *(scorer.score(name, p.messages, p.labels) for p in prompts)
             )
 
-        alone = await answer(BASE_NAME)
+        alone = await answer(EMBEDDED_MODEL)
         # An unloaded adapter stays in its slot until another needs it, so now each slot has one.
         for name in reversed(every):
             await server.load(name, registry.path(name))
@@ -101,7 +111,7 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
             if name not in names:
                 await server.unload(name)
         # Every adapter has been in use, and is again while the model alone is asked.
-        found = await asyncio.gather(*(answer(name) for name in [*names, BASE_NAME] * 6))
+        found = await asyncio.gather(*(answer(name) for name in [*names, EMBEDDED_MODEL] * 3))
 
         of_base = found[len(names) :: len(names) + 1]
         assert all(differs(alone, of) for of in found[: len(names)])
@@ -131,7 +141,7 @@ async def swap(
 
         async def verify(on: object, name: str) -> None:
             registry.record_canaries(
-                name, await measure(scorer, prompts, base_model=BASE_NAME, adapter=name)
+                name, await measure(scorer, prompts, base_model=EMBEDDED_MODEL, adapter=name)
             )
 
         hot = HotSwap([server], locate=registry.path, verify=verify, capacity=LORA.max_cpu_loras)
@@ -148,14 +158,14 @@ async def test_more_adapters_than_fit_are_all_answered(
 ) -> None:
     async with swap(bare_vllm, vllm_model_dir, tmp_path) as (names, server, hot, answer):
         first = {name: await answer(name) for name in names}
-        again = await asyncio.gather(*(answer(name) for name in names * 4))
+        again = await asyncio.gather(*(answer(name) for name in names * 2))
 
         # Each answer is that of its own adapter, whoever else was loaded meanwhile.
-        for name, found in zip(names * 4, again, strict=True):
+        for name, found in zip(names * 2, again, strict=True):
             assert not differs(first[name], found)
         assert all(differs(first[a], first[b]) for a in names for b in names if a < b)
         assert hot.counts.n_evictions >= N_ADAPTERS - LORA.max_cpu_loras
-        assert await server.loaded() == set(hot.loaded)
+        assert await server.loaded() == {*hot.loaded, READER_NAME}
 
 
 @pytest.mark.deep
@@ -166,10 +176,10 @@ async def test_adapters_come_back_after_a_crash(
         first = {name: await answer(name) for name in names}
         before = set(hot.loaded)
         await _killed_and_back(vllm)
-        assert await server.loaded() == frozenset()
+        assert await server.loaded() == {READER_NAME}
         await hot.reconcile()
 
-        assert await server.loaded() == before
+        assert await server.loaded() == {*before, READER_NAME}
         for name in before:
             assert not differs(first[name], await answer(name))
 

@@ -186,7 +186,8 @@ def test_an_adapter_is_loaded_and_answers_in_the_readers_place(
     service: str, settings: Settings, vllm_model_dir: Path, tmp_path: Path
 ) -> None:
     base = read_base_model(vllm_model_dir, name=EMBEDDED_MODEL)
-    lora = write_lora(tmp_path / "lora", lora_tensors(base, rank=8), lora_config(rank=8))
+    config = lora_config(rank=8, base_model_name_or_path=EMBEDDED_MODEL)
+    lora = write_lora(tmp_path / "lora", lora_tensors(base, rank=8), config)
     about = AdapterFacts(method="random", licence="CC0")
     AdapterRegistry(settings.adapters_folder).add(
         lora, base=base, max_rank=8, name="random", cultures=["DEU"], about=about

@@ -40,7 +40,9 @@ from tests.fakes.vllm_process import fake_command
 
 async def main(kind, model_dir, log):
     command = {"fake": fake_command, "real": vllm_command}[kind]
-    options = LocalVllmOptions(Path(model_dir), "fake", Path(log), first_backoff_s=0.1)
+    options = LocalVllmOptions(
+        Path(model_dir), "fake", Path(log), dtype="float32", first_backoff_s=0.1
+    )
     async with LocalVllm(options, command=command) as vllm:
         while True:
             print(vllm.n_restarts, vllm.ready, flush=True)
@@ -325,11 +327,12 @@ async def test_the_real_one_comes_back_after_a_kill_and_ends_with_the_service(
 @pytest.mark.deep
 @pytest.mark.vllm
 async def test_the_real_one_says_why_it_cannot_start(vllm_model_dir: Path, tmp_path: Path) -> None:
-    shutil.copytree(vllm_model_dir, tmp_path / "model")
-    with (tmp_path / "model" / "model.safetensors").open("r+b") as weights:
-        weights.truncate(20_000)
+    weights, broken = "model.safetensors", tmp_path / "model"
+    shutil.copytree(vllm_model_dir, broken, ignore=shutil.ignore_patterns(weights))
+    with (vllm_model_dir / weights).open("rb") as whole:
+        (broken / weights).write_bytes(whole.read(2**20))
     options = LocalVllmOptions(
-        tmp_path / "model", "broken", tmp_path / "vllm.log", start_deadline_s=250.0
+        broken, "broken", tmp_path / "vllm.log", dtype="float32", start_deadline_s=250.0
     )
 
     with pytest.raises(VllmStartFailed, match="SafetensorError"):

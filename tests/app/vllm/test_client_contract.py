@@ -171,7 +171,7 @@ async def test_labels_have_different_tokens_that_the_template_ends_before(
 async def test_a_model_with_tokens_for_numbers_is_asked_by_them_as_ever(
     client: VllmClient, served: ServedVllm, first_number: int
 ) -> None:
-    asked = AskedQuestion("?", ("x",) * 20, first_number)
+    asked = AskedQuestion("?", ("x",) * 9, first_number)
 
     assert await client.choose_labels(served.model, asked) is LabelScheme.NUMBERS
     # No more is sent than the chat that anyone would send.
@@ -282,7 +282,7 @@ async def test_many_long_sampled_chats_with_seeds_leave_it_alive(served: ServedV
         ChatRequest(
             served.model, (Message("user", f"{i}: {text}"),), max_tokens=2, temperature=0.9, seed=i
         )
-        for i in range(64)
+        for i in range(32)
     ]
     async with VllmClient([served.url], api_key=served.api_key) as client:
         answers = await asyncio.gather(*(client.chat(chat) for chat in chats))

@@ -19,6 +19,7 @@ from cli.calibrate.output import CalibrationProgress
 from cli.calibrate.run import SavedCalibration, run_calibration
 from cli.console import notes
 from cli.main import cli
+from embedded_model.reader_files import READER_NAME
 from tests.app.service import NEIGHBOURS, served
 from tests.conftest import ServedVllm
 from tests.fakes.vllm import MODEL, FakeVllm, Scripted
@@ -168,10 +169,13 @@ def test_what_cannot_be_calibrated_is_refused(
 @pytest.mark.vllm
 def test_the_real_model_is_put_right(calibrate: Calibrate, real_vllm: ServedVllm) -> None:
     saved = calibrate.read(
-        *("--questions", "80"),
+        *("--questions", "50"),
         MILIEU_VLLM__URLS=real_vllm.url,
         MILIEU_VLLM__MODEL=real_vllm.model,
         MILIEU_VLLM__API_KEY=real_vllm.api_key,
+        MILIEU_VLLM__READER=READER_NAME,
+        # Two exemplars are half as much to read as five.
+        MILIEU_ANSWER__K="2",
         MILIEU_ANSWER__MIN_LABEL_MASS="0.05",
     )
 

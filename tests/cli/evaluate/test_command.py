@@ -20,6 +20,7 @@ from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.run import run_evaluation
 from cli.main import cli
 from cli.patience import call_patiently
+from embedded_model.reader_files import READER_NAME
 from evaluation.errors import RespondentFailed
 from evaluation.figures import ConditionFigures, Figures
 from prompting.recipe import PROMPT_METHODS, Method
@@ -585,6 +586,7 @@ def test_a_run_killed_again_and_again_ends_as_an_unbroken_one_on_the_real_vllm(
         "MILIEU_VLLM__URLS": real_vllm.url,
         "MILIEU_VLLM__MODEL": real_vllm.model,
         "MILIEU_VLLM__API_KEY": real_vllm.api_key,
+        "MILIEU_VLLM__READER": READER_NAME,
     }
 
     def run(folder: Path) -> None:
