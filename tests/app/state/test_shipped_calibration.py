@@ -16,12 +16,14 @@ from app.state.calibration import (
     identify_model,
     open_calibration,
 )
-from app.state.calibration_files import CalibrationOrigin, save_calibration
+from app.state.calibration_files import CalibrationOrigin, read_calibration, save_calibration
 from app.vllm.client import VllmClient
 from embedded_model.manifest import write_manifest
+from embedded_model.reader_files import FOLDER, READER_NAME
+from prompting.recipe import Method
 from survey_data.cultures import read_catalogue
 from survey_data.library import SurveyLibrary
-from tests.app.service import share_library
+from tests.app.service import share_library, share_retrieval
 from tests.app.state.test_calibration_files import FITTED
 
 ENCODER = "of the tests"
@@ -116,3 +118,24 @@ async def test_it_is_for_the_model_as_it_comes(
         library = share_library(Settings(packs=("undp-ai-2025",)), read_catalogue())
 
     assert await opened(settings, files, library) == NO_CALIBRATION
+
+
+async def test_the_one_that_ships_is_for_what_is_served_where_nothing_is_set(
+    vllm_model_dir: Path, cache_folder: Path
+) -> None:
+    """Whoever changes packs, prompts, encoder or reader calibrates anew: docs/embedded-model.md."""
+    settings = Settings(cache_folder=cache_folder)
+    library = share_library(settings, read_catalogue())
+    files = ModelFiles(
+        vllm_model_dir, "float32", is_embedded=True, reader_name=READER_NAME, reader=FOLDER
+    )
+    origin = CalibrationOrigin.of(
+        settings.model,
+        await identify(settings, files),
+        library=library,
+        encoder=share_retrieval(settings, library).index.model_id,
+    )
+
+    calibration = read_calibration(module.SHIPPED, origin)
+
+    assert {each.recipe.method for each in calibration.recipes} >= {Method.ICL}
