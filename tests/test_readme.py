@@ -7,6 +7,7 @@ not run.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,8 @@ class TestCommands:
 
         reply, questions = ask(script, made_service).strip().rsplit("\n", 1)
 
-        assert reply
+        (shown,) = re.findall(r"message\.content\)  # … (.+)", script.text)
+        assert reply.endswith(shown)
         assert "police" in questions
 
     @pytest.mark.parametrize("step", steps("make"), ids=lambda step: step.text)
