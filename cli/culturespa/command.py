@@ -25,10 +25,9 @@ culturespa = typer.Typer(
 
     This is CultureSPA, step by step or all at once. Every step resumes where it stopped.
 
-    Example, on the embedded model, which cannot write questions of its own:
+    Example, on the embedded model, which writes few valid questions of its own:
 
-      milieu culturespa run --out spa --from-survey -c US -c CN --no-train-end
-      --learning-rate 2e-3
+      milieu culturespa run --out spa --from-survey -c US -c CN --epochs 2
     """,
     no_args_is_help=True,
     rich_markup_mode=None,
