@@ -117,7 +117,7 @@ def train(
     Without --culture, on all cultures that there are examples of.
 
     Example: milieu culturespa train --examples spa/4/examples.jsonl --questions
-    spa/2/questions.jsonl --out spa/5 --no-train-end --learning-rate 2e-3
+    spa/2/questions.jsonl --out spa/5 --no-train-end --learning-rate 1e-3
     """
     jobs.run_train(out, options, questions, examples, mode=mode, as_json=as_json)
 
@@ -133,6 +133,6 @@ def run(
     """Run all steps at once, from questions to adapters in the registry.
 
     Example: milieu culturespa run --out spa --from-survey -c US -c CN --control --no-train-end
-    --learning-rate 2e-3
+    --learning-rate 1e-3
     """
     jobs.run_all(out, options)
