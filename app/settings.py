@@ -77,7 +77,7 @@ class VllmSettings(_Group):
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     n_threads: int = Field(default=1, ge=1, le=256)
     max_model_len: int = Field(default=2048, ge=256)
-    kv_cache_gib: int = Field(default=1, ge=1)
+    kv_cache_gib: float = Field(default=0.75, gt=0)
     start_deadline_s: Seconds = 300.0
     lora: bool | None = None
     max_loras: int = Field(default=4, ge=1, le=256)

@@ -37,6 +37,7 @@ class LocalVllmOptions:
         served_name: the name that requests call it by.
         log_file: where its output goes; earlier starts are kept as `….1` and `….2`.
         temperature: of a reply whose request names none; None as the model's files say.
+        kv_cache_gib: of memory for the KV cache on a CPU; a GPU's is what is left of its memory.
         n_threads: of a CPU, for computing. A small model is slower on more than one.
         enforce_eager: whether to start without compiling, which takes longer than it saves for
             a small model.
@@ -54,7 +55,7 @@ class LocalVllmOptions:
     log_file: Path
     max_model_len: int = 1024
     max_num_seqs: int = 32
-    kv_cache_gib: int = 1
+    kv_cache_gib: float = 0.75
     n_threads: int = 1
     dtype: str = "auto"
     temperature: float | None = None
@@ -85,6 +86,8 @@ def vllm_command(options: LocalVllmOptions, port: int) -> list[str]:
     if options.temperature is not None:
         defaults = json.dumps({"temperature": options.temperature})
         command += ["--override-generation-config", defaults]
+    if _is_for_cpu():
+        command += ["--kv-cache-memory-bytes", str(round(options.kv_cache_gib * 2**30))]
     if options.enforce_eager:
         command.append("--enforce-eager")
     if lora := options.lora:
@@ -113,9 +116,9 @@ def vllm_environment(
     """Return the environment of the child: `base` (this process's) without Milieu's settings."""
     base = os.environ if base is None else base
     environment = {name: value for name, value in base.items() if not name.startswith("MILIEU_")}
+    environment.pop("VLLM_CPU_KVCACHE_SPACE", None)  # it would go before the command line
     environment |= {
         "VLLM_API_KEY": api_key,
-        "VLLM_CPU_KVCACHE_SPACE": str(options.kv_cache_gib),
         # Log statistics are what /metrics is made of; in the log itself they are only noise.
         "VLLM_LOG_STATS_INTERVAL": "3600",
         "VLLM_NO_USAGE_STATS": "1",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import shutil
 import signal
@@ -285,6 +286,23 @@ def test_on_a_cpu_every_adapter_has_a_slot(
 
     assert command[command.index("--max-loras") + 1] == str(n_slots)
     assert command[command.index("--max-cpu-loras") + 1] == str(n_kept)
+
+
+@pytest.mark.parametrize(("for_cpu", "expected"), [(True, [str(3 * 2**28)]), (False, [])])
+def test_on_a_cpu_the_cache_has_the_size_that_it_was_given(
+    monkeypatch: pytest.MonkeyPatch, for_cpu: bool, expected: list[str]
+) -> None:
+    monkeypatch.setattr("app.vllm.child_command._is_for_cpu", lambda: for_cpu)
+    options = LocalVllmOptions(Path("/m"), "mini", Path("/l"), kv_cache_gib=0.75)
+
+    command = vllm_command(options, 8123)
+    environment = vllm_environment(options, api_key="x", base={"VLLM_CPU_KVCACHE_SPACE": "40"})
+
+    given = [
+        value for flag, value in itertools.pairwise(command) if flag == "--kv-cache-memory-bytes"
+    ]
+    assert given == expected
+    assert "VLLM_CPU_KVCACHE_SPACE" not in environment
 
 
 @pytest.mark.parametrize(
