@@ -40,9 +40,12 @@ PAGES = [
 # Its commands have tests of their own.
 LM_EVAL = DOCS / "lm-eval.md"
 TOLD = [page for page in PAGES if page.steps and page.path.parent == DOCS and page.path != LM_EVAL]
-FEW_QUESTIONS = " --questions 2"
+LITTLE_TO_EVALUATE = " --questions 2 -c DE -c KE"
 SMALLER = (
+    ('--topic "Religious values" ', ""),
     ("-c DE -c KE -c MX -c TH", "-c DE -c KE"),
+    ("--n-questions 12", "--n-questions 4"),
+    ("--n-questions 20", "--n-questions 4"),
     ("culturespa-ken,culturespa-mex,culturespa-tha", "culturespa-ken"),
     ("--epochs 2", "--epochs 1"),
     (" --ability", ""),
@@ -223,7 +226,7 @@ def dose(text: str) -> str:
     """Return a smaller dose of a command that takes minutes."""
     for full, less in SMALLER:
         text = text.replace(full, less)
-    return text + FEW_QUESTIONS * text.startswith("milieu evaluate")
+    return text + LITTLE_TO_EVALUATE * text.startswith("milieu evaluate")
 
 
 def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
@@ -233,7 +236,7 @@ def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
     told = "".join(word.removeprefix("ARGS=") for word in step.words[2:])
     arguments = {
         "bench": "--requests 8 --rounds 1" if is_dosed else told,
-        "evaluate": f"{told} --out {place.folder / 'results'}" + " --questions 3 -c DE" * is_dosed,
+        "evaluate": f"{told} --out {place.folder / 'results'}" + " --questions 2 -c DE" * is_dosed,
     }
     # A benchmark takes the vLLM that runs, without a word of adapters.
     taken = {"URLS", "MODEL", "API_KEY"}
@@ -330,7 +333,7 @@ CHECKS: dict[str, Callable[[dict[str, str], Place], None]] = {
     "experiments.md": check_experiments,
     "surveys.md": check_surveys,
 }
-TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md")
+TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md", "experiments.md")
 
 
 def test_every_page_with_commands_is_checked() -> None:

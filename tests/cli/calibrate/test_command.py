@@ -166,6 +166,7 @@ def test_what_cannot_be_calibrated_is_refused(
     assert not scored(fake)
 
 
+@pytest.mark.deep
 @pytest.mark.vllm
 def test_the_real_model_is_put_right(calibrate: Calibrate, real_vllm: ServedVllm) -> None:
     saved = calibrate.read(
