@@ -130,7 +130,9 @@ def survey_messages(asked: AskedQuestion, steering: Steering) -> tuple[Message, 
     system = phrases.join_sentences([*role, how])
     parts = []
     if _exemplars(steering):
-        parts = [exemplar_text(steering, scheme=asked.scheme), phrases.question_follows]
+        in_prose = not asked.options
+        exemplars = exemplar_text(steering, scheme=asked.scheme, in_prose=in_prose)
+        parts = [exemplars, phrases.question_follows]
     parts.append(question_text(asked, phrases))
     return (Message("system", system), Message("user", "\n\n".join(parts)))
 
@@ -151,7 +153,7 @@ def chat_system_message(steering: Steering, *, callers: str = "") -> str:
     if statement is not None:
         parts.append(write_statement(statement))
     if _exemplars(steering):
-        parts.append(exemplar_text(steering))
+        parts.append(exemplar_text(steering, in_prose=True))
     if statement is not None or _exemplars(steering):
         parts.append(phrases.speak_so)
     parts.append(callers)
@@ -170,10 +172,13 @@ def chat_messages(messages: Sequence[Message], steering: Steering) -> tuple[Mess
     return (Message("system", system), *rest) if system else rest
 
 
-def exemplar_text(steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBERS) -> str:
+def exemplar_text(
+    steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBERS, in_prose: bool = False
+) -> str:
     """Return the exemplars as the model sees them, those of each kind introduced.
 
-    Answers of other cultures to the asked question come before the culture's own to others.
+    Answers of other cultures to the asked question come before the culture's own to others. Where
+    the model replies `in_prose` it may name the people, and is told who they are.
     """
     style, seed, phrases = steering.style, steering.seed, steering.phrases
     own, elsewhere = [], []
@@ -190,7 +195,9 @@ def exemplar_text(steering: Steering, *, scheme: LabelScheme = LabelScheme.NUMBE
     parts = [phrases.elsewhere_follow, *elsewhere] if elsewhere else []
     if own:
         shows_shares = style is ExemplarStyle.SHARES
-        parts += [phrases.shares_follow if shows_shares else phrases.exemplars_follow, *own]
+        follow = phrases.shares_follow if shows_shares else phrases.exemplars_follow
+        people = _people_of(steering) if in_prose else phrases.people_like_you
+        parts += [follow.format(people=people), *own]
     return "\n\n".join(parts)
 
 
@@ -259,6 +266,15 @@ def draw(shares: Sequence[float], *, key: str) -> int:
         if point < total:
             return index
     return max(range(len(shares)), key=shares.__getitem__)
+
+
+def _people_of(steering: Steering) -> str:
+    """Return whose answers the culture's own are, by name where nothing else names them."""
+    phrases, culture = steering.phrases, steering.culture
+    is_named = steering.method.names_culture or steering.statement is not None
+    if culture is None or is_named:
+        return phrases.people_like_you
+    return phrases.people_of.format(place=phrases.name_in_sentence(culture))
 
 
 def _exemplars(steering: Steering) -> bool:

@@ -85,7 +85,7 @@ def draw_untold(rng: Rng, material: Material) -> Conversation:
 def say_unknown(steering: Steering) -> str:
     """Return the reply where nothing is told of what was asked, from the first like question."""
     unknown = "That is not known."
-    if steering.method.names_culture and steering.culture is not None:
+    if steering.culture is not None:
         unknown = f"It is not known how people in {steering.culture.name_in_sentence} answer this."
     if not steering.exemplars:
         return unknown

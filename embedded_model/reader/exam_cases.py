@@ -87,7 +87,8 @@ def _make_case(rng: Rng, material: Material, turn: int, index: int, culture: Cul
     question = material.questions[index]
     shown = show_nearest(material, index, culture, N_SHOWN) if turn % 2 else ()
     if turn % 6 == 5:
-        return _ask_untold(rng, material, index, culture)
+        method = Method.ICL if turn % 12 == 11 else Method.PERSONA_ICL
+        return _ask_untold(rng, material, method, index, culture)
     if turn % 3 == 1:
         statement, kind = _estimate(material, question, culture), "estimate"
     else:
@@ -132,10 +133,10 @@ def _ask(
     return Case(f"{kind}, following up" if is_following else kind, messages, expected)
 
 
-def _ask_untold(rng: Rng, material: Material, index: int, culture: Culture) -> Case:
+def _ask_untold(rng: Rng, material: Material, method: Method, index: int, culture: Culture) -> Case:
     question = material.questions[index]
     steering = Steering(
-        Method.PERSONA_ICL,
+        method,
         culture,
         exemplars=show_nearest(material, index, culture, N_SHOWN),
         style=ExemplarStyle.SHARES,
@@ -152,9 +153,15 @@ def _ask_untold(rng: Rng, material: Material, index: int, culture: Culture) -> C
         first.question.options,
         f"{whole_percents(told.shares)[told.mode]}%",
         (culture.name_in_sentence, culture.adjective),
+        # Without a persona it may say no more than that it is not known.
+        others=() if method.names_culture else _name_others(material, culture),
         is_known=False,
     )
-    return Case("not known", messages, expected)
+    return Case(f"not known, {method}", messages, expected)
+
+
+def _name_others(material: Material, culture: Culture) -> tuple[str, ...]:
+    return tuple(other.name_in_sentence for other in material.cultures if other != culture)
 
 
 def _state(material: Material, question: Question, culture: Culture) -> Statement:

@@ -28,6 +28,8 @@ class Expected:
         options: all that could be named.
         share: of that option, as the prompt tells it, empty where it tells none.
         people: names of the people, any of which will do; empty where the prompt names none.
+        others: names of other peoples; where given, none of the people's need be there, and these
+            must not.
         is_known: whether the prompt tells what the people themselves answered.
         is_estimated: whether it tells an estimate.
     """
@@ -37,6 +39,7 @@ class Expected:
     options: tuple[str, ...]
     share: str
     people: tuple[str, ...]
+    others: tuple[str, ...] = ()
     is_known: bool = True
     is_estimated: bool = False
 
@@ -47,7 +50,7 @@ class Grade(NamedTuple):
     Attributes:
         option: the first option that it names is the right one.
         share: so is the first share, or none is told and none is given.
-        people: it names the people.
+        people: it names the people, or no other where it need not.
         candid: it says what is not known, and calls an estimate one.
         figures: every figure in it is in the prompt.
         formed: one to three whole sentences, no part of a prompt's layout, nothing twice.
@@ -68,13 +71,13 @@ class Grade(NamedTuple):
 
 def grade(reply: str, expected: Expected, *, is_whole: bool = True) -> Grade:
     """Return what is right about `reply`; one that was cut is not well-formed."""
-    text, folded = reply.strip(), reply.casefold()
+    text = reply.strip()
     shares = [_fold_share(found) for found in _SHARE.findall(text)]
     named = find_option(text, expected.options)
     return Grade(
         option=not expected.option or named == expected.option,
         share=shares[:1] == ([_fold_share(expected.share)] if expected.share else []),
-        people=not expected.people or any(p.casefold() in folded for p in expected.people),
+        people=names_the_people(text, expected),
         candid=is_candid(text, expected),
         figures=has_only_figures_of(text, expected.prompt),
         formed=is_whole and is_well_formed(text),
@@ -101,6 +104,14 @@ def find_option(text: str, options: Sequence[str]) -> str | None:
     return min(found)[1] if found else None
 
 
+def names_the_people(text: str, expected: Expected) -> bool:
+    """Return whether `text` names the people, or no other where it need not."""
+    if expected.others:
+        return not any(_has_name(text, name) for name in expected.others)
+    folded = text.casefold()
+    return not expected.people or any(name.casefold() in folded for name in expected.people)
+
+
 def is_candid(text: str, expected: Expected) -> bool:
     """Return whether `text` says what is not known or estimated, and no more of it."""
     if expected.is_estimated:
@@ -124,6 +135,10 @@ def is_well_formed(text: str) -> bool:
         and text.count('"') % 2 == 0
         and _LAYOUT.search(text) is None
     )
+
+
+def _has_name(text: str, name: str) -> bool:
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE) is not None
 
 
 def _fold_share(share: str) -> str:

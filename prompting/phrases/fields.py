@@ -33,6 +33,8 @@ class Phrases:
     answer_by_number: str
     answer_by_letter: str
     answer_freely: str
+    people_like_you: str
+    people_of: str
     exemplars_follow: str
     shares_follow: str
     elsewhere_follow: str

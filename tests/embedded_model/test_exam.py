@@ -52,7 +52,8 @@ def test_held_out_questions_are_asked_of_held_out_and_other_peoples(material: Ma
         "survey, following up",
         "estimate",
         "estimate, following up",
-        "not known",
+        "not known, icl",
+        "not known, persona+icl",
     }
     assert draw_cases(material, held_out, n=60) == cases
 

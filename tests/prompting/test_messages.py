@@ -5,6 +5,7 @@ Write the golden files anew with ``python tests/prompting/test_messages.py``, an
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,24 @@ def whole(method: Method) -> str:
 @pytest.mark.parametrize("method", [Method.PLAIN, Method.ICL])
 def test_methods_that_do_not_name_the_culture_do_not(method: Method) -> None:
     assert "Ethiopia" not in whole(method)
-    assert "Ethiopia" not in chat_system_message(steering(method))
+
+
+def test_a_chat_names_the_people_once() -> None:
+    named = {method: chat_system_message(steering(method)).count("Ethiopia") for method in Method}
+    shown = steering(Method.ICL)
+    nameless = chat_system_message(replace(shown, culture=None))
+
+    assert named[Method.PLAIN] == 0
+    assert {n for method, n in named.items() if method is not Method.PLAIN} == {1}
+    assert "people in Ethiopia gave" in chat_system_message(shown)
+    assert "people like you gave" in nameless
+
+
+def test_an_open_question_names_the_people_and_one_with_options_does_not() -> None:
+    for options, people in (((), "people in Ethiopia"), (ASKED.options, "people like you")):
+        asked = replace(ASKED, options=options)
+        [_, user] = survey_messages(asked, steering(Method.ICL))
+        assert f"answers that {people} gave" in user.content
 
 
 @pytest.mark.parametrize("method", [m for m in Method if m.names_culture])

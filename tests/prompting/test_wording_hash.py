@@ -31,8 +31,8 @@ def hash_reworded(name: str, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     "name",
     [
-        "survey_role", "survey_role_of", "compare", "exemplars_follow", "shares_follow",
-        "elsewhere_follow", "elsewhere", "question_follows", "answer_by_number",
+        "survey_role", "survey_role_of", "compare", "people_like_you", "exemplars_follow",
+        "shares_follow", "elsewhere_follow", "elsewhere", "question_follows", "answer_by_number",
         "answer_by_letter", "question", "options", "answer", "shares", "percent",
     ],
 )  # fmt: skip
@@ -42,7 +42,7 @@ def test_each_phrase_of_a_survey_counts(name: str, monkeypatch: pytest.MonkeyPat
     assert hash_reworded(name, monkeypatch) != before
 
 
-@pytest.mark.parametrize("name", ["chat_role_of", "answer_freely", "speak_so", "told"])
+@pytest.mark.parametrize("name", ["chat_role_of", "people_of", "answer_freely", "speak_so", "told"])
 def test_phrases_of_chats_and_open_questions_do_not(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

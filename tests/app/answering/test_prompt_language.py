@@ -51,7 +51,7 @@ def test_the_language_of_the_question_is_spoken_where_it_has_prompts(
     assert answer["prompt_language"] == spoken
     assert answer["exemplars"]
     assert system.endswith(phrases.answer_by_number)
-    assert phrases.shares_follow in user
+    assert phrases.shares_follow.format(people=phrases.people_like_you) in user
     assert {exemplar["language"] for exemplar in answer["exemplars"]} <= {spoken, "en"}
     assert all(exemplar["question"] in user for exemplar in answer["exemplars"])
 

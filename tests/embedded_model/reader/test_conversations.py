@@ -63,7 +63,7 @@ def test_what_is_not_known_is_said_to_be_with_the_first_like_question() -> None:
     exemplar = Exemplar(question, ResponseDistribution("made:1", "PER", (0.3, 0.7)))
     culture = read_catalogue()["PER"]
     named = Steering(Method.PERSONA_ICL, culture, exemplars=(exemplar,), style=ExemplarStyle.SHARES)
-    unnamed = Steering(Method.ICL, culture, exemplars=(exemplar,))
+    unnamed = Steering(Method.ICL, exemplars=(exemplar,))
 
     assert say_unknown(named) == (
         'It is not known how people in Peru answer this. Asked "Is tea good?", most often they '

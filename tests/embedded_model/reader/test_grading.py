@@ -70,6 +70,14 @@ def test_what_is_not_known_has_to_be_said() -> None:
     assert not grade('In Peru, 50% said "Not good".', unknown).candid
 
 
+def test_where_the_people_need_not_be_named_no_other_may_be() -> None:
+    free = replace(KNOWN, people=("Niger", "Nigerien"), others=("Nigeria", "Peru"))
+
+    assert grade('50% said "Not good".', free).is_right
+    assert grade('In Niger, 50% said "Not good".', free).is_right
+    assert not grade('In Nigeria, 50% said "Not good".', free).people
+
+
 def test_where_no_share_is_told_none_is_given() -> None:
     bare = replace(KNOWN, share="")
 
