@@ -1,24 +1,27 @@
 """Survey questions found by texts that are not English.
 
 Across languages no cosine tells the same question from a like one, so a question is recognised by
-its wording in a translation alone; else those that it may be are offered.
+its wording in the language that it is asked in; else those that it may be are offered.
 """
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from retrieval.encoder import CachedEncoder, Encoder, Vectors
+from retrieval.foreign_text import strip_scale
 from retrieval.index import QuestionIndex
 from retrieval.language import is_english
 from retrieval.question_space import QuestionSpace, shift
 from retrieval.recognition import CANDIDATE_REACH, N_CANDIDATES, Candidate, Recognition
+from retrieval.text_language import TOLD, tell_language
+from retrieval.translation import CERTAIN, Translation
 from retrieval.value_classifier import find_classifier
 from retrieval.vector_files import encode_once
 from survey_data.library import SurveyLibrary
@@ -27,7 +30,11 @@ from survey_data.wording import fold_text
 
 # Cosines of multilingual-e5-small, centred, chosen by `python -m benchmarks.languages`.
 SIMILARITY_FLOOR, SAME_QUESTION, POSSIBLE = 0.15, 0.45, 0.32
-VECTORS = "multilingual"
+# Of a candidate that is worded in the language too: the mean of both cosines. Chosen by
+# `python -m benchmarks.translations`.
+POSSIBLE_WORDED = 0.44
+VECTORS, WORDINGS = "multilingual", "translation"
+ENGLISH = "en"
 _AROUND = re.compile(r"^\W+|\W+$")
 
 
@@ -35,39 +42,113 @@ class TranslationRecogniser:
     """Recognises questions by their wording in another language. Safe to share."""
 
     def __init__(
-        self, library: SurveyLibrary, index: QuestionIndex, encoder: Encoder, centre: Vectors
+        self,
+        library: SurveyLibrary,
+        index: QuestionIndex,
+        encoder: Encoder,
+        centre: Vectors,
+        *,
+        encode_wordings: Callable[[str, Sequence[str]], Vectors],
     ) -> None:
-        """Take the index, `encoder` for what is asked, and the centre of the space they are in."""
+        """Take the index, `encoder` for what is asked, and the centre of the space they are in.
+
+        `encode_wordings` returns the vectors of texts in a language as `encoder` makes them. It is
+        called when the language is first asked in.
+        """
         self._questions, self._index = library.questions, index
         self._encoder, self._centre = encoder, centre
+        self._encode_wordings, self._opening = encode_wordings, threading.Lock()
+        self._opened: dict[str, Translation] = {}
         self._worded: dict[str, list[Question]] = {}
+        self._in: dict[str, list[Question]] = {}
         for key, question in library.questions.items():
             for language in library.languages:
                 wording = library.wording(key, language)
                 if wording is not None:
                     worded = question.reworded(wording)
                     self._worded.setdefault(_fold(wording.text), []).append(worded)
+                    self._in.setdefault(language, []).append(worded)
 
     def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:
         """Return the survey question that `text` asks, or those that it may be asking.
 
         A recognised one has the wording and the options of its translation. Where several surveys
         have it, it is the first one whose key is in `answered`, else the first.
+
+        Raises:
+            RetrievalError: the vectors of a language cannot be had.
         """
         worded = self._worded.get(_fold(text))
         if worded is not None:
-            chosen = next((each for each in worded if each.key in answered), worded[0])
-            return Recognition(chosen, (Candidate(chosen, 1.0),))
-        [vector] = shift(self._encoder.encode([text]), self._centre)
-        cosines = self._index.vectors @ vector
-        order = np.argsort(-cosines, kind="stable")[:N_CANDIDATES]
-        least = max(POSSIBLE, float(cosines[order[0]]) - CANDIDATE_REACH)
-        near = (
-            Candidate(self._questions[self._index.keys[row]], float(cosines[row]))
-            for row in order
-            if cosines[row] >= least
+            return _choose(worded, 1.0, answered)
+        [vector] = self._encoder.encode([text])
+        cosines: Vectors = self._index.vectors @ shift(vector[None], self._centre)[0]
+        translations = [self.open_translation(each) for each in self.find_languages(text)]
+        compared = [
+            (translation, each)
+            for translation in translations
+            for each in translation.compare(text, vector, cosines)
+        ]
+        if compared:
+            translation, best = max(compared, key=lambda each: each[1].odds)
+            if best.odds >= CERTAIN:
+                found = translation.same_as(best.row)
+                return _choose(found, best.features.similarity, answered)
+        return Recognition(None, self._find_candidates(cosines, translations, vector))
+
+    def find_languages(self, text: str) -> list[str]:
+        """Return the languages of wordings that a text may be in.
+
+        Where nothing tells, they are those that no text is told to be in.
+        """
+        told = tell_language(text)
+        others = [each for each in self._in if not _is_of(each, ENGLISH)]
+        if told is not None:
+            return [each for each in others if _is_of(each, told)]
+        return [each for each in others if not any(_is_of(each, tag) for tag in TOLD)]
+
+    def open_translation(self, language: str) -> Translation:
+        """Return the wordings in a language, whose vectors are made where they are not there yet.
+
+        Raises:
+            RetrievalError: they cannot be had.
+        """
+        with self._opening:
+            if language not in self._opened:
+                self._opened[language] = self._open(language)
+            return self._opened[language]
+
+    def _open(self, language: str) -> Translation:
+        questions = self._in[language]
+        texts = [question.text for question in questions]
+        cores = [strip_scale(text) for text in texts]
+        each = list(dict.fromkeys([*texts, *cores]))
+        vectors = dict(zip(each, self._encode_wordings(language, each), strict=True))
+        row_of = {key: row for row, key in enumerate(self._index.keys)}
+        return Translation(
+            language,
+            questions,
+            vectors=np.array([vectors[text] for text in texts]),
+            core_vectors=np.array([vectors[core] for core in cores]),
+            rows=[row_of[question.key] for question in questions],
         )
-        return Recognition(None, tuple(near))
+
+    def _find_candidates(
+        self, cosines: Vectors, translations: Sequence[Translation], vector: Vectors
+    ) -> tuple[Candidate, ...]:
+        """Return the questions nearest in their own wording or in that of a translation."""
+        placed, possible = cosines.copy(), np.full(len(cosines), POSSIBLE)
+        for translation in translations:
+            rows = translation.rows
+            placed[rows] = (cosines[rows] + translation.measure(vector)) / 2
+            possible[rows] = POSSIBLE_WORDED
+        order = np.argsort(-placed, kind="stable")[:N_CANDIDATES]
+        least = float(placed[order[0]]) - CANDIDATE_REACH
+        return tuple(
+            Candidate(self._questions[self._index.keys[row]], float(placed[row]))
+            for row in order
+            if placed[row] >= max(least, possible[row])
+        )
 
 
 class OtherLanguages:
@@ -87,10 +168,11 @@ class OtherLanguages:
     ) -> None:
         """Find the questions of `library`, whose vectors are kept in `folder`.
 
-        `asked` encodes texts and `found` questions, into one space. English is told by the words
-        `known`, in lower case. The other numbers are those of the space.
+        `asked` encodes texts and translations, `found` questions, into one space. English is told
+        by the words `known`, in lower case. The other numbers are those of the space.
         """
         self._library, self._folder, self._found = library, folder, found
+        self._wordings = asked
         self._asked = CachedEncoder(asked, max_entries=cache_entries)
         self._known = known
         self._similarity_floor, self._same_question = similarity_floor, same_question
@@ -135,12 +217,30 @@ class OtherLanguages:
         return QuestionSpace(
             index=index,
             encoder=encoder,
-            recogniser=TranslationRecogniser(library, index, encoder, centre),
+            recogniser=TranslationRecogniser(
+                library, index, encoder, centre, encode_wordings=self._encode_wordings
+            ),
             similarity_floor=self._similarity_floor,
             same_question=self._same_question,
             centre=centre,
             classifier=find_classifier(encoder.model_id),
         )
+
+    def _encode_wordings(self, language: str, texts: Sequence[str]) -> Vectors:
+        # Not through the cache, which is for what is asked.
+        name = f"{WORDINGS}-{language.replace('-', '_')}"
+        return encode_once(self._folder, name, texts, self._wordings)
+
+
+def _choose(
+    questions: Sequence[Question], similarity: float, answered: Collection[str]
+) -> Recognition:
+    chosen = next((each for each in questions if each.key in answered), questions[0])
+    return Recognition(chosen, (Candidate(chosen, similarity),))
+
+
+def _is_of(tag: str, language: str) -> bool:
+    return tag.partition("-")[0] == language
 
 
 def _fold(text: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+# The languages that a text is told to be in.
+TOLD = ("de", "es", "pt", "ru", "zh")
 _WORD = re.compile(r"[^\W\d_]+")
 _WORDS_OF = {
     "de": "der die das den dem des ein eine einen einem einer ist sind war und oder nicht kein "

@@ -30,6 +30,7 @@ DOSES = {
     "recording": ("--seconds", "0.5"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),
     "steering": ("--test",),
+    "translations": ("--fit",),
 }
 
 

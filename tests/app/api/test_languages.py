@@ -19,7 +19,7 @@ ASKED = {
     "de": "Wie bedeutend ist Religion für Ihr Leben?",
     "th": "ศาสนามีความสำคัญต่อชีวิตของคุณมากแค่ไหน",
     "ar": "ما مدى أهمية الدين في حياتك؟",
-    "zh": "宗教对您的生活来说重要吗",
+    "ja": "宗教はあなたの人生にとってどれほど重要ですか",
     "hi": "आपके जीवन में धर्म कितना महत्वपूर्ण है?",
 }
 
@@ -101,6 +101,16 @@ def test_similarities_are_observed_in_other_languages_too(client: httpx.Client) 
     ask(client, "Darf man für einen Freund lügen?")
 
     assert counted(client.get("/metrics").text, name) > before
+
+
+def test_other_words_than_a_translations_get_the_peoples_figures_too(
+    client: httpx.Client,
+) -> None:
+    answer = ask(client, "宗教对您的生活来说重要吗")
+
+    assert answer["source"] == "survey"
+    assert answer["options_from"] == RELIGION
+    assert answer["recognised"]["certain"]
 
 
 def test_the_words_of_a_translation_get_the_peoples_figures_in_its_language(
