@@ -158,7 +158,7 @@ def test_where_several_surveys_have_it_the_answered_one_is_chosen(
     pack = shipped.pack("wvs7")
     copy = replace(
         pack,
-        manifest=pack.manifest.model_copy(update={"id": "again"}),
+        manifest=replace(pack.manifest, id="again"),
         questions=tuple(
             replace(each, key=each.key.replace("wvs7", "again")) for each in pack.questions
         ),
