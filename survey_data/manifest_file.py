@@ -31,6 +31,7 @@ class _ManifestFile(BaseModel):
     schema_version: int
     id: str
     title: str = Field(min_length=1)
+    short_title: str = ""
     source: str = Field(min_length=1)
     citation: str = Field(min_length=1)
     weighted: bool
@@ -83,9 +84,10 @@ def read_manifest(path: Path) -> PackManifest:
 
 def write_manifest(path: Path, manifest: PackManifest) -> None:
     """Write `manifest` to `path`, whole or not at all."""
-    fields = ["schema_version", "id", "title", "source", "citation", "weighted", "wording",
-              "licence", "commercial_use"]  # fmt: skip
-    fields += [name for name in ("population", "notes") if getattr(manifest, name)]
+    fields = ["schema_version", "id", "title", "short_title", "source", "citation", "weighted",
+              "wording", "licence", "commercial_use", "population", "notes"]  # fmt: skip
+    optional = ("short_title", "population", "notes")
+    fields = [name for name in fields if name not in optional or getattr(manifest, name)]
     translations = sorted(manifest.translations_sha256)
     hashes = {
         "questions.jsonl": manifest.questions_sha256,

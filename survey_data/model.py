@@ -109,8 +109,9 @@ class PackManifest:
 
     `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
     ``"*"`` for every culture without an entry of its own. `population` says which people of a
-    culture the pack speaks of (``"Q262 >= 50"``), empty if it is everyone. The hashes of the files
-    are filled in when the pack is written, those of translations by their language.
+    culture the pack speaks of (``"Q262 >= 50"``), empty if it is everyone. `short_title` is what
+    the survey is called in a sentence, empty if that is its title. The hashes of the files are
+    filled in when the pack is written, those of translations by their language.
     """
 
     id: str
@@ -128,6 +129,12 @@ class PackManifest:
     schema_version: int = 1
     notes: str = ""
     population: str = ""
+    short_title: str = ""
+
+    @property
+    def title_in_sentence(self) -> str:
+        """What the survey is called in a sentence."""
+        return self.short_title or self.title
 
     def year(self, culture: str) -> str:
         """The fieldwork year or years of `culture`, empty if the pack does not say."""

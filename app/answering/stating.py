@@ -50,7 +50,7 @@ def _find_survey(library: SurveyLibrary, question: Question, culture: Culture) -
     manifest = library.manifest(question.pack)
     cell = library.distribution(question.key, culture.code)
     return Surveyed(
-        manifest.title,
+        manifest.title_in_sentence,
         manifest.year(culture.code),
         None if cell is None else cell.n_respondents,
         is_reworded=manifest.wording == "own",

@@ -168,7 +168,10 @@ def _state(material: Material, question: Question, culture: Culture) -> Statemen
     manifest = material.manifests[question.pack]
     cell = material.cells[question.key, culture.code]
     surveyed = Surveyed(
-        manifest.title, manifest.year(culture.code), cell.n_respondents, is_reworded=True
+        manifest.title_in_sentence,
+        manifest.year(culture.code),
+        cell.n_respondents,
+        is_reworded=True,
     )
     return state_survey(question, culture, cell.shares, surveyed, population=manifest.population)
 

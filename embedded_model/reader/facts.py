@@ -43,7 +43,7 @@ def draw_statement(rng: Rng, material: Material, question: Question) -> Statemen
     if rng.random() < IS_ESTIMATE:
         return _estimate(rng, material, question, culture, cell.shares)
     manifest = material.manifests[question.pack]
-    title, years = manifest.title, manifest.year(culture.code)
+    title, years = manifest.title_in_sentence, manifest.year(culture.code)
     if rng.random() >= IS_OF_PACK:
         title, years = draw(rng, _TITLES), str(rng.integers(1999, 2026))
     n = cell.n_respondents

@@ -83,6 +83,17 @@ def test_of_equal_shares_the_first_is_the_mode(make_pack: Callable[..., Pack]) -
     assert cell.mode == 0
 
 
+def test_a_short_title_stands_in_sentences_where_there_is_one(folder: Path, pack: Pack) -> None:
+    assert "short_title" not in (folder / MANIFEST).read_text()
+    assert read_pack(folder).manifest.title_in_sentence == "Tiny"
+
+    manifest = dataclasses.replace(pack.manifest, short_title="The Tiny One")
+    write_pack(folder, dataclasses.replace(pack, manifest=manifest))
+
+    again = read_pack(folder).manifest
+    assert (again.title, again.title_in_sentence) == ("Tiny", "The Tiny One")
+
+
 def with_effective(pack: Pack, *numbers: float | None) -> Pack:
     cells = zip(pack.distributions, numbers, strict=True)
     changed = (dataclasses.replace(cell, n_effective=number) for cell, number in cells)
