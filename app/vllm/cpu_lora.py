@@ -8,7 +8,7 @@ slot stays empty, since vLLM keeps an unloaded adapter in its slot until another
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -23,11 +23,26 @@ def install() -> None:
     from vllm.lora.ops.torch_ops import lora_ops
     from vllm.lora.punica_wrapper import punica_cpu
 
-    setattr(punica_cpu.PunicaWrapperCPU, add_lora_linear.__name__, add_lora_linear)
+    wrapper = punica_cpu.PunicaWrapperCPU
+    setattr(wrapper, add_lora_linear.__name__, add_lora_linear)
+    wrapper.update_metadata = group_after(wrapper.update_metadata)
     for kernel in (bgmv_shrink, bgmv_expand):
         # The kernels for prompts call those for tokens in the first, the wrapper by the second.
         setattr(lora_ops, kernel.__name__, kernel)
         setattr(punica_cpu, kernel.__name__, kernel)
+
+
+def group_after(update_metadata: Callable[..., None]) -> Callable[..., None]:
+    """Return a method that takes in a batch as `update_metadata` does, and groups its rows.
+
+    All layers of a step have the same rows, so they are grouped once for all of them.
+    """
+
+    def update(self: Any, *args: Any, **kwargs: Any) -> None:
+        update_metadata(self, *args, **kwargs)
+        self.grouped_rows = tuple(group_rows(self.token_lora_indices))
+
+    return update
 
 
 def add_lora_linear(
@@ -45,9 +60,12 @@ def add_lora_linear(
     A method of vLLM's wrapper, for a linear layer whose slices (query, key, value) share an input:
     y (tokens, sum of `output_slices`), x (tokens, n), A (slots, 1, rank, n), B (slots, 1, m, rank).
     """
+    groups = getattr(self, "grouped_rows", ())  # there are none before the first batch
+    if not groups:
+        return
     output, inputs = y.view(-1, y.shape[-1]), x.view(-1, x.shape[-1])
     parts = output.split(output_slices, dim=1)
-    for slot, rows in group_rows(self.token_lora_indices):
+    for slot, rows in groups:
         chosen = inputs if rows is None else inputs[rows]
         for part, a, b in zip(parts, lora_a_stacked, lora_b_stacked, strict=True):
             shrunk = scale * _multiply(chosen, a[slot], torch.float32)

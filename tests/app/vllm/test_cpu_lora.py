@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app.vllm.child_command import CPU_LORA_PLUGIN
-from app.vllm.cpu_lora import add_lora_linear, bgmv_expand, bgmv_shrink, install
+from app.vllm.cpu_lora import add_lora_linear, bgmv_expand, bgmv_shrink, group_after, install
 
 torch = pytest.importorskip("torch")
 
@@ -27,6 +27,18 @@ def draw() -> Draw:
     return lambda *shape: torch.randn(*shape, generator=generator)
 
 
+def make_wrapper(*batches: tuple[int, ...]) -> SimpleNamespace:
+    """Return what stands in for vLLM's wrapper after these batches, the slot of each row."""
+
+    def update(wrapper: SimpleNamespace, slots: tuple[int, ...]) -> None:
+        wrapper.token_lora_indices = torch.tensor(slots)
+
+    wrapper = SimpleNamespace()
+    for slots in batches:
+        group_after(update)(wrapper, slots)
+    return wrapper
+
+
 @SLOTS
 def test_rows_are_multiplied_by_their_own_adapter_and_others_are_not_touched(
     draw: Draw, slots: tuple[int, ...]
@@ -41,10 +53,22 @@ def test_rows_are_multiplied_by_their_own_adapter_and_others_are_not_touched(
             added = [2.0 * (v[slot, 0] @ (u[slot, 0] @ x[row])) for u, v in zip(a, b, strict=True)]
             expected[row] += torch.cat(added)
 
-    wrapper = SimpleNamespace(token_lora_indices=torch.tensor(slots))
+    wrapper = make_wrapper(slots)
     add_lora_linear(wrapper, y, x, a, b, 2.0, widths)
 
     torch.testing.assert_close(y, expected)
+
+
+def test_each_batch_has_its_own_rows() -> None:
+    x, y = torch.ones(2, N_IN), torch.zeros(2, 1)
+    a, b = torch.ones(2, 1, RANK, N_IN), torch.ones(2, 1, 1, RANK)
+
+    for batches in ((), ((0, 0), (-1, -1))):
+        add_lora_linear(make_wrapper(*batches), y, x, (a,), (b,), 1.0, (1,))
+        assert y.tolist() == [[0.0], [0.0]]
+
+    add_lora_linear(make_wrapper((0, 0), (-1, 1)), y, x, (a,), (b,), 1.0, (1,))
+    assert y.tolist() == [[0.0], [RANK * N_IN]]
 
 
 @SLOTS
@@ -77,7 +101,7 @@ def test_adapters_of_another_precision_than_the_model_are_taken() -> None:
     x, y = torch.ones(1, N_IN), torch.zeros(1, 2)
     a, b = torch.ones(1, 1, RANK, N_IN).bfloat16(), torch.ones(1, 1, 2, RANK).bfloat16()
 
-    wrapper = SimpleNamespace(token_lora_indices=torch.tensor([0]))
+    wrapper = make_wrapper((0,))
     add_lora_linear(wrapper, y, x, (a,), (b,), 1.0, (2,))
 
     assert y.tolist() == [[12.0, 12.0]]
