@@ -299,6 +299,11 @@ _ROLES_OF = {
         家人 家里人 家属 至亲
     """,
 }
+# What is asked for where "which" asks for a fact.
+_OF_FACT_ES = "partido|religion|iglesia|banco|pais|ciudad|ano|periodico|universidad|idioma"
+_OF_FACT_PT = "partido|religiao|igreja|banco|pais|cidade|ano|jornal|universidade|lingua|clube"
+_OF_FACT_RU = "парти|религи|вер[аыу]\\b|банк|стран|город|год|газет|университет|язык|клуб"
+_OF_FACT_ZH = "宗教|政党|党|教会|银行|国家|城市|报纸|大学|语言"
 # What a question may ask that another does not: how many, what should be, what was, whom others
 # trust, a fact, whom one objects to, what happens where one lives. Without accents.
 _KINDS_OF = {
@@ -308,7 +313,9 @@ _KINDS_OF = {
         r"\bwar\b|\bwaren\b|\bwarst\b|\bvor \w+ jahren|\bwurde\b|bisher",
         r"trau\w* (?:ihnen|dir|mir)\b|\b(?:zu|in) (?:ihnen|dir)\b"
         r"|\b(?:ihnen|dir) (?:die|ihre|deine) ",
-        r"^(?:wer|wann|wo|bei welche\w*|wofur|warum|seit wann|was machen|kennen|welche[rs]? )\b",
+        r"^(?:wer (?!soll)|wo (?!lieg|steh|ordn|wurd)|(?:seit )?wann\b|wofur\b|warum\b|was machen\b"
+        r"|kennen\b|(?:\w+ )?welche\w* (?!(?:\w+ )?(?:bedeut|wichtig|rolle|stellenw|gewicht|wert\b|"
+        r"(?:aus)?mass|umfang|grad|art|einfluss|auswirk|folgen|ansicht|haltung|politik soll)))",
         r"dagegen|etwas gegen|was gegen|\bgegen\b|\bstor|ablehn|ungern|einwand|ausmachen",
         r"\bgegend\b|viertel\b|nachbarschaft|wohngegend|umgebung",
     ),
@@ -317,7 +324,9 @@ _KINDS_OF = {
         r"\bdeb[ei]|\bderecho\b|prohib|\blegal",
         r"\bera\b|\bfue\b|\bhace \w+ anos|\bse gobernaba",
         r"confian? en (?:usted|ti)\b|\ben (?:usted|ti)\W*$",
-        r"^(?:quien|cuando|donde|por quien|por que|en que (?!medida)|conoce)\b",
+        r"^(?:quien (?!deb)|cuando\b(?!.*,)|donde (?!(?:se )?(?:situ|ubic|coloc|pon))|conoce\b"
+        r"|(?:por|a|de|con) quien\b|por que\b"
+        rf"|(?:\w+ )?(?:que|cual es (?:su|tu|el|la)) (?:{_OF_FACT_ES}))",
         r"molest|incomod|inconvenien|objec|opon|importaria|problema|reparo|contra\b",
         r"vecindario|\bbarrio|\bzona\b",
     ),
@@ -326,7 +335,9 @@ _KINDS_OF = {
         r"\bdeve|\bdireito|proib|\blegal",
         r"\bera\b|\bfoi\b|\bha \w+ anos|\bestudou",
         r"confiam? em voce|\bem voce\b",
-        r"^(?:quem|quando|onde|por que|o que voce faz|em qual|conhece|voce conhece)\b",
+        r"^(?:quem (?!deve)|quando\b(?!.*,)|onde (?!(?:voce |se )*(?:situ|coloc|posic))"
+        r"|(?:por|de|com) quem\b|por que\b|o que voce faz\b|(?:voce )?conhece\b"
+        rf"|(?:\w+ )?(?:que|qual(?: e [oa])?(?: sua| seu)?) (?:{_OF_FACT_PT}))",
         r"incomod|import(?:a|aria)\b|objec|opor|problema|contra\b",
         r"\bbairro|\bregiao\b|vizinhanca",
     ),
@@ -335,7 +346,8 @@ _KINDS_OF = {
         r"\bдолжн|\bследует|\bправо\b|\bправ\b|запрет|разреш|обязан|нужно ли",
         r"\bбыл[аио]?\b|\bлет назад|когда-нибудь|\bуправлялась|\bслужили",
         r"довер\w+ (?:вам|тебе)\b|(?:вам|тебе) доверя",
-        r"^(?:кто|когда|где|почему|зачем|знакомы|за какую|какая у)\b",
+        r"^(?:кто (?!долж)|когда\b(?!.*,)|где (?!.*взгляд)|почему\b|зачем\b|знакомы\b"
+        rf"|(?:\w+ )?как(?:о|а|у|и)\w* (?:у \w+ |ваш\w* )?(?:\w+ )?(?:{_OF_FACT_RU}))",
         r"возраж|против|меша|смутил",
         r"\bрайон",
     ),
@@ -344,7 +356,7 @@ _KINDS_OF = {
         r"应该|应当|有权|禁止|合法",
         r"以前|年前|曾|小时候",
         r"信任[您你][吗呢吧]?\W*$",
-        r"^(?:谁|什么时候|哪里|为什么)|认识",
+        rf"^(?:谁|哪里|为什么)|什么时候|哪一?年|认识(?!的)|(?:什么|哪[一个家所]*)(?:{_OF_FACT_ZH})",
         r"反对|介意",
         r"社区|附近|居住|住的地方",
     ),

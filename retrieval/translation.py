@@ -36,8 +36,8 @@ MAX_LEAD = 0.25
 # One item of a survey in two wordings is at least this alike.
 SAME_ITEM = 0.8
 # In the order of `Features.flatten`.
-WEIGHTS = (1.828, 4.029, 12.433, 7.534, 1.677, -1.698, 5.642, -5.123, 5.816)
-INTERCEPT = -8.468
+WEIGHTS = (1.570, 3.506, 12.860, 7.602, 1.851, -1.502, 5.756, -5.279, 5.480)
+INTERCEPT = -8.245
 # The log-odds from which an asked question is taken for the survey's, and those of what cannot be.
 CERTAIN, IMPOSSIBLE = 4.0, -10.0
 
