@@ -31,7 +31,7 @@ from tests.retrieval.test_evidence import make_recogniser
 
 RELIGION = "wvs7:Q6"
 # No translation of a pack has it in these words.
-IN_GERMAN = "Wie bedeutend ist Religion für Ihr Leben?"
+IN_GERMAN = "Welche Rolle spielt Religion in Ihrem Leben?"
 IN_THAI = "ศาสนามีความสำคัญต่อชีวิตของคุณมากแค่ไหน"
 IN_ARABIC = "ما مدى أهمية الدين في حياتك؟"
 

@@ -25,6 +25,8 @@ from survey_data.model import Wording
 
 FRENCH = Path(__file__).parents[2] / "benchmarks" / "data" / "french.jsonl"
 PRESS, PENALTY = "wvs7:Q66", "wvs7:Q195"
+# The place of questions for a fact among the kinds.
+FACT = 4
 
 
 class CountedEncoder:
@@ -90,6 +92,8 @@ def test_a_wording_is_recognised_and_comes_in_its_language(
         ("Welches Mass an Vertraun setzen Sie in die Presse", PRESS),
         ("Wie groß ist Ihr Vertrauen in die Polizei?", "wvs7:Q69"),
         ("Ist die Todesstrafe für Sie vertretbar?", PENALTY),
+        ("Wie bedeutend ist Religion für Ihr Leben?", "wvs7:Q6"),
+        ("Welche Bedeutung hat Religion für Sie?", "wvs7:Q6"),
         ("que grado de confiansa deposita usted en la prensa", PRESS),
         ("¿Te fías de los bancos?", "wvs7:Q78"),
         ("¿Se puede justificar la pena de muerte?", PENALTY),
@@ -117,6 +121,7 @@ def test_other_words_and_slips_of_the_pen_are_seen_through(
     ("text", "near"),
     [
         ("Wie groß ist Ihr Vertrauen in die Feuerwehr?", "wvs7:Q69"),
+        ("Welche Religion hat in Ihrem Land Bedeutung?", "wvs7:Q6"),
         ("Sind Frauen bessere politische Führungskräfte als Männer?", "wvs7:Q29"),
         ("¿Te fías de los abogados?", "wvs7:Q70"),
         ("¿Tu familia confía en ti?", "wvs7:Q58"),
@@ -281,3 +286,26 @@ def test_words_roles_and_kinds_are_those_of_the_language() -> None:
     assert find_roles(mother, "es") == find_roles(father, "es")[::-1]
     assert find_kinds("Доверяют ли Вам?", "fr") == ()
     assert find_kinds("Wie viele Freunde haben Sie?", "de")[0]
+
+
+@pytest.mark.parametrize(
+    ("language", "fact", "degree"),
+    [
+        ("de", "Welcher Religion gehören Sie an?", "Welche Bedeutung hat Religion für Sie?"),
+        ("de", "In welchem Jahr begann der Krieg?", "In welchem Maße vertrauen Sie der Polizei?"),
+        ("de", "Wo wohnen Ihre Eltern?", "Wo würden Sie sich politisch einordnen?"),
+        ("es", "¿Qué religión profesa?", "¿Qué importancia tiene la religión en su vida?"),
+        ("es", "¿Cuándo se vota?", "Cuando hay elecciones, ¿con qué frecuencia vota?"),
+        ("pt", "Qual é a sua religião?", "Qual é o seu nível de confiança nos bancos?"),
+        ("pt", "Onde fica Genebra?", "Onde você se situa, à esquerda ou à direita?"),
+        ("ru", "Какая у Вас религия?", "Какое значение имеет религия в Вашей жизни?"),
+        ("ru", "Когда начались выборы?", "Когда проходят выборы, Вы голосуете?"),
+        ("zh", "您信什么宗教？", "您认为自由和安全哪个更重要？"),
+        ("zh", "您认识警察吗？", "您信任您认识的人吗？"),
+    ],
+)
+def test_which_and_when_ask_for_a_fact_only_where_they_ask_for_no_degree(
+    language: str, fact: str, degree: str
+) -> None:
+    assert find_kinds(fact, language)[FACT]
+    assert not find_kinds(degree, language)[FACT]

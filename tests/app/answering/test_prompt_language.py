@@ -18,7 +18,7 @@ from tests.fixtures.service import MakeSettings
 RELIGION = "wvs7:Q6"
 OWN_WORDS = {
     "en": "How much does religion matter to you in your life?",
-    "de": "Wie bedeutend ist Religion für Ihr Leben?",
+    "de": "Welche Rolle spielt Religion in Ihrem Leben?",
     "zh": "宗教对您的生活来说重要吗",
     "fr": "Quelle est l'importance de la religion dans votre vie ?",
 }

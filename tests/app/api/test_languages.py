@@ -16,7 +16,7 @@ RELIGION = "wvs7:Q6"
 # What matters in life, and religion.
 NEAR = {f"wvs7:Q{n}" for n in (*range(1, 7), 9, 15, 62, 64, 94, *range(160, 176), 289)}
 ASKED = {
-    "de": "Wie bedeutend ist Religion für Ihr Leben?",
+    "de": "Welche Rolle spielt Religion in Ihrem Leben?",
     "th": "ศาสนามีความสำคัญต่อชีวิตของคุณมากแค่ไหน",
     "ar": "ما مدى أهمية الدين في حياتك؟",
     "ja": "宗教はあなたの人生にとってどれほど重要ですか",
