@@ -19,7 +19,13 @@ from retrieval.foreign_text import strip_scale
 from retrieval.index import QuestionIndex
 from retrieval.language import is_english
 from retrieval.question_space import QuestionSpace, shift
-from retrieval.recognition import CANDIDATE_REACH, N_CANDIDATES, Candidate, Recognition
+from retrieval.recognition import (
+    CANDIDATE_REACH,
+    N_CANDIDATES,
+    Candidate,
+    Recognition,
+    choose,
+)
 from retrieval.text_language import TOLD, tell_language
 from retrieval.translation import CERTAIN, Translation
 from retrieval.value_classifier import find_classifier
@@ -80,7 +86,7 @@ class TranslationRecogniser:
         """
         worded = self._worded.get(_fold(text))
         if worded is not None:
-            return _choose(worded, 1.0, answered)
+            return choose(worded, 1.0, answered)
         [vector] = self._encoder.encode([text])
         cosines: Vectors = self._index.vectors @ shift(vector[None], self._centre)[0]
         translations = [self.open_translation(each) for each in self.find_languages(text)]
@@ -93,7 +99,7 @@ class TranslationRecogniser:
             translation, best = max(compared, key=lambda each: each[1].odds)
             if best.odds >= CERTAIN:
                 found = translation.same_as(best.row)
-                return _choose(found, best.features.similarity, answered)
+                return choose(found, best.features.similarity, answered)
         return Recognition(None, self._find_candidates(cosines, translations, vector))
 
     def find_languages(self, text: str) -> list[str]:
@@ -230,13 +236,6 @@ class OtherLanguages:
         # Not through the cache, which is for what is asked.
         name = f"{WORDINGS}-{language.replace('-', '_')}"
         return encode_once(self._folder, name, texts, self._wordings)
-
-
-def _choose(
-    questions: Sequence[Question], similarity: float, answered: Collection[str]
-) -> Recognition:
-    chosen = next((each for each in questions if each.key in answered), questions[0])
-    return Recognition(chosen, (Candidate(chosen, similarity),))
 
 
 def _is_of(tag: str, language: str) -> bool:

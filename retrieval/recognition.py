@@ -107,7 +107,7 @@ class QuestionRecogniser:
         self._exact: dict[str, list[int]] = {}
         for row, question in enumerate(self._questions):
             self._exact.setdefault(_fold(question.text), []).append(row)
-        self._same = self._find_same()
+        self._same = group_same(self._questions, [_fold(text) for text in texts], self._vectors)
 
     def recognise(self, text: str, *, answered: Collection[str] = ()) -> Recognition:
         """Return the survey question that `text` asks, or those that it may be asking.
@@ -160,28 +160,10 @@ class QuestionRecogniser:
             compared.append(Compared(row, features))
         return compared
 
-    def _find_same(self) -> list[tuple[int, ...]]:
-        """Return for each question the rows of those that ask the same, its own among them."""
-        folded = [_fold(question.text) for question in self._questions]
-        items = [question.source_item for question in self._questions]
-        near = self._vectors @ self._vectors.T >= SAME_ITEM
-        rows = range(len(folded))
-        return [
-            tuple(
-                other
-                for other in rows
-                if folded[row] == folded[other]
-                or (items[row] and items[row] == items[other] and near[row, other])
-            )
-            for row in rows
-        ]
-
     def _choose(
         self, rows: Sequence[int], similarity: float, answered: Collection[str]
     ) -> Recognition:
-        questions = [self._questions[row] for row in rows]
-        chosen = next((q for q in questions if q.key in answered), questions[0])
-        return Recognition(chosen, (Candidate(chosen, similarity),))
+        return choose([self._questions[row] for row in rows], similarity, answered)
 
     def _mend(self, text: str) -> str:
         """Return `text` with words that there are not replaced by those that they look like."""
@@ -203,6 +185,35 @@ class QuestionRecogniser:
         turned = (o for o in like if len(o) == len(word) and sorted(o) == letters)
         close = difflib.get_close_matches(word, like, n=1, cutoff=SPELLED_ALIKE)
         return next(turned, None) or next(iter(close), None)
+
+
+def choose(
+    questions: Sequence[Question], similarity: float, answered: Collection[str]
+) -> Recognition:
+    """Return as recognised the first of `questions` whose key is in `answered`, else the first."""
+    chosen = next((each for each in questions if each.key in answered), questions[0])
+    return Recognition(chosen, (Candidate(chosen, similarity),))
+
+
+def group_same(
+    questions: Sequence[Question], folded: Sequence[str], vectors: Vectors
+) -> list[tuple[int, ...]]:
+    """Return for each question the rows of those that ask the same, its own among them.
+
+    They have the same text in `folded`, or are one item of a survey and near by `vectors`.
+    """
+    items = [question.source_item for question in questions]
+    near = vectors @ vectors.T >= SAME_ITEM
+    rows = range(len(folded))
+    return [
+        tuple(
+            other
+            for other in rows
+            if folded[row] == folded[other]
+            or (items[row] and items[row] == items[other] and near[row, other])
+        )
+        for row in rows
+    ]
 
 
 def find_cores(questions: Collection[Question]) -> tuple[str, ...]:

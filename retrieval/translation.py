@@ -27,14 +27,13 @@ from retrieval.foreign_text import (
     strip_scale,
 )
 from retrieval.question_space import shift
+from retrieval.recognition import group_same
 from survey_data.model import Question
 from survey_data.wording import fold_text
 
 # So many of the nearest are compared, each with so many that are nearest to it.
 N_COMPARED, N_NEIGHBOURS = 4, 10
 MAX_LEAD = 0.25
-# One item of a survey in two wordings is at least this alike.
-SAME_ITEM = 0.8
 # In the order of `Features.flatten`.
 WEIGHTS = (1.570, 3.506, 12.860, 7.602, 1.851, -1.502, 5.756, -5.279, 5.480)
 INTERCEPT = -8.245
@@ -130,11 +129,12 @@ class Translation:
         near = np.argsort(-cosines, axis=1, kind="stable")[:, 1 : N_NEIGHBOURS + 1]
         self._centres = np.array([self._core_vectors[each].sum(axis=0) for each in near])
         self._centres /= max(1, near.shape[1])
-        self._same = self._find_same()
+        folded = [fold_text(text) for text in self._texts]
+        self._same = group_same(self.questions, folded, self._vectors)
 
     def same_as(self, row: int) -> list[Question]:
         """Return the questions that ask the same as that of a row, its own among them."""
-        return [self.questions[other] for other in sorted(self._same[row])]
+        return [self.questions[other] for other in self._same[row]]
 
     def measure(self, vector: Vectors) -> Vectors:
         """Return the cosine of an encoded text with each question."""
@@ -206,21 +206,6 @@ class Translation:
     def _weigh_word(self, word: str) -> float:
         n = self._index.count_with(word)
         return math.log((len(self._words) + 2) / (n + 1))
-
-    def _find_same(self) -> list[frozenset[int]]:
-        folded = [fold_text(text) for text in self._texts]
-        items = [question.source_item for question in self.questions]
-        near = self._vectors @ self._vectors.T >= SAME_ITEM
-        rows = range(len(folded))
-        return [
-            frozenset(
-                other
-                for other in rows
-                if folded[row] == folded[other]
-                or (items[row] and items[row] == items[other] and near[row, other])
-            )
-            for row in rows
-        ]
 
 
 def weigh(features: Features) -> float:
