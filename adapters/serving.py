@@ -335,11 +335,14 @@ class AdapterServing:
                 except AdapterError as exc:
                     fields = {"adapter": version, "reason": str(exc)}
                     logger.warning("adapter_not_followed", extra={"fields": fields})
-            await self._switch()
+            # Not read again: what was activated meanwhile has not been loaded.
+            self._point_at(states)
 
     async def _switch(self) -> None:
+        self._point_at(await asyncio.to_thread(self._registry.states))
+
+    def _point_at(self, states: Mapping[str, tuple[str | None, ...]]) -> None:
         """Point every culture's alias at what the registry says, and unload what none uses."""
-        states = await asyncio.to_thread(self._registry.states)
         before = self._find_answering()
         self._versions = {c: found for c, of in states.items() if (found := find_active(of))}
         for name in before - self._find_answering():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -433,6 +433,29 @@ async def test_what_cannot_be_followed_stops_nothing_else(
         assert await there.answers("JPN") == japanese
         # Nor was it tried at every look, or the one before it unloaded.
         assert there.server.n_loads == {german: 1, newer: 1, japanese: 1}
+
+
+async def test_what_is_activated_while_another_look_is_taken_waits_for_the_next(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    german, newer = house.add(1), house.add(2)
+    await house.live.activate(german)
+    house.server.refuses.add(newer)
+    read = house.registry.states
+
+    def read_just_before_it_changes() -> Mapping[str, tuple[str | None, ...]]:
+        states = read()
+        if house.registry.active() == {"DEU": german}:
+            house.registry.activate(["DEU"], newer)
+        return states
+
+    monkeypatch.setattr(house.registry, "states", read_just_before_it_changes)
+    async with house.watched():
+        await until(lambda: house.live.active == {"DEU": newer})
+        await asyncio.sleep(0.05)
+
+        assert await house.answers() == german
+        assert house.server.n_loads == {german: 1, newer: 1}
 
 
 async def test_a_named_adapter_of_another_culture_is_refused(house: House) -> None:
