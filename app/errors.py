@@ -217,23 +217,6 @@ class AddressTaken(AppError):
         )
 
 
-class ServiceUnreachable(AppError):
-    """No Milieu service answers at the address."""
-
-    def __init__(self, url: str, reason: str, *, remedy: str = "") -> None:
-        start = "Start one with `milieu serve`."
-        super().__init__(f"No service at {url}: {reason}. {start} {remedy}".rstrip())
-        self.url = url
-        self.reason = reason
-
-
-class ServiceRefused(AppError):
-    """The service answered a command with a problem."""
-
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(f"{detail} ({status})")
-
-
 class OptionInvalid(AppError):
     """A command-line option has a value that does not fit."""
 

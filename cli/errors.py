@@ -39,6 +39,14 @@ def explain_errors() -> Iterator[None]:
     """Turn an error that Milieu knows into one message and exit status 2."""
     try:
         yield
-    except KNOWN as exc:
+    except Exception as exc:
+        if not isinstance(exc, _list_known()):
+            raise
         typer.secho(f"milieu: {exc}", fg="red", err=True)
         sys.exit(2)
+
+
+def _list_known() -> tuple[type[Exception], ...]:
+    # Where the client raised something, it is imported; `--help` must not be what imports it.
+    client = sys.modules.get("milieu_client.errors")
+    return KNOWN if client is None else (*KNOWN, client.MilieuError)

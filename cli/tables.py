@@ -89,6 +89,8 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
-def print_as_json(value: dict[str, Any] | Sequence[BaseModel]) -> None:
+def print_as_json(value: dict[str, Any] | BaseModel | Sequence[BaseModel]) -> None:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
     plain = value if isinstance(value, dict) else [item.model_dump(mode="json") for item in value]
     print_json(out, plain)

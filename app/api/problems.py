@@ -64,8 +64,6 @@ INTERNAL = (
     app_errors.SettingsInvalid,
     app_errors.VllmStartFailed,
     app_errors.AddressTaken,
-    app_errors.ServiceUnreachable,
-    app_errors.ServiceRefused,
     app_errors.OptionInvalid,
     app_errors.CalibrationRefused,
     app_errors.CalibrationUnfit,

@@ -16,13 +16,14 @@ from adapters.manifest import MANIFEST, TRAINING, AdapterFacts, AdapterManifest
 from adapters.registry import AdapterRegistry
 from adapters.serving import measure_effect_nat
 from app.api.schemas.adapters import AdapterDetail, detail_of
-from app.errors import AdapterNotThere, CulturesMissing, ServiceUnreachable
+from app.errors import AdapterNotThere, CulturesMissing
 from app.model_files import prepare_model_files
 from app.settings import Settings, read_settings
 from app.state.adapters import load_adapter_base, open_registry
 from cli.console import notes, out
-from cli.service_client import administer_service
+from cli.service_connection import connect_as_admin
 from cli.tables import print_adapter, print_adapters
+from milieu_client import ServiceUnreachable
 from survey_data.cultures import read_catalogue
 
 OFFLINE = "With --offline the folder itself is changed, for services that are not running."
@@ -149,8 +150,12 @@ def _administer(
     settings: Settings, method: str, path: str, body: dict[str, Any] | None, *, url: str | None
 ) -> dict[str, Any]:
     try:
-        with notes.status("Asking the service …"):
-            return administer_service(settings, method, path, body, url=url)
+        with (
+            notes.status("Asking the service …"),
+            connect_as_admin(settings, url=url) as milieu,
+        ):
+            reply: dict[str, Any] = milieu.request(method, path, body)
+            return reply
     except ServiceUnreachable as exc:
         raise ServiceUnreachable(exc.url, exc.reason, remedy=OFFLINE) from exc
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from app.errors import ServiceUnreachable
-from cli.patience import call_patiently
-from cli.service_client import ServiceClient
+from cli.patience import N_TRIES
 from estimation.source import AnswerFrom
 from evaluation.asking import Ask, Request, Response, digest_of
 from evaluation.errors import RespondentFailed
+from milieu_client import Answer, AsyncMilieu, MilieuError, Retries, ServiceRefused
 from prompting.recipe import ACTIVE_ADAPTER, Method
 
-
-class _Later(Exception):
-    """The service is busy or unavailable for the moment."""
+# A restarted service is back within this.
+PATIENCE = Retries(n_tries=N_TRIES, pause_s=2.0)
 
 
 class MilieuService:
@@ -27,7 +24,7 @@ class MilieuService:
     equivalent question.
     """
 
-    def __init__(self, client: ServiceClient, *, n_orders: int) -> None:
+    def __init__(self, client: AsyncMilieu, *, n_orders: int) -> None:
         """Ask by `client`; the service averages over `n_orders` option orders itself."""
         self._client, self._n_orders = client, n_orders
         self._unsteered_as: dict[str, str] = {}
@@ -42,14 +39,16 @@ class MilieuService:
         Raises:
             RespondentFailed: it does not answer, or is not a Milieu service.
         """
-        models = await self._send("GET", "/v1/models")
-        cultures = await self._send("GET", "/v1/cultures")
+        with self._explain():
+            models = await self._client.request("GET", "/v1/models")
+            cultures = await self._client.cultures()
         try:
-            named = ", ".join(sorted(model["id"] for model in json.loads(models)["data"]))
-        except (ValueError, KeyError, TypeError) as exc:
+            named = ", ".join(sorted(model["id"] for model in models["data"]))
+        except (KeyError, TypeError) as exc:
             fault = f"its list of models is not in the expected form ({exc!r})."
             raise RespondentFailed(self.name, fault) from exc
-        return {"service's models": named, "service's surveys": digest_of(cultures)[:16]}
+        surveys = digest_of([culture.model_dump(mode="json") for culture in cultures])
+        return {"service's models": named, "service's surveys": surveys[:16]}
 
     async def active_adapters(self, cultures: Sequence[str]) -> dict[str, str]:
         """Return the adapter that the service answers with now for each of `cultures`, by code.
@@ -62,9 +61,7 @@ class MilieuService:
             body: dict[str, Any] = {"question": "Is it?", "options": ["Yes", "No"]}
             body |= {"method": Method.ADAPTER, "adapter": ACTIVE_ADAPTER, "culture": culture}
             body |= {"answer_from": AnswerFrom.MODEL}
-            reply = await self._send("POST", "/answer", body)
-            _read_response(self.name, reply, body)
-            adapters[culture] = str(json.loads(reply)["adapter"])
+            adapters[culture] = str((await self._ask(body)).adapter)
         return adapters
 
     async def request(self, ask: Ask) -> Request:
@@ -98,48 +95,37 @@ class MilieuService:
 
     async def respond(self, request: Request) -> Response:
         body: dict[str, Any] = request.content
-        return _read_response(self.name, await self._send("POST", "/answer", body), body)
-
-    async def _send(self, *request: Any) -> str:
-        """Return the reply, waiting up to a minute for a service that restarts."""
-        return await call_patiently(partial(self._send_once, *request), self.name, (_Later,))
-
-    async def _send_once(self, method: str, path: str, body: dict[str, Any] | None = None) -> str:
-        try:
-            status, text = await self._client.send(method, path, body)
-        except ServiceUnreachable as exc:
-            raise _Later(exc.reason) from exc
-        if status in (429, 502, 503, 504):
-            raise _Later(f"status {status}")
-        if status != 200:
-            raise RespondentFailed(self.name, f"status {status}: {text[:300]}.")
-        return text
-
-
-def _read_response(name: str, text: str, body: dict[str, Any]) -> Response:
-    n_options, is_plain = len(body["options"]), body["method"] == Method.PLAIN
-    try:
-        reply: dict[str, Any] = json.loads(text)
-        usage, option = reply["usage"], reply["option"]
-        if body.get("adapter") is not None and reply["adapter"] is None:
-            because = "; ".join(fallback["because"] for fallback in reply["fallbacks"])
-            raise RespondentFailed(
-                name, f"it had no adapter to answer for {body['culture']}: {because}."
-            )
-        shares = None
-        if reply["shares"] is not None:
-            shares = tuple(float(share["share"]) for share in reply["shares"])
+        answer = await self._ask(body)
+        n_options, is_plain = len(body["options"]), body["method"] == Method.PLAIN
         # Options that a client sends are numbered from 1.
-        index = None if option is None else int(option["number"]) - 1
+        index = None if answer.option is None else answer.option.number - 1
+        shares = None if answer.shares is None else tuple(each.share for each in answer.shares)
         if index not in (None, *range(n_options)) or len(shares or body["options"]) != n_options:
-            raise ValueError(f"an option or shares that {n_options} options do not have")
+            fault = f"it answers with an option or shares that {n_options} options do not have."
+            raise RespondentFailed(self.name, fault)
         return Response(
-            text=str(reply["answer"] or "") if index is None else None,
+            text=answer.answer or "" if index is None else None,
             option=index,
             shares=None if index is None else shares,
-            prompt_tokens=int(usage["prompt_tokens"]),
-            completion_tokens=int(usage["completion_tokens"]),
-            steered=is_plain or bool(reply["steered"]),
+            prompt_tokens=answer.usage.prompt_tokens,
+            completion_tokens=answer.usage.completion_tokens,
+            steered=is_plain or answer.steered,
         )
-    except (ValueError, KeyError, TypeError) as exc:
-        raise RespondentFailed(name, f"its reply is not an /answer response ({exc!r}).") from exc
+
+    async def _ask(self, body: dict[str, Any]) -> Answer:
+        with self._explain():
+            answer = await self._client.ask(**body)
+        if body.get("adapter") is not None and answer.adapter is None:
+            because = "; ".join(fallback.because for fallback in answer.fallbacks)
+            fault = f"it had no adapter to answer for {body['culture']}: {because}."
+            raise RespondentFailed(self.name, fault)
+        return answer
+
+    @contextmanager
+    def _explain(self) -> Iterator[None]:
+        try:
+            yield
+        except ServiceRefused as exc:
+            raise RespondentFailed(self.name, f"status {exc.status}: {exc.detail}.") from exc
+        except MilieuError as exc:
+            raise RespondentFailed(self.name, str(exc)) from exc

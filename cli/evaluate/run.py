@@ -17,13 +17,12 @@ from app.state.retrieval import open_retrieval, read_library
 from app.telemetry import Metrics
 from app.vllm.client import VllmClient
 from cli.console import notes, read_quiet_settings
-from cli.evaluate.milieu_service import MilieuService
+from cli.evaluate.milieu_service import PATIENCE, MilieuService
 from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.output import LiveProgress, print_falls, print_figures
 from cli.evaluate.plan import EvaluatedSystem, PlannedRun, plan_run
 from cli.evaluate.scoring import Evaluation, read_figures, score_folder
 from cli.evaluate.vllm_model import VllmModel
-from cli.service_client import ServiceClient
 from evaluation.asking import digest_of
 from evaluation.errors import RunFolderInvalid
 from evaluation.figures import Figures
@@ -31,6 +30,7 @@ from evaluation.gate import check_baseline, check_coverage, find_falls
 from evaluation.run_folder import RunFolder
 from evaluation.run_spec import RunSpec
 from evaluation.runner import run_plan
+from milieu_client import AsyncMilieu
 from prompting.recipe import ACTIVE_ADAPTER
 from survey_data.cultures import read_catalogue
 
@@ -114,8 +114,8 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
         yield plan_run(settings, options, library, retrieval=retrieval, system=EvaluatedSystem())
         return
     key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
-    async with ServiceClient(options.service, key=key) as client:
-        service = MilieuService(client, n_orders=options.n_orders)
+    async with AsyncMilieu(options.service, key=key, retries=PATIENCE) as milieu:
+        service = MilieuService(milieu, n_orders=options.n_orders)
         system = EvaluatedSystem(service=service, identity=await service.identity())
         planned = plan_run(settings, options, library, retrieval=retrieval, system=system)
         if ACTIVE_ADAPTER in planned.spec.adapter_versions:

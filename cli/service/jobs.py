@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from app.errors import OptionInvalid, ServiceUnreachable
+from app.errors import OptionInvalid
 from app.settings import read_settings
 from cli.console import notes
 from cli.lazy import LazyModule
 from cli.service.command import AskOptions, ExemplarsOptions
 from cli.service.output import print_answer, print_exemplars
-from cli.service_client import ask_service
+from cli.service_connection import connect
+from milieu_client import ReplyUnreadable, ServiceUnreachable
 from prompting.recipe import MAX_K
 from retrieval.selector_name import SelectorName
 
@@ -29,15 +30,16 @@ def start_service(**given: Any) -> None:
 
 
 def ask_question(options: AskOptions, *, url: str | None, as_json: bool) -> None:
-    """Print what the service replies to a request of `/answer`."""
-    reply = ask_service(read_settings(), "/answer", _drop_none(asdict(options)), url=url)
-    print_answer(reply, as_json=as_json)
+    """Print what the service answers."""
+    with connect(read_settings(), url=url) as milieu:
+        answer = milieu.ask(**asdict(options))
+    print_answer(answer, as_json=as_json)
 
 
 def show_exemplars(options: ExemplarsOptions, *, url: str | None, as_json: bool) -> None:
-    """Print what `/v1/exemplars` replies, of the service at `url` or that of the settings.
+    """Print the exemplars that the service at `url` finds, or that of the settings.
 
-    If none runs at the settings' address, the reply is made in this process.
+    If none runs at the settings' address, they are found in this process.
     """
     names = [name.value for name in SelectorName]
     if options.k is not None and not 1 <= options.k <= MAX_K:
@@ -46,13 +48,14 @@ def show_exemplars(options: ExemplarsOptions, *, url: str | None, as_json: bool)
         raise OptionInvalid("--retriever", options.retriever, ", ".join(names))
     settings = read_settings()
     try:
-        reply = ask_service(settings, "/v1/exemplars", _drop_none(asdict(options)), url=url)
-    except ServiceUnreachable:
+        with connect(settings, url=url) as milieu:
+            found = milieu.exemplars(**asdict(options))
+    except (ServiceUnreachable, ReplyUnreadable):
         if url is not None:
             raise
         with notes.status("Loading the encoder and the index …"):
-            reply = local_exemplars.look_up_exemplars(settings, **asdict(options))
-    print_exemplars(reply, as_json=as_json)
+            found = local_exemplars.look_up_exemplars(settings, **asdict(options))
+    print_exemplars(found, as_json=as_json)
 
 
 def _drop_none(given: dict[str, Any]) -> dict[str, Any]:

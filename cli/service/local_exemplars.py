@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from app.api.presenting import present_exemplars
 from app.settings import Settings
 from app.state.retrieval import open_finder, read_library
+from milieu_client import Exemplars
 from retrieval.evidence import EvidenceQuery
 from retrieval.selector_name import SelectorName
 from survey_data.cultures import read_catalogue
@@ -19,7 +18,7 @@ def look_up_exemplars(
     *,
     k: int | None = None,
     retriever: str | None = None,
-) -> dict[str, Any]:
+) -> Exemplars:
     library = read_library(settings, read_catalogue())
     query = EvidenceQuery(
         question,
@@ -28,4 +27,5 @@ def look_up_exemplars(
         settings.answer.retriever if retriever is None else SelectorName(retriever),
     )
     evidence = open_finder(settings, library).find(query)
-    return present_exemplars(query, evidence, library).model_dump(mode="json")
+    found = present_exemplars(query, evidence, library)
+    return Exemplars.model_validate(found.model_dump(mode="json"))

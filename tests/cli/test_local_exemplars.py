@@ -16,7 +16,7 @@ from app.settings import read_settings
 from cli.service.local_exemplars import look_up_exemplars
 
 found = look_up_exemplars(read_settings(), "How important is family?", "DE", k=3)
-assert len(found["exemplars"]) == 3
+assert len(found.exemplars) == 3
 print(*(name for name in {HEAVY} if name in sys.modules))
 """
 
