@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
@@ -143,6 +143,27 @@ class CultureNotShown(RequestError):
             "refuse rather than answer as nobody in particular (MILIEU_ANSWER__LAST_RUNG)."
         )
         self.culture = culture
+
+
+class QuestionUnknown(RequestError):
+    """No loaded pack has a question with the given key."""
+
+    def __init__(self, key: str, nearest: Sequence[str]) -> None:
+        hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
+        super().__init__(
+            f"'{key[:80]}' is no key of a question; expected one such as wvs7:Q6, which "
+            f"GET /v1/questions lists.{hint}"
+        )
+        self.key = key
+
+
+class FilterUnknown(RequestError):
+    """Questions are to be of a pack or on a topic that there is not."""
+
+    def __init__(self, name: str, found: str, known: Collection[str]) -> None:
+        super().__init__(
+            f"{name}: found '{found[:80]}', expected one of {', '.join(sorted(known))}"
+        )
 
 
 class ModelUnknown(RequestError):

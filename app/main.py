@@ -20,6 +20,7 @@ from app.api import (
     feedback,
     operations,
     problems,
+    questions,
 )
 from app.api.middleware import BodyReader, KeyCheck, RequestContext
 from app.resources import Opener, open_resources
@@ -29,6 +30,10 @@ from app.telemetry import Metrics
 DESCRIPTION = (
     "Answers a question the way people of a given culture answer it, with the survey evidence "
     "that it showed to the model."
+)
+ROUTES = (
+    *(answer, chat, cultures, questions, exemplars, feedback),
+    *(adapters, experiments, operations),
 )
 open_service: Opener = partial(open_resources, is_service=True)
 
@@ -59,7 +64,7 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
 
     app = FastAPI(title="Milieu", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
     problems.install(app)
-    for module in (answer, chat, cultures, exemplars, feedback, adapters, experiments, operations):
+    for module in ROUTES:
         app.include_router(module.router)
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
     admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)

@@ -24,6 +24,7 @@ from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
 from app.answering.pooling import Pooler
+from app.answering.questions import QuestionBrowser
 from app.answering.words import PromptWriter
 from app.errors import UpstreamBusy, UpstreamTimeout, UpstreamUnavailable
 from app.model_files import ModelFiles, prepare_model_files
@@ -62,6 +63,7 @@ class Resources:
     library: SurveyLibrary
     pipeline: Pipeline
     lookup: EvidenceLookup
+    questions: QuestionBrowser
     retrieval: Retrieval
     alignment: PeopleAlignment
     vllm: VllmClient
@@ -231,6 +233,7 @@ def _assemble(
     context = ContextWindow(vllm, count_text=count_text)
     weights = WeightsPool(settings.model, live, reader=files.reader_name)
     lookup = _make_lookup(settings, metrics, retrieval, threads)
+    questions = QuestionBrowser(library, retrieval.search, lookup)
     pipeline = Pipeline(
         library=library,
         arms=make_arm_selector(settings, experiments),
@@ -246,7 +249,7 @@ def _assemble(
         min_label_mass=of.min_label_mass,
     )
     return Resources(
-        *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment),
+        *(settings, files, metrics, library, pipeline, lookup, questions, retrieval, alignment),
         *(vllm, context, weights, local, experiments, calibration),
     )
 

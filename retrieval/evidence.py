@@ -83,6 +83,23 @@ class Evidence:
         return next(cosines, None)
 
 
+@dataclass(frozen=True, slots=True)
+class Nearness:
+    """How near a text is to every question, whoever answered it.
+
+    Attributes:
+        similarities: float32[questions], cosines in [-1, 1], in the order of the library.
+        floor: the similarity from which answers are steered.
+        candidates: the questions that the text may be asking, most similar first.
+        is_certain: whether it asks the first of them.
+    """
+
+    similarities: Vectors
+    floor: float
+    candidates: tuple[Candidate, ...]
+    is_certain: bool
+
+
 class EvidenceFinder:
     """Finds evidence. Blocks; call it from a thread.
 
@@ -142,8 +159,27 @@ class EvidenceFinder:
         found: Evidence = self._search(wanted)
         return found
 
+    def measure(self, text: str) -> Nearness:
+        """Return how near `text` is to every question.
+
+        Raises:
+            EncoderUnavailable: the encoder of other languages cannot be loaded.
+        """
+        space = (self._english if self._is_english(text) else self._searched_otherwise).space
+        vector = space.place(space.encoder.encode([text])[0])
+        recognised = space.recogniser.recognise(text)
+        return Nearness(
+            space.index.vectors @ vector,
+            floor=space.similarity_floor,
+            candidates=recognised.candidates,
+            is_certain=recognised.question is not None,
+        )
+
+    def _is_english(self, text: str) -> bool:
+        return self._others is None or not self._others.takes(text)
+
     def _find(self, wanted: EvidenceQuery) -> Evidence:
-        in_english = self._others is None or not self._others.takes(wanted.text)
+        in_english = self._is_english(wanted.text)
         searched = self._english if in_english else self._searched_otherwise
         space = searched.space
         encoded = space.encoder.encode([wanted.text])[0]

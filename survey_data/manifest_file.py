@@ -38,6 +38,7 @@ class _ManifestFile(BaseModel):
     wording: str = Field(pattern="^(own|official)$")
     licence: str = Field(min_length=1)
     commercial_use: bool
+    redistribution: bool = False
     notes: str = ""
     population: str = ""
     fieldwork: dict[str, str] = Field(min_length=1)
@@ -85,8 +86,9 @@ def read_manifest(path: Path) -> PackManifest:
 def write_manifest(path: Path, manifest: PackManifest) -> None:
     """Write `manifest` to `path`, whole or not at all."""
     fields = ["schema_version", "id", "title", "short_title", "source", "citation", "weighted",
-              "wording", "licence", "commercial_use", "population", "notes"]  # fmt: skip
-    optional = ("short_title", "population", "notes")
+              "wording", "licence", "commercial_use", "redistribution", "population",
+              "notes"]  # fmt: skip
+    optional = ("short_title", "redistribution", "population", "notes")
     fields = [name for name in fields if name not in optional or getattr(manifest, name)]
     translations = sorted(manifest.translations_sha256)
     hashes = {

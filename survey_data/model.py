@@ -110,8 +110,9 @@ class PackManifest:
     `fieldwork` maps a culture to the year or years of its interviews (``"2017-2018"``), with
     ``"*"`` for every culture without an entry of its own. `population` says which people of a
     culture the pack speaks of (``"Q262 >= 50"``), empty if it is everyone. `short_title` is what
-    the survey is called in a sentence, empty if that is its title. The hashes of the files are
-    filled in when the pack is written, those of translations by their language.
+    the survey is called in a sentence, empty if that is its title. `redistribution` is whether the
+    terms let anyone hand the figures on as a whole. The hashes of the files are filled in when the
+    pack is written, those of translations by their language.
     """
 
     id: str
@@ -130,6 +131,7 @@ class PackManifest:
     notes: str = ""
     population: str = ""
     short_title: str = ""
+    redistribution: bool = False
 
     @property
     def title_in_sentence(self) -> str:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import replace
+from typing import Any, TypeVar
 
 from adapters.pool import Lease
 from app.answering.fallbacks import shows_exemplars
@@ -20,6 +21,7 @@ from survey_data.cultures import Culture
 FOLLOW_UP_CHARACTERS = 24
 # Of a chat, the user's last messages that are looked up together.
 N_LOOKED_UP = 3
+Found = TypeVar("Found")
 NO_EVIDENCE = Evidence((), None, None, below_floor=False)
 
 
@@ -97,15 +99,23 @@ class EvidenceLookup:
         Raises:
             RetrievalBusy: too many requests wait for theirs already.
         """
+        return await self.run(lambda: self._finder.find(wanted))
+
+    async def run(self, look_up: Callable[[], Found]) -> Found:
+        """Return what `look_up` returns in a thread.
+
+        Raises:
+            RetrievalBusy: too many requests wait for theirs already.
+        """
         if self._n_looking >= self._max_looking:
             raise RetrievalBusy(self._n_looking)
         self._n_looking += 1
-        found = asyncio.get_running_loop().run_in_executor(self._threads, self._finder.find, wanted)
+        found = asyncio.get_running_loop().run_in_executor(self._threads, look_up)
         # Counted until the thread is done, which a cancelled request does not stop.
         found.add_done_callback(self._count_down)
         return await found
 
-    def _count_down(self, found: asyncio.Future[Evidence]) -> None:
+    def _count_down(self, found: asyncio.Future[Any]) -> None:
         self._n_looking -= 1
 
 

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from app.answering.lookup import EvidenceLookup
 from app.answering.pipeline import Pipeline
+from app.answering.questions import QuestionBrowser
 from app.errors import CultureConflict
 from app.resources import Resources
 from app.settings import AnswerSettings
@@ -39,6 +40,10 @@ async def _get_lookup(resources: ResourcesDep) -> EvidenceLookup:
     return resources.lookup
 
 
+async def _get_questions(resources: ResourcesDep) -> QuestionBrowser:
+    return resources.questions
+
+
 async def _get_defaults(resources: ResourcesDep) -> AnswerSettings:
     return resources.settings.answer
 
@@ -52,6 +57,7 @@ async def _get_experiments(resources: ResourcesDep) -> LiveExperiments:
 PipelineDep = Annotated[Pipeline, Depends(_get_pipeline)]
 LibraryDep = Annotated[SurveyLibrary, Depends(_get_library)]
 LookupDep = Annotated[EvidenceLookup, Depends(_get_lookup)]
+QuestionsDep = Annotated[QuestionBrowser, Depends(_get_questions)]
 DefaultsDep = Annotated[AnswerSettings, Depends(_get_defaults)]
 ExperimentsDep = Annotated[LiveExperiments, Depends(_get_experiments)]
 

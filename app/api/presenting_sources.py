@@ -56,21 +56,28 @@ def present_people(plan: Plan, library: SurveyLibrary) -> PeopleFigures | None:
     survey, culture = plan.asked.survey, plan.culture
     if survey is None or culture is None or plan.withhold:
         return None
-    cell = library.distribution(survey.key, culture.code)
+    return present_figures(survey, culture.code, library)
+
+
+def present_figures(
+    question: Question, culture: str, library: SurveyLibrary
+) -> PeopleFigures | None:
+    """Return what the people of a culture (alpha-3) answered; None where they were not asked."""
+    cell = library.distribution(question.key, culture)
     if cell is None:
         return None
-    manifest = library.manifest(survey.pack)
+    manifest = library.manifest(question.pack)
     n_effective = count_effective(cell)
     shares = present_shares(
-        survey.options, survey.first_number, cell.shares, sampling_intervals(cell)
+        question.options, question.first_number, cell.shares, sampling_intervals(cell)
     )
     return PeopleFigures(
-        question_key=survey.key,
+        question_key=question.key,
         shares=shares,
         n_respondents=cell.n_respondents,
         n_effective=None if n_effective is None else round(n_effective, 1),
         non_response=None if cell.non_response is None else round(cell.non_response, DIGITS),
-        years=manifest.year(culture.code),
+        years=manifest.year(culture),
         survey=manifest.title,
         pack=manifest.id,
         population=manifest.population,

@@ -190,6 +190,8 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     experiment_errors.StoreRefused: ProblemKind(
         500, "store-refused", "The store of events does not take this"
     ),
+    app_errors.QuestionUnknown: ProblemKind(404, "question-unknown", "Unknown question"),
+    app_errors.FilterUnknown: ProblemKind(422, "filter-unknown", "Nothing has this name"),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),

@@ -26,6 +26,7 @@ from retrieval.evidence import EvidenceFinder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import open_index
 from retrieval.other_languages import OtherLanguages
+from retrieval.question_search import QuestionSearch
 from retrieval.recognition import QuestionRecogniser, find_cores
 from retrieval.vector_files import encode_once
 from survey_data.cultures import CultureCatalogue
@@ -49,6 +50,7 @@ class Retrieval:
     index: QuestionIndex
     encoder: Encoder
     finder: EvidenceFinder
+    search: QuestionSearch
     open_estimator: Callable[[], Estimator]
 
     @cached_property
@@ -60,6 +62,7 @@ class Retrieval:
         """Open what is opened when first used, so that no request waits for it."""
         self.estimator.prepare()
         self.finder.prepare()
+        self.search.prepare()
 
 
 def read_library(settings: Settings, catalogue: CultureCatalogue) -> SurveyLibrary:
@@ -101,7 +104,7 @@ def open_retrieval(settings: Settings, library: SurveyLibrary) -> Retrieval:
         cached.know(dict(zip(wordings, vectors, strict=True)))
         return estimates.estimator
 
-    return Retrieval(index, cached, finder, open_fitted)
+    return Retrieval(index, cached, finder, QuestionSearch(library, finder), open_fitted)
 
 
 def open_finder(settings: Settings, library: SurveyLibrary) -> EvidenceFinder:

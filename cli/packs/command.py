@@ -43,6 +43,10 @@ class PackStatement:
     commercial_use: Annotated[
         bool, typer.Option("--commercial-use", help="The licence allows commercial use.")
     ] = False
+    redistribution: Annotated[
+        bool,
+        typer.Option("--redistribution", help="The licence lets anyone hand on all the figures."),
+    ] = False
     weighted: Annotated[bool, typer.Option("--weighted", help="The figures are weighted.")] = False
     wording: Annotated[
         Literal["own", "official"],

@@ -45,6 +45,7 @@ def _describe(pack: Pack, report: ImportReport, folder: Path) -> Iterator[tuple[
     yield from _describe_left_out(report)
     yield 0, f"Licence: {manifest.licence}"
     yield 0, f"Commercial use: {'yes' if manifest.commercial_use else 'no'}"
+    yield 0, f"Redistribution: {'yes' if manifest.redistribution else 'no'}"
     load = f"MILIEU_PACK_FOLDERS={shlex.quote(str(folder.parent))} MILIEU_PACKS={manifest.id}"
     yield 0, f"To load it: {load} milieu serve"
 

@@ -255,6 +255,7 @@ def _manifest(file: Path, pack_id: str) -> PackManifest:
         wording="official",
         licence="CC BY-NC-SA 4.0",
         commercial_use=False,
+        redistribution=True,
         fieldwork={"*": "2002-2022"},
         notes=(
             "The release says neither when nor whether weighted; the years are those of its "
