@@ -12,6 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 DOSES = {
+    "chats": ("--chats", "1"),
     "cli_start": ("--runs", "1"),
     "elsewhere": ("--questions", "2"),
     "embedded_precision": (
