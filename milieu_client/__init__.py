@@ -20,7 +20,7 @@ from milieu_client.answers import (
     Usage,
 )
 from milieu_client.async_client import AsyncMilieu
-from milieu_client.calls import AskFields, ExemplarFields
+from milieu_client.calls import AskFields, ExemplarFields, QuestionFields
 from milieu_client.client import Milieu
 from milieu_client.distances import js_distance
 from milieu_client.errors import (
@@ -46,6 +46,14 @@ from milieu_client.figures import (
     Transfer,
 )
 from milieu_client.model import Model
+from milieu_client.questions import (
+    CultureFigures,
+    QuestionDetail,
+    QuestionsPage,
+    QuestionSummary,
+    QuestionWording,
+    SurveyTerms,
+)
 from milieu_client.retries import NO_RETRIES, Retries
 from milieu_client.tables import Listing, to_pandas, to_polars
 from milieu_client.version import __version__
@@ -58,6 +66,7 @@ __all__ = [
     "ChosenOption",
     "Comparison",
     "Culture",
+    "CultureFigures",
     "CultureName",
     "Delta",
     "DonorWeight",
@@ -79,6 +88,11 @@ __all__ = [
     "OwnQuestion",
     "PackCoverage",
     "PeopleFigures",
+    "QuestionDetail",
+    "QuestionFields",
+    "QuestionSummary",
+    "QuestionWording",
+    "QuestionsPage",
     "RecognisedQuestion",
     "Recognition",
     "ReplyUnreadable",
@@ -87,6 +101,7 @@ __all__ = [
     "ServiceTimedOut",
     "ServiceUnreachable",
     "ShareInterval",
+    "SurveyTerms",
     "Transfer",
     "Usage",
     "__version__",

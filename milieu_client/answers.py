@@ -15,7 +15,7 @@ from milieu_client.figures import (
     Transfer,
 )
 from milieu_client.model import Model
-from milieu_client.tables import Listing, Row, Tabular
+from milieu_client.tables import Listing, Row, Tabular, row_of_share
 
 
 class ModelAnswer(Model):
@@ -149,8 +149,8 @@ class Answer(Evidence, AnswerHead, Tabular):
             "citation": None if people is None else people.citation,
         }
         if self.shares is None:
-            return [{**about, **_share_row(None), "label": self.answer, **stands_on}]
-        return [{**about, **_share_row(share), **stands_on} for share in self.shares]
+            return [{**about, **row_of_share(None), "label": self.answer, **stands_on}]
+        return [{**about, **row_of_share(share), **stands_on} for share in self.shares]
 
 
 class Comparison(Listing[Answer]):
@@ -201,7 +201,7 @@ class Exemplars(Model, Tabular):
                 "question_key": exemplar.question_key,
                 "topic": exemplar.topic,
                 "similarity": exemplar.similarity,
-                **_share_row(share),
+                **row_of_share(share),
                 "n_respondents": exemplar.n_respondents,
                 "years": exemplar.years,
                 "survey": exemplar.survey,
@@ -260,14 +260,3 @@ class Culture(CultureName, Tabular):
                 "survival_expression": None if point is None else point.survival_expression,
             }
         ]
-
-
-def _share_row(share: OptionShare | None) -> Row:
-    interval = None if share is None else share.interval
-    return {
-        "number": None if share is None else share.number,
-        "label": None if share is None else share.label,
-        "share": None if share is None else share.share,
-        "low": None if interval is None else interval.low,
-        "high": None if interval is None else interval.high,
-    }

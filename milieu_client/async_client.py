@@ -15,15 +15,19 @@ from milieu_client.calls import (
     AskFields,
     Call,
     ExemplarFields,
+    QuestionFields,
     make_comparison,
     write_ask,
     write_culture,
     write_cultures,
     write_exemplars,
+    write_question,
+    write_questions,
     write_request,
 )
 from milieu_client.client import MAX_CONCURRENT, TIMEOUT_S, URL
 from milieu_client.errors import MilieuError, ServiceRefused
+from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
     check_url,
     explain_failures,
@@ -136,6 +140,20 @@ class AsyncMilieu:
     async def culture(self, name: str) -> Culture:
         """Return one culture, found by code, name or language tag."""
         return await self.send(write_culture(name))
+
+    async def questions(self, **which: Unpack[QuestionFields]) -> QuestionsPage:
+        """Return what surveys asked, a page at a time; see `Milieu.questions`."""
+        return await self.send(write_questions(which))
+
+    async def question(
+        self,
+        key: str,
+        *,
+        culture: str | Sequence[str] | None = None,
+        language: str | None = None,
+    ) -> QuestionDetail:
+        """Return a question and what each people answered; see `Milieu.question`."""
+        return await self.send(write_question(key, culture, language))
 
     async def request(
         self,

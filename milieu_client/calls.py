@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from milieu_client.answers import Answer, Comparison, Culture, Exemplars
 from milieu_client.errors import ServiceRefused
 from milieu_client.model import Model
+from milieu_client.questions import QuestionDetail, QuestionsPage, QuestionsReply
 from milieu_client.tables import Listing
 
 T = TypeVar("T")
@@ -86,6 +87,31 @@ class ExemplarFields(TypedDict, total=False):
     seed: int | None
 
 
+class QuestionFields(TypedDict, total=False):
+    """Which questions are wanted; what is left out, or None, is left to the service.
+
+    Attributes:
+        search: a text in any language; what it asks comes first. Without one, all questions.
+        match: 'meaning', or 'words' for those that have every word of the text, which is faster.
+        culture: codes, names or language tags: questions that all of these were asked, with their
+            figures where the survey's terms allow that.
+        pack: ids of packs.
+        topic: names of topics.
+        language: language tag of the wording to show, where there is one in it.
+        limit: number of questions on a page, 1 to 500.
+        offset: number of questions before the page.
+    """
+
+    search: str | None
+    match: str | None
+    culture: str | Sequence[str] | None
+    pack: str | Sequence[str] | None
+    topic: str | Sequence[str] | None
+    language: str | None
+    limit: int | None
+    offset: int | None
+
+
 @dataclass(frozen=True)
 class Call(Generic[T]):
     """One request, and what its reply is read by.
@@ -130,9 +156,22 @@ def write_cultures() -> Call[Listing[Culture]]:
 
 def write_culture(name: str) -> Call[Culture]:
     """Return the call that shows one culture."""
-    # A name of dots alone would be read as a folder in the path.
-    path = "/v1/cultures/" + quote(name, safe="").replace(".", "%2E")
-    return Call("GET", path, partial(read_as, Culture))
+    return Call("GET", f"/v1/cultures/{_quote(name)}", partial(read_as, Culture))
+
+
+def write_questions(which: QuestionFields) -> Call[QuestionsPage]:
+    """Return the call that finds questions."""
+    query = _drop_none({**which})
+    return Call("GET", "/v1/questions", _read_questions, query=query)
+
+
+def write_question(
+    key: str, culture: str | Sequence[str] | None, language: str | None
+) -> Call[QuestionDetail]:
+    """Return the call that shows one question."""
+    query = _drop_none({"culture": culture, "language": language})
+    path = f"/v1/questions/{_quote(key)}"
+    return Call("GET", path, partial(read_as, QuestionDetail), query=query)
 
 
 def write_request(
@@ -189,6 +228,15 @@ def make_comparison(found: Mapping[str, Answer | ServiceRefused]) -> Comparison:
         if error.status not in OF_THE_CULTURE or len(refused) == len(found):
             raise error
     return Comparison((each for each in found.values() if isinstance(each, Answer)), refused)
+
+
+def _read_questions(body: bytes) -> QuestionsPage:
+    return read_as(QuestionsReply, body).page()
+
+
+def _quote(name: str) -> str:
+    # A name of dots alone would be read as a folder in the path.
+    return quote(name, safe="").replace(".", "%2E")
 
 
 def _drop_none(fields: Fields) -> dict[str, Any]:

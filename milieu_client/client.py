@@ -16,14 +16,18 @@ from milieu_client.calls import (
     AskFields,
     Call,
     ExemplarFields,
+    QuestionFields,
     make_comparison,
     write_ask,
     write_culture,
     write_cultures,
     write_exemplars,
+    write_question,
+    write_questions,
     write_request,
 )
 from milieu_client.errors import MilieuError, ServiceRefused
+from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
     check_url,
     explain_failures,
@@ -166,6 +170,36 @@ class Milieu:
     def culture(self, name: str) -> Culture:
         """Return one culture, found by code, name or language tag."""
         return self.send(write_culture(name))
+
+    def questions(self, **which: Unpack[QuestionFields]) -> QuestionsPage:
+        """Return what surveys asked: searched, filtered, a page at a time.
+
+        Args:
+            which: see `QuestionFields`.
+
+        Raises:
+            MilieuError: there are none; see `milieu_client.errors`.
+        """
+        return self.send(write_questions(which))
+
+    def question(
+        self,
+        key: str,
+        *,
+        culture: str | Sequence[str] | None = None,
+        language: str | None = None,
+    ) -> QuestionDetail:
+        """Return a question, its translations and what each people answered.
+
+        Args:
+            key: such as 'wvs7:Q6'.
+            culture: code, name or language tag, or several; without one all that were asked.
+            language: language tag of the wording to show, where there is one in it.
+
+        Raises:
+            MilieuError: it is not there; see `milieu_client.errors`.
+        """
+        return self.send(write_question(key, culture, language))
 
     def request(
         self,

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar, overload
 
 from milieu_client.errors import ExtraMissing
+from milieu_client.figures import OptionShare
 
 if TYPE_CHECKING:
     import pandas
@@ -78,6 +79,18 @@ class Listing(Tabular, Sequence[T_co], Generic[T_co]):
     def rows(self) -> list[Row]:
         """Return the rows of all results, in their order."""
         return list_rows(self._items)
+
+
+def row_of_share(share: OptionShare | None) -> Row:
+    """Return the columns of an option with its share; all None where there is none."""
+    interval = None if share is None else share.interval
+    return {
+        "number": None if share is None else share.number,
+        "label": None if share is None else share.label,
+        "share": None if share is None else share.share,
+        "low": None if interval is None else interval.low,
+        "high": None if interval is None else interval.high,
+    }
 
 
 def list_rows(results: Iterable[HasRows]) -> list[Row]:

@@ -125,6 +125,25 @@ def test_exemplars_and_cultures(milieu: Milieu) -> None:
         milieu.culture("../models")
 
 
+def test_questions_are_found_and_shown(milieu: Milieu) -> None:
+    page = milieu.questions(
+        search="Vertrauen in die Polizei", culture=["DE", "NG"], pack="wvs7", limit=3
+    )
+    topics = milieu.questions(topic="Migration", offset=8)
+
+    assert "police" in page[0].question
+    assert len(page) == 3 < page.total
+    assert [terms.id for terms in page.packs] == ["wvs7"]
+    assert (topics.total, topics.offset, len(topics)) == (10, 8, 2)
+    question = milieu.question(RELIGION_KEY, culture="DE")
+    assert [figures.culture.code for figures in question.people] == ["DEU"]
+    assert question.rows()[0]["share"] == milieu.ask(RELIGION, "DE").rows()[0]["share"]
+    assert milieu.question(RELIGION_KEY, language="de").language == "de"
+    assert page.to_polars()["question_key"].to_list() == [each.question_key for each in page]
+    with pytest.raises(ServiceRefused):
+        milieu.question("../cultures")
+
+
 def test_text_comes_as_it_is_written(milieu: Milieu) -> None:
     evidence, *deltas, answer = milieu.stream(OPEN, "DE", max_tokens=12, steer="always")
 
@@ -229,6 +248,8 @@ async def test_the_async_client_answers_the_same(milieu: Milieu, async_milieu: A
     assert compared.rows() == milieu.compare(RELIGION, ["DE", "JP", "Germany"]).rows()
     assert list(cultures) == list(milieu.cultures())
     assert exemplars == milieu.exemplars(RELIGION, "DE", k=2)
+    assert await async_milieu.question(RELIGION_KEY) == milieu.question(RELIGION_KEY)
+    assert list(await async_milieu.questions(limit=4)) == list(milieu.questions(limit=4))
     assert await async_milieu.culture("DE") == milieu.culture("DE")
     assert await async_milieu.request("GET", "/livez") == milieu.request("GET", "/livez")
 

@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 import milieu_client
 from app.api.schemas import answer as answers
-from app.api.schemas import sources
+from app.api.schemas import questions, sources
+from milieu_client.questions import QuestionsReply
 from survey_data.distances import distribution_similarity
 
 ROOT = Path(__file__).parents[2]
@@ -37,9 +38,13 @@ SENT: list[tuple[type[BaseModel], type[milieu_client.Model]]] = [
     (sources.RecognisedQuestion, milieu_client.RecognisedQuestion),
     (sources.RecognitionFields, milieu_client.Recognition),
     (sources.ModelAnswer, milieu_client.ModelAnswer),
+    (questions.SurveyTerms, milieu_client.SurveyTerms),
+    (questions.CultureFigures, milieu_client.CultureFigures),
+    (questions.QuestionWording, milieu_client.QuestionWording),
+    (questions.QuestionSummary, milieu_client.QuestionSummary),
+    (questions.QuestionDetail, milieu_client.QuestionDetail),
+    (questions.QuestionsResponse, QuestionsReply),
 ]
-# Its methods say the question and the culture apart, and whether the answer is streamed.
-SAID_APART = {"question", "culture", "stream"}
 
 
 @pytest.mark.parametrize(("sent", "read"), SENT, ids=lambda model: model.__name__)
@@ -65,14 +70,18 @@ def nullable(model: type[BaseModel]) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("body", "fields"),
+    ("body", "fields", "said_apart"),
     [
-        (answers.AnswerBody, milieu_client.AskFields),
-        (answers.ExemplarsBody, milieu_client.ExemplarFields),
+        # Whether an answer is streamed, a method of its own says.
+        (answers.AnswerBody, milieu_client.AskFields, {"question", "culture", "stream"}),
+        (answers.ExemplarsBody, milieu_client.ExemplarFields, {"question", "culture"}),
+        (questions.QuestionsQuery, milieu_client.QuestionFields, set()),
     ],
 )
-def test_every_field_of_a_request_can_be_given(body: type[BaseModel], fields: Any) -> None:
-    assert set(fields.__annotations__) == set(body.model_fields) - SAID_APART
+def test_every_field_of_a_request_can_be_given(
+    body: type[BaseModel], fields: Any, said_apart: set[str]
+) -> None:
+    assert set(fields.__annotations__) == set(body.model_fields) - said_apart
 
 
 def test_it_has_the_version_of_the_project_and_stands_alone() -> None:
