@@ -26,6 +26,9 @@ from app.api.middleware import BodyReader, KeyCheck, RequestContext
 from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
+from app.web import site
+from app.web.pages import KeyRing
+from app.web.problem_pages import PageResponses
 
 DESCRIPTION = (
     "Answers a question the way people of a given culture answer it, with the survey evidence "
@@ -62,15 +65,32 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
             app.state.resources = resources
             yield
 
-    app = FastAPI(title="Milieu", description=DESCRIPTION, version="0.1.0", lifespan=lifespan)
+    app = FastAPI(
+        title="Milieu",
+        description=DESCRIPTION,
+        version="0.1.0",
+        lifespan=lifespan,
+        # Those of FastAPI load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
     admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)
+    ring = KeyRing(keys, admin_keys)
+    pages = site.install(app, ring)
     # The last one added sees a request first.
     app.add_middleware(BodyReader, refuse=problems.response_to)
-    app.add_middleware(KeyCheck, keys=keys, admin_keys=admin_keys, refuse=problems.response_to)
+    app.add_middleware(
+        KeyCheck,
+        keys=keys,
+        admin_keys=admin_keys,
+        refuse=problems.response_to,
+        sessions=ring.sessions,
+    )
     app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
     app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to)
+    app.add_middleware(PageResponses, pages=pages)
     return app

@@ -22,6 +22,7 @@ from app.answering.context import ContextWindow, file_counter
 from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
 from app.answering.lookup import EvidenceLookup
+from app.answering.peoples import PeoplesFigures
 from app.answering.pipeline import Pipeline
 from app.answering.pooling import Pooler
 from app.answering.questions import QuestionBrowser
@@ -66,6 +67,7 @@ class Resources:
     questions: QuestionBrowser
     retrieval: Retrieval
     alignment: PeopleAlignment
+    peoples: PeoplesFigures
     vllm: VllmClient
     context: ContextWindow
     weights: WeightsPool
@@ -234,6 +236,7 @@ def _assemble(
     weights = WeightsPool(settings.model, live, reader=files.reader_name)
     lookup = _make_lookup(settings, metrics, retrieval, threads)
     questions = QuestionBrowser(library, retrieval.search, lookup)
+    peoples = PeoplesFigures(library, lambda: retrieval.estimator, threads)
     pipeline = Pipeline(
         library=library,
         arms=make_arm_selector(settings, experiments),
@@ -250,7 +253,7 @@ def _assemble(
     )
     return Resources(
         *(settings, files, metrics, library, pipeline, lookup, questions, retrieval, alignment),
-        *(vllm, context, weights, local, experiments, calibration),
+        *(peoples, vllm, context, weights, local, experiments, calibration),
     )
 
 

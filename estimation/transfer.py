@@ -127,6 +127,8 @@ class TransferModel:
         return tuple(others.tolist())
 
     def _fit(self, culture: int, donors: tuple[int, ...], barred: frozenset[int]) -> _Fit:
+        # What the culture was not asked is no answer to leave out: such questions share a fit.
+        barred = frozenset(row for row in barred if self._table.asked[row, culture])
         key = (culture, donors, barred)
         fit = self._fits.get(key)
         if fit is None:

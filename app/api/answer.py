@@ -48,7 +48,7 @@ async def get_answer(
     response: Response,
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it."""
-    request = _read_request(query, query.culture, defaults)
+    request = read_request(query, query.culture, defaults)
     return await _respond(request, pipeline, library, response)
 
 
@@ -63,11 +63,12 @@ async def post_answer(
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = agree_on_culture((query.culture, body.culture), library.catalogue)
-    request = _read_request(body, culture, defaults)
+    request = read_request(body, culture, defaults)
     return await _respond(request, pipeline, library, response)
 
 
-def _read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings) -> AnswerRequest:
+def read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings) -> AnswerRequest:
+    """Return what the pipeline is asked for `culture`."""
     return AnswerRequest(
         question=body.question,
         culture=culture,

@@ -9,20 +9,24 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.sessions import SAFE_METHODS, Role, Sessions, is_own_request, read_token
 from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
 from app.logs import request_id
 from app.telemetry import Metrics
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/livez", "/readyz"})
+# `/key` is where the page takes one.
+OPEN_PATHS = frozenset({"/livez", "/readyz", "/key", "/key/forget"})
+# All below it: what the page is made of, and nothing that depends on who asks.
+OPEN_FOLDER = "/static/"
 # These, and all below them.
-ADMIN_PATHS = ("/v1/adapters", "/v1/experiments")
+ADMIN_PATHS = ("/v1/adapters", "/v1/experiments", "/adapters", "/experiments")
 MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 Refuse = Callable[[Scope, Exception], ASGIApp]
@@ -88,13 +92,15 @@ class KeyCheck:
     """Lets a request pass that carries one of the keys; without keys every one passes.
 
     What is an admin's needs an admin key in any case, also where none is set; such a key opens
-    everything.
+    everything. A session stands for the key that was entered in it, for the page's own requests
+    alone, and never where an admin changes something.
     """
 
     app: ASGIApp
     keys: tuple[str, ...]
     refuse: Refuse
     admin_keys: tuple[str, ...] = ()
+    sessions: Sessions = field(default_factory=Sessions)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401 or 403."""
@@ -105,20 +111,38 @@ class KeyCheck:
     def _error(self, scope: Scope) -> Exception | None:
         path = scope["path"]
         is_admins = is_admin_path(path)
-        if path in OPEN_PATHS or not (self.keys or is_admins):
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or not (self.keys or is_admins):
             return None
-        given = _read_keys(Headers(scope=scope))
-        is_admin, is_known = _match_any(given, self.admin_keys), _match_any(given, self.keys)
-        if is_admin or (is_known and not is_admins):
+        headers = Headers(scope=scope)
+        role = find_role(_read_keys(headers), keys=self.keys, admin_keys=self.admin_keys)
+        if role is None and (scope["method"] in SAFE_METHODS or not is_admins):
+            role = self._find_session(scope["method"], headers)
+        if role is Role.ADMIN or (role is not None and not is_admins):
             return None
-        if is_known:
+        if role is not None:
             return AdminKeyRefused()
         return KeyRefused("an admin key") if is_admins else KeyRefused()
+
+    def _find_session(self, method: str, headers: Headers) -> Role | None:
+        token = read_token(headers)
+        if not token or not is_own_request(method, headers):
+            return None
+        return self.sessions.find(token)
 
 
 def is_admin_path(path: str) -> bool:
     """Return whether `path` is an admin's: one of `ADMIN_PATHS`, or below it."""
     return any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
+
+
+def find_role(
+    given: list[str], *, keys: tuple[str, ...], admin_keys: tuple[str, ...]
+) -> Role | None:
+    """Return what one of the `given` keys opens, None where none is known."""
+    is_admin, is_user = _match_any(given, admin_keys), _match_any(given, keys)
+    if is_admin:
+        return Role.ADMIN
+    return Role.USER if is_user else None
 
 
 def _read_keys(headers: Headers) -> list[str]:

@@ -1,0 +1,79 @@
+"""Sessions of browsers that a key was entered in; in memory, so that they end with the service."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from enum import StrEnum
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+
+COOKIE = "milieu_session"
+MAX_SESSIONS = 1000
+# After the last request.
+IDLE_S = 8 * 3600.0
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Role(StrEnum):
+    """What the key that was entered opens."""
+
+    USER = "user"
+    ADMIN = "admin"
+
+
+class Sessions:
+    """Which sessions are open, and what each of them may do. The keys themselves are not kept."""
+
+    def __init__(self, *, max_sessions: int = MAX_SESSIONS, idle_s: float = IDLE_S) -> None:
+        """Keep `max_sessions` at most; each ends when it was not used for `idle_s`."""
+        self._max_sessions, self._idle_s = max_sessions, idle_s
+        # By token, the one used last at the end.
+        self._open: OrderedDict[str, tuple[Role, float]] = OrderedDict()
+
+    def open(self, role: Role) -> str:
+        """Return the token of a new session; where there are too many the oldest one ends."""
+        token = secrets.token_urlsafe(32)
+        self._open[token] = (role, time.monotonic() + self._idle_s)
+        while len(self._open) > self._max_sessions:
+            self._open.popitem(last=False)
+        return token
+
+    def find(self, token: str) -> Role | None:
+        """Return what a session may do, None where it is not open; it is kept open by this."""
+        role, until_s = self._open.pop(token, (None, 0.0))
+        if role is None or until_s < time.monotonic():
+            return None
+        self._open[token] = (role, time.monotonic() + self._idle_s)
+        return role
+
+    def close(self, token: str) -> None:
+        """End a session; nothing where there is none."""
+        self._open.pop(token, None)
+
+
+def read_token(headers: Headers) -> str:
+    """Return the token that a browser sent, empty where it sent none."""
+    try:
+        cookie = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookie[COOKIE].value if COOKIE in cookie else ""
+
+
+def is_own_request(method: str, headers: Headers) -> bool:
+    """Return whether a browser sent this from the page itself, or the user by the address line.
+
+    Others may make a browser send a request, with its cookies. Where a browser does not say where
+    a request comes from, only reading is taken for the user's own.
+    """
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin" or (site == "none" and method in SAFE_METHODS)
+    origin = headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).netloc == headers.get("host")
+    return method in SAFE_METHODS

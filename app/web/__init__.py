@@ -1,0 +1,1 @@
+"""The page at `/`: written here from templates, for people rather than programs."""

@@ -1,0 +1,17 @@
+"""What a page may load, and the headers that keep others out of it."""
+
+from __future__ import annotations
+
+_COMMON = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'"
+PAGE_POLICY = f"default-src 'self'; {_COMMON}"
+# The style sheet of Swagger UI holds its icons.
+DOCS_POLICY = f"default-src 'self'; img-src 'self' data:; {_COMMON}"
+PROTECTION = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # `no-referrer` would also hide from this service that its own forms are its own.
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
