@@ -230,9 +230,7 @@ def _assemble(
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
     alignment = PeopleAlignment(library, retrieval.finder.alike)
-    is_here = local is not None and files.folder is not None
-    count_text = _counter(files.folder) if is_here and files.folder else None
-    context = ContextWindow(vllm, count_text=count_text)
+    context = _make_context(vllm, files, is_here=local is not None)
     weights = WeightsPool(settings.model, live, reader=files.reader_name)
     lookup = _make_lookup(settings, metrics, retrieval, threads)
     questions = QuestionBrowser(library, retrieval.search, lookup)
@@ -267,6 +265,11 @@ def _make_lookup(
         max_looking=settings.encoder.max_waiting,
         on_found=metrics.similarity.observe,
     )
+
+
+def _make_context(vllm: VllmClient, files: ModelFiles, *, is_here: bool) -> ContextWindow:
+    count_text = _counter(files.folder) if is_here and files.folder else None
+    return ContextWindow(vllm, count_text=count_text)
 
 
 def _counter(model_folder: Path) -> Callable[[str], int] | None:
