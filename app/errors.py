@@ -194,6 +194,38 @@ class ContextTooSmall(RequestError):
         )
 
 
+class RowInvalid(RequestError):
+    """A row of a table of questions cannot be read."""
+
+    def __init__(self, line: int, *, found: str, expected: str) -> None:
+        super().__init__(f"line {line}: found {found}, expected {expected}")
+        self.line = line
+
+
+class CsvInvalid(RequestError):
+    """A body is no table of questions, so that none of its rows can be read."""
+
+    def __init__(self, *, found: str, expected: str) -> None:
+        super().__init__(f"found {found}, expected {expected}")
+
+
+class ContentTypeUnsupported(RequestError):
+    """A body is in a form that the route does not read."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"found content type {found[:80]}, expected {expected}")
+
+
+class BatchTooLarge(RequestError):
+    """A batch asks for more than the settings allow at once."""
+
+    def __init__(self, things: str, *, found: int, limit: int, setting: str) -> None:
+        super().__init__(
+            f"found {found} {things}, expected at most {limit} in one batch ({setting}). Send the "
+            "rest in another one."
+        )
+
+
 class BodyTooLarge(RequestError):
     """The request body is larger than any that can be meant seriously."""
 

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from app.api import (
     adapters,
     answer,
+    batch,
     chat,
     cultures,
     exemplars,
@@ -35,7 +36,7 @@ DESCRIPTION = (
     "that it showed to the model."
 )
 ROUTES = (
-    *(answer, chat, cultures, questions, exemplars, feedback),
+    *(answer, batch, chat, cultures, questions, exemplars, feedback),
     *(adapters, experiments, operations),
 )
 open_service: Opener = partial(open_resources, is_service=True)
@@ -47,8 +48,9 @@ def _described(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
+        schema["components"]["schemas"] |= batch.SCHEMAS
         schemes = {"key": {"type": "http", "scheme": "bearer"}}
-        schema.setdefault("components", {})["securitySchemes"] = schemes
+        schema["components"]["securitySchemes"] = schemes
         # The empty one: without MILIEU_API_KEYS only what is an admin's needs a key.
         schema["security"] = [{"key": []}, {}]
         app.openapi_schema = schema
@@ -82,7 +84,8 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     ring = KeyRing(keys, admin_keys)
     pages = site.install(app, ring)
     # The last one added sees a request first.
-    app.add_middleware(BodyReader, refuse=problems.response_to)
+    larger = {batch.PATH: settings.batch.max_bytes}
+    app.add_middleware(BodyReader, refuse=problems.response_to, max_bytes_of=larger)
     app.add_middleware(
         KeyCheck,
         keys=keys,

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -18,6 +19,7 @@ from adapters.pool import WeightsPool
 from adapters.serving import AdapterServing
 from app.answering.alignment import PeopleAlignment
 from app.answering.asking import ModelAsker
+from app.answering.batches import BatchRunner
 from app.answering.context import ContextWindow, file_counter
 from app.answering.estimating import EstimateFinder
 from app.answering.fallbacks import FallbackPlanner
@@ -64,7 +66,6 @@ class Resources:
     library: SurveyLibrary
     pipeline: Pipeline
     lookup: EvidenceLookup
-    questions: QuestionBrowser
     retrieval: Retrieval
     alignment: PeopleAlignment
     peoples: PeoplesFigures
@@ -75,6 +76,16 @@ class Resources:
     experiments: LiveExperiments | None = None
     calibration: OpenedCalibration = NO_CALIBRATION
     started_at: float = field(default_factory=time.time)
+
+    @cached_property
+    def questions(self) -> QuestionBrowser:
+        """What finds survey questions."""
+        return QuestionBrowser(self.library, self.retrieval.search, self.lookup)
+
+    @cached_property
+    def batches(self) -> BatchRunner:
+        """What answers batches, all of them together so many items at a time."""
+        return BatchRunner(self.pipeline, concurrency=self.settings.batch.concurrency)
 
 
 Opener = Callable[[Settings, Metrics], AbstractAsyncContextManager[Resources]]
@@ -233,7 +244,6 @@ def _assemble(
     context = _make_context(vllm, files, is_here=local is not None)
     weights = WeightsPool(settings.model, live, reader=files.reader_name)
     lookup = _make_lookup(settings, metrics, retrieval, threads)
-    questions = QuestionBrowser(library, retrieval.search, lookup)
     peoples = PeoplesFigures(library, lambda: retrieval.estimator, threads)
     pipeline = Pipeline(
         library=library,
@@ -250,8 +260,8 @@ def _assemble(
         min_label_mass=of.min_label_mass,
     )
     return Resources(
-        *(settings, files, metrics, library, pipeline, lookup, questions, retrieval, alignment),
-        *(peoples, vllm, context, weights, local, experiments, calibration),
+        *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment, peoples),
+        *(vllm, context, weights, local, experiments, calibration),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Mapping
 from importlib.resources import files
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from app.addresses import is_loopback
 from app.errors import SettingsInvalid
 from embedded_model.source import SMOLLM2
 from experiments.unit import MIN_SECRET_BYTES
@@ -193,6 +193,15 @@ class AnswerSettings(_Group):
         )
 
 
+class BatchSettings(_Group):
+    """What one batch may ask for, and how many answers of all batches are made at a time."""
+
+    max_rows: int = Field(default=5_000, ge=1)
+    max_answers: int = Field(default=100_000, ge=1)
+    max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
+    concurrency: int = Field(default=8, ge=1, le=1024)
+
+
 class ExperimentSettings(_Group):
     """Where experiments and what came of answers are kept, and what is kept.
 
@@ -263,6 +272,7 @@ class Settings(BaseSettings):
     vllm: VllmSettings = Field(default_factory=VllmSettings)
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
+    batch: BatchSettings = Field(default_factory=BatchSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
 
     @model_validator(mode="before")
@@ -365,16 +375,6 @@ def read_settings(**overrides: object) -> Settings:
         raise SettingsInvalid("; ".join(faults)) from exc
     except SettingsError as exc:
         raise SettingsInvalid(f"{exc}: {exc.__cause__}") from exc
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _variables() -> set[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from app.addresses import is_loopback
 from app.errors import AdminKeyMissing
-from app.settings import Settings, is_loopback
+from app.settings import Settings
 from app.state.admin_key import FILE, read_admin_key
 from milieu_client import NO_RETRIES, Milieu
 

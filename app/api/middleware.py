@@ -8,7 +8,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -169,12 +169,15 @@ class BodyReader:
     app: ASGIApp
     refuse: Refuse
     max_bytes: int = MAX_BODY_BYTES
+    # Of paths that take larger bodies.
+    max_bytes_of: Mapping[str, int] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        max_bytes = self.max_bytes_of.get(scope["path"], self.max_bytes)
         body = bytearray()
         more = True
         while more:
@@ -183,8 +186,8 @@ class BodyReader:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > self.max_bytes:
-                error = BodyTooLarge(len(body), self.max_bytes)
+            if len(body) > max_bytes:
+                error = BodyTooLarge(len(body), max_bytes)
                 await self.refuse(scope, error)(scope, receive, send)
                 return
         await _run_until_disconnect(self.app, bytes(body), scope, receive, send)

@@ -24,7 +24,7 @@ from survey_data.model import PackManifest, Question
 
 COLUMNS = (
     *("question_key", "question", "language", "topic", "pack", "scale", "similarity"),
-    *("culture", "country", "option_number", "option", "share", "low", "high"),
+    *("culture", "culture_name", "number", "label", "share", "low", "high"),
     *("n_respondents", "n_effective", "non_response", "years"),
     *("survey", "population", "source", "citation", "licence"),
 )

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Scope
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Scope
 from adapters import errors as adapter_errors
 from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
+from app.api.faults import clip, describe_faults, place_in_body
 from app.api.middleware import is_admin_path
 from app.api.schemas.answer import Problem
 from app.logs import request_id
@@ -42,8 +44,6 @@ FOR_OPERATORS = frozenset(
 )  # fmt: skip
 HIDDEN = "It is in the log under this request id."
 STORE_SILENT = "Send it again in a moment: what was kept is not kept twice."
-MAX_FAULTS = 10
-MAX_SHOWN_CHARS = 80
 # Errors that end the start-up or belong to an operator have no business in a reply.
 INTERNAL = (
     adapter_errors.BaseModelInvalid,
@@ -192,6 +192,12 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     ),
     app_errors.QuestionUnknown: ProblemKind(404, "question-unknown", "Unknown question"),
     app_errors.FilterUnknown: ProblemKind(422, "filter-unknown", "Nothing has this name"),
+    app_errors.RowInvalid: ProblemKind(422, "row-invalid", "The row does not fit"),
+    app_errors.CsvInvalid: ProblemKind(400, "csv-invalid", "The body is no CSV of questions"),
+    app_errors.ContentTypeUnsupported: ProblemKind(
+        415, "content-type-unsupported", "Unsupported content type"
+    ),
+    app_errors.BatchTooLarge: ProblemKind(422, "batch-too-large", "Too much for one batch"),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),
@@ -238,20 +244,27 @@ def kind_of(error: Exception) -> ProblemKind:
 def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
-    is_hidden = _is_hidden(scope, kind)
-    detail = str(error)
-    if is_hidden:
-        detail = f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
-    elif isinstance(error, ExperimentUnknown) and not is_admin_path(scope["path"]):
-        # Which experiments there are is an admin's to know.
-        detail = f"No experiment here is named '{error.name}'. Ask an admin for its name."
-    response = _response(scope["path"], kind, detail)
+    response = _response(scope["path"], kind, _explain(scope["path"], kind, error))
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     if kind.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def present_problem(error: Exception, path: str) -> Problem:
+    """Return the problem that `error` is on `path`, for a response that goes on after it.
+
+    A `ValidationError` is one of a request's body.
+    """
+    if isinstance(error, ValidationError):
+        found = describe_faults(place_in_body(error))
+        return _describe(INVALID, found.detail, found.faults)
+    kind = kind_of(error)
+    if kind.status == 500:
+        logger.error("request_failed", exc_info=error)
+    return _describe(kind, _explain(path, kind, error))
 
 
 def openai_error(kind: ProblemKind, detail: str) -> dict[str, Any]:
@@ -269,20 +282,37 @@ def _response(
         # OpenAI has no 422: to what does not fit it answers 400.
         status = 400 if kind.status == 422 else kind.status
         return JSONResponse(openai_error(kind, detail), status_code=status)
-    body: dict[str, Any] = {
-        "type": TYPE_ROOT + kind.code,
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail,
-        "instance": f"urn:milieu:request:{request_id.get()}",
-    }
-    if faults is not None:
-        body["errors"] = faults
+    body = _describe(kind, detail, faults).model_dump()
+    if faults is None:
+        del body["errors"]
     return JSONResponse(body, status_code=kind.status, media_type=PROBLEM_JSON)
 
 
-def _is_hidden(scope: Scope, kind: ProblemKind) -> bool:
-    return kind is FAULT or (kind.code in FOR_OPERATORS and not is_admin_path(scope["path"]))
+def _describe(
+    kind: ProblemKind, detail: str, faults: list[dict[str, Any]] | None = None
+) -> Problem:
+    return Problem(
+        type=TYPE_ROOT + kind.code,
+        title=kind.title,
+        status=kind.status,
+        detail=detail.encode("utf-8", "replace").decode(),
+        instance=f"urn:milieu:request:{request_id.get()}",
+        errors=faults,
+    )
+
+
+def _explain(path: str, kind: ProblemKind, error: Exception) -> str:
+    """Return what a client is told of `error`: nothing of what is for operators."""
+    if _is_hidden(path, kind):
+        return f"{STORE_SILENT} {HIDDEN}" if isinstance(error, StoreUnavailable) else HIDDEN
+    if isinstance(error, ExperimentUnknown) and not is_admin_path(path):
+        # Which experiments there are is an admin's to know.
+        return f"No experiment here is named '{error.name}'. Ask an admin for its name."
+    return str(error)
+
+
+def _is_hidden(path: str, kind: ProblemKind) -> bool:
+    return kind is FAULT or (kind.code in FOR_OPERATORS and not is_admin_path(path))
 
 
 async def _on_error(request: Request, error: Exception) -> Any:
@@ -290,7 +320,7 @@ async def _on_error(request: Request, error: Exception) -> Any:
     if isinstance(error, StoreUnavailable):
         # As many as there are requests, while the log says once that the store fails.
         logger.warning("store_not_reached", extra={"fields": {"reason": error.reason}})
-    elif kind.status == 500 or _is_hidden(request.scope, kind):
+    elif kind.status == 500 or _is_hidden(request.url.path, kind):
         logger.error("request_failed", exc_info=error)
     return response_to(request.scope, error)
 
@@ -299,17 +329,12 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # registered for it alone
     # FastAPI leaves a body as bytes where its content type is not JSON.
     if isinstance(error.body, bytes):
-        found = _clip(request.headers.get("content-type", "none"))
-        detail = f"found content type {found}, expected application/json"
+        given = clip(request.headers.get("content-type", "none"))
+        detail = f"found content type {given}, expected application/json"
         return _response(request.url.path, NO_JSON, detail)
-    found_faults = error.errors()
-    faults = [_fault(fault) for fault in found_faults[:MAX_FAULTS]]
-    parts = [f"{fault['where']}: {fault['expected']} (found {fault['found']})" for fault in faults]
-    if n_more := len(found_faults) - len(faults):
-        parts.append(f"and {n_more} more")
-    is_json = all(fault["type"] != "json_invalid" for fault in found_faults)
-    kind = INVALID if is_json else JSON_INVALID
-    return _response(request.url.path, kind, "; ".join(parts), faults=faults)
+    found = describe_faults(error.errors())
+    kind = INVALID if found.is_json else JSON_INVALID
+    return _response(request.url.path, kind, found.detail, faults=found.faults)
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:
@@ -333,22 +358,3 @@ def _methods(request: Request) -> set[str]:
         if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
     )
     return set().union(*matching)
-
-
-def _fault(fault: dict[str, Any]) -> dict[str, str]:
-    """Return what was found where and expected instead, each of bounded length."""
-    where = _clip(".".join(str(part) for part in fault["loc"]))
-    match fault["type"]:
-        case "missing":
-            return {"where": where, "found": "nothing", "expected": "Field required"}
-        case "json_invalid":
-            found, expected = fault["ctx"]["error"], "Input should be JSON"
-        case "model_attributes_type":
-            found, expected = repr(fault.get("input")), "Input should be a JSON object"
-        case _:
-            found, expected = repr(fault.get("input")), fault["msg"].removeprefix("Value error, ")
-    return {"where": where, "found": _clip(found), "expected": expected}
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN_CHARS else f"{text[: MAX_SHOWN_CHARS - 1]}…"

@@ -7,8 +7,9 @@ import os
 import pytest
 from pydantic import ValidationError
 
+from app.addresses import is_loopback
 from app.errors import SettingsInvalid
-from app.settings import EMBEDDED_MODEL, Settings, is_loopback, read_settings
+from app.settings import EMBEDDED_MODEL, Settings, read_settings
 from prompting.recipe import Method
 
 

@@ -113,18 +113,9 @@ class ArmFields(Body):
     prompt_language: PromptLanguage | None = Field(None, description=PROMPT_LANGUAGE)
 
 
-class AnswerBody(ArmFields):
-    """A question to be answered as the people of a culture answer."""
+class RecipeFields(ArmFields):
+    """Everything that a request may say of how to answer."""
 
-    question: QuestionText
-    culture: CultureText | None = Field(
-        None, description="Code, name or language tag; here or in the query.", examples=["DE"]
-    )
-    options: Options = Field(
-        default_factory=list,
-        description="2 to 20 answers to choose from, in scale order. Without them those of a "
-        "survey question that is near enough; else the answer is free text.",
-    )
     answer_from: AnswerFrom | None = Field(
         None,
         description="What the answer may stand on: 'survey', what the people themselves said; "
@@ -137,6 +128,24 @@ class AnswerBody(ArmFields):
     orders: int = Field(
         1, ge=1, le=MAX_ORDERS, description="Orders of the options to average over."
     )
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    temperature: float = Field(0.0, ge=0.0, le=2.0, description="For free text.")
+    top_p: float = Field(1.0, gt=0.0, le=1.0, description="For free text.")
+    max_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS, description="For free text.")
+
+
+class AnswerBody(RecipeFields):
+    """A question to be answered as the people of a culture answer."""
+
+    question: QuestionText
+    culture: CultureText | None = Field(
+        None, description="Code, name or language tag; here or in the query.", examples=["DE"]
+    )
+    options: Options = Field(
+        default_factory=list,
+        description="2 to 20 answers to choose from, in scale order. Without them those of a "
+        "survey question that is near enough; else the answer is free text.",
+    )
     user: str = Field(
         "",
         max_length=MAX_UNIT_CHARS,
@@ -148,10 +157,6 @@ class AnswerBody(ArmFields):
     arm: ArmText = ""
     consent: bool = Field(False, description=CONSENT)
     stream: bool = Field(False, description="Server-sent events: evidence, deltas, answer.")
-    seed: int = Field(0, ge=0, le=2**31 - 1)
-    temperature: float = Field(0.0, ge=0.0, le=2.0, description="For free text.")
-    top_p: float = Field(1.0, gt=0.0, le=1.0, description="For free text.")
-    max_tokens: int | None = Field(None, ge=1, le=MAX_NEW_TOKENS, description="For free text.")
 
 
 class ExemplarsBody(Body):

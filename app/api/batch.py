@@ -1,0 +1,110 @@
+"""`/v1/batch`: many questions of many cultures in many ways, answered as `/answer` answers one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from pydantic import Field
+
+from app.answering.batches import BatchResult
+from app.api.dependencies import DefaultsDep, LibraryDep, ResourcesDep
+from app.api.negotiating import prefers_csv
+from app.api.presenting_batch import COLUMNS, BatchPresenter, tabulate_line
+from app.api.problems import declare_failures
+from app.api.reading_batch import read_batch
+from app.api.schemas.answer import Body, CultureText
+from app.api.schemas.batch import MAX_CULTURES, MAX_RECIPES, BatchBody, BatchLine
+from app.api.streaming import EventStream
+from prompting.recipe import Method
+from reports.csv_rows import CSV, write_csv_row
+
+PATH = "/v1/batch"
+LINES = "application/x-ndjson"
+TEXT = {"schema": {"type": "string"}}
+router = APIRouter(tags=["answers"])
+
+
+class BatchQuery(Body):
+    """Whom to ask in which ways, as query parameters, beside those of a JSON body."""
+
+    culture: list[CultureText] = Field(
+        default_factory=list,
+        max_length=MAX_CULTURES,
+        description="Code, name or language tag, repeatable.",
+    )
+    method: list[Method] = Field(
+        default_factory=list, max_length=MAX_RECIPES, description="A way to answer, repeatable."
+    )
+
+
+SCHEMA = BatchBody.model_json_schema(ref_template="#/components/schemas/{model}")
+# What it refers to; FastAPI knows no schema of a body that the route reads itself.
+SCHEMAS: dict[str, Any] = SCHEMA.pop("$defs")
+BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": SCHEMA}, CSV: TEXT},
+    }
+}
+REPLIES: dict[int | str, dict[str, Any]] = {
+    200: {"model": BatchLine, "content": {LINES: {}, CSV: TEXT}}
+}
+
+
+@router.post(
+    PATH,
+    response_model=None,
+    openapi_extra=BODY,
+    responses=REPLIES | declare_failures(400, 401, 413, 415, 422),
+)
+async def answer_batch(
+    request: Request,
+    query: Annotated[BatchQuery, Query()],
+    resources: ResourcesDep,
+    library: LibraryDep,
+    defaults: DefaultsDep,
+) -> EventStream:
+    """Answer every question of every culture in every way; each result comes when it is done.
+
+    JSON or CSV in, lines of JSON or CSV out, by `Content-Type` and `Accept`. A question that is
+    refused gets its problem, and the others their answers. Closing the connection ends the work.
+    """
+    batch = read_batch(
+        await request.body(),
+        request.headers.get("content-type", ""),
+        cultures=query.culture,
+        methods=query.method,
+        limits=resources.settings.batch,
+    )
+    presenter = BatchPresenter(
+        library,
+        path=PATH,
+        milieu=request.app.version,
+        encoder=resources.retrieval.index.model_id,
+    )
+    results = resources.batches.run(batch.items(defaults))
+    as_table = prefers_csv(request.headers.get("accept", ""))
+    return EventStream(
+        _write(results, presenter, as_table=as_table),
+        results,
+        media_type=f"{CSV}; charset=utf-8; header=present" if as_table else LINES,
+        headers={"X-Total-Count": str(len(batch)), "Vary": "Accept"},
+    )
+
+
+async def _write(
+    results: AsyncGenerator[BatchResult, None], presenter: BatchPresenter, *, as_table: bool
+) -> AsyncGenerator[str, None]:
+    """Yield a line of JSON per result; or the header of a table, and the rows of each."""
+    if as_table:
+        yield write_csv_row(COLUMNS)
+    async with aclosing(results):
+        async for result in results:
+            line = presenter.present(result)
+            if as_table:
+                yield "".join(map(write_csv_row, tabulate_line(line)))
+            else:
+                yield line.model_dump_json() + "\n"

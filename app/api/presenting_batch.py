@@ -1,0 +1,164 @@
+"""From what came of a batch's items to lines of JSON and rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.answering.batches import BatchResult
+from app.answering.plan import Answer
+from app.api.presenting import present_answer
+from app.api.problems import present_problem
+from app.api.schemas.answer import AnswerResponse
+from app.api.schemas.batch import BatchLine, Versions
+from survey_data.library import SurveyLibrary
+
+N_DIGITS = 12
+Cell = str | int | float | bool | None
+# Of a table, with what its values are.
+COLUMNS: dict[str, type] = {
+    "index": int,
+    "row": int,
+    "recipe": int,
+    "culture": str,
+    "culture_name": str,
+    "question": str,
+    "question_key": str,
+    "source": str,
+    "confident": bool,
+    "answer": str,
+    "number": int,
+    "label": str,
+    "share": float,
+    "low": float,
+    "high": float,
+    "model_share": float,
+    "n_respondents": int,
+    "non_response": float,
+    "years": str,
+    "survey": str,
+    "licence": str,
+    "citation": str,
+    "steered": bool,
+    "method": str,
+    "evidence": str,
+    "estimated_from": str,
+    "milieu": str,
+    "encoder": str,
+    "model": str,
+    "adapter": str,
+    "calibration": str,
+    "packs": str,
+    "status": int,
+    "problem": str,
+    "detail": str,
+}
+
+
+class BatchPresenter:
+    """Presents results as `/answer` would, with what they were made with."""
+
+    def __init__(self, library: SurveyLibrary, *, path: str, milieu: str, encoder: str) -> None:
+        """Take what results are told with: the route's path, and versions."""
+        self._library, self._path = library, path
+        self._milieu, self._encoder = milieu, encoder
+
+    def present(self, result: BatchResult) -> BatchLine:
+        """Return the line of a result."""
+        item, found = result
+        place = {"index": item.index, "row": item.row, "recipe": item.recipe}
+        if isinstance(found, Exception):
+            problem = present_problem(found, self._path)
+            return BatchLine(**place, culture=item.culture, problem=problem)
+        answer, versions = present_answer(found, self._library), self._list_versions(found)
+        return BatchLine(**place, culture=item.culture, answer=answer, versions=versions)
+
+    def _list_versions(self, answer: Answer) -> Versions:
+        plan, manifest = answer.plan, self._library.manifest
+        keys = [exemplar.question.key for exemplar in plan.shown_exemplars]
+        if plan.asked.survey is not None:
+            keys.append(plan.asked.survey.key)
+        if plan.estimate is not None:
+            keys += plan.estimate.moved_by
+        packs = sorted({self._library.questions[key].pack for key in keys})
+        return Versions(
+            milieu=self._milieu,
+            encoder=self._encoder,
+            model=plan.model if plan.asks_model else None,
+            adapter=plan.weights.adapter if plan.asks_model else None,
+            calibration=None if answer.calibrated is None else answer.calibrated.id,
+            packs={pack: manifest(pack).shares_sha256[:N_DIGITS] for pack in packs},
+        )
+
+
+def tabulate_line(line: BatchLine) -> Iterator[list[Cell]]:
+    """Yield the rows of a line, their cells in the order of COLUMNS.
+
+    One per option; one where the answer is free text, and one where there is a problem instead.
+    """
+    about: dict[str, Cell] = {
+        "index": line.index,
+        "row": line.row,
+        "recipe": line.recipe,
+        "culture": line.culture,
+    }
+    if line.answer is not None:
+        for option in _list_options(line.answer):
+            cells = about | _tell_answer(line.answer) | _tell_versions(line.versions) | option
+            yield [cells.get(name) for name in COLUMNS]
+    if (problem := line.problem) is not None:
+        cells = about | {"status": problem.status, "problem": problem.type}
+        cells["detail"] = problem.detail
+        yield [cells.get(name) for name in COLUMNS]
+
+
+def _list_options(answer: AnswerResponse) -> list[dict[str, Cell]]:
+    asked = None if answer.model is None else answer.model.shares
+    by_model = {} if asked is None else {each.number: each.share for each in asked}
+    return [
+        {
+            "number": each.number,
+            "label": each.label,
+            "share": each.share,
+            "low": None if each.interval is None else each.interval.low,
+            "high": None if each.interval is None else each.interval.high,
+            "model_share": by_model.get(each.number),
+        }
+        for each in answer.shares or ()
+    ] or [{}]
+
+
+def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
+    people, transfer = answer.people, answer.transferred_from
+    keys = [] if people is None else [people.question_key]
+    keys += [exemplar.question_key for exemplar in answer.exemplars]
+    donors = []
+    if transfer is not None:
+        keys += [each.question_key for each in transfer.own_questions]
+        donors = [f"{each.culture.code} {each.weight}" for each in transfer.cultures]
+    return {
+        "culture": answer.culture.code,
+        "culture_name": answer.culture.name,
+        "question": answer.question,
+        "question_key": None if answer.options_from == "request" else answer.options_from,
+        "source": answer.source,
+        "confident": answer.confident,
+        "answer": answer.answer,
+        "n_respondents": None if people is None else people.n_respondents,
+        "non_response": None if people is None else people.non_response,
+        "years": None if people is None else people.years,
+        "survey": None if people is None else people.survey,
+        "licence": None if people is None else people.licence,
+        "citation": None if people is None else people.citation,
+        "steered": answer.steered,
+        "method": answer.method,
+        "evidence": " ".join(dict.fromkeys(keys)),
+        "estimated_from": "; ".join(donors),
+    }
+
+
+def _tell_versions(versions: Versions | None) -> dict[str, Cell]:
+    if versions is None:
+        return {}
+    told: dict[str, Cell] = versions.model_dump(exclude={"packs"})
+    packs = (f"{name}@{digest}" for name, digest in versions.packs.items())
+    return told | {"packs": " ".join(packs)}

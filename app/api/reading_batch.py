@@ -1,0 +1,196 @@
+"""Reads a batch, as JSON or as CSV, into the requests that `/answer` would make of its parts."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+
+from app.answering.batches import BatchItem
+from app.api.answer import read_request
+from app.api.faults import place_in_body
+from app.api.schemas.answer import AnswerBody
+from app.api.schemas.batch import BatchBody
+from app.errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
+from app.settings import AnswerSettings, BatchSettings
+from reports.csv_rows import CSV
+
+JSON = "application/json"
+FORMS = f"{JSON} or {CSV}"
+# Of a body of `/answer`: a batch streams its results, not their texts.
+FIRST = ("question", "culture", "options")
+COLUMNS = (*FIRST, *sorted(AnswerBody.model_fields.keys() - {*FIRST, "stream"}))
+SEPARATORS = (",", ";", "\t")
+BETWEEN_OPTIONS = "|"
+Row = Mapping[str, Any] | Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch whose rows are read one by one; the fields are those of a `BatchBody`."""
+
+    rows: Sequence[Row]
+    cultures: tuple[str, ...]
+    recipes: tuple[Mapping[str, Any], ...]
+
+    def __len__(self) -> int:
+        """Return how many answers it asks for."""
+        return sum(len(self._cultures_of(row)) for row in self.rows) * len(self.recipes)
+
+    def items(self, defaults: AnswerSettings) -> Iterator[BatchItem]:
+        """Yield them in the order of questions, then cultures, then recipes."""
+        index = 0
+        for place, row in enumerate(self.rows):
+            for culture in self._cultures_of(row):
+                for number, recipe in enumerate(self.recipes):
+                    request = _read_row(row, culture, recipe, defaults)
+                    yield BatchItem(index, place, number, culture, request)
+                    index += 1
+
+    def _cultures_of(self, row: Row) -> tuple[str | None, ...]:
+        own = None if isinstance(row, Exception) else row.get("culture")
+        if own is not None:
+            return (own if isinstance(own, str) else None,)
+        return self.cultures or (None,)
+
+
+def read_batch(
+    body: bytes,
+    content_type: str,
+    *,
+    cultures: Sequence[str],
+    methods: Sequence[str],
+    limits: BatchSettings,
+) -> Batch:
+    """Return the batch in a body; `cultures` and `methods` are those of the query.
+
+    Raises:
+        ContentTypeUnsupported: it is neither JSON nor CSV.
+        RequestValidationError: it is no JSON, or no batch.
+        CsvInvalid: it is no table of questions.
+        BatchTooLarge: it asks for more than `limits` allow.
+    """
+    match content_type.partition(";")[0].strip().lower():
+        case "application/json":
+            rows, given = _read_json(body)
+        case "text/csv":
+            rows, given = _read_csv(body, limits), BatchBody(questions=[])
+        case found:
+            raise ContentTypeUnsupported(found or "none", FORMS)
+    _check_limit("rows", len(rows), limits.max_rows, "MAX_ROWS")
+    recipes = [recipe.model_dump(exclude_unset=True) for recipe in given.recipes]
+    recipes += [{"method": method} for method in methods]
+    batch = Batch(rows, (*given.cultures, *cultures), tuple(recipes) or ({},))
+    _check_limit("answers", len(batch), limits.max_answers, "MAX_ANSWERS")
+    return batch
+
+
+def _check_limit(things: str, found: int, limit: int, setting: str) -> None:
+    if found > limit:
+        name = f"MILIEU_BATCH__{setting}"
+        raise BatchTooLarge(things, found=found, limit=limit, setting=name)
+
+
+def _read_json(body: bytes) -> tuple[list[Row], BatchBody]:
+    try:
+        given = BatchBody.model_validate_json(body)
+    except ValidationError as exc:
+        raise RequestValidationError(place_in_body(exc)) from exc
+    # Nothing has looked at them yet.
+    questions: Any = given.questions
+    if not isinstance(questions, list) or not questions:
+        fault = {"type": "list", "loc": ("body", "questions"), "input": questions}
+        expected = "a list of at least one question"
+        raise RequestValidationError([{**fault, "msg": f"Input should be {expected}"}])
+    return [_take_row(each) for each in questions], given
+
+
+def _take_row(found: object) -> Row:
+    if isinstance(found, str):
+        return {"question": found}
+    # What is no object is told so when it is read.
+    return found if isinstance(found, dict) else _refuse(found)
+
+
+def _refuse(found: object) -> Exception:
+    try:
+        AnswerBody.model_validate(found)
+    except ValidationError as exc:
+        return exc
+    raise AssertionError("an object alone can be a body")
+
+
+def _read_csv(body: bytes, limits: BatchSettings) -> list[Row]:
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise CsvInvalid(found=f"{exc.reason} at byte {exc.start}", expected="UTF-8") from exc
+    header = text.partition("\n")[0]
+    separator = max(SEPARATORS, key=header.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    rows: list[Row] = []
+    try:
+        columns = _check_columns([name.strip() for name in next(reader, [])])
+        for values in reader:
+            if values:
+                rows.append(_read_values(values, columns, line=reader.line_num))
+            if len(rows) > limits.max_rows:
+                # The rest is not worth reading.
+                break
+    except csv.Error as exc:
+        raise CsvInvalid(found=f"{exc} in line {reader.line_num}", expected="CSV") from exc
+    if not rows:
+        raise CsvInvalid(found="no row", expected="a row per question below the header")
+    return rows
+
+
+def _check_columns(columns: list[str]) -> list[str]:
+    for place, name in enumerate(columns):
+        if name not in COLUMNS or name in columns[:place]:
+            found = f"the column '{name[:80]}'" + (" twice" if name in COLUMNS else "")
+            near = difflib.get_close_matches(name[:80], COLUMNS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near and name not in COLUMNS else ""
+            raise CsvInvalid(found=found, expected=f"columns among {', '.join(COLUMNS)}{hint}")
+    if "question" not in columns:
+        expected = "one named 'question' in the first line"
+        raise CsvInvalid(found=f"the columns {', '.join(columns) or 'none'}", expected=expected)
+    return columns
+
+
+def _read_values(values: list[str], columns: list[str], *, line: int) -> Row:
+    """Return a row's fields; an empty cell says nothing."""
+    if len(values) != len(columns):
+        return RowInvalid(line, found=f"{len(values)} values", expected=f"{len(columns)}")
+    row: dict[str, Any] = {
+        name: value for name, value in zip(columns, values, strict=True) if value.strip()
+    }
+    if options := row.get("options"):
+        try:
+            is_list = options.lstrip().startswith("[")
+            row["options"] = json.loads(options) if is_list else options.split(BETWEEN_OPTIONS)
+        except ValueError as exc:
+            expected = "a JSON list, or texts with | between them"
+            return RowInvalid(line, found=f"options that are no JSON ({exc})", expected=expected)
+    # Without a question, it is told that one is required.
+    return row
+
+
+def _read_row(
+    row: Row, culture: str | None, recipe: Mapping[str, Any], defaults: AnswerSettings
+) -> Any:
+    """Return the request that a row asks for, or the error that it is refused with."""
+    if isinstance(row, Exception):
+        return row
+    named = {} if culture is None else {"culture": culture}
+    try:
+        body = AnswerBody.model_validate({**row, **recipe, **named})
+    except ValidationError as exc:
+        return exc
+    return read_request(body, body.culture, defaults)
