@@ -166,6 +166,16 @@ class FilterUnknown(RequestError):
         )
 
 
+class AnswerNotKept(RequestError):
+    """There is no recent answer of this id, or somebody else was given it."""
+
+    def __init__(self, answer_id: str, max_answers: int) -> None:
+        super().__init__(
+            f"No recent answer '{answer_id[:80]}' was given to this key. The last {max_answers} "
+            "answers are kept, in memory (MILIEU_ANSWER__N_RECENT), each for the key that asked."
+        )
+
+
 class ModelUnknown(RequestError):
     """The request names a model that Milieu does not serve."""
 

@@ -22,6 +22,7 @@ from app.api import (
     operations,
     problems,
     questions,
+    recent,
 )
 from app.api.middleware import BodyReader, KeyCheck, RequestContext
 from app.resources import Opener, open_resources
@@ -36,7 +37,7 @@ DESCRIPTION = (
     "that it showed to the model."
 )
 ROUTES = (
-    *(answer, batch, chat, cultures, questions, exemplars, feedback),
+    *(answer, batch, recent, chat, cultures, questions, exemplars, feedback),
     *(adapters, experiments, operations),
 )
 open_service: Opener = partial(open_resources, is_service=True)

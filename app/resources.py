@@ -40,6 +40,7 @@ from app.state.experiments import (
     make_recorder,
     open_experiments,
 )
+from app.state.recent_answers import RecentAnswers
 from app.state.retrieval import Retrieval, open_retrieval, read_library
 from app.telemetry import Metrics
 from app.vllm.child import LocalVllm
@@ -81,6 +82,11 @@ class Resources:
     def questions(self) -> QuestionBrowser:
         """What finds survey questions."""
         return QuestionBrowser(self.library, self.retrieval.search, self.lookup)
+
+    @cached_property
+    def recent_answers(self) -> RecentAnswers:
+        """The last answers, each for who asked."""
+        return RecentAnswers(max_answers=self.settings.answer.n_recent)
 
     @cached_property
     def batches(self) -> BatchRunner:

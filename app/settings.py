@@ -178,6 +178,8 @@ class AnswerSettings(_Group):
     near_duplicate: Fraction = NEAR_DUPLICATE
     min_label_mass: Fraction = 0.05
     max_tokens: int = Field(default=128, ge=1, le=4096)
+    # Of the last answers, for who asks for their evidence later.
+    n_recent: int = Field(default=1000, ge=0, le=1_000_000)
 
     @property
     def recipe(self) -> Recipe:

@@ -15,6 +15,7 @@ from app.answering.requests import AnswerRequest, Asker
 from app.api.dependencies import DefaultsDep, LibraryDep, PipelineDep, agree_on_culture
 from app.api.presenting import present_answer, present_evidence
 from app.api.problems import declare_failures, kind_of
+from app.api.recent import AnswerKeeper, KeeperDep
 from app.api.schemas.answer import AnswerBody, AnswerResponse, Body, CultureText
 from app.api.streaming import EVENT_STREAM, EventStream
 from app.errors import AppError
@@ -45,11 +46,12 @@ async def get_answer(
     pipeline: PipelineDep,
     library: LibraryDep,
     defaults: DefaultsDep,
+    keeper: KeeperDep,
     response: Response,
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it."""
     request = read_request(query, query.culture, defaults)
-    return await _respond(request, pipeline, library, response)
+    return await _respond(request, pipeline, library, keeper, response)
 
 
 @router.post("/answer", response_model=AnswerResponse, responses=REPLIES)
@@ -58,13 +60,14 @@ async def post_answer(
     pipeline: PipelineDep,
     library: LibraryDep,
     defaults: DefaultsDep,
+    keeper: KeeperDep,
     response: Response,
     query: Annotated[CultureQuery, Query()],
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = agree_on_culture((query.culture, body.culture), library.catalogue)
     request = read_request(body, culture, defaults)
-    return await _respond(request, pipeline, library, response)
+    return await _respond(request, pipeline, library, keeper, response)
 
 
 def read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings) -> AnswerRequest:
@@ -97,27 +100,36 @@ def read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings
 
 
 async def _respond(
-    request: AnswerRequest, pipeline: Pipeline, library: SurveyLibrary, response: Response
+    request: AnswerRequest,
+    pipeline: Pipeline,
+    library: SurveyLibrary,
+    keeper: AnswerKeeper,
+    response: Response,
 ) -> Response | AnswerResponse:
     if request.streams:
         events = pipeline.stream(request)
         # What can be refused is refused before the first byte, with its own status.
         plan = await anext(events)
-        return EventStream(_write_events(plan, events, library), events)
+        return EventStream(_write_events(plan, events, library, keeper), events)
     answer = await pipeline.answer(request)
     response.headers["Server-Timing"] = server_timing(answer.timings_ms)
-    return present_answer(answer, library)
+    reply = present_answer(answer, library)
+    keeper.keep(reply)
+    return reply
 
 
 async def _write_events(
-    first: Event, events: AsyncGenerator[Event, None], library: SurveyLibrary
+    first: Event,
+    events: AsyncGenerator[Event, None],
+    library: SurveyLibrary,
+    keeper: AnswerKeeper,
 ) -> AsyncGenerator[str, None]:
     """Yield `evidence`, then `delta` per piece of free text, then `answer`; or `problem`."""
     async with aclosing(events):
         try:
-            yield _write_event(first, library)
+            yield _write_event(first, library, keeper)
             async for event in events:
-                if line := _write_event(event, library):
+                if line := _write_event(event, library, keeper):
                     yield line
         except (AppError, PromptingError) as error:
             kind = kind_of(error)
@@ -125,7 +137,7 @@ async def _write_events(
             yield _write("problem", problem)
 
 
-def _write_event(event: Event, library: SurveyLibrary) -> str:
+def _write_event(event: Event, library: SurveyLibrary, keeper: AnswerKeeper) -> str:
     match event:
         case Plan():
             fields = present_evidence(event, library).model_dump()
@@ -133,7 +145,9 @@ def _write_event(event: Event, library: SurveyLibrary) -> str:
         case Delta():
             return _write("delta", {"text": event.text}) if event.text else ""
         case Answer():
-            return _write("answer", present_answer(event, library).model_dump())
+            reply = present_answer(event, library)
+            keeper.keep(reply)
+            return _write("answer", reply.model_dump())
 
 
 def _write(name: str, data: dict[str, Any]) -> str:

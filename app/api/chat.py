@@ -15,6 +15,8 @@ from app.answering.plan import Answer, Delta, Event, Plan
 from app.api.dependencies import LibraryDep, PipelineDep, ResourcesDep, agree_on_culture
 from app.api.presenting import present_chat_evidence
 from app.api.problems import kind_of, openai_error
+from app.api.recent import AnswerKeeper, KeeperDep
+from app.api.schemas.answer import ChatEvidence
 from app.api.schemas.chat import ChatBody, OpenAIProblem
 from app.api.streaming import EVENT_STREAM, EventStream
 from app.errors import AppError, ModelUnknown
@@ -54,6 +56,7 @@ async def complete_chat(
     pipeline: PipelineDep,
     library: LibraryDep,
     resources: ResourcesDep,
+    keeper: KeeperDep,
     x_culture: Annotated[str | None, Header(max_length=80)] = None,
 ) -> JSONResponse | EventStream:
     """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
@@ -61,9 +64,11 @@ async def complete_chat(
     turn = body.turn(_find_culture(body, x_culture, library.catalogue, resources.settings.model))
     if not turn.streams:
         answer = await pipeline.answer(turn)
-        return JSONResponse(_present_reply(answer, body, library))
+        evidence = _present_evidence(answer, library)
+        keeper.keep(evidence)
+        return JSONResponse(_present_reply(answer, body, evidence))
     events = pipeline.stream(turn)
-    lines = _write_lines(events, body, library)
+    lines = _write_lines(events, body, library, keeper)
     # The first one is awaited here, so that a refusal still has a status of its own.
     first = await anext(lines)
     return EventStream(_join(first, lines), events)
@@ -86,14 +91,19 @@ def _find_culture(
     return agree_on_culture((suffix, body.culture, header), catalogue)
 
 
-def _present_evidence(plan: Plan, body: ChatBody, library: SurveyLibrary) -> JsonObject:
-    if not body.evidence:
-        return {}
-    return {"milieu": present_chat_evidence(plan, library).model_dump(mode="json")}
+def _present_evidence(answer: Answer, library: SurveyLibrary) -> ChatEvidence:
+    return present_chat_evidence(replace(answer.plan, warnings=answer.warnings), library)
+
+
+def _write_evidence(evidence: ChatEvidence, body: ChatBody) -> JsonObject:
+    return {"milieu": evidence.model_dump(mode="json")} if body.evidence else {}
 
 
 async def _write_lines(
-    events: AsyncGenerator[Event, None], body: ChatBody, library: SurveyLibrary
+    events: AsyncGenerator[Event, None],
+    body: ChatBody,
+    library: SurveyLibrary,
+    keeper: AnswerKeeper,
 ) -> AsyncGenerator[str, None]:
     """Yield the stream that OpenAI's clients read, with the evidence in its first chunk."""
     wants_usage = body.stream_options is not None and body.stream_options.include_usage
@@ -110,12 +120,15 @@ async def _write_lines(
                         fields = _present_chunk(chunk, plan, body.model)
                         if first is None:
                             first = fields
-                            yield _write_line(first | _present_evidence(plan, body, library))
+                            evidence = present_chat_evidence(plan, library)
+                            yield _write_line(first | _write_evidence(evidence, body))
                         elif chunk.get("choices") or wants_usage:
                             yield _write_line(fields)
-                    case Answer() if event.late_warnings and body.evidence and first is not None:
-                        warnings = {"warnings": list(event.late_warnings)}
-                        yield _write_line(first | {"choices": [], "milieu": warnings})
+                    case Answer():
+                        keeper.keep(_present_evidence(event, library))
+                        if event.late_warnings and body.evidence and first is not None:
+                            warnings = {"warnings": list(event.late_warnings)}
+                            yield _write_line(first | {"choices": [], "milieu": warnings})
         except AppError as error:
             if first is None:
                 raise
@@ -140,12 +153,11 @@ def _write_line(data: JsonObject) -> str:
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
 
 
-def _present_reply(answer: Answer, body: ChatBody, library: SurveyLibrary) -> JsonObject:
+def _present_reply(answer: Answer, body: ChatBody, evidence: ChatEvidence) -> JsonObject:
     completion, usage = answer.completion, answer.usage
     assert completion is not None  # it was not streamed
-    plan = replace(answer.plan, warnings=answer.warnings)
     return {
-        "id": plan.id,
+        "id": evidence.id,
         "object": "chat.completion",
         "created": completion.created,
         "model": body.model,
@@ -164,4 +176,4 @@ def _present_reply(answer: Answer, body: ChatBody, library: SurveyLibrary) -> Js
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
             "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
         },
-    } | _present_evidence(plan, body, library)
+    } | _write_evidence(evidence, body)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
 import logging
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,6 +31,9 @@ OPEN_FOLDER = "/static/"
 ADMIN_PATHS = ("/v1/adapters", "/v1/experiments", "/adapters", "/experiments")
 MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+# Of this process: what stands for a key tells nothing of it, and nothing to another one.
+_SALT = secrets.token_bytes(32)
+_ASKED_BY = "asked_by"
 Refuse = Callable[[Scope, Exception], ASGIApp]
 
 
@@ -105,6 +110,8 @@ class KeyCheck:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401 or 403."""
         error = self._error(scope) if scope["type"] == "http" else None
+        if scope["type"] == "http":
+            scope.setdefault("state", {})[_ASKED_BY] = self._tell_asker(Headers(scope=scope))
         app = self.app if error is None else self.refuse(scope, error)
         await app(scope, receive, send)
 
@@ -123,11 +130,29 @@ class KeyCheck:
             return AdminKeyRefused()
         return KeyRefused("an admin key") if is_admins else KeyRefused()
 
+    def _tell_asker(self, headers: Headers) -> str:
+        """Return what stands for the key or the session of a request; empty where none is known."""
+        known = (*self.keys, *self.admin_keys)
+        sent = [given for given in _read_keys(headers) if _match_any([given], known)]
+        token = read_token(headers)
+        if not sent and token and self.sessions.find(token) is not None:
+            sent = [token]
+        # Without keys everybody is the same.
+        if not self.keys or not sent:
+            return ""
+        return hashlib.blake2b(sent[0].encode(), key=_SALT).hexdigest()
+
     def _find_session(self, method: str, headers: Headers) -> Role | None:
         token = read_token(headers)
         if not token or not is_own_request(method, headers):
             return None
         return self.sessions.find(token)
+
+
+def asked_by(scope: Scope) -> str:
+    """Return what stands for the key that a request was sent with, empty where none is needed."""
+    told: str = scope["state"][_ASKED_BY]
+    return told
 
 
 def is_admin_path(path: str) -> bool:

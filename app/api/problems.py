@@ -192,6 +192,7 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     ),
     app_errors.QuestionUnknown: ProblemKind(404, "question-unknown", "Unknown question"),
     app_errors.FilterUnknown: ProblemKind(422, "filter-unknown", "Nothing has this name"),
+    app_errors.AnswerNotKept: ProblemKind(404, "answer-not-kept", "No such recent answer"),
     app_errors.RowInvalid: ProblemKind(422, "row-invalid", "The row does not fit"),
     app_errors.CsvInvalid: ProblemKind(400, "csv-invalid", "The body is no CSV of questions"),
     app_errors.ContentTypeUnsupported: ProblemKind(
