@@ -70,15 +70,20 @@ class Checked(NamedTuple):
 
 def read_form(query: QueryParams) -> AskForm:
     """Return what an address asks. Several cultures may be in one field, with commas."""
-    named = [part.strip() for text in query.getlist("culture") for part in text.split(",")]
     lines = (line.strip() for line in query.get("options", "").splitlines())
     return AskForm(
         question=query.get("question", ""),
-        cultures=tuple(dict.fromkeys(name for name in named if name)),
+        cultures=split_names(query.getlist("culture")),
         options=tuple(line for line in lines if line),
         answer_from=query.get("answer_from", "") or AnswerFrom.AUTO,
         methods=tuple(dict.fromkeys(method for method in query.getlist("method") if method)),
     )
+
+
+def split_names(fields: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in fields that may hold several, with commas; each once."""
+    named = (part.strip() for text in fields for part in text.split(","))
+    return tuple(dict.fromkeys(name for name in named if name))
 
 
 def check_form(form: AskForm, library: SurveyLibrary) -> Checked:
