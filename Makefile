@@ -49,6 +49,7 @@ bench: $(RUN) ## measure what Milieu adds to the latency of vLLM
 	@$(BIN)/python -m benchmarks.overhead $(ARGS)
 
 docs: $(DOCS)/.stamp ## build the documentation as a site, in build/site; a broken link fails
+	@$(DOCS)/bin/python -m reports.notebook_pages docs/examples
 	@$(DOCS)/bin/zensical build --clean --strict
 
 clean: ## remove the virtual environment and every cache and build output

@@ -124,12 +124,13 @@ class Answer(Evidence, AnswerHead, Tabular):
         """Return the share of an option, in [0, 1]; case does not matter.
 
         Raises:
-            KeyError: there is no such option.
+            KeyError: there is no such option; the message names those that there are.
         """
-        for share in self.shares or ():
-            if share.label.casefold() == label.casefold():
-                return share.share
-        raise KeyError(label)
+        shares = {share.label: share.share for share in self.shares or ()}
+        for found, share in shares.items():
+            if found.casefold() == label.casefold():
+                return share
+        raise KeyError(f"found '{label}', expected one of: {', '.join(shares) or 'none'}")
 
     def rows(self) -> list[Row]:
         """Return a row per option; one without option and share where the answer is free text."""

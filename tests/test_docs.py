@@ -31,11 +31,17 @@ from embedded_model.reader_files import READER_NAME
 from evaluation.figures import Figures
 from tests.adapters.loras import lora_config, lora_tensors, write_lora
 from tests.conftest import MAX_CPU_LORAS, ServedVllm
+from tests.notebooks import NOTEBOOKS
 from tests.pages import BIN, DOCS, REPOSITORY, Page, Step, ask, make, run
 
 PAGES = [
     Page(REPOSITORY / "README.md"),
-    *(Page(path) for path in sorted(DOCS.rglob("*.md")) if not path.is_symlink()),
+    *(
+        Page(path)
+        for path in sorted(DOCS.rglob("*.md"))
+        # Those of notebooks are made where somebody builds the site.
+        if not path.is_symlink() and path.with_suffix(".ipynb") not in NOTEBOOKS
+    ),
 ]
 # Its commands have tests of their own.
 LM_EVAL = DOCS / "lm-eval.md"
@@ -81,7 +87,8 @@ def test_every_page_is_in_the_navigation_and_every_entry_is_a_page() -> None:
     site = tomllib.loads((REPOSITORY / "zensical.toml").read_text(encoding="utf-8"))["project"]
 
     listed = sorted(names_in(site["nav"]))
-    assert listed == sorted(path.name for path in DOCS.glob("*.md"))
+    notebooks = [str(path.with_suffix(".md").relative_to(DOCS)) for path in NOTEBOOKS]
+    assert listed == sorted([*(path.name for path in DOCS.glob("*.md")), *notebooks])
     assert site["theme"]["font"] is False
 
 
@@ -317,6 +324,18 @@ def check_methods(shown: dict[str, str], place: Place) -> None:
     assert sum(share["share"] for share in answer["shares"]) == pytest.approx(1.0, abs=0.001)
 
 
+def check_python(shown: dict[str, str], place: Place) -> None:
+    asked, tables, streamed = shown.values()
+    assert asked.splitlines()[0] == "Not that important survey 1528"
+    assert [line.split(" 0.")[0] for line in asked.splitlines()[1:]] == [
+        "Germany survey",
+        "Nigeria survey",
+        "Japan transfer",
+    ]
+    assert "police" in tables
+    assert streamed.strip()
+
+
 def check_surveys(shown: dict[str, str], place: Place) -> None:
     assert "MILIEU_PACK_FOLDERS" in "".join(shown.values())
     listed = run(["milieu", "packs"], {"MILIEU_PACK_FOLDERS": str(place.folder / "my-packs")})
@@ -331,6 +350,7 @@ CHECKS: dict[str, Callable[[dict[str, str], Place], None]] = {
     "adapters.md": check_adapters,
     "culturespa.md": check_culturespa,
     "experiments.md": check_experiments,
+    "python.md": check_python,
     "surveys.md": check_surveys,
 }
 TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md", "experiments.md")

@@ -58,7 +58,7 @@ def test_own_options_are_answered(milieu: Milieu) -> None:
     assert answer.options_from == "request"
     assert answer.shares is not None
     assert answer.share_of("yes") == answer.shares[0].share
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="expected one of: Yes, No"):
         answer.share_of("Perhaps")
 
 
