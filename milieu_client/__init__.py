@@ -20,7 +20,7 @@ from milieu_client.answers import (
     Usage,
 )
 from milieu_client.async_client import AsyncMilieu
-from milieu_client.calls import AskFields, ExemplarFields, QuestionFields
+from milieu_client.batches import BatchResult, Problem, Versions
 from milieu_client.client import Milieu
 from milieu_client.distances import js_distance
 from milieu_client.errors import (
@@ -32,6 +32,7 @@ from milieu_client.errors import (
     ServiceTimedOut,
     ServiceUnreachable,
 )
+from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
 from milieu_client.figures import (
     ChosenOption,
     CultureName,
@@ -63,6 +64,7 @@ __all__ = [
     "Answer",
     "AskFields",
     "AsyncMilieu",
+    "BatchResult",
     "ChosenOption",
     "Comparison",
     "Culture",
@@ -88,11 +90,13 @@ __all__ = [
     "OwnQuestion",
     "PackCoverage",
     "PeopleFigures",
+    "Problem",
     "QuestionDetail",
     "QuestionFields",
     "QuestionSummary",
     "QuestionWording",
     "QuestionsPage",
+    "RecipeFields",
     "RecognisedQuestion",
     "Recognition",
     "ReplyUnreadable",
@@ -104,6 +108,7 @@ __all__ = [
     "SurveyTerms",
     "Transfer",
     "Usage",
+    "Versions",
     "__version__",
     "js_distance",
     "to_pandas",

@@ -17,6 +17,13 @@ from milieu_client.figures import (
 from milieu_client.model import Model
 from milieu_client.tables import Listing, Row, Tabular, row_of_share
 
+# Of the table of an answer.
+ANSWER_COLUMNS = (
+    *("culture", "culture_name", "question", "question_key", "source", "confident"),
+    *("number", "label", "share", "low", "high"),
+    *("n_respondents", "years", "survey", "citation"),
+)
+
 
 class ModelAnswer(Model):
     """What the model said, where one was asked; its shares are no people's.
@@ -144,10 +151,8 @@ class Answer(Evidence, AnswerHead, Tabular):
             "confident": self.confident,
         }
         stands_on = {
-            "n_respondents": None if people is None else people.n_respondents,
-            "years": None if people is None else people.years,
-            "survey": None if people is None else people.survey,
-            "citation": None if people is None else people.citation,
+            name: None if people is None else getattr(people, name)
+            for name in ("n_respondents", "years", "survey", "citation")
         }
         if self.shares is None:
             return [{**about, **row_of_share(None), "label": self.answer, **stands_on}]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, aclosing
 from itertools import count
 from typing import Any, Self, TypeVar, Unpack
@@ -11,13 +11,12 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx2
 
 from milieu_client.answers import Answer, Comparison, Culture, Delta, Evidence, Exemplars
+from milieu_client.batches import BatchResult, LineSplitter
 from milieu_client.calls import (
-    AskFields,
     Call,
-    ExemplarFields,
-    QuestionFields,
     make_comparison,
     write_ask,
+    write_batch,
     write_culture,
     write_cultures,
     write_exemplars,
@@ -27,13 +26,16 @@ from milieu_client.calls import (
 )
 from milieu_client.client import MAX_CONCURRENT, TIMEOUT_S, URL
 from milieu_client.errors import MilieuError, ServiceRefused
+from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
+    check_complete,
     check_url,
     explain_failures,
     is_on_this_machine,
     make_request,
     read_event,
+    read_line,
     read_refusal,
     read_reply,
     write_headers,
@@ -126,6 +128,25 @@ class AsyncMilieu:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def batch(
+        self,
+        questions: Iterable[str | Mapping[str, Any]],
+        cultures: Sequence[str] = (),
+        recipes: Sequence[RecipeFields] = (),
+    ) -> AsyncGenerator[BatchResult, None]:
+        """Yield what comes of every question of every culture in every way; see `Milieu.batch`.
+
+        Who leaves the loop early closes it with `contextlib.aclosing`.
+        """
+        call, lines, n_read = write_batch(questions, cultures, recipes), LineSplitter(), 0
+        async with aclosing(await self._open(call, streams=True)) as reply:
+            with self._explain(call):
+                async for piece in reply.aiter_bytes():
+                    for line in lines.feed([piece]):
+                        n_read += 1
+                        yield read_line(self.url, call, line)
+            check_complete(self.url, reply, n_read=n_read)
 
     async def exemplars(
         self, question: str, culture: str, **how: Unpack[ExemplarFields]

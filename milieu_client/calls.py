@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from milieu_client.answers import Answer, Comparison, Culture, Exemplars
+from milieu_client.batches import BatchResult
 from milieu_client.errors import ServiceRefused
+from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
 from milieu_client.model import Model
 from milieu_client.questions import QuestionDetail, QuestionsPage, QuestionsReply
 from milieu_client.tables import Listing
@@ -21,95 +23,6 @@ T = TypeVar("T")
 Fields = Mapping[str, Any]
 # Statuses of what is known of no culture, or not of this one.
 OF_THE_CULTURE = frozenset({404, 422})
-
-
-class AskFields(TypedDict, total=False):
-    """How to answer a question; what is left out, or None, is left to the service.
-
-    Attributes:
-        options: 2 to 20 answers to choose from, in scale order. Without them those of a survey
-            question that is near enough; else the answer is free text.
-        answer_from: what the answer may stand on: 'survey', what the people themselves said;
-            'tables', an estimate from the surveys; 'model'; or 'auto', the best there is.
-        method: how the culture gets into the model's answer: 'plain', 'icl', 'persona+icl', …
-        k: number of exemplars to show.
-        exemplar_style: what an exemplar shows.
-        retriever: how exemplars are chosen: 'dense', 'chrf', 'topic' or 'random'.
-        adapter: 'auto', 'none', or the name of one.
-        elsewhere: number of other peoples' answers to the question to show.
-        prompt_language: language to speak to the model in: 'en', 'de', …, or 'auto'.
-        withhold: take what the culture itself answered to this question for unknown.
-        steer: when to answer for the culture: 'auto' (values only), 'always' or 'never'.
-        orders: number of orders of the options to average over, 1 to 8.
-        user: your name for who is answered, for experiments.
-        session: where the user is not known: the session.
-        arm: for testers of an experiment: `experiment/arm`.
-        consent: whether the end user agreed that question and answer are kept.
-        seed: of what is drawn at random.
-        temperature: of free text, 0 to 2.
-        top_p: of free text, above 0 to 1.
-        max_tokens: of free text.
-    """
-
-    options: Sequence[str] | None
-    answer_from: str | None
-    method: str | None
-    k: int | None
-    exemplar_style: str | None
-    retriever: str | None
-    adapter: str | None
-    elsewhere: int | None
-    prompt_language: str | None
-    withhold: bool | None
-    steer: str | None
-    orders: int | None
-    user: str | None
-    session: str | None
-    arm: str | None
-    consent: bool | None
-    seed: int | None
-    temperature: float | None
-    top_p: float | None
-    max_tokens: int | None
-
-
-class ExemplarFields(TypedDict, total=False):
-    """How exemplars are chosen; what is left out, or None, is left to the service.
-
-    Attributes:
-        k: number of exemplars.
-        retriever: how they are chosen: 'dense', 'chrf', 'topic' or 'random'.
-        seed: of what is drawn at random.
-    """
-
-    k: int | None
-    retriever: str | None
-    seed: int | None
-
-
-class QuestionFields(TypedDict, total=False):
-    """Which questions are wanted; what is left out, or None, is left to the service.
-
-    Attributes:
-        search: a text in any language; what it asks comes first. Without one, all questions.
-        match: 'meaning', or 'words' for those that have every word of the text, which is faster.
-        culture: codes, names or language tags: questions that all of these were asked, with their
-            figures where the survey's terms allow that.
-        pack: ids of packs.
-        topic: names of topics.
-        language: language tag of the wording to show, where there is one in it.
-        limit: number of questions on a page, 1 to 500.
-        offset: number of questions before the page.
-    """
-
-    search: str | None
-    match: str | None
-    culture: str | Sequence[str] | None
-    pack: str | Sequence[str] | None
-    topic: str | Sequence[str] | None
-    language: str | None
-    limit: int | None
-    offset: int | None
 
 
 @dataclass(frozen=True)
@@ -141,6 +54,18 @@ def write_ask(question: str, culture: str, how: AskFields, *, stream: bool = Fal
     if stream:
         body["stream"] = True
     return Call("POST", "/answer", partial(read_as, Answer), body)
+
+
+def write_batch(
+    questions: Iterable[str | Fields], cultures: Sequence[str], recipes: Sequence[RecipeFields]
+) -> Call[BatchResult]:
+    """Return the call that asks a batch, whose lines are each read as a result."""
+    body = {
+        "questions": [each if isinstance(each, str) else _drop_none(each) for each in questions],
+        "cultures": list(cultures),
+        "recipes": [_drop_none({**recipe}) for recipe in recipes],
+    }
+    return Call("POST", "/v1/batch", partial(read_as, BatchResult), body)
 
 
 def write_exemplars(question: str, culture: str, how: ExemplarFields) -> Call[Exemplars]:

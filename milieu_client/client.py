@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing
 from itertools import count
@@ -12,13 +12,12 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx2
 
 from milieu_client.answers import Answer, Comparison, Culture, Delta, Evidence, Exemplars
+from milieu_client.batches import BatchResult, LineSplitter
 from milieu_client.calls import (
-    AskFields,
     Call,
-    ExemplarFields,
-    QuestionFields,
     make_comparison,
     write_ask,
+    write_batch,
     write_culture,
     write_cultures,
     write_exemplars,
@@ -27,13 +26,16 @@ from milieu_client.calls import (
     write_request,
 )
 from milieu_client.errors import MilieuError, ServiceRefused
+from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
+    check_complete,
     check_url,
     explain_failures,
     is_on_this_machine,
     make_request,
     read_event,
+    read_line,
     read_refusal,
     read_reply,
     write_headers,
@@ -154,6 +156,36 @@ class Milieu:
         finally:
             # Where one fails, what has not begun is not asked any more.
             pool.shutdown(cancel_futures=True)
+
+    def batch(
+        self,
+        questions: Iterable[str | Mapping[str, Any]],
+        cultures: Sequence[str] = (),
+        recipes: Sequence[RecipeFields] = (),
+    ) -> Generator[BatchResult, None, None]:
+        """Yield what comes of every question, asked of every culture in every way, when it is done.
+
+        A question that is refused has its `problem`, and spoils no other. Leaving the loop ends the
+        work at the service.
+
+        Args:
+            questions: texts, or fields of `POST /answer`; one that names its `culture` is asked of
+                that one alone.
+            cultures: codes, names or language tags.
+            recipes: ways to answer; what one says goes before what a question says. Without any,
+                as the service does by default.
+
+        Raises:
+            ServiceRefused: the batch is refused as a whole.
+            ServiceUnreachable: it broke off; what came before has been yielded.
+            MilieuError: it fails otherwise; see `milieu_client.errors`.
+        """
+        call, lines, n_read = write_batch(questions, cultures, recipes), LineSplitter(), 0
+        with closing(self._open(call, streams=True)) as reply, self._explain(call):
+            for line in lines.feed(reply.iter_bytes()):
+                n_read += 1
+                yield read_line(self.url, call, line)
+            check_complete(self.url, reply, n_read=n_read)
 
     def exemplars(self, question: str, culture: str, **how: Unpack[ExemplarFields]) -> Exemplars:
         """Return what a model would be shown of a culture before a question; none is asked.

@@ -92,8 +92,17 @@ def read_reply(url: str, call: Call[T], reply: httpx2.Response) -> T:
     Raises:
         ReplyUnreadable: it is not what the call expects.
     """
+    return read_line(url, call, reply.content)
+
+
+def read_line(url: str, call: Call[T], line: bytes) -> T:
+    """Return what `call` reads of a reply, or of a line of one that is streamed.
+
+    Raises:
+        ReplyUnreadable: it is not what the call expects.
+    """
     try:
-        return call.read(reply.content)
+        return call.read(line)
     except (ValueError, RecursionError) as exc:
         raise ReplyUnreadable(url, str(exc)) from exc
 
@@ -130,6 +139,17 @@ def read_problem(found: Any, *, status: int, fallback: str = "", **about: Any) -
         errors=tuple(errors) if isinstance(errors, list) else (),
         **about,
     )
+
+
+def check_complete(url: str, reply: httpx2.Response, *, n_read: int) -> None:
+    """Check that a streamed reply had as many results as it promised.
+
+    Raises:
+        ServiceUnreachable: it had fewer.
+    """
+    promised = reply.headers.get("x-total-count", str(n_read))
+    if promised != str(n_read):
+        raise ServiceUnreachable(url, f"the reply broke off after {n_read} of {promised} results")
 
 
 def read_event(url: str, event: httpx2.ServerSentEvent) -> Evidence | Delta | Answer | None:

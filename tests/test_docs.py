@@ -325,13 +325,14 @@ def check_methods(shown: dict[str, str], place: Place) -> None:
 
 
 def check_python(shown: dict[str, str], place: Place) -> None:
-    asked, tables, streamed = shown.values()
+    asked, batch, tables, streamed = shown.values()
     assert asked.splitlines()[0] == "Not that important survey 1528"
     assert [line.split(" 0.")[0] for line in asked.splitlines()[1:]] == [
         "Germany survey",
         "Nigeria survey",
         "Japan transfer",
     ]
+    assert "12, 6" in batch
     assert "police" in tables
     assert streamed.strip()
 

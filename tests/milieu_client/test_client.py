@@ -21,6 +21,7 @@ from milieu_client import (
     ExtraMissing,
     KeyUnsendable,
     Milieu,
+    RecipeFields,
     ServiceRefused,
     ServiceUnreachable,
     to_polars,
@@ -142,6 +143,48 @@ def test_questions_are_found_and_shown(milieu: Milieu) -> None:
     assert page.to_polars()["question_key"].to_list() == [each.question_key for each in page]
     with pytest.raises(ServiceRefused):
         milieu.question("../cultures")
+
+
+def test_a_batch_is_answered_as_its_questions_are(milieu: Milieu) -> None:
+    own: dict[str, Any] = {"question": RELIGION, "culture": "NG", "options": None}
+    questions: list[str | dict[str, Any]] = [RELIGION, own, {"k": 3}]
+    results = list(milieu.batch(questions, ["DE", "Germny"], [{"answer_from": "tables"}]))
+    by_index = {result.index: result for result in results}
+
+    assert sorted(by_index) == list(range(5))
+    germany, unknown, nigeria, *faulty = (by_index[index] for index in range(5))
+    assert germany.answer is not None
+    assert germany.answer.rows() == milieu.ask(RELIGION, "DE", answer_from="tables").rows()
+    assert germany.versions is not None
+    assert list(germany.versions.packs) == ["wvs7"]
+    assert (unknown.culture, unknown.answer) == ("Germny", None)
+    assert unknown.problem is not None
+    assert unknown.problem.title == "Unknown culture"
+    assert (nigeria.row, nigeria.culture) == (1, "NG")
+    assert [result.problem.status for result in faulty if result.problem] == [422, 422]
+    table = to_polars(results)
+    assert table.height == 4 + 1 + 4 + 2
+    assert table.filter(index=1)["problem"].item().startswith("Unknown culture: ")
+    assert table.filter(index=1)["culture"].item() == "Germny"
+    assert table.columns == [
+        "index", "row", "recipe", *milieu.ask(RELIGION, "DE").to_polars().columns, "problem"
+    ]  # fmt: skip
+
+
+def test_a_batch_of_nothing_is_refused(milieu: Milieu) -> None:
+    with pytest.raises(ServiceRefused, match="at least one question"):
+        next(milieu.batch([], ["DE"]))
+
+
+def test_leaving_a_batch_ends_the_work(milieu: Milieu, fake: FakeVllm) -> None:
+    fake.delay_s = 0.05
+    model: list[RecipeFields] = [{"answer_from": "model", "seed": seed} for seed in range(40)]
+    results = milieu.batch([RELIGION], ["DE", "NG"], model)
+    next(results)
+    results.close()
+
+    wait_for(lambda: fake.n_running == 0)
+    assert len(fake.chats) < 80
 
 
 def test_text_comes_as_it_is_written(milieu: Milieu) -> None:
@@ -282,6 +325,21 @@ async def test_the_async_client_streams(async_milieu: AsyncMilieu, fake: FakeVll
         async for event in stream:
             if isinstance(event, Delta):
                 break
+    await asyncio.to_thread(wait_for, lambda: fake.n_running == 0)
+
+
+async def test_the_async_client_asks_batches(async_milieu: AsyncMilieu, fake: FakeVllm) -> None:
+    found = [result async for result in async_milieu.batch([RELIGION], ["DE", "Germny"])]
+    assert sorted(result.index for result in found) == [0, 1]
+    assert [result.culture for result in found if result.problem] == ["Germny"]
+
+    fake.delay_s = 30.0
+    asked = async_milieu.batch([RELIGION], ["DE"], [{"answer_from": "model"}])
+    asking = asyncio.create_task(anext(asked))
+    await asyncio.to_thread(wait_for, lambda: fake.n_running == 1)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
     await asyncio.to_thread(wait_for, lambda: fake.n_running == 0)
 
 

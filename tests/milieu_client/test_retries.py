@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -190,6 +190,39 @@ def test_a_stream_is_tried_again_only_before_it_begins() -> None:
     with pytest.raises(ServiceRefused, match=r"vLLM is away: x \(503\)"):
         next(iter(events))
     assert len(script.requests) == 2
+
+
+LINE = b'{"index": %d, "row": 0, "recipe": 0, "culture": "A \xe2\x80\xa8 B"}\n'
+
+
+class Pieces(httpx2.SyncByteStream):
+    """A body that comes in pieces of a few bytes."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from (self._body[place : place + 7] for place in range(0, len(self._body), 7))
+
+
+def send_lines(n: int, total: int) -> httpx2.Response:
+    body = b"".join(LINE % index for index in range(n))
+    return httpx2.Response(200, headers={"X-Total-Count": str(total)}, stream=Pieces(body))
+
+
+def test_a_batch_comes_in_lines_whatever_a_text_holds() -> None:
+    script = Scripted([refuse(503), send_lines(3, total=3)])
+
+    found = list(client(script).batch(["Q?"], ["A"]))
+    assert [(each.index, each.culture) for each in found] == [(n, "A \u2028 B") for n in range(3)]
+
+
+def test_a_batch_that_breaks_off_says_so_after_what_came() -> None:
+    found = client(Scripted([send_lines(2, total=5)])).batch(["Q?"], ["A"])
+
+    assert [next(found).index, next(found).index] == [0, 1]
+    with pytest.raises(ServiceUnreachable, match="broke off after 2 of 5 results"):
+        next(found)
 
 
 @pytest.mark.parametrize("content", [b"hello", b"[]", b"{}", b'{"culture": {"code": 1}}', b"\xff"])
