@@ -217,6 +217,7 @@ class CsvInvalid(RequestError):
 
     def __init__(self, *, found: str, expected: str) -> None:
         super().__init__(f"found {found}, expected {expected}")
+        self.found, self.expected = found, expected
 
 
 class ContentTypeUnsupported(RequestError):
@@ -285,6 +286,14 @@ class OptionInvalid(AppError):
 
     def __init__(self, option: str, found: str, expected: str) -> None:
         super().__init__(f"{option}: found {found}, expected {expected}")
+
+
+class FileRefused(AppError):
+    """A file that a command was given is not what it takes it for, or is in use."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        super().__init__(f"{file}: found {found}, expected {expected}")
+        self.file = file
 
 
 class RetrievalBusy(AppError):

@@ -34,6 +34,9 @@ class Milieu(LazyGroup):
         "ask": LazyCommand(
             "cli.service.command:ask", "Ask a running service what the people of a culture answer."
         ),
+        "batch": LazyCommand(
+            "cli.batch.command:batch", "Ask many questions of many cultures, into a table."
+        ),
         "exemplars": LazyCommand(
             "cli.service.command:exemplars", "Show the survey answers nearest to a question."
         ),

@@ -337,6 +337,14 @@ def check_python(shown: dict[str, str], place: Place) -> None:
     assert streamed.strip()
 
 
+def check_batches(shown: dict[str, str], place: Place) -> None:
+    # One is asked, the other is written from its journal.
+    assert all("6 answered, 0 refused" in text for text in shown.values())
+    table = place.folder / "shares.csv"
+    assert table.read_text().splitlines()[1].startswith("0,0,0,DEU,Germany,")
+    assert table.with_suffix(".parquet").is_file()
+
+
 def check_surveys(shown: dict[str, str], place: Place) -> None:
     assert "MILIEU_PACK_FOLDERS" in "".join(shown.values())
     listed = run(["milieu", "packs"], {"MILIEU_PACK_FOLDERS": str(place.folder / "my-packs")})
@@ -353,6 +361,7 @@ CHECKS: dict[str, Callable[[dict[str, str], Place], None]] = {
     "experiments.md": check_experiments,
     "python.md": check_python,
     "surveys.md": check_surveys,
+    "batches.md": check_batches,
 }
 TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md", "experiments.md")
 

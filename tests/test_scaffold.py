@@ -87,6 +87,7 @@ def test_the_gateway_lock_holds_no_vllm() -> None:
         ("train", ["cpu"]),
         ("adapters", ["cpu"]),
         ("evaluate", ["cpu"]),
+        ("tables", ["cpu"]),
         ("postgres", ["gateway"]),
         ("dev", ["cpu", "dev"]),
         ("docs", ["docs"]),

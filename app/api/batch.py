@@ -7,10 +7,12 @@ from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
-from pydantic import Field
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field, ValidationError
 
 from app.answering.batches import BatchResult
 from app.api.dependencies import DefaultsDep, LibraryDep, ResourcesDep
+from app.api.faults import place_in_body
 from app.api.negotiating import prefers_csv
 from app.api.presenting_batch import COLUMNS, BatchPresenter, tabulate_line
 from app.api.problems import declare_failures
@@ -72,13 +74,16 @@ async def answer_batch(
     JSON or CSV in, lines of JSON or CSV out, by `Content-Type` and `Accept`. A question that is
     refused gets its problem, and the others their answers. Closing the connection ends the work.
     """
-    batch = read_batch(
-        await request.body(),
-        request.headers.get("content-type", ""),
-        cultures=query.culture,
-        methods=query.method,
-        limits=resources.settings.batch,
-    )
+    try:
+        batch = read_batch(
+            await request.body(),
+            request.headers.get("content-type", ""),
+            cultures=query.culture,
+            methods=query.method,
+            limits=resources.settings.batch,
+        )
+    except ValidationError as exc:
+        raise RequestValidationError(place_in_body(exc)) from exc
     presenter = BatchPresenter(
         library,
         path=PATH,

@@ -140,7 +140,7 @@ def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
         "culture_name": answer.culture.name,
         "question": answer.question,
         "question_key": None if answer.options_from == "request" else answer.options_from,
-        "source": answer.source,
+        "source": answer.source.value,
         "confident": answer.confident,
         "answer": answer.answer,
         "n_respondents": None if people is None else people.n_respondents,
@@ -150,7 +150,7 @@ def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
         "licence": None if people is None else people.licence,
         "citation": None if people is None else people.citation,
         "steered": answer.steered,
-        "method": answer.method,
+        "method": None if answer.method is None else answer.method.value,
         "evidence": " ".join(dict.fromkeys(keys)),
         "estimated_from": "; ".join(donors),
     }

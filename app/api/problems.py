@@ -65,6 +65,7 @@ INTERNAL = (
     app_errors.VllmStartFailed,
     app_errors.AddressTaken,
     app_errors.OptionInvalid,
+    app_errors.FileRefused,
     app_errors.CalibrationRefused,
     app_errors.CalibrationUnfit,
     app_errors.SecretFileInvalid,

@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from app.answering.batches import BatchItem
+from app.answering.requests import AnswerRequest
 from app.api.answer import read_request
-from app.api.faults import place_in_body
 from app.api.schemas.answer import AnswerBody
 from app.api.schemas.batch import BatchBody
 from app.errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
@@ -33,6 +33,20 @@ Row = Mapping[str, Any] | Exception
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """One of the answers that a batch asks for, by its places and as a body of `/answer`.
+
+    The body is an exception where its row cannot be read.
+    """
+
+    index: int
+    row: int
+    recipe: int
+    culture: str | None
+    body: Row
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """A batch whose rows are read one by one; the fields are those of a `BatchBody`."""
 
@@ -44,15 +58,22 @@ class Batch:
         """Return how many answers it asks for."""
         return sum(len(self._cultures_of(row)) for row in self.rows) * len(self.recipes)
 
-    def items(self, defaults: AnswerSettings) -> Iterator[BatchItem]:
+    def asks(self) -> Iterator[Ask]:
         """Yield them in the order of questions, then cultures, then recipes."""
         index = 0
         for place, row in enumerate(self.rows):
             for culture in self._cultures_of(row):
                 for number, recipe in enumerate(self.recipes):
-                    request = _read_row(row, culture, recipe, defaults)
-                    yield BatchItem(index, place, number, culture, request)
+                    named = {} if culture is None else {"culture": culture}
+                    body = row if isinstance(row, Exception) else {**row, **recipe, **named}
+                    yield Ask(index, place, number, culture, body)
                     index += 1
+
+    def items(self, defaults: AnswerSettings) -> Iterator[BatchItem]:
+        """Yield what the pipeline is asked for them, in the same order."""
+        for ask in self.asks():
+            request = _read_body(ask.body, defaults)
+            yield BatchItem(ask.index, ask.row, ask.recipe, ask.culture, request)
 
     def _cultures_of(self, row: Row) -> tuple[str | None, ...]:
         own = None if isinstance(row, Exception) else row.get("culture")
@@ -73,7 +94,7 @@ def read_batch(
 
     Raises:
         ContentTypeUnsupported: it is neither JSON nor CSV.
-        RequestValidationError: it is no JSON, or no batch.
+        ValidationError: it is no JSON, or no batch.
         CsvInvalid: it is no table of questions.
         BatchTooLarge: it asks for more than `limits` allow.
     """
@@ -99,16 +120,13 @@ def _check_limit(things: str, found: int, limit: int, setting: str) -> None:
 
 
 def _read_json(body: bytes) -> tuple[list[Row], BatchBody]:
-    try:
-        given = BatchBody.model_validate_json(body)
-    except ValidationError as exc:
-        raise RequestValidationError(place_in_body(exc)) from exc
+    given = BatchBody.model_validate_json(body)
     # Nothing has looked at them yet.
     questions: Any = given.questions
     if not isinstance(questions, list) or not questions:
-        fault = {"type": "list", "loc": ("body", "questions"), "input": questions}
-        expected = "a list of at least one question"
-        raise RequestValidationError([{**fault, "msg": f"Input should be {expected}"}])
+        kind = PydanticCustomError("questions", "Input should be a list of at least one question")
+        fault: InitErrorDetails = {"type": kind, "loc": ("questions",), "input": questions}
+        raise ValidationError.from_exception_data("batch", [fault])
     return [_take_row(each) for each in questions], given
 
 
@@ -182,15 +200,12 @@ def _read_values(values: list[str], columns: list[str], *, line: int) -> Row:
     return row
 
 
-def _read_row(
-    row: Row, culture: str | None, recipe: Mapping[str, Any], defaults: AnswerSettings
-) -> Any:
-    """Return the request that a row asks for, or the error that it is refused with."""
-    if isinstance(row, Exception):
-        return row
-    named = {} if culture is None else {"culture": culture}
+def _read_body(body: Row, defaults: AnswerSettings) -> AnswerRequest | Exception:
+    """Return what a body asks for, or the error that it is refused with."""
+    if isinstance(body, Exception):
+        return body
     try:
-        body = AnswerBody.model_validate({**row, **recipe, **named})
+        read = AnswerBody.model_validate(body)
     except ValidationError as exc:
         return exc
-    return read_request(body, body.culture, defaults)
+    return read_request(read, read.culture, defaults)

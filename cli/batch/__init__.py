@@ -1,0 +1,1 @@
+"""`milieu batch`: many questions of many cultures, into a table."""
