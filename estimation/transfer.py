@@ -76,6 +76,11 @@ class TransferModel:
         self._table, self._vectors = table, vectors
         self._fits: dict[tuple[int, tuple[int, ...], frozenset[int]], _Fit] = {}
 
+    @property
+    def n_fits(self) -> int:
+        """How many fits are kept."""
+        return len(self._fits)
+
     def estimate(
         self, row: int, culture: int, *, barred: frozenset[int] = frozenset()
     ) -> Transferred | None:

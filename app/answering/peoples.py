@@ -9,9 +9,10 @@ from functools import partial
 from typing import NamedTuple
 
 from estimation.estimator import Estimate, Estimator
+from estimation.positions import Positions, place_cultures
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
-from survey_data.model import Question, ResponseDistribution
+from survey_data.model import Pack, Question, ResponseDistribution
 
 # Looked up in one go; then others get their turn at the thread.
 N_TOGETHER = 24
@@ -37,6 +38,7 @@ class PeoplesFigures:
     ) -> None:
         """Take what estimates by a function, which is called in a thread: it may be opened then."""
         self._library, self._find_estimator, self._threads = library, find_estimator, threads
+        self._positions: dict[str, Positions] = {}
 
     async def find(
         self, question: Question, cultures: Sequence[str], *, estimates: bool = True
@@ -58,6 +60,14 @@ class PeoplesFigures:
         return await loop.run_in_executor(
             self._threads, lambda: self._find_estimator().transfer(question, culture)
         )
+
+    async def place(self, pack: Pack) -> Positions:
+        """Return where the peoples of a survey stand to each other; computed once."""
+        if pack.manifest.id not in self._positions:
+            loop = asyncio.get_running_loop()
+            found = await loop.run_in_executor(self._threads, place_cultures, self._library, pack)
+            self._positions[pack.manifest.id] = found
+        return self._positions[pack.manifest.id]
 
     def _find(
         self, question: Question, cultures: Sequence[str], *, estimates: bool

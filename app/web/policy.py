@@ -15,3 +15,5 @@ PROTECTION = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+# A report is one file with its style in it, so that it can be kept and sent.
+REPORT_POLICY = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {_COMMON}"
