@@ -83,6 +83,11 @@ def test_links_of_the_site_stay_in_it(page: Page) -> None:
     assert not [link for link, target in targets.items() if not target.startswith(str(DOCS))]
 
 
+def test_the_changelog_links_no_other_page() -> None:
+    # It is read beside the README and as a page of the site, where the same link leads elsewhere.
+    assert Page(REPOSITORY / "CHANGELOG.md").links == []
+
+
 def test_every_page_is_in_the_navigation_and_every_entry_is_a_page() -> None:
     site = tomllib.loads((REPOSITORY / "zensical.toml").read_text(encoding="utf-8"))["project"]
 
@@ -333,7 +338,7 @@ def check_python(shown: dict[str, str], place: Place) -> None:
         "Japan transfer",
     ]
     assert "12, 6" in batch
-    assert "police" in tables
+    assert "wvs7:Q69" in tables
     assert streamed.strip()
 
 

@@ -26,6 +26,12 @@ def steps(*programs: str) -> list[Step]:
     return [step for step in README.steps if not step.is_python and step.words[0] in programs]
 
 
+def find_script(package: str) -> Step:
+    """The one script that imports `package`."""
+    (script,) = (s for s in README.steps if s.is_python and f"from {package} import" in s.text)
+    return script
+
+
 def test_it_is_short() -> None:
     assert len(README.text.split()) <= MAX_WORDS
 
@@ -64,8 +70,20 @@ class TestCommands:
             assert f'"share": {share["share"]}' in README.text
             assert f'"low": {share["interval"]["low"]}' in README.text
 
+    def test_the_client(self, made_service: str) -> None:
+        script = find_script("milieu_client")
+
+        lines = ask(script, made_service).splitlines()
+
+        (shown,) = re.findall(r"answer\.answer\)  # (.+) …", script.text)
+        assert lines[0] == shown
+        assert [line.split()[:2] for line in lines[1:]] == [
+            ["Nigeria", "survey"],
+            ["Japan", "transfer"],
+        ]
+
     def test_the_chat_client(self, made_service: str) -> None:
-        (script,) = (step for step in README.steps if step.is_python)
+        script = find_script("openai")
 
         reply, questions = ask(script, made_service).strip().rsplit("\n", 1)
 
