@@ -20,7 +20,7 @@ from milieu_client.answers import (
     Usage,
 )
 from milieu_client.async_client import AsyncMilieu
-from milieu_client.batches import BatchResult, Problem, Versions
+from milieu_client.batches import BatchResult, Problem, SurveyCitation, Versions
 from milieu_client.client import Milieu
 from milieu_client.distances import js_distance
 from milieu_client.errors import (
@@ -105,6 +105,7 @@ __all__ = [
     "ServiceTimedOut",
     "ServiceUnreachable",
     "ShareInterval",
+    "SurveyCitation",
     "SurveyTerms",
     "Transfer",
     "Usage",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pydantic import Field
+
 from milieu_client.answers import ANSWER_COLUMNS, Answer
 from milieu_client.model import Model
 from milieu_client.tables import Row, Tabular
@@ -36,6 +38,16 @@ class Versions(Model):
     packs: dict[str, str]
 
 
+class SurveyCitation(Model):
+    """A survey that an answer stands on, and the terms that come with its figures."""
+
+    pack: str
+    title: str
+    source: str
+    citation: str
+    licence: str
+
+
 class BatchResult(Model, Tabular):
     """What came of one question, asked of one culture in one way: an answer or a problem.
 
@@ -49,6 +61,7 @@ class BatchResult(Model, Tabular):
     culture: str | None
     answer: Answer | None = None
     problem: Problem | None = None
+    surveys: list[SurveyCitation] = Field(default_factory=list)
     versions: Versions | None = None
 
     def rows(self) -> list[Row]:

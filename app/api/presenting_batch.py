@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.answering.batches import BatchResult
 from app.answering.plan import Answer
 from app.api.presenting import present_answer
 from app.api.problems import present_problem
 from app.api.schemas.answer import AnswerResponse
-from app.api.schemas.batch import BatchLine, Versions
+from app.api.schemas.batch import BatchLine, SurveyCitation, Versions
+from estimation.source import Source
 from survey_data.library import SurveyLibrary
+from survey_data.model import PackManifest
 
 N_DIGITS = 12
+BETWEEN = " | "
 Cell = str | int | float | bool | None
 # Of a table, with what its values are.
 COLUMNS: dict[str, type] = {
@@ -69,24 +72,35 @@ class BatchPresenter:
         if isinstance(found, Exception):
             problem = present_problem(found, self._path)
             return BatchLine(**place, culture=item.culture, problem=problem)
-        answer, versions = present_answer(found, self._library), self._list_versions(found)
-        return BatchLine(**place, culture=item.culture, answer=answer, versions=versions)
+        packs = self._list_packs(found)
+        return BatchLine(
+            **place,
+            culture=item.culture,
+            answer=present_answer(found, self._library),
+            surveys=[_cite(manifest) for manifest in packs],
+            versions=self._list_versions(found, packs),
+        )
 
-    def _list_versions(self, answer: Answer) -> Versions:
-        plan, manifest = answer.plan, self._library.manifest
+    def _list_packs(self, answer: Answer) -> list[PackManifest]:
+        """Return the packs that an answer stands on, by their ids."""
+        plan = answer.plan
         keys = [exemplar.question.key for exemplar in plan.shown_exemplars]
         if plan.asked.survey is not None:
             keys.append(plan.asked.survey.key)
         if plan.estimate is not None:
             keys += plan.estimate.moved_by
         packs = sorted({self._library.questions[key].pack for key in keys})
+        return [self._library.manifest(pack) for pack in packs]
+
+    def _list_versions(self, answer: Answer, packs: Sequence[PackManifest]) -> Versions:
+        plan = answer.plan
         return Versions(
             milieu=self._milieu,
             encoder=self._encoder,
             model=plan.model if plan.asks_model else None,
             adapter=plan.weights.adapter if plan.asks_model else None,
             calibration=None if answer.calibrated is None else answer.calibrated.id,
-            packs={pack: manifest(pack).shares_sha256[:N_DIGITS] for pack in packs},
+            packs={manifest.id: manifest.shares_sha256[:N_DIGITS] for manifest in packs},
         )
 
 
@@ -102,13 +116,33 @@ def tabulate_line(line: BatchLine) -> Iterator[list[Cell]]:
         "culture": line.culture,
     }
     if line.answer is not None:
+        told = _tell_answer(line.answer) | _tell_surveys(line.surveys)
+        told |= _tell_versions(line.versions)
         for option in _list_options(line.answer):
-            cells = about | _tell_answer(line.answer) | _tell_versions(line.versions) | option
+            cells = about | told | option
             yield [cells.get(name) for name in COLUMNS]
     if (problem := line.problem) is not None:
         cells = about | {"status": problem.status, "problem": problem.type}
         cells["detail"] = problem.detail
         yield [cells.get(name) for name in COLUMNS]
+
+
+def _cite(manifest: PackManifest) -> SurveyCitation:
+    return SurveyCitation(
+        pack=manifest.id,
+        title=manifest.title,
+        source=manifest.source,
+        citation=manifest.citation,
+        licence=manifest.licence,
+    )
+
+
+def _tell_surveys(surveys: Sequence[SurveyCitation]) -> dict[str, Cell]:
+    return {
+        "survey": BETWEEN.join(each.title for each in surveys),
+        "licence": BETWEEN.join(each.licence for each in surveys),
+        "citation": BETWEEN.join(each.citation for each in surveys),
+    }
 
 
 def _list_options(answer: AnswerResponse) -> list[dict[str, Cell]]:
@@ -129,6 +163,8 @@ def _list_options(answer: AnswerResponse) -> list[dict[str, Cell]]:
 
 def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
     people, transfer = answer.people, answer.transferred_from
+    # Of an estimate, nobody was asked.
+    asked = people if answer.source is Source.SURVEY else None
     keys = [] if people is None else [people.question_key]
     keys += [exemplar.question_key for exemplar in answer.exemplars]
     donors = []
@@ -143,12 +179,9 @@ def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
         "source": answer.source.value,
         "confident": answer.confident,
         "answer": answer.answer,
-        "n_respondents": None if people is None else people.n_respondents,
-        "non_response": None if people is None else people.non_response,
-        "years": None if people is None else people.years,
-        "survey": None if people is None else people.survey,
-        "licence": None if people is None else people.licence,
-        "citation": None if people is None else people.citation,
+        "n_respondents": None if asked is None else asked.n_respondents,
+        "non_response": None if asked is None else asked.non_response,
+        "years": None if asked is None else asked.years,
         "steered": answer.steered,
         "method": None if answer.method is None else answer.method.value,
         "evidence": " ".join(dict.fromkeys(keys)),

@@ -40,6 +40,7 @@ SENT: list[tuple[type[BaseModel], type[milieu_client.Model]]] = [
     (sources.ModelAnswer, milieu_client.ModelAnswer),
     (batch.BatchLine, milieu_client.BatchResult),
     (batch.Versions, milieu_client.Versions),
+    (batch.SurveyCitation, milieu_client.SurveyCitation),
     (answers.Problem, milieu_client.Problem),
     (questions.SurveyTerms, milieu_client.SurveyTerms),
     (questions.CultureFigures, milieu_client.CultureFigures),

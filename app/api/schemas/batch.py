@@ -55,6 +55,16 @@ class Versions(ResponseModel):
     )
 
 
+class SurveyCitation(ResponseModel):
+    """A survey that an answer stands on, and the terms that come with its figures."""
+
+    pack: str
+    title: str
+    source: str
+    citation: str
+    licence: str
+
+
 class BatchLine(ResponseModel):
     """What came of one question, asked of one culture in one way: an answer or a problem."""
 
@@ -64,4 +74,7 @@ class BatchLine(ResponseModel):
     culture: str | None = Field(description="As the batch named it.")
     answer: AnswerResponse | None = Field(None, description="As `/answer` replies it.")
     problem: Problem | None = Field(None, description="As `/answer` refuses it.")
+    surveys: list[SurveyCitation] = Field(
+        default_factory=list, description="Those that the answer stands on."
+    )
     versions: Versions | None = Field(None, description="Null beside a problem.")

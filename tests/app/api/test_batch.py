@@ -145,6 +145,23 @@ def test_a_table_is_read_and_a_table_is_written(client: httpx.Client) -> None:
     assert "Iceland" in refused["detail"]
 
 
+def test_figures_come_with_the_terms_of_all_surveys_behind_them(client: httpx.Client) -> None:
+    lend = {"question": NEIGHBOURS, "options": ["Yes", "No"], "steer": "always"}
+    body = {"questions": [RELIGION, lend], "cultures": ["DE", "JP"]}
+    recipes = [{"answer_from": "tables"}, {"method": "icl"}]
+    reply = client.post("/v1/batch", json=body | {"recipes": recipes}, headers=AS_CSV)
+
+    rows = list(csv.DictReader(io.StringIO(reply.text, newline="")))
+    assert {row["source"] for row in rows} == {"survey", "transfer", "related"}
+    for row in rows:
+        assert row["share"]
+        n_surveys = len(row["packs"].split(" "))
+        for column in ("survey", "licence", "citation"):
+            assert len(row[column].split(" | ")) == n_surveys
+        # Nobody is asked for an estimate.
+        assert bool(row["n_respondents"]) == (row["source"] == "survey")
+
+
 @pytest.mark.parametrize(
     ("table", "said"),
     [
