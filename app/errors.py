@@ -240,8 +240,9 @@ class BatchTooLarge(RequestError):
 class BodyTooLarge(RequestError):
     """The request body is larger than any that can be meant seriously."""
 
-    def __init__(self, found: int, limit: int) -> None:
-        super().__init__(f"The body has more than {limit} bytes ({found} were read).")
+    def __init__(self, found: int, limit: int, *, setting: str = "") -> None:
+        by = f", which {setting} allows" if setting else ""
+        super().__init__(f"The body has more than {limit} bytes{by} ({found} were read).")
 
 
 class KeyRefused(RequestError):

@@ -24,7 +24,7 @@ from app.api import (
     questions,
     recent,
 )
-from app.api.middleware import BodyReader, KeyCheck, RequestContext
+from app.api.middleware import BodyLimit, BodyReader, KeyCheck, RequestContext
 from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -85,8 +85,8 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     ring = KeyRing(keys, admin_keys)
     pages = site.install(app, ring)
     # The last one added sees a request first.
-    larger = {batch.PATH: settings.batch.max_bytes}
-    app.add_middleware(BodyReader, refuse=problems.response_to, max_bytes_of=larger)
+    limits = {batch.PATH: BodyLimit(settings.batch.max_bytes, "MILIEU_BATCH__MAX_BYTES")}
+    app.add_middleware(BodyReader, refuse=problems.response_to, limits=limits)
     app.add_middleware(
         KeyCheck,
         keys=keys,

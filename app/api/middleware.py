@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -183,6 +184,13 @@ def _match_any(given: list[str], keys: tuple[str, ...]) -> bool:
     return any([hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in keys])
 
 
+class BodyLimit(NamedTuple):
+    """How large a body may be, and the setting that says so, if one does."""
+
+    max_bytes: int
+    setting: str = ""
+
+
 @dataclass
 class BodyReader:
     """Reads the body before the route runs, and cancels the route when the client leaves.
@@ -194,15 +202,15 @@ class BodyReader:
     app: ASGIApp
     refuse: Refuse
     max_bytes: int = MAX_BODY_BYTES
-    # Of paths that take larger bodies.
-    max_bytes_of: Mapping[str, int] = field(default_factory=dict)
+    # Of paths with a limit of their own.
+    limits: Mapping[str, BodyLimit] = field(default_factory=dict)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        max_bytes = self.max_bytes_of.get(scope["path"], self.max_bytes)
+        limit = self.limits.get(scope["path"], BodyLimit(self.max_bytes))
         body = bytearray()
         more = True
         while more:
@@ -211,8 +219,8 @@ class BodyReader:
                 return
             body += message.get("body", b"")
             more = message.get("more_body", False)
-            if len(body) > max_bytes:
-                error = BodyTooLarge(len(body), max_bytes)
+            if len(body) > limit.max_bytes:
+                error = BodyTooLarge(len(body), limit.max_bytes, setting=limit.setting)
                 await self.refuse(scope, error)(scope, receive, send)
                 return
         await _run_until_disconnect(self.app, bytes(body), scope, receive, send)

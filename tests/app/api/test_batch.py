@@ -243,7 +243,7 @@ async def test_limits_are_those_of_the_settings(make_settings: MakeSettings) -> 
         reply = await client.post("/v1/batch", content=table, headers=form)
         check_problem(reply, 422, "MILIEU_BATCH__MAX_ROWS")
         reply = await client.post("/v1/batch", json={"questions": ["x" * 1024]})
-        check_problem(reply, 413, "more than 1024 bytes")
+        check_problem(reply, 413, "more than 1024 bytes, which MILIEU_BATCH__MAX_BYTES allows")
 
 
 def test_a_batch_may_be_larger_than_other_bodies(client: httpx.Client) -> None:
