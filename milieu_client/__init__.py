@@ -7,6 +7,7 @@ seconds, unless a name says otherwise.
 
 from milieu_client.answers import (
     Answer,
+    ChatEvidence,
     Comparison,
     Culture,
     Delta,
@@ -14,6 +15,8 @@ from milieu_client.answers import (
     Exemplars,
     Experiment,
     Fallback,
+    FeedbackReceipt,
+    Known,
     MapPoint,
     ModelAnswer,
     PackCoverage,
@@ -32,7 +35,13 @@ from milieu_client.errors import (
     ServiceTimedOut,
     ServiceUnreachable,
 )
-from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
+from milieu_client.fields import (
+    AskFields,
+    ExemplarFields,
+    FeedbackFields,
+    QuestionFields,
+    RecipeFields,
+)
 from milieu_client.figures import (
     ChosenOption,
     CultureName,
@@ -65,6 +74,7 @@ __all__ = [
     "AskFields",
     "AsyncMilieu",
     "BatchResult",
+    "ChatEvidence",
     "ChosenOption",
     "Comparison",
     "Culture",
@@ -79,7 +89,10 @@ __all__ = [
     "Experiment",
     "ExtraMissing",
     "Fallback",
+    "FeedbackFields",
+    "FeedbackReceipt",
     "KeyUnsendable",
+    "Known",
     "Listing",
     "MapPoint",
     "Milieu",

@@ -159,6 +159,45 @@ class Answer(Evidence, AnswerHead, Tabular):
         return [{**about, **row_of_share(share), **stands_on} for share in self.shares]
 
 
+class Known(Model):
+    """What people answer to the question that a chat asks; the reply is the model's own.
+
+    `source` is as an answer's; `told` is what the model was told of it, None for nothing.
+    """
+
+    source: str
+    confident: bool
+    question_key: str
+    question: str
+    shares: list[OptionShare]
+    people: PeopleFigures | None
+    transferred_from: Transfer | None
+    told: str | None
+
+
+class ChatEvidence(Evidence):
+    """The evidence of a chat's reply; `known` is None where no survey question was recognised."""
+
+    id: str
+    recognised: Recognition | None
+    known: Known | None
+
+
+class FeedbackReceipt(Model):
+    """Proof that an outcome is kept.
+
+    `received_ms` is when it was first taken, in ms of UTC since 1970; `repeated` says that it was
+    there already, `counts` that it is of one of the experiment's metrics.
+    """
+
+    key: str
+    received_ms: int
+    repeated: bool
+    experiment: str | None
+    counts: bool
+    notes: list[str]
+
+
 class Comparison(Listing[Answer]):
     """One question's answers, in the order in which the cultures were named.
 

@@ -10,7 +10,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx2
 
-from milieu_client.answers import Answer, Comparison, Culture, Delta, Evidence, Exemplars
+from milieu_client.answers import (
+    Answer,
+    ChatEvidence,
+    Comparison,
+    Culture,
+    Delta,
+    Evidence,
+    Exemplars,
+    FeedbackReceipt,
+)
 from milieu_client.batches import BatchResult, LineSplitter
 from milieu_client.calls import (
     Call,
@@ -20,13 +29,21 @@ from milieu_client.calls import (
     write_culture,
     write_cultures,
     write_exemplars,
+    write_feedback,
     write_question,
     write_questions,
+    write_recall,
     write_request,
 )
 from milieu_client.client import MAX_CONCURRENT, TIMEOUT_S, URL
 from milieu_client.errors import MilieuError, ServiceRefused
-from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
+from milieu_client.fields import (
+    AskFields,
+    ExemplarFields,
+    FeedbackFields,
+    QuestionFields,
+    RecipeFields,
+)
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
     check_complete,
@@ -175,6 +192,14 @@ class AsyncMilieu:
     ) -> QuestionDetail:
         """Return a question and what each people answered; see `Milieu.question`."""
         return await self.send(write_question(key, culture, language))
+
+    async def recall(self, answer_id: str) -> Answer | ChatEvidence:
+        """Return a recent answer again; see `Milieu.recall`."""
+        return await self.send(write_recall(answer_id))
+
+    async def feedback(self, **what: Unpack[FeedbackFields]) -> FeedbackReceipt:
+        """Tell what came of an answer; see `Milieu.feedback`."""
+        return await self.send(write_feedback(what))
 
     async def request(
         self,

@@ -11,10 +11,23 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
-from milieu_client.answers import Answer, Comparison, Culture, Exemplars
+from milieu_client.answers import (
+    Answer,
+    ChatEvidence,
+    Comparison,
+    Culture,
+    Exemplars,
+    FeedbackReceipt,
+)
 from milieu_client.batches import BatchResult
 from milieu_client.errors import ServiceRefused
-from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
+from milieu_client.fields import (
+    AskFields,
+    ExemplarFields,
+    FeedbackFields,
+    QuestionFields,
+    RecipeFields,
+)
 from milieu_client.model import Model
 from milieu_client.questions import QuestionDetail, QuestionsPage, QuestionsReply
 from milieu_client.tables import Listing
@@ -99,6 +112,17 @@ def write_question(
     return Call("GET", path, partial(read_as, QuestionDetail), query=query)
 
 
+def write_recall(answer_id: str) -> Call[Answer | ChatEvidence]:
+    """Return the call that shows a recent answer again."""
+    return Call("GET", f"/v1/answers/{_quote(answer_id)}", _read_recalled)
+
+
+def write_feedback(what: FeedbackFields) -> Call[FeedbackReceipt]:
+    """Return the call that tells what came of an answer; sent twice it is taken once."""
+    body = _drop_none({**what})
+    return Call("POST", "/v1/feedback", partial(read_as, FeedbackReceipt), body)
+
+
 def write_request(
     method: str, path: str, body: Fields | None, timeout_s: float | None
 ) -> Call[Any]:
@@ -157,6 +181,12 @@ def make_comparison(found: Mapping[str, Answer | ServiceRefused]) -> Comparison:
 
 def _read_questions(body: bytes) -> QuestionsPage:
     return read_as(QuestionsReply, body).page()
+
+
+def _read_recalled(body: bytes) -> Answer | ChatEvidence:
+    found = json.loads(body)
+    is_answer = isinstance(found, dict) and "question" in found
+    return read_as(Answer, body) if is_answer else read_as(ChatEvidence, body)
 
 
 def _quote(name: str) -> str:

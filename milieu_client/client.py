@@ -11,7 +11,16 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx2
 
-from milieu_client.answers import Answer, Comparison, Culture, Delta, Evidence, Exemplars
+from milieu_client.answers import (
+    Answer,
+    ChatEvidence,
+    Comparison,
+    Culture,
+    Delta,
+    Evidence,
+    Exemplars,
+    FeedbackReceipt,
+)
 from milieu_client.batches import BatchResult, LineSplitter
 from milieu_client.calls import (
     Call,
@@ -21,12 +30,20 @@ from milieu_client.calls import (
     write_culture,
     write_cultures,
     write_exemplars,
+    write_feedback,
     write_question,
     write_questions,
+    write_recall,
     write_request,
 )
 from milieu_client.errors import MilieuError, ServiceRefused
-from milieu_client.fields import AskFields, ExemplarFields, QuestionFields, RecipeFields
+from milieu_client.fields import (
+    AskFields,
+    ExemplarFields,
+    FeedbackFields,
+    QuestionFields,
+    RecipeFields,
+)
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
     check_complete,
@@ -232,6 +249,27 @@ class Milieu:
             MilieuError: it is not there; see `milieu_client.errors`.
         """
         return self.send(write_question(key, culture, language))
+
+    def recall(self, answer_id: str) -> Answer | ChatEvidence:
+        """Return a recent answer again, or the evidence of a chat's reply, by its `id`.
+
+        The service keeps the last ones only, and for the key alone that asked.
+
+        Raises:
+            MilieuError: it is not there; see `milieu_client.errors`.
+        """
+        return self.send(write_recall(answer_id))
+
+    def feedback(self, **what: Unpack[FeedbackFields]) -> FeedbackReceipt:
+        """Tell what came of an answer, for experiments, and return the proof that it is kept.
+
+        Args:
+            what: see `FeedbackFields`.
+
+        Raises:
+            MilieuError: it is not taken; see `milieu_client.errors`.
+        """
+        return self.send(write_feedback(what))
 
     def request(
         self,

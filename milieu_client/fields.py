@@ -101,3 +101,31 @@ class QuestionFields(TypedDict, total=False):
     language: str | None
     limit: int | None
     offset: int | None
+
+
+class FeedbackFields(TypedDict, total=False):
+    """What came of an answer, or of a user's time in an experiment.
+
+    Attributes:
+        answer_id: the `id` of the answer.
+        experiment: for an outcome of a user rather than an answer.
+        user: who was answered, as the question named them.
+        session: where the user is not known: the session.
+        metric: what is measured, such as 'helpful'; may be left out for a comment alone.
+        value: yes or no, or a number.
+        rating: a number on the scale that the experiment's metric has.
+        preferred: of answers that were shown together, the `id` of the preferred one.
+        comment: in words.
+        key: sent again with the same key it is taken once. By default one per answer and metric.
+    """
+
+    answer_id: str | None
+    experiment: str | None
+    user: str | None
+    session: str | None
+    metric: str | None
+    value: bool | float | None
+    rating: float | None
+    preferred: str | None
+    comment: str | None
+    key: str | None

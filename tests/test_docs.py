@@ -310,8 +310,8 @@ def check_experiments(shown: dict[str, str], place: Place) -> None:
     replays = [text for step, text in shown.items() if "replay" in step]
     assert len(replays) == 2
     assert all("adapter+icl" in text for text in replays)
-    (receipt,) = (text for step, text in shown.items() if step.startswith("import httpx"))
-    assert "'repeated': False" in receipt
+    (receipt,) = (text for step, text in shown.items() if step.startswith("from milieu_client"))
+    assert "repeated=False" in receipt
 
 
 def check_adapters(shown: dict[str, str], place: Place) -> None:

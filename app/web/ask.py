@@ -113,12 +113,14 @@ def _write_snippets(base_url: str, checked: Checked) -> tuple[tuple[str, str], .
     shell = (
         f"curl {shlex.quote(address)} -H 'Content-Type: application/json' -d {shlex.quote(data)}"
     )
+    arguments = ", ".join(f"{name}={value!r}" for name, value in fields.items())
     python = (
-        "import httpx\n\n"
-        f"answer = httpx.post({address!r}, json={fields!r}, timeout=60).json()\n"
-        'print(answer["source"], answer["answer"])\n'
-        'for share in answer["shares"] or []:\n'
-        '    print(share["label"], share["share"])\n'
+        "from milieu_client import Milieu\n\n"
+        f"milieu = Milieu({base_url!r})\n"
+        f"answer = milieu.ask({arguments})\n"
+        "print(answer.source, answer.answer)\n"
+        "for share in answer.shares or []:\n"
+        "    print(share.label, share.share)\n"
     )
     return (("curl", shell), ("Python", python))
 

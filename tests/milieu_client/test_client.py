@@ -16,6 +16,7 @@ import pytest
 from milieu_client import (
     Answer,
     AsyncMilieu,
+    ChatEvidence,
     Delta,
     Evidence,
     ExtraMissing,
@@ -27,7 +28,7 @@ from milieu_client import (
     to_polars,
 )
 from tests.app.service import FAR, RELIGION, RELIGION_KEY, make_app, served, settings_for
-from tests.fakes.vllm import FakeVllm
+from tests.fakes.vllm import MODEL, FakeVllm
 from tests.fixtures.service import FakeServer, MakeSettings
 
 OPEN = "Tell me about your family."
@@ -187,6 +188,30 @@ def test_leaving_a_batch_ends_the_work(milieu: Milieu, fake: FakeVllm) -> None:
     assert len(fake.chats) < 80
 
 
+def test_a_recent_answer_is_recalled(milieu: Milieu, client: httpx.Client) -> None:
+    answer = milieu.ask(RELIGION, "DE")
+    messages = [{"role": "user", "content": RELIGION}]
+    chat = client.post(
+        "/v1/chat/completions", json={"model": f"{MODEL}@DE", "messages": messages}
+    ).json()
+
+    assert milieu.recall(answer.id) == answer
+    evidence = milieu.recall(chat["id"])
+    assert isinstance(evidence, ChatEvidence)
+    assert evidence.model_dump(mode="json") == chat["milieu"]
+    with pytest.raises(ServiceRefused):
+        milieu.recall("ans_0")
+
+
+def test_what_came_of_an_answer_is_told_once(milieu: Milieu) -> None:
+    answer = milieu.ask(RELIGION, "DE")
+    first = milieu.feedback(answer_id=answer.id, metric="helpful", value=True)
+    again = milieu.feedback(answer_id=answer.id, metric="helpful", value=True)
+
+    assert (first.repeated, again.repeated) == (False, True)
+    assert first.key == again.key
+
+
 def test_text_comes_as_it_is_written(milieu: Milieu) -> None:
     evidence, *deltas, answer = milieu.stream(OPEN, "DE", max_tokens=12, steer="always")
 
@@ -291,6 +316,8 @@ async def test_the_async_client_answers_the_same(milieu: Milieu, async_milieu: A
     assert compared.rows() == milieu.compare(RELIGION, ["DE", "JP", "Germany"]).rows()
     assert list(cultures) == list(milieu.cultures())
     assert exemplars == milieu.exemplars(RELIGION, "DE", k=2)
+    assert await async_milieu.recall(asked.id) == asked
+    assert (await async_milieu.feedback(answer_id=asked.id, comment="Good.")).key
     assert await async_milieu.question(RELIGION_KEY) == milieu.question(RELIGION_KEY)
     assert list(await async_milieu.questions(limit=4)) == list(milieu.questions(limit=4))
     assert await async_milieu.culture("DE") == milieu.culture("DE")

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 import milieu_client
 from app.api.schemas import answer as answers
-from app.api.schemas import batch, questions, sources
+from app.api.schemas import batch, experiments, questions, sources
 from milieu_client.questions import QuestionsReply
 from survey_data.distances import distribution_similarity
 
@@ -38,6 +38,9 @@ SENT: list[tuple[type[BaseModel], type[milieu_client.Model]]] = [
     (sources.RecognisedQuestion, milieu_client.RecognisedQuestion),
     (sources.RecognitionFields, milieu_client.Recognition),
     (sources.ModelAnswer, milieu_client.ModelAnswer),
+    (answers.ChatEvidence, milieu_client.ChatEvidence),
+    (sources.KnownFields, milieu_client.Known),
+    (experiments.FeedbackReceipt, milieu_client.FeedbackReceipt),
     (batch.BatchLine, milieu_client.BatchResult),
     (batch.Versions, milieu_client.Versions),
     (batch.SurveyCitation, milieu_client.SurveyCitation),
@@ -78,6 +81,7 @@ def nullable(model: type[BaseModel]) -> set[str]:
     [
         # Whether an answer is streamed, a method of its own says.
         (answers.AnswerBody, milieu_client.AskFields, {"question", "culture", "stream"}),
+        (experiments.FeedbackBody, milieu_client.FeedbackFields, set()),
         (answers.RecipeFields, milieu_client.RecipeFields, set()),
         (answers.ExemplarsBody, milieu_client.ExemplarFields, {"question", "culture"}),
         (questions.QuestionsQuery, milieu_client.QuestionFields, set()),

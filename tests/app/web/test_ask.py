@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from html import unescape
 from typing import Any
 from xml.etree import ElementTree
@@ -134,6 +136,18 @@ def test_the_snippets_ask_the_same(client: httpx.Client) -> None:
 
     assert sent == {"culture": "NG", "question": RELIGION, "method": "icl"}
     assert client.post("/answer", json=sent).status_code == 200
+
+
+def test_the_python_that_is_shown_runs(client: httpx.Client) -> None:
+    page = open_page(client, "/", question=RELIGION, culture="NG", options="Yes\nNo")
+    script = unescape(re.findall(r"<code>(from milieu_client .+?)</code>", page, re.S)[0])
+
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60.0
+    )
+
+    _, *shares = done.stdout.splitlines()
+    assert [line.split()[0] for line in shares] == ["Yes", "No"]
 
 
 def test_the_table_has_every_share_with_survey_and_licence(client: httpx.Client) -> None:
