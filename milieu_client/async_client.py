@@ -46,6 +46,7 @@ from milieu_client.fields import (
 )
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
+    check_answered,
     check_complete,
     check_url,
     explain_failures,
@@ -116,13 +117,15 @@ class AsyncMilieu:
         Who leaves the loop early closes it with `contextlib.aclosing`, which ends the work at the
         service. See `Milieu.stream`.
         """
-        call = write_ask(question, culture, how, stream=True)
+        call, last = write_ask(question, culture, how, stream=True), None
         async with aclosing(await self._open(call, streams=True)) as reply:
             with self._explain(call):
                 async for event in httpx2.EventSource(reply):
                     found = read_event(self.url, event)
                     if found is not None:
+                        last = found
                         yield found
+        check_answered(self.url, last)
 
     async def compare(
         self, question: str, cultures: Sequence[str], **how: Unpack[AskFields]

@@ -46,6 +46,7 @@ from milieu_client.fields import (
 )
 from milieu_client.questions import QuestionDetail, QuestionsPage
 from milieu_client.replies import (
+    check_answered,
     check_complete,
     check_url,
     explain_failures,
@@ -142,11 +143,14 @@ class Milieu:
         answer that has begun is not tried again.
         """
         call = write_ask(question, culture, how, stream=True)
+        last = None
         with closing(self._open(call, streams=True)) as reply, self._explain(call):
             for event in httpx2.EventSource(reply):
                 found = read_event(self.url, event)
                 if found is not None:
+                    last = found
                     yield found
+        check_answered(self.url, last)
 
     def compare(
         self, question: str, cultures: Sequence[str], **how: Unpack[AskFields]

@@ -141,6 +141,16 @@ def read_problem(found: Any, *, status: int, fallback: str = "", **about: Any) -
     )
 
 
+def check_answered(url: str, last: Evidence | Delta | Answer | None) -> None:
+    """Check that a streamed answer came to its end, which is the whole answer.
+
+    Raises:
+        ServiceUnreachable: the `last` that came is something else.
+    """
+    if not isinstance(last, Answer):
+        raise ServiceUnreachable(url, "the answer broke off")
+
+
 def check_complete(url: str, reply: httpx2.Response, *, n_read: int) -> None:
     """Check that a streamed reply had as many results as it promised.
 

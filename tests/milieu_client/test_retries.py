@@ -192,6 +192,16 @@ def test_a_stream_is_tried_again_only_before_it_begins() -> None:
     assert len(script.requests) == 2
 
 
+def test_a_stream_that_ends_before_the_answer_says_so() -> None:
+    headers = {"Content-Type": "text/event-stream"}
+    text = 'event: delta\ndata: {"text": "one"}\n\n'
+    events = client(Scripted([httpx2.Response(200, headers=headers, text=text)])).stream("Q?", "DE")
+
+    assert next(events).model_dump() == {"text": "one"}
+    with pytest.raises(ServiceUnreachable, match="the answer broke off"):
+        next(events)
+
+
 LINE = b'{"index": %d, "row": 0, "recipe": 0, "culture": "A \xe2\x80\xa8 B"}\n'
 
 
