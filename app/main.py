@@ -49,7 +49,8 @@ def _described(app: FastAPI) -> dict[str, Any]:
         schema = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes
         )
-        schema["components"]["schemas"] |= batch.SCHEMAS
+        known = schema["components"]["schemas"]
+        known |= {name: of for name, of in batch.SCHEMAS.items() if name not in known}
         schemes = {"key": {"type": "http", "scheme": "bearer"}}
         schema["components"]["securitySchemes"] = schemes
         # The empty one: without MILIEU_API_KEYS only what is an admin's needs a key.

@@ -343,8 +343,10 @@ def check_python(shown: dict[str, str], place: Place) -> None:
 
 
 def check_batches(shown: dict[str, str], place: Place) -> None:
-    # One is asked, the other is written from its journal.
-    assert all("6 answered, 0 refused" in text for text in shown.values())
+    # One is asked, the other is written from its journal, and the third is sent by curl.
+    *by_command, by_curl = shown.values()
+    assert all("6 answered, 0 refused" in text for text in by_command)
+    assert len(by_curl.splitlines()) == len((place.folder / "shares.csv").read_text().splitlines())
     table = place.folder / "shares.csv"
     assert table.read_text().splitlines()[1].startswith("0,0,0,DEU,Germany,")
     assert table.with_suffix(".parquet").is_file()

@@ -15,7 +15,7 @@ from app.api.dependencies import DefaultsDep, LibraryDep, ResourcesDep
 from app.api.faults import place_in_body
 from app.api.negotiating import prefers_csv
 from app.api.presenting_batch import COLUMNS, BatchPresenter, tabulate_line
-from app.api.problems import declare_failures
+from app.api.problems import PROBLEM_JSON
 from app.api.reading_batch import read_batch
 from app.api.schemas.answer import Body, CultureText
 from app.api.schemas.batch import MAX_CULTURES, MAX_RECIPES, BatchBody, BatchLine
@@ -27,6 +27,12 @@ PATH = "/v1/batch"
 LINES = "application/x-ndjson"
 TEXT = {"schema": {"type": "string"}}
 router = APIRouter(tags=["answers"])
+
+
+class BatchStream(EventStream):
+    """The lines of a batch's results."""
+
+    media_type = LINES
 
 
 class BatchQuery(Body):
@@ -42,25 +48,32 @@ class BatchQuery(Body):
     )
 
 
-SCHEMA = BatchBody.model_json_schema(ref_template="#/components/schemas/{model}")
-# What it refers to; FastAPI knows no schema of a body that the route reads itself.
-SCHEMAS: dict[str, Any] = SCHEMA.pop("$defs")
+REF = "#/components/schemas/{model}"
+BODY_SCHEMA = BatchBody.model_json_schema(ref_template=REF)
+LINE_SCHEMA = BatchLine.model_json_schema(ref_template=REF, mode="serialization")
+# What they refer to: FastAPI knows neither a body that the route reads nor lines that it writes.
+SCHEMAS: dict[str, Any] = LINE_SCHEMA.pop("$defs") | BODY_SCHEMA.pop("$defs")
 BODY = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": SCHEMA}, CSV: TEXT},
+        "content": {"application/json": {"schema": BODY_SCHEMA}, CSV: TEXT},
     }
 }
+PROBLEM = {"content": {PROBLEM_JSON: {"schema": {"$ref": REF.format(model="Problem")}}}}
+# A declared model would be told to come as lines too.
 REPLIES: dict[int | str, dict[str, Any]] = {
-    200: {"model": BatchLine, "content": {LINES: {}, CSV: TEXT}}
+    200: {"content": {LINES: {"schema": LINE_SCHEMA}, CSV: TEXT}},
+    **dict.fromkeys((400, 401, 413, 415, 422), PROBLEM),
 }
 
 
 @router.post(
     PATH,
+    status_code=200,
+    response_class=BatchStream,
     response_model=None,
     openapi_extra=BODY,
-    responses=REPLIES | declare_failures(400, 401, 413, 415, 422),
+    responses=REPLIES,
 )
 async def answer_batch(
     request: Request,
@@ -68,7 +81,7 @@ async def answer_batch(
     resources: ResourcesDep,
     library: LibraryDep,
     defaults: DefaultsDep,
-) -> EventStream:
+) -> BatchStream:
     """Answer every question of every culture in every way; each result comes when it is done.
 
     JSON or CSV in, lines of JSON or CSV out, by `Content-Type` and `Accept`. A question that is
@@ -92,7 +105,7 @@ async def answer_batch(
     )
     results = resources.batches.run(batch.items(defaults))
     as_table = prefers_csv(request.headers.get("accept", ""))
-    return EventStream(
+    return BatchStream(
         _write(results, presenter, as_table=as_table),
         results,
         media_type=f"{CSV}; charset=utf-8; header=present" if as_table else LINES,

@@ -148,8 +148,11 @@ def test_parquet_holds_what_csv_does(
     assert frame["share"].to_list() == shares
 
 
+@pytest.mark.parametrize(
+    ("signal_number", "status"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)]
+)
 def test_a_kill_loses_nothing_that_was_answered(
-    questions: Path, out: Path, milieu_url: str, fake: FakeVllm
+    questions: Path, out: Path, milieu_url: str, fake: FakeVllm, signal_number: int, status: int
 ) -> None:
     rows = "".join(f"Is {n} a good number?,Yes|No\n" for n in range(60))
     questions.write_text("question,options\n" + rows)
@@ -164,8 +167,8 @@ def test_a_kill_loses_nothing_that_was_answered(
     while not journal.exists() or journal.read_bytes().count(b"\n") < 5:
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait(10)
+    killed.send_signal(signal_number)
+    assert killed.wait(10) == status
     n_kept = journal.read_bytes().count(b"\n")
     assert not out.exists()
     fake.delay_s = 0.0
