@@ -188,7 +188,9 @@ def test_a_method_that_is_not_served_is_told_which_are(
         check_problem(reply, 405, f"{method} {path}")
 
 
-@pytest.mark.parametrize("path", ["/", "/answers", "/v1/cultures/DE/x", "/%00", "/" + "x" * 3000])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/answers", "/v1/cultures/DE/x", "/%00", "/" + "x" * 3000]
+)
 def test_a_path_that_is_not_there_is_a_problem(client: httpx.Client, path: str) -> None:
     check_problem(client.get(path), 404, "Not Found")
 
