@@ -25,9 +25,16 @@ class PackInvalid(SurveyDataError):
         if column is not None:
             place += f", column '{column}'"
         super().__init__(f"{place}: {message}")
+        self.message = message
         self.file = file
         self.row = row
         self.column = column
+
+    def moved(self, made: Path, folder: Path) -> PackInvalid:
+        """Return the error as it reads once the folder `made` lies where `folder` does."""
+        file = folder / self.file.relative_to(made) if self.file.is_relative_to(made) else self.file
+        message = f"{self.message} (nothing was written)"
+        return PackInvalid(message, file=file, row=self.row, column=self.column)
 
     @classmethod
     def from_validation(
@@ -49,14 +56,23 @@ class PackMissing(SurveyDataError):
 
 
 class CultureUnknown(SurveyDataError):
-    """No culture of the catalogue has the given code, name or language tag."""
+    """No culture of the catalogue, or more than one, has the given code, name or language tag.
 
-    def __init__(self, asked: str, nearest: tuple[str, ...]) -> None:
+    Attributes:
+        nearest: names of cultures that may be meant, likeliest first.
+        reason: why it names no single culture, where that is known ("part of the United Kingdom").
+        is_place: whether it is a place that no culture stands for, rather than a slip.
+    """
+
+    def __init__(
+        self, asked: str, nearest: tuple[str, ...], *, reason: str = "", is_place: bool = False
+    ) -> None:
         hint = f" Did you mean {', '.join(nearest)}?" if nearest else ""
-        super().__init__(
-            f"'{asked}' is no ISO 3166-1 code, country name or language tag with a region.{hint}"
-        )
+        fault = reason or "no ISO 3166-1 code, country name or language tag with a region"
+        super().__init__(f"'{asked}' is {fault}.{hint}")
         self.nearest = nearest
+        self.reason = reason
+        self.is_place = is_place
 
 
 class CultureNotCovered(SurveyDataError):

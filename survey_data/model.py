@@ -83,9 +83,9 @@ class ResponseDistribution:
         question: key of the question.
         culture: ISO 3166-1 alpha-3 code of the surveyed population.
         shares: one share per option, in option order, each in [0, 1], together 1.
-        n_respondents: people who were interviewed, or None if the source does not say.
-        non_response: share of them, in [0, 1], who gave no option (don't know, refused, not
-            asked), or None if the source does not say. Weighted if the pack is.
+        n_respondents: people who were asked, or None if the source does not say.
+        non_response: share of them, in [0, 1], who gave no option (don't know, refused), or None
+            if the source does not say. Weighted if the pack is.
         n_effective: effective number of those who gave an option, (sum w)^2 / sum w^2 over their
             weights (Kish); None if the weights are not known. At most their number.
     """

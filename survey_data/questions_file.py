@@ -21,15 +21,17 @@ from pydantic_core import PydanticCustomError
 
 from survey_data.errors import PackInvalid
 from survey_data.model import Question, Scale
+from survey_data.wording import tidy
 
 MIN_OPTIONS, MAX_OPTIONS = 2, 20
 MAX_TEXT_CHARS = 2000
 
 
 def _check_options(options: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(options)) != len(options) or not all(map(str.strip, options)):
+    tidied = tuple(map(tidy, options))
+    if len(set(tidied)) != len(tidied) or not all(tidied):
         raise PydanticCustomError("options", "options must differ and none may be blank")
-    return options
+    return tidied
 
 
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]

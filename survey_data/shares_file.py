@@ -9,9 +9,10 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from survey_data.delimited import read_delimited_rows, read_layout, read_number
+from survey_data.delimited import read_delimited_rows, read_layout
 from survey_data.errors import PackInvalid
 from survey_data.model import Question, ResponseDistribution
+from survey_data.numbers import read_number
 
 # Shares are published rounded to four digits at best, so a cell of twenty options may miss 1.
 SHARE_SUM_TOLERANCE = 0.005

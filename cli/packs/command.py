@@ -29,6 +29,10 @@ packs.add_typer(import_, name="import")
 Out = Annotated[Path, typer.Option("--out", help="Folder for the pack; created if missing.")]
 PackId = Annotated[str | None, typer.Option("--id", help="Id of the pack.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a pack that is already there.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Encoding of the text, such as latin-1. UTF-8 and UTF-16 are recognised."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first bad value.")]
 
 
@@ -85,7 +89,9 @@ def add_translation(
 
 @import_.command()
 def wvs7(
-    file: Annotated[Path, typer.Argument(help="The official respondent-level CSV file.")],
+    file: Annotated[
+        Path, typer.Argument(help="The official respondent-level file: CSV, .sav or .dta.")
+    ],
     out: Out,
     pack_id: PackId = None,
     unweighted: Annotated[
@@ -98,6 +104,7 @@ def wvs7(
     min_size: Annotated[
         int, typer.Option(min=1, help="Fewest effective respondents that a country needs.")
     ] = 100,
+    encoding: Encoding = None,
     strict: Strict = False,
     force: Force = False,
 ) -> None:
@@ -111,6 +118,7 @@ def wvs7(
         weighted=not unweighted,
         where=where or (),
         min_size=min_size,
+        encoding=encoding,
         strict=strict,
     )
 
@@ -120,6 +128,7 @@ def globalopinionqa(
     file: Annotated[Path, typer.Argument(help="The published CSV file, or JSON lines.")],
     out: Out,
     pack_id: PackId = None,
+    encoding: Encoding = None,
     strict: Strict = False,
     force: Force = False,
 ) -> None:
@@ -127,7 +136,8 @@ def globalopinionqa(
 
     Example: milieu packs import globalopinionqa global_opinions.csv --out my-packs/opinions
     """
-    jobs.import_globalopinionqa(jobs.PackTarget(out, pack_id, force), file, strict=strict)
+    target = jobs.PackTarget(out, pack_id, force)
+    jobs.import_globalopinionqa(target, file, encoding=encoding, strict=strict)
 
 
 @import_.command()
@@ -148,14 +158,16 @@ def culturespa(
 @take_options()
 def table(
     questions: Annotated[
-        Path, typer.Argument(help="CSV or JSON lines: id, topic, text, options, scale.")
+        Path, typer.Argument(help="CSV, .sav, .dta or JSON lines: id, topic, text, options, scale.")
     ],
     shares: Annotated[
-        Path, typer.Argument(help="CSV: question, culture, option, and share or count.")
+        Path,
+        typer.Argument(help="CSV, .sav or .dta: question, culture, option, and share or count."),
     ],
     out: Out,
     pack_id: Annotated[str, typer.Option("--id", help="Id of the pack.")],
     statement: PackStatement,
+    encoding: Encoding = None,
     force: Force = False,
 ) -> None:
     """Import any survey from a file of questions and a table of shares or counts.
@@ -164,4 +176,5 @@ def table(
     --title "Staff survey" --source "our intranet" --citation "Us (2024)" --licence "internal"
     --years 2024
     """
-    jobs.import_table(jobs.PackTarget(out, pack_id, force), questions, shares, statement)
+    target = jobs.PackTarget(out, pack_id, force)
+    jobs.import_table(target, questions, shares, statement, encoding=encoding)

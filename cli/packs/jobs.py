@@ -19,6 +19,7 @@ from cli.packs.command import PackStatement
 from cli.packs.output import print_import, print_translation
 from cli.tables import print_packs
 from survey_data.cultures import CultureCatalogue, read_catalogue
+from survey_data.delimited import is_encoding
 from survey_data.errors import ImporterUnavailable
 from survey_data.importers import culturespa_release, globalopinionqa, table
 from survey_data.importers.pack_folder import check_free, place_pack
@@ -68,13 +69,18 @@ def import_wvs7(
     weighted: bool,
     where: Sequence[str],
     min_size: int,
+    encoding: str | None,
     strict: bool,
 ) -> None:
     def read(catalogue: CultureCatalogue) -> ImportedPack:
         conditions = tuple(read_condition(text) for text in where)
         try:
             choice = wvs7_respondents.CountingRules(
-                weighted=weighted, where=conditions, min_size=min_size, strict=strict
+                weighted=weighted,
+                where=conditions,
+                min_size=min_size,
+                strict=strict,
+                encoding=_check_encoding(encoding),
             )
         except ModuleNotFoundError as exc:
             if exc.name != "polars":
@@ -88,9 +94,19 @@ def import_wvs7(
     _import(target, read)
 
 
-def import_globalopinionqa(target: PackTarget, file: Path, *, strict: bool) -> None:
-    pack_id = target.pack_id or globalopinionqa.PACK_ID
-    _import(target, partial(globalopinionqa.import_survey, file, pack_id=pack_id, strict=strict))
+def import_globalopinionqa(
+    target: PackTarget, file: Path, *, encoding: str | None, strict: bool
+) -> None:
+    def read(catalogue: CultureCatalogue) -> ImportedPack:
+        return globalopinionqa.import_survey(
+            file,
+            catalogue,
+            pack_id=target.pack_id or globalopinionqa.PACK_ID,
+            strict=strict,
+            encoding=_check_encoding(encoding),
+        )
+
+    _import(target, read)
 
 
 def import_culturespa(target: PackTarget, folder: Path) -> None:
@@ -99,7 +115,12 @@ def import_culturespa(target: PackTarget, folder: Path) -> None:
 
 
 def import_table(
-    target: PackTarget, questions: Path, shares: Path, statement: PackStatement
+    target: PackTarget,
+    questions: Path,
+    shares: Path,
+    statement: PackStatement,
+    *,
+    encoding: str | None,
 ) -> None:
     """Import any survey from two files, with what `statement` says of it in the manifest."""
     stated = asdict(statement)
@@ -116,7 +137,9 @@ def import_table(
                 raise OptionInvalid(f"--{term}", "nothing", "a text; a pack must say it")
         if not re.fullmatch(r"(\d{4}(-\d{4})?)?", years):
             raise OptionInvalid("--years", years, "a year or two, such as 2024 or 2023-2024")
-        return table.import_survey(questions, shares, catalogue, manifest=manifest)
+        return table.import_survey(
+            questions, shares, catalogue, manifest=manifest, encoding=_check_encoding(encoding)
+        )
 
     _import(target, read)
 
@@ -126,6 +149,12 @@ def run_add_translation(folder: Path, file: Path, *, language: str) -> None:
     if not is_language(language):
         raise OptionInvalid("--language", language, LANGUAGE_FORM)
     print_translation(add_translation(folder, file, language=language))
+
+
+def _check_encoding(name: str | None) -> str | None:
+    if name is not None and not is_encoding(name):
+        raise OptionInvalid("--encoding", name, "the name of one, such as utf-8 or latin-1")
+    return name
 
 
 def _import(target: PackTarget, read: Callable[[CultureCatalogue], ImportedPack]) -> None:

@@ -40,8 +40,8 @@ def _describe(pack: Pack, report: ImportReport, folder: Path) -> Iterator[tuple[
     yield 1, f"{size}, {report.n_cells_written} cells; {report.n_cells_empty} cells empty"
     rows = f"Rows: {report.n_rows_read} read, {report.n_rows_used} used"
     yield 1, f"{rows}, {report.n_rows_left_out} left out, {report.n_rows_dropped} dropped"
-    for check in report.checks:
-        yield 1, f"Checked: {check}"
+    yield from ((1, note) for note in report.notes)
+    yield from ((1, f"Checked: {check}") for check in report.checks)
     yield from _describe_left_out(report)
     yield 0, f"Licence: {manifest.licence}"
     yield 0, f"Commercial use: {'yes' if manifest.commercial_use else 'no'}"
@@ -76,4 +76,6 @@ def _shorten(names: Sequence[str]) -> str:
 def _show_size(refused: PopulationRefused) -> str:
     if refused.n_effective is not None:
         return f" (effective size {refused.n_effective:.1f})"
+    if refused.n_rows is not None:
+        return f" ({refused.n_rows} rows)"
     return "" if refused.n_cells is None else f" ({refused.n_cells} cells)"

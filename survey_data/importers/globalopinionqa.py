@@ -6,10 +6,12 @@ Literals are read as literals and never run.
 
 How the release is read:
 
-- A country is what the culture catalogue resolves its name to, or one of `SPELLINGS`. A sample
-  that is not simply a country's ("India (Non-national sample)") is left out and counted.
-- Options that give no answer ("DK/Refused", "No answer", "Missing; …") become non-response; JSON
-  lines also name them by index in `nonresponse`. Without such an option non-response is unknown.
+- A country is what the culture catalogue resolves its name to. A sample that is not simply a
+  country's ("India (Non-national sample)") is left out and counted.
+- Options that give no answer ("DK/Refused", "Don't know (DO NOT READ)", "Missing; …") become
+  non-response; JSON lines also name them by index in `nonresponse`. Without such an option
+  non-response is unknown. Who was not asked ("Not applicable", "INAP") is in no figure. Options
+  that have such words and yet count as answers are reported.
   A table's total among the options is nobody's answer and is left out.
 - Two options make a binary scale. Three or more are ordinal unless they are clearly nominal:
   `scale_of` has the rule.
@@ -22,28 +24,26 @@ Source: Durmus et al., arXiv 2306.16388.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from survey_data.cultures import CultureCatalogue
-from survey_data.errors import CultureUnknown, PackInvalid
+from survey_data.errors import PackInvalid
 from survey_data.importers.globalopinionqa_file import Released, Unusable, read_release
-from survey_data.importers.option_order import is_no_answer, is_total, scale_of
-from survey_data.importers.report import (
-    Faults,
-    ImportedPack,
-    ImportReport,
-    PopulationRefused,
-    QuestionDropped,
+from survey_data.importers.option_order import (
+    describe_near_misses,
+    is_no_answer,
+    is_not_asked,
+    is_total,
+    scale_of,
 )
+from survey_data.importers.populations import Populations
+from survey_data.importers.report import Faults, ImportedPack, ImportReport, QuestionDropped
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
 from survey_data.questions_file import MAX_OPTIONS, MAX_TEXT_CHARS, MIN_OPTIONS
 
 PACK_ID = "globalopinionqa"
-# How the release writes countries that the catalogue knows under another name.
-SPELLINGS = {"S. Africa": "ZAF", "Czech Rep.": "CZE", "Palest. ter.": "PSE"}
 VALUES_SURVEYS = "World and European Values Survey"
 _SURVEYS = {
     "GAS": "Pew Global Attitudes Survey",
@@ -64,16 +64,23 @@ class _Kept:
 
 
 def import_survey(
-    file: Path, catalogue: CultureCatalogue, *, pack_id: str = PACK_ID, strict: bool = False
+    file: Path,
+    catalogue: CultureCatalogue,
+    *,
+    pack_id: str = PACK_ID,
+    strict: bool = False,
+    encoding: str | None = None,
 ) -> ImportedPack:
     """Return the pack of GlobalOpinionQA in `file`, not written yet.
+
+    `encoding` is that of a CSV file, if it is not to be found by its first bytes.
 
     Raises:
         PackInvalid: the file is missing, empty, not UTF-8 or lacks a column, or nothing of it can
             be used; or, with `strict`, a question or a cell cannot be used.
     """
     reading = _Reading(file, catalogue, pack_id=pack_id, strict=strict)
-    for released in read_release(file):
+    for released in read_release(file, encoding=encoding):
         reading.n_read += 1
         if isinstance(released, Unusable):
             reading.drop(released.row, f"row {released.row}", released)
@@ -106,15 +113,13 @@ def _report(reading: _Reading, n_cells: int) -> ImportReport:
         n_cells_empty=reading.n_empty,
         faults=reading.faults.tallies,
         examples=reading.faults.examples,
-        populations_refused=tuple(
-            PopulationRefused(name, reason, n_cells=n)
-            for (name, reason), n in reading.refused.most_common()
-        ),
+        populations_refused=reading.populations.refused("cells"),
         questions_dropped=(*reading.dropped, *without),
         checks=(
             "questions that repeat another's text and options, made one with it: "
             f"{reading.n_repeated}",
         ),
+        notes=tuple(filter(None, [describe_near_misses(reading.options())])),
     )
 
 
@@ -124,14 +129,16 @@ class _Reading:
     def __init__(
         self, file: Path, catalogue: CultureCatalogue, *, pack_id: str, strict: bool
     ) -> None:
-        self.catalogue, self.pack_id = catalogue, pack_id
+        self.populations, self.pack_id = Populations(catalogue), pack_id
         self.faults = Faults(file, strict=strict)
         self.kept: dict[tuple[str, tuple[str, ...]], _Kept] = {}
-        self.refused: Counter[tuple[str, str]] = Counter()
         self.dropped: list[QuestionDropped] = []
-        # Looking up an unknown name is slow, and the same names come with every question.
-        self._codes: dict[str, str | None] = {}
         self.n_read = self.n_dropped = self.n_empty = self.n_repeated = 0
+
+    def options(self) -> Iterator[str]:
+        """Yield the options of the questions that are kept, each as often as it stands there."""
+        for each in self.kept.values():
+            yield from each.question.options
 
     def drop(self, row: int, name: str, fault: Unusable) -> None:
         """Count one question that cannot be used."""
@@ -147,6 +154,8 @@ class _Reading:
         missing = released.nonresponse | {i for i, option in listed if is_no_answer(option)}
         missing -= totals
         shown = [i for i, _ in listed if i not in totals | missing]
+        # Non-response is of those who were asked.
+        missing -= {i for i, option in listed if is_not_asked(option)}
         options = tuple(released.options[i] for i in shown)
         try:
             question = self._question(released, options)
@@ -158,8 +167,9 @@ class _Reading:
             self.n_repeated += 1
         kept = self.kept.setdefault(same, _Kept(question))
         for name, shares in released.shares.items():
-            culture = self._culture(name)
+            culture = self.populations.find(name)
             if culture is None:
+                self.populations.refuse(name)
                 continue
             try:
                 cell = _cell(
@@ -196,20 +206,6 @@ class _Reading:
             scale=scale_of(options),
             source_item=released.id,
         )
-
-    def _culture(self, name: str) -> str | None:
-        """Return the alpha-3 code of `name`; None if it is no country, which is counted."""
-        if name not in self._codes:
-            try:
-                self._codes[name] = self.catalogue.resolve(SPELLINGS.get(name, name)).code
-            except CultureUnknown:
-                self._codes[name] = None
-        code = self._codes[name]
-        if code is None:
-            whole = "(" not in name
-            reason = "no country of the catalogue" if whole else "not simply a country's sample"
-            self.refused[name, reason] += 1
-        return code
 
 
 def _cell(

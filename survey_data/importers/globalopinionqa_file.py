@@ -11,6 +11,7 @@ from typing import NamedTuple
 from survey_data.delimited import read_delimited_rows, read_layout, require_columns
 from survey_data.errors import PackInvalid
 from survey_data.json_lines import read_json_lines
+from survey_data.wording import tidy
 
 COLUMNS = ("question", "selections", "options", "source")
 _DEFAULTDICT = re.compile(r"defaultdict\(<class '\w+'>,\s*(\{.*\})\)", re.DOTALL)
@@ -37,10 +38,11 @@ class Unusable(Exception):
         self.column = column
 
 
-def read_release(file: Path) -> Iterator[Released | Unusable]:
+def read_release(file: Path, *, encoding: str | None = None) -> Iterator[Released | Unusable]:
     """Yield each question of `file`, or why it cannot be used.
 
-    A file whose first character is ``{`` is read as JSON lines, any other as the published CSV.
+    A file whose first character is ``{`` is read as JSON lines, any other as the published CSV,
+    whose `encoding` may be named.
 
     Raises:
         PackInvalid: the file is missing, empty, not UTF-8 or lacks a column.
@@ -51,7 +53,7 @@ def read_release(file: Path) -> Iterator[Released | Unusable]:
     except OSError as exc:
         raise PackInvalid(f"cannot be read: {exc.strerror}", file=file) from exc
     is_json = start.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
-    rows = read_json_lines(file) if is_json else _csv_rows(file)
+    rows = read_json_lines(file) if is_json else _csv_rows(file, encoding)
     for row, values in rows:
         try:
             yield _from_json(row, values) if is_json else _from_csv(row, values)
@@ -60,8 +62,8 @@ def read_release(file: Path) -> Iterator[Released | Unusable]:
             yield fault
 
 
-def _csv_rows(file: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    layout = read_layout(file)
+def _csv_rows(file: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, object]]]:
+    layout = read_layout(file, encoding=encoding)
     require_columns(COLUMNS[:3], layout.columns, file=file)
     for row, values in read_delimited_rows(file, layout):
         yield row, dict(values)
@@ -108,7 +110,7 @@ def _literal(text: str, *, column: str) -> object:
 
 
 def _text(value: object) -> str:
-    return " ".join(str(value or "").split())
+    return tidy(str(value or ""))
 
 
 def _options(value: object) -> list[str]:

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from survey_data.model import Scale
 
 _NO_ANSWER = re.compile(
-    r"(dk|don[\u2019']t know|do not know|no answer|refused|no opinion)"
-    r"(\s*/\s*(refused|no answer|don[\u2019']t know))?"
-    r"|(other )?missing(;.*)?|inap\b.*|not applicable|not asked.*",
+    r"dk|don\W?t know|do not know|no (answer|response|opinion)( given)?|refus(ed|al)( to answer)?"
+    r"|(declined|prefer not) to (answer|say)|can(no|\W)?t (answer|choose|say)"
+    r"|(other )?missing(;.*)?",
+    re.IGNORECASE,
+)
+_NOT_ASKED = re.compile(
+    r"(missing; )?(not applicable|inap(plicable)?\b|not asked)\b.*", re.IGNORECASE
+)
+# What an interviewer is told about an option: "(DO NOT READ)", "[VOL.]", "(Spontaneous)".
+_INSTRUCTION = re.compile(
+    r"[(\[]\s*(only if )?(vol(unteered)?\b\.?|do not read( out)?|(don\W?t|not) read( out)?"
+    r"|spontaneous(ly)?)\s*[)\]]|^(vol\.|spontaneous|do not read( out)?)\s*:",
+    re.IGNORECASE,
+)
+_OR = re.compile(r"\s*[/,;|]\s*|\s+or\s+|\s+-\s+", re.IGNORECASE)
+# Words of no answer in an option that may yet be one.
+_NEAR_NO_ANSWER = re.compile(
+    r"\bdk\b|^(don\W?t|do not) know|\brefus|\bno (answer|response|opinion)\b|\b(not sure|unsure)\b"
+    r"|hard to say|can(no|\W)?t (answer|choose|say|rate)|undecided|\bmissing\b|not applicable"
+    r"|\binap|\bnot asked\b|prefer not|\bn/?a\b|heard enough",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(r"total\s*\(?n\s*=?\)?", re.IGNORECASE)
@@ -39,11 +57,45 @@ _DEGREE = re.compile(
 )
 # Options longer than this on average are statements to choose from rather than steps.
 MAX_STEP_WORDS = 8
+MAX_NEAR_MISSES = 10
 
 
 def is_no_answer(option: str) -> bool:
-    """Return whether `option` says that no answer was given, or that none was asked for."""
-    return _NO_ANSWER.fullmatch(option.strip()) is not None
+    """Return whether `option` says that no answer was given, or that none was asked for.
+
+    What an interviewer is told ("(DO NOT READ)") does not matter, nor whether it says one thing or
+    several ("DK/Refused", "Don't know or no answer").
+    """
+    bare = _bare(option)
+    parts = filter(None, _OR.split(bare))
+    return is_not_asked(option) or bool(_NO_ANSWER.fullmatch(bare)) or _all_no_answer(parts)
+
+
+def is_not_asked(option: str) -> bool:
+    """Return whether `option` says that the question was not asked, or does not apply."""
+    return _NOT_ASKED.fullmatch(_bare(option)) is not None
+
+
+def may_be_no_answer(option: str) -> bool:
+    """Return whether `option` has words of no answer, but is not taken for one."""
+    return bool(_NEAR_NO_ANSWER.search(option)) and not is_no_answer(option)
+
+
+def describe_near_misses(options: Iterable[str]) -> str:
+    """Return what a report says of those `options` that may be no answer; empty if none may."""
+    near = Counter(option for option in options if may_be_no_answer(option))
+    shown = ", ".join(f"'{option}' ({n} x)" for option, n in near.most_common(MAX_NEAR_MISSES))
+    more = f" and {len(near) - MAX_NEAR_MISSES} more" if len(near) > MAX_NEAR_MISSES else ""
+    return f"Counted as answers, though they may be none: {shown}{more}" if near else ""
+
+
+def _bare(option: str) -> str:
+    return " ".join(_INSTRUCTION.sub(" ", option).split()).strip(" .")
+
+
+def _all_no_answer(parts: Iterable[str]) -> bool:
+    found = [bool(_NO_ANSWER.fullmatch(part)) for part in parts]
+    return bool(found) and all(found)
 
 
 def is_total(option: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from survey_data.errors import FolderTaken
+from survey_data.errors import FolderTaken, PackInvalid
 from survey_data.model import Pack
 from survey_data.packs import write_pack
 
@@ -41,7 +41,7 @@ def place_pack(folder: Path, pack: Pack, *, force: bool = False) -> Pack:
 
     Raises:
         FolderTaken: see `check_free`.
-        PackInvalid: the pack breaks the format.
+        PackInvalid: the pack breaks the format; the file is named as it would be in `folder`.
     """
     check_free(folder, force=force)
     folder = folder.resolve()
@@ -49,7 +49,10 @@ def place_pack(folder: Path, pack: Pack, *, force: bool = False) -> Pack:
     # One level deeper than packs lie, so that no service that looks for packs finds it half-made.
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         made = Path(scratch) / "made"
-        written = write_pack(made, pack)
+        try:
+            written = write_pack(made, pack)
+        except PackInvalid as exc:
+            raise exc.moved(made, folder) from exc
         replaced = Path(scratch) / "replaced"
         if folder.is_dir():
             folder.rename(replaced)

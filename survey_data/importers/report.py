@@ -42,12 +42,14 @@ class PopulationRefused:
         reason: why it is left out.
         n_effective: its effective number of respondents, if respondents are known.
         n_cells: its cells that are left out, if the source has cells.
+        n_rows: its rows that are left out, if it has a row per respondent or share.
     """
 
     name: str
     reason: str
     n_effective: float | None = None
     n_cells: int | None = None
+    n_rows: int | None = None
 
 
 class QuestionDropped(NamedTuple):
@@ -73,6 +75,7 @@ class ImportReport:
         populations_refused: what was left out of the pack, largest first.
         questions_dropped: in source order.
         checks: what the import was compared with, and the result.
+        notes: how the source was read, and what else there is to know of it.
     """
 
     n_rows_read: int
@@ -86,6 +89,7 @@ class ImportReport:
     populations_refused: tuple[PopulationRefused, ...] = ()
     questions_dropped: tuple[QuestionDropped, ...] = ()
     checks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class ImportedPack(NamedTuple):

@@ -1,17 +1,21 @@
 """Any survey of your own: a file of questions and a long table of shares or counts.
 
-QUESTIONS is CSV or JSON lines with `id`, `topic`, `text`, `options` (a JSON list; in CSV also
+Both files may be CSV, SPSS or Stata; in the latter a value counts by its label, if it has one.
+
+QUESTIONS is a table or JSON lines with `id`, `topic`, `text`, `options` (a JSON list; in CSV also
 texts separated by ``|``) and `scale`; `language`, `source_item` and `first_number` may follow.
 
-SHARES is CSV with `question`, `culture` (code, name or language tag), `option` and either `share`
-or `count`; one row per option, in any order. An option is named by its text or, if no option has
-that text, by the number that it is shown under. Shares of a cell sum to 1 or to 100. An option
-without a row has none. `n_respondents` and `non_response` may follow, equal in all rows of a cell.
+SHARES is a table with `question`, `culture` (code, name or language tag), `option` and either
+`share` or `count`; one row per option, in any order. An option is named by its text or, if no
+option has that text, by the number that it is shown under. Shares of a cell sum to 1 or to 100. An
+option without a row has none. `n_respondents` and `non_response` may follow, equal in all rows of a
+cell.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,15 +24,26 @@ from pathlib import Path
 from pydantic import ConfigDict
 
 from survey_data.cultures import CultureCatalogue
-from survey_data.delimited import read_delimited_rows, read_layout, read_number, require_columns
+from survey_data.delimited import require_columns
 from survey_data.errors import CultureUnknown, PackInvalid
+from survey_data.importers.option_order import describe_near_misses
+from survey_data.importers.populations import Populations
 from survey_data.importers.report import ImportedPack, ImportReport, QuestionDropped
 from survey_data.json_lines import read_json_lines
 from survey_data.model import Pack, PackManifest, Question, ResponseDistribution
+from survey_data.numbers import (
+    Cell,
+    describe_sign,
+    find_decimal_sign,
+    read_number,
+)
 from survey_data.questions_file import QuestionLine, parse_questions
+from survey_data.tables import open_table
+from survey_data.wording import tidy
 
 QUESTION_COLUMNS = ("id", "topic", "text", "options", "scale")
 SHARE_COLUMNS = ("question", "culture", "option")
+_ABOUT_CELL = ("n_respondents", "non_response")
 # Whole percents of a few options may miss 100 by this much together.
 SUM_TOLERANCE = 0.02
 
@@ -50,82 +65,129 @@ class _Cell:
 
 
 def import_survey(
-    questions: Path, shares: Path, catalogue: CultureCatalogue, *, manifest: PackManifest
+    questions: Path,
+    shares: Path,
+    catalogue: CultureCatalogue,
+    *,
+    manifest: PackManifest,
+    encoding: str | None = None,
 ) -> ImportedPack:
     """Return the pack of the two files under `manifest`, not written yet.
+
+    `encoding` is that of both files, if it is not to be found by their first bytes.
 
     Raises:
         PackInvalid: a value does not fit; file, row and column are named.
     """
-    rows = _read_question_rows(questions)
+    rows = _read_question_rows(questions, encoding)
     checked = parse_questions(rows, file=questions, pack=manifest.id, form=_StrippedLine)
     asked = {question.id: question for question in checked}
-    table = _Table(shares, asked, catalogue)
-    cells, n_rows = table.read_cells()
+    table = _Table(shares, asked, catalogue, encoding=encoding)
+    cells = table.read_cells()
     place = {question: index for index, question in enumerate(asked)}
     distributions = [
         table.make_distribution(asked[question], culture, cells[question, culture])
         for question, culture in sorted(cells, key=lambda key: (place[key[0]], key[1]))
     ]
+    report = _report(table, asked, distributions)
+    without = {dropped.question for dropped in report.questions_dropped}
+    kept = tuple(question for question in asked.values() if question.id not in without)
+    return ImportedPack(Pack(manifest, kept, tuple(distributions)), report)
+
+
+def _report(
+    table: _Table, asked: dict[str, Question], distributions: list[ResponseDistribution]
+) -> ImportReport:
     answered = {cell.question for cell in distributions}
-    report = ImportReport(
-        n_rows_read=n_rows,
-        n_rows_used=n_rows,
+    near_misses = describe_near_misses(o for q in asked.values() for o in q.options)
+    return ImportReport(
+        n_rows_read=table.n_rows,
+        n_rows_used=table.n_rows - table.n_refused,
+        n_rows_left_out=table.n_refused,
         n_cells_written=len(distributions),
         questions_dropped=tuple(
-            QuestionDropped(q.id, f"no row in {shares.name}")
+            QuestionDropped(q.id, f"no row in {table.path.name}")
             for q in asked.values()
             if q.key not in answered
         ),
+        populations_refused=table.populations.refused("rows"),
+        notes=(
+            f"Read as {table.source}, {describe_sign(table.decimal)}",
+            *filter(None, [near_misses]),
+        ),
     )
-    kept = tuple(question for question in asked.values() if question.key in answered)
-    return ImportedPack(Pack(manifest, kept, tuple(distributions)), report)
 
 
 class _Table:
     def __init__(
-        self, path: Path, questions: dict[str, Question], catalogue: CultureCatalogue
+        self,
+        path: Path,
+        questions: dict[str, Question],
+        catalogue: CultureCatalogue,
+        *,
+        encoding: str | None,
     ) -> None:
-        self.path, self.questions, self.catalogue = path, questions, catalogue
-        self.layout = read_layout(path)
-        require_columns(SHARE_COLUMNS, self.layout.columns, file=path)
-        given = [name for name in ("share", "count") if name in self.layout.columns]
+        self.path, self.questions = path, questions
+        self.populations = Populations(catalogue)
+        self.n_rows = self.n_refused = 0
+        self.source = open_table(path, encoding=encoding)
+        columns = self.source.columns
+        require_columns(SHARE_COLUMNS, columns, file=path)
+        given = [name for name in ("share", "count") if name in columns]
         if len(given) != 1:
             found = ", ".join(given) or "neither share nor count"
             message = f"found columns {found}, expected one of share and count"
             raise PackInvalid(message, file=path, row=1, column="share")
         self.amount = given[0]
+        self.rows = list(self.source.rows())
+        numeric = [name for name in (self.amount, *_ABOUT_CELL) if name in columns]
+        self.decimal = find_decimal_sign(
+            (Cell(row, name, values[name]) for row, values in self.rows for name in numeric),
+            file=path,
+            separator=self.source.separator,
+        )
 
-    def read_cells(self) -> tuple[dict[tuple[str, str], _Cell], int]:
-        """Return the cells by question and culture, and the number of rows."""
+    def read_cells(self) -> dict[tuple[str, str], _Cell]:
+        """Return the cells by question and culture."""
         cells: dict[tuple[str, str], _Cell] = {}
-        n_rows = 0
-        for row, values in read_delimited_rows(self.path, self.layout):
-            n_rows += 1
+        for row, values in self.rows:
+            self.n_rows += 1
             question = self.questions.get(values["question"].strip())
             if question is None:
                 message = f"'{values['question']}' is none of the questions"
                 raise self._fault(row, "question", message)
-            try:
-                culture = self.catalogue.resolve(values["culture"]).code
-            except CultureUnknown as exc:
-                raise self._fault(row, "culture", str(exc)) from exc
+            culture = self._culture(row, values["culture"])
+            if culture is None:
+                continue
             cell = cells.setdefault((question.id, culture), _Cell(row))
             option = self._option(row, values["option"], question)
             if option in cell.amounts:
                 message = f"'{values['option']}' of {question.id}, {culture} stands twice"
                 raise self._fault(row, "option", message)
-            cell.amounts[option] = read_number(
-                values[self.amount], file=self.path, row=row, column=self.amount
-            )
-            for column in ("n_respondents", "non_response"):
+            cell.amounts[option] = self._number(values[self.amount], row=row, column=self.amount)
+            for column in _ABOUT_CELL:
                 said = values.get(column, "").strip()
                 if cell.row != row and said != getattr(cell, column):
                     raise self._fault(row, column, "differs from the cell's first row")
                 setattr(cell, column, said)
-        if not n_rows:
+        if not self.n_rows:
             raise PackInvalid("found no row below the header", file=self.path, row=1)
-        return cells, n_rows
+        if not cells:
+            names = ", ".join(refused.name for refused in self.populations.refused("rows"))
+            message = f"none of {self.n_rows} rows is of a culture of the catalogue ({names})"
+            raise PackInvalid(message, file=self.path, column="culture")
+        return cells
+
+    def _culture(self, row: int, name: str) -> str | None:
+        """Return the code of the culture; None for a place that is none, which is counted."""
+        try:
+            culture = self.populations.require(name.strip())
+        except CultureUnknown as exc:
+            raise self._fault(row, "culture", str(exc)) from exc
+        if culture is None:
+            self.populations.refuse(name.strip())
+            self.n_refused += 1
+        return culture
 
     def make_distribution(
         self, question: Question, culture: str, cell: _Cell
@@ -140,7 +202,7 @@ class _Table:
         elif min(abs(total - 1.0), abs(total / 100.0 - 1.0)) > SUM_TOLERANCE:
             message = f"the shares of {where} sum to {total:g}, expected 1 or 100"
             raise self._fault(cell.row, "share", message)
-        number = partial(read_number, file=self.path, row=cell.row)
+        number = partial(self._number, row=cell.row)
         n = missing = None
         if cell.n_respondents:
             n = int(number(cell.n_respondents, column="n_respondents"))
@@ -156,10 +218,18 @@ class _Table:
             non_response=missing,
         )
 
+    def _number(self, text: str, *, row: int, column: str, high: float = math.inf) -> float:
+        return read_number(
+            text, file=self.path, row=row, column=column, high=high, decimal=self.decimal
+        )
+
     def _option(self, row: int, text: str, question: Question) -> int:
-        text = text.strip()
+        text = tidy(text)
         if text in question.options:
             return question.options.index(text)
+        same = [i for i, o in enumerate(question.options) if o.casefold() == text.casefold()]
+        if len(same) == 1:
+            return same[0]
         if text.isdecimal() and int(text) in question.numbers:
             return int(text) - question.first_number
         first, *_, last = question.numbers
@@ -171,13 +241,15 @@ class _Table:
         return PackInvalid(message, file=self.path, row=row, column=column)
 
 
-def _read_question_rows(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def _read_question_rows(
+    path: Path, encoding: str | None
+) -> Iterator[tuple[int, dict[str, object]]]:
     if path.suffix.lower() in (".jsonl", ".ndjson", ".json"):
         yield from read_json_lines(path)
         return
-    layout = read_layout(path)
-    require_columns(QUESTION_COLUMNS, layout.columns, file=path)
-    for row, values in read_delimited_rows(path, layout):
+    table = open_table(path, encoding=encoding)
+    require_columns(QUESTION_COLUMNS, table.columns, file=path)
+    for row, values in table.rows():
         given: dict[str, object] = {name: text for name, text in values.items() if text.strip()}
         text = values["options"].strip()
         given["options"] = text.split("|")

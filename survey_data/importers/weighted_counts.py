@@ -15,11 +15,13 @@ class WeightedAnswer(NamedTuple):
 
     Attributes:
         shares: one per option, together 1.
-        non_response: share in [0, 1] of its weight that gave no option.
+        n_asked: people who were asked.
+        non_response: share in [0, 1] of their weight that gave no option.
         n_effective: (sum w)^2 / sum w^2 over those who gave an option.
     """
 
     shares: tuple[float, ...]
+    n_asked: int
     non_response: float
     n_effective: float
 
@@ -31,6 +33,8 @@ class WeightedCounts:
         self._n_populations = n_populations
         self._options = [np.zeros((n_populations, n)) for n in n_options]
         self._squares = np.zeros((len(n_options), n_populations))
+        self._n_asked = np.zeros((len(n_options), n_populations), dtype=np.int64)
+        self._asked = np.zeros((len(n_options), n_populations))
         self._n_people = np.zeros(n_populations, dtype=np.int64)
         self._weight = np.zeros(n_populations)
         self._weight_squares = np.zeros(n_populations)
@@ -41,6 +45,12 @@ class WeightedCounts:
         self._n_people += np.bincount(populations, minlength=n)
         self._weight += np.bincount(populations, weights, minlength=n)
         self._weight_squares += np.bincount(populations, weights**2, minlength=n)
+
+    def add_asked(self, item: int, populations: Ints, weights: Floats) -> None:
+        """Count those who were asked: int64[n] population of each, float64[n] weight of each."""
+        n = self._n_populations
+        self._n_asked[item] += np.bincount(populations, minlength=n)
+        self._asked[item] += np.bincount(populations, weights, minlength=n)
 
     def add_answers(self, item: int, populations: Ints, weights: Floats, *, options: Ints) -> None:
         """Count the answers of those who gave an option: int64[n] index of the option."""
@@ -65,9 +75,10 @@ class WeightedCounts:
         weight = float(options.sum())
         if weight <= 0.0:
             return None
-        missing = 1.0 - weight / float(self._weight[population])
+        missing = 1.0 - weight / float(self._asked[item, population])
         return WeightedAnswer(
             shares=tuple((options / weight).tolist()),
+            n_asked=int(self._n_asked[item, population]),
             # Sums of the same weights in another order may differ in the last digit.
             non_response=min(1.0, max(0.0, missing)),
             n_effective=weight**2 / float(self._squares[item, population]),

@@ -1,7 +1,8 @@
-"""The official respondent-level CSV of the World Values Survey, wave 7.
+"""The official respondent-level file of the World Values Survey, wave 7: CSV, SPSS or Stata.
 
-One row per respondent, one column per item; negative codes are missing. The file is read twice as
-a stream: once for rows of a wrong length, once for the columns that are needed.
+One row per respondent, one column per item; negative codes are missing. Who was not asked (-4) or
+to whom an item does not apply (-3) is in no figure of the item; who did not know (-1), gave no
+answer (-2) or has a blank or -5 is non-response.
 
 A value that is no number, or a code that its question has no option for, is dropped: that
 respondent counts as non-response for that item. A row without a sound weight or a known country
@@ -51,7 +52,7 @@ def import_survey(
     """Return the pack of the respondents in `file` that `choice` takes, not written yet.
 
     Args:
-        file: the official CSV, separated by comma or semicolon.
+        file: the official CSV, `.sav` or `.dta`.
         catalogue: the known countries.
         choice: whom to count; everyone, weighted, by default.
         questions: what to show for each item, named by `source_item`; by default the questions of
@@ -59,8 +60,8 @@ def import_survey(
         pack_id: by default `wvs7-official`, followed by the conditions, if any.
 
     Raises:
-        PackInvalid: the file lacks a column, is no CSV or has no usable row, no population is
-            large enough, or a value is bad and `choice.strict` is set.
+        PackInvalid: the file lacks a column, is no such file or has no usable row or answer, no
+            population is large enough, or a value is bad and `choice.strict` is set.
         ConditionInvalid: a condition names a column that the file lacks.
     """
     choice = choice or CountingRules()
@@ -108,6 +109,8 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
             cells += own
         else:
             dropped.append(QuestionDropped(question.source_item, "nobody answered it"))
+    if not cells:
+        raise _explain_no_answer(people)
     report = ImportReport(
         n_rows_read=people.n_read,
         n_rows_used=people.n_used,
@@ -117,8 +120,12 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
         n_cells_empty=len(people.items) * len(kept) - len(cells),
         faults=people.faults.tallies,
         examples=people.faults.examples,
-        populations_refused=refused,
+        populations_refused=(*refused, *people.populations.refused("rows")),
         questions_dropped=tuple(dropped),
+        notes=(
+            f"Read as {people.source.describe()}",
+            *filter(None, [people.describe_missing()]),
+        ),
     )
     manifest = _manifest(people, pack_id, kept)
     return ImportedPack(Pack(manifest, tuple(questions), tuple(cells)), report)
@@ -132,10 +139,25 @@ def _cells(people: Respondents, item: int, kept: list[int]) -> Iterator[Response
                 question=people.items[item].question.key,
                 culture=people.cultures[index],
                 shares=answer.shares,
-                n_respondents=people.counts.n_people(index),
+                n_respondents=answer.n_asked,
                 non_response=answer.non_response,
                 n_effective=answer.n_effective,
             )
+
+
+def _explain_no_answer(people: Respondents) -> PackInvalid:
+    """Return the error that no question has an answer, at the first value that is none."""
+    of_items = {item.question.source_item for item in people.items}
+    for bad in people.faults.examples:
+        if bad.column in of_items:
+            message = (
+                f"no answer of any question can be used, this one first: {bad.message}; expected "
+                "numeric codes, so export the codes of the answers rather than their labels"
+            )
+            return PackInvalid(message, file=people.file, row=bad.row, column=bad.column)
+    names = ", ".join(sorted(of_items)[:5])
+    message = f"no answer of any question ({names}) has a code from 0; all are missing or blank"
+    return PackInvalid(message, file=people.file)
 
 
 def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) -> str:
@@ -179,9 +201,9 @@ def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifes
         commercial_use=False,
         fieldwork={people.cultures[index]: people.years(index) or WAVE_YEARS for index in kept},
         notes=(
-            f"Shares are {how}, over those who gave an option; non_response is the rest, "
-            "n_effective is Kish's. Codes off the scale count as non-response. Left out: "
-            f"countries with an effective size under {choice.min_size:g}."
+            f"Shares are {how}, over those who gave an option; non_response is the rest of those "
+            "who were asked, n_effective is Kish's. Codes off the scale count as non-response. "
+            f"Left out: countries with an effective size under {choice.min_size:g}."
         ),
         population=population,
     )

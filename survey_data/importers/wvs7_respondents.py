@@ -1,7 +1,8 @@
-"""The respondents of an official World Values Survey file, counted in one stream."""
+"""The respondents of an official World Values Survey file, counted batch by batch."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,29 +13,29 @@ import polars as pl
 
 from survey_data.arrays import Floats, Ints, Truths
 from survey_data.cultures import CultureCatalogue
-from survey_data.delimited import (
-    Layout,
-    describe_length,
-    describe_nearest,
-    find_misshapen,
-    read_layout,
-    require_columns,
-)
+from survey_data.delimited import describe_nearest, require_columns
 from survey_data.errors import ConditionInvalid, PackInvalid
 from survey_data.importers.culturespa import OFF_SCALE, option_codes
+from survey_data.importers.populations import Populations
 from survey_data.importers.report import N_EXAMPLES, Faults, QuestionDropped
+from survey_data.importers.respondent_files import (
+    MISSING_NAMES,
+    NOT_ASKED,
+    ROW,
+    Batch,
+    Missing,
+    open_respondents,
+)
 from survey_data.importers.subset import RowCondition
 from survey_data.importers.weighted_counts import WeightedCounts
 from survey_data.model import Question
+from survey_data.numbers import DecimalSign
 
 COUNTRY, WEIGHT, YEAR = "B_COUNTRY_ALPHA", "W_WEIGHT", "A_YEAR"
 MIN_SIZE = 100
-# Codes of the file that are not ISO 3166-1.
-_COUNTRY_CODES = {"MOR": "MAR"}
-_BATCH_ROWS = 10_000
 # Columns added to those of the file, whose names have no blanks.
-_ROW, _CULTURE, _WEIGHT = "row number", "index of culture", "weight as a number"
-_NO_OPTION, _OFF_SCALE = -1, -2
+_CULTURE, _WEIGHT = "index of culture", "weight as a number"
+_NO_OPTION, _OFF_SCALE, _NOT_ASKED = -1, -2, -3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +47,14 @@ class CountingRules:
         where: conditions that all must hold.
         min_size: effective respondents that a population needs; smaller ones are left out.
         strict: whether the first bad value ends the import.
+        encoding: of the file's text, if it is not to be found by its first bytes.
     """
 
     weighted: bool = True
     where: tuple[RowCondition, ...] = ()
     min_size: float = MIN_SIZE
     strict: bool = False
+    encoding: str | None = None
 
 
 class _Numbers(NamedTuple):
@@ -84,10 +87,13 @@ class Respondents:
     """The people of `file` that `choice` counts, and what was left out and dropped.
 
     Attributes:
+        source: the file.
         items: the questions that the file has, in their order.
         dropped: those that it lacks.
         cultures: alpha-3 codes, by index the populations of `counts`.
+        populations: what the file calls them, and those that are left out.
         counts: what was answered.
+        missing: how often somebody gave no option, over all questions, by the file's reason.
         faults: what was dropped.
     """
 
@@ -105,10 +111,8 @@ class Respondents:
             ConditionInvalid: a condition names a column that the file lacks.
         """
         self.file, self.choice = file, choice
-        raw = read_layout(file)
-        # Files of single countries say "Q1: Important in life: Family".
-        names = tuple(name.partition(":")[0].strip() for name in raw.columns)
-        self.layout = Layout(names, raw.separator)
+        self.source = open_respondents(file, encoding=choice.encoding)
+        names = self.source.columns
         _check_columns(names, choice, file)
         self.items = [_item(q) for q in questions if q.source_item in names]
         self.dropped = [
@@ -119,11 +123,13 @@ class Respondents:
         if not self.items:
             require_columns([q.source_item for q in questions] or ["Q1"], names, file=file)
         self.cultures = sorted(culture.code for culture in catalogue)
+        self.populations = Populations(catalogue)
         n_options = [len(item.question.options) for item in self.items]
         self.counts = WeightedCounts(n_options, len(self.cultures))
         self._first_year = np.full(len(self.cultures), np.inf)
         self._last_year = np.full(len(self.cultures), -np.inf)
         self.faults = Faults(file, strict=choice.strict)
+        self.missing: Counter[Missing] = Counter()
         self._bad: list[_Bad] = []
         self.n_read = self.n_used = self.n_left_out = 0
 
@@ -133,19 +139,24 @@ class Respondents:
         Raises:
             PackInvalid: it has no rows or is no CSV, or a value is bad and the choice is strict.
         """
-        misshapen = find_misshapen(self.file, self.layout)
         for batch in self._batches():
-            rows = batch.filter(~pl.col(_ROW).is_in(misshapen.blank))
-            self._count_batch(rows, n_values=misshapen.n_values)
+            self._count_batch(batch)
             for fault in sorted(self._bad):
                 self.faults.add(**fault._asdict())
             self._bad.clear()
         if not self.n_read:
             raise PackInvalid("found no row below the header", file=self.file, row=1)
-        if self.n_read != misshapen.n_rows:
-            found = f"{self.n_read} rows were read, but the file has {misshapen.n_rows}"
-            message = f"{found}; save it without line breaks inside values"
-            raise PackInvalid(message, file=self.file)
+
+    def describe_missing(self) -> str:
+        """Return how often somebody gave no option and why; empty if everybody did."""
+        if not self.missing:
+            return ""
+        counts = [f"{self.missing[kind]} {MISSING_NAMES[kind]}" for kind in self.missing]
+        outside = " and ".join(MISSING_NAMES[kind] for kind in NOT_ASKED)
+        return (
+            f"Answers without an option, over all questions: {', '.join(counts)}; "
+            f"{outside} are no non-response"
+        )
 
     def years(self, population: int) -> str:
         """Return the year or years of interviews (``"2017-2018"``), empty if no row says."""
@@ -154,46 +165,21 @@ class Respondents:
             return ""
         return f"{first:.0f}" if first == last else f"{first:.0f}-{last:.0f}"
 
-    def _batches(self) -> Iterator[pl.DataFrame]:
-        names = self.layout.columns
+    def _batches(self) -> Iterator[Batch]:
         wanted = {COUNTRY, YEAR, *(condition.column for condition in self.choice.where)}
         wanted |= {item.question.source_item for item in self.items}
-        if self.choice.weighted:
-            wanted.add(WEIGHT)
-        try:
-            yield from (
-                pl.scan_csv(
-                    self.file,
-                    separator=self.layout.separator,
-                    has_header=False,
-                    skip_lines=1,
-                    schema=dict.fromkeys(names, pl.String),
-                    # Short and long rows are found, and left out, by their length.
-                    missing_columns="insert",
-                    extra_columns="ignore",
-                    truncate_ragged_lines=True,
-                    # A byte that is not UTF-8 makes its own value unreadable and no other.
-                    encoding="utf8-lossy",
-                    row_index_name=_ROW,
-                    row_index_offset=2,
-                )
-                .select(_ROW, *(name for name in names if name in wanted))
-                .collect_batches(chunk_size=_BATCH_ROWS, maintain_order=True)
-            )
-        except pl.exceptions.PolarsError as exc:
-            reason = str(exc).splitlines()[0]
-            raise PackInvalid(f"cannot be read as CSV: {reason}", file=self.file) from exc
+        weight = WEIGHT if self.choice.weighted else None
+        return self.source.batches(wanted | ({weight} if weight else set()), weight=weight)
 
-    def _count_batch(self, batch: pl.DataFrame, *, n_values: dict[int, int]) -> None:
-        self.n_read += len(batch)
-        whole = ~np.isin(batch[_ROW].to_numpy(), list(n_values))
-        for row in batch[_ROW].filter(~pl.Series(whole)):
-            message = describe_length(n_values[row], self.layout)
+    def _count_batch(self, read: Batch) -> None:
+        self.n_read += len(read.rows) + len(read.n_values)
+        for row, n in read.n_values.items():
+            message = f"{n} values, but the header has {len(self.source.columns)}"
             self._bad.append(_Bad(row, COUNTRY, "row of a wrong length", message))
-        batch = self._add_weight(self._add_culture(batch.filter(whole)))
+        batch = self._add_weight(self._add_culture(read.rows))
         holds = np.ones(len(batch), dtype=bool)
         for condition in self.choice.where:
-            column = _numbers(batch[condition.column])
+            column = self._numbers(batch[condition.column])
             if condition.numeric:
                 self._note(batch, condition.column, column.bad, "no number")
             holds &= condition.mask(column.values, column.texts.to_numpy())
@@ -206,28 +192,34 @@ class Respondents:
         self._count_years(batch, cultures)
         for index, item in enumerate(self.items):
             options = self._options(batch, item)
-            gave = options >= 0
+            asked, gave = options != _NOT_ASKED, options >= 0
+            self.counts.add_asked(index, cultures[asked], weights[asked])
             self.counts.add_answers(index, cultures[gave], weights[gave], options=options[gave])
 
     def _add_culture(self, batch: pl.DataFrame) -> pl.DataFrame:
-        codes = batch[COUNTRY].str.strip_chars().replace(_COUNTRY_CODES)
-        known = codes.cast(pl.Enum(self.cultures), strict=False).to_physical().cast(pl.Int64)
-        batch = batch.with_columns(known.alias(_CULTURE))
-        return self._drop(batch, COUNTRY, known.is_null().to_numpy(), "unknown country code")
+        names = batch[COUNTRY].str.strip_chars()
+        index_of = {code: index for index, code in enumerate(self.cultures)}
+        known = {}
+        for name, n in names.value_counts().iter_rows():
+            code = self.populations.find(name)
+            if code is None:
+                self.populations.refuse(name, n)
+            else:
+                known[name] = index_of[code]
+        indexes = names.replace_strict(known, default=None, return_dtype=pl.Int64)
+        batch = batch.with_columns(indexes.alias(_CULTURE))
+        return self._drop(batch, COUNTRY, indexes.is_null().to_numpy(), "unknown country code")
 
     def _add_weight(self, batch: pl.DataFrame) -> pl.DataFrame:
         if not self.choice.weighted:
             return batch.with_columns(pl.lit(1.0).alias(_WEIGHT))
-        texts = batch[WEIGHT]
-        if self.layout.separator == ";":
-            texts = texts.str.replace(",", ".", literal=True)
-        weights = _numbers(texts).values
+        weights = self._numbers(batch[WEIGHT]).values
         unsound = ~(np.isfinite(weights) & (weights >= 0.0))
         batch = batch.with_columns(pl.Series(_WEIGHT, weights))
         return self._drop(batch, WEIGHT, unsound, "weight missing, negative or no number")
 
     def _count_years(self, batch: pl.DataFrame, cultures: Ints) -> None:
-        column = _numbers(batch[YEAR])
+        column = self._numbers(batch[YEAR])
         self._note(batch, YEAR, column.bad, "no number")
         given = column.values > 0
         np.minimum.at(self._first_year, cultures[given], column.values[given])
@@ -236,7 +228,7 @@ class Respondents:
     def _options(self, batch: pl.DataFrame, item: Item) -> Ints:
         """Return int64[n], the index of the option that each person gave, negative for none."""
         name = item.question.source_item
-        column = _numbers(batch[name])
+        column = self._numbers(batch[name])
         self._note(batch, name, column.bad, "no number")
         values = np.where(np.isfinite(column.values), column.values, -1.0)
         inside = (values >= 0) & (values < len(item.index_of)) & (values == np.floor(values))
@@ -244,7 +236,17 @@ class Respondents:
         options[inside] = item.index_of[values[inside].astype(np.int64)]
         no_option = (values >= 0) & (options == _NO_OPTION)
         self._note(batch, name, no_option, "code that the question has no option for")
+        for reason in Missing:
+            at = values == reason
+            if reason in NOT_ASKED:
+                options[at] = _NOT_ASKED
+            # Neither a blank nor a value that is no number says why it is missing.
+            if n := int((at & np.isfinite(column.values)).sum()):
+                self.missing[reason] += n
         return options
+
+    def _numbers(self, column: pl.Series) -> _Numbers:
+        return _numbers(column, self.source.decimal)
 
     def _drop(self, batch: pl.DataFrame, column: str, at: Truths, reason: str) -> pl.DataFrame:
         self._note(batch, column, at, reason)
@@ -255,7 +257,7 @@ class Respondents:
         where = np.flatnonzero(at).tolist()
         for index in where[:N_EXAMPLES]:
             message = f"{reason} (found '{batch[column][index] or ''}')"
-            self._bad.append(_Bad(batch[_ROW][index], column, reason, message))
+            self._bad.append(_Bad(batch[ROW][index], column, reason, message))
         self.faults.count(reason, max(0, len(where) - N_EXAMPLES))
 
 
@@ -277,7 +279,11 @@ def _item(question: Question) -> Item:
     return Item(question, index_of)
 
 
-def _numbers(column: pl.Series) -> _Numbers:
+def _numbers(column: pl.Series, decimal: DecimalSign) -> _Numbers:
     texts = column.str.strip_chars().fill_null("")
-    values = texts.cast(pl.Float64, strict=False).fill_null(np.nan)
+    plain = texts
+    if decimal == ",":
+        # The other sign makes a text that is no number.
+        plain = texts.str.replace_all(".", "?", literal=True).str.replace(",", ".", literal=True)
+    values = plain.cast(pl.Float64, strict=False).fill_null(np.nan)
     return _Numbers(values.to_numpy(), texts)

@@ -92,6 +92,53 @@ def test_options_that_are_no_answer_become_non_response(release: Release) -> Non
     assert report.n_cells_written == 1
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        "Don't know (DO NOT READ)",
+        "(VOL) DK/Refused",
+        "DK / Refused [VOL.]",
+        "Dont know",
+        "Don\u2019t know or no answer",
+        "Refused to answer",
+        "Prefer not to say",
+        "(Spontaneous) No opinion.",
+    ],
+)
+def test_what_an_interviewer_is_told_makes_no_answer_of_it(release: Release, option: str) -> None:
+    asked = line({"Japan": [0.2, 0.6, 0.2]}, options=("Good", "Bad", option))
+    pack, report = release.json_lines(asked)
+    assert pack.questions[0].options == ("Good", "Bad")
+    assert pack.distributions[0].non_response == pytest.approx(0.2)
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("option", ["Hard to say", "Refuse to vote", "Not sure (VOL)", "Undecided"])
+def test_what_may_be_no_answer_counts_and_is_said(release: Release, option: str) -> None:
+    asked = line({"Japan": [0.2, 0.6, 0.2]}, options=("Good", "Bad", option))
+    pack, report = release.json_lines(asked)
+    assert pack.questions[0].options == ("Good", "Bad", option)
+    assert f"'{option}' (1 x)" in report.notes[0]
+
+
+@pytest.mark.parametrize(
+    "option", ["Both (VOL)", "No, I do not know anyone", "Neither (DO NOT READ)"]
+)
+def test_an_answer_that_was_volunteered_is_one(release: Release, option: str) -> None:
+    asked = line({"Japan": [0.2, 0.6, 0.2]}, options=("Good", "Bad", option))
+    pack, report = release.json_lines(asked)
+    assert len(pack.questions[0].options) == 3
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("option", ["Not asked", "INAP: no internet", "Missing; Not applicable"])
+def test_who_was_not_asked_is_no_non_response(release: Release, option: str) -> None:
+    # Asked were 0.5 + 0.3 + 0.1 of all; 0.1 of them gave no answer.
+    asked = line({"Japan": [0.5, 0.3, 0.1, 0.1]}, options=("Good", "Bad", "No answer", option))
+    [cell] = release.json_lines(asked).pack.distributions
+    assert cell.non_response == pytest.approx(0.1 / 0.9)
+
+
 def test_json_lines_may_name_them_by_index(release: Release) -> None:
     asked = line({"Japan": [0.2, 0.3, 0.5]}, options=("A", "B", "Hm"), nonresponse=[2])
     [cell] = release.json_lines(asked).pack.distributions

@@ -92,7 +92,59 @@ def test_questions_may_be_json_lines(tables: Tables, tmp_path: Path) -> None:
     assert cell.shares == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("form", ["semicolon", "BOM", "CRLF"])
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas_are_read_and_said(tables: Tables, separator: str) -> None:
+    lines = SHARES.replace(",", separator).replace("0.6", "0,6").replace("0.4", "0,4")
+    tables.shares.write_text(f"sep={separator}\n{lines}")
+    pack, report = tables.read()
+    assert [d.shares for d in pack.distributions] == [(0.6, 0.4), (0.2, 0.5, 0.3)]
+    assert "decimal commas" in report.notes[0]
+
+
+def test_two_decimal_signs_are_refused_where_the_second_stands(tables: Tables) -> None:
+    tables.shares.write_text(SHARES.replace("0.4", '"0,4"'))
+    with pytest.raises(PackInvalid, match=r"'0,4', but row 2 has '0\.6'") as caught:
+        tables.read()
+    assert (caught.value.row, caught.value.column) == (4, "share")
+
+
+def test_a_count_with_a_mark_may_be_two_numbers(tables: Tables) -> None:
+    tables.shares.write_text('question,culture,option,count\ntea,DE,Yes,"1,200"\n')
+    with pytest.raises(PackInvalid, match=r"may be 1200 or 1\.200"):
+        tables.read()
+
+
+@pytest.mark.parametrize("option", ["YES", "yes", " Yes\u00a0", "Yes\u200b"])
+def test_an_option_is_known_however_it_is_set(tables: Tables, option: str) -> None:
+    tables.shares.write_text(f"question,culture,option,share\ntea,DE,{option},1\n")
+    [cell] = tables.read().pack.distributions
+    assert cell.shares == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["Caf\u00e9|Cafe\u0301", "A lot|A\u00a0lot", "A lot|A  lot", "Some|Some\u200b", "\u200b|Some"],
+)
+def test_options_that_look_alike_are_no_two(tables: Tables, options: str) -> None:
+    tables.questions.write_text(QUESTIONS.replace("Yes|No", options))
+    with pytest.raises(PackInvalid, match="differ") as caught:
+        tables.read()
+    assert (caught.value.row, caught.value.column) == (2, "options")
+
+
+def test_an_option_is_one_line(tables: Tables) -> None:
+    tables.questions.write_text(QUESTIONS.replace("Yes|No", '"Yes,\nI do|No"'))
+    tables.shares.write_text('question,culture,option,share\ntea,DE,"Yes, I do",1\n')
+    assert tables.read().pack.questions[0].options == ("Yes, I do", "No")
+
+
+def test_options_that_may_be_no_answer_are_said(tables: Tables) -> None:
+    tables.questions.write_text(QUESTIONS.replace("Yes|No", "Yes|Hard to say"))
+    tables.shares.write_text("question,culture,option,share\ntea,DE,1,1\n")
+    assert any("'Hard to say' (1 x)" in note for note in tables.read().report.notes)
+
+
+@pytest.mark.parametrize("form", ["semicolon", "BOM", "CRLF", "CR", "UTF-16"])
 def test_forms_of_the_files(tables: Tables, form: str) -> None:
     for path in (tables.questions, tables.shares):
         text = path.read_text()
@@ -100,6 +152,11 @@ def test_forms_of_the_files(tables: Tables, form: str) -> None:
             text = text.replace("\n", "\r\n")
         if form == "semicolon" and path is tables.shares:
             text = text.replace(",", ";")
+        if form == "CR":
+            text = text.replace("\n", "\r")
+        if form == "UTF-16":
+            path.write_bytes(text.encode("utf-16"))
+            continue
         path.write_bytes((b"\xef\xbb\xbf" if form == "BOM" else b"") + text.encode())
     assert len(tables.read().pack.distributions) == 2
 

@@ -302,14 +302,14 @@ def plain_counts(
         people[str(row[1])].append((float(str(row[2])), row))
     found = {}
     for country, members in people.items():
-        total = sum(weight for weight, _ in members)
         for item, index in items.items():
-            own = [(w, int(str(row[index]))) for w, row in members]
+            own = [(w, int(str(row[index]))) for w, row in members if row[index] != -4]
+            total = sum(w for w, _ in own)
             gave = [(w, code) for w, code in own if code in codes[item]]
             weight = sum(w for w, _ in gave)
             shares = [sum(w for w, c in gave if c == code) / weight for code in codes[item]]
             kish = weight**2 / sum(w * w for w, _ in gave)
-            found[item, country] = (shares, 1 - weight / total, kish, len(members))
+            found[item, country] = (shares, 1 - weight / total, kish, len(own))
     return found
 
 
@@ -417,19 +417,79 @@ def test_a_byte_that_is_no_utf8_spoils_its_value_only(survey: Survey) -> None:
         (b"", "no header"),
         (b"\n", "no header"),
         (content(), "no row below the header"),
-        (b"\xff\xfeB\x00", "not UTF-8"),
+        (b"B\xff", "not UTF-8"),
         (content(GOOD).replace(b"B_COUNTRY_ALPHA", b"COUNTRY"), "B_COUNTRY_ALPHA'.*nearest"),
         (content(GOOD).replace(b"W_WEIGHT", b"W"), "W_WEIGHT'"),
         (content(GOOD).replace(b"Q1,Q119", b"X1,X119"), "'Q1'"),
         (content(GOOD).replace(b"Q260", b"Q262"), "'Q262'.*stands twice"),
         (content(GOOD, '2018,DEU,1,"1,1,1,30'), "row 3.*not closed"),
-        (content(GOOD, '2018,DEU,1,1"x,1,1,30', GOOD), "row 3.*not closed"),
+        (content(GOOD, '"2018\nDEU,1,1,1,1,30', GOOD), "row 3.*not closed"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused(survey: Survey, data: bytes, message: str) -> None:
     survey.file.write_bytes(data)
     with pytest.raises(PackInvalid, match=message):
         survey.read()
+
+
+def test_non_response_is_of_those_who_were_asked(survey: Survey) -> None:
+    # Of 8 people 3 were not asked and to 1 it does not apply: of the other 4, 1 did not know and 1
+    # refused. Who was not asked has no part in their number either.
+    codes = (1, 2, -1, -2, -3, -4, -4, -4)
+    survey.write(*(person(q1=code) for code in codes))
+    pack, report = survey.read()
+    found = cell(pack, "Q1")
+    assert (found.shares[:2], found.non_response) == ((0.5, 0.5), 0.5)
+    assert found.n_respondents == 4
+    [note] = [note for note in report.notes if note.startswith("Answers without an option")]
+    for part in ("1 don't know", "1 no answer or refused", "1 not applicable", "3 not asked"):
+        assert part in note
+
+
+def test_labels_in_place_of_codes_are_named_where_the_first_stands(survey: Survey) -> None:
+    survey.write(*(person(q1="Not important", q119="Agree") for _ in range(30)))
+    with pytest.raises(PackInvalid, match=r"'Not important'.*codes.*rather than their labels") as e:
+        survey.read()
+    assert (e.value.file, e.value.row, e.value.column) == (survey.file, 2, "Q1")
+
+
+def test_a_file_without_any_answer_says_so(survey: Survey) -> None:
+    survey.write(person(q1=-4, q119=-1), person(q1="", q119=-5))
+    with pytest.raises(PackInvalid, match=r"no answer of any question \(Q1, Q119\)") as caught:
+        survey.read()
+    assert caught.value.file == survey.file
+
+
+@pytest.mark.parametrize(
+    ("separator", "weights", "how"),
+    [
+        (",", ('"0,5"', '"1,5"'), "separated by commas, decimal commas"),
+        (";", ("0,5", "1,5"), "separated by semicolons, decimal commas"),
+        (";", ("0.5", "1.5"), "separated by semicolons, decimal points"),
+        ("\t", ("1,234", "0,5"), "separated by tabs, decimal commas"),
+    ],
+)
+def test_weights_have_one_decimal_sign_which_is_said(
+    survey: Survey, separator: str, weights: tuple[str, str], how: str
+) -> None:
+    lines = [f"2018,DEU,{{}},{code},1,1,30".replace(",", separator) for code in (1, 2)]
+    text = [line.format(weight) for line, weight in zip(lines, weights, strict=True)]
+    survey.file.write_text("\n".join([separator.join(COLUMNS), *text]) + "\n")
+    pack, report = survey.read()
+    first, second = (float(weight.strip('"').replace(",", ".")) for weight in weights)
+    assert cell(pack, "Q1").shares[0] == pytest.approx(first / (first + second))
+    assert how in report.notes[0]
+
+
+def test_a_mark_in_a_column_that_is_not_used_changes_nothing(survey: Survey) -> None:
+    columns = (*COLUMNS, "TOWN")
+    survey.write(*((*person(), "x") for _ in range(4)), columns=columns)
+    expected = survey.read()[0].distributions
+    for marks in (['4" nail'], ['4" nail', '7" nail'], ['"Bad" Ems'], ['"Bad', 'Ems"']):
+        towns = [*marks, *["x"] * (4 - len(marks))]
+        lines = [",".join(map(str, (*person(), town))) for town in towns]
+        survey.file.write_text("\n".join([",".join(columns), *lines]) + "\n")
+        assert survey.read()[0].distributions == expected, marks
 
 
 def test_a_missing_file_is_refused(survey: Survey) -> None:
