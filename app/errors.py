@@ -197,44 +197,13 @@ class FieldUnsupported(RequestError):
 class ContextTooSmall(RequestError):
     """The prompt, without any exemplar, and the reply do not fit into the model's context."""
 
-    def __init__(self, n_tokens: int, budget: int) -> None:
+    def __init__(self, n_tokens: int, *, n_context: int, n_reply: int) -> None:
         super().__init__(
-            f"The prompt has {n_tokens} tokens without evidence, but {budget} are left for it. "
-            "Shorten it, or ask for a shorter reply (max_tokens)."
+            f"The prompt has {n_tokens} tokens without evidence, but the model reads {n_context}, "
+            f"and {n_reply} of them are kept for the reply. Shorten the prompt, or ask for a "
+            "shorter reply (max_tokens)."
         )
-
-
-class RowInvalid(RequestError):
-    """A row of a table of questions cannot be read."""
-
-    def __init__(self, line: int, *, found: str, expected: str) -> None:
-        super().__init__(f"line {line}: found {found}, expected {expected}")
-        self.line = line
-
-
-class CsvInvalid(RequestError):
-    """A body is no table of questions, so that none of its rows can be read."""
-
-    def __init__(self, *, found: str, expected: str) -> None:
-        super().__init__(f"found {found}, expected {expected}")
-        self.found, self.expected = found, expected
-
-
-class ContentTypeUnsupported(RequestError):
-    """A body is in a form that the route does not read."""
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"found content type {found[:80]}, expected {expected}")
-
-
-class BatchTooLarge(RequestError):
-    """A batch asks for more than the settings allow at once."""
-
-    def __init__(self, things: str, *, found: int, limit: int, setting: str) -> None:
-        super().__init__(
-            f"found {found} {things}, expected at most {limit} in one batch ({setting}). Send the "
-            "rest in another one."
-        )
+        self.field = "messages"
 
 
 class BodyTooLarge(RequestError):

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.openapi.utils import get_openapi
 
 from app.api import (
@@ -24,6 +25,7 @@ from app.api import (
     questions,
     recent,
 )
+from app.api.decompression import Decompressor
 from app.api.middleware import BodyLimit, BodyReader, KeyCheck, RequestContext
 from app.resources import Opener, open_resources
 from app.settings import Settings
@@ -81,21 +83,32 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     problems.install(app)
     for module in ROUTES:
         app.include_router(module.router)
+    app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
+    _add_middleware(app, settings, metrics)
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Add the page and all that stands before the routes; the last one sees a request first."""
+    refuse = problems.response_to
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
     admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)
     ring = KeyRing(keys, admin_keys)
     pages = site.install(app, ring)
-    # The last one added sees a request first.
     limits = {batch.PATH: BodyLimit(settings.batch.max_bytes, "MILIEU_BATCH__MAX_BYTES")}
-    app.add_middleware(BodyReader, refuse=problems.response_to, limits=limits)
+    app.add_middleware(Decompressor, refuse=refuse, limits=limits)
+    app.add_middleware(BodyReader, refuse=refuse, limits=limits)
     app.add_middleware(
-        KeyCheck,
-        keys=keys,
-        admin_keys=admin_keys,
-        refuse=problems.response_to,
-        sessions=ring.sessions,
+        KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=ring.sessions
     )
-    app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
-    app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to)
+    app.add_middleware(RequestContext, metrics=metrics, refuse=refuse)
     app.add_middleware(PageResponses, pages=pages)
-    return app
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            # Clients send many of their own; keys come in headers, never in cookies.
+            allow_headers=["*"],
+            expose_headers=["Retry-After", "Server-Timing", "X-Request-Id"],
+        )

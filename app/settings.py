@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,7 +21,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from app.addresses import is_loopback
+from app.addresses import check_origins, is_loopback
 from app.errors import SettingsInvalid
 from embedded_model.source import SMOLLM2
 from experiments.unit import MIN_SECRET_BYTES
@@ -263,6 +265,7 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535)
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    cors_origins: Annotated[Strings, AfterValidator(check_origins)] = ()
     packs: Strings = ()
     pack_folders: Strings = ()
     commercial_use: bool = False
@@ -347,7 +350,7 @@ class Settings(BaseSettings):
         return (own, *(Path(folder) for folder in self.pack_folders))
 
 
-_LISTS = ("api_keys", "admin_keys", "packs", "pack_folders")
+_LISTS = ("api_keys", "admin_keys", "cors_origins", "packs", "pack_folders")
 
 
 def read_settings(**overrides: object) -> Settings:
@@ -360,8 +363,10 @@ def read_settings(**overrides: object) -> Settings:
     known = _variables()
     given = (name for name in os.environ if name.upper().startswith(PREFIX))
     if unknown := sorted(name for name in given if name.upper() not in known):
+        meant = get_close_matches(unknown[0].upper(), known, n=1)
+        hint = f" Did you mean {meant[0]}?" if meant else ""
         raise SettingsInvalid(
-            f"unknown variable {', '.join(unknown)}; known are {', '.join(sorted(known))}"
+            f"unknown variable {', '.join(unknown)}; known are {', '.join(sorted(known))}.{hint}"
         )
     try:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from files.json_line import write_json_line
 from survey_data.errors import PackInvalid
 from survey_data.model import Question, Scale
 from survey_data.wording import tidy
@@ -100,4 +100,4 @@ def write_question_lines(path: Path, questions: Iterable[Question]) -> None:
             del line["key"]
             if question.first_number == 1:
                 del line["first_number"]
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.write(write_json_line(line) + "\n")

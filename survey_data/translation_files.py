@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from files.json_line import write_json_line
 from survey_data.errors import PackInvalid
 from survey_data.json_lines import read_json_lines
 from survey_data.model import Question, Wording
@@ -86,7 +86,7 @@ def write_wordings(
         for question in questions:
             if wording := wordings.get(question.key):
                 line = {"id": question.id, "text": wording.text, "options": wording.options}
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(write_json_line(line) + "\n")
 
 
 def _find_fault(line: _Line, question: Question, language: str) -> tuple[str, str] | None:

@@ -58,7 +58,8 @@ class ContextWindow:
             ContextTooSmall: the prompt does not fit even without both.
             UpstreamError: vLLM does not tell.
         """
-        budget = await self._vllm.context_tokens(model) - n_reply_tokens
+        n_context = await self._vllm.context_tokens(model)
+        budget = n_context - n_reply_tokens
         while True:
             messages = build(steering)
             n_tokens = await self._count(messages, model, at_most=budget)
@@ -66,7 +67,7 @@ class ContextWindow:
                 return Fitted(messages, steering, budget)
             n_shown = len(steering.exemplars)
             if not n_shown and steering.statement is None:
-                raise ContextTooSmall(n_tokens, max(0, budget))
+                raise ContextTooSmall(n_tokens, n_context=n_context, n_reply=n_reply_tokens)
             n_kept = max(0, min(n_shown - 1, n_shown * budget // n_tokens))
             steering = _shorten(steering, n_kept, bare)
 

@@ -75,7 +75,7 @@ class FallbackPlanner:
             is_pooled=is_pooled,
             is_optional=is_pooled and not is_wanted,
             is_chat=is_chat,
-            warnings=_note_source(estimated),
+            warnings=(*request.notes, *request.asker.notes, *_note_source(estimated)),
             best_source=estimated.best_source,
             source_fallback=estimated.fallback,
         )

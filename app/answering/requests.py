@@ -12,6 +12,9 @@ from prompting.messages import Message
 from prompting.recipe import NO_OVERRIDES, RecipeOverrides
 from retrieval.steer import Steer
 
+# What programs make of a variable without a value when they write it as text.
+UNSET = frozenset({"undefined", "null", "none", "nil", "nan", "[object object]", "(null)"})
+
 
 @dataclass(frozen=True, slots=True)
 class Asker:
@@ -27,6 +30,16 @@ class Asker:
     wanted_arm: str = ""
     consented: bool = False
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A warning where user or session look like a variable that nobody set."""
+        return tuple(
+            f"{field} '{value}' looks like a variable that was not set: whoever sends it counts as "
+            f"one {field}"
+            for field, value in (("user", self.user), ("session", self.session))
+            if value.strip().casefold() in UNSET
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerRequest:
@@ -35,7 +48,8 @@ class AnswerRequest:
     With an `arm` it is answered as that arm answers, outside of any experiment. `answer_from` is
     None where it is left open. `withhold` takes what the culture answered to it for unknown, and
     shows nothing of the questions in `barred` either. `steer` is None where it is left to the
-    settings. `streams` is whether free text is wanted piece by piece.
+    settings. `notes` are warnings that its reading gave rise to. `streams` is whether free text
+    is wanted piece by piece.
     """
 
     question: str
@@ -47,6 +61,7 @@ class AnswerRequest:
     answer_from: AnswerFrom | None = None
     withhold: bool = False
     steer: Steer | None = None
+    notes: tuple[str, ...] = ()
     barred: frozenset[str] = frozenset()
     seed: int = 0
     max_tokens: int = 128
@@ -95,7 +110,8 @@ class ChatTurn:
 
     With an `arm` it is answered as that arm answers, outside of any experiment. `withhold` takes
     what the culture answered to its question for unknown. `steer` is None where it is left to the
-    settings. `streams` is whether the reply is wanted chunk by chunk.
+    settings. `notes` are warnings that its reading gave rise to. `streams` is whether the reply
+    is wanted chunk by chunk.
     """
 
     chat: ChatRequest
@@ -105,6 +121,7 @@ class ChatTurn:
     arm: Arm | None = None
     withhold: bool = False
     steer: Steer | None = None
+    notes: tuple[str, ...] = ()
     streams: bool = False
 
     @property

@@ -25,6 +25,7 @@ from app.api.schemas.adapters import (
     detail_of,
     summary_of,
 )
+from app.api.strict import StrictRoute
 from app.errors import CulturesMissing
 from app.resources import Resources
 
@@ -38,7 +39,7 @@ AdapterName = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/v1/adapters", tags=["adapters"])
+router = APIRouter(prefix="/v1/adapters", tags=["adapters"], route_class=StrictRoute)
 READING = declare_failures(401, 403, 404, 422, 500, 503)
 CHANGING = READING | declare_failures(400, 409, 413, 415, 502)
 

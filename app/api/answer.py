@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -18,14 +18,16 @@ from app.api.problems import declare_failures, kind_of
 from app.api.recent import AnswerKeeper, KeeperDep
 from app.api.schemas.answer import AnswerBody, AnswerResponse, Body, CultureText
 from app.api.streaming import EVENT_STREAM, EventStream
+from app.api.strict import StrictRoute
 from app.errors import AppError
 from app.settings import AnswerSettings
 from app.telemetry import server_timing
+from files.json_line import write_json_line
 from prompting.errors import PromptingError
 from prompting.recipe import RecipeOverrides
 from survey_data.library import SurveyLibrary
 
-router = APIRouter(tags=["answers"])
+router = APIRouter(tags=["answers"], route_class=StrictRoute)
 FAILURES = declare_failures(400, 401, 404, 413, 415, 422, 502, 503, 504)
 REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
@@ -66,7 +68,7 @@ async def post_answer(
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = agree_on_culture((query.culture, body.culture), library.catalogue)
-    request = read_request(body, culture, defaults)
+    request = replace(read_request(body, culture, defaults), notes=body.notes)
     return await _respond(request, pipeline, library, keeper, response)
 
 
@@ -151,4 +153,4 @@ def _write_event(event: Event, library: SurveyLibrary, keeper: AnswerKeeper) -> 
 
 
 def _write(name: str, data: dict[str, Any]) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return f"event: {name}\ndata: {write_json_line(data)}\n\n"

@@ -20,13 +20,15 @@ from app.api.reading_batch import read_batch
 from app.api.schemas.answer import Body, CultureText
 from app.api.schemas.batch import MAX_CULTURES, MAX_RECIPES, BatchBody, BatchLine
 from app.api.streaming import EventStream
+from app.api.strict import StrictRoute
+from files.json_line import write_json_line
 from prompting.recipe import Method
 from reports.csv_rows import CSV, write_csv_row
 
 PATH = "/v1/batch"
 LINES = "application/x-ndjson"
 TEXT = {"schema": {"type": "string"}}
-router = APIRouter(tags=["answers"])
+router = APIRouter(tags=["answers"], route_class=StrictRoute)
 
 
 class BatchStream(EventStream):
@@ -125,4 +127,4 @@ async def _write(
             if as_table:
                 yield "".join(map(write_csv_row, tabulate_line(line)))
             else:
-                yield line.model_dump_json() + "\n"
+                yield write_json_line(line.model_dump(mode="json")) + "\n"

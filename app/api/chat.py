@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,18 +12,22 @@ from fastapi.responses import JSONResponse
 
 from app.answering.plan import Answer, Delta, Event, Plan
 from app.api.dependencies import LibraryDep, PipelineDep, ResourcesDep, agree_on_culture
+from app.api.openai_errors import openai_error
 from app.api.presenting import present_chat_evidence
-from app.api.problems import kind_of, openai_error
+from app.api.problems import kind_of
 from app.api.recent import AnswerKeeper, KeeperDep
 from app.api.schemas.answer import ChatEvidence
 from app.api.schemas.chat import ChatBody, OpenAIProblem
 from app.api.streaming import EVENT_STREAM, EventStream
+from app.api.strict import StrictRoute, read_utf8
 from app.errors import AppError, ModelUnknown
+from app.resources import Resources
 from app.vllm.wire import JsonObject
+from files.json_line import write_json_line
 from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary
 
-router = APIRouter(prefix="/v1", tags=["openai"])
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=StrictRoute)
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIProblem} for status in (400, 401, 404, 413, 415, 502, 503, 504)
 }
@@ -35,15 +38,18 @@ async def list_models(library: LibraryDep, resources: ResourcesDep) -> dict[str,
     """List the model, and the model as each covered culture."""
     base = resources.settings.model
     codes = sorted(library.catalogue[code].alpha2 for code in library.cultures)
-    ids = [base, *(f"{base}@{code}" for code in codes)]
-    created = int(resources.started_at)
-    return {
-        "object": "list",
-        "data": [
-            {"id": name, "object": "model", "created": created, "owned_by": "milieu"}
-            for name in ids
-        ],
-    }
+    names = [base, *(f"{base}@{code}" for code in codes)]
+    return {"object": "list", "data": [_present_model(name, resources) for name in names]}
+
+
+@router.get("/models/{name:path}", responses={401: FAILURES[401], 404: FAILURES[404]})
+async def show_model(name: str, library: LibraryDep, resources: ResourcesDep) -> dict[str, Any]:
+    """Show the model, or the model as a culture, which is named as in a chat."""
+    base = resources.settings.model
+    culture = _find_suffix(name, base)
+    if culture is not None:
+        name = f"{base}@{library.find_culture(culture).alpha2}"
+    return _present_model(name, resources)
 
 
 @router.post(
@@ -83,12 +89,22 @@ def _find_culture(
         ModelUnknown: the model is another than `base`, with or without a culture.
         CultureConflict: the places name different cultures.
     """
-    suffix = None
-    if body.model != base:
-        if not body.model.startswith(f"{base}@"):
-            raise ModelUnknown(body.model, base)
-        suffix = body.model.removeprefix(f"{base}@")
-    return agree_on_culture((suffix, body.culture, header), catalogue)
+    suffix = _find_suffix(body.model, base)
+    return agree_on_culture((suffix, body.culture, read_utf8(header)), catalogue)
+
+
+def _find_suffix(model: str, base: str) -> str | None:
+    """Return the culture that a model is named as, None where it is `base` itself."""
+    if model == base:
+        return None
+    if not model.startswith(f"{base}@"):
+        raise ModelUnknown(model, base)
+    return model.removeprefix(f"{base}@")
+
+
+def _present_model(name: str, resources: Resources) -> JsonObject:
+    created = int(resources.started_at)
+    return {"id": name, "object": "model", "created": created, "owned_by": "milieu"}
 
 
 def _present_evidence(answer: Answer, library: SurveyLibrary) -> ChatEvidence:
@@ -132,7 +148,8 @@ async def _write_lines(
         except AppError as error:
             if first is None:
                 raise
-            yield _write_line(openai_error(kind_of(error), str(error)))
+            kind = kind_of(error)
+            yield _write_line(openai_error(kind.status, kind.code, str(error)))
     yield "data: [DONE]\n\n"
 
 
@@ -150,7 +167,7 @@ def _present_chunk(chunk: JsonObject, plan: Plan, model: str) -> JsonObject:
 
 
 def _write_line(data: JsonObject) -> str:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n"
+    return f"data: {write_json_line(data)}\n\n"
 
 
 def _present_reply(answer: Answer, body: ChatBody, evidence: ChatEvidence) -> JsonObject:

@@ -8,8 +8,9 @@ from app.api.dependencies import LibraryDep
 from app.api.presenting import present_culture
 from app.api.problems import declare_failures
 from app.api.schemas.answer import CulturesResponse, CultureSummary
+from app.api.strict import StrictRoute
 
-router = APIRouter(prefix="/v1/cultures", tags=["cultures"])
+router = APIRouter(prefix="/v1/cultures", tags=["cultures"], route_class=StrictRoute)
 
 
 @router.get("", responses=declare_failures(401))

@@ -8,9 +8,10 @@ from app.api.dependencies import DefaultsDep, LibraryDep, LookupDep
 from app.api.presenting import present_exemplars
 from app.api.problems import declare_failures
 from app.api.schemas.answer import ExemplarsBody, ExemplarsResponse
+from app.api.strict import StrictRoute
 from retrieval.evidence import EvidenceQuery
 
-router = APIRouter(prefix="/v1", tags=["evidence"])
+router = APIRouter(prefix="/v1", tags=["evidence"], route_class=StrictRoute)
 
 
 @router.post("/exemplars", responses=declare_failures(400, 401, 404, 413, 415, 422))

@@ -20,6 +20,7 @@ from app.api.schemas.experiments import (
     RevisionDetail,
     StartBody,
 )
+from app.api.strict import StrictRoute
 from app.state.experiment_report import read_report
 from app.state.experiments import LiveExperiments
 from app.state.start_notes import start_notes
@@ -31,7 +32,7 @@ from experiments.stores.scripts import StoredRevision
 
 ExperimentName = Annotated[str, Path(pattern=NAME_PATTERN, description="The experiment's name.")]
 
-router = APIRouter(prefix="/v1/experiments", tags=["experiments"])
+router = APIRouter(prefix="/v1/experiments", tags=["experiments"], route_class=StrictRoute)
 READING = declare_failures(401, 403, 404, 422, 500, 503)
 CHANGING = READING | declare_failures(400, 409, 413, 415)
 PLACE = "body"

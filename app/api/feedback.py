@@ -10,11 +10,12 @@ from fastapi import APIRouter, Header
 from app.api.dependencies import ExperimentsDep
 from app.api.problems import declare_failures
 from app.api.schemas.experiments import FeedbackBody, FeedbackReceipt
+from app.api.strict import StrictRoute
 from experiments.errors import OutcomeInvalid
 from experiments.events import MAX_KEY_CHARS
 from experiments.feedback import take_outcome
 
-router = APIRouter(prefix="/v1/feedback", tags=["experiments"])
+router = APIRouter(prefix="/v1/feedback", tags=["experiments"], route_class=StrictRoute)
 FAILURES = declare_failures(400, 401, 404, 409, 413, 415, 422, 503)
 
 

@@ -13,8 +13,9 @@ from app.api.dependencies import ResourcesDep
 from app.api.problems import declare_failures
 from app.api.schemas.answer import DIGITS, Health
 from app.api.schemas.readiness import CalibratedMethod, CalibrationStatus, PoolQuality, Readiness
+from app.api.strict import StrictRoute
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=StrictRoute)
 
 
 @router.head("/livez", include_in_schema=False)

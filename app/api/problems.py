@@ -18,9 +18,11 @@ from starlette.types import ASGIApp, Scope
 from adapters import errors as adapter_errors
 from adapters.culturespa.errors import CultureSpaError
 from app import errors as app_errors
-from app.api.faults import clip, describe_faults, place_in_body
+from app import request_errors
+from app.api.faults import Fault, clip, describe_faults, list_fields, place_in_body
 from app.api.middleware import is_admin_path
-from app.api.schemas.answer import Problem
+from app.api.openai_errors import is_openai_only, is_openais, openai_error
+from app.api.schemas.answer import AnswerBody, Problem
 from app.logs import request_id
 from experiments import errors as experiment_errors
 from experiments.errors import ExperimentUnknown, StoreUnavailable
@@ -33,8 +35,6 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_JSON = "application/problem+json"
 TYPE_ROOT = "urn:milieu:problem:"
-# Clients of these routes expect OpenAI's error body.
-OPENAI_PATHS = ("/v1/chat/", "/v1/models")
 # Their texts say where files are, which is nothing for who only asks.
 FOR_OPERATORS = frozenset(
     {
@@ -194,15 +194,20 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.QuestionUnknown: ProblemKind(404, "question-unknown", "Unknown question"),
     app_errors.FilterUnknown: ProblemKind(422, "filter-unknown", "Nothing has this name"),
     app_errors.AnswerNotKept: ProblemKind(404, "answer-not-kept", "No such recent answer"),
-    app_errors.RowInvalid: ProblemKind(422, "row-invalid", "The row does not fit"),
-    app_errors.CsvInvalid: ProblemKind(400, "csv-invalid", "The body is no CSV of questions"),
-    app_errors.ContentTypeUnsupported: ProblemKind(
+    request_errors.RowInvalid: ProblemKind(422, "row-invalid", "The row does not fit"),
+    request_errors.CsvInvalid: ProblemKind(400, "csv-invalid", "The body is no CSV of questions"),
+    request_errors.ContentTypeUnsupported: ProblemKind(
         415, "content-type-unsupported", "Unsupported content type"
     ),
-    app_errors.BatchTooLarge: ProblemKind(422, "batch-too-large", "Too much for one batch"),
+    request_errors.BatchTooLarge: ProblemKind(422, "batch-too-large", "Too much for one batch"),
     app_errors.ModelUnknown: ProblemKind(404, "model-unknown", "Unknown model"),
     app_errors.FieldUnsupported: ProblemKind(400, "field-unsupported", "Unsupported field"),
     app_errors.ContextTooSmall: ProblemKind(422, "prompt-too-long", "Prompt too long"),
+    request_errors.ValueRepeated: ProblemKind(422, "value-repeated", "Something is given twice"),
+    request_errors.BodyDamaged: ProblemKind(400, "body-damaged", "The body cannot be decompressed"),
+    request_errors.EncodingUnsupported: ProblemKind(
+        415, "content-encoding-unsupported", "Unsupported content encoding"
+    ),
     app_errors.BodyTooLarge: ProblemKind(413, "body-too-large", "Body too large"),
     app_errors.KeyRefused: ProblemKind(401, "key-refused", "Key missing or unknown"),
     app_errors.AdminKeyRefused: ProblemKind(403, "admin-key-refused", "An admin key is needed"),
@@ -246,7 +251,8 @@ def kind_of(error: Exception) -> ProblemKind:
 def response_to(scope: Scope, error: Exception) -> ASGIApp:
     """Return the response to `error` on the path of `scope`."""
     kind = kind_of(error)
-    response = _response(scope["path"], kind, _explain(scope["path"], kind, error))
+    detail = _explain(scope["path"], kind, error)
+    response = _response(scope["path"], kind, detail, param=getattr(error, "field", None))
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
@@ -258,10 +264,10 @@ def response_to(scope: Scope, error: Exception) -> ASGIApp:
 def present_problem(error: Exception, path: str) -> Problem:
     """Return the problem that `error` is on `path`, for a response that goes on after it.
 
-    A `ValidationError` is one of a request's body.
+    A `ValidationError` is one of the fields of a question.
     """
     if isinstance(error, ValidationError):
-        found = describe_faults(place_in_body(error))
+        found = describe_faults(place_in_body(error), names=list(AnswerBody.model_fields))
         return _describe(INVALID, found.detail, found.faults)
     kind = kind_of(error)
     if kind.status == 500:
@@ -269,37 +275,36 @@ def present_problem(error: Exception, path: str) -> Problem:
     return _describe(kind, _explain(path, kind, error))
 
 
-def openai_error(kind: ProblemKind, detail: str) -> dict[str, Any]:
-    """Return OpenAI's error body."""
-    error_type = "invalid_request_error" if kind.status < 500 else "server_error"
-    return {"error": {"message": detail, "type": error_type, "param": None, "code": kind.code}}
-
-
 def _response(
-    path: str, kind: ProblemKind, detail: str, *, faults: list[dict[str, Any]] | None = None
+    path: str,
+    kind: ProblemKind,
+    detail: str,
+    *,
+    faults: list[Fault] | None = None,
+    param: str | None = None,
 ) -> JSONResponse:
     # Half a surrogate pair, which JSON can hold, cannot be sent.
     detail = detail.encode("utf-8", "replace").decode()
-    if path.startswith(OPENAI_PATHS):
+    if is_openais(path):
         # OpenAI has no 422: to what does not fit it answers 400.
         status = 400 if kind.status == 422 else kind.status
-        return JSONResponse(openai_error(kind, detail), status_code=status)
+        if faults:
+            param = faults[0]["where"].removeprefix("body.")
+        return JSONResponse(openai_error(kind.status, kind.code, detail, param), status_code=status)
     body = _describe(kind, detail, faults).model_dump()
     if faults is None:
         del body["errors"]
     return JSONResponse(body, status_code=kind.status, media_type=PROBLEM_JSON)
 
 
-def _describe(
-    kind: ProblemKind, detail: str, faults: list[dict[str, Any]] | None = None
-) -> Problem:
+def _describe(kind: ProblemKind, detail: str, faults: list[Fault] | None = None) -> Problem:
     return Problem(
         type=TYPE_ROOT + kind.code,
         title=kind.title,
         status=kind.status,
         detail=detail.encode("utf-8", "replace").decode(),
         instance=f"urn:milieu:request:{request_id.get()}",
-        errors=faults,
+        errors=None if faults is None else [dict(fault) for fault in faults],
     )
 
 
@@ -334,7 +339,9 @@ async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
         given = clip(request.headers.get("content-type", "none"))
         detail = f"found content type {given}, expected application/json"
         return _response(request.url.path, NO_JSON, detail)
-    found = describe_faults(error.errors())
+    found = describe_faults(
+        error.errors(), error.body, names=list(list_fields(request.scope["route"]))
+    )
     kind = INVALID if found.is_json else JSON_INVALID
     return _response(request.url.path, kind, found.detail, faults=found.faults)
 
@@ -345,6 +352,8 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     kind = ProblemKind(error.status_code, phrase.lower().replace(" ", "-"), phrase)
     cause = "" if error.__cause__ is None else f" ({error.__cause__})"
     detail = f"{request.method} {request.url.path[:200]}: {error.detail}{cause}"
+    if error.status_code == 404 and is_openai_only(request.url.path):
+        detail += ". Of OpenAI's routes Milieu serves /v1/chat/completions and /v1/models."
     response = _response(request.url.path, kind, detail)
     response.headers.update(error.headers or {})
     if error.status_code == 405:

@@ -23,9 +23,10 @@ from app.api.schemas.questions import (
     QuestionsQuery,
     QuestionsResponse,
 )
+from app.api.strict import StrictRoute
 from reports.csv_rows import CSV
 
-router = APIRouter(prefix="/v1/questions", tags=["questions"])
+router = APIRouter(prefix="/v1/questions", tags=["questions"], route_class=StrictRoute)
 TOTAL = "X-Total-Count"
 AS_TABLE: dict[int | str, dict[str, Any]] = {
     200: {"content": {CSV: {"schema": {"type": "string"}}}}

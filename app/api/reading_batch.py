@@ -7,7 +7,8 @@ import difflib
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,7 +19,8 @@ from app.answering.requests import AnswerRequest
 from app.api.answer import read_request
 from app.api.schemas.answer import AnswerBody
 from app.api.schemas.batch import BatchBody
-from app.errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
+from app.api.strict import parse_json
+from app.request_errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
 from app.settings import AnswerSettings, BatchSettings
 from reports.csv_rows import CSV
 
@@ -120,6 +122,9 @@ def _check_limit(things: str, found: int, limit: int, setting: str) -> None:
 
 
 def _read_json(body: bytes) -> tuple[list[Row], BatchBody]:
+    # What is no JSON is refused below.
+    with suppress(ValueError, RecursionError):
+        parse_json(body)
     given = BatchBody.model_validate_json(body)
     # Nothing has looked at them yet.
     questions: Any = given.questions
@@ -208,4 +213,4 @@ def _read_body(body: Row, defaults: AnswerSettings) -> AnswerRequest | Exception
         read = AnswerBody.model_validate(body)
     except ValidationError as exc:
         return exc
-    return read_request(read, read.culture, defaults)
+    return replace(read_request(read, read.culture, defaults), notes=read.notes)

@@ -11,9 +11,10 @@ from app.api.dependencies import ResourcesDep
 from app.api.middleware import asked_by
 from app.api.problems import declare_failures
 from app.api.schemas.answer import AnswerResponse, ChatEvidence
+from app.api.strict import StrictRoute
 from app.state.recent_answers import RecentAnswers
 
-router = APIRouter(prefix="/v1/answers", tags=["answers"])
+router = APIRouter(prefix="/v1/answers", tags=["answers"], route_class=StrictRoute)
 AnswerId = Annotated[
     str,
     Path(

@@ -18,7 +18,8 @@ from app.api.problems import present_problem
 from app.api.reading_batch import JSON, Ask, Batch, read_batch
 from app.api.schemas.answer import RecipeFields
 from app.api.schemas.batch import BatchLine
-from app.errors import CsvInvalid, FileRefused, OptionInvalid
+from app.errors import FileRefused, OptionInvalid
+from app.request_errors import CsvInvalid
 from app.settings import BatchSettings, read_settings
 from cli.batch.command import BatchOptions
 from cli.batch.replies import ReplyJournal, digest_body

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -33,6 +32,7 @@ from experiments.replay.page import render_replay
 from experiments.replay.pairing import summarise_replay
 from experiments.replay.result import Replay
 from experiments.replay.rows import ReplayRow
+from files.json_line import write_json_line
 from prompting.recipe import NO_ADAPTER
 from prompting.refusal import is_refusal
 from retrieval.errors import RetrievalError
@@ -116,7 +116,7 @@ async def run_replay(
 def write_replay(run: ReplayRun, folder: Path) -> None:
     """Write replay.json, rows.jsonl and report.html."""
     folder.mkdir(parents=True, exist_ok=True)
-    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in run.rows)
+    lines = (write_json_line(asdict(row)) + "\n" for row in run.rows)
     (folder / "rows.jsonl").write_text("".join(lines))
     (folder / "report.html").write_text(render_replay(run.replay))
     (folder / "replay.json").write_text(run.replay.model_dump_json(indent=2) + "\n")

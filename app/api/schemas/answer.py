@@ -18,6 +18,7 @@ from app.api.schemas.sources import (
     ResponseModel,
     TransferFields,
 )
+from app.api.texts import clean_line, clean_text, find_twin
 from estimation.source import AnswerFrom, Source
 from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage
 from retrieval.selector_name import SelectorName
@@ -33,27 +34,21 @@ MAX_NEW_TOKENS = 131_072
 MAX_UNIT_CHARS = 200
 
 
-def _strip_text(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text.strip()
-
-
-def _check_distinct(options: list[str]) -> list[str]:
+def _check_options(options: list[str]) -> list[str]:
     if options and not MIN_OPTIONS <= len(options) <= MAX_OPTIONS:
         raise ValueError(f"found {len(options)} options, expected {MIN_OPTIONS} to {MAX_OPTIONS}")
-    if len({option.casefold() for option in options}) != len(options):
-        raise ValueError("two options are the same")
+    if twin := find_twin(options):
+        raise ValueError(f"two options are the same to a reader: '{twin[0]}' and '{twin[1]}'")
     return options
 
 
 QuestionText = Annotated[
-    str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_strip_text)
+    str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(clean_text)
 ]
 OptionText = Annotated[
-    str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(_strip_text)
+    str, Field(min_length=1, max_length=MAX_OPTION_CHARS), AfterValidator(clean_line)
 ]
-Options = Annotated[list[OptionText], AfterValidator(_check_distinct)]
+Options = Annotated[list[OptionText], AfterValidator(_check_options)]
 AdapterText = Annotated[
     str,
     Field(
@@ -88,6 +83,7 @@ STEER = (
     "a value; 'always'; 'never'. By default what the settings say, which is 'auto' unless set."
 )
 WITHHOLD = "Take what the culture itself answered to this question for unknown."
+NO_OPTIONS = "'options' is empty, which counts as leaving it out"
 ASKS_VALUE = "Probability that the text asks for a value; null where nothing tells."
 CONSENT = (
     "Whether the end user agreed that question and answer are kept. They are kept only where the "
@@ -157,6 +153,12 @@ class AnswerBody(RecipeFields):
     arm: ArmText = ""
     consent: bool = Field(False, description=CONSENT)
     stream: bool = Field(False, description="Server-sent events: evidence, deltas, answer.")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of a body was not taken as it stands."""
+        is_empty = "options" in self.model_fields_set and not self.options
+        return (NO_OPTIONS,) if is_empty else ()
 
 
 class ExemplarsBody(Body):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.answering.requests import Asker, ChatTurn
+from app.api.faults import suggest_name
 from app.api.schemas.answer import (
     CONSENT,
     ELSEWHERE,
@@ -48,6 +51,10 @@ UNSUPPORTED = {
     "prediction": "vLLM's chat does not take it",
     "web_search_options": "Milieu looks up surveys only",
 }
+TOOLS_LEFT_OUT = (
+    "calls of tools were left out, and what they returned counts as said by the assistant: "
+    "Milieu's prompts have no tools"
+)
 
 
 class OpenAIFault(BaseModel):
@@ -66,29 +73,72 @@ class OpenAIProblem(BaseModel):
 
 
 class TextPart(BaseModel):
-    """A part of a message; text is the only kind."""
+    """A part of a message; text is the only kind that is asked."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     type: Literal["text"]
     text: str = Field(max_length=MAX_CONTENT_CHARS)
 
 
-class ChatMessage(BaseModel):
-    """One message of the chat so far."""
+class RefusalPart(BaseModel):
+    """What an assistant said in place of an answer."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)] | list[TextPart]
+    type: Literal["refusal"]
+    refusal: str = Field(max_length=MAX_CONTENT_CHARS)
+
+    @property
+    def text(self) -> str:
+        """What it said."""
+        return self.refusal
+
+
+Part = Annotated[TextPart | RefusalPart, Field(discriminator="type")]
+
+
+class ChatMessage(BaseModel):
+    """One message of the chat so far, which another model may have taken part in."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[str, Field(max_length=MAX_CONTENT_CHARS)] | list[Part] | None = None
+    tool_calls: list[Any] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.content is None and self.role != "assistant":
+            raise ValueError(f"a message of the {self.role} without content; expected a text")
+        return self
+
+    @property
+    def text(self) -> str:
+        """What it says, empty where it calls tools only."""
+        if isinstance(self.content, str):
+            return self.content
+        return "\n".join(part.text for part in self.content or ())
+
+    @property
+    def is_of_tools(self) -> bool:
+        """Whether it calls tools, or is what one of them returned."""
+        return self.role in ("tool", "function") or bool(self.tool_calls)
 
     @property
     def plain(self) -> Message:
-        """The message as the pipeline has it; a developer's is a system message."""
-        role = "system" if self.role == "developer" else self.role
-        if isinstance(self.content, str):
-            return Message(role, self.content)
-        return Message(role, "\n".join(part.text for part in self.content))
+        """The message as the pipeline has it.
+
+        A developer's is a system message. What a tool returned the assistant knew when it went on,
+        so it counts as said by the assistant.
+        """
+        match self.role:
+            case "developer":
+                return Message("system", self.text)
+            case "tool" | "function":
+                return Message("assistant", self.text)
+            case role:
+                return Message(role, self.text)
 
 
 class StreamOptions(BaseModel):
@@ -141,6 +191,9 @@ class ChatBody(BaseModel):
     def _check(self) -> Self:
         if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
             raise ValueError(f"{len(self.stop)} stops, at most {MAX_STOPS} are served")
+        first = next((m for m in self.messages if m.role not in ("system", "developer")), None)
+        if first is not None and first.role in ("tool", "function"):
+            raise ValueError(f"the role '{first.role}' comes first; expected who called it before")
         if self.messages[-1].role == "assistant":
             raise ValueError("the last message is the assistant's; expected one to reply to")
         return self
@@ -155,10 +208,16 @@ class ChatBody(BaseModel):
             if field in UNSUPPORTED and value not in (None, [], {}, "none", "auto"):
                 raise FieldUnsupported(field, UNSUPPORTED[field])
             if field not in UNSUPPORTED and field not in IGNORED:
-                raise FieldUnsupported(field, "no such field in a chat request")
+                meant = suggest_name(field, list(ChatBody.model_fields))
+                raise FieldUnsupported(field, f"no such field in a chat request{meant}")
         kind = (self.response_format or {}).get("type", "text")
         if kind not in ("text", "json_object", "json_schema"):
             raise FieldUnsupported("response_format", f"no such type as '{str(kind)[:40]}'")
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the request was not taken as it stands."""
+        return (TOOLS_LEFT_OUT,) if any(m.is_of_tools for m in self.messages) else ()
 
     def turn(self, culture: str | None) -> ChatTurn:
         """Return what the pipeline is asked."""
@@ -177,6 +236,7 @@ class ChatBody(BaseModel):
             asker=Asker(self.user or "", self.session, self.arm, self.consent),
             withhold=self.withhold,
             steer=self.steer,
+            notes=self.notes,
             streams=bool(self.stream),
         )
 
@@ -184,7 +244,7 @@ class ChatBody(BaseModel):
         """Return the fields that may go to vLLM."""
         return ChatRequest(
             model=self.model,
-            messages=tuple(message.plain for message in self.messages),
+            messages=tuple(_join_assistants(self.messages)),
             # The newer or the older name.
             max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=self.temperature,
@@ -205,3 +265,15 @@ class ChatBody(BaseModel):
             return None
         # Of what the client sent only these keys may reach vLLM.
         return {key: given[key] for key in ("type", "json_schema") if key in given}
+
+
+def _join_assistants(messages: Sequence[ChatMessage]) -> Iterator[Message]:
+    """Yield the messages; what the assistant and its tools said in a row is one of them.
+
+    Many chat templates take turns of user and assistant only.
+    """
+    for is_said, group in groupby(messages, key=lambda message: message.plain.role == "assistant"):
+        if not is_said:
+            yield from (message.plain for message in group)
+        elif texts := [message.text for message in group if message.text]:
+            yield Message("assistant", "\n".join(texts))

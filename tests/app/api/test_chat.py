@@ -421,7 +421,7 @@ def test_a_steered_prompt_that_cannot_fit_is_a_bad_request(client: httpx.Client)
     reply = client.post(PATH, json=body)
 
     assert reply.status_code == 400
-    assert reply.json()["error"]["code"] == "prompt-too-long"
+    assert reply.json()["error"]["code"] == "context_length_exceeded"
 
 
 def test_a_follow_up_is_looked_up_with_what_was_said_before(client: httpx.Client) -> None:
