@@ -54,7 +54,7 @@ docs: $(DOCS)/.stamp ## build the documentation as a site, in build/site; a brok
 
 clean: ## remove the virtual environment and every cache and build output
 	@rm -rf $(VENV) $(DOCS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
-		build dist *.egg-info
+		build dist *.egg-info milieu_client/build milieu_client/*.egg-info
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
 
 help: ## show this list
