@@ -162,7 +162,7 @@ def test_every_route_of_the_api_is_listed() -> None:
     listed = set(re.findall(r"`([A-Z]+ /[^`]*)`", text))
 
     routes = {
-        f"{method} {route.path}"
+        f"{method} {route.path_format}"
         for route in create_app(Settings()).routes
         # What a browser opens is in no schema.
         if isinstance(route, APIRoute) and route.include_in_schema
