@@ -1,24 +1,31 @@
-"""The culture catalogue: every ISO 3166-1 country and Kosovo, found by code, name or language tag.
+"""The culture catalogue: every ISO 3166-1 country and Kosovo, found by any of its names.
 
-Kosovo has XK and XKX, which the standard leaves to its users and most of them give it.
+Kosovo has XK and XKX, which the standard leaves to its users and most of them give it. Places that
+are no country of it, such as Northern Ireland, are refused with what they are part of.
 """
 
 from __future__ import annotations
 
 import csv
-import difflib
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import NamedTuple
 
-from survey_data.errors import CultureUnknown
+from survey_data.culture_names import CultureNames
 
-_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(?:[-_][A-Za-z]{4})?[-_](?P<region>[A-Za-z]{2})")
-N_SUGGESTIONS = 3
+# Continents of the regions whose names do not end in theirs.
+_CONTINENTS = {
+    **dict.fromkeys(
+        ("Caribbean", "Central America", "South America", "Northern America"), "the Americas"
+    ),
+    **dict.fromkeys(
+        ("Australia and New Zealand", "Melanesia", "Micronesia", "Polynesia"), "Oceania"
+    ),
+}
 # Names that stand with an article in a sentence: "in the Netherlands".
 _TAKES_ARTICLE = re.compile(
     r"(?:Democratic )?Republic of .+|(?!South Georgia|Heard).+ Islands"
@@ -66,15 +73,19 @@ class Culture:
         return f"the {self.name}" if _TAKES_ARTICLE.fullmatch(self.name) else self.name
 
 
+class Nearest(NamedTuple):
+    """A culture that is near another, and in what: "on the cultural map", "in Western Europe"."""
+
+    culture: Culture
+    reasons: tuple[str, ...]
+
+
 class CultureCatalogue:
     """Every known culture, found by any of its names."""
 
     def __init__(self, cultures: Iterable[Culture]) -> None:
         self._by_code = {culture.code: culture for culture in cultures}
-        self._by_name: dict[str, Culture] = {}
-        for of in self._by_code.values():
-            for name in (of.code, of.alpha2, of.name, of.native_name, *of.aliases):
-                self._by_name.setdefault(_fold(name), of)
+        self._names = CultureNames(self._by_code.values())
 
     def __iter__(self) -> Iterator[Culture]:
         return iter(self._by_code.values())
@@ -87,23 +98,18 @@ class CultureCatalogue:
         return self._by_code[code]
 
     def resolve(self, text: str) -> Culture:
-        """Return the culture that `text` names: alpha-2, alpha-3, name, or tag such as 'de-DE'.
+        """Return the culture that `text` names.
 
-        Case, accents and surrounding blanks do not matter. A language without a region ('de')
-        is read as the country code it also is, or refused; nothing is guessed.
+        Names are ISO codes, EL and UK, common, official, former and local names, adjectives and
+        language tags with a region, all without regard to case, accents and the order of words.
+        A language without a region ('de') is read as the country code it also is, if the
+        country's people speak it; nothing is guessed.
 
         Raises:
-            CultureUnknown: nothing has that name; the nearest names are suggested.
+            CultureUnknown: nothing has that name, or more than one country; the reason is given,
+                where it is known, and what may be meant.
         """
-        folded = _fold(text)
-        if folded in self._by_name:
-            return self._by_name[folded]
-        tag = _LANGUAGE_TAG.fullmatch(text.strip())
-        if tag and (culture := self._by_name.get(_fold(tag["region"]))):
-            return culture
-        near = difflib.get_close_matches(folded, self._by_name, n=2 * N_SUGGESTIONS, cutoff=0.6)
-        names = dict.fromkeys(self._by_name[name].name for name in near)
-        raise CultureUnknown(text[:80], tuple(names)[:N_SUGGESTIONS])
+        return self._names.find(text)
 
     def codes(self, texts: Iterable[str]) -> tuple[str, ...]:
         """Return the alpha-3 codes of the cultures that `texts` name, each once, in their order.
@@ -128,6 +134,42 @@ class CultureCatalogue:
         ]
         return self._by_code[min(distances)[1]] if distances else None
 
+    def nearest(self, culture: Culture, among: Iterable[str]) -> tuple[Nearest, ...]:
+        """Return the cultures of `among` (alpha-3 codes) nearest to `culture`, and in what.
+
+        One is the nearest on the cultural map, the other the nearest of the same region, or else
+        of the same continent: that with most languages in common, then the nearest on the map. On
+        a continent one of the two has to tell. They may be one; empty if nothing tells of any.
+        """
+        codes = [code for code in among if code != culture.code]
+        found: dict[str, list[str]] = {}
+        if on_map := self.nearest_on_map(culture, codes):
+            found.setdefault(on_map.code, []).append("on the cultural map")
+        for area in (_region, _continent):
+            near = [self._by_code[c] for c in codes if area(self._by_code[c]) == area(culture)]
+            if not near:
+                continue
+            best = min(near, key=partial(_rank, culture))
+            if area is _region or _rank(culture, best)[:2] < (0, math.inf):
+                found.setdefault(best.code, []).append(f"in {area(culture)}")
+                break
+        return tuple(Nearest(self._by_code[code], tuple(why)) for code, why in found.items())
+
+
+def _region(culture: Culture) -> str:
+    return culture.region
+
+
+def _continent(culture: Culture) -> str:
+    return _CONTINENTS.get(culture.region, culture.region.rpartition(" ")[2])
+
+
+def _rank(culture: Culture, other: Culture) -> tuple[int, float, str]:
+    """Return what is lower the nearer `other` is to `culture` among those of a region."""
+    here, there = culture.position, other.position
+    far = math.inf if here is None or there is None else math.dist(here[:2], there[:2])
+    return -len({*culture.languages} & {*other.languages}), far, other.code
+
 
 def read_catalogue() -> CultureCatalogue:
     """Return the catalogue that Milieu ships (`survey_data/cultures.csv`)."""
@@ -148,9 +190,3 @@ def _culture(row: dict[str, str]) -> Culture:
         position=position,
         aliases=tuple(alias for alias in row["aliases"].split("|") if alias),
     )
-
-
-def _fold(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.strip().casefold())
-    kept = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return " ".join(kept.split())

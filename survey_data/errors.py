@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,13 +77,19 @@ class CultureUnknown(SurveyDataError):
 
 
 class CultureNotCovered(SurveyDataError):
-    """The culture is known, but no loaded pack surveyed its people."""
+    """The culture is known, but no loaded pack surveyed its people.
 
-    def __init__(self, culture: str, *, packs: tuple[str, ...], nearest: str | None) -> None:
+    It is told of the covered cultures that are near, by name, and in what; `nearest` is the first.
+    """
+
+    def __init__(
+        self, culture: str, *, packs: tuple[str, ...], nearest: Mapping[str, tuple[str, ...]]
+    ) -> None:
         where = ", ".join(packs) or "none"
-        hint = f" The nearest covered culture on the cultural map is {nearest}." if nearest else ""
+        hints = [f"{name} {' and '.join(reasons)}" for name, reasons in nearest.items()]
+        hint = f" The nearest covered culture is {', and '.join(hints)}." if hints else ""
         super().__init__(f"No loaded survey asked people of {culture}; packs: {where}.{hint}")
-        self.nearest = nearest
+        self.nearest = next(iter(nearest), None)
 
 
 class ConditionInvalid(SurveyDataError):

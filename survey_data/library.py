@@ -138,17 +138,19 @@ class SurveyLibrary:
         """Return if a loaded pack surveyed `culture` (an alpha-3 code of the catalogue).
 
         Raises:
-            CultureNotCovered: none did; the loaded packs and the covered culture that is nearest
-                on the cultural map are named.
+            CultureNotCovered: none did; the loaded packs are named, and the covered cultures that
+                are nearest on the cultural map and in the same region.
         """
         if culture in self._packs_of:
             return
         asked = self.catalogue[culture]
-        nearest = self.catalogue.nearest_on_map(asked, self.cultures)
         raise CultureNotCovered(
             f"{asked.name} ({asked.code})",
             packs=tuple(self._by_id),
-            nearest=f"{nearest.name} ({nearest.code})" if nearest else None,
+            nearest={
+                f"{near.name} ({near.code})": reasons
+                for near, reasons in self.catalogue.nearest(asked, self.cultures)
+            },
         )
 
 

@@ -95,3 +95,24 @@ def test_a_name_has_its_article_within_a_sentence(
     catalogue: CultureCatalogue, code: str, name: str
 ) -> None:
     assert catalogue[code].name_in_sentence == name
+
+
+def test_the_nearest_is_that_of_the_map_and_that_of_the_region(
+    catalogue: CultureCatalogue,
+) -> None:
+    def nearest(code: str, *among: str) -> dict[str, tuple[str, ...]]:
+        return {n.culture.code: n.reasons for n in catalogue.nearest(catalogue[code], among)}
+
+    # Worked out from the positions: Iceland is nearest to Sweden of these, on the map as in the
+    # region.
+    both = ("on the cultural map", "in Northern Europe")
+    assert nearest("ISL", "SWE", "ZWE", "ISL") == {"SWE": both}
+    # New Zealand is nearer than Estonia on the map, and does not lie in Northern Europe.
+    assert nearest("ISL", "NZL", "EST") == {
+        "NZL": ("on the cultural map",),
+        "EST": ("in Northern Europe",),
+    }
+    # Without a position: of the continent, with English and Spanish in common.
+    assert nearest("ABW", "BOL", "USA", "SWE") == {"USA": ("in the Americas",)}
+    assert nearest("ABW", "SWE") == {}
+    assert nearest("ABW") == {}

@@ -37,7 +37,7 @@ def test_only_the_one_reader_and_what_ships_with_milieu_read_csv() -> None:
     """Others would have their own idea of line ends, encodings and marks."""
     # These read what ships with Milieu.
     own = {"survey_data/cultures.py", "prompting/phrases/fields.py", "app/web/world_map.py"}
-    own.add("app/api/reading_batch.py")
+    own |= {"survey_data/culture_names.py", "app/api/reading_batch.py"}
     folders = ("adapters", "app", "cli", "evaluation", "experiments", "reports", "prompting")
     using = {
         str(path.relative_to(ROOT))

@@ -160,6 +160,9 @@ def test_a_row_of_no_known_country_is_dropped(survey: Survey) -> None:
     assert pack.cultures == ("DEU", "MAR")
     assert dict(report.faults) == {"unknown country code": 2}
     assert "NIR" in report.examples[0].message
+    [refused] = report.populations_refused
+    assert (refused.name, refused.n_rows) == ("NIR", 2)
+    assert "part of the United Kingdom" in refused.reason
 
 
 @pytest.mark.parametrize(
