@@ -171,6 +171,16 @@ def test_every_route_of_the_api_is_listed() -> None:
     assert listed == routes
 
 
+def test_every_address_of_the_page_is_listed() -> None:
+    listed = set(re.findall(r"`(/[^`]*)`", Page(DOCS / "page.md").text))
+    routes = [route for route in create_app(Settings()).routes if isinstance(route, APIRoute)]
+    of_programs = {route.path_format for route in routes if route.include_in_schema}
+
+    # Those of programs answer HEAD as well.
+    of_page = {route.path_format for route in routes if not route.include_in_schema} - of_programs
+    assert {address for address in listed if address not in of_programs} == of_page
+
+
 class Place(NamedTuple):
     """A service, a folder for what commands write, and settings for those that need no service.
 
