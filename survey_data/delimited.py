@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from survey_data.errors import PackInvalid
 
@@ -36,6 +36,21 @@ _BYTE_ORDER_MARKS = (
 _NAMES = {"utf-8-sig": "UTF-8", "utf-16": "UTF-16", "utf-32": "UTF-32"}
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\W*', re.IGNORECASE)
 _SEPARATOR_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+class TableText(NamedTuple):
+    """The text of a table that is in no file, and what errors call it."""
+
+    name: Path
+    text: str
+
+
+class Record(NamedTuple):
+    """Values of a row, its number (the header is 1), and that of the line in which it ends."""
+
+    row: int
+    line: int
+    values: list[str]
 
 
 class Layout(NamedTuple):
@@ -67,22 +82,23 @@ def is_encoding(name: str) -> bool:
     return True
 
 
-def read_layout(path: Path, *, encoding: str | None = None) -> Layout:
-    """Return the layout of `path`.
+def read_layout(source: Path | TableText, *, encoding: str | None = None) -> Layout:
+    """Return the layout of `source`.
 
     The separator is the one that the line ``sep=`` names, or the one that most lines have as often
     as the header, outside quoted values; of several the header's most frequent.
 
     Args:
-        path: the file.
-        encoding: of its text; by default UTF-8, or UTF-16 where the first bytes tell.
+        source: the file, or its text.
+        encoding: of the file's text; by default UTF-8, or UTF-16 where the first bytes tell.
 
     Raises:
         PackInvalid: the file is missing, empty or in another encoding, or its header has a name
             twice.
     """
-    encoding = encoding or _find_encoding(path)
-    lines = _read_first_lines(path, encoding)
+    path = _name(source)
+    encoding = encoding or ("utf-8" if isinstance(source, TableText) else _find_encoding(source))
+    lines = _read_first_lines(source, encoding)
     named = _SEPARATOR_LINE.fullmatch(lines[0])
     if named:
         del lines[0]
@@ -99,13 +115,24 @@ def read_layout(path: Path, *, encoding: str | None = None) -> Layout:
     return Layout(tuple(columns), separator, encoding, named is not None)
 
 
-def _read_first_lines(path: Path, encoding: str) -> list[str]:
+def _name(source: Path | TableText) -> Path:
+    return source.name if isinstance(source, TableText) else source
+
+
+def _open(source: Path | TableText, encoding: str, *, errors: str) -> TextIO:
+    """Return the text of `source`, its lines ending in LF."""
+    if isinstance(source, TableText):
+        return io.StringIO(source.text, newline=None)
+    return source.open(encoding=encoding, errors=errors, newline=None)
+
+
+def _read_first_lines(source: Path | TableText, encoding: str) -> list[str]:
     try:
-        with path.open(encoding=encoding, errors="replace", newline=None) as file:
+        with _open(source, encoding, errors="replace") as file:
             return [file.readline(MAX_RECORD_CHARS).rstrip("\n") for _ in range(_N_SAMPLE_LINES)]
     except (OSError, UnicodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else f"not {encoding}: {exc}"
-        raise PackInvalid(f"cannot be read: {reason}", file=path) from exc
+        raise PackInvalid(f"cannot be read: {reason}", file=_name(source)) from exc
 
 
 def _find_fault(header: str) -> str | None:
@@ -124,6 +151,12 @@ def _find_encoding(path: Path) -> str:
             start = file.read(_SAMPLE_BYTES)
     except OSError as exc:
         raise PackInvalid(f"cannot be read: {exc.strerror}", file=path) from exc
+    return find_encoding(start)
+
+
+def find_encoding(start: bytes) -> str:
+    """Return the encoding of a text that begins with `start`: UTF-16 or UTF-32, else UTF-8."""
+    start = start[:_SAMPLE_BYTES]
     for mark, encoding in _BYTE_ORDER_MARKS:
         if start.startswith(mark):
             return encoding
@@ -165,14 +198,16 @@ def describe_nearest(name: str, columns: Iterable[str]) -> str:
 
 
 def read_delimited_rows(path: Path, layout: Layout) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield each row with its number, values by column; blank lines are skipped.
+    """Yield each row of a file with its number, values by column; blank rows are skipped.
 
     Raises:
         PackInvalid: a row is in another encoding, has more or fewer values than the header, or
             begins a quoted value that nothing ends; the row is named.
     """
     try:
-        for row, values in read_values(path, layout, errors="strict"):
+        for row, _, values in read_records(path, layout, errors="strict"):
+            if not any(map(str.strip, values)):
+                continue
             if len(values) != len(layout.columns):
                 raise PackInvalid(describe_length(len(values), layout), file=path, row=row)
             yield row, dict(zip(layout.columns, values, strict=True))
@@ -190,10 +225,10 @@ def _name_row(path: Path, layout: Layout) -> PackInvalid:
     return PackInvalid(f"not {name}; {remedy}", file=path, row=row)
 
 
-def read_values(
-    path: Path, layout: Layout, *, errors: str = "replace"
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the values of each row below the header with its number; blank lines are skipped.
+def read_records(
+    source: Path | TableText, layout: Layout, *, errors: str = "replace"
+) -> Iterator[Record]:
+    """Yield each row below the header; blank lines are skipped.
 
     A row may have more or fewer values than the header. Blank values beyond the header's columns
     are left out.
@@ -204,14 +239,14 @@ def read_values(
         UnicodeError: a byte is not in the layout's encoding and `errors` is "strict".
     """
     n = len(layout.columns)
-    with path.open(encoding=layout.encoding, errors=errors, newline=None) as file:
+    with _open(source, layout.encoding, errors=errors) as file:
         if layout.names_separator:
             file.readline()
-        for row, values in enumerate(_records(file, layout, path), start=1):
+        for row, line, values in _records(file, layout, _name(source)):
             if len(values) > n and not any(map(str.strip, values[n:])):
                 del values[n:]
-            if row > 1 and any(map(str.strip, values)):
-                yield row, values
+            if row > 1 and (len(values) > 1 or values[0].strip()):
+                yield Record(row, line, values)
 
 
 def describe_length(n_values: int, layout: Layout) -> str:
@@ -262,8 +297,8 @@ def _split(text: str, separator: str) -> _Split:
         at += len(separator)
 
 
-def _records(file: Iterable[str], layout: Layout, path: Path) -> Iterator[list[str]]:
-    """Yield the values of each row of `file`, whose lines end in LF."""
+def _records(file: Iterable[str], layout: Layout, path: Path) -> Iterator[Record]:
+    """Yield each row of `file`, whose lines end in LF."""
     lines = iter(file)
     ahead: deque[str] = deque()
 
@@ -274,20 +309,23 @@ def _records(file: Iterable[str], layout: Layout, path: Path) -> Iterator[list[s
             ahead.append(line)
             yield line
 
-    row = 0
+    row, n_lines = 0, int(layout.names_separator)
     while (line := ahead.popleft() if ahead else next(lines, None)) is not None:
-        row += 1
+        row, n_lines = row + 1, n_lines + 1
         values, is_open, _ = _split(line.removesuffix("\n"), layout.separator)
         if is_open:
             joined = _join(line, follow(), layout)
             if joined is None:
-                message = "no CSV: a quotation mark is opened and not closed; is the file complete?"
+                message = (
+                    "no CSV, an unexpected end: a quotation mark is opened and not closed; is the "
+                    "file complete?"
+                )
                 raise PackInvalid(message, file=path, row=row)
             if joined.n_lines:
-                values = joined.values
+                values, n_lines = joined.values, n_lines + joined.n_lines
                 for _ in range(joined.n_lines):
                     ahead.popleft()
-        yield values
+        yield Record(row, n_lines, values)
 
 
 class _Joined(NamedTuple):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,13 +22,14 @@ from app.api.strict import parse_json
 from app.request_errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
 from app.settings import AnswerSettings, BatchSettings
 from reports.csv_rows import CSV
+from survey_data.delimited import TableText, find_encoding, read_layout, read_records
+from survey_data.errors import PackInvalid
 
 JSON = "application/json"
 FORMS = f"{JSON} or {CSV}"
 # Of a body of `/answer`: a batch streams its results, not their texts.
 FIRST = ("question", "culture", "options")
 COLUMNS = (*FIRST, *sorted(AnswerBody.model_fields.keys() - {*FIRST, "stream"}))
-SEPARATORS = (",", ";", "\t")
 BETWEEN_OPTIONS = "|"
 Row = Mapping[str, Any] | Exception
 
@@ -152,23 +152,24 @@ def _refuse(found: object) -> Exception:
 
 def _read_csv(body: bytes, limits: BatchSettings) -> list[Row]:
     try:
-        text = body.decode("utf-8-sig")
+        table = TableText(Path("body"), body.decode(find_encoding(body)))
     except UnicodeDecodeError as exc:
-        raise CsvInvalid(found=f"{exc.reason} at byte {exc.start}", expected="UTF-8") from exc
-    header = text.partition("\n")[0]
-    separator = max(SEPARATORS, key=header.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+        expected = "UTF-8, or UTF-16 with a byte order mark"
+        raise CsvInvalid(found=f"{exc.reason} at byte {exc.start}", expected=expected) from exc
+    if not table.text.strip():
+        _check_columns([])
     rows: list[Row] = []
     try:
-        columns = _check_columns([name.strip() for name in next(reader, [])])
-        for values in reader:
-            if values:
-                rows.append(_read_values(values, columns, line=reader.line_num))
+        layout = read_layout(table)
+        columns = _check_columns(list(layout.columns))
+        for _, line, values in read_records(table, layout):
+            rows.append(_read_values(values, columns, line=line))
             if len(rows) > limits.max_rows:
                 # The rest is not worth reading.
                 break
-    except csv.Error as exc:
-        raise CsvInvalid(found=f"{exc} in line {reader.line_num}", expected="CSV") from exc
+    except PackInvalid as exc:
+        found = f"the column '{exc.column}' twice" if exc.column else exc.message
+        raise CsvInvalid(found=f"{found} in line {exc.row or 1}", expected="CSV") from exc
     if not rows:
         raise CsvInvalid(found="no row", expected="a row per question below the header")
     return rows

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import polars as pl
 
-from survey_data.delimited import read_layout, read_values
+from survey_data.delimited import read_layout, read_records
 from survey_data.labelled import LabelledTable
 from survey_data.numbers import Cell, DecimalSign, describe_sign, find_decimal_sign
 
@@ -120,7 +120,7 @@ class _DelimitedRespondents:
         rows: list[int] = []
         values: list[tuple[str, ...]] = []
         n_values: dict[int, int] = {}
-        for row, found in read_values(self._path, self._layout):
+        for row, _, found in read_records(self._path, self._layout):
             if len(found) == len(self.columns):
                 rows.append(row)
                 values.append(pick(found))
@@ -134,7 +134,7 @@ class _DelimitedRespondents:
 
     def _cells(self, name: str) -> Iterator[Cell]:
         at = self.columns.index(name)
-        for row, values in read_values(self._path, self._layout):
+        for row, _, values in read_records(self._path, self._layout):
             if len(values) == len(self.columns):
                 yield Cell(row, name, values[at])
 

@@ -37,7 +37,7 @@ def test_only_the_one_reader_and_what_ships_with_milieu_read_csv() -> None:
     """Others would have their own idea of line ends, encodings and marks."""
     # These read what ships with Milieu.
     own = {"survey_data/cultures.py", "prompting/phrases/fields.py", "app/web/world_map.py"}
-    own |= {"survey_data/culture_names.py", "app/api/reading_batch.py"}
+    own.add("survey_data/culture_names.py")
     folders = ("adapters", "app", "cli", "evaluation", "experiments", "reports", "prompting")
     using = {
         str(path.relative_to(ROOT))
@@ -140,7 +140,7 @@ def test_a_mark_that_begins_a_value_takes_in_no_other_row(
 
 def test_a_mark_that_nothing_follows_may_be_a_file_that_was_cut(file: Path) -> None:
     file.write_text('n,text\n1,x\n2,"y')
-    with pytest.raises(PackInvalid, match=r"row 3: no CSV: .*opened and not closed"):
+    with pytest.raises(PackInvalid, match=r"row 3: no CSV, .*opened and not closed"):
         rows(file)
 
 

@@ -163,6 +163,34 @@ def test_figures_come_with_the_terms_of_all_surveys_behind_them(client: httpx.Cl
 
 
 @pytest.mark.parametrize(
+    ("form", "encoding"),
+    [
+        ("question,culture\r{},DE\r", "utf-8"),
+        ("question;culture\n{};DE\n", "utf-16"),
+        ("sep=;\r\nquestion;culture\r\n{};DE\r\n", "utf-8"),
+        ("question,culture,\n{},DE,\n", "utf-8"),
+    ],
+    ids=["CR", "UTF-16", "sep=", "a blank column"],
+)
+def test_a_table_may_be_written_as_people_write_it(
+    client: httpx.Client, form: str, encoding: str
+) -> None:
+    table = form.format(RELIGION).encode(encoding)
+    reply = client.post("/v1/batch", content=table, headers={"Content-Type": "text/csv"})
+
+    assert reply.status_code == 200, reply.text
+    assert json.loads(reply.text)["answer"]["culture"]["alpha2"] == "DE"
+
+
+def test_a_mark_in_a_question_is_text(client: httpx.Client) -> None:
+    table = f'question\nIs 5" enough?\n"{RELIGION}"\n'
+    reply = client.post("/v1/batch?culture=DE", content=table, headers={"Content-Type": "text/csv"})
+
+    lines = sorted(map(json.loads, reply.text.splitlines()), key=lambda line: int(line["index"]))
+    assert [line["problem"] for line in lines] == [None, None]
+
+
+@pytest.mark.parametrize(
     ("table", "said"),
     [
         (b"", ["the columns none", "'question'"]),
