@@ -60,3 +60,10 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, pack: Pack) -> None:
         place_pack(tmp_path / "other", unsound(pack))
     assert list(tmp_path.iterdir()) == [tmp_path / "mine"]
     assert read_pack(tmp_path / "mine").cultures == ("DEU",)
+
+
+def test_a_failure_names_no_folder_that_is_gone(tmp_path: Path, pack: Pack) -> None:
+    with pytest.raises(PackInvalid, match="nothing was written") as caught:
+        place_pack(tmp_path / "mine", unsound(pack))
+    assert caught.value.file.parent == tmp_path / "mine"
+    assert "made" not in str(caught.value)
