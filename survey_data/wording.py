@@ -14,10 +14,15 @@ def fold_text(text: str) -> str:
 _NO_WIDTH = dict.fromkeys((0x00AD, 0x200B, 0x2060, 0xFEFF))
 
 
+def drop_invisible(text: str) -> str:
+    """Return `text` with composed letters (NFC), without characters that have no width."""
+    return unicodedata.normalize("NFC", text).translate(_NO_WIDTH)
+
+
 def tidy(text: str) -> str:
     """Return `text` on one line, as everybody else writes what looks so.
 
-    Composed letters (NFC), single spaces for blanks and line breaks of any kind, none around it,
-    and no characters that have no width.
+    Single spaces stand for blanks and line breaks of any kind, and none around it; what is
+    invisible is dropped.
     """
-    return " ".join(unicodedata.normalize("NFC", text).translate(_NO_WIDTH).split())
+    return " ".join(drop_invisible(text).split())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 
-# They have no width, and nothing that is read depends on them.
-_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+from survey_data.wording import drop_invisible
+
 # They join or part letters in some scripts; two options that differ in them alone look the same.
 _JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))
 
@@ -17,7 +17,7 @@ def clean_text(text: str) -> str:
     Raises:
         ValueError: nothing is left.
     """
-    cleaned = unicodedata.normalize("NFC", text).translate(_INVISIBLE).strip()
+    cleaned = drop_invisible(text).strip()
     if not cleaned:
         raise ValueError("must not be blank")
     return cleaned

@@ -78,6 +78,9 @@ def import_survey(
     proportions = _read(folder / PROPORTIONS, TypeAdapter(_Proportions))
     questions = [_question(item, pack_id) for item in items if item.Q_id not in EXCLUDED]
     cells, n_empty, n_ties = _make_cells(questions, proportions, file=folder / PROPORTIONS)
+    if not cells:
+        message = f"none of {n_empty} cells has an answer to one of {len(questions)} questions"
+        raise PackInvalid(message, file=folder / PROPORTIONS)
     used = {cell.question for cell in cells}
     manifest = _manifest(pack_id, proportions, n_ties)
     pack = Pack(manifest, tuple(q for q in questions if q.key in used), tuple(cells))

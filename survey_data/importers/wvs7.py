@@ -108,7 +108,7 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
             questions.append(question)
             cells += own
         else:
-            dropped.append(QuestionDropped(question.source_item, "nobody answered it"))
+            dropped.append(_drop(question.source_item, people))
     if not cells:
         raise _explain_no_answer(people)
     report = ImportReport(
@@ -129,6 +129,12 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
     )
     manifest = _manifest(people, pack_id, kept)
     return ImportedPack(Pack(manifest, tuple(questions), tuple(cells)), report)
+
+
+def _drop(item: str, people: Respondents) -> QuestionDropped:
+    unread = people.n_bad[item]
+    why = "its values are no codes of its options" if unread else "nobody answered it"
+    return QuestionDropped(item, why)
 
 
 def _cells(people: Respondents, item: int, kept: list[int]) -> Iterator[ResponseDistribution]:

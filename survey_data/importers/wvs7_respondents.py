@@ -95,6 +95,7 @@ class Respondents:
         counts: what was answered.
         missing: how often somebody gave no option, over all questions, by the file's reason.
         faults: what was dropped.
+        n_bad: how many values of a column were.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class Respondents:
         self._last_year = np.full(len(self.cultures), -np.inf)
         self.faults = Faults(file, strict=choice.strict)
         self.missing: Counter[Missing] = Counter()
+        self.n_bad: Counter[str] = Counter()
         self._bad: list[_Bad] = []
         self.n_read = self.n_used = self.n_left_out = 0
 
@@ -255,6 +257,7 @@ class Respondents:
     def _note(self, batch: pl.DataFrame, column: str, at: Truths, reason: str) -> None:
         """Remember the first rows `at` which `column` is bad and count the others at once."""
         where = np.flatnonzero(at).tolist()
+        self.n_bad[column] += len(where)
         for index in where[:N_EXAMPLES]:
             message = f"{reason} (found '{batch[column][index] or ''}')"
             self._bad.append(_Bad(batch[ROW][index], column, reason, message))

@@ -456,6 +456,15 @@ def test_labels_in_place_of_codes_are_named_where_the_first_stands(survey: Surve
     assert (e.value.file, e.value.row, e.value.column) == (survey.file, 2, "Q1")
 
 
+def test_a_question_whose_labels_stand_for_its_codes_is_left_out_with_that_reason(
+    survey: Survey,
+) -> None:
+    survey.write(person(q119="Agree"), person(q119="Disagree"))
+    pack, report = survey.read()
+    assert [question.id for question in pack.questions] == ["Q1"]
+    assert dict(report.questions_dropped)["Q119"] == "its values are no codes of its options"
+
+
 def test_a_file_without_any_answer_says_so(survey: Survey) -> None:
     survey.write(person(q1=-4, q119=-1), person(q1="", q119=-5))
     with pytest.raises(PackInvalid, match=r"no answer of any question \(Q1, Q119\)") as caught:

@@ -89,6 +89,22 @@ def test_the_report_says_what_was_left_out_and_why(wave7: Path, tmp_path: Path) 
         assert part in result.stdout
 
 
+def test_another_encoding_is_named(tmp_path: Path) -> None:
+    questions, shares = map(Path, own_tables(tmp_path))
+    questions.write_bytes(QUESTIONS.replace("Yes|No", "Oui|Ça non").encode("latin-1"))
+    shares.write_bytes(SHARES.replace("Yes", "Oui").replace("No", "Ça non").encode("latin-1"))
+    terms = [part for pair in TERMS.items() for part in pair]
+    arguments = ("packs", "import", "table", str(questions), str(shares), *terms, "--years", "2024")
+    out = tmp_path / "tea"
+    check_refused(
+        run(*arguments, "--out", str(out)), f"{questions}, row 2: not UTF-8", "--encoding latin-1"
+    )
+    result = run(*arguments, "--out", str(out), "--encoding", "latin-1")
+    assert result.exit_code == 0, result.output
+    assert "Read as latin-1, separated by commas, decimal points" in result.stdout
+    assert "Ça non" in (out / "questions.jsonl").read_text()
+
+
 def test_a_subset_of_respondents_says_who_they_are(wave7: Path, tmp_path: Path) -> None:
     arguments = ("--where", "Q260 == 2", "--min-size", "50", "--unweighted")
     result = run("packs", "import", "wvs7", str(wave7), "--out", str(tmp_path / "w"), *arguments)
@@ -105,6 +121,7 @@ def test_a_subset_of_respondents_says_who_they_are(wave7: Path, tmp_path: Path) 
         (("--where", "Q26 == 2"), "nearest are Q260"),
         (("--strict",), "row 123, column 'W_WEIGHT'"),
         (("--min-size", "500"), "no population has an effective size of 500"),
+        (("--encoding", "klingon"), "--encoding: found klingon, expected the name of one"),
         (("--id", "My Pack"), "--id: found My Pack, expected lower-case"),
     ],
 )
