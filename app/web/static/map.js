@@ -136,7 +136,7 @@ function writeSvg() {
 
 function caption() {
   const title = document.querySelector("h1").innerText;
-  const citation = document.querySelector(".survey dd:last-of-type").innerText;
+  const citation = document.querySelector(".terms dd:last-of-type").innerText;
   const option = document.getElementById("option").selectedOptions[0].text;
   return [`${title} “${option}”. Hatched: estimates.`, `${citation.slice(0, 150)} Made with Milieu.`];
 }
