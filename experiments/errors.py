@@ -268,6 +268,18 @@ class MetricNotSent(ExperimentError):
         )
 
 
+class MetricMisfit(ExperimentError):
+    """An experiment is to start on a metric whose outcomes are sent in a form that can't count."""
+
+    def __init__(self, name: str, metric: str, sent: Sequence[str], *, expected: str) -> None:
+        found = " and ".join(f"a {kind}" for kind in sent)
+        super().__init__(
+            f"Experiment '{name}': found outcomes of metric '{metric}' sent as {found}, expected "
+            f"{expected}; they would be refused once it runs. Send it so, give the metric another "
+            "kind, or allow unsent metrics (--allow-unsent, or 'allow_unsent' in the body)."
+        )
+
+
 class ExperimentsOff(ExperimentError):
     """Experiments are requested, but none are kept."""
 

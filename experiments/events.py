@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from estimation.source import Source
 from experiments.definition import Experiment
@@ -195,6 +195,23 @@ class OutcomeReceipt:
     repeated: bool
 
 
+# The kinds of outcomes that count for each kind of metric.
+FITTING: Final = {
+    MetricKind.PROPORTION: (OutcomeKind.BOOLEAN, OutcomeKind.PREFERRED),
+    MetricKind.RATING: (OutcomeKind.RATING,),
+    MetricKind.MEAN: (OutcomeKind.NUMBER, OutcomeKind.RATING),
+    MetricKind.QUANTILE: (OutcomeKind.NUMBER, OutcomeKind.RATING),
+}
+
+
+def describe_fitting(metric: Metric) -> str:
+    """Return in words what outcomes of `metric` hold."""
+    fits = FITTING[metric.kind]
+    if OutcomeKind.BOOLEAN in fits:
+        return "true or false, or a preferred answer"
+    return " or ".join(f"a {kind}" for kind in fits)
+
+
 def check_outcome(experiment: Experiment, outcome: Outcome) -> Metric:
     """Return the metric of `experiment` that the outcome is about.
 
@@ -206,16 +223,8 @@ def check_outcome(experiment: Experiment, outcome: Outcome) -> Metric:
     metric = carried.get(outcome.metric)
     if metric is None:
         raise MetricUnknown(experiment.name, outcome.metric, tuple(carried))
-    fits = {
-        MetricKind.PROPORTION: (OutcomeKind.BOOLEAN, OutcomeKind.PREFERRED),
-        MetricKind.RATING: (OutcomeKind.RATING,),
-        MetricKind.MEAN: (OutcomeKind.NUMBER, OutcomeKind.RATING),
-        MetricKind.QUANTILE: (OutcomeKind.NUMBER, OutcomeKind.RATING),
-    }[metric.kind]
-    if outcome.kind not in fits:
-        expected = " or ".join(f"a {kind}" for kind in fits)
-        if OutcomeKind.BOOLEAN in fits:
-            expected = "true or false, or a preferred answer"
+    if outcome.kind not in FITTING[metric.kind]:
+        expected = describe_fitting(metric)
         raise OutcomeInvalid("value", found=f"a {outcome.kind}", expected=expected)
     low = -math.inf if metric.lowest is None else metric.lowest
     high = math.inf if metric.highest is None else metric.highest

@@ -17,6 +17,7 @@ from typing import NoReturn
 from experiments import errors
 from experiments.definition import Experiment, State, change_state, check_together, revise
 from experiments.definition_file import dump_experiment, parse_experiment
+from experiments.events import FITTING, describe_fitting
 from experiments.metrics import RECORDED_METRICS
 from experiments.stores.event_store import EventStore
 
@@ -151,6 +152,7 @@ class ExperimentRegistry:
             LayerOverlap: a running one has some of the buckets. If both started at the same
                 time, this one is stopped again.
             MetricNotSent: nobody sends one of its metrics.
+            MetricMisfit: one is sent in a form that cannot count.
         """
         started = change_state(await self._store.read_latest(name), State.RUNNING)
         running = await self._store.running()
@@ -199,6 +201,11 @@ class ExperimentRegistry:
                 near = get_close_matches(metric.name, [*sent, *RECORDED_METRICS], n=1)
                 raise errors.MetricNotSent(
                     experiment.name, metric.name, sorted(sent), near="".join(near)
+                )
+            kinds = await self._store.find_kinds_sent(metric.name, since_ms=since_ms)
+            if not set(kinds) & set(FITTING[metric.kind]):
+                raise errors.MetricMisfit(
+                    experiment.name, metric.name, kinds, expected=describe_fitting(metric)
                 )
 
     async def _yield_to_rival(self, started: Experiment) -> None:

@@ -166,6 +166,9 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     experiment_errors.MetricNotSent: ProblemKind(
         422, "metric-not-sent", "Nobody sends this metric"
     ),
+    experiment_errors.MetricMisfit: ProblemKind(
+        422, "metric-misfit", "This metric is sent in another form"
+    ),
     experiment_errors.OutcomeInvalid: ProblemKind(
         422, "outcome-invalid", "The outcome does not fit"
     ),

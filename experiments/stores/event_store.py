@@ -15,7 +15,15 @@ from typing import Any, NamedTuple, Self, TypeVar
 from experiments.definition import Experiment, State
 from experiments.definition_file import parse_experiment
 from experiments.errors import ExperimentUnknown, StoreUnavailable
-from experiments.events import AnswerText, Claim, Exposure, Outcome, OutcomeReceipt, Receipt
+from experiments.events import (
+    AnswerText,
+    Claim,
+    Exposure,
+    Outcome,
+    OutcomeKind,
+    OutcomeReceipt,
+    Receipt,
+)
 from experiments.stores import forgetting, schema, scripts
 from experiments.stores.columns import Answers, OutcomeValues, answers_of, outcomes_of
 from experiments.stores.database import Database, Recorded, Row, Script
@@ -116,6 +124,11 @@ class EventStore:
         """Return how many outcomes each metric had since `since_ms`, in UTC since 1970."""
         rows = await self._read(schema.METRICS_SENT, since_ms)
         return {metric: int(n_outcomes) for metric, n_outcomes in rows}
+
+    async def find_kinds_sent(self, metric: str, *, since_ms: int) -> tuple[OutcomeKind, ...]:
+        """Return the kinds of the outcomes that `metric` had since `since_ms`."""
+        rows = await self._read(schema.KINDS_SENT, metric, since_ms)
+        return tuple(OutcomeKind(kind) for (kind,) in rows)
 
     async def save(self, experiment: Experiment) -> None:
         """Keep a revision of an experiment; saving the same one twice keeps it once.

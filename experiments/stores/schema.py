@@ -179,6 +179,9 @@ ANSWERED_IN: Final = (
 METRICS_SENT: Final = (
     "SELECT metric, COUNT(*) FROM outcomes WHERE time_ms >= ?1 GROUP BY metric ORDER BY metric"
 )
+KINDS_SENT: Final = (
+    "SELECT DISTINCT kind FROM outcomes WHERE metric = ?1 AND time_ms >= ?2 ORDER BY kind"
+)
 
 # The assignment that an exposure implies, unless there is one.
 FIND_ARM: Final = "SELECT arm FROM assignments WHERE experiment = ?1 AND unit = ?2"

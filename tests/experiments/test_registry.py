@@ -19,10 +19,12 @@ from experiments.errors import (
     ExperimentTaken,
     ExperimentUnknown,
     LayerOverlap,
+    MetricMisfit,
     MetricNotSent,
     StoreUnavailable,
     TransitionRefused,
 )
+from experiments.events import OutcomeKind
 from experiments.metrics import Direction, Metric, MetricKind, PrimaryMetric
 from experiments.registry import ExperimentRegistry
 from experiments.stores.event_store import EventStore, Followed
@@ -247,6 +249,21 @@ async def test_a_metric_that_nobody_sends_is_refused(store: EventStore) -> None:
     assert await states(store) == {"ways": State.DRAFT}
     await store.add_outcome(an_outcome(time_ms=now_ms))
     await registry.start("ways")
+
+
+async def test_a_metric_that_is_sent_in_another_form_is_refused(store: EventStore) -> None:
+    registry = a_registry(store)
+    now_ms = time.time_ns() // 1_000_000
+    outside: dict[str, Any] = {"experiment": "", "arm": "", "revision": 0}
+    await store.record(an_exposure(time_ms=now_ms, **outside))
+    as_number = an_outcome(kind=OutcomeKind.NUMBER, number=1.0, key="n", time_ms=now_ms)
+    await store.add_outcome(as_number)
+    await registry.define(an_experiment(state=State.DRAFT))
+
+    with pytest.raises(MetricMisfit, match=r"'helpful' sent as a number, expected true or false"):
+        await registry.start("ways")
+    assert await states(store) == {"ways": State.DRAFT}
+    await registry.start("ways", allow_unsent=True)
 
 
 async def test_a_metric_that_was_last_sent_long_ago_is_refused(store: EventStore) -> None:
