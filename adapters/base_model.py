@@ -49,8 +49,10 @@ class AdapterBase:
     also_named: tuple[str, ...] = ()
 
     def is_named(self, name: str) -> bool:
-        """Return whether `name` is one of the model's names."""
-        return name in {self.name, *self.also_named}
+        """Return whether `name` is one of the model's names, or another way to its folder."""
+        names = {self.name, *self.also_named}
+        # A null is in no path.
+        return name in names or ("\0" not in name and str(Path(name).resolve()) in names)
 
 
 class _ConfigFile(BaseModel):

@@ -223,7 +223,8 @@ def _check_base(
             found=f"an adapter for {named[:200]}",
             expected=f"one for {base.name}"
             + ("" if base.sha256 is None else f" with the weights {base.sha256}"),
-            remedy="Train it for that model; if it was, declare its name as one of the model's.",
+            remedy="Train it for that model; if it was, set base_model_name_or_path in its "
+            f"{CONFIG} to '{base.name}'.",
         )
 
 

@@ -15,6 +15,10 @@ MAX_TARGETS = 2000
 _NO_MATTER = frozenset({"auto_mapping", "megatron_core", "qalora_group_size"})
 # Starts from which the saved weights are still plain LoRA; others change the base model.
 _PLAIN_STARTS = (True, False, "gaussian", "orthogonal")
+_LIST_TARGETS = (
+    "Write into target_modules the names of the modules that the weights are for, such as q_proj; "
+    "the weights stay as they are."
+)
 _TASKS = (None, "CAUSAL_LM")
 
 
@@ -74,7 +78,9 @@ def read_peft_config(file: Path) -> PeftConfig:
             AdapterFault.UNSUPPORTED,
             found=f"{name[:60]} {str(value)[:60]!r} in {file.name}",
             expected=expected,
-            remedy="Train it as plain LoRA; the server would ignore this or do it differently.",
+            remedy=_LIST_TARGETS
+            if name == "target_modules"
+            else "Train it as plain LoRA; the server would ignore this or do it differently.",
         )
     return config
 

@@ -51,6 +51,19 @@ def test_a_model_goes_by_its_folder_too(base: AdapterBase) -> None:
     assert not base.is_named("llama")
 
 
+def test_a_folder_is_the_same_by_another_path(
+    base: AdapterBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_llama().resolve()
+    monkeypatch.chdir(folder.parent)
+
+    for name in (f"{folder}/", folder.name, f"./{folder.name}/", f"{folder}/../{folder.name}"):
+        assert base.is_named(name)
+    assert not base.is_named("..")
+    assert not base.is_named("")
+    assert not base.is_named("x\0y")
+
+
 def test_the_config_alone_declares_the_same_modules(base: AdapterBase) -> None:
     declared = declare_base_model(tiny_llama() / "config.json", name="base")
 

@@ -257,6 +257,17 @@ def test_a_target_that_is_no_linear_module_is_refused(
     assert refusal_of(folder, base).reason is AdapterFault.KEYS_MISSING
 
 
+def test_who_brings_a_pattern_is_told_to_list_what_it_meets(
+    tmp_path: Path, base: AdapterBase
+) -> None:
+    config = lora_config(target_modules=".*self_attn.(q|v)_proj$")
+    folder = write_lora(tmp_path / "pattern", lora_tensors(base), config)
+
+    assert "Write into target_modules the names" in str(refusal_of(folder, base))
+    write_lora(folder, lora_tensors(base), lora_config(target_modules=["q_proj", "v_proj"]))
+    assert inspect(folder, base, max_rank=4).modules
+
+
 @pytest.mark.parametrize("side", ["A", "B"])
 def test_an_untrained_adapter_has_no_effect(tmp_path: Path, base: AdapterBase, side: str) -> None:
     tensors = lora_tensors(base)
