@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from retrieval.text_language import TOLD, tell_language
 from retrieval.translation import CERTAIN, Translation
 from retrieval.value_classifier import find_classifier
 from retrieval.vector_files import encode_once
+from survey_data.json_lines import read_json_lines
 from survey_data.library import SurveyLibrary
 from survey_data.model import Question
 from survey_data.wording import fold_text
@@ -39,7 +41,9 @@ SIMILARITY_FLOOR, SAME_QUESTION, POSSIBLE = 0.15, 0.45, 0.32
 # Of a candidate that is worded in the language too: the mean of both cosines. Chosen by
 # `python -m benchmarks.translations`.
 POSSIBLE_WORDED = 0.44
-VECTORS, WORDINGS = "multilingual", "translation"
+VECTORS, WORDINGS, CENTRE = "multilingual", "translation", "centre"
+# The mean of one question is the question, and lies between two.
+ENOUGH_FOR_CENTRE = 3
 ENGLISH = "en"
 _AROUND = re.compile(r"^\W+|\W+$")
 
@@ -213,7 +217,7 @@ class OtherLanguages:
         library, encoder = self._library, self._asked
         texts = [question.text for question in library.questions.values()]
         vectors = encode_once(self._folder, VECTORS, texts, self._found)
-        centre: Vectors = vectors.mean(axis=0)
+        centre = self._find_centre(vectors)
         index = QuestionIndex(
             tuple(library.questions),
             shift(vectors, centre),
@@ -232,10 +236,23 @@ class OtherLanguages:
             classifier=find_classifier(encoder.model_id),
         )
 
+    def _find_centre(self, vectors: Vectors) -> Vectors:
+        """Return the mean of the questions, of few ones together with those of a shipped pack."""
+        if len(vectors) < ENOUGH_FOR_CENTRE:
+            shipped = encode_once(self._folder, CENTRE, _read_shipped_texts(), self._found)
+            vectors = np.concatenate([vectors, shipped])
+        centre: Vectors = vectors.mean(axis=0)
+        return centre
+
     def _encode_wordings(self, language: str, texts: Sequence[str]) -> Vectors:
         # Not through the cache, which is for what is asked.
         name = f"{WORDINGS}-{language.replace('-', '_')}"
         return encode_once(self._folder, name, texts, self._wordings)
+
+
+def _read_shipped_texts() -> list[str]:
+    file = Path(str(files("survey_data") / "packs" / "wvs7" / "questions.jsonl"))
+    return [str(line["text"]) for _, line in read_json_lines(file)]
 
 
 def _is_of(tag: str, language: str) -> bool:

@@ -162,3 +162,25 @@ def test_vectors_are_made_once(
     assert asked.encoded == []
     assert np.array_equal(first.space.index.vectors, again.space.index.vectors)
     assert np.allclose(np.linalg.norm(first.space.index.vectors, axis=1), 1.0, atol=1e-5)
+
+
+def test_a_pack_of_one_question_has_its_place_too(
+    make_library: Callable[..., SurveyLibrary], multilingual_file: Path, tmp_path: Path
+) -> None:
+    model = MultilingualModel(multilingual_file)
+    others = OtherLanguages(
+        make_library(["How important is religion in your life?"]),
+        folder=tmp_path,
+        asked=MultilingualEncoder(model, ASKED),
+        found=MultilingualEncoder(model, FOUND),
+        known=(),
+    )
+
+    space = others.space
+    texts = [IN_GERMAN, "Wie oft fahren Sie mit dem Zug?"]
+    [meant, not_meant] = [
+        float((space.index.vectors @ space.place(vector))[0])
+        for vector in space.encoder.encode(texts)
+    ]
+    assert meant > space.same_question
+    assert not_meant < space.similarity_floor
