@@ -10,26 +10,32 @@ from itertools import pairwise
 from survey_data.model import Scale
 
 _NO_ANSWER = re.compile(
-    r"dk|don\W?t know|do not know|no (answer|response|opinion)( given)?|refus(ed|al)( to answer)?"
-    r"|(declined|prefer not) to (answer|say)|can(no|\W)?t (answer|choose|say)"
+    r"d\.?k|dnk|don\W?t know|do not know|no (answer|response|opinion)( given)?"
+    r"|refus(ed|al)( to answer)?|refuses? to answer|(decline[ds]? to|(prefer|rather) not( to)?)"
+    r" (answer|say)|can(no|\W)?t (answer|choose|say)"
     r"|(other )?missing(;.*)?",
     re.IGNORECASE,
 )
+# No answer beside one of those, but perhaps an answer alone.
+_BESIDE_NO_ANSWER = re.compile(r"not sure|unsure|undecided|na|nr|rf|ref|refuses?", re.IGNORECASE)
 _NOT_ASKED = re.compile(
     r"(missing; )?(not applicable|inap(plicable)?\b|not asked)\b.*", re.IGNORECASE
 )
 # What an interviewer is told about an option: "(DO NOT READ)", "[VOL.]", "(Spontaneous)".
-_INSTRUCTION = re.compile(
-    r"[(\[]\s*(only if )?(vol(unteered)?\b\.?|do not read( out)?|(don\W?t|not) read( out)?"
-    r"|spontaneous(ly)?)\s*[)\]]|^(vol\.|spontaneous|do not read( out)?)\s*:",
-    re.IGNORECASE,
+_TOLD = (
+    r"(only if )?(vol(unteered)?\b\.?( only)?|(do not|don\W?t|not) read( out)?|dnr"
+    r"|spontaneous(ly)?)"
 )
-_OR = re.compile(r"\s*[/,;|]\s*|\s+or\s+|\s+-\s+", re.IGNORECASE)
+_INSTRUCTION = re.compile(
+    rf"[(\[]\s*{_TOLD}\s*[)\]]|^{_TOLD}\s*:|\s[-\u2013\u2014]+\s*{_TOLD}$", re.IGNORECASE
+)
+_OR = re.compile(r"\s*[/,;|()\[\]]\s*|\s+or\s+|\s+-\s+", re.IGNORECASE)
 # Words of no answer in an option that may yet be one.
 _NEAR_NO_ANSWER = re.compile(
-    r"\bdk\b|^(don\W?t|do not) know|\brefus|\bno (answer|response|opinion)\b|\b(not sure|unsure)\b"
-    r"|hard to say|can(no|\W)?t (answer|choose|say|rate)|undecided|\bmissing\b|not applicable"
-    r"|\binap|\bnot asked\b|prefer not|\bn/?a\b|heard enough",
+    r"\bd\.?k\b|^\W*(don\W?t|do not) know|\brefus|\bno (answer|response|opinion)\b"
+    r"|\b(not sure|unsure)\b"
+    r"|hard to say|can(no|\W)?t (answer|choose|say|rate)|undecided|rather not|\bdecline"
+    r"|\bmissing\b|not applicable|\binap|\bnot asked\b|prefer not|\bn/?a\b|heard enough",
     re.IGNORECASE,
 )
 _TOTAL = re.compile(r"total\s*\(?n\s*=?\)?", re.IGNORECASE)
@@ -67,8 +73,12 @@ def is_no_answer(option: str) -> bool:
     several ("DK/Refused", "Don't know or no answer").
     """
     bare = _bare(option)
-    parts = filter(None, _OR.split(bare))
-    return is_not_asked(option) or bool(_NO_ANSWER.fullmatch(bare)) or _all_no_answer(parts)
+    if is_not_asked(option) or _NO_ANSWER.fullmatch(bare):
+        return True
+    parts = [part for part in _OR.split(re.sub(r"\bn/a\b", "na", bare, flags=re.I)) if part]
+    clear = [part for part in parts if _NO_ANSWER.fullmatch(part)]
+    rest = [part for part in parts if part not in clear]
+    return bool(clear) and all(_BESIDE_NO_ANSWER.fullmatch(part) for part in rest)
 
 
 def is_not_asked(option: str) -> bool:
@@ -90,12 +100,7 @@ def describe_near_misses(options: Iterable[str]) -> str:
 
 
 def _bare(option: str) -> str:
-    return " ".join(_INSTRUCTION.sub(" ", option).split()).strip(" .")
-
-
-def _all_no_answer(parts: Iterable[str]) -> bool:
-    found = [bool(_NO_ANSWER.fullmatch(part)) for part in parts]
-    return bool(found) and all(found)
+    return " ".join(_INSTRUCTION.sub(" ", option).split()).strip(" .*")
 
 
 def is_total(option: str) -> bool:

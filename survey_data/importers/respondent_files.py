@@ -18,6 +18,7 @@ from typing import Protocol
 import polars as pl
 
 from survey_data.delimited import read_layout, read_records
+from survey_data.errors import PackInvalid
 from survey_data.labelled import LabelledTable
 from survey_data.numbers import Cell, DecimalSign, describe_sign, find_decimal_sign
 
@@ -102,6 +103,9 @@ class _DelimitedRespondents:
         self._layout = read_layout(path, encoding=encoding)
         # Files of single countries say "Q1: Important in life: Family".
         names = tuple(name.partition(":")[0].strip() for name in self._layout.columns)
+        for name in names:
+            if names.count(name) > 1:
+                raise PackInvalid("the column stands twice", file=path, row=1, column=name)
         self.columns = names
         self.decimal: DecimalSign = "."
 
@@ -121,6 +125,8 @@ class _DelimitedRespondents:
         values: list[tuple[str, ...]] = []
         n_values: dict[int, int] = {}
         for row, _, found in read_records(self._path, self._layout):
+            if not any(map(str.strip, found)):
+                continue
             if len(found) == len(self.columns):
                 rows.append(row)
                 values.append(pick(found))

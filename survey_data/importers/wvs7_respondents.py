@@ -29,7 +29,7 @@ from survey_data.importers.respondent_files import (
 from survey_data.importers.subset import RowCondition
 from survey_data.importers.weighted_counts import WeightedCounts
 from survey_data.model import Question
-from survey_data.numbers import DecimalSign
+from survey_data.numbers import DecimalSign, describe_sign
 
 COUNTRY, WEIGHT, YEAR = "B_COUNTRY_ALPHA", "W_WEIGHT", "A_YEAR"
 MIN_SIZE = 100
@@ -215,10 +215,21 @@ class Respondents:
     def _add_weight(self, batch: pl.DataFrame) -> pl.DataFrame:
         if not self.choice.weighted:
             return batch.with_columns(pl.lit(1.0).alias(_WEIGHT))
+        self._check_decimal_sign(batch)
         weights = self._numbers(batch[WEIGHT]).values
         unsound = ~(np.isfinite(weights) & (weights >= 0.0))
         batch = batch.with_columns(pl.Series(_WEIGHT, weights))
         return self._drop(batch, WEIGHT, unsound, "weight missing, negative or no number")
+
+    def _check_decimal_sign(self, batch: pl.DataFrame) -> None:
+        """Raise for a weight with another decimal sign than the first that has one."""
+        decimal = self.source.decimal
+        other = r"^\s*[-+]?\d*\.\d+\s*$" if decimal == "," else r"^\s*[-+]?\d*,\d+\s*$"
+        wrong = batch.filter(pl.col(WEIGHT).str.contains(other))
+        if len(wrong):
+            found, row = wrong[WEIGHT][0], wrong[ROW][0]
+            message = f"'{found}', but the file has {describe_sign(decimal)}; expected one of them"
+            raise PackInvalid(message, file=self.file, row=row, column=WEIGHT)
 
     def _count_years(self, batch: pl.DataFrame, cultures: Ints) -> None:
         column = self._numbers(batch[YEAR])

@@ -103,6 +103,12 @@ def test_options_that_are_no_answer_become_non_response(release: Release) -> Non
         "Refused to answer",
         "Prefer not to say",
         "(Spontaneous) No opinion.",
+        "DK/NA",
+        "(Don't know)",
+        "Not sure/Refused",
+        "No answer (refused)",
+        "Don't know - DO NOT READ",
+        "[DNR] Refused",
     ],
 )
 def test_what_an_interviewer_is_told_makes_no_answer_of_it(release: Release, option: str) -> None:
@@ -113,7 +119,9 @@ def test_what_an_interviewer_is_told_makes_no_answer_of_it(release: Release, opt
     assert report.notes == ()
 
 
-@pytest.mark.parametrize("option", ["Hard to say", "Refuse to vote", "Not sure (VOL)", "Undecided"])
+@pytest.mark.parametrize(
+    "option", ["Hard to say", "Refuse to vote", "Refuse", "N/A", "Not sure (VOL)", "Undecided"]
+)
 def test_what_may_be_no_answer_counts_and_is_said(release: Release, option: str) -> None:
     asked = line({"Japan": [0.2, 0.6, 0.2]}, options=("Good", "Bad", option))
     pack, report = release.json_lines(asked)

@@ -493,6 +493,29 @@ def test_weights_have_one_decimal_sign_which_is_said(
     assert how in report.notes[0]
 
 
+@pytest.mark.parametrize("weights", [('"0,5"', "1.5"), ("0.5", '"1,5"')])
+def test_weights_with_two_decimal_signs_are_refused(
+    survey: Survey, weights: tuple[str, str]
+) -> None:
+    lines = [f"2018,DEU,{weight},1,1,1,30" for weight in weights]
+    survey.file.write_text("\n".join([",".join(COLUMNS), *lines]) + "\n")
+    with pytest.raises(PackInvalid, match="but the file has decimal") as caught:
+        survey.read()
+    assert (caught.value.row, caught.value.column) == (3, "W_WEIGHT")
+
+
+def test_blank_rows_are_none(survey: Survey) -> None:
+    survey.file.write_bytes(content(GOOD, ",,,,,,", GOOD))
+    _, report = survey.read()
+    assert (report.n_rows_read, report.n_rows_used, report.faults) == (2, 2, ())
+
+
+def test_an_item_that_stands_twice_under_its_labels_is_named(survey: Survey) -> None:
+    survey.file.write_bytes(content(GOOD).replace(b"Q1,Q119", b"Q1: Family,Q1: Friends"))
+    with pytest.raises(PackInvalid, match="'Q1': the column stands twice"):
+        survey.read()
+
+
 def test_a_mark_in_a_column_that_is_not_used_changes_nothing(survey: Survey) -> None:
     columns = (*COLUMNS, "TOWN")
     survey.write(*((*person(), "x") for _ in range(4)), columns=columns)
