@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from reports.markup import Markup, Piece, tag
-from reports.style import AXIS, FAINT, INK, PAPER, SOFT
+from reports.markup import Markup, Piece, concat, tag
+from reports.style import FAINT, INK, PAPER, SOFT
 
 WIDTH, MARGIN = 840.0, 24.0
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
@@ -98,18 +98,11 @@ def bar(x: float, y: float, width: float, height: float, *, kind: str) -> Markup
 
 
 def whisker(low: float, high: float, y: float, *, reach: float = 3.0) -> Markup:
-    """Return an interval from `low` to `high`, with its ends."""
-    lines = [
-        (low, y, high, y),
-        (low, y - reach, low, y + reach),
-        (high, y - reach, high, y + reach),
-    ]
-    return tag(
-        "g",
-        *(tag("line", x1=x1, y1=y1, x2=x2, y2=y2) for x1, y1, x2, y2 in lines),
-        stroke=AXIS,
-        stroke_width=1.4,
-    )
+    """Return an interval from `low` to `high`, with its ends; to be seen on dark and on light."""
+    ends = ((low, y, high, y), (low, y - reach, low, y + reach), (high, y - reach, high, y + reach))
+    lines = [tag("line", x1=x1, y1=y1, x2=x2, y2=y2) for x1, y1, x2, y2 in ends]
+    halo = tag("g", *lines, stroke=PAPER, stroke_width=3.6)
+    return concat(halo, tag("g", *lines, stroke=INK, stroke_width=1.4))
 
 
 def rule(y: float, *, start: float = MARGIN, end: float = WIDTH - MARGIN) -> Markup:

@@ -100,71 +100,112 @@ for (const row of rows) {
   row.addEventListener("pointerenter", () => choose(row, false));
 }
 
+// What stands under a picture: title, classes, and the survey with its terms, in full.
+const LINE = 16, SWATCH = 96, MAX_CHARACTERS = 150;
+
+function breakLines(text) {
+  const lines = [""];
+  for (const word of text.split(/\s+/)) {
+    if (`${lines.at(-1)} ${word}`.length > MAX_CHARACTERS) lines.push("");
+    lines[lines.length - 1] = `${lines.at(-1)} ${word}`.trim();
+  }
+  return lines;
+}
+
+function readFoot() {
+  const option = document.getElementById("option").selectedOptions[0].text;
+  const terms = [...document.querySelectorAll(".terms dd")].map((each) => each.textContent);
+  const lines = [
+    `${document.querySelector("h1").textContent} “${option}”`,
+    ...breakLines(`${terms.at(-1)} ${terms.at(-2)}`),
+    "Estimates are no survey's figures. Made with Milieu.",
+  ];
+  const classes = [...document.querySelectorAll(".steps li")].map((item) => ({
+    text: item.textContent.trim(),
+    fill: getComputedStyle(item.querySelector("rect")).fill,
+    isVeiled: item.querySelectorAll("rect").length > 1,
+  }));
+  const at = { title: HEIGHT + LINE, classes: HEIGHT + 1.6 * LINE, lines: HEIGHT + 3.4 * LINE };
+  return { lines, classes, at, height: HEIGHT + (lines.length + 3) * LINE };
+}
+
+function setAll(element, attributes) {
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  return element;
+}
+
 // A picture by itself has no style sheet: each part is told its colours.
 function writeSvg() {
+  const foot = readFoot(), page = getComputedStyle(document.body);
   const copy = svg.cloneNode(true);
-  copy.setAttribute("xmlns", SVG);
-  copy.setAttribute("width", WIDTH);
-  copy.setAttribute("height", HEIGHT + 44);
-  copy.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT + 44}`);
-  for (const name of ["tabindex", "role", "aria-activedescendant"]) copy.removeAttribute(name);
-  const parts = [...svg.children], copies = [...copy.children];
-  parts.forEach((part, place) => {
-    const style = getComputedStyle(part);
-    if (part.classList.contains("ring")) copies[place].remove();
-    else if (part.classList.contains("veiled")) copies[place].setAttribute("fill", "url(#veil)");
-    else {
-      copies[place].setAttribute("fill", style.fill);
-      copies[place].setAttribute("stroke", style.stroke);
-      copies[place].setAttribute("stroke-width", style.strokeWidth);
-    }
-    copies[place].removeAttribute("class");
-  });
-  const veil = document.getElementById("veil").cloneNode(true);
-  veil.querySelector("line").setAttribute("stroke", "#fff");
-  veil.querySelector("line").setAttribute("stroke-width", "2.4");
-  veil.querySelector("line").setAttribute("stroke-opacity", "0.75");
-  copy.prepend(veil);
-  caption().forEach((text, line) => {
-    const element = document.createElementNS(SVG, "text");
-    for (const [key, value] of Object.entries({ x: 8, y: HEIGHT + 16 + line * 18, "font-family": "sans-serif", "font-size": 12, fill: getComputedStyle(document.body).color })) element.setAttribute(key, value);
+  const put = (name, attributes, text = "") => {
+    const element = setAll(document.createElementNS(SVG, name), attributes);
     element.textContent = text;
     copy.append(element);
+    return element;
+  };
+  const write = (text, x, y, weight = 400) => put("text", {
+    x, y, fill: page.color, "font-family": "sans-serif", "font-size": 11.5, "font-weight": weight,
+  }, text);
+  for (const name of ["tabindex", "role", "aria-label", "aria-activedescendant"]) copy.removeAttribute(name);
+  const size = { width: WIDTH, height: foot.height };
+  setAll(copy, { xmlns: SVG, viewBox: `0 0 ${WIDTH} ${foot.height}`, ...size });
+  const parts = [...svg.children], copies = [...copy.children];
+  parts.forEach((part, place) => {
+    const { fill, stroke, strokeWidth } = getComputedStyle(part), one = copies[place];
+    if (part.classList.contains("ring")) one.remove();
+    else if (!part.classList.contains("veiled")) setAll(one, { fill, stroke, "stroke-width": strokeWidth });
+    one.removeAttribute("class");
   });
+  const veil = document.getElementById("veil").cloneNode(true);
+  setAll(veil.querySelector("line"), { stroke: page.backgroundColor, "stroke-width": 2.4, "stroke-opacity": 0.75 });
+  copy.prepend(veil, put("rect", { ...size, fill: page.backgroundColor }));
+  write(foot.lines[0], 8, foot.at.title, 700);
+  foot.classes.forEach(({ text, fill, isVeiled }, place) => {
+    const box = { x: 8 + place * SWATCH, y: foot.at.classes, width: 20, height: 11 };
+    put("rect", { ...box, fill });
+    if (isVeiled) put("rect", { ...box, fill: "url(#veil)" });
+    write(text, box.x + 25, box.y + 10);
+  });
+  foot.lines.slice(1).forEach((text, place) => write(text, 8, foot.at.lines + place * LINE));
   return new XMLSerializer().serializeToString(copy);
 }
 
-function caption() {
-  const title = document.querySelector("h1").innerText;
-  const citation = document.querySelector(".terms dd:last-of-type").innerText;
-  const option = document.getElementById("option").selectedOptions[0].text;
-  return [`${title} “${option}”. Hatched: estimates.`, `${citation.slice(0, 150)} Made with Milieu.`];
-}
-
 function drawCanvas() {
-  const scale = 2;
+  const foot = readFoot(), page = getComputedStyle(document.body), scale = 2;
   const canvas = document.createElement("canvas");
   canvas.width = WIDTH * scale;
-  canvas.height = (HEIGHT + 44) * scale;
+  canvas.height = foot.height * scale;
   const context = canvas.getContext("2d");
-  const page = getComputedStyle(document.body);
   context.scale(scale, scale);
   context.fillStyle = page.backgroundColor;
-  context.fillRect(0, 0, WIDTH, HEIGHT + 44);
+  context.fillRect(0, 0, WIDTH, foot.height);
   const hatch = makeHatch(context, page.backgroundColor);
   for (const part of svg.children) {
     if (part.classList.contains("ring")) continue;
-    const style = getComputedStyle(part);
+    const style = getComputedStyle(part), isVeil = part.classList.contains("veiled");
     const shape = part.tagName === "circle" ? circle(part) : new Path2D(part.getAttribute("d"));
-    context.fillStyle = part.classList.contains("veiled") ? hatch : style.fill;
+    context.fillStyle = isVeil ? hatch : style.fill;
     context.fill(shape);
     context.strokeStyle = style.stroke;
     context.lineWidth = 0.5;
-    if (!part.classList.contains("veiled")) context.stroke(shape);
+    if (!isVeil) context.stroke(shape);
   }
-  context.fillStyle = page.color;
-  context.font = "12px sans-serif";
-  caption().forEach((text, line) => context.fillText(text, 8, HEIGHT + 16 + line * 18, WIDTH - 16));
+  const write = (text, x, y, weight = 400) => {
+    context.fillStyle = page.color;
+    context.font = `${weight} 11.5px sans-serif`;
+    context.fillText(text, x, y, WIDTH - x - 8);
+  };
+  write(foot.lines[0], 8, foot.at.title, 700);
+  foot.classes.forEach(({ text, fill, isVeiled }, place) => {
+    const x = 8 + place * SWATCH, y = foot.at.classes;
+    for (const style of isVeiled ? [fill, hatch] : [fill]) {
+      context.fillStyle = style;
+      context.fillRect(x, y, 20, 11);
+    }
+    write(text, x + 25, y + 10);
+  });
+  foot.lines.slice(1).forEach((text, place) => write(text, 8, foot.at.lines + place * LINE));
   return canvas;
 }
 
