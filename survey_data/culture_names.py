@@ -18,7 +18,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Literal, get_args
 
 import langcodes
-from langcodes.tag_parser import LanguageTagError
+from langcodes.tag_parser import LanguageTagError, parse_tag
 
 from survey_data.errors import CultureUnknown
 
@@ -159,22 +159,23 @@ class CultureNames:
             return None
         tag = found["tag"].replace("_", "-")
         try:
-            read = langcodes.Language.get(tag, normalize=False)
+            # `Language.get` would keep whatever a request asks for.
+            parts = dict(parse_tag(tag))
         except LanguageTagError:
             return None
-        language = tag.partition("-")[0]
-        if not read.language or not langcodes.tag_is_valid(language):
+        language, territory = tag.partition("-")[0], parts.get("territory")
+        if "language" not in parts or not langcodes.tag_is_valid(language.lower()):
             return None
-        if read.territory is None:
+        if territory is None:
             raise _unknown(text, (), reason="a language tag without a region (as in 'de-CH')")
-        culture = self._by_name.get(read.territory.casefold())
-        if culture is None or not read.territory.isalpha():
-            if read.territory.isdigit():
+        culture = self._by_name.get(territory.casefold())
+        if culture is None or not territory.isalpha():
+            if territory.isdigit():
                 reason = "a language tag of a region of several countries"
                 raise _unknown(text, (), reason=reason, is_place=True)
             return None
         country = self._by_name.get(language.casefold()) if language.isupper() else None
-        if country and country != culture and read.language not in culture.languages:
+        if country and country != culture and language.lower() not in culture.languages:
             names = (country.name, culture.name)
             reason = f"either a part of {country.name} or a language tag of {culture.name}"
             raise _unknown(text, names, reason=reason)
@@ -211,7 +212,6 @@ def _split_words(text: str) -> list[str]:
 _PUNCTUATION = str.maketrans(dict.fromkeys(".,;:()[]/-\u2013\u2014", " "))
 
 
-@cache
 def _words(text: str) -> frozenset[str]:
     """Return the words of a name, as "Korea, Rep." has those of the full name in another order."""
     return frozenset(_ABBREVIATIONS.get(w, w) for w in _split_words(text)) - _FILLERS
