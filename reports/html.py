@@ -44,10 +44,11 @@ def to_html(document: Document) -> str:
         "header",
         tag("h1", document.heading or document.title),
         _write_callout(document.callout) if document.callout else None,
-        _write_facts(document.facts),
+        _write_facts(document.facts) if document.facts else None,
     )
     contents = _write_contents(document) if document.has_contents else None
-    body = tag("body", header, contents, tag("main", *sections))
+    brand = tag("p", "Milieu", tag("span", "how peoples answer"), class_="brand")
+    body = tag("body", brand, header, contents, tag("main", *sections))
     return f"<!DOCTYPE html>\n{tag('html', _write_head(document.title), body, lang='en')}\n"
 
 

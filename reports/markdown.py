@@ -15,7 +15,9 @@ _MARKUP = re.compile(r"([\\`*_<>|#~&]|\[(?!\u2212?[\d.]+, )|\](?=[(\[:]))")
 
 def to_markdown(document: Document) -> str:
     """Return the text of report.md, which refers to `plots/<name>.svg`."""
-    lines = [f"# {escape_markdown(document.title)}", "", *_write_facts(document.facts)]
+    lines = [f"# {escape_markdown(document.title)}"]
+    if document.facts:
+        lines += ["", *_write_facts(document.facts)]
     for part in document.parts:
         lines += ["", f"## {escape_markdown(part.heading)}"]
         for block in part.blocks:

@@ -13,6 +13,14 @@ STYLE = """
     --worse: #ff8a8026; }
 }
 * { box-sizing: border-box; }
+.brand, h1, h2, .headline { letter-spacing: -.01em; font-family: Charter, "Bitstream Charter",
+  "Iowan Old Style", Georgia, Cambria, "Times New Roman", serif; }
+.brand { max-width: none; margin: 0; font-size: 1.7rem; border-top: 4px solid var(--ink);
+  border-bottom: 1px solid var(--line);
+  font-weight: 700; line-height: 1.2;
+  padding: .8rem max(1.25rem, calc((100% - 66rem) / 2 + 1.25rem)); }
+.brand span { margin-left: .5rem; color: var(--soft); font-size: 1rem; font-style: italic;
+  font-weight: 400; letter-spacing: 0; }
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; }
 body { margin: 0; color: var(--ink); background: var(--page); font: 16px/1.55 system-ui,
   -apple-system, "Segoe UI", Roboto, Arial, sans-serif; overflow-wrap:
@@ -23,7 +31,7 @@ main { padding-bottom: 3rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; list-style: none; margin: 1.25rem 0 0;
   padding: 0; font-size: .9rem; }
 a { color: var(--estimate); }
-h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 1rem; }
+h1 { font-size: 2rem; line-height: 1.2; margin: 0 0 1rem; text-wrap: balance; }
 h2 { font-size: 1.35rem; line-height: 1.3; margin: 2.25rem 0 .5rem; padding-top: 1rem; border-top:
   2px solid var(--ink); }
 h3 { margin: 0 0 .3rem; }

@@ -11,7 +11,7 @@ from evaluation.report.map_plot import draw_map
 from evaluation.report.plots import draw_conditions, draw_cultures, draw_spread, draw_steering
 from evaluation.report.sample_plots import draw_samples
 from evaluation.report.summary import compose_summary
-from reports.document import Block, Document, Part, Text
+from reports.document import Block, Document, Facts, Part, Text
 from reports.html import to_html
 from reports.markdown import PLOT_FOLDER, to_markdown
 from reports.numbers import quantity
@@ -36,8 +36,9 @@ def compose(figures: Figures) -> Document:
         ("Made", figures.created),
         *figures.settings.items(),
     )
+    parts.append(Part("Where this comes from", (Facts(facts),)))
     title = f"{figures.respondent} on {figures.pack_title}"
-    return Document(title=title, facts=facts, parts=tuple(parts), has_contents=True)
+    return Document(title=title, facts=(), parts=tuple(parts), has_contents=True)
 
 
 def write_report(figures: Figures, folder: Path) -> None:

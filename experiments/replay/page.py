@@ -49,9 +49,10 @@ def compose_replay(replay: Replay) -> Document:
         ("How to read this", words.list_notes(replay)),
     )
     parts += [(heading, [Points(items)] if items else []) for heading, items in points]
+    parts.append(("Where this comes from", [Facts(words.list_facts(replay))]))
     return Document(
-        title=f"{replay.experiment}: replay",
-        facts=words.list_facts(replay),
+        title=f"{replay.experiment}: replay with {replay.model}",
+        facts=(),
         parts=tuple(Part(heading, tuple(blocks)) for heading, blocks in parts if blocks),
         callout=Callout(words.write_headline(replay), (Text(_ABOUT),), label="What was found"),
     )
