@@ -88,15 +88,22 @@ def import_survey(
             reading.take(released)
     kept = [each for each in reading.kept.values() if each.cells]
     if not kept:
-        raise PackInvalid(
-            f"none of {reading.n_read} questions can be used: "
-            + ("; ".join(f"{t.reason}: {t.n}" for t in reading.faults.tallies) or "no rows"),
-            file=file,
-        )
+        raise _explain_empty(reading, file)
     questions = tuple(each.question for each in kept)
     cells = tuple(cell for each in kept for _, cell in sorted(each.cells.items()))
     pack = Pack(_manifest(file, pack_id), questions, cells)
     return ImportedPack(pack, _report(reading, len(cells)))
+
+
+def _explain_empty(reading: _Reading, file: Path) -> PackInvalid:
+    tallies = [f"{tally.reason}: {tally.n}" for tally in reading.faults.tallies]
+    tallies += [f"{each.name}: {each.reason}" for each in reading.populations.refused("cells")[:3]]
+    message = f"none of {reading.n_read} questions can be used: {'; '.join(tallies) or 'no rows'}"
+    if not reading.faults.examples:
+        return PackInvalid(message, file=file)
+    first = reading.faults.examples[0]
+    message += f"; the first: {first.message}"
+    return PackInvalid(message, file=file, row=first.row, column=first.column)
 
 
 def _report(reading: _Reading, n_cells: int) -> ImportReport:

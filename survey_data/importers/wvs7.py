@@ -100,7 +100,7 @@ def _build_pack(people: Respondents, pack_id: str) -> ImportedPack:
         if size < least
     )
     if not kept:
-        raise PackInvalid(_explain_empty(people, refused), file=people.file)
+        raise _explain_empty(people, refused)
     questions, cells, dropped = [], [], list(people.dropped)
     for item, (question, _) in enumerate(people.items):
         own = list(_cells(people, item, kept))
@@ -166,18 +166,24 @@ def _explain_no_answer(people: Respondents) -> PackInvalid:
     return PackInvalid(message, file=people.file)
 
 
-def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) -> str:
-    if not people.n_used:
-        faults = "; ".join(f"{tally.reason}: {tally.n}" for tally in people.faults.tallies)
-        return (
-            f"none of {people.n_read} rows can be used ({people.n_left_out} do not meet the "
-            f"conditions{'; ' + faults if faults else ''}); check that file and conditions match"
+def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) -> PackInvalid:
+    """Return the error that no population is left, at the first fault if no row can be used."""
+    if people.n_used:
+        sizes = ", ".join(f"{each.name} {each.n_effective:.0f}" for each in refused[:5])
+        message = (
+            f"no population has an effective size of {people.choice.min_size:g} (largest: {sizes})"
+            "; widen the conditions or lower the minimum size"
         )
-    sizes = ", ".join(f"{each.name} {each.n_effective:.0f}" for each in refused[:5])
-    return (
-        f"no population has an effective size of {people.choice.min_size:g} (largest: {sizes}); "
-        "widen the conditions or lower the minimum size"
+        return PackInvalid(message, file=people.file)
+    faults = "; ".join(f"{tally.reason}: {tally.n}" for tally in people.faults.tallies)
+    message = (
+        f"none of {people.n_read} rows can be used ({people.n_left_out} do not meet the "
+        f"conditions{'; ' + faults if faults else ''}); check that file and conditions match"
     )
+    for bad in people.faults.examples[:1]:
+        message += f"; first: {bad.message}"
+        return PackInvalid(message, file=people.file, row=bad.row, column=bad.column)
+    return PackInvalid(message, file=people.file)
 
 
 def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifest:

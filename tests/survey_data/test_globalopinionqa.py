@@ -139,6 +139,15 @@ def test_an_answer_that_was_volunteered_is_one(release: Release, option: str) ->
     assert report.notes == ()
 
 
+def test_a_release_without_a_question_names_the_first_fault(release: Release) -> None:
+    sound = line({"Japan": [0.5, 0.5, 0.0]})
+    with pytest.raises(PackInvalid, match=r"none of 2 questions.*the first: 1 options") as caught:
+        release.json_lines({**sound, "options": ["Good", "DK", "Refused"]}, {**sound, "shares": {}})
+    assert (caught.value.row, caught.value.column) == (1, "options")
+    with pytest.raises(PackInvalid, match="England: part of the United Kingdom"):
+        release.json_lines(line({"England": [0.5, 0.5, 0.0]}))
+
+
 @pytest.mark.parametrize("option", ["Not asked", "INAP: no internet", "Missing; Not applicable"])
 def test_who_was_not_asked_is_no_non_response(release: Release, option: str) -> None:
     # Asked were 0.5 + 0.3 + 0.1 of all; 0.1 of them gave no answer.

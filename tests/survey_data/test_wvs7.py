@@ -260,6 +260,13 @@ def test_no_usable_row_is_an_error_that_says_why(survey: Survey) -> None:
         survey.read(everyone(where=where("Q262 > 50")))
 
 
+def test_no_usable_row_is_named_where_the_first_stands(survey: Survey) -> None:
+    survey.write(person(weight="heavy"), person("XXX"))
+    with pytest.raises(PackInvalid, match=r"none of 2 rows.*found 'heavy'") as caught:
+        survey.read()
+    assert (caught.value.row, caught.value.column) == (2, "W_WEIGHT")
+
+
 def test_cells_nobody_answered_are_counted_and_questions_without_cells_dropped(
     survey: Survey,
 ) -> None:
