@@ -50,8 +50,8 @@ LITTLE_TO_EVALUATE = " --questions 2 -c DE"
 SMALLER = (
     ('--topic "Religious values" --topic "Ethical values and norms"', '--topic "Economic values"'),
     ("-c DE -c KE -c MX -c TH", "-c DE -c KE"),
-    ("--n-questions 12", "--n-questions 4"),
-    ("--n-questions 20", "--n-questions 4"),
+    ("--n-questions 12", "--n-questions 2"),
+    ("--n-questions 20", "--n-questions 2"),
     ("culturespa-ken,culturespa-mex,culturespa-tha", "culturespa-ken"),
     ("--epochs 2", "--epochs 1"),
     (" --ability", ""),
