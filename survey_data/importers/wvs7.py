@@ -180,10 +180,11 @@ def _explain_empty(people: Respondents, refused: tuple[PopulationRefused, ...]) 
         f"none of {people.n_read} rows can be used ({people.n_left_out} do not meet the "
         f"conditions{'; ' + faults if faults else ''}); check that file and conditions match"
     )
-    for bad in people.faults.examples[:1]:
-        message += f"; first: {bad.message}"
-        return PackInvalid(message, file=people.file, row=bad.row, column=bad.column)
-    return PackInvalid(message, file=people.file)
+    if not people.faults.examples:
+        return PackInvalid(message, file=people.file)
+    bad = people.faults.examples[0]
+    message += f"; first: {bad.message}"
+    return PackInvalid(message, file=people.file, row=bad.row, column=bad.column)
 
 
 def _manifest(people: Respondents, pack_id: str, kept: list[int]) -> PackManifest:
