@@ -104,10 +104,10 @@ def _leave_out_other_shapes(raw: Sequence[Any], body: object) -> Iterator[Any]:
 
     Where a list or a text is allowed, a fault inside a list comes with one that it is no text.
     """
-    paths = [_find_path(fault, body) for fault in raw]
+    paths = [tuple(_find_path(fault, body)) for fault in raw]
+    around = {path[:n] for path in paths for n in range(1, len(path))}
     for fault, path in zip(raw, paths, strict=True):
-        is_within = any(len(other) > len(path) and other[: len(path)] == path for other in paths)
-        if not is_within:
+        if path not in around:
             yield fault
 
 
