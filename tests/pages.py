@@ -117,7 +117,7 @@ def environment(variables: Variables) -> dict[str, str]:
     dropped = ("MILIEU_", "MAKE", "MFLAGS", "ARGS")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     # The tests' own, for what is kept of adapters and keys.
-    data = {"MILIEU_DATA_FOLDER": os.environ["MILIEU_DATA_FOLDER"]}
+    data = {name: value for name, value in os.environ.items() if name == "MILIEU_DATA_FOLDER"}
     return {**kept, **data, "PATH": f"{BIN}:{kept['PATH']}", **variables}
 
 

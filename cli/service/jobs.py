@@ -31,8 +31,10 @@ def start_service(**given: Any) -> None:
 
 def ask_question(options: AskOptions, *, url: str | None, as_json: bool) -> None:
     """Print what the service answers."""
+    # Options that were not given are left out, not empty.
+    fields = {name: value for name, value in asdict(options).items() if value != ()}
     with connect(read_settings(), url=url) as milieu:
-        answer = milieu.ask(**asdict(options))
+        answer = milieu.ask(**fields)
     print_answer(answer, as_json=as_json)
 
 

@@ -191,6 +191,8 @@ def test_ask_shows_how_other_peoples_answered(run: Run, milieu_url: str, fake: F
 
     shown = [exemplar["elsewhere"] for exemplar in answer["exemplars"]]
     assert sum(culture is not None for culture in shown) == 2
+    # Nothing is noted of what was left out.
+    assert answer["warnings"] == []
 
 
 def test_ask_prints_json(run: Run, milieu_url: str, fake: FakeVllm) -> None:

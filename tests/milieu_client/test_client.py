@@ -89,7 +89,7 @@ def test_a_refusal_of_openai_s_form_is_told_as_well(milieu: Milieu) -> None:
     with pytest.raises(ServiceRefused, match="nope") as caught:
         milieu.request("POST", "/v1/chat/completions", {"model": "nope", "messages": messages})
 
-    assert (caught.value.status, caught.value.type) == (404, "model-unknown")
+    assert (caught.value.status, caught.value.type) == (404, "model_not_found")
 
 
 def test_cultures_are_compared_in_their_order(milieu: Milieu) -> None:
