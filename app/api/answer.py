@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
@@ -34,6 +33,11 @@ REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 
 class AnswerQuery(AnswerBody):
     """The fields of a question, as query parameters."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing: a list without parts is one that was left out."""
+        return ()
 
 
 class CultureQuery(Body):
@@ -68,7 +72,7 @@ async def post_answer(
 ) -> Response | AnswerResponse:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = agree_on_culture((query.culture, body.culture), library.catalogue)
-    request = replace(read_request(body, culture, defaults), notes=body.notes)
+    request = read_request(body, culture, defaults)
     return await _respond(request, pipeline, library, keeper, response)
 
 
@@ -92,6 +96,7 @@ def read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings
         answer_from=body.answer_from,
         withhold=body.withhold,
         steer=body.steer,
+        notes=body.notes,
         asker=Asker(body.user, body.session, body.arm, body.consent),
         seed=body.seed,
         max_tokens=body.max_tokens or defaults.max_tokens,

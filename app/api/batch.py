@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -90,7 +91,9 @@ async def answer_batch(
     refused gets its problem, and the others their answers. Closing the connection ends the work.
     """
     try:
-        batch = read_batch(
+        # A large body takes a while, in which others are answered.
+        batch = await asyncio.to_thread(
+            read_batch,
             await request.body(),
             request.headers.get("content-type", ""),
             cultures=query.culture,

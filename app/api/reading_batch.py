@@ -6,7 +6,7 @@ import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -214,4 +214,4 @@ def _read_body(body: Row, defaults: AnswerSettings) -> AnswerRequest | Exception
         read = AnswerBody.model_validate(body)
     except ValidationError as exc:
         return exc
-    return replace(read_request(read, read.culture, defaults), notes=read.notes)
+    return read_request(read, read.culture, defaults)

@@ -97,7 +97,9 @@ def check_form(form: AskForm, library: SurveyLibrary) -> Checked:
     answer_from = None if form.answer_from == AnswerFrom.AUTO else form.answer_from
     bodies = []
     for method in form.methods[:MAX_METHODS] or (None,):
-        fields: dict[str, Any] = {"question": form.question, "options": list(form.options)}
+        fields: dict[str, Any] = {"question": form.question}
+        if form.options:
+            fields["options"] = list(form.options)
         try:
             bodies.append(AnswerBody(**fields, answer_from=answer_from, method=method))
         except ValidationError as error:
