@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import signal
 import socket
 from contextlib import suppress
+from urllib.parse import urlencode
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,8 +16,11 @@ from rich.console import Console
 from app.errors import AddressTaken
 from app.logs import configure_logging
 from app.main import create_app
+from app.resources import Resources
 from app.settings import Settings
 from app.state.admin_key import add_admin_key
+from app.state.examples import pick_examples
+from survey_data.library import SurveyLibrary
 
 # Requests that run when the service is told to stop get this long.
 GRACE_S = 20
@@ -59,16 +64,22 @@ async def _serve(settings: Settings, listener: socket.socket, notes: Console) ->
         async with app.router.lifespan_context(app):
             # Who reads the next line may ask at once; uvicorn takes a moment to listen.
             listener.listen()
-            notes.print(
-                f"Milieu answers at {settings.url} - try:\n"
-                f"  curl '{settings.url}/answer?culture=DE&question="
-                "How+important+is+religion+in+your+life%3F'",
-                highlight=False,
-                soft_wrap=True,
-            )
+            resources: Resources = app.state.resources
+            welcome = write_welcome(settings, resources.library)
+            notes.print(welcome, highlight=False, markup=False, soft_wrap=True)
             await server.serve(sockets=[listener])
     except asyncio.CancelledError:
         notes.print("Milieu was stopped before it had started.")
+
+
+def write_welcome(settings: Settings, library: SurveyLibrary) -> str:
+    """Return where the service is, and a command that asks it what its surveys know."""
+    example = pick_examples(library)[0]
+    query = urlencode({"culture": example.cultures[0], "question": example.text})
+    command = f"curl {shlex.quote(f'{settings.url}/answer?{query}')}"
+    if settings.api_keys:
+        command += " -H 'Authorization: Bearer KEY'"
+    return f"Milieu answers at {settings.url} - try:\n  {command}"
 
 
 def make_server(app: FastAPI) -> uvicorn.Server:

@@ -52,6 +52,7 @@ async def take_outcome(
     if outcome.metric in RECORDED_METRICS:
         expected = "a name other than those that Milieu records itself"
         raise OutcomeInvalid("metric", found=f"'{outcome.metric}'", expected=expected)
+    await store.await_exposures(outcome)
     if outcome.experiment:
         check_outcome(await read(outcome.experiment), outcome)
         return KeptOutcome(await store.add_outcome(outcome), outcome.experiment, counts=True)

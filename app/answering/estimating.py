@@ -29,6 +29,11 @@ from survey_data.model import Question
 
 NOT_NEAR = "it is no survey question, and none is near enough"
 NOT_ENGLISH = "it is no survey question, and others are related to it in English only"
+OTHER_OPTIONS = "it is the survey question {key} with other options, and no other is near enough"
+OTHER_OPTIONS_NOT_ENGLISH = (
+    "it is the survey question {key} with other options, and others are related to it in English "
+    "only"
+)
 NO_OPTIONS = "it has no options, and it was not recognised as a survey question"
 
 
@@ -163,11 +168,19 @@ class _Sources:
         if asked.survey is None:
             if not asked.question.options:
                 return NO_OPTIONS
-            return NOT_NEAR if self._case.evidence.in_english else NOT_ENGLISH
+            return self._explain_unrelated()
         if self._case.withhold and self._is_asked_here:
             return "it is withheld"
         where = ", ".join(self._asked_of) or "nobody"
         return f"{asked.survey.key} was not asked in {name}; it was asked in {where}"
+
+    def _explain_unrelated(self) -> str:
+        """Return why no other question tells of one with options of its own."""
+        same, in_english = self._case.evidence.same_question, self._case.evidence.in_english
+        if same is None:
+            return NOT_NEAR if in_english else NOT_ENGLISH
+        said = OTHER_OPTIONS if in_english else OTHER_OPTIONS_NOT_ENGLISH
+        return said.format(key=same.key)
 
 
 class _Estimating:

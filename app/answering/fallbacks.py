@@ -146,8 +146,9 @@ class FallbackPlanner:
     def _nothing_near(self, culture: Culture, evidence: Evidence) -> str:
         nearest = evidence.nearest_similarity
         found = "there is none" if nearest is None else f"the nearest has {nearest:.2f}"
+        which = "survey question" if evidence.same_question is None else "other survey question"
         return (
-            f"no survey question of {culture.name} is near enough: {found}, "
+            f"no {which} of {culture.name} is near enough: {found}, "
             f"at least {evidence.floor:.2f} is needed"
         )
 

@@ -17,12 +17,14 @@ from experiments.unit import Unit
 from prompting.messages import Message, Steering
 from prompting.reading import Reading
 from prompting.recipe import Method, PromptLanguage, Recipe
+from prompting.refusal import begins_with_refusal
 from prompting.statement import Statement
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
 from survey_data.cultures import Culture
 
 PLAIN = Steering(Method.PLAIN)
+REFUSED = "the model declined to answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,24 @@ class Answer:
     def is_readable(self) -> bool:
         """Whether an option could be told, where one was asked for."""
         return self.reading is None or not self.reading.unreadable
+
+    @property
+    def refused(self) -> bool:
+        """Whether the model's text declines to answer, and nothing else answers."""
+        if self.text is None or self.plan.source is not Source.MODEL:
+            return False
+        has_option = self.reading is not None and not self.reading.unreadable
+        return not has_option and begins_with_refusal(self.text)
+
+    @property
+    def steered(self) -> bool:
+        """Whether the answer is the culture's: the plan was, and the model did not decline."""
+        return self.plan.steered and not self.refused
+
+    @property
+    def not_steered_because(self) -> str | None:
+        """Why it is not, None where it is."""
+        return REFUSED if self.plan.steered and self.refused else self.plan.not_steered_because
 
     @property
     def late_warnings(self) -> tuple[str, ...]:

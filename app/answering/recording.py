@@ -69,9 +69,12 @@ class Recorder:
             return ()
         exposure = replace(self._make_exposure(answer, self._hasher), latency_ms=latency_ms)
         receipt = await self._store.record(exposure, self._keep_text(answer, request, exposure))
-        if receipt is Receipt.RECORDED:
-            return ()
-        return (NOT_YET,) if receipt is Receipt.LATE else (NEVER,)
+        if receipt is Receipt.DROPPED:
+            return (NEVER,)
+        # Feedback waits for what is late here. Through another gateway it can't, and there is one
+        # only where arms are compared.
+        is_told = receipt is Receipt.LATE and bool(exposure.experiment)
+        return (NOT_YET,) if is_told else ()
 
     @contextmanager
     def watch(self, choice: Choice, culture: Culture | None, watch: Stopwatch) -> Iterator[Watched]:

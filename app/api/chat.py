@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
@@ -70,7 +69,7 @@ async def complete_chat(
     turn = body.turn(_find_culture(body, x_culture, library.catalogue, resources.settings.model))
     if not turn.streams:
         answer = await pipeline.answer(turn)
-        evidence = _present_evidence(answer, library)
+        evidence = present_chat_evidence(answer, library)
         keeper.keep(evidence)
         return JSONResponse(_present_reply(answer, body, evidence))
     events = pipeline.stream(turn)
@@ -107,8 +106,14 @@ def _present_model(name: str, resources: Resources) -> JsonObject:
     return {"id": name, "object": "model", "created": created, "owned_by": "milieu"}
 
 
-def _present_evidence(answer: Answer, library: SurveyLibrary) -> ChatEvidence:
-    return present_chat_evidence(replace(answer.plan, warnings=answer.warnings), library)
+def _list_late(answer: Answer) -> JsonObject:
+    """Return the fields of the evidence that turned out otherwise than they were streamed."""
+    late: JsonObject = {}
+    if answer.late_warnings:
+        late["warnings"] = list(answer.late_warnings)
+    if answer.steered != answer.plan.steered:
+        late |= {"steered": answer.steered, "not_steered_because": answer.not_steered_because}
+    return late
 
 
 def _write_evidence(evidence: ChatEvidence, body: ChatBody) -> JsonObject:
@@ -141,10 +146,9 @@ async def _write_lines(
                         elif chunk.get("choices") or wants_usage:
                             yield _write_line(fields)
                     case Answer():
-                        keeper.keep(_present_evidence(event, library))
-                        if event.late_warnings and body.evidence and first is not None:
-                            warnings = {"warnings": list(event.late_warnings)}
-                            yield _write_line(first | {"choices": [], "milieu": warnings})
+                        keeper.keep(present_chat_evidence(event, library))
+                        if (late := _list_late(event)) and body.evidence and first is not None:
+                            yield _write_line(first | {"choices": [], "milieu": late})
         except AppError as error:
             if first is None:
                 raise

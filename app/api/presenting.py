@@ -47,8 +47,7 @@ def present_answer(answer: Answer, library: SurveyLibrary) -> AnswerResponse:
     """Return the response to `/answer`."""
     plan = answer.plan
     asked, estimate, model = plan.asked.question, plan.estimate, present_model(answer)
-    fields = dict(present_evidence(plan, library))
-    fields["warnings"] = list(answer.warnings)
+    fields = dict(present_evidence(answer, library))
     told = _tell(plan, model) if estimate is None else _tell_estimate(plan, estimate)
     return AnswerResponse(
         **fields,
@@ -97,8 +96,12 @@ def _tell(plan: Plan, model: ModelAnswer | None) -> dict[str, Any]:
     }
 
 
-def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
-    """Return what every answer says of the culture and the evidence behind it."""
+def present_evidence(of: Plan | Answer, library: SurveyLibrary) -> EvidenceFields:
+    """Return what every answer says of the culture and the evidence behind it.
+
+    Of a plan, as far as that is known before the model has answered.
+    """
+    plan = of if isinstance(of, Plan) else of.plan
     return EvidenceFields(
         culture=None if plan.culture is None else present_culture_name(plan.culture),
         experiment=present_experiment(plan.choice),
@@ -109,19 +112,20 @@ def present_evidence(plan: Plan, library: SurveyLibrary) -> EvidenceFields:
         retriever=plan.recipe.retriever,
         adapter=plan.weights.adapter,
         prompt_language=plan.prompt_language,
-        steered=plan.steered,
-        not_steered_because=plan.not_steered_because,
+        steered=of.steered,
+        not_steered_because=of.not_steered_because,
         nearest_similarity=_round(plan.evidence.nearest_similarity),
         asks_value=_round(plan.evidence.asks_value),
         exemplars=[present_exemplar(e, library) for e in plan.shown_exemplars],
-        warnings=list(plan.warnings),
+        warnings=list(of.warnings),
     )
 
 
-def present_chat_evidence(plan: Plan, library: SurveyLibrary) -> ChatEvidence:
+def present_chat_evidence(of: Plan | Answer, library: SurveyLibrary) -> ChatEvidence:
     """Return what a chat's reply says of what is behind it."""
+    plan = of if isinstance(of, Plan) else of.plan
     return ChatEvidence(
-        **dict(present_evidence(plan, library)),
+        **dict(present_evidence(of, library)),
         id=plan.id,
         recognised=present_recognition(plan.evidence, library),
         known=present_known(plan, library),

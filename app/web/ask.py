@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request, Response
 from app.api.dependencies import ResourcesDep
 from app.api.schemas.answer import AnswerBody
 from app.resources import Resources
+from app.state.examples import pick_examples
 from app.web.ask_form import (
     MAX_CULTURES,
     METHOD_NAMES,
@@ -28,13 +29,6 @@ from app.web.share_tables import draw_asked, tabulate_asked
 from survey_data.cultures import Culture
 
 router = APIRouter(include_in_schema=False)
-# What the empty page offers, as far as the loaded surveys know it.
-EXAMPLES = (
-    ("How important is religion in your life?", ("DE", "NG", "JP")),
-    ("Wie sehr vertrauen Sie der Polizei?", ("NL", "BR", "CN")),
-    ("How worried are you about climate change?", ("MX", "SE", "ID")),
-    ("How happy are you?", ("US", "IN", "KE")),
-)
 
 
 @router.get("/")
@@ -51,7 +45,7 @@ async def show_ask(request: Request, pages: PagesDep, resources: ResourcesDep) -
         "methods": METHOD_NAMES,
         "sources": SOURCE_NAMES,
         "countries": [resources.library.catalogue[code] for code in resources.library.cultures],
-        "examples": EXAMPLES,
+        "examples": pick_examples(resources.library),
         "model": resources.settings.model,
         "snippet_pairs": _write_snippets(str(request.base_url).rstrip("/"), checked)
         if told

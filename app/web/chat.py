@@ -105,5 +105,5 @@ async def _reply(message: str, fields: dict[str, str], resources: Resources) -> 
     except tuple(PROBLEMS) as error:
         kind = kind_of(error)
         return Reply("", None, f"{kind.title}. {HIDDEN if kind.status == 500 else error}")
-    evidence = present_chat_evidence(answer.plan, resources.library)
+    evidence = present_chat_evidence(answer, resources.library)
     return Reply(answer.text or "", evidence if fields else None)

@@ -49,7 +49,11 @@ def print_exemplars(found: Exemplars, *, as_json: bool) -> None:
         return
     if found.below_floor:
         nearest = found.nearest_similarity
-        out.print(f"Nothing is near enough (nearest: {nearest}); the answer would not be steered.")
+        if found.same_question is None:
+            said = f"Nothing is near enough (nearest: {nearest}); the answer would not be steered."
+        else:
+            said = f"It is {found.same_question}; no other is near enough (nearest: {nearest})."
+        out.print(said)
         return
     _headline(found.culture.name, found.question)
     out.print(_exemplar_table(found.exemplars))

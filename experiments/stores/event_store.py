@@ -99,6 +99,23 @@ class EventStore:
         """
         return await self._run(lambda: scripts.add_outcome(outcome))
 
+    async def await_exposures(self, outcome: Outcome) -> None:
+        """Return once the answers that an outcome is of do not wait here to be kept.
+
+        Raises:
+            StoreUnavailable: they still do; sending the outcome again is safe.
+        """
+        answers = {outcome.answer_id, outcome.preferred} - {""}
+
+        def is_of(recorded: Recorded) -> bool:
+            exposure = recorded.exposure
+            return exposure.answer_id in answers or exposure.unit == outcome.unit
+
+        try:
+            await self._exposures.flush(is_of)
+        except TimeoutError as exc:
+            raise StoreUnavailable(self.place, "an answer that it has not taken yet") from exc
+
     async def find_experiments(self, answer_id: str) -> tuple[AnsweredIn, ...]:
         """Return the experiments that an answer was recorded in, none for an unknown answer.
 

@@ -100,13 +100,14 @@ class GroupCommit(Generic[Item, Result]):
         self._worker: asyncio.Task[None] | None = None
         self._is_closed, self._n_failures = False, 0
         self._writing_since: float | None = None
-        self._n_writing = self._n_recorded = self._n_late = 0
+        self._writing: list[_Waiting[Item, Result]] = []
+        self._n_recorded = self._n_late = 0
         self._dropped: Counter[DropReason] = Counter()
 
     @property
     def counts(self) -> Counts:
         """What became of the items so far."""
-        n_queued = len(self._queue) + self._n_writing
+        n_queued = len(self._queue) + len(self._writing)
         return Counts(self._n_recorded, self._n_late, n_queued, dict(self._dropped))
 
     async def submit(self, item: Item) -> WriteResult[Result]:
@@ -149,6 +150,19 @@ class GroupCommit(Generic[Item, Result]):
             # What the store did not take waits again.
             self._drop_unwanted(is_unwanted)
 
+    async def flush(self, is_wanted: Callable[[Item], bool]) -> None:
+        """Return once nothing that is wanted waits any more, written or lost.
+
+        Raises:
+            TimeoutError: it has not been written for `statement_s`.
+        """
+        async with asyncio.timeout(self._limits.statement_s):
+            # Rare and short; what waits is told apart by its content alone.
+            while any(  # noqa: ASYNC110  # nobody is told of a single item
+                is_wanted(each.item) for each in (*self._queue, *self._writing)
+            ):
+                await asyncio.sleep(self._limits.retry_s)
+
     async def close(self) -> None:
         """Take nothing more, write what waits for at most `statement_s`, and count the rest."""
         self._is_closed = True
@@ -184,7 +198,7 @@ class GroupCommit(Generic[Item, Result]):
 
     async def _commit(self, batch: list[_Waiting[Item, Result]]) -> bool:
         """Write a batch; return whether the store took or refused it, and did not fail."""
-        self._writing_since, self._n_writing = time.monotonic(), len(batch)
+        self._writing_since, self._writing = time.monotonic(), batch
         try:
             results = await self._write([waiting.item for waiting in batch])
         except asyncio.CancelledError:
@@ -197,7 +211,7 @@ class GroupCommit(Generic[Item, Result]):
             self._n_failures += 1
             return False
         except Exception as exc:
-            self._n_writing = 0
+            self._writing = []
             return await self._one_by_one(batch, exc)
         else:
             if self._n_failures:
@@ -206,7 +220,7 @@ class GroupCommit(Generic[Item, Result]):
             for waiting, result in zip(batch, results, strict=True):
                 self._acknowledge(waiting, result)
         finally:
-            self._writing_since, self._n_writing = None, 0
+            self._writing_since, self._writing = None, []
         return True
 
     async def _one_by_one(self, batch: list[_Waiting[Item, Result]], exc: Exception) -> bool:

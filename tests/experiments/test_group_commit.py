@@ -243,3 +243,31 @@ async def test_a_caller_that_goes_away_leaves_its_item_to_be_written() -> None:
 
     assert waiting.cancelled()
     assert taker.taken == [1]
+
+
+async def test_who_needs_an_item_written_waits_for_that_one_alone() -> None:
+    taker = Taker()
+    taker.is_open.clear()
+    commits = queue(taker, wait_s=0.01)
+    assert await commits.submit(1) == LATE
+    await commits.flush(lambda item: item == 2)
+
+    needing = asyncio.create_task(commits.flush(lambda item: item == 1))
+    await asyncio.sleep(0.01)
+    assert not needing.done()
+    taker.is_open.set()
+    await needing
+
+    assert taker.taken == [1]
+    await commits.close()
+
+
+async def test_one_that_is_not_taken_is_waited_for_within_the_bound() -> None:
+    taker = Taker()
+    taker.error = StoreUnavailable("here", "no disk")
+    commits = queue(taker, wait_s=0.01, statement_s=0.05)
+    await commits.submit(1)
+
+    with pytest.raises(TimeoutError):
+        await commits.flush(lambda item: item == 1)
+    await commits.close()

@@ -367,6 +367,9 @@ class _Streamed(Response):
     async def _send(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if self._step.raw is not None:
+            await send({"type": "http.response.body", "body": self._step.raw, "more_body": False})
+            return
         async for event in self._events():
             body = f"data: {event}\n\n".encode()
             await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prompting.refusal import is_refusal
+from prompting.refusal import begins_with_refusal, is_refusal
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,7 @@ from prompting.refusal import is_refusal
 )
 def test_a_refusal(text: str) -> None:
     assert is_refusal(text)
+    assert begins_with_refusal(text)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +46,19 @@ def test_a_refusal(text: str) -> None:
 )
 def test_no_refusal(text: str) -> None:
     assert not is_refusal(text)
+    assert not begins_with_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "People cannot have peace without trust.",
+        "I can't help smiling at this.",
+        "As an AI researcher I trust it.",
+        "I can't give up my faith.",
+        "I cannot choose between God and my family; both matter.",
+        "Faith matters to me. " * 10 + "I cannot answer for others.",
+    ],
+)
+def test_an_answer_with_words_of_a_refusal_does_not_begin_as_one(text: str) -> None:
+    assert not begins_with_refusal(text)

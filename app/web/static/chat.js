@@ -30,13 +30,12 @@ function list(items) {
 
 function showEvidence(pane, evidence) {
   const behind = pane.querySelector(".behind");
-  if (evidence.steered === undefined) {
-    for (const warning of evidence.warnings ?? []) behind.append(make("p", warning, "note"));
-    return;
-  }
   behind.replaceChildren(make("h3", "What it was told"));
-  if (!evidence.steered) behind.append(make("p", `Nothing: ${evidence.not_steered_because}.`));
   const known = evidence.known;
+  if (!evidence.steered) {
+    const told = known || evidence.exemplars.length ? "To no effect" : "Nothing";
+    behind.append(make("p", `${told}: ${evidence.not_steered_because}.`));
+  }
   if (known) {
     const told = make("p", `${known.told ?? "Known, but not told"} `);
     told.append(make("span", `(${known.source})`, "soft"));
@@ -65,6 +64,12 @@ async function* readEvents(reply) {
   }
 }
 
+// The last chunk has only what turned out otherwise.
+function addEvidence(known, late) {
+  const warnings = [...(known.warnings ?? []), ...(late.warnings ?? [])];
+  return { ...known, ...late, warnings };
+}
+
 async function ask(pane, body, signal) {
   const text = pane.querySelector(".reply");
   text.textContent = "";
@@ -83,9 +88,13 @@ async function ask(pane, body, signal) {
       tell(pane, problem.error?.message ?? problem.detail ?? reply.statusText);
       return;
     }
+    let evidence = {};
     for await (const event of readEvents(reply)) {
       if (event.error) tell(pane, event.error.message);
-      if (event.milieu && body.culture) showEvidence(pane, event.milieu);
+      if (event.milieu && body.culture) {
+        evidence = addEvidence(evidence, event.milieu);
+        showEvidence(pane, evidence);
+      }
       text.textContent += event.choices?.[0]?.delta?.content ?? "";
     }
   } catch (error) {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.app.service import NEIGHBOURS, RELIGION, opened
-from tests.fakes.vllm import MODEL, FakeVllm
+from tests.app.service import NEIGHBOURS, RELIGION, events, opened
+from tests.fakes.vllm import MODEL, FakeVllm, Scripted
 from tests.fixtures.service import MakeSettings
 
 FACT = "When was the police founded?"
@@ -132,3 +133,83 @@ async def test_the_settings_say_when_to_steer(make_settings: MakeSettings) -> No
 
     assert steered
     assert not asked
+
+
+def refuse(fake: FakeVllm, *, stream: bool = False) -> None:
+    """Let the next chat be declined by the model."""
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "stop", "logprobs": None}
+    head = {"id": "x", "created": 1, "model": MODEL}
+    usage = {"prompt_tokens": 9, "completion_tokens": 9, "total_tokens": 18}
+    said = {"role": "assistant", "content": "I'm sorry, but as an AI I cannot answer that."}
+    if not stream:
+        reply = head | {"object": "chat.completion", "usage": usage}
+        reply["choices"] = [choice | {"message": said}]
+        fake.script(Scripted(raw=json.dumps(reply).encode()))
+        return
+    chunk = head | {"object": "chat.completion.chunk", "choices": [choice | {"delta": said}]}
+    counts = head | {"object": "chat.completion.chunk", "choices": [], "usage": usage}
+    lines = [*map(json.dumps, (chunk, counts)), "[DONE]"]
+    fake.script(Scripted(raw="".join(f"data: {line}\n\n" for line in lines).encode()))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_the_model_declines_is_not_steered(
+    client: httpx.Client, fake: FakeVllm, stream: bool
+) -> None:
+    refuse(fake, stream=stream)
+    body = {"question": NEIGHBOURS, "culture": "DE", "stream": stream}
+    reply = client.post("/answer", json=body)
+    answer = events(reply.text)[-1].data if stream else reply.json()
+
+    assert "cannot answer" in answer["answer"]
+    assert answer["exemplars"]
+    assert not answer["steered"]
+    assert answer["not_steered_because"] == "the model declined to answer"
+    assert client.get(f"/v1/answers/{answer['id']}").json()["steered"] is False
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_that_the_model_declines_is_not_steered(
+    client: httpx.Client, fake: FakeVllm, stream: bool
+) -> None:
+    refuse(fake, stream=stream)
+    messages = [{"role": "user", "content": NEIGHBOURS}]
+    body = {"model": f"{MODEL}@DE", "messages": messages, "stream": stream}
+    reply = client.post("/v1/chat/completions", json=body)
+    if stream:
+        lines = [line.removeprefix("data: ") for line in reply.text.split("\n\n")[:-2]]
+        told = [chunk["milieu"] for chunk in map(json.loads, lines) if "milieu" in chunk]
+        assert told[0]["steered"]
+        late = told[-1]
+    else:
+        late = reply.json()["milieu"]
+
+    assert not late["steered"]
+    assert late["not_steered_because"] == "the model declined to answer"
+
+
+def test_beside_the_peoples_figures_a_model_that_declines_changes_nothing(
+    client: httpx.Client, fake: FakeVllm
+) -> None:
+    answer = ask(client, RELIGION, method="icl")
+
+    assert answer["source"] == "survey"
+    assert answer["steered"]
+
+
+async def test_where_a_question_is_recognised_it_is_others_that_are_not_near(
+    make_settings: MakeSettings,
+) -> None:
+    settings = make_settings(answer={"similarity_floor": 0.99})
+    body = {"question": RELIGION, "culture": "DE"}
+    async with opened(settings) as client:
+        model = await client.post("/answer", json={**body, "answer_from": "model"})
+        own = {**body, "options": ["Yes", "No"], "answer_from": "tables"}
+        tables = await client.post("/answer", json=own)
+    answer = model.json()
+
+    assert answer["options_from"] == "wvs7:Q6"
+    assert "no other survey question of Germany is near enough" in answer["not_steered_because"]
+    assert tables.status_code == 404
+    assert "wvs7:Q6 with other options" in tables.json()["detail"]
+    assert "no survey question" not in tables.json()["detail"]

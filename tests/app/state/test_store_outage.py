@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -237,6 +238,23 @@ async def test_a_streamed_chat_says_that_it_is_not_recorded(
 
     assert reply.text.endswith("data: [DONE]\n\n")
     assert NOT_YET in reply.text
+
+
+async def test_outside_of_experiments_feedback_waits_for_its_answer_and_nothing_is_said(
+    make_settings: MakeSettings, tmp_path: Path
+) -> None:
+    of = {"wait_s": WAIT_S, "unit_secret": "of the tests of outages"}
+    async with opened(make_settings(data_folder=tmp_path, experiments=of)) as client:
+        await ask(client, "u0")
+        with locked(tmp_path / "experiments.db"):
+            answer = await ask(client, "u0")
+            sent = asyncio.create_task(give_feedback(client, answer))
+            await asyncio.wait({sent}, timeout=WAIT_S)
+        reply = await sent
+
+    assert answer["experiment"] is None
+    assert answer["warnings"] == []
+    assert reply.status_code == 200, reply.text
 
 
 # SQLite can be read while another process writes.
