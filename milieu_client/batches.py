@@ -33,6 +33,7 @@ class Versions(Model):
     milieu: str
     encoder: str
     model: str | None
+    base_model: str | None = None
     adapter: str | None
     calibration: str | None
     packs: dict[str, str]

@@ -98,6 +98,7 @@ class BatchPresenter:
             milieu=self._milieu,
             encoder=self._encoder,
             model=plan.model if plan.asks_model else None,
+            base_model=plan.weights.base_model if plan.asks_model else None,
             adapter=plan.weights.adapter if plan.asks_model else None,
             calibration=None if answer.calibrated is None else answer.calibrated.id,
             packs={manifest.id: manifest.shares_sha256[:N_DIGITS] for manifest in packs},
@@ -192,6 +193,6 @@ def _tell_answer(answer: AnswerResponse) -> dict[str, Cell]:
 def _tell_versions(versions: Versions | None) -> dict[str, Cell]:
     if versions is None:
         return {}
-    told: dict[str, Cell] = versions.model_dump(exclude={"packs"})
+    told: dict[str, Cell] = versions.model_dump(exclude={"base_model", "packs"})
     packs = (f"{name}@{digest}" for name, digest in versions.packs.items())
     return told | {"packs": " ".join(packs)}

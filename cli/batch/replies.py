@@ -10,11 +10,15 @@ from typing import Any, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from app.api.schemas.batch import BatchLine
+from app.api.schemas.batch import BatchLine, Versions
 from app.errors import FileRefused
 from files.hashes import hash_fields
 from files.journal import Journal, JournalBusy
 
+ALIKE = (
+    "a service like the one that gave the replies in it; ask that one, delete the journal to ask "
+    "everything anew, or name another one (--journal)"
+)
 A_JOURNAL = "the journal of an earlier run; delete it to ask anew, or name another one (--journal)"
 
 
@@ -47,6 +51,7 @@ class ReplyJournal:
             expected = "a journal that no other process writes; wait for it, or name another one"
             raise FileRefused(file, found="one in use", expected=expected) from exc
         self._lines = file.open("rb")
+        self._made_with: dict[str, str] = {}
         try:
             self._places = dict(self._find_places())
         except BaseException:
@@ -73,7 +78,16 @@ class ReplyJournal:
         self._journal.close()
 
     def add(self, digest: str, line: BatchLine) -> None:
-        """Keep a reply, on disk at once."""
+        """Keep a reply, on disk at once.
+
+        Raises:
+            FileRefused: it was made with something else than those that are kept.
+        """
+        for name, found in _list_made_with(line.versions):
+            kept = self._made_with.setdefault(name, found)
+            if kept != found:
+                said = f"replies made with {name} '{kept}', while the service now has '{found}'"
+                raise FileRefused(self._file, found=said, expected=ALIKE)
         place = self._file.stat().st_size
         self._journal.add(KeptReply(digest, line.model_dump(mode="json")))
         self._places[digest] = place
@@ -87,11 +101,28 @@ class ReplyJournal:
         place = 0
         for row, line in enumerate(self._lines, start=1):
             try:
-                yield _LINE.validate_json(line).digest, place
+                kept = _LINE.validate_json(line)
+                versions = BatchLine.model_validate(kept.reply).versions
             except ValidationError as exc:
                 found = f"no reply in line {row}"
                 raise FileRefused(self._file, found=found, expected=A_JOURNAL) from exc
+            self._made_with.update(_list_made_with(versions))
+            yield kept.digest, place
             place += len(line)
+
+
+def _list_made_with(versions: Versions | None) -> Iterator[tuple[str, str]]:
+    """Yield what one service makes all its replies with, as far as one of them says."""
+    if versions is None:
+        return
+    told = (
+        ("Milieu", versions.milieu),
+        ("the encoder", versions.encoder),
+        ("the model", versions.base_model),
+        ("the calibration", versions.calibration),
+    )
+    yield from ((name, version) for name, version in told if version is not None)
+    yield from ((f"the figures of {name}", digest) for name, digest in versions.packs.items())
 
 
 def _check_beginning(file: Path) -> None:

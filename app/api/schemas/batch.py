@@ -48,6 +48,9 @@ class Versions(ResponseModel):
     milieu: str
     encoder: str
     model: str | None = Field(description="Name of the weights; null where none were asked.")
+    base_model: str | None = Field(
+        None, description="Name of the model that they are of, or that an adapter is on."
+    )
     adapter: str | None
     calibration: str | None
     packs: dict[str, str] = Field(

@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from app.api.presenting_batch import COLUMNS
 from cli.main import cli
 from tests.app.service import RELIGION, RELIGION_KEY, served, settings_for
-from tests.fakes.vllm import FakeVllm
+from tests.fakes.vllm import FakeVllm, serve
 
 ROOT = Path(__file__).parents[3]
 MILIEU = [sys.executable, "-c", "from cli.main import main; main()"]
@@ -220,6 +220,27 @@ def test_what_does_not_fit_is_named(
     for part in said:
         assert part in result.stderr
     assert not out.exists()
+
+
+def test_a_journal_takes_no_replies_of_another_model(
+    questions: Path, out: Path, cache_folder: Path, milieu_url: str, fake: FakeVllm
+) -> None:
+    way = ("--method", "icl", "--answer-from", "model")
+    assert batch(questions, out, milieu_url, *way).exit_code == 1
+    written, journal = out.read_bytes(), Path(f"{out}.journal")
+    kept = journal.read_bytes()
+    questions.write_text(TABLE + "Is it right to steal?,Yes|No,\n")
+
+    with serve(FakeVllm(model="other", max_model_len=16384).app) as url:
+        settings = settings_for(url, cache_folder, vllm={"model": "other"})
+        with served(settings) as other:
+            result = batch(questions, out, other, *way)
+
+    assert result.exit_code == 2
+    assert "made with the model 'fake', while the service now has 'other'" in result.stderr
+    assert "delete the journal" in result.stderr
+    assert (journal.read_bytes(), out.read_bytes()) == (kept, written)
+    assert batch(questions, out, milieu_url, *way).exit_code == 1
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
