@@ -188,7 +188,7 @@ class LoraServerSilent(AdapterError):
             "persists, see whether it runs and takes adapters."
         )
         self.retry_after_s = 1.0
-        self.url = url
+        self.url, self.reason = url, reason
 
 
 class AdapterLoadFailed(AdapterError):

@@ -3,49 +3,40 @@
 One rule keeps every answer whole: a request holds a lease on the version that it was given, and a
 version is unloaded only while nobody holds one. A version is immutable and has its own name
 (`name@sha8`), so no server ever has two contents under one name, and no cache an old one.
+
+Which versions are held is decided here, once for all servers; each server is brought there and kept
+there by itself (`adapters.replica`), so that one that is down, slow or unable to load a version
+keeps no other from answering with it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from adapters.errors import AdapterError, AdaptersBusy, LoraServerSilent
+from adapters.replica import Identify, LoraServer, Replica, Verify
+from adapters.spread import GRACE_S, spread
+
+__all__ = ["HotSwap", "LoraServer", "SwapCounts"]
 
 logger = logging.getLogger(__name__)
 
-
-class LoraServer(Protocol):
-    """One server of the model that takes adapters while it runs.
-
-    Every method raises LoraServerSilent if the server cannot be reached.
-    """
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-
-    async def loaded(self) -> frozenset[str]:
-        """Return the names of the adapters that it has."""
-
-    async def load(self, name: str, path: Path) -> None:
-        """Load the adapter in the folder `path` under `name`."""
-
-    async def unload(self, name: str) -> None:
-        """Unload the adapter; unloading what is not there does nothing."""
-
-
 Locate = Callable[[str], Path]
-Verify = Callable[[LoraServer, str], Awaitable[None]]
 
 
 async def _skip_verification(server: LoraServer, name: str) -> None:
     """Take the server's word for it."""
+
+
+async def _skip_identification(server: LoraServer) -> str | None:
+    """Know no run of a server from the next."""
+    return None
 
 
 @dataclass(slots=True)
@@ -73,6 +64,7 @@ class HotSwap:
 
     Attributes:
         counts: loads, unloads, evictions and repairs since the start.
+        replicas: the servers, and what is proven on each.
     """
 
     def __init__(
@@ -81,13 +73,17 @@ class HotSwap:
         *,
         locate: Locate,
         verify: Verify = _skip_verification,
+        identify: Identify = _skip_identification,
         capacity: int = 8,
         wait_s: float = 30.0,
+        grace_s: float = GRACE_S,
     ) -> None:
         """Load on `servers` from the folders that `locate` gives; it is called in a thread.
 
         After a load, `verify` is called for every server; it raises if the adapter does not do
-        what it should. A request waits up to `wait_s` for room while all versions are in use.
+        what it should. By `identify` it is noticed that a server was started anew. A request waits
+        up to `wait_s` for room while all versions are in use, and up to `grace_s` for other servers
+        once one can answer it.
 
         Raises:
             ValueError: there is no server, or no room for any version.
@@ -96,13 +92,16 @@ class HotSwap:
             raise ValueError(
                 f"{len(servers)} servers, room for {capacity}; expected 1 or more each"
             )
-        # What each server was made to load from here, and is not known to have unloaded.
-        self._loaded_on: dict[LoraServer, set[str]] = {server: set() for server in servers}
-        self._locate, self._verify = locate, verify
-        self._capacity, self._wait_s = capacity, wait_s
+        self.replicas = tuple(Replica(s, verify=verify, identify=identify) for s in servers)
+        self._locate = locate
+        self._capacity, self._wait_s, self._grace_s = capacity, wait_s, grace_s
         self._versions: dict[str, _Version] = {}
         self._held: dict[str, _Version] = {}
         self._freed = asyncio.Event()
+        self._lost = asyncio.Event()
+        # What goes on after whoever began it: slow loads, and looks at servers.
+        self._stragglers: set[asyncio.Task[None]] = set()
+        self._looking: dict[Replica, asyncio.Task[None]] = {}
         self._clock = 0
         self.counts = SwapCounts()
 
@@ -111,6 +110,29 @@ class HotSwap:
         """The versions that are loaded, the least recently used first."""
         found = (version for version in self._held.values() if version.is_loaded)
         return tuple(v.name for v in sorted(found, key=lambda version: version.last_used))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more version can be held without unloading another."""
+        return len(self._held) < self._capacity
+
+    def find_ready(self, name: str) -> frozenset[str] | None:
+        """Return the addresses of the servers on which version `name` is proven.
+
+        Only those that answer, unless none of them does. None if no such version is held.
+        """
+        if name not in self._held:
+            return None
+        proven = [replica for replica in self.replicas if name in replica.proven]
+        answering = [replica for replica in proven if replica.reach.is_reachable]
+        return frozenset(replica.url for replica in answering or proven)
+
+    def lose(self, name: str, url: str) -> None:
+        """Take note that the server at `url` said it has no version `name`; it is looked at."""
+        for replica in self.replicas:
+            if replica.url == url:
+                replica.lose(name)
+        self._lost.set()
 
     @asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[None]:
@@ -127,12 +149,13 @@ class HotSwap:
         # Counted before anything is awaited, so that nobody unloads it in between.
         version.n_leases += 1
         try:
-            async with version.lock:
-                if not version.is_loaded:
-                    if version.failure not in (None, failed_before):
-                        # Whoever waited for a failed load need not see it fail again.
-                        raise version.failure.with_traceback(None)
-                    await self._load(version, deadline)
+            if not version.is_loaded:
+                async with version.lock:
+                    if not version.is_loaded:
+                        if version.failure not in (None, failed_before):
+                            # Whoever waited for a failed load need not see it fail again.
+                            raise version.failure.with_traceback(None)
+                        await self._load(version, deadline)
             self._clock += 1
             version.last_used = self._clock
             yield
@@ -169,65 +192,102 @@ class HotSwap:
         and could not unload; other processes may use the same servers, so nothing else is unloaded.
         No server is asked before the first lease.
         """
-        if not self._versions:
-            return
-        for server, ours in self._loaded_on.items():
-            with _log_silence():
-                there = await server.loaded()
-                # If one that is gone comes back, another process has loaded it.
-                ours &= there | self._held.keys()
-                for version in list(self._held.values()):
-                    if version.name not in there:
-                        await self._keep(server, version)
-                for name in sorted(there & ours):
-                    await self._clear_stray(server, self._versions[name])
+        await asyncio.gather(*self._look_everywhere())
+
+    async def tend(self, interval_s: float) -> None:
+        """Begin to reconcile each server, then wait `interval_s`, less if a version gets lost.
+
+        A server that takes long is not waited for.
+        """
+        for task in self._look_everywhere():
+            self._leave(task)
+        self._lost.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(interval_s):
+                await self._lost.wait()
 
     async def restore(self, name: str) -> bool:
-        """Load version `name` again if a server lost it; return whether it is loaded now.
+        """Load version `name` again where a server lost it; return whether one has it now.
 
         For a request that holds it but is told that there is no such model.
         """
         version = self._held.get(name)
         if version is None:
             return False
-        for server in self._loaded_on:
-            with _log_silence():
-                await self._keep(server, version)
-        return version.is_loaded
 
-    async def _keep(self, server: LoraServer, version: _Version) -> None:
-        """Load a version again that a server lost, or give it up if it cannot be loaded."""
+        async def keep(replica: Replica) -> None:
+            with _log_silence():
+                await replica.look()
+                await self._keep(replica, version)
+            if name not in replica.proven:
+                raise LoraServerSilent(replica.url, f"it does not have {name}")
+
+        await self._spread(keep)
+        return bool(self.find_ready(name))
+
+    async def close(self) -> None:
+        """End what is still being loaded or looked at."""
+        tasks = (*self._stragglers, *self._looking.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _look_everywhere(self) -> list[asyncio.Task[None]]:
+        """Begin to bring each server to what is held, unless that is under way."""
+        if not self._versions:
+            return []
+        for replica in self.replicas:
+            if replica not in self._looking or self._looking[replica].done():
+                self._looking[replica] = asyncio.create_task(self._bring(replica))
+        return list(self._looking.values())
+
+    async def _bring(self, replica: Replica) -> None:
+        """Bring one server to what is held here."""
+        with _log_silence():
+            there = await replica.look()
+            strays = replica.strays(there, self._held)
+            for version in list(self._held.values()):
+                if not replica.is_cooling_down(version.name):
+                    await self._keep(replica, version)
+            for name in strays:
+                async with self._versions[name].lock:
+                    if name not in self._held:
+                        await replica.drop(name)
+
+    async def _keep(self, replica: Replica, version: _Version) -> None:
+        """Prove a loaded version on a server where it is not; give it up if no server has it."""
+        name = version.name
+        if not version.is_loaded or name in replica.proven:
+            return
         try:
-            async with version.lock:
-                if version.is_loaded and version.name not in await server.loaded():
-                    await self._load_on(server, version.name)
-                    self.counts.n_repairs += 1
+            path = await asyncio.to_thread(self._locate, name)
+            proved = await replica.prove(name, path, is_wanted=lambda: version.is_loaded)
+            self.counts.n_repairs += proved
         except LoraServerSilent:
             raise
         except AdapterError as exc:
-            fields = {"adapter": version.name, "reason": str(exc)}
+            fields = {"url": replica.url, "adapter": name, "reason": str(exc)}
             logger.error("adapter_lost", extra={"fields": fields})  # no fault of ours
+            if any(name in other.proven for other in self.replicas):
+                return
             async with version.lock:
                 await self._clear(version)
-
-    async def _clear_stray(self, server: LoraServer, version: _Version) -> None:
-        async with version.lock:
-            if version.name not in self._held and version.name in self._loaded_on[server]:
-                await self._unload_from(server, version.name)
 
     async def _load(self, version: _Version, deadline: float) -> None:
         await self._make_room(version, deadline)
         version.failure = None
         try:
-            silent = 0
-            for server in self._loaded_on:
-                try:
-                    await self._load_on(server, version.name)
-                except LoraServerSilent:
-                    # `reconcile` gives it the version when it is back.
-                    silent += 1
-                    if silent == len(self._loaded_on):
-                        raise
+            path = await asyncio.to_thread(self._locate, version.name)
+
+            async def prove(replica: Replica) -> None:
+                await replica.prove(version.name, path)
+                if version.name not in self._held:
+                    # It was unloaded everywhere while this server was slow.
+                    await replica.drop(version.name)
+
+            failures = await self._spread(prove)
+            if not any(version.name in replica.proven for replica in self.replicas):
+                raise _find_cause(failures)
         except BaseException as exc:
             await self._clear(version)
             if isinstance(exc, AdapterError):
@@ -236,22 +296,23 @@ class HotSwap:
         version.is_loaded = True
         self.counts.n_loads += 1
 
-    async def _load_on(self, server: LoraServer, name: str) -> None:
-        path = await asyncio.to_thread(self._locate, name)
-        # Before the answer, which may get lost.
-        self._loaded_on[server].add(name)
-        try:
-            await server.load(name, path)
-            await self._verify(server, name)
-        except (LoraServerSilent, asyncio.CancelledError):
-            # What is not verified must not answer here; `reconcile` loads it again.
-            with suppress(LoraServerSilent):
-                await self._unload_from(server, name)
-            raise
+    async def _spread(
+        self, work: Callable[[Replica], Coroutine[Any, Any, None]]
+    ) -> list[AdapterError]:
+        return await spread(work, self.replicas, leave=self._leave, grace_s=self._grace_s)
 
-    async def _unload_from(self, server: LoraServer, name: str) -> None:
-        await server.unload(name)
-        self._loaded_on[server].discard(name)
+    def _leave(self, task: asyncio.Task[None]) -> None:
+        """Let `task` go on by itself, and log how it fails."""
+
+        def end(task: asyncio.Task[None]) -> None:
+            self._stragglers.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                fields = {"reason": str(error) or type(error).__name__}
+                logger.warning("adapters_not_reconciled", extra={"fields": fields})
+
+        if task not in self._stragglers:
+            self._stragglers.add(task)
+            task.add_done_callback(end)
 
     async def _make_room(self, version: _Version, deadline: float) -> None:
         """Hold a place for `version`, evicting the least recently used one that nobody holds."""
@@ -279,11 +340,14 @@ class HotSwap:
 
     async def _clear(self, version: _Version) -> None:
         version.is_loaded = False
+
+        async def drop(replica: Replica) -> None:
+            # A restarted server holds nothing; on any other `reconcile` finds the stray.
+            with _log_silence():
+                await replica.drop(version.name)
+
         try:
-            for server in self._loaded_on:
-                # A restarted server holds nothing; on any other `reconcile` finds the stray.
-                with _log_silence():
-                    await self._unload_from(server, version.name)
+            await asyncio.gather(*map(drop, self.replicas))
         finally:
             self._held.pop(version.name, None)
             self._tell_freed()
@@ -294,10 +358,13 @@ class HotSwap:
         self._freed = asyncio.Event()
 
 
+def _find_cause(failures: Sequence[AdapterError]) -> AdapterError:
+    """Return the failure that tells most: that a server is silent only if all were."""
+    return min(failures, key=lambda error: isinstance(error, LoraServerSilent))
+
+
 @contextmanager
 def _log_silence() -> Iterator[None]:
-    """Go on after the block if a server in it cannot be reached, and log that."""
-    try:
+    """Go on after the block if a server in it cannot be reached; its replica has logged it."""
+    with suppress(LoraServerSilent):
         yield
-    except LoraServerSilent as exc:
-        logger.warning("lora_server_silent", extra={"fields": {"url": exc.url, "reason": str(exc)}})

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial, wraps
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from functools import partial
+from typing import Any, NamedTuple
 
 from adapters.active import find_active
 from adapters.canary import measure_difference_nat
+from adapters.completion import complete, track
 from adapters.errors import (
     AdapterError,
     AdapterForOthers,
@@ -31,8 +32,6 @@ logger = logging.getLogger(__name__)
 COOLDOWN_S = 30.0
 # How long a change may still take when the service ends.
 CLOSE_S = 5.0
-T = TypeVar("T")
-P = ParamSpec("P")
 
 
 class AdapterState(NamedTuple):
@@ -54,33 +53,6 @@ class _LoadFailure(NamedTuple):
     until_s: float
 
 
-def _complete(
-    change: Callable[Concatenate[AdapterServing, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[AdapterServing, P], Coroutine[Any, Any, T]]:
-    """Let a change go on to its end even if whoever waits for it is cancelled."""
-
-    @wraps(change)
-    async def method(self: AdapterServing, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        task = asyncio.create_task(change(self, *args, **kwargs), name=change.__name__)
-        _track(task, self._changes, event="adapter_change_failed", kind="change")
-        return await asyncio.shield(task)
-
-    return method
-
-
-def _track(task: asyncio.Task[T], tasks: set[asyncio.Task[T]], *, event: str, kind: str) -> None:
-    """Keep `task` among `tasks` while it runs, and log its failure as `event`."""
-
-    def end(task: asyncio.Task[T]) -> None:
-        tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            fields = {kind: task.get_name(), "reason": str(error)}
-            logger.warning(event, extra={"fields": fields})
-
-    tasks.add(task)
-    task.add_done_callback(end)
-
-
 class AdapterServing:
     """The adapters of a registry on running servers: what is active, and how it changes.
 
@@ -92,19 +64,25 @@ class AdapterServing:
 
     def __init__(self, registry: AdapterRegistry, hot: HotSwap, verifier: Verifier) -> None:
         self._registry, self._hot, self._verifier = registry, hot, verifier
+        self._preloading: asyncio.Task[None] | None = None
         # Newest first: the active version, and those before it, which answer if it cannot.
         self._versions: Mapping[str, tuple[str, ...]] = {}
         self._failures: dict[str, _LoadFailure] = {}
         # Versions on their way out, which nobody is given any more.
         self._leaving: set[str] = set()
         self._changing = asyncio.Lock()
-        self._changes: set[asyncio.Task[Any]] = set()
+        self.changes: set[asyncio.Task[Any]] = set()
         self._retiring: set[asyncio.Task[None]] = set()
 
     @property
     def counts(self) -> SwapCounts:
         """Loads, unloads, evictions and repairs since the start."""
         return self._hot.counts
+
+    @property
+    def hot(self) -> HotSwap:
+        """The servers, and what is proven on each."""
+        return self._hot
 
     @property
     def n_loaded(self) -> int:
@@ -155,7 +133,7 @@ class AdapterServing:
                     return
             yield None, tuple(reasons)
 
-    @_complete
+    @complete
     async def activate(self, text: str, cultures: Sequence[str] = ()) -> tuple[str, ...]:
         """Make an adapter the active one of `cultures`, by default of all that it serves.
 
@@ -186,7 +164,7 @@ class AdapterServing:
         logger.info("adapter_activated", extra={"fields": fields})
         return codes
 
-    @_complete
+    @complete
     async def deactivate(self, culture: str) -> None:
         """Let the base model answer for `culture`; `rollback` brings the adapter back."""
         async with self._changing:
@@ -194,7 +172,7 @@ class AdapterServing:
             await self._switch()
         logger.info("adapter_deactivated", extra={"fields": {"culture": culture}})
 
-    @_complete
+    @complete
     async def rollback(self, culture: str) -> str | None:
         """Go back to what was active for `culture` before; return it, None for the base model.
 
@@ -215,7 +193,7 @@ class AdapterServing:
         logger.info("adapter_rolled_back", extra={"fields": fields})
         return found
 
-    @_complete
+    @complete
     async def remove(self, text: str) -> str:
         """Unload an adapter once nobody uses it, delete it, and return its version name.
 
@@ -260,12 +238,8 @@ class AdapterServing:
         """
         return await self._state(await asyncio.to_thread(self._read_entry, text))
 
-    async def restore(self, model: str) -> bool:
-        """Load `model` again if a server lost it; return whether it is an adapter, and there."""
-        return await self._hot.restore(model)
-
     async def open(self) -> None:
-        """Take over what the registry has active; loading waits for the first request.
+        """Take over what the registry has active; `watch`, or the first request, loads it.
 
         Raises:
             RegistryInvalid: active.json is not as it was written.
@@ -278,23 +252,40 @@ class AdapterServing:
             try:
                 async with self._changing:
                     await self._follow()
-                await self._hot.reconcile()
+                self._preload()
             except AdapterError as exc:
                 fields = {"reason": str(exc)}
                 logger.warning("adapters_not_reconciled", extra={"fields": fields})
             except Exception:
                 # Nobody else would bring a restarted server its adapters back.
                 logger.exception("adapters_not_reconciled")
-            await asyncio.sleep(interval_s)
+            await self._hot.tend(interval_s)
 
     async def close(self) -> None:
         """Let changes that are under way end, and stop waiting for requests on retired versions."""
-        if self._changes:
-            await asyncio.wait(self._changes, timeout=CLOSE_S)
-        tasks = (*self._changes, *self._retiring)
+        if self.changes:
+            await asyncio.wait(self.changes, timeout=CLOSE_S)
+        tasks = [*self.changes, *self._retiring]
+        tasks += [] if self._preloading is None else [self._preloading]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._hot.close()
+
+    def _preload(self) -> None:
+        """Begin to load what is active and not loaded, as far as there is room for it."""
+        if self._preloading is None or self._preloading.done():
+            self._preloading = asyncio.create_task(self._load_active(), name="preload")
+
+    async def _load_active(self) -> None:
+        for version in dict.fromkeys(self.active.values()):
+            is_idle = version in self._hot.loaded or self._is_cooling_down(version)
+            if is_idle or not self._hot.has_room:
+                continue
+            # A silent server is logged where it is noticed, and a failed load as well.
+            with suppress(AdapterError):
+                async with AsyncExitStack() as held:
+                    await self._hold(held, version)
 
     async def _hold(self, held: AsyncExitStack, version: str) -> None:
         """Hold `version` until `held` is closed. One that cannot be loaded cools down first."""
@@ -348,7 +339,7 @@ class AdapterServing:
         for name in before - self._find_answering():
             retiring = self._hot.retire(name, is_wanted=partial(self._answers, name))
             task = asyncio.create_task(retiring, name=f"retire-{name}")
-            _track(task, self._retiring, event="adapter_not_unloaded", kind="task")
+            track(task, self._retiring, event="adapter_not_unloaded", kind="task")
 
     def _find_answering(self) -> set[str]:
         """Return for every culture the first of its versions that is not cooling down."""

@@ -16,9 +16,9 @@ from adapters.canary import (
     measure_difference_nat,
 )
 from adapters.errors import AdapterFault, AdapterRefused
-from adapters.hot_swap import LoraServer
 from adapters.manifest import AdapterManifest, Canary
 from adapters.registry import AdapterRegistry
+from adapters.replica import LoraServer
 from survey_data.cultures import CultureCatalogue
 
 

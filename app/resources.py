@@ -318,7 +318,7 @@ def _make_client(
         retries=Retries(n_retries=of.n_retries),
         limits=Limits(max_in_flight=of.max_in_flight, max_queued=of.max_queued),
         observer=metrics,
-        restore=None if live is None else live.restore,
+        placement=None if live is None else live.hot,
     )
 
 

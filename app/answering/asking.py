@@ -62,11 +62,13 @@ class ModelAsker:
             return
         chat = make_chat_request(plan, words, request)
         if request.streams and not words.orders:
-            async with aclosing(self._stream(chat)) as events:
+            async with aclosing(self._stream(chat, plan)) as events:
                 async for event in events:
                     yield event
             return
-        completion = await self._vllm.chat(chat, request_id=request_id.get() or None)
+        completion = await self._vllm.chat(
+            chat, request_id=request_id.get() or None, culture=_culture_code(plan)
+        )
         yield Reply(completion.usage, text=completion.text, completion=completion)
 
     async def _score(self, plan: Plan, words: Words) -> tuple[LabelLogprobs, ...] | None:
@@ -83,6 +85,7 @@ class ModelAsker:
                 base_model=plan.weights.base_model,
                 # A server may hold two calls of one id to be the same.
                 request_id=f"{current}-{place}" if current and place else current,
+                culture=_culture_code(plan),
             )
 
         try:
@@ -95,11 +98,13 @@ class ModelAsker:
         scores = tuple(found for task in tasks if (found := task.result()) is not None)
         return scores if len(scores) == len(tasks) else None
 
-    async def _stream(self, chat: ChatRequest) -> AsyncGenerator[Delta | Reply, None]:
+    async def _stream(self, chat: ChatRequest, plan: Plan) -> AsyncGenerator[Delta | Reply, None]:
         pieces: list[str] = []
         ending: list[Delta] = []
         usage, n_left = NO_USAGE, chat.n
-        async with aclosing(self._vllm.stream(chat, request_id=request_id.get() or None)) as chunks:
+        current, culture = request_id.get() or None, _culture_code(plan)
+        streaming = self._vllm.stream(chat, request_id=current, culture=culture)
+        async with aclosing(streaming) as chunks:
             async for chunk in chunks:
                 n_left -= count_ended(chunk) if pieces else 0
                 pieces.append(chunk_text(chunk))
@@ -133,6 +138,10 @@ def make_chat_request(plan: Plan, words: Words, request: Request) -> ChatRequest
 
 def _add_usage(scores: tuple[LabelLogprobs, ...]) -> Usage:
     return Usage(*(sum(counts) for counts in zip(*(s.usage for s in scores), strict=True)))
+
+
+def _culture_code(plan: Plan) -> str | None:
+    return None if plan.culture is None else plan.culture.code
 
 
 def _first_given(first: T | None, second: T | None) -> T | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from typing import NamedTuple
 
 from adapters.base_model import AdapterBase, declare_base_model, read_base_model
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
-from adapters.hot_swap import HotSwap, LoraServer
+from adapters.hot_swap import HotSwap
 from adapters.registry import AdapterRegistry
 from adapters.serving import AdapterServing
 from adapters.verification import Verifier
@@ -21,8 +22,8 @@ from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message
 from survey_data.cultures import CultureCatalogue
 
-# A server that was started anew has its adapters back after this, or with the first request.
-WATCH_INTERVAL_S = 2.0
+# A server that was started anew is noticed after this, or by the first request for an adapter.
+WATCH_INTERVAL_S = 1.0
 
 
 class VllmCanaries:
@@ -75,6 +76,13 @@ class VllmCanaries:
             raise LoraServerSilent(self._url, str(exc)) from exc
 
 
+class _OpenServer(NamedTuple):
+    """One vLLM server, for its adapters and for canaries."""
+
+    lora: VllmLora
+    canaries: VllmCanaries
+
+
 def load_adapter_base(files: ModelFiles, name: str) -> AdapterBase:
     """Return what adapters are checked against. Reads the model's weights, if they are here.
 
@@ -111,16 +119,17 @@ async def open_adapters(
     registry = await asyncio.to_thread(open_registry, settings)
     base = await asyncio.to_thread(load_adapter_base, files, settings.model)
     async with AsyncExitStack() as stack:
-        servers: list[LoraServer] = []
-        canaries: dict[str, VllmCanaries] = {}
-        for url in urls:
-            server = await stack.enter_async_context(VllmLora(url, api_key=api_key))
-            client = await stack.enter_async_context(VllmClient([url], api_key=api_key))
-            canaries[server.url] = VllmCanaries(url, client, base_model=base.name)
-            servers.append(server)
-        verifier = Verifier(registry, base, catalogue=catalogue, canary_server=canaries.__getitem__)
-        capacity = settings.vllm.max_cpu_loras
-        hot = HotSwap(servers, locate=verifier.locate, verify=verifier.verify, capacity=capacity)
+        servers = await _open_servers(stack, urls, api_key=api_key, base_model=base.name)
+        verifier = Verifier(
+            registry, base, catalogue=catalogue, canary_server=lambda url: servers[url].canaries
+        )
+        hot = HotSwap(
+            [server.lora for server in servers.values()],
+            locate=verifier.locate,
+            verify=verifier.verify,
+            identify=lambda server: servers[server.url].lora.identify_run(),
+            capacity=settings.vllm.max_cpu_loras,
+        )
         live = AdapterServing(registry, hot, verifier)
         await live.open()
         watching = asyncio.create_task(live.watch(WATCH_INTERVAL_S), name="watch-adapters")
@@ -131,6 +140,17 @@ async def open_adapters(
             with suppress(asyncio.CancelledError):
                 await watching
             await live.close()
+
+
+async def _open_servers(
+    stack: AsyncExitStack, urls: Sequence[str], *, api_key: str, base_model: str
+) -> dict[str, _OpenServer]:
+    servers = {}
+    for url in urls:
+        lora = await stack.enter_async_context(VllmLora(url, api_key=api_key))
+        client = await stack.enter_async_context(VllmClient([url], api_key=api_key))
+        servers[lora.url] = _OpenServer(lora, VllmCanaries(url, client, base_model=base_model))
+    return servers
 
 
 def open_registry(settings: Settings) -> AdapterRegistry:

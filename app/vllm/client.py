@@ -14,6 +14,7 @@ from app.vllm.event_stream import event_data
 from app.vllm.labels import LabelTokens
 from app.vllm.once import OnceCache
 from app.vllm.pool import Limiter, Limits, Retries, ServerPool, Timeouts
+from app.vllm.routing import Placement, make_route
 from app.vllm.status_errors import status_error
 from app.vllm.transport import Restore, ServerHealth, Transport, time_limit
 from app.vllm.wire import (
@@ -52,7 +53,10 @@ class Observer(Protocol):
 
 
 class VllmClient:
-    """Calls vLLM's OpenAI-compatible API on the least busy of its servers.
+    """Calls vLLM's OpenAI-compatible API on one of its servers.
+
+    A call with a culture prefers the server that had the last ones for the same culture and model;
+    any other goes to the least busy.
 
     Used as `async with VllmClient(urls) as client`. Cancelling a call closes its connection at
     once, whereupon vLLM stops generating. All methods raise, besides what they say themselves:
@@ -76,11 +80,13 @@ class VllmClient:
         rng: random.Random | None = None,
         observer: Observer | None = None,
         restore: Restore | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """Ask the servers at `urls`.
 
-        `restore` is told of a model that a server does not know, and says whether the server has it
-        now: adapters are gone from a server that was started anew.
+        `placement` knows which of them have an adapter. Without it, `restore` is told of a model
+        that a server does not know, and says whether the server has it now: adapters are gone from
+        a server that was started anew.
         """
         self._observer = observer
         self._timeouts = timeouts or Timeouts()
@@ -94,7 +100,7 @@ class VllmClient:
             retry_after_s=self._limits.retry_after_s,
             rng=rng or random.Random(),
             on_retry=self._report_retry,
-            restore=restore or _nothing_restored,
+            placement=placement or _Anywhere(restore),
         )
         self._labels = LabelTokens(self._tokenize_chat)
         self._context_tokens = OnceCache(self._find_context_tokens)
@@ -120,14 +126,17 @@ class VllmClient:
         """Raise UpstreamBusy where a chat would be turned away at once, before work is put in."""
         self._limiter.check_room()
 
-    async def chat(self, request: ChatRequest, request_id: str | None = None) -> ChatCompletion:
+    async def chat(
+        self, request: ChatRequest, request_id: str | None = None, *, culture: str | None = None
+    ) -> ChatCompletion:
         """Return the whole answer to `request`; `request_id` becomes part of vLLM's own."""
-        call = Call("POST", _CHAT, request.model, request.body(), request_id)
+        route = make_route(culture, request.model)
+        call = Call("POST", _CHAT, request.model, request.body(), request_id, route)
         with self._observed():
             return read_completion(await self._generate(call), model=request.model)
 
     async def stream(
-        self, request: ChatRequest, request_id: str | None = None
+        self, request: ChatRequest, request_id: str | None = None, *, culture: str | None = None
     ) -> AsyncGenerator[ChatChunk, None]:
         """Yield the chunks of the answer as they come; the last one has `usage` and no choice.
 
@@ -136,14 +145,15 @@ class VllmClient:
         connection. An error event within the stream is raised as if it were the status.
         """
         body = request.body(stream=True)
-        call = Call("POST", _CHAT, request.model, body, request_id)
+        route = make_route(culture, request.model)
+        call = Call("POST", _CHAT, request.model, body, request_id, route, streams=True)
         deadline = self._deadline()
         with self._observed():
             async with AsyncExitStack() as stack:
                 async with time_limit("the start of its answer", deadline=deadline):
                     await stack.enter_async_context(self._limiter.slot())
-                    response = await stack.enter_async_context(self._transport.reply(call))
-                parts = self._transport.parts(response, deadline=deadline)
+                    reply = await stack.enter_async_context(self._transport.reply(call))
+                parts = self._transport.parts(reply, deadline=deadline)
                 await stack.enter_async_context(aclosing(parts))
                 events = await stack.enter_async_context(aclosing(event_data(parts)))
                 async for data in events:
@@ -160,6 +170,7 @@ class VllmClient:
         model: str,
         base_model: str | None = None,
         request_id: str | None = None,
+        culture: str | None = None,
     ) -> LabelLogprobs | None:
         """Return the log-probability of each label as first token of the answer to `messages`.
 
@@ -176,7 +187,8 @@ class VllmClient:
             return None
         body = score_body(model, messages, ids=found.ids, thinks=found.thinks)
         with self._observed():
-            reply = await self._generate(Call("POST", _CHAT, model, body, request_id))
+            route = make_route(culture, model)
+            reply = await self._generate(Call("POST", _CHAT, model, body, request_id, route))
             return read_scores(read_completion(reply, model=model), labels, ids=found.ids)
 
     async def choose_labels(self, model: str, asked: AskedQuestion) -> LabelScheme | None:
@@ -289,5 +301,17 @@ class VllmClient:
         return asyncio.get_running_loop().time() + self._timeouts.total_s
 
 
-async def _nothing_restored(model: str) -> bool:
-    return False
+class _Anywhere:
+    """The placement of models that any server may have."""
+
+    def __init__(self, restore: Restore | None) -> None:
+        self._restore = restore
+
+    def find_ready(self, name: str) -> None:
+        return None
+
+    def lose(self, name: str, url: str) -> None:
+        pass
+
+    async def restore(self, name: str) -> bool:
+        return False if self._restore is None else await self._restore(name)

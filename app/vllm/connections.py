@@ -15,13 +15,19 @@ KEEP_ALIVE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked of a server; `model` is only for the messages of errors."""
+    """What is asked of a server.
+
+    `model` decides which servers can answer, and `route` which of them is preferred. Of one that
+    `streams` the reply is read in parts.
+    """
 
     method: str
     path: str
     model: str = ""
     body: JsonObject | None = None
     request_id: str | None = None
+    route: str | None = None
+    streams: bool = False
 
 
 class RawReply(NamedTuple):

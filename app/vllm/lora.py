@@ -1,7 +1,8 @@
-"""Adapters on one vLLM server: what it has, load, unload. `adapters.hot_swap.LoraServer`."""
+"""Adapters on one vLLM server: what it has, load, unload. `adapters.replica.LoraServer`."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Self
 
@@ -13,6 +14,8 @@ from app.vllm.pool import Timeouts
 from app.vllm.wire import read_json, read_models
 
 TIMEOUT_S = 60.0
+# What every Python process shows that uses prometheus_client, as vLLM does.
+_STARTED = re.compile(rb"^process_start_time_seconds (\S+)$", re.MULTILINE)
 
 
 class VllmLora:
@@ -39,6 +42,16 @@ class VllmLora:
             raise LoraServerSilent(self.url, f"status {reply.status}")
         # A base model has no parent.
         return frozenset(card.id for card in read_models(read_json(reply.data)) if card.parent)
+
+    async def identify_run(self) -> str | None:
+        """Return when the server's process started, None where its metrics do not say.
+
+        Raises:
+            LoraServerSilent: the server cannot be reached.
+        """
+        reply = await self._read(Call("GET", "/metrics"))
+        found = _STARTED.search(reply.data)
+        return None if found is None else found[1].decode("ascii", "replace")
 
     async def load(self, name: str, path: Path) -> None:
         body = {"lora_name": name, "lora_path": str(path)}

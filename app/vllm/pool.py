@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 from app.errors import UpstreamBusy
+from app.vllm.routing import choose_server
 
 LONGEST_COOLDOWN_S = 30.0
 
@@ -80,7 +81,7 @@ class Server:
 
 
 class ServerPool:
-    """The servers: least busy first, and one that failed is left out for a time that doubles."""
+    """The servers: by route and load, and one that failed is left out for a time that doubles."""
 
     def __init__(
         self,
@@ -95,17 +96,29 @@ class ServerPool:
         self._cooldown_s = cooldown_s
         self._now = now
 
-    def pick(self, avoid: Collection[Server] = ()) -> Server:
+    def pick(
+        self,
+        avoid: Collection[Server] = (),
+        *,
+        route: str | None = None,
+        where: Collection[str] | None = None,
+    ) -> Server:
         """Return the server for the next call, one of `avoid` only if no other is ready.
 
-        When all cool down, the one that is ready first is tried, so a single server always is.
+        Of the ready ones that which `route` prefers, or else the least busy. `where` limits the
+        servers to those addresses. When all cool down, the one that is ready first is tried, so a
+        single server always is.
+
+        Raises:
+            ValueError: none of the servers is at one of the addresses.
         """
         now = self._now()
-        ready = [server for server in self.servers if server.cools_until <= now]
+        servers = [server for server in self.servers if where is None or server.url in where]
+        ready = [server for server in servers if server.cools_until <= now]
         fresh = [server for server in ready if server not in avoid]
         if candidates := fresh or ready:
-            return min(candidates, key=lambda server: server.n_in_flight)
-        return min(self.servers, key=lambda server: server.cools_until)
+            return choose_server(candidates, route)
+        return min(servers, key=lambda server: server.cools_until)
 
     def failed(self, server: Server) -> None:
         """Leave `server` out for a while, longer each time in a row."""
