@@ -27,6 +27,7 @@ from app.api import (
 )
 from app.api.decompression import Decompressor
 from app.api.middleware import BodyLimit, BodyReader, KeyCheck, RequestContext
+from app.api.spelling import RequestSpelling
 from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.telemetry import Metrics
@@ -101,6 +102,7 @@ def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     app.add_middleware(
         KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=ring.sessions
     )
+    app.add_middleware(RequestSpelling)
     app.add_middleware(RequestContext, metrics=metrics, refuse=refuse)
     app.add_middleware(PageResponses, pages=pages)
     if settings.cors_origins:

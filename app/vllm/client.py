@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
@@ -10,7 +11,7 @@ from typing import Protocol, Self
 
 from app.errors import UpstreamError, UpstreamInvalid, UpstreamModelMissing
 from app.vllm.connections import Call
-from app.vllm.event_stream import event_data
+from app.vllm.event_stream import DONE, event_data
 from app.vllm.labels import LabelTokens
 from app.vllm.once import OnceCache
 from app.vllm.pool import Limiter, Limits, Retries, ServerPool, Timeouts
@@ -157,7 +158,7 @@ class VllmClient:
                 await stack.enter_async_context(aclosing(parts))
                 events = await stack.enter_async_context(aclosing(event_data(parts)))
                 async for data in events:
-                    if data == "[DONE]":
+                    if data == DONE:
                         return
                     yield self._chunk(data.encode(), request.model)
                 raise UpstreamInvalid("a stream that broke off", expected="[DONE] at its end")
@@ -265,7 +266,9 @@ class VllmClient:
 
     async def _generate(self, call: Call) -> JsonObject:
         async with time_limit("its answer", deadline=self._deadline()), self._limiter.slot():
-            return await self._transport.read(call)
+            reply = await self._transport.read(call)
+        self._check_error(reply, call.model)
+        return reply
 
     async def _ask(self, call: Call) -> JsonObject:
         async with time_limit("its answer", deadline=self._deadline()):
@@ -273,11 +276,17 @@ class VllmClient:
 
     def _chunk(self, data: bytes, model: str) -> ChatChunk:
         chunk = read_json(data)
-        error = chunk.get("error")
+        self._check_error(chunk, model)
+        return chunk
+
+    def _check_error(self, reply: JsonObject, model: str) -> None:
+        """Raise the error that came under the status 200, as if it were the status."""
+        error = reply.get("error")
         if error is None:
-            return chunk
+            return
         code = error.get("code") if isinstance(error, dict) else None
         status = code if isinstance(code, int) else 500
+        data = json.dumps(reply).encode()
         raise status_error(status, data, model=model, retry_after_s=self._limits.retry_after_s)
 
     @contextmanager

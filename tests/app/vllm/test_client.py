@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import socket
 import time
@@ -623,6 +624,29 @@ async def test_an_error_within_a_stream_is_raised(
         await anext(chunks)
 
     assert len(fake.chats) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"message": "out of memory", "code": 500}, UpstreamUnavailable),
+        ({"message": "out of memory", "code": 503}, UpstreamBusy),
+        ({"message": "out of memory", "code": 400}, UpstreamRejected),
+        ("out of memory", UpstreamUnavailable),
+    ],
+)
+async def test_an_error_under_the_status_200_is_raised_as_what_it_says(
+    fake: FakeVllm,
+    url: str,
+    open_client: OpenClient,
+    error: object,
+    expected: type[UpstreamError],
+) -> None:
+    client = await open_client(url)
+    fake.script(Scripted(raw=json.dumps({"error": error}).encode()))
+
+    with pytest.raises(expected, match="out of memory"):
+        await client.chat(REQUEST)
 
 
 WHOLE = '{"id":"a","created":1,"model":"fake","choices":[%s],"usage":%s}'
