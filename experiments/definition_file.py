@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -178,7 +179,10 @@ _SAME = tuple(
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what can surprise: keys that come twice, and anchors."""
+    """YAML without what can surprise: keys that come twice, anchors, other bases and "no".
+
+    As in YAML 1.2 only true and false are truths, so that NO is Norway and an arm may be "on".
+    """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -192,6 +196,15 @@ class _Loader(yaml.SafeLoader):
             raise yaml.MarkedYAMLError(problem=f"'{twice}' twice", problem_mark=node.start_mark)
         found: dict[Any, Any] = super().construct_mapping(node, deep)
         return found
+
+
+_WHOLE, _TRUTH = "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool"
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, form) for tag, form in forms if tag not in (_WHOLE, _TRUTH)]
+    for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(_TRUTH, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
+_Loader.add_implicit_resolver(_WHOLE, re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), "-+0123456789")
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -292,6 +305,8 @@ def _explain_expected(kind: str, message: str) -> str:
         return "an alpha-3 code, such as DEU"
     if kind == "string_pattern_mismatch":
         return "small letters, digits and + . _ -, 63 at most"
+    if kind == "string_type":
+        return "a valid string (in YAML between quotes)"
     if kind in ("dict_type", "model_type", "dataclass_type"):
         return "fields with values"
     for start in ("Value error, ", "Input should be ", "String should "):

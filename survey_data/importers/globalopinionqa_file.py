@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from survey_data.errors import PackInvalid
 from survey_data.json_lines import read_json_lines
 from survey_data.wording import tidy
 
+_NUMPY_FLOATS = ("np.float64", "np.float32", "numpy.float64", "numpy.float32")
 COLUMNS = ("question", "selections", "options", "source")
 _DEFAULTDICT = re.compile(r"defaultdict\(<class '\w+'>,\s*(\{.*\})\)", re.DOTALL)
 
@@ -102,9 +104,23 @@ def _from_csv(row: int, values: dict[str, object]) -> Released:
     )
 
 
+class _Plain(ast.NodeTransformer):
+    """Makes literals of what numpy and pandas print for numbers: ``nan``, ``np.float64(0.5)``."""
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Return a missing number for its name."""
+        return ast.Constant(math.nan) if node.id == "nan" else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Return the number of a numpy scalar."""
+        plain = self.generic_visit(node)
+        is_numpy = ast.unparse(node.func) in _NUMPY_FLOATS and len(node.args) == 1
+        return node.args[0] if is_numpy and not node.keywords else plain
+
+
 def _literal(text: str, *, column: str) -> object:
     try:
-        return ast.literal_eval(text.strip())
+        return ast.literal_eval(_Plain().visit(ast.parse(text.strip(), mode="eval")))
     except (ValueError, SyntaxError, MemoryError, RecursionError) as exc:
         raise Unusable(column, f"no Python literal: {text[:60]!r}") from exc
 
@@ -116,6 +132,8 @@ def _text(value: object) -> str:
 def _options(value: object) -> list[str]:
     if not isinstance(value, list | tuple):
         raise Unusable("options", f"expected a list, found {str(value)[:60]!r}")
+    if any(option is None or option != option for option in value):
+        raise Unusable("options", "an option is missing")
     # Numbers passed through a table of floats on the way into the release.
     return [re.sub(r"^(\d+)\.0$", r"\1", _text(str(option))) for option in value]
 

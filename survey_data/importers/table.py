@@ -7,9 +7,9 @@ texts separated by ``|``) and `scale`; `language`, `source_item` and `first_numb
 
 SHARES is a table with `question`, `culture` (code, name or language tag), `option` and either
 `share` or `count`; one row per option, in any order. An option is named by its text or, if no
-option has that text, by the number that it is shown under. Shares of a cell sum to 1 or to 100. An
-option without a row has none. `n_respondents` and `non_response` may follow, equal in all rows of a
-cell.
+option has that text, by the number that it is shown under. Shares of a cell sum to 1 or to 100, or
+each is followed by a sign for percent. An option without a row has none. `n_respondents` and
+`non_response` may follow, equal in all rows of a cell.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ from survey_data.wording import tidy
 QUESTION_COLUMNS = ("id", "topic", "text", "options", "scale")
 SHARE_COLUMNS = ("question", "culture", "option")
 _ABOUT_CELL = ("n_respondents", "non_response")
+# What may be in percent.
+_SHARES = ("share", "non_response")
 # Whole percents of a few options may miss 100 by this much together.
 SUM_TOLERANCE = 0.02
 
@@ -142,7 +144,11 @@ class _Table:
         self.rows = list(self.source.rows())
         numeric = [name for name in (self.amount, *_ABOUT_CELL) if name in columns]
         self.decimal = find_decimal_sign(
-            (Cell(row, name, values[name]) for row, values in self.rows for name in numeric),
+            (
+                Cell(row, name, _drop_percent(values[name]))
+                for row, values in self.rows
+                for name in numeric
+            ),
             file=path,
             separator=self.source.separator,
         )
@@ -219,9 +225,17 @@ class _Table:
         )
 
     def _number(self, text: str, *, row: int, column: str, high: float = math.inf) -> float:
-        return read_number(
-            text, file=self.path, row=row, column=column, high=high, decimal=self.decimal
+        plain = _drop_percent(text) if column in _SHARES else text
+        is_percent = plain != text
+        number = read_number(
+            plain,
+            file=self.path,
+            row=row,
+            column=column,
+            high=high * 100.0 if is_percent else high,
+            decimal=self.decimal,
         )
+        return number / 100.0 if is_percent else number
 
     def _option(self, row: int, text: str, question: Question) -> int:
         text = tidy(text)
@@ -239,6 +253,12 @@ class _Table:
 
     def _fault(self, row: int, column: str, message: str) -> PackInvalid:
         return PackInvalid(message, file=self.path, row=row, column=column)
+
+
+def _drop_percent(text: str) -> str:
+    """Return a number without the sign for percent after it, and any other text as it is."""
+    stripped = text.strip()
+    return stripped[:-1].rstrip() if stripped.endswith("%") else text
 
 
 def _read_question_rows(

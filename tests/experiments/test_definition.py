@@ -184,6 +184,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, fou
         read_experiment(path)
 
 
+@pytest.mark.parametrize("name", ["on", "off", "yes", "no", "010", "1e3", "0x1f"])
+def test_a_name_that_yaml_takes_for_something_else_is_text(tmp_path: Path, name: str) -> None:
+    text = FILE.replace("  icl: {", f"  {name}: {{").replace("control: icl", f"control: {name}")
+    path = tmp_path / "names.yaml"
+    path.write_text(text.replace("{icl: 0.3", f"{{{name}: 0.3"))
+
+    found = read_experiment(path)
+
+    assert found.arm_names == (name, "adapter")
+    assert found.control == name
+
+
+def test_norway_is_no_truth(tmp_path: Path) -> None:
+    path = tmp_path / "norway.yaml"
+    path.write_text(FILE.replace("NOR]", "NO]"))
+    with pytest.raises(DefinitionInvalid, match="found 'NO', expected an alpha-3 code"):
+        read_experiment(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DefinitionInvalid, match="found no such file or directory"):
         read_experiment(tmp_path / "none.yaml")

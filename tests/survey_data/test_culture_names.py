@@ -247,3 +247,36 @@ def test_all_importers_take_or_refuse_a_place_alike(
     refused = [[(p.name, p.reason) for p in r.populations_refused] for _, r in imported]
     assert refused == [refused[0]] * 3
     assert [each for each, _ in refused[0]] == ([] if code else [name])
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("D.P.R. of Korea", "PRK"), ("Korea, Dem. People's Rep.", "PRK"),
+        ("Republic of Korea", "KOR"), ("Korea, Rep.", "KOR"),
+        ("Congo-Brazzaville", "COG"), ("Congo, Rep.", "COG"), ("Republic of the Congo", "COG"),
+        ("Congo-Kinshasa", "COD"), ("Congo, Dem. Rep.", "COD"), ("DRC", "COD"),
+        ("Congo, Democratic Republic of the", "COD"), ("Zaire", "COD"),
+        ("Macedonia", "MKD"), ("Swaziland", "SWZ"), ("Laos", "LAO"), ("Cape Verde", "CPV"),
+        ("Uk", "GBR"), ("Brasil", "BRA"), ("America", "USA"),
+    ],
+)  # fmt: skip
+def test_names_that_other_tools_took_for_another_country(
+    catalogue: CultureCatalogue, name: str, code: str
+) -> None:
+    assert catalogue.resolve(name).code == code
+
+
+@pytest.mark.parametrize(
+    ("name", "both"),
+    [
+        ("Congo", ("Republic of the Congo", "Democratic Republic of the Congo")),
+        ("Korea", ("South Korea", "North Korea")),
+    ],
+)
+def test_a_name_of_two_countries_is_refused_with_both(
+    catalogue: CultureCatalogue, name: str, both: tuple[str, str]
+) -> None:
+    with pytest.raises(CultureUnknown) as caught:
+        catalogue.resolve(name)
+    assert all(country in str(caught.value) for country in both)

@@ -249,6 +249,40 @@ def test_a_question_that_does_not_fit_is_dropped(
     assert len(report.questions_dropped) == 1
 
 
+def test_a_missing_share_costs_its_country_alone(release: Release) -> None:
+    """As Python writes one: ``nan``."""
+    pack, report = release.csv(line({"Japan": [0.5, 0.5, float("nan")], "Kenya": [0.5, 0.5, 0.0]}))
+
+    assert pack.cultures == ("KEN",)
+    assert report.questions_dropped == ()
+    assert "not in [0, 1]" in report.examples[0].message
+
+
+def test_numbers_are_read_as_numpy_writes_them(release: Release) -> None:
+    text = "\"{'Kenya': [np.float64(0.5), numpy.float32(0.25), np.float64(0.25)]}\""
+    data = f"question,selections,options,source\nHow?,{text},\"['A', 'B', 'C']\",GAS\n"
+
+    pack, _ = release.read(data.encode())
+
+    [cell] = pack.distributions
+    assert cell.shares == (0.5, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("call", ["open('x')", "np.float64(1, 2)", "np.load(1)", "nan.real", "x"])
+def test_nothing_else_is_run_or_read(release: Release, call: str) -> None:
+    text = f"\"{{'Kenya': [0.5, 0.5, {call}]}}\""
+    data = f"question,selections,options,source\nHow?,{text},\"['A', 'B', 'C']\",GAS\n"
+
+    with pytest.raises(PackInvalid, match="no Python literal"):
+        release.read(data.encode(), strict=True)
+
+
+def test_an_option_that_is_missing_is_no_option(release: Release) -> None:
+    data = "question,selections,options,source\nHow?,\"{'Kenya': [0.5, 0.5]}\",\"['A', nan]\",GAS\n"
+    with pytest.raises(PackInvalid, match="an option is missing"):
+        release.read(data.encode(), strict=True)
+
+
 def test_numbers_that_were_floats_are_whole_again(release: Release) -> None:
     asked = line({"Japan": [0.5, 0.5]}, options=["1.0", "2.0"])
     assert release.json_lines(asked).pack.questions[0].options == ("1", "2")

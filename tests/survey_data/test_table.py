@@ -54,6 +54,35 @@ def test_shares_and_percentages_in_any_order(tables: Tables) -> None:
     assert (report.n_rows_read, report.n_rows_used, report.n_cells_written) == (5, 5, 2)
 
 
+@pytest.mark.parametrize("sign", ["%", " %", "\u00a0%"])
+def test_shares_may_be_followed_by_a_sign_for_percent(tables: Tables, sign: str) -> None:
+    rows = (f"tea,DE,Yes,44.5{sign},5{sign}\ntea,DE,No,55.5{sign},5{sign}\n", "tea,KE,1,1,\n")
+    tables.shares.write_text("question,culture,option,share,non_response\n" + "".join(rows))
+
+    german, kenyan = tables.read().pack.distributions
+
+    assert german.shares == pytest.approx((0.445, 0.555))
+    assert german.non_response == pytest.approx(0.05)
+    assert kenyan.shares == (1.0, 0.0)
+
+
+def test_one_percent_is_not_everybody(tables: Tables) -> None:
+    tables.shares.write_text("question,culture,option,share\ntea,DE,Yes,1%\n")
+    with pytest.raises(PackInvalid, match=r"the shares of tea, DEU sum to 0\.01"):
+        tables.read()
+
+
+def test_a_count_has_no_percent(tables: Tables) -> None:
+    tables.shares.write_text("question,culture,option,count\ntea,DE,Yes,5%\n")
+    with pytest.raises(PackInvalid, match="'5%' is no number"):
+        tables.read()
+
+
+def test_the_codes_of_namibia_and_norway_are_no_missing_values(tables: Tables) -> None:
+    tables.shares.write_text("question,culture,option,share\ntea,NA,Yes,1\ntea,NO,Yes,1\n")
+    assert [cell.culture for cell in tables.read().pack.distributions] == ["NAM", "NOR"]
+
+
 def test_counts_are_shares_of_their_sum(tables: Tables) -> None:
     tables.shares.write_text("question,culture,option,count\ntea,de-DE,Yes,30\ntea,DE,2,10\n")
     [cell] = tables.read().pack.distributions
