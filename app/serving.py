@@ -43,7 +43,7 @@ def run_service(settings: Settings, notes: Console) -> None:
     settings = add_admin_key(settings.model_copy(update={"port": port}))
     notes.print(
         "Milieu is starting; the embedded model takes half a minute."
-        if not settings.vllm.urls
+        if settings.vllm.is_embedded
         else "Milieu is starting.",
         highlight=False,
     )

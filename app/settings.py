@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.addresses import check_origins, is_loopback
 from app.errors import SettingsInvalid
+from app.model_name import name_model
 from embedded_model.source import SMOLLM2
 from experiments.unit import MIN_SECRET_BYTES
 from prompting.recipe import MAX_K, ExemplarStyle, Method, PromptLanguage, Recipe
@@ -335,8 +336,8 @@ class Settings(BaseSettings):
 
     @property
     def model(self) -> str:
-        """The name under which the base model is served."""
-        return self.vllm.model or EMBEDDED_MODEL
+        """The name of the base model, of its folder where it has no other."""
+        return self.vllm.model or name_model(self.vllm.model_path, EMBEDDED_MODEL)
 
     @property
     def uses_reader(self) -> bool:
@@ -360,8 +361,7 @@ def read_settings(**overrides: object) -> Settings:
         SettingsInvalid: an unknown `MILIEU_` variable, or a value that does not fit; all faults
             are named.
     """
-    known = _variables()
-    given = (name for name in os.environ if name.upper().startswith(PREFIX))
+    known, given = _variables(), (n for n in os.environ if n.upper().startswith(PREFIX))
     if unknown := sorted(name for name in given if name.upper() not in known):
         meant = get_close_matches(unknown[0].upper(), known, n=1)
         hint = f" Did you mean {meant[0]}?" if meant else ""

@@ -29,8 +29,10 @@ MAX_TEXT_CHARS = 2000
 
 def _check_options(options: tuple[str, ...]) -> tuple[str, ...]:
     tidied = tuple(map(tidy, options))
-    if len(set(tidied)) != len(tidied) or not all(tidied):
-        raise PydanticCustomError("options", "options must differ and none may be blank")
+    # A reader takes "yes" for "Yes", and so does what matches options.
+    if len({option.casefold() for option in tidied}) != len(tidied) or not all(tidied):
+        message = "options must differ, in more than case, and none may be blank"
+        raise PydanticCustomError("options", message)
     return tidied
 
 

@@ -183,6 +183,20 @@ async def test_a_retired_version_goes_when_its_last_request_is_done() -> None:
     assert set(server.has) == {"de@2"}
 
 
+async def test_a_server_that_never_had_any_is_not_looked_at() -> None:
+    """An idle service would ask it again and again."""
+    server = PaperServer()
+    hot = swap(server)
+
+    await hot.reconcile()
+    assert server.n_calls == 0
+
+    await use(hot, "a@1")
+    n_calls = server.n_calls
+    await hot.reconcile()
+    assert server.n_calls > n_calls
+
+
 async def test_a_version_that_was_never_loaded_is_retired_at_once() -> None:
     await swap(PaperServer()).retire("de@1")
 

@@ -198,6 +198,23 @@ def test_a_model_folder_may_have_a_name_of_its_own(environment: pytest.MonkeyPat
     assert read_settings().model == "mine"
 
 
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [
+        ("/models/mine", "mine"),
+        ("/models/mine/", "mine"),
+        ("/models/other/../mine", "mine"),
+        ("/hub/models--Owner--My-Model/snapshots/0a1b2c", "Owner/My-Model"),
+    ],
+)
+def test_a_model_without_a_name_is_called_as_its_folder(
+    environment: pytest.MonkeyPatch, folder: str, name: str
+) -> None:
+    environment.setenv("MILIEU_VLLM__MODEL_PATH", folder)
+
+    assert read_settings().model == name
+
+
 def test_what_the_child_computes_in_and_with_is_read(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("MILIEU_VLLM__DTYPE", "float32")
     environment.setenv("MILIEU_VLLM__N_THREADS", "2")

@@ -180,6 +180,7 @@ def test_a_fault_of_the_manifest_names_its_field(
         (question_line(options=["a"]), "options", "at least 2"),
         (question_line(options=[str(i) for i in range(21)]), "options", "at most 20"),
         (question_line(options=["a", "a"]), "options", "differ"),
+        (question_line(options=["a", "A", "b"]), "options", "differ, in more than case"),
         (question_line(options=["a", " "]), "options", "blank"),
         (question_line(options=["a", 2]), "options.1", "string"),
         (question_line(scale="binary", options=["a", "b", "c"]), "scale", "binary with 3"),
