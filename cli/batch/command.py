@@ -69,6 +69,10 @@ def batch(
         typer.Option(help="Where replies are kept; default: the table's name and .journal."),
     ] = None,
     url: Url = None,
+    on_ray: Annotated[
+        bool,
+        typer.Option("--ray", help="Answer on a Ray cluster, or on one of this machine's cores."),
+    ] = False,
 ) -> None:
     """Ask many questions of many cultures, into a table.
 
@@ -77,9 +81,16 @@ def batch(
     once nothing is, writes the table from them without a service or a model. What the service
     refused stands in the table with the reason, and makes the exit status 1.
 
+    With --ray no service is asked: workers of Ray Data answer, each with the settings of the
+    environment that it runs in. The table is the same.
+
     Examples:
       milieu batch questions.csv -c DE -c NG --out shares.csv
 
       milieu batch questions.csv -c DE --answer-from tables --out shares.parquet
     """
-    sys.exit(job.ask_batch(questions, options, out_file=out_file, journal=journal, url=url))
+    sys.exit(
+        job.ask_batch(
+            questions, options, out_file=out_file, journal=journal, url=url, on_ray=on_ray
+        )
+    )

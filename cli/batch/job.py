@@ -22,6 +22,7 @@ from app.errors import FileRefused, OptionInvalid
 from app.request_errors import CsvInvalid
 from app.settings import BatchSettings, read_settings
 from cli.batch.command import BatchOptions
+from cli.batch.on_ray import answer_on_ray, check_ray
 from cli.batch.replies import ReplyJournal, digest_body
 from cli.batch.table import check_table, write_table
 from cli.console import notes, out
@@ -43,15 +44,23 @@ UNLIMITED = BatchSettings(max_rows=10**9, max_answers=10**9)
 
 
 def ask_batch(
-    file: Path, options: BatchOptions, *, out_file: Path, journal: Path | None, url: str | None
+    file: Path,
+    options: BatchOptions,
+    *,
+    out_file: Path,
+    journal: Path | None,
+    url: str | None,
+    on_ray: bool = False,
 ) -> int:
     """Ask what `file` holds, write the table, and return the exit status."""
     check_table(out_file)
+    if on_ray:
+        check_ray(url=url)
     asks = list(_read(file, options).asks())
     kept_in = journal or out_file.with_name(f"{out_file.name}.journal")
     with ReplyJournal(kept_in) as replies:
         try:
-            failed = _ask_missing(asks, replies, url=url)
+            failed = _ask_missing(asks, replies, url=url, on_ray=on_ray)
         except KeyboardInterrupt:
             return ENDED
         report = _Report()
@@ -95,7 +104,7 @@ def _read_options(options: BatchOptions) -> list[dict[str, Any]]:
 
 
 def _ask_missing(
-    asks: Sequence[Ask], replies: ReplyJournal, *, url: str | None
+    asks: Sequence[Ask], replies: ReplyJournal, *, url: str | None, on_ray: bool
 ) -> Mapping[str, BatchLine]:
     """Ask for the replies that are not kept, and keep them; return those that failed."""
     bodies = (ask.body for ask in asks if not isinstance(ask.body, Exception))
@@ -104,19 +113,28 @@ def _ask_missing(
     failed: dict[str, BatchLine] = {}
     if not missing:
         return failed
-    with connect(read_settings(), url=url) as milieu, BatchBar(notes) as bar:
+    with BatchBar(notes) as bar:
         bar.begin_asking(len(missing), n_kept=len(by_digest) - len(missing))
+        coming = answer_on_ray(missing) if on_ray else _answer_by_service(missing, url=url)
+        for digest, line in coming:
+            if line.problem is not None and line.problem.status >= FAILED:
+                failed[digest] = line
+            else:
+                replies.add(digest, line)
+            bar.count_one()
+    return failed
+
+
+def _answer_by_service(
+    missing: Mapping[str, Mapping[str, Any]], *, url: str | None
+) -> Iterator[tuple[str, BatchLine]]:
+    """Yield the digest of each body and what a running service says, as the answers come."""
+    with connect(read_settings(), url=url) as milieu:
         coming = iter(missing.items())
         while asked := list(islice(coming, N_AT_ONCE)):
             for result in milieu.batch([dict(body) for _, body in asked]):
                 line = BatchLine.model_validate(result.model_dump(mode="json"))
-                digest = asked[line.index][0]
-                if line.problem is not None and line.problem.status >= FAILED:
-                    failed[digest] = line
-                else:
-                    replies.add(digest, line)
-                bar.count_one()
-    return failed
+                yield asked[line.index][0], line
 
 
 def _list_lines(

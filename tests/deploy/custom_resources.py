@@ -3,7 +3,8 @@
 Written down from the types of the operators, for no package publishes their schemas: a field that
 is not named here is refused, one that is named may be filled in further than is checked.
 
-Source: prometheus-operator, pkg/apis/monitoring/v1 (ServiceMonitorSpec, Endpoint).
+Source: prometheus-operator, pkg/apis/monitoring/v1 (ServiceMonitorSpec, Endpoint); kuberay,
+ray-operator/apis/ray/v1 (RayServiceSpec, RayClusterSpec, HeadGroupSpec, WorkerGroupSpec).
 """
 
 from __future__ import annotations
@@ -56,7 +57,30 @@ SERVICE_MONITOR = fields(
         ),
     }
 )
-SCHEMAS = {"ServiceMonitor": SERVICE_MONITOR}
+# Pod templates are Kubernetes' own, and checked by its schemas.
+GROUP: Schema = {"rayStartParams": STRINGS, "template": {"type": "object"}}
+COUNT = {"type": "integer", "minimum": 0}
+WORKERS = fields(
+    GROUP | {"groupName": NAME, "minReplicas": COUNT, "maxReplicas": COUNT},
+    replicas=COUNT,
+    numOfHosts=COUNT,
+)
+RAY_CLUSTER = fields(
+    {"headGroupSpec": fields(GROUP, serviceType={"type": "string"})},
+    workerGroupSpecs={"type": "array", "items": WORKERS},
+    rayVersion={"type": "string"},
+    enableInTreeAutoscaling={"type": "boolean"},
+    authOptions=fields({"mode": {"enum": ["token", "disabled"]}}),
+)
+RAY_SERVICE = fields(
+    {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": "RayService"},
+        "metadata": METADATA,
+        "spec": fields({"serveConfigV2": {"type": "string"}, "rayClusterConfig": RAY_CLUSTER}),
+    }
+)
+SCHEMAS = {"RayService": RAY_SERVICE, "ServiceMonitor": SERVICE_MONITOR}
 
 
 def list_faults(manifest: dict[str, Any]) -> list[str]:

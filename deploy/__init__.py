@@ -1,0 +1,1 @@
+"""What runs Milieu elsewhere than in a process of its own."""

@@ -1,0 +1,1 @@
+"""Milieu on Ray Serve."""
