@@ -21,7 +21,7 @@ from app.api.streaming import EVENT_STREAM, EventStream
 from app.api.strict import StrictRoute, read_utf8
 from app.errors import AppError, ModelUnknown
 from app.resources import Resources
-from app.vllm.wire import JsonObject
+from app.vllm.wire import JsonObject, Usage
 from files.json_line import write_json_line
 from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary
@@ -130,6 +130,7 @@ async def _write_lines(
     wants_usage = body.stream_options is not None and body.stream_options.include_usage
     plan: Plan | None = None
     first: JsonObject | None = None
+    n_usages = 0
     async with aclosing(events):
         try:
             async for event in events:
@@ -144,9 +145,13 @@ async def _write_lines(
                             evidence = present_chat_evidence(plan, library)
                             yield _write_line(first | _write_evidence(evidence, body))
                         elif chunk.get("choices") or wants_usage:
+                            n_usages += not chunk.get("choices")
                             yield _write_line(fields)
                     case Answer():
                         keeper.keep(present_chat_evidence(event, library))
+                        if wants_usage and not n_usages and first and event.usage.prompt_tokens:
+                            counts = {"choices": [], "usage": _present_usage(event.usage)}
+                            yield _write_line(first | counts)
                         if (late := _list_late(event)) and body.evidence and first is not None:
                             yield _write_line(first | {"choices": [], "milieu": late})
         except AppError as error:
@@ -165,7 +170,8 @@ async def _join(first: str, lines: AsyncGenerator[str, None]) -> AsyncGenerator[
 
 
 def _present_chunk(chunk: JsonObject, plan: Plan, model: str) -> JsonObject:
-    kept = ("object", "created", "choices", "usage")
+    # Counts come in a chunk of their own, which clients know by its lack of choices.
+    kept = ("object", "created", "choices", *(() if chunk.get("choices") else ("usage",)))
     # The id is the answer's, by which feedback is given on it.
     return {"id": plan.id} | {key: chunk[key] for key in kept if key in chunk} | {"model": model}
 
@@ -191,10 +197,14 @@ def _present_reply(answer: Answer, body: ChatBody, evidence: ChatEvidence) -> Js
             }
             for choice in completion.choices
         ],
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
-        },
+        "usage": _present_usage(usage),
     } | _write_evidence(evidence, body)
+
+
+def _present_usage(usage: Usage) -> JsonObject:
+    return {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cached_tokens},
+    }

@@ -277,6 +277,35 @@ def test_usage_comes_with_a_stream_where_it_is_asked_for(client: httpx.Client) -
     assert last["usage"]["completion_tokens"] == 4
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_counts_that_come_with_the_last_words_get_a_chunk_of_their_own(
+    client: httpx.Client, fake: FakeVllm, wanted: bool
+) -> None:
+    head = {"id": "x", "object": "chat.completion.chunk", "created": 1, "model": "fake"}
+    words = [
+        head | {"choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]}
+        for text, reason in (("Yes", None), (" it is", "stop"))
+    ]
+    words[-1]["usage"] = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+    lines = [*map(json.dumps, words), "[DONE]"]
+    fake.script(Scripted(raw="".join(f"data: {line}\n\n" for line in lines).encode()))
+    fields = {"stream": True, "stream_options": {"include_usage": wanted}}
+
+    *said, last = chunks_of(client.post(PATH, json=body_of(**fields)).text)
+
+    assert not any(chunk.get("usage") for chunk in said)
+    assert bool(last["choices"]) != wanted
+    assert last.get("usage", {}).get("completion_tokens") == (2 if wanted else None)
+
+
+def test_values_that_are_null_count_as_left_out(client: httpx.Client, fake: FakeVllm) -> None:
+    names = ("max_tokens", "temperature", "top_p", "n", "seed", "stop", "stream", "user")
+    reply = client.post(PATH, json={"model": "fake", "messages": ASKED} | dict.fromkeys(names))
+
+    assert reply.status_code == 200, reply.text
+    assert set(fake.chats[-1].body) == {"model", "messages", "n", "stream"}
+
+
 def test_only_fields_of_the_allow_list_reach_vllm(client: httpx.Client, fake: FakeVllm) -> None:
     every = {
         "max_completion_tokens": 3,
