@@ -83,7 +83,8 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
     )
     problems.install(app)
     for module in ROUTES:
-        app.include_router(module.router)
+        # As they are: to include a router makes each of its routes anew.
+        app.routes.extend(module.router.routes)
     app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
     _add_middleware(app, settings, metrics)
     return app

@@ -83,7 +83,7 @@ async def measure(
     n_rounds: int,
 ) -> None:
     """Print latency, rate and the time of each step."""
-    n_of_model = max(4, n_requests // FEWER)
+    n_of_model = max(2, n_requests // FEWER)
     cases = _cases(resources.library, n=min(MAX_CASES, n_of_model))
     bodies = [await _direct_body(resources, case) for case in cases]
     direct_url = f"{_vllm_url(resources)}/v1/chat/completions"

@@ -49,6 +49,7 @@ from milieu_client.replies import (
     check_answered,
     check_complete,
     check_url,
+    choose_certificates,
     explain_failures,
     is_on_this_machine,
     make_request,
@@ -106,6 +107,7 @@ class Milieu:
             timeout=timeout_s,
             transport=transport,
             trust_env=not is_on_this_machine(self.url),
+            verify=choose_certificates(self.url),
         )
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -69,6 +70,14 @@ def is_on_this_machine(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def choose_certificates(url: str) -> ssl.SSLContext | bool:
+    """Return what a server proves itself by, as `verify` of a client: the system's, for https.
+
+    To read those takes longer than a short answer does, and http has no use for them.
+    """
+    return url.startswith("https:") or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def make_request(

@@ -11,7 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -171,8 +171,9 @@ def _rank(culture: Culture, other: Culture) -> tuple[int, float, str]:
     return -len({*culture.languages} & {*other.languages}), far, other.code
 
 
+@cache
 def read_catalogue() -> CultureCatalogue:
-    """Return the catalogue that Milieu ships (`survey_data/cultures.csv`)."""
+    """Return the catalogue that Milieu ships (`survey_data/cultures.csv`), read once."""
     with files("survey_data").joinpath("cultures.csv").open(encoding="utf-8") as file:
         return CultureCatalogue([_culture(row) for row in csv.DictReader(file)])
 

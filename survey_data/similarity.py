@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from survey_data.errors import SurveyDataError
@@ -77,11 +77,6 @@ class CultureSimilarity:
 
     def __init__(self, library: SurveyLibrary) -> None:
         self._library = library
-        self._modes: dict[str, dict[str, dict[str, int]]] = {}
-        for pack in library.packs:
-            cultures = self._modes.setdefault(pack.manifest.id, {})
-            for cell in pack.distributions:
-                cultures.setdefault(cell.culture, {})[cell.question] = cell.mode
         self._scores_of = lru_cache(maxsize=None)(self._compute_scores)
 
     def scores(self, culture: str) -> dict[str, float]:
@@ -115,6 +110,16 @@ class CultureSimilarity:
         most = sorted(scores, key=lambda code: (-scores[code], code))
         least = sorted(scores, key=lambda code: (scores[code], code))
         return CultureContrast(tuple(most[:n]), tuple(least[:n]))
+
+    @cached_property
+    def _modes(self) -> dict[str, dict[str, dict[str, int]]]:
+        """What most people answered: by pack, culture and question."""
+        modes: dict[str, dict[str, dict[str, int]]] = {}
+        for pack in self._library.packs:
+            cultures = modes.setdefault(pack.manifest.id, {})
+            for cell in pack.distributions:
+                cultures.setdefault(cell.culture, {})[cell.question] = cell.mode
+        return modes
 
     def _compute_scores(self, culture: str) -> dict[str, float]:
         packs = [cultures for cultures in self._modes.values() if culture in cultures]

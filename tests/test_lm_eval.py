@@ -86,14 +86,13 @@ class Runs(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def service(real_vllm: ServedVllm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def service(real_vllm: ServedVllm, cache_folder: Path) -> Iterator[str]:
     vllm = {
         "urls": (real_vllm.url,),
         "model": real_vllm.model,
         "api_key": real_vllm.api_key,
         "reader": READER_NAME,
     }
-    cache_folder = tmp_path_factory.mktemp("milieu")
     with served(settings_for(real_vllm.url, cache_folder, vllm=vllm)) as url:
         yield url
 

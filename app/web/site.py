@@ -26,5 +26,5 @@ def install(app: FastAPI, keys: KeyRing) -> Pages:
     app.state.pages = pages
     views = (ask, compare, world_map, peoples, questions, chat, back_room)
     for module in (*views, key, reference, assets):
-        app.include_router(module.router)
+        app.routes.extend(module.router.routes)
     return pages

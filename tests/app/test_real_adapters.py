@@ -32,6 +32,8 @@ pytestmark = [pytest.mark.vllm, pytest.mark.timeout(300)]
 
 N_ADAPTERS = 5
 LORA = LoraOptions(max_loras=2, max_rank=RANK, max_cpu_loras=MAX_CPU_LORAS)
+# One tells random adapters apart.
+PROMPTS = make_canary_prompts()[:1]
 
 
 class Scorer:
@@ -91,7 +93,6 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
     registry = filled(tmp_path, vllm_model_dir)
     every = [entry.version_name for entry in registry.entries()]
     names = every[: LORA.max_cpu_loras]
-    prompts = make_canary_prompts()
     async with (
         VllmLora(bare_vllm.url, api_key=bare_vllm.api_key) as server,
         VllmClient([bare_vllm.url], api_key=bare_vllm.api_key) as client,
@@ -100,7 +101,7 @@ async def test_a_request_without_an_adapter_has_none_in_a_batch_with_others(
 
         async def answer(name: str) -> list[Sequence[float]]:
             return await asyncio.gather(
-                *(scorer.score(name, p.messages, p.labels) for p in prompts)
+                *(scorer.score(name, p.messages, p.labels) for p in PROMPTS)
             )
 
         alone = await answer(EMBEDDED_MODEL)
@@ -132,7 +133,6 @@ async def swap(
     vllm: ServedVllm | LocalVllm, model_dir: Path, folder: Path
 ) -> AsyncIterator[Swapped]:
     registry = filled(folder, model_dir)
-    prompts = make_canary_prompts()
     async with (
         VllmLora(vllm.url, api_key=vllm.api_key) as server,
         VllmClient([vllm.url], api_key=vllm.api_key) as client,
@@ -141,14 +141,14 @@ async def swap(
 
         async def verify(on: object, name: str) -> None:
             registry.record_canaries(
-                name, await measure(scorer, prompts, base_model=EMBEDDED_MODEL, adapter=name)
+                name, await measure(scorer, PROMPTS, base_model=EMBEDDED_MODEL, adapter=name)
             )
 
         hot = HotSwap([server], locate=registry.path, verify=verify, capacity=LORA.max_cpu_loras)
 
         async def answer(name: str) -> list[Sequence[float]]:
             async with hot.lease(name):
-                return [await scorer.score(name, p.messages, p.labels) for p in prompts]
+                return [await scorer.score(name, p.messages, p.labels) for p in PROMPTS]
 
         yield Swapped([entry.version_name for entry in registry.entries()], server, hot, answer)
 

@@ -84,6 +84,8 @@ def test_chats_are_written_as_transformers_writes_them(ours: Any, theirs: Any) -
     assert ours.special_tokens_map == theirs.special_tokens_map
 
 
+# Both files are known by their hashes, which each unpacking checks.
+@pytest.mark.deep
 def test_weights_are_what_transformers_makes_of_them(folder: Path, gguf: Path) -> None:
     if importlib.util.find_spec("gguf") is None:
         pytest.skip("needs the package gguf; `make test` installs it")

@@ -38,14 +38,15 @@ IN_ARABIC = "ما مدى أهمية الدين في حياتك؟"
 
 @pytest.fixture(scope="module")
 def others(
-    shipped: SurveyLibrary, multilingual_file: Path, tmp_path_factory: pytest.TempPathFactory
+    shipped: SurveyLibrary,
+    multilingual: MultilingualModel,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> OtherLanguages:
-    model = MultilingualModel(multilingual_file)
     return OtherLanguages(
         shipped,
         folder=tmp_path_factory.mktemp("vectors"),
-        asked=MultilingualEncoder(model, ASKED),
-        found=MultilingualEncoder(model, FOUND),
+        asked=MultilingualEncoder(multilingual, ASKED),
+        found=MultilingualEncoder(multilingual, FOUND),
         known=default_vocabulary(),
     )
 
@@ -165,14 +166,13 @@ def test_vectors_are_made_once(
 
 
 def test_a_pack_of_one_question_has_its_place_too(
-    make_library: Callable[..., SurveyLibrary], multilingual_file: Path, tmp_path: Path
+    make_library: Callable[..., SurveyLibrary], multilingual: MultilingualModel, tmp_path: Path
 ) -> None:
-    model = MultilingualModel(multilingual_file)
     others = OtherLanguages(
         make_library(["How important is religion in your life?"]),
         folder=tmp_path,
-        asked=MultilingualEncoder(model, ASKED),
-        found=MultilingualEncoder(model, FOUND),
+        asked=MultilingualEncoder(multilingual, ASKED),
+        found=MultilingualEncoder(multilingual, FOUND),
         known=(),
     )
 

@@ -42,30 +42,28 @@ class CountedEncoder:
 
 
 @pytest.fixture(scope="module")
-def model(multilingual_file: Path) -> MultilingualModel:
-    return MultilingualModel(multilingual_file)
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("vectors")
 
 
 def open_them(
-    library: SurveyLibrary, model: MultilingualModel, folder: Path, asked: Encoder | None = None
+    library: SurveyLibrary,
+    multilingual: MultilingualModel,
+    folder: Path,
+    asked: Encoder | None = None,
 ) -> OtherLanguages:
     return OtherLanguages(
         library,
         folder=folder,
-        asked=asked or MultilingualEncoder(model, ASKED),
-        found=MultilingualEncoder(model, FOUND),
+        asked=asked or MultilingualEncoder(multilingual, ASKED),
+        found=MultilingualEncoder(multilingual, FOUND),
         known=(),
     )
 
 
 @pytest.fixture(scope="module")
-def others(shipped: SurveyLibrary, model: MultilingualModel, folder: Path) -> OtherLanguages:
-    return open_them(shipped, model, folder)
+def others(shipped: SurveyLibrary, multilingual: MultilingualModel, folder: Path) -> OtherLanguages:
+    return open_them(shipped, multilingual, folder)
 
 
 def find_key(recognition: Recognition) -> str | None:
@@ -157,7 +155,7 @@ def test_a_language_without_wordings_gets_candidates_only(others: OtherLanguages
 
 
 def test_where_several_surveys_have_it_the_answered_one_is_chosen(
-    shipped: SurveyLibrary, model: MultilingualModel, tmp_path: Path
+    shipped: SurveyLibrary, multilingual: MultilingualModel, tmp_path: Path
 ) -> None:
     asked = "Ist die Todesstrafe für Sie vertretbar?"
     pack = shipped.pack("wvs7")
@@ -173,7 +171,7 @@ def test_where_several_surveys_have_it_the_answered_one_is_chosen(
         },
     )
     library = SurveyLibrary([pack, copy], shipped.catalogue)
-    recogniser = open_them(library, model, tmp_path).space.recogniser
+    recogniser = open_them(library, multilingual, tmp_path).space.recogniser
 
     assert find_key(recogniser.recognise(asked)) == PENALTY
     assert find_key(recogniser.recognise(asked, answered=["again:Q195"])) == "again:Q195"
@@ -181,7 +179,9 @@ def test_where_several_surveys_have_it_the_answered_one_is_chosen(
 
 @pytest.fixture(scope="module")
 def french(
-    shipped: SurveyLibrary, model: MultilingualModel, tmp_path_factory: pytest.TempPathFactory
+    shipped: SurveyLibrary,
+    multilingual: MultilingualModel,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> OtherLanguages:
     """A pack with a translation into a language whose words are not known."""
     rows = [json.loads(line) for line in FRENCH.read_text(encoding="utf-8").splitlines()]
@@ -193,7 +193,7 @@ def french(
     pack = shipped.pack("wvs7")
     pack = replace(pack, translations={**pack.translations, "fr": worded})
     library = SurveyLibrary([pack], shipped.catalogue)
-    return open_them(library, model, tmp_path_factory.mktemp("french"))
+    return open_them(library, multilingual, tmp_path_factory.mktemp("french"))
 
 
 def test_slips_of_the_pen_are_seen_through_in_a_language_that_a_pack_adds(
@@ -215,16 +215,16 @@ def test_other_words_are_offered_in_a_language_that_a_pack_adds(french: OtherLan
 
 
 def test_a_language_is_encoded_when_first_asked_in_and_then_kept(
-    shipped: SurveyLibrary, model: MultilingualModel, tmp_path: Path
+    shipped: SurveyLibrary, multilingual: MultilingualModel, tmp_path: Path
 ) -> None:
     german = "Glauben Sie an Gott?"
-    first, again = (CountedEncoder(MultilingualEncoder(model, ASKED)) for _ in range(2))
+    first, again = (CountedEncoder(MultilingualEncoder(multilingual, ASKED)) for _ in range(2))
 
-    opened = open_them(shipped, model, tmp_path, first)
+    opened = open_them(shipped, multilingual, tmp_path, first)
     opened.prepare()
     assert first.encoded == []
     opened.space.recogniser.recognise(german)
-    open_them(shipped, model, tmp_path, again).space.recogniser.recognise(german)
+    open_them(shipped, multilingual, tmp_path, again).space.recogniser.recognise(german)
 
     assert first.encoded.count(german) == 1
     wording = shipped.wording("wvs7:Q1", "de")
@@ -235,14 +235,14 @@ def test_a_language_is_encoded_when_first_asked_in_and_then_kept(
 
 
 def test_altered_vectors_are_refused(
-    shipped: SurveyLibrary, model: MultilingualModel, folder: Path, others: OtherLanguages
+    shipped: SurveyLibrary, multilingual: MultilingualModel, folder: Path, others: OtherLanguages
 ) -> None:
     others.space.recogniser.recognise("Доверяете ли Вы банкам?")
     [file] = folder.glob("translation-ru-*.npy")
     content = file.read_bytes()
     file.write_bytes(content[:-4] + b"\0\0\0\1")
     try:
-        opened = open_them(shipped, model, folder)
+        opened = open_them(shipped, multilingual, folder)
         with pytest.raises(IndexInvalid, match="translation-ru"):
             opened.space.recogniser.recognise("Доверяете ли Вы банкам?")
     finally:

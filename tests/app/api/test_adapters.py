@@ -17,6 +17,7 @@ from app.settings import Settings
 from tests.app.adapters import adapter_settings, add_adapter
 from tests.app.service import NEIGHBOURS, RELIGION, opened, served
 from tests.fakes.vllm import FakeVllm, serve
+from tests.fixtures.service import NO_TLS
 
 ADMIN = {"X-API-Key": "root"}
 USER = {"X-API-Key": "user"}
@@ -82,7 +83,7 @@ async def desk(house: tuple[str, FakeVllm, Settings]) -> AsyncIterator[Desk]:
     vllm.idle.clear()
     vllm.refuses.clear()
     vllm.received.clear()
-    async with httpx.AsyncClient(base_url=url, timeout=30.0) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=30.0, verify=NO_TLS) as client:
         desk = Desk(client, vllm, settings)
         yield desk
         for culture in desk.registry.active():

@@ -282,7 +282,7 @@ async def test_many_long_sampled_chats_with_seeds_leave_it_alive(served: ServedV
         ChatRequest(
             served.model, (Message("user", f"{i}: {text}"),), max_tokens=2, temperature=0.9, seed=i
         )
-        for i in range(32)
+        for i in range(14)
     ]
     async with VllmClient([served.url], api_key=served.api_key) as client:
         answers = await asyncio.gather(*(client.chat(chat) for chat in chats))
