@@ -22,6 +22,7 @@ from adapters.errors import (
 )
 from adapters.hot_swap import HotSwap, SwapCounts
 from adapters.manifest import AdapterManifest, Canary
+from adapters.readiness import ReplicaStatus, describe_replicas
 from adapters.registry import AdapterRegistry
 from adapters.verification import Verifier
 from survey_data.cultures import Culture
@@ -93,6 +94,11 @@ class AdapterServing:
     def active(self) -> dict[str, str]:
         """The version that is active for each culture, by alpha-3 code, in order."""
         return {culture: versions[0] for culture, versions in sorted(self._versions.items())}
+
+    @property
+    def replicas(self) -> tuple[ReplicaStatus, ...]:
+        """The servers, and how far each is with the versions that should be on it."""
+        return describe_replicas(self._hot, self.active.values())
 
     @asynccontextmanager
     async def hold_named(self, text: str, culture: Culture | None) -> AsyncIterator[str]:

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from adapters.readiness import Readiness
 from adapters.serving import AdapterServing
 from experiments.stores.event_store import EventStore
 from experiments.stores.group_commit import DropReason
@@ -105,6 +106,22 @@ class _AdapterCounts(Collector):
         yield GaugeMetricFamily(
             "milieu_adapters_loaded", "Adapter versions on the servers.", value=self._live.n_loaded
         )
+        reachable = GaugeMetricFamily(
+            "milieu_replica_reachable",
+            "Whether a vLLM server answered when its adapters were last looked at.",
+            labels=["replica"],
+        )
+        ready = GaugeMetricFamily(
+            "milieu_adapter_ready",
+            "Whether an adapter version that should be live is loaded and verified on a server.",
+            labels=["replica", "version"],
+        )
+        for replica in self._live.replicas:
+            if replica.is_reachable is not None:
+                reachable.add_metric([replica.name], float(replica.is_reachable))
+            for version, readiness, *_ in replica.versions:
+                ready.add_metric([replica.name, version], float(readiness is Readiness.READY))
+        yield from (reachable, ready)
 
 
 class _StoreCounts(Collector):

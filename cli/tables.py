@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.table import Column, Table
 
-from app.api.schemas.adapters import AdapterDetail
+from app.api.schemas.adapters import AdapterDetail, StatusResponse
 from app.api.schemas.answer import CultureSummary, PackSummary
 from cli.console import out
 from reports.terminal import print_json
@@ -81,6 +81,28 @@ def print_adapter(adapter: AdapterDetail, *, as_json: bool) -> None:
         *((f"sha256 of {file}", digest) for file, digest in sorted(adapter.sha256.items())),
     ):
         table.add_row(name, _printable(value) or "not stated")
+    out.print(table)
+
+
+def print_replicas(status: StatusResponse, *, as_json: bool) -> None:
+    if as_json:
+        print_as_json(status)
+        return
+    table = Table(
+        Column("Server", no_wrap=True), "Adapter", "State", "Since (UTC)", Column("Why", ratio=1)
+    )
+    for replica in status.replicas:
+        if not replica.versions or replica.reachable is False:
+            answers = {None: "not asked yet", True: "reachable", False: "silent"}
+            since = f"{replica.since:%Y-%m-%d %H:%M:%S}"
+            table.add_row(
+                replica.replica, "", answers[replica.reachable], since, _printable(replica.reason)
+            )
+        for of in replica.versions:
+            since = "" if of.since is None else f"{of.since:%Y-%m-%d %H:%M:%S}"
+            table.add_row(
+                replica.replica, of.version_name, of.state.value, since, _printable(of.reason)
+            )
     out.print(table)
 
 

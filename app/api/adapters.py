@@ -22,8 +22,10 @@ from app.api.schemas.adapters import (
     ChangeResponse,
     CultureBody,
     RemovedResponse,
+    StatusResponse,
     detail_of,
     summary_of,
+    summary_of_replica,
 )
 from app.api.strict import StrictRoute
 from app.errors import CulturesMissing
@@ -54,6 +56,15 @@ async def list_adapters(resources: ResourcesDep) -> AdaptersResponse:
             for s in await live.states()
         ],
         active=live.active,
+    )
+
+
+@router.get("/status", responses=READING)
+async def show_status(resources: ResourcesDep) -> StatusResponse:
+    """Show for each server which versions are loaded and verified, which are missing, and why."""
+    live = _require_live(resources)
+    return StatusResponse(
+        replicas=[summary_of_replica(status) for status in live.replicas], active=live.active
     )
 
 

@@ -68,6 +68,17 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @adapters.command()
+def status(url: Url = None, as_json: AsJson = False) -> None:
+    """Show for each vLLM server which versions answer there, which do not yet, and why.
+
+    Ends with status 1 if a version that should be live is not ready on every server.
+
+    Example: milieu adapters status
+    """
+    jobs.run_status(url=url, as_json=as_json)
+
+
+@adapters.command()
 def show(name: Name, as_json: AsJson = False) -> None:
     """Show everything known about an adapter. Needs no running service.
 

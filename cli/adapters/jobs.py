@@ -10,23 +10,27 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
+import typer
+
 from adapters.culturespa.card import read_card
 from adapters.fetch import Download, fetch, is_hub_id
 from adapters.manifest import MANIFEST, TRAINING, AdapterFacts, AdapterManifest
+from adapters.readiness import Readiness
 from adapters.registry import AdapterRegistry
 from adapters.serving import measure_effect_nat
-from app.api.schemas.adapters import AdapterDetail, detail_of
+from app.api.schemas.adapters import AdapterDetail, StatusResponse, detail_of
 from app.errors import AdapterNotThere, CulturesMissing
 from app.model_files import prepare_model_files
 from app.settings import Settings, read_settings
 from app.state.adapters import load_adapter_base, open_registry
 from cli.console import notes, out
 from cli.service_connection import connect_as_admin
-from cli.tables import print_adapter, print_adapters
+from cli.tables import print_adapter, print_adapters, print_replicas
 from milieu_client import ServiceUnreachable
 from survey_data.cultures import read_catalogue
 
 OFFLINE = "With --offline the folder itself is changed, for services that are not running."
+RUNS = "Only a running service knows its servers; `milieu adapters list` shows the registry."
 MAX_NAME_CHARS = 63
 
 
@@ -93,6 +97,20 @@ def run_list(*, as_json: bool) -> None:
     print_adapters(adapters, as_json=as_json)
 
 
+def run_status(*, url: str | None, as_json: bool) -> None:
+    """Print how far each server of a running service is with the versions that should be live.
+
+    Raises:
+        typer.Exit: with status 1, some version is not ready on some server.
+    """
+    found = _administer(read_settings(), "GET", "/v1/adapters/status", None, url=url, remedy=RUNS)
+    status = StatusResponse.model_validate(found)
+    print_replicas(status, as_json=as_json)
+    ready = [version.state for replica in status.replicas for version in replica.versions]
+    if not all(state is Readiness.READY for state in ready):
+        raise typer.Exit(1)
+
+
 def run_show(name: str, *, as_json: bool) -> None:
     """Print one adapter of the registry."""
     registry = open_registry(read_settings())
@@ -147,7 +165,13 @@ def run_remove(name: str, *, url: str | None, offline: bool) -> None:
 
 
 def _administer(
-    settings: Settings, method: str, path: str, body: dict[str, Any] | None, *, url: str | None
+    settings: Settings,
+    method: str,
+    path: str,
+    body: dict[str, Any] | None,
+    *,
+    url: str | None,
+    remedy: str = OFFLINE,
 ) -> dict[str, Any]:
     try:
         with (
@@ -157,7 +181,7 @@ def _administer(
             reply: dict[str, Any] = milieu.request(method, path, body)
             return reply
     except ServiceUnreachable as exc:
-        raise ServiceUnreachable(exc.url, exc.reason, remedy=OFFLINE) from exc
+        raise ServiceUnreachable(exc.url, exc.reason, remedy=remedy) from exc
 
 
 def _describe(registry: AdapterRegistry, manifest: AdapterManifest) -> AdapterDetail:

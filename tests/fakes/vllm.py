@@ -1,7 +1,11 @@
-"""A vLLM of paper: the routes that Milieu calls, deterministic, without a model, and scriptable.
+"""A simulated vLLM: the routes that Milieu calls, deterministic, without a model, and scriptable.
 
 The tokens are roles, numbers up to 20 and single characters; the template is one of its own. What
-it answers is a hash of the prompt. What it refuses, and with which words, was seen on vLLM 0.32.
+it answers is a hash of model and prompt, so an answer shows which adapter it is by. It loads and
+unloads adapters, has slots for them and a prefix cache with vLLM's figures, takes time, breaks down
+as it is told to, and forgets what it has when it restarts. What it refuses, and with which words,
+was seen on vLLM 0.32; the contract tests hold both to the same. `tests.fakes.simulator` runs it as
+a process, or as a server in this one that can be killed.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import math
 import re
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -25,6 +29,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from tests.fakes.prefix_cache import PrefixCache
 
 JsonObject = dict[str, Any]
 
@@ -51,7 +57,8 @@ class Scripted:
     """What the next chat gets instead of, or before, its answer.
 
     `status` other than 200 refuses it; `drops_after` ends the connection after so many chunks;
-    `error_after` sends an error event after so many; `raw` is sent as the body, as it is.
+    `error_after` sends an error event after so many; `raw` is sent as the body, as it is; one that
+    `stalls` is never answered.
     """
 
     status: int = 200
@@ -60,6 +67,7 @@ class Scripted:
     drops_after: int | None = None
     error_after: int | None = None
     raw: bytes | None = None
+    stalls: bool = False
 
 
 class ChatTokenizer(Protocol):
@@ -74,11 +82,16 @@ class FakeVllm:
     """The state of one fake server; `app` is its ASGI application.
 
     Attributes:
-        received: every request, in order of arrival.
+        received: every request, in order of arrival, while it `keeps_requests`.
         adapters: name and path of the adapters that are loaded.
         refuses: names of adapters that it does not load.
         idle: names of adapters that it loads, and then answers as if it had not.
         delay_s: time before an answer begins.
+        prompt_token_s: time that each token of a prompt takes that is not cached.
+        slot_s: time that an adapter takes that is in none of the slots.
+        cache: the prefix cache.
+        n_slotted: how often an adapter was brought into a slot.
+        started_at: the Unix time of the last start.
         chunk_delay_s: time that each word takes.
         n_running: chats that are being answered now.
         n_left: chats whose client left before the end.
@@ -91,15 +104,20 @@ class FakeVllm:
         max_model_len: int = 2048,
         api_key: str | None = None,
         tokenizer: ChatTokenizer | None = None,
+        max_loras: int = 4,
+        block_tokens: int = BLOCK_TOKENS,
+        cache_blocks: int | None = None,
     ) -> None:
         """Serve `model`; `tokenizer` says what `/tokenize` answers to chats, in place of its own.
 
-        What the prompts of chats are counted in stays its own.
+        What the prompts of chats are counted in stays its own. There are slots for `max_loras`
+        adapters at a time, and a prefix cache of `cache_blocks` blocks, None for all that come.
         """
         self.model, self.max_model_len = model, max_model_len
         self._tokenizer = tokenizer
         self.received: list[Received] = []
-        self.delay_s = 0.0
+        self.keeps_requests = True
+        self.delay_s = self.prompt_token_s = self.slot_s = 0.0
         self.chunk_delay_s = 0.0
         self.is_healthy = True
         self.n_running = 0
@@ -108,7 +126,10 @@ class FakeVllm:
         self.adapters: dict[str, str] = {}
         self.refuses: set[str] = set()
         self.idle: set[str] = set()
-        self._cached: set[str] = set()
+        self.cache = PrefixCache(block_tokens, cache_blocks)
+        self._slots: OrderedDict[str, None] = OrderedDict()
+        self._max_loras, self.n_slotted = max_loras, 0
+        self.started_at = time.time()
         routes = [
             Route("/health", self._health),
             Route("/metrics", self._metrics),
@@ -124,6 +145,13 @@ class FakeVllm:
         """Let the next chats get these steps, one each; later ones are answered as usual."""
         self._script.extend(steps)
 
+    def restart(self) -> None:
+        """Forget adapters and cache, as a process does that ends and is started anew."""
+        self.adapters.clear()
+        self._slots.clear()
+        self.cache.clear()
+        self.started_at = max(time.time(), self.started_at + 0.01)
+
     @property
     def chats(self) -> list[Received]:
         """The chats that arrived."""
@@ -133,9 +161,12 @@ class FakeVllm:
         return Response(status_code=200 if self.is_healthy else 503)
 
     async def _metrics(self, request: Request) -> Response:
-        name = self.model
+        of = f'{{engine="0",model_name="{self.model}"}}'
         return PlainTextResponse(
-            f'vllm:num_requests_running{{engine="0",model_name="{name}"}} {self.n_running}.0\n'
+            f"process_start_time_seconds {self.started_at}\n"
+            f"vllm:num_requests_running{of} {self.n_running}.0\n"
+            f"vllm:prefix_cache_queries_total{of} {self.cache.n_queried}.0\n"
+            f"vllm:prefix_cache_hits_total{of} {self.cache.n_hit}.0\n"
         )
 
     async def _models(self, request: Request) -> Response:
@@ -150,6 +181,9 @@ class FakeVllm:
         body = self._keep(request, await request.json())
         if body["lora_name"] in self.refuses:
             return _error(404, f"No adapter found for {body['lora_path']}", kind="NotFoundError")
+        if body["lora_name"] in self.adapters:
+            message = f"The lora adapter '{body['lora_name']}' has already been loaded."
+            return _error(400, message, kind="InvalidUserInput")
         self.adapters[body["lora_name"]] = body["lora_path"]
         return PlainTextResponse(f"Success: LoRA adapter '{body['lora_name']}' added successfully.")
 
@@ -158,6 +192,7 @@ class FakeVllm:
         if self.adapters.pop(body["lora_name"], None) is None:
             message = f"The lora adapter '{body['lora_name']}' cannot be found."
             return _error(404, message, kind="NotFoundError")
+        self._slots.pop(body["lora_name"], None)
         return PlainTextResponse(f"Success: LoRA adapter '{body['lora_name']}' removed.")
 
     async def _tokenize(self, request: Request) -> Response:
@@ -194,12 +229,17 @@ class FakeVllm:
             return refused
         # An adapter answers otherwise than the model that it is on.
         said = prompt if body["model"] in self.idle | {self.model} else f"{body['model']}|{prompt}"
-        answer = _Answer(body, said, n_prompt, self._n_cached(body, prompt))
+        ids = token_ids(prompt)
+        n_cached = self.cache.look_up(body["model"], ids)
+        answer = _Answer(body, said, n_prompt, n_cached)
+        takes_s = self.delay_s + (len(ids) - n_cached) * self.prompt_token_s
+        takes_s += self._take_slot(body["model"])
         self.n_running += 1
         if body.get("stream"):
-            return _Streamed(self, answer, step)
+            return _Streamed(self, answer, step, takes_s)
         try:
-            takes_s = self.delay_s + answer.n_words * self.chunk_delay_s
+            takes_s += answer.n_words * self.chunk_delay_s
+            takes_s = math.inf if step.stalls else takes_s
             if await self._client_leaves(request, takes_s):
                 return Response(status_code=499)
             if step.raw is not None:
@@ -218,7 +258,8 @@ class FakeVllm:
         return False
 
     def _keep(self, request: Request, body: JsonObject) -> JsonObject:
-        self.received.append(Received(request.url.path, body, dict(request.headers)))
+        if self.keeps_requests:
+            self.received.append(Received(request.url.path, body, dict(request.headers)))
         return body
 
     def _check_model(self, body: JsonObject) -> Response | None:
@@ -239,17 +280,17 @@ class FakeVllm:
             return _error(400, message)
         return None
 
-    def _n_cached(self, body: JsonObject, prompt: str) -> int:
-        """Return how many tokens were seen before, in whole blocks, and keep those of `prompt`."""
-        ids, n_cached = token_ids(prompt), 0
-        owner = f"{body['model']}"
-        # The last token is always computed, for there is an answer to be had from it.
-        for end in range(BLOCK_TOKENS, len(ids), BLOCK_TOKENS):
-            key = f"{owner}|{ids[:end]}"
-            if key in self._cached:
-                n_cached = end
-            self._cached.add(key)
-        return n_cached
+    def _take_slot(self, model: str) -> float:
+        """Bring an adapter into a slot, out of which another may go; return the seconds."""
+        if model == self.model:
+            return 0.0
+        takes_s = 0.0 if model in self._slots else self.slot_s
+        self.n_slotted += model not in self._slots
+        self._slots[model] = None
+        self._slots.move_to_end(model)
+        if len(self._slots) > self._max_loras:
+            self._slots.popitem(last=False)
+        return takes_s
 
 
 def token_ids(text: str) -> list[int]:
@@ -346,9 +387,10 @@ class _Answer:
 class _Streamed(Response):
     """An answer in chunks, which ends when the client leaves or the script says so."""
 
-    def __init__(self, fake: FakeVllm, answer: _Answer, step: Scripted) -> None:
+    def __init__(self, fake: FakeVllm, answer: _Answer, step: Scripted, takes_s: float) -> None:
         super().__init__(media_type="text/event-stream")
         self._fake, self._answer, self._step = fake, answer, step
+        self._takes_s = takes_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         leaving = asyncio.create_task(_disconnected(receive))
@@ -378,7 +420,9 @@ class _Streamed(Response):
         # Otherwise uvicorn sees an unfinished response, and closes the connection.
 
     async def _events(self) -> AsyncIterator[str]:
-        await asyncio.sleep(self._fake.delay_s)
+        if self._step.stalls:
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._takes_s)
         for n_sent, chunk in enumerate(self._answer.chunks()):
             if n_sent == self._step.drops_after:
                 return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from pydantic import Field
 
 from adapters.manifest import AdapterManifest
+from adapters.readiness import Readiness, ReplicaStatus
 from app.api.schemas.answer import DIGITS, Body, CultureText
 from app.api.schemas.sources import ResponseModel
 
@@ -65,6 +68,35 @@ class AdaptersResponse(ResponseModel):
     active: dict[str, str] = Field(description="Version name by culture, alpha-3 code.")
 
 
+class VersionOnReplica(ResponseModel):
+    """How far a replica is with a version."""
+
+    version_name: str
+    state: Readiness = Field(
+        description="`ready`: loaded and verified since the replica's last start; only then is a "
+        "request sent there. `failed`: it is tried again after half a minute."
+    )
+    since: datetime | None = Field(description="When it became ready, or failed.")
+    reason: str = Field(description="Why it is not ready, where that is known.")
+
+
+class ReplicaSummary(ResponseModel):
+    """A server of the model, and the versions that should be on it."""
+
+    replica: str = Field(description="Host and port.")
+    reachable: bool | None = Field(description="Null before it was asked for the first time.")
+    since: datetime = Field(description="Since when it is so.")
+    reason: str = Field(description="Why it cannot be reached.")
+    versions: list[VersionOnReplica]
+
+
+class StatusResponse(ResponseModel):
+    """Every server of the model, and how far it is with the versions that should be on it."""
+
+    replicas: list[ReplicaSummary]
+    active: dict[str, str] = Field(description="Version name by culture, alpha-3 code.")
+
+
 class ChangeResponse(ResponseModel):
     """What is active after a change."""
 
@@ -79,6 +111,25 @@ class RemovedResponse(ResponseModel):
 
     removed: str
     took_ms: float
+
+
+def summary_of_replica(status: ReplicaStatus) -> ReplicaSummary:
+    """Return a replica as the status shows it."""
+    return ReplicaSummary(
+        replica=status.name,
+        reachable=status.is_reachable,
+        since=_utc(status.since),
+        reason=status.reason,
+        versions=[
+            VersionOnReplica(
+                version_name=version,
+                state=readiness,
+                since=None if since is None else _utc(since),
+                reason=reason,
+            )
+            for version, readiness, since, reason in status.versions
+        ],
+    )
 
 
 def summary_of(
@@ -126,3 +177,7 @@ def detail_of(
         effect_nat=None if effect_nat is None else round(effect_nat, DIGITS),
         sha256=dict(manifest.sha256),
     )
+
+
+def _utc(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds, 3), UTC)

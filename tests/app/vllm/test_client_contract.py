@@ -8,12 +8,15 @@ import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from pathlib import Path
 
 import aiohttp
 import pytest
 
+from adapters.errors import AdapterLoadFailed
 from app.errors import UpstreamInvalid, UpstreamModelMissing, UpstreamRejected
 from app.vllm.client import VllmClient
+from app.vllm.lora import VllmLora
 from app.vllm.wire import ChatChunk, ChatRequest
 from prompting.labels import LabelScheme
 from prompting.messages import AskedQuestion, Message
@@ -33,6 +36,7 @@ def served(request: pytest.FixtureRequest) -> Iterator[ServedVllm]:
         return
     fake = FakeVllm(api_key="secret", max_model_len=1024)
     fake.chunk_delay_s = 0.01
+    fake.refuses.add("nowhere@1")
     with serve(fake.app) as url:
         yield ServedVllm(url, "secret", fake.model, fake.max_model_len)
 
@@ -200,6 +204,50 @@ async def test_a_prefix_seen_before_is_cached(client: VllmClient, served: Served
     assert await cached_tokens("Nine herons.") == 0
 
 
+async def test_hits_of_the_prefix_cache_are_counted_in_tokens(
+    client: VllmClient, served: ServedVllm
+) -> None:
+    before = await _cache_counts(served)
+    messages = (Message("user", f"Eleven cranes. {LONG[0].content}"),)
+    asked = [await client.score(messages, ("1", "2"), model=served.model) for _ in range(2)]
+    usages = [scores.usage for scores in asked if scores is not None]
+    expected = (
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.cached_tokens for usage in usages),
+    )
+
+    # They are counted after the answer has gone out.
+    async with asyncio.timeout(20.0):
+        while True:
+            after = await _cache_counts(served)
+            counted = after[0] - before[0], after[1] - before[1]
+            if counted[0] >= expected[0]:
+                break
+            await asyncio.sleep(0.1)
+    assert counted == expected
+    assert expected[1] >= 128
+
+
+async def test_a_run_of_a_server_has_a_name_of_its_own(served: ServedVllm) -> None:
+    async with VllmLora(served.url, api_key=served.api_key) as server:
+        run = await server.identify_run()
+
+        assert run is not None
+        assert float(run) <= time.time()
+        assert await server.identify_run() == run
+
+
+async def test_an_adapter_that_is_nowhere_is_not_loaded(served: ServedVllm, tmp_path: Path) -> None:
+    async with VllmLora(served.url, api_key=served.api_key) as server:
+        before = await server.loaded()
+        with pytest.raises(AdapterLoadFailed):
+            await server.load("nowhere@1", tmp_path / "nowhere@1")
+        # Nor does unloading it do anything.
+        await server.unload("nowhere@1")
+
+        assert await server.loaded() == before
+
+
 @pytest.mark.parametrize(
     "ask",
     [
@@ -293,6 +341,17 @@ async def test_many_long_sampled_chats_with_seeds_leave_it_alive(served: ServedV
 
 def _text(chunk: ChatChunk) -> str:
     return "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
+
+
+async def _cache_counts(served: ServedVllm) -> tuple[int, int]:
+    """Return how many tokens were looked up in the prefix cache, and how many were there."""
+    async with aiohttp.request("GET", f"{served.url}/metrics") as response:
+        metrics = await response.text()
+    found = [
+        re.findall(rf"^vllm:prefix_cache_{what}_total\{{.*\}} (\S+)$", metrics, re.MULTILINE)
+        for what in ("queries", "hits")
+    ]
+    return int(sum(map(float, found[0]))), int(sum(map(float, found[1])))
 
 
 async def _n_running(served: ServedVllm) -> int:

@@ -32,7 +32,7 @@ from tests.app.service import served
 from tests.fakes.vllm import MODEL, FakeVllm, serve
 from tests.tiny_llama import tiny_llama
 
-COMMANDS = ("add", "list", "show", "activate", "deactivate", "rollback", "remove")
+COMMANDS = ("add", "list", "status", "show", "activate", "deactivate", "rollback", "remove")
 
 
 class Adapters:
@@ -379,6 +379,15 @@ def test_through_a_service_adapters_are_changed_as_it_runs(house: tuple[str, Ada
     assert "(422)" in adapters.refused("activate", "a", "-c", "NG", "--url", url)
     assert "(404)" in adapters.refused("activate", "a", "-c", "VA", "--url", url)
     assert adapters.registry.active() == {}
+
+
+def test_without_a_service_the_status_says_where_to_look(adapters: Adapters) -> None:
+    keep_admin_key(adapters.folder / "data")
+
+    message = adapters.refused("status", "--url", "http://127.0.0.1:9")
+
+    assert "No service at http://127.0.0.1:9" in message
+    assert "`milieu adapters list` shows the registry" in message
 
 
 def test_the_settings_key_is_sent_before_the_files(house: tuple[str, Adapters]) -> None:
