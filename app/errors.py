@@ -251,6 +251,10 @@ class AddressTaken(AppError):
         )
 
 
+class WorkerFailed(AppError):
+    """A worker of the service did not start; the message is what it said itself."""
+
+
 class OptionInvalid(AppError):
     """A command-line option has a value that does not fit."""
 

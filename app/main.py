@@ -27,9 +27,11 @@ from app.api import (
 )
 from app.api.decompression import Decompressor
 from app.api.middleware import BodyLimit, BodyReader, KeyCheck, RequestContext
+from app.api.sessions import Sessions, SharedSessions
 from app.api.spelling import RequestSpelling
 from app.resources import Opener, open_resources
 from app.settings import Settings
+from app.state.shared import SharedFile
 from app.telemetry import Metrics
 from app.web import site
 from app.web.pages import KeyRing
@@ -62,9 +64,18 @@ def _described(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
-    """Return the service; `opener` opens what it stands on, when the server starts."""
-    metrics = Metrics()
+def create_app(
+    settings: Settings,
+    *,
+    opener: Opener = open_service,
+    metrics: Metrics | None = None,
+    shared: SharedFile | None = None,
+) -> FastAPI:
+    """Return the service; `opener` opens what it stands on, when the server starts.
+
+    `shared` is what it knows together with other workers, None where it is the only one.
+    """
+    metrics = metrics or Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,22 +97,26 @@ def create_app(settings: Settings, *, opener: Opener = open_service) -> FastAPI:
         # As they are: to include a router makes each of its routes anew.
         app.routes.extend(module.router.routes)
     app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
-    _add_middleware(app, settings, metrics)
+    _add_middleware(app, settings, metrics, shared)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, metrics: Metrics, shared: SharedFile | None
+) -> None:
     """Add the page and all that stands before the routes; the last one sees a request first."""
     refuse = problems.response_to
     keys = tuple(key.get_secret_value() for key in settings.api_keys)
     admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)
-    ring = KeyRing(keys, admin_keys)
+    sessions = Sessions() if shared is None else SharedSessions(shared)
+    ring = KeyRing(keys, admin_keys, sessions)
     pages = site.install(app, ring)
     limits = {batch.PATH: BodyLimit(settings.batch.max_bytes, "MILIEU_BATCH__MAX_BYTES")}
     app.add_middleware(Decompressor, refuse=refuse, limits=limits)
     app.add_middleware(BodyReader, refuse=refuse, limits=limits)
+    salt = {} if shared is None else {"salt": shared.salt}
     app.add_middleware(
-        KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=ring.sessions
+        KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=sessions, **salt
     )
     app.add_middleware(RequestSpelling)
     app.add_middleware(RequestContext, metrics=metrics, refuse=refuse)

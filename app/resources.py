@@ -40,14 +40,14 @@ from app.state.experiments import (
     make_recorder,
     open_experiments,
 )
+from app.state.local_vllm import ParentsVllm, make_local_vllm
 from app.state.recent_answers import RecentAnswers
 from app.state.retrieval import Retrieval, open_retrieval, read_library
+from app.state.shared import SharedAnswers, SharedFile
 from app.telemetry import Metrics
 from app.vllm.child import LocalVllm
-from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.client import VllmClient
 from app.vllm.pool import Limits, Retries, Timeouts
-from embedded_model.reader_files import RANK, READER_NAME
 from survey_data.cultures import CultureCatalogue, read_catalogue
 from survey_data.library import SurveyLibrary
 
@@ -73,9 +73,10 @@ class Resources:
     vllm: VllmClient
     context: ContextWindow
     weights: WeightsPool
-    local_vllm: LocalVllm | None
+    local_vllm: LocalVllm | ParentsVllm | None
     experiments: LiveExperiments | None = None
     calibration: OpenedCalibration = NO_CALIBRATION
+    shared: SharedFile | None = None
     started_at: float = field(default_factory=time.time)
 
     @cached_property
@@ -86,7 +87,10 @@ class Resources:
     @cached_property
     def recent_answers(self) -> RecentAnswers:
         """The last answers, each for who asked."""
-        return RecentAnswers(max_answers=self.settings.answer.n_recent)
+        n_recent = self.settings.answer.n_recent
+        if self.shared is not None:
+            return SharedAnswers(self.shared, max_answers=n_recent)
+        return RecentAnswers(max_answers=n_recent)
 
     @cached_property
     def batches(self) -> BatchRunner:
@@ -107,11 +111,14 @@ async def open_resources(
     is_service: bool = False,
     read: LibraryReader = read_library,
     retrieve: RetrievalOpener = open_retrieval,
+    started: ParentsVllm | None = None,
+    shared: SharedFile | None = None,
 ) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
     Only a service has experiments, records its answers and pools those of a calibrated model.
-    `read` and `retrieve` may hand in packs and index that are open already.
+    `read` and `retrieve` may hand in packs and index that are open already; `started` is the child
+    that a worker's parent starts, and `shared` what the worker knows together with others.
 
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
@@ -126,7 +133,9 @@ async def open_resources(
         files = await asyncio.to_thread(prepare_model_files, settings)
         experiments = await _open_experiments(stack, settings, metrics, library, is_service)
         threads = _make_threads(stack, settings)
-        local = _make_local_vllm(stack, settings, files)
+        local = started or make_local_vllm(settings, files)
+        if isinstance(local, LocalVllm):
+            stack.push_async_callback(local.stop)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
             await asyncio.wrap_future(threads.submit(retrieval.prepare))
@@ -138,7 +147,7 @@ async def open_resources(
         logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
         yield _assemble(
             *(settings, files, metrics, library, retrieval, threads, vllm, live, local),
-            *(experiments, calibration),
+            *(experiments, calibration, shared),
         )
 
 
@@ -149,7 +158,7 @@ class _Servers(NamedTuple):
     api_key: str
 
     @classmethod
-    def of(cls, settings: Settings, local: LocalVllm | None) -> Self:
+    def of(cls, settings: Settings, local: LocalVllm | ParentsVllm | None) -> Self:
         if local is not None:
             return cls((local.url,), local.api_key)
         return cls(settings.vllm.urls, settings.vllm.api_key.get_secret_value())
@@ -211,7 +220,7 @@ def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecut
 
 
 async def _load_while_starting(
-    local: LocalVllm | None,
+    local: LocalVllm | ParentsVllm | None,
     threads: ThreadPoolExecutor,
     retrieve: RetrievalOpener,
     settings: Settings,
@@ -240,9 +249,10 @@ def _assemble(
     threads: ThreadPoolExecutor,
     vllm: VllmClient,
     live: AdapterServing | None,
-    local: LocalVllm | None,
+    local: LocalVllm | ParentsVllm | None,
     experiments: LiveExperiments | None,
     calibration: OpenedCalibration,
+    shared: SharedFile | None,
 ) -> Resources:
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
@@ -267,7 +277,7 @@ def _assemble(
     )
     return Resources(
         *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment, peoples),
-        *(vllm, context, weights, local, experiments, calibration),
+        *(vllm, context, weights, local, experiments, calibration, shared),
     )
 
 
@@ -316,41 +326,13 @@ def _make_client(
             total_s=of.timeout_s,
         ),
         retries=Retries(n_retries=of.n_retries),
-        limits=Limits(max_in_flight=of.max_in_flight, max_queued=of.max_queued),
+        limits=_share_limits(settings),
         observer=metrics,
         placement=None if live is None else live.hot,
     )
 
 
-def _make_local_vllm(
-    stack: AsyncExitStack, settings: Settings, files: ModelFiles
-) -> LocalVllm | None:
-    """Return the child that serves `files`, ended with `stack`; None where servers are named."""
-    of = settings.vllm
-    if of.urls or files.folder is None:
-        return None
-    options = LocalVllmOptions(
-        model_dir=files.folder,
-        served_name=settings.model,
-        dtype=files.dtype,
-        temperature=files.temperature,
-        n_threads=of.n_threads,
-        max_model_len=of.max_model_len,
-        kv_cache_gib=of.kv_cache_gib,
-        log_file=settings.cache_folder / f"vllm-{settings.port}.log",
-        start_deadline_s=of.start_deadline_s,
-        lora=_make_loras(settings, files),
-    )
-    local = LocalVllm(options)
-    stack.push_async_callback(local.stop)
-    return local
-
-
-def _make_loras(settings: Settings, files: ModelFiles) -> LoraOptions | None:
-    """Return the room for adapters that the child needs, None where it has none to hold."""
-    of = settings.vllm
-    fixed = {} if files.reader is None else {READER_NAME: files.reader}
-    if not of.takes_adapters:
-        return LoraOptions(0, RANK, 0, fixed) if fixed else None
-    rank = max(of.max_lora_rank, RANK) if fixed else of.max_lora_rank
-    return LoraOptions(of.max_loras, rank, of.max_cpu_loras, fixed)
+def _share_limits(settings: Settings) -> Limits:
+    """Return the limits of this worker: its share of those of the service, rounded up."""
+    of, n = settings.vllm, settings.workers
+    return Limits(max_in_flight=-(-of.max_in_flight // n), max_queued=-(-of.max_queued // n))

@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 from rich.console import Console
 
-from app.errors import AddressTaken
+from app.listening import GRACE_S, announce_start, open_listener
 from app.logs import configure_logging
 from app.main import create_app
 from app.resources import Resources
@@ -22,8 +22,6 @@ from app.state.admin_key import add_admin_key
 from app.state.examples import pick_examples
 from survey_data.library import SurveyLibrary
 
-# Requests that run when the service is told to stop get this long.
-GRACE_S = 20
 # Longer than clients and proxies keep an idle connection, so that none sends into a closed one.
 KEEP_ALIVE_S = 75
 
@@ -41,12 +39,7 @@ def run_service(settings: Settings, notes: Console) -> None:
     listener = open_listener(settings.host, settings.port)
     port = listener.getsockname()[1]
     settings = add_admin_key(settings.model_copy(update={"port": port}))
-    notes.print(
-        "Milieu is starting; the embedded model takes half a minute."
-        if settings.vllm.is_embedded
-        else "Milieu is starting.",
-        highlight=False,
-    )
+    announce_start(settings, notes)
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(settings, listener, notes))
 
@@ -82,14 +75,18 @@ def write_welcome(settings: Settings, library: SurveyLibrary) -> str:
     return f"Milieu answers at {settings.url} - try:\n  {command}"
 
 
-def make_server(app: FastAPI) -> uvicorn.Server:
-    """Return a server of `app` whose lifespan the caller runs."""
+def make_server(app: FastAPI, *, backlog: int = 2048) -> uvicorn.Server:
+    """Return a server of `app` whose lifespan the caller runs.
+
+    It accepts up to `backlog` connections before it does anything else.
+    """
     config = uvicorn.Config(
         app,
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=backlog,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
@@ -101,22 +98,3 @@ def _stop(server: uvicorn.Server, starting: asyncio.Task[None] | None) -> None:
         server.should_exit = True
     elif starting is not None:
         starting.cancel()
-
-
-def open_listener(host: str, port: int) -> socket.socket:
-    """Return a socket bound to host and port.
-
-    Raises:
-        AddressTaken: it cannot be bound there.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With its protocol named asyncio sets TCP_NODELAY; without, each reply waits 40 ms for an ACK.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as exc:
-        listener.close()
-        raise AddressTaken(host, port, exc.strerror or str(exc)) from exc
-    listener.set_inheritable(False)
-    return listener

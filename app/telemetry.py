@@ -6,10 +6,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TypeVar
+from pathlib import Path
+from typing import Literal, TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from adapters.readiness import Readiness
@@ -22,14 +24,20 @@ T = TypeVar("T")
 _STEP_BUCKETS_S = (
     0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
 )  # fmt: skip
+ADAPTERS_LOADED = "milieu_adapters_loaded"
 _SIMILARITY_BUCKETS = tuple(step / 20 for step in range(21))
 
 
 class Metrics:
     """The metrics of one service, in a registry of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers_folder: Path | None = None) -> None:
+        """Count for this process, or with other workers of the service in `workers_folder`.
+
+        The folder is the one that prometheus_client was imported for (PROMETHEUS_MULTIPROC_DIR).
+        """
         self.registry = CollectorRegistry()
+        self._shared = None if workers_folder is None else _SharedCounts(workers_folder)
         counter = partial(Counter, registry=self.registry)
         gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
@@ -59,16 +67,46 @@ class Metrics:
         self.upstream_retries = counter(
             "milieu_upstream_retries_total", "Calls to vLLM tried again."
         )
-        self.upstream_in_flight = gauge("milieu_upstream_in_flight", "Calls to vLLM under way.")
-        self.vllm_restarts = gauge("milieu_vllm_restarts", "Restarts of the vLLM child.")
+        self.upstream_in_flight = gauge(
+            "milieu_upstream_in_flight", "Calls to vLLM under way.", multiprocess_mode="livesum"
+        )
+        # Every worker tells of the same child.
+        self.vllm_restarts = gauge(
+            "milieu_vllm_restarts", "Restarts of the vLLM child.", multiprocess_mode="livemax"
+        )
+        self.worker_restarts = gauge(
+            "milieu_worker_restarts",
+            "Workers of the service that were started anew.",
+            multiprocess_mode="livemax",
+        )
 
     def watch_adapters(self, live: AdapterServing) -> None:
         """Show, from now on, what happens to the adapters on the servers."""
-        self.registry.register(_AdapterCounts(live))
+        self._watch(_AdapterCounts(live))
 
     def watch_store(self, store: EventStore) -> None:
         """Show, from now on, what became of the exposures and assignments given to `store`."""
-        self.registry.register(_StoreCounts(store))
+        self._watch(_StoreCounts(store))
+
+    def _watch(self, counts: Collector) -> None:
+        if self._shared is None:
+            self.registry.register(counts)
+        else:
+            self._shared.counts.append(counts)
+
+    def publish(self) -> None:
+        """Let the other workers see what is counted elsewhere in this process."""
+        if self._shared is not None:
+            self._shared.publish()
+
+    def write(self) -> bytes:
+        """Return the metrics in Prometheus's text format, of all workers together."""
+        if self._shared is None:
+            return generate_latest(self.registry)
+        self._shared.publish()
+        everybody = CollectorRegistry()
+        MultiProcessCollector(everybody, path=str(self._shared.folder))
+        return generate_latest(everybody)
 
     def count_answer(self, method: str, *, steered: bool, readable: bool) -> None:
         """Count an answer."""
@@ -85,6 +123,45 @@ class Metrics:
     def on_in_flight(self, n: int) -> None:
         """Show how many upstream calls are under way."""
         self.upstream_in_flight.set(n)
+
+
+class _SharedCounts:
+    """Numbers that are counted elsewhere in a worker, in the files that all workers have."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.counts: list[Collector] = []
+        self._shown: dict[str, Counter | Gauge] = {}
+        self._before: dict[tuple[str, tuple[str, ...]], float] = {}
+        # Each of these metrics is in the files; the registry only keeps names apart.
+        self._registry = CollectorRegistry()
+
+    def publish(self) -> None:
+        """Write what the counts are now."""
+        for family in (family for counts in self.counts for family in counts.collect()):
+            for sample in family.samples:
+                values = tuple(sample.labels.values())
+                shown = self._show(family, tuple(sample.labels))
+                of = shown.labels(*values) if values else shown
+                if isinstance(of, Counter):
+                    key = (family.name, values)
+                    of.inc(sample.value - self._before.get(key, 0.0))
+                    self._before[key] = sample.value
+                else:
+                    of.set(sample.value)
+
+    def _show(self, family: Metric, labels: tuple[str, ...]) -> Counter | Gauge:
+        if family.name not in self._shown:
+            name, text, registry = family.name, family.documentation, self._registry
+            if family.type == "counter":
+                shown: Counter | Gauge = Counter(name, text, labels, registry=registry)
+            else:
+                # Adapters are on servers that all workers have.
+                mode: Literal["livemax", "livesum"]
+                mode = "livemax" if name == ADAPTERS_LOADED else "livesum"
+                shown = Gauge(name, text, labels, registry=registry, multiprocess_mode=mode)
+            self._shown[family.name] = shown
+        return self._shown[family.name]
 
 
 class _AdapterCounts(Collector):
@@ -104,7 +181,7 @@ class _AdapterCounts(Collector):
         ):  # fmt: skip
             yield CounterMetricFamily(f"milieu_adapter_{name}", help_text, value=value)
         yield GaugeMetricFamily(
-            "milieu_adapters_loaded", "Adapter versions on the servers.", value=self._live.n_loaded
+            ADAPTERS_LOADED, "Adapter versions on the servers.", value=self._live.n_loaded
         )
         reachable = GaugeMetricFamily(
             "milieu_replica_reachable",

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
+from app.listening import open_listener
 from app.main import create_app
 from app.resources import Resources
-from app.serving import make_server, open_listener
+from app.serving import make_server
 from app.settings import Settings
 
 

@@ -32,7 +32,7 @@ OPEN_FOLDER = "/static/"
 ADMIN_PATHS = ("/v1/adapters", "/v1/experiments", "/adapters", "/experiments")
 MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-# Of this process: what stands for a key tells nothing of it, and nothing to another one.
+# Of this service: what stands for a key tells nothing of it, and nothing to another one.
 _SALT = secrets.token_bytes(32)
 _ASKED_BY = "asked_by"
 Refuse = Callable[[Scope, Exception], ASGIApp]
@@ -107,6 +107,7 @@ class KeyCheck:
     refuse: Refuse
     admin_keys: tuple[str, ...] = ()
     sessions: Sessions = field(default_factory=Sessions)
+    salt: bytes = _SALT
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401 or 403."""
@@ -141,7 +142,7 @@ class KeyCheck:
         # Without keys everybody is the same.
         if not self.keys or not sent:
             return ""
-        return hashlib.blake2b(sent[0].encode(), key=_SALT).hexdigest()
+        return hashlib.blake2b(sent[0].encode(), key=self.salt).hexdigest()
 
     def _find_session(self, method: str, headers: Headers) -> Role | None:
         token = read_token(headers)

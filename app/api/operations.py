@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Literal
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from app.answering.calibrated import CalibratedPool, ModelCalibration
 from app.api.dependencies import ResourcesDep
@@ -49,8 +49,7 @@ async def metrics(resources: ResourcesDep) -> Response:
     """Give the metrics in Prometheus's text format."""
     if resources.local_vllm is not None:
         resources.metrics.vllm_restarts.set(resources.local_vllm.n_restarts)
-    body = generate_latest(resources.metrics.registry)
-    return Response(body, media_type=CONTENT_TYPE_LATEST)
+    return Response(resources.metrics.write(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _present_calibration(calibration: ModelCalibration) -> CalibrationStatus:

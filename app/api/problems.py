@@ -64,6 +64,7 @@ INTERNAL = (
     app_errors.SettingsInvalid,
     app_errors.VllmStartFailed,
     app_errors.AddressTaken,
+    app_errors.WorkerFailed,
     app_errors.OptionInvalid,
     app_errors.FileRefused,
     app_errors.CalibrationRefused,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import time
 from collections import OrderedDict
@@ -10,6 +11,8 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+
+from app.state.shared import SharedFile
 
 COOKIE = "milieu_session"
 MAX_SESSIONS = 1000
@@ -53,6 +56,50 @@ class Sessions:
     def close(self, token: str) -> None:
         """End a session; nothing where there is none."""
         self._open.pop(token, None)
+
+
+class SharedSessions(Sessions):
+    """The sessions of a service with several workers: what one opens is open for all."""
+
+    def __init__(
+        self, file: SharedFile, *, max_sessions: int = MAX_SESSIONS, idle_s: float = IDLE_S
+    ) -> None:
+        super().__init__(max_sessions=max_sessions, idle_s=idle_s)
+        self._file = file
+
+    def open(self, role: Role) -> str:
+        """Return the token of a new session; where there are too many the oldest one ends."""
+        token = secrets.token_urlsafe(32)
+        with self._file.change() as connection:
+            # The clock counts from the start of the machine, alike for all of its processes.
+            until_s = time.monotonic() + self._idle_s
+            connection.execute(
+                "INSERT INTO sessions VALUES (?, ?, ?)", (_hide(token), role, until_s)
+            )
+            connection.execute(
+                "DELETE FROM sessions WHERE token NOT IN "
+                "(SELECT token FROM sessions ORDER BY until_s DESC LIMIT ?)",
+                (self._max_sessions,),
+            )
+        return token
+
+    def find(self, token: str) -> Role | None:
+        """Return what a session may do, None where it is not open; it is kept open by this."""
+        now_s = time.monotonic()
+        found = self._file.connection.execute(
+            "UPDATE sessions SET until_s = ? WHERE token = ? AND until_s >= ? RETURNING role",
+            (now_s + self._idle_s, _hide(token), now_s),
+        ).fetchone()
+        return None if found is None else Role(found[0])
+
+    def close(self, token: str) -> None:
+        """End a session; nothing where there is none."""
+        self._file.connection.execute("DELETE FROM sessions WHERE token = ?", (_hide(token),))
+
+
+def _hide(token: str) -> str:
+    """Return what is kept of a token: who reads the file cannot use it."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def read_token(headers: Headers) -> str:

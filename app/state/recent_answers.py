@@ -25,7 +25,7 @@ class RecentAnswers:
 
     def keep(self, asked_by: str, answer_id: str, reply: str) -> None:
         """Keep a reply for `asked_by`, in place of the oldest where there is no more room."""
-        self._kept[asked_by, answer_id] = zlib.compress(reply.encode(), LEVEL)
+        self._kept[asked_by, answer_id] = pack(reply)
         while len(self._kept) > self._max_answers:
             self._kept.popitem(last=False)
 
@@ -38,4 +38,14 @@ class RecentAnswers:
         found = self._kept.get((asked_by, answer_id))
         if found is None:
             raise AnswerNotKept(answer_id, self._max_answers)
-        return zlib.decompress(found).decode()
+        return unpack(found)
+
+
+def pack(reply: str) -> bytes:
+    """Return a reply as it is kept."""
+    return zlib.compress(reply.encode(), LEVEL)
+
+
+def unpack(kept: bytes) -> str:
+    """Return the reply that was kept so."""
+    return zlib.decompress(kept).decode()

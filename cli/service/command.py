@@ -84,6 +84,10 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; default: MILIEU_PORT or 8000.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that answer; default: MILIEU_WORKERS or 1."),
+    ] = None,
 ) -> None:
     """Start the service.
 
@@ -91,7 +95,7 @@ def serve(
 
     Example: milieu serve --port 9000
     """
-    jobs.start_service(host=host, port=port)
+    jobs.start_service(host=host, port=port, workers=workers)
 
 
 @take_options()

@@ -18,15 +18,21 @@ from retrieval.selector_name import SelectorName
 
 if TYPE_CHECKING:
     from app import serving
+    from app.workers import parent
     from cli.service import local_exemplars
 else:
     serving = LazyModule("app.serving")
+    parent = LazyModule("app.workers.parent")
     local_exemplars = LazyModule("cli.service.local_exemplars")
 
 
 def start_service(**given: Any) -> None:
     """Run the service until it is told to stop, with the settings that are `given`."""
-    serving.run_service(read_settings(**_drop_none(given)), notes)
+    settings = read_settings(**_drop_none(given))
+    if settings.workers > 1:
+        parent.run_workers(settings, notes)
+    else:
+        serving.run_service(settings, notes)
 
 
 def ask_question(options: AskOptions, *, url: str | None, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""Several processes that answer at one address, and the parent that keeps them running."""
