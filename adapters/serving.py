@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, NamedTuple
 
 from adapters.active import find_active
-from adapters.canary import measure_difference_nat
+from adapters.claims import VersionClaims
 from adapters.completion import complete, track
 from adapters.errors import (
     AdapterError,
@@ -21,9 +21,10 @@ from adapters.errors import (
     LoraServerSilent,
 )
 from adapters.hot_swap import HotSwap, SwapCounts
-from adapters.manifest import AdapterManifest, Canary
+from adapters.manifest import AdapterManifest
 from adapters.readiness import ReplicaStatus, describe_replicas
 from adapters.registry import AdapterRegistry
+from adapters.states import AdapterState, measure_effect_nat
 from adapters.verification import Verifier
 from survey_data.cultures import Culture
 
@@ -33,18 +34,6 @@ logger = logging.getLogger(__name__)
 COOLDOWN_S = 30.0
 # How long a change may still take when the service ends.
 CLOSE_S = 5.0
-
-
-class AdapterState(NamedTuple):
-    """An adapter in the registry, the cultures that it is active for, and its state on the servers.
-
-    `effect_nat` is the largest change of a canary's log-probability, None if none was measured.
-    """
-
-    manifest: AdapterManifest
-    cultures: tuple[str, ...]
-    is_loaded: bool
-    effect_nat: float | None
 
 
 class _LoadFailure(NamedTuple):
@@ -63,9 +52,20 @@ class AdapterServing:
     begun is completed even if the caller does not wait for it.
     """
 
-    def __init__(self, registry: AdapterRegistry, hot: HotSwap, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        registry: AdapterRegistry,
+        hot: HotSwap,
+        verifier: Verifier,
+        *,
+        claims: VersionClaims | None = None,
+    ) -> None:
+        """Serve the adapters of `registry`; `claims` are those of the servers of `hot`."""
         self._registry, self._hot, self._verifier = registry, hot, verifier
         self._preloading: asyncio.Task[None] | None = None
+        self._claims = claims
+        # Versions that another process is about to remove.
+        self._leaving_elsewhere: frozenset[str] = frozenset()
         # Newest first: the active version, and those before it, which answer if it cannot.
         self._versions: Mapping[str, tuple[str, ...]] = {}
         self._failures: dict[str, _LoadFailure] = {}
@@ -214,8 +214,13 @@ class AdapterServing:
             raise AdapterUnknown(version)
         await asyncio.to_thread(self._registry.check_removable, version)
         self._leaving.add(version)
+        held = ExitStack()
         try:
             # Other changes do not wait for the last request on it.
+            if self._claims is not None:
+                held.enter_context(self._claims.leaving(version))
+                await self._hot.retire(version)
+                await self._claims.wait_for_others(version)
             await self._hot.retire(version)
             await self._hot.forget(version)
             async with self._changing:
@@ -223,6 +228,7 @@ class AdapterServing:
                 self._failures.pop(version, None)
                 await self._switch()
         finally:
+            held.close()
             self._leaving.discard(version)
         logger.info("adapter_removed", extra={"fields": {"adapter": version}})
         return version
@@ -256,6 +262,7 @@ class AdapterServing:
         """Keep the servers as they should be, and follow other processes' changes, forever."""
         while True:
             try:
+                self._give_up_leaving()
                 async with self._changing:
                     await self._follow()
                 self._preload()
@@ -295,7 +302,7 @@ class AdapterServing:
 
     async def _hold(self, held: AsyncExitStack, version: str) -> None:
         """Hold `version` until `held` is closed. One that cannot be loaded cools down first."""
-        if version in self._leaving:
+        if version in self._leaving or version in self._leaving_elsewhere:
             raise AdapterUnknown(version)
         if self._is_cooling_down(version):
             raise self._failures[version].error.with_traceback(None)
@@ -335,6 +342,16 @@ class AdapterServing:
             # Not read again: what was activated meanwhile has not been loaded.
             self._point_at(states)
 
+    def _give_up_leaving(self) -> None:
+        """Unload what other processes are about to remove, once nobody here uses it."""
+        if self._claims is None:
+            return
+        before, now = self._leaving_elsewhere, self._claims.list_leaving() - self._leaving
+        self._leaving_elsewhere = now
+        for name in now - before:
+            task = asyncio.create_task(self._hot.retire(name), name=f"retire-{name}")
+            track(task, self._retiring, event="adapter_not_unloaded", kind="task")
+
     async def _switch(self) -> None:
         self._point_at(await asyncio.to_thread(self._registry.states))
 
@@ -372,14 +389,6 @@ class AdapterServing:
         return AdapterState(
             manifest, cultures, name in self._hot.loaded, measure_effect_nat(canaries)
         )
-
-
-def measure_effect_nat(canaries: Sequence[Canary]) -> float | None:
-    """Return the largest change of a label's log-probability in nat, None without canaries."""
-    if not canaries:
-        return None
-    base = [canary.base_logprobs for canary in canaries]
-    return measure_difference_nat(base, [canary.adapter_logprobs for canary in canaries])
 
 
 def _refuse_culture(manifest: AdapterManifest, culture: str) -> AdapterForOthers:

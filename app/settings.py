@@ -106,6 +106,11 @@ class Settings(BaseSettings):
         return self.data_folder / "adapters"
 
     @property
+    def claims_folder(self) -> Path:
+        """Where processes tell each other which adapters they have loaded."""
+        return self.data_folder / "adapter-claims"
+
+    @property
     def calibrations_folder(self) -> Path:
         """Where calibrations are kept, a file for each served model."""
         return self.data_folder / "calibrations"

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from typing import NamedTuple
 
 from adapters.base_model import AdapterBase, declare_base_model, read_base_model
+from adapters.claims import ClaimedServer, VersionClaims
 from adapters.errors import AdapterLoadFailed, LoraServerSilent
 from adapters.hot_swap import HotSwap
 from adapters.registry import AdapterRegistry
@@ -118,19 +119,20 @@ async def open_adapters(
     """
     registry = await asyncio.to_thread(open_registry, settings)
     base = await asyncio.to_thread(load_adapter_base, files, settings.model)
+    claims = VersionClaims(settings.claims_folder)
     async with AsyncExitStack() as stack:
         servers = await _open_servers(stack, urls, api_key=api_key, base_model=base.name)
         verifier = Verifier(
             registry, base, catalogue=catalogue, canary_server=lambda url: servers[url].canaries
         )
         hot = HotSwap(
-            [server.lora for server in servers.values()],
+            [ClaimedServer(server.lora, claims) for server in servers.values()],
             locate=verifier.locate,
             verify=verifier.verify,
             identify=lambda server: servers[server.url].lora.identify_run(),
             capacity=settings.vllm.max_cpu_loras,
         )
-        live = AdapterServing(registry, hot, verifier)
+        live = AdapterServing(registry, hot, verifier, claims=claims)
         await live.open()
         watching = asyncio.create_task(live.watch(WATCH_INTERVAL_S), name="watch-adapters")
         try:

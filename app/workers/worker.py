@@ -21,6 +21,7 @@ from app.state.local_vllm import ParentsVllm
 from app.state.shared import SharedFile
 from app.telemetry import Metrics
 from app.workers.terms import BEAT_S, News, Report, Said, WorkerTerms
+from app.workers.turns import open_retrieval_in_turn
 from embedded_model.errors import EmbeddedModelError
 from experiments.errors import ExperimentError
 from retrieval.errors import RetrievalError
@@ -81,7 +82,11 @@ class _Worker:
         metrics, shared = Metrics(terms.metrics_folder), SharedFile(terms.folder)
         vllm = ParentsVllm(self._wait_for_vllm, lambda: self._news.n_vllm_restarts)
         opener = partial(
-            open_resources, is_service=True, started=vllm if terms.has_vllm else None, shared=shared
+            open_resources,
+            is_service=True,
+            retrieve=partial(open_retrieval_in_turn, terms.folder),
+            started=vllm if terms.has_vllm else None,
+            shared=shared,
         )
         app = create_app(terms.settings, opener=opener, metrics=metrics, shared=shared)
         self._server = make_server(app, backlog=1)

@@ -17,7 +17,7 @@ from adapters.fetch import Download, fetch, is_hub_id
 from adapters.manifest import MANIFEST, TRAINING, AdapterFacts, AdapterManifest
 from adapters.readiness import Readiness
 from adapters.registry import AdapterRegistry
-from adapters.serving import measure_effect_nat
+from adapters.states import measure_effect_nat
 from app.api.schemas.adapters import AdapterDetail, StatusResponse, detail_of
 from app.errors import AdapterNotThere, CulturesMissing
 from app.model_files import prepare_model_files

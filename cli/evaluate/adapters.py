@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 from adapters.manifest import AdapterManifest, is_version_name
-from adapters.serving import AdapterState
+from adapters.states import AdapterState
 from app.errors import OptionInvalid
 from evaluation.asking import CultureAdapter
 from evaluation.run_spec import (

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.serving import AdapterState
+from adapters.states import AdapterState
 from app.errors import OptionInvalid
 from app.settings import Settings
 from app.state.retrieval import Retrieval

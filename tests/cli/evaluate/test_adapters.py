@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from adapters.manifest import AdapterManifest
 from adapters.registry import AdapterRegistry
-from adapters.serving import AdapterState
+from adapters.states import AdapterState
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.adapters import describe_left_out, resolve_registry_sets, resolve_service_sets
