@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -231,6 +232,33 @@ class AdminKeyRefused(RequestError):
         )
 
 
+class LimitExceeded(RequestError):
+    """A key has asked for more than it may."""
+
+
+class RateExceeded(LimitExceeded):
+    """A key made as many requests as it may in a time."""
+
+    def __init__(self, *, allowed: int, found: int, window_s: int, retry_after_s: float) -> None:
+        super().__init__(
+            f"Too many requests with this key: {found} in the last {window_s} s, allowed are "
+            f"{allowed} (MILIEU_LIMITS__RATE). Try again in {max(1, math.ceil(retry_after_s))} s."
+        )
+        self.retry_after_s = retry_after_s
+
+
+class ConcurrencyExceeded(LimitExceeded):
+    """A key has as many requests under way as it may."""
+
+    retry_after_s = 1.0
+
+    def __init__(self, *, allowed: int, found: int) -> None:
+        super().__init__(
+            f"Too many requests at once with this key: {found} are under way, allowed are "
+            f"{allowed} (MILIEU_LIMITS__CONCURRENCY). Try again when one of them has ended."
+        )
+
+
 class CulturesMissing(RequestError):
     """An adapter that serves any culture was to be activated for none in particular."""
 
@@ -341,9 +369,9 @@ class AdminKeyMissing(AppError):
 
     def __init__(self, url: str, file: Path) -> None:
         super().__init__(
-            f"No admin key for {url}: MILIEU_ADMIN_KEYS is not set, and {file} is used for a "
-            "service on this machine only. Set MILIEU_ADMIN_KEYS, or run this where the service "
-            "runs, once it has started."
+            f"No admin key for {url}: MILIEU_ADMIN_KEYS holds none in clear, and {file} is used "
+            "for a service on this machine only. Set MILIEU_ADMIN_KEYS, or run this where the "
+            "service runs, once it has started."
         )
         self.file = file
 

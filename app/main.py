@@ -26,9 +26,11 @@ from app.api import (
     recent,
 )
 from app.api.decompression import Decompressor
+from app.api.limiting import LimitCheck
 from app.api.middleware import BodyLimit, BodyReader, KeyCheck, RequestContext
 from app.api.sessions import Sessions, SharedSessions
 from app.api.spelling import RequestSpelling
+from app.keys import hash_keys
 from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.state.shared import SharedFile
@@ -106,14 +108,22 @@ def _add_middleware(
 ) -> None:
     """Add the page and all that stands before the routes; the last one sees a request first."""
     refuse = problems.response_to
-    keys = tuple(key.get_secret_value() for key in settings.api_keys)
-    admin_keys = tuple(key.get_secret_value() for key in settings.admin_keys)
+    keys = hash_keys(key.get_secret_value() for key in settings.api_keys)
+    admin_keys = hash_keys(key.get_secret_value() for key in settings.admin_keys)
     sessions = Sessions() if shared is None else SharedSessions(shared)
     ring = KeyRing(keys, admin_keys, sessions)
     pages = site.install(app, ring)
+    key_limits = None
+    if not settings.limits.is_off:
+        # What it needs takes a moment to import.
+        from app.state.key_limits import KeyLimits
+
+        key_limits = KeyLimits(settings.limits, shared or SharedFile(None))
     limits = {batch.PATH: BodyLimit(settings.batch.max_bytes, "MILIEU_BATCH__MAX_BYTES")}
     app.add_middleware(Decompressor, refuse=refuse, limits=limits)
     app.add_middleware(BodyReader, refuse=refuse, limits=limits)
+    if key_limits is not None:
+        app.add_middleware(LimitCheck, limits=key_limits, refuse=refuse)
     salt = {} if shared is None else {"salt": shared.salt}
     app.add_middleware(
         KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=sessions, **salt

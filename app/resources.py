@@ -117,8 +117,8 @@ async def open_resources(
     """Open everything; the vLLM child starts while survey data and encoder load.
 
     Only a service has experiments, records its answers and pools those of a calibrated model.
-    `read` and `retrieve` may hand in packs and index that are open already; `started` is the child
-    that a worker's parent starts, and `shared` what the worker knows together with others.
+    `read` and `retrieve` may hand in packs and index that are open already. Of one of several
+    workers, `started` is the parent's vLLM, and `shared` what it knows together with the others.
 
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
@@ -133,9 +133,7 @@ async def open_resources(
         files = await asyncio.to_thread(prepare_model_files, settings)
         experiments = await _open_experiments(stack, settings, metrics, library, is_service)
         threads = _make_threads(stack, settings)
-        local = started or make_local_vllm(settings, files)
-        if isinstance(local, LocalVllm):
-            stack.push_async_callback(local.stop)
+        local = _make_vllm(stack, settings, files, started)
         retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
         if is_service:
             await asyncio.wrap_future(threads.submit(retrieval.prepare))
@@ -217,6 +215,17 @@ def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecut
     threads = ThreadPoolExecutor(settings.encoder.n_workers, thread_name_prefix="retrieval")
     stack.callback(threads.shutdown, wait=False, cancel_futures=True)
     return threads
+
+
+def _make_vllm(
+    stack: AsyncExitStack, settings: Settings, files: ModelFiles, started: ParentsVllm | None
+) -> LocalVllm | ParentsVllm | None:
+    if started is not None:
+        return started
+    local = make_local_vllm(settings, files)
+    if local is not None:
+        stack.push_async_callback(local.stop)
+    return local
 
 
 async def _load_while_starting(

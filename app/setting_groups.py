@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
 from embedded_model.source import SMOLLM2
@@ -191,6 +199,38 @@ class BatchSettings(Group):
     max_answers: int = Field(default=100_000, ge=1)
     max_bytes: int = Field(default=8 * 1024 * 1024, ge=1024)
     concurrency: int = Field(default=8, ge=1, le=1024)
+
+
+class LimitSettings(Group):
+    """How much each key may ask for; nothing is limited where nothing is set.
+
+    `rate` is one limit or several, as `60/minute; 1000/hour`; `concurrency` is how many requests
+    may be under way at once.
+    """
+
+    rate: str = ""
+    concurrency: int | None = Field(default=None, ge=1, le=65536)
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing is limited."""
+        return not self.rate and self.concurrency is None
+
+    @field_validator("rate")
+    @classmethod
+    def _check_rate(cls, rate: str) -> str:
+        if rate.strip():
+            # It takes a moment to import, which only a service with limits needs.
+            from limits import parse_many
+
+            expected = "no rates; expected such as 60/minute; 1000/hour"
+            try:
+                found = parse_many(rate)
+            except ValueError as exc:
+                raise ValueError(expected) from exc
+            if min(each.amount for each in found) < 1:
+                raise ValueError(expected)
+        return rate.strip()
 
 
 class ExperimentSettings(Group):

@@ -14,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, Settin
 
 from app.addresses import check_origins, is_loopback
 from app.errors import SettingsInvalid
+from app.keys import check_key
 from app.model_name import name_model
 from app.setting_groups import (
     AUTO,
@@ -22,6 +23,7 @@ from app.setting_groups import (
     BatchSettings,
     EncoderSettings,
     ExperimentSettings,
+    LimitSettings,
     Strings,
     VllmSettings,
     split_list,
@@ -40,6 +42,16 @@ __all__ = [
 PREFIX = "MILIEU_"
 
 
+def _check_keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    for key in keys:
+        check_key(key.get_secret_value())
+    return keys
+
+
+# Each in clear, or as its digest.
+Keys = Annotated[tuple[SecretStr, ...], NoDecode, AfterValidator(_check_keys)]
+
+
 class Settings(BaseSettings):
     """All settings. A variable that starts with `MILIEU_` and is none of them is refused."""
 
@@ -50,8 +62,8 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     workers: int = Field(default=1, ge=1, le=64)
-    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    admin_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    api_keys: Keys = ()
+    admin_keys: Keys = ()
     cors_origins: Annotated[Strings, AfterValidator(check_origins)] = ()
     packs: Strings = ()
     pack_folders: Strings = ()
@@ -65,6 +77,7 @@ class Settings(BaseSettings):
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
+    limits: LimitSettings = Field(default_factory=LimitSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
 
     @model_validator(mode="before")

@@ -39,7 +39,6 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._shared = None if workers_folder is None else _SharedCounts(workers_folder)
         counter = partial(Counter, registry=self.registry)
-        gauge = partial(Gauge, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         self.requests = counter(
             "milieu_requests_total", "Requests by route and status.", ["route", "status"]
@@ -67,6 +66,10 @@ class Metrics:
         self.upstream_retries = counter(
             "milieu_upstream_retries_total", "Calls to vLLM tried again."
         )
+        self._add_gauges()
+
+    def _add_gauges(self) -> None:
+        gauge = partial(Gauge, registry=self.registry)
         self.upstream_in_flight = gauge(
             "milieu_upstream_in_flight", "Calls to vLLM under way.", multiprocess_mode="livesum"
         )

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from app.addresses import is_loopback
 from app.errors import AdminKeyMissing
+from app.keys import find_clear
 from app.settings import Settings
 from app.state.admin_key import FILE, read_admin_key
 from milieu_client import NO_RETRIES, Milieu
@@ -18,8 +19,8 @@ def connect(settings: Settings, *, url: str | None) -> Milieu:
     """Return a client of the service at `url`, by default that of the settings."""
     base = (url or settings.url).rstrip("/")
     # A key goes to the service of the settings only, not to whatever address was typed.
-    is_own = settings.api_keys and base == settings.url
-    key = settings.api_keys[0].get_secret_value() if is_own else None
+    is_own = base == settings.url
+    key = find_clear(key.get_secret_value() for key in settings.api_keys) if is_own else None
     return Milieu(base, key=key, retries=NO_RETRIES)
 
 
@@ -31,7 +32,7 @@ def connect_as_admin(settings: Settings, *, url: str | None) -> Milieu:
     base = (url or settings.url).rstrip("/")
     key = None
     if settings.admin_keys:
-        key = settings.admin_keys[0].get_secret_value()
+        key = find_clear(key.get_secret_value() for key in settings.admin_keys)
     elif base == settings.url or _is_here(base):
         key = read_admin_key(settings.data_folder)
     if key is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import hmac
 import logging
 import re
 import secrets
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.sessions import SAFE_METHODS, Role, Sessions, is_own_request, read_token
 from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
+from app.keys import hash_key, hash_keys, match_key
 from app.logs import request_id
 from app.telemetry import Metrics
 
@@ -34,7 +34,7 @@ MAX_BODY_BYTES = 256 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Of this service: what stands for a key tells nothing of it, and nothing to another one.
 _SALT = secrets.token_bytes(32)
-_ASKED_BY = "asked_by"
+_ASKED_BY, _LIMITED_BY = "asked_by", "limited_by"
 Refuse = Callable[[Scope, Exception], ASGIApp]
 
 
@@ -98,8 +98,9 @@ class KeyCheck:
     """Lets a request pass that carries one of the keys; without keys every one passes.
 
     What is an admin's needs an admin key in any case, also where none is set; such a key opens
-    everything. A session stands for the key that was entered in it, for the page's own requests
-    alone, and never where an admin changes something.
+    everything. Keys may be given as digests; in clear they are not kept. A session stands for the
+    key that was entered in it, for the page's own requests alone, and never where an admin changes
+    something.
     """
 
     app: ASGIApp
@@ -109,11 +110,14 @@ class KeyCheck:
     sessions: Sessions = field(default_factory=Sessions)
     salt: bytes = _SALT
 
+    def __post_init__(self) -> None:
+        self.keys, self.admin_keys = hash_keys(self.keys), hash_keys(self.admin_keys)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it with 401 or 403."""
         error = self._error(scope) if scope["type"] == "http" else None
         if scope["type"] == "http":
-            scope.setdefault("state", {})[_ASKED_BY] = self._tell_asker(Headers(scope=scope))
+            scope.setdefault("state", {}).update(self._tell_asker(Headers(scope=scope)))
         app = self.app if error is None else self.refuse(scope, error)
         await app(scope, receive, send)
 
@@ -132,17 +136,22 @@ class KeyCheck:
             return AdminKeyRefused()
         return KeyRefused("an admin key") if is_admins else KeyRefused()
 
-    def _tell_asker(self, headers: Headers) -> str:
-        """Return what stands for the key or the session of a request; empty where none is known."""
+    def _tell_asker(self, headers: Headers) -> dict[str, str]:
+        """Return what stands for the key or the session of a request, and whose limits it meets.
+
+        Both are empty where none is known. Sessions that one key was entered in share its limits.
+        """
         known = (*self.keys, *self.admin_keys)
-        sent = [given for given in _read_keys(headers) if _match_any([given], known)]
-        token = read_token(headers)
-        if not sent and token and self.sessions.find(token) is not None:
-            sent = [token]
+        sent = next((given for given in _read_keys(headers) if match_key(given, known)), "")
+        owner = hash_key(sent) if sent else ""
+        token = "" if sent else read_token(headers)
+        if token and self.sessions.find(token) is not None:
+            sent, owner = token, self.sessions.find_owner(token)
         # Without keys everybody is the same.
         if not self.keys or not sent:
-            return ""
-        return hashlib.blake2b(sent[0].encode(), key=self.salt).hexdigest()
+            return {_ASKED_BY: "", _LIMITED_BY: owner}
+        asked_by = hashlib.blake2b(sent.encode(), key=self.salt).hexdigest()
+        return {_ASKED_BY: asked_by, _LIMITED_BY: owner}
 
     def _find_session(self, method: str, headers: Headers) -> Role | None:
         token = read_token(headers)
@@ -157,6 +166,12 @@ def asked_by(scope: Scope) -> str:
     return told
 
 
+def limited_by(scope: Scope) -> str:
+    """Return what stands for the key whose limits a request meets, empty for all without one."""
+    told: str = scope["state"][_LIMITED_BY]
+    return told
+
+
 def is_admin_path(path: str) -> bool:
     """Return whether `path` is an admin's: one of `ADMIN_PATHS`, or below it."""
     return any(path == of or path.startswith(f"{of}/") for of in ADMIN_PATHS)
@@ -165,7 +180,10 @@ def is_admin_path(path: str) -> bool:
 def find_role(
     given: list[str], *, keys: tuple[str, ...], admin_keys: tuple[str, ...]
 ) -> Role | None:
-    """Return what one of the `given` keys opens, None where none is known."""
+    """Return what one of the `given` keys opens, None where none is known.
+
+    `keys` and `admin_keys` are digests, see `app.keys`.
+    """
     is_admin, is_user = _match_any(given, admin_keys), _match_any(given, keys)
     if is_admin:
         return Role.ADMIN
@@ -180,9 +198,8 @@ def _read_keys(headers: Headers) -> list[str]:
     return given
 
 
-def _match_any(given: list[str], keys: tuple[str, ...]) -> bool:
-    # Every key is compared, in constant time, so that timing tells nothing.
-    return any([hmac.compare_digest(sent.encode(), key.encode()) for sent in given for key in keys])
+def _match_any(given: list[str], digests: tuple[str, ...]) -> bool:
+    return any([match_key(sent, digests) for sent in given])
 
 
 class BodyLimit(NamedTuple):

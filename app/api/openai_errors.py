@@ -19,6 +19,8 @@ OPENAI_CODES = {
     "prompt-too-long": "context_length_exceeded",
     "model-unknown": "model_not_found",
     "key-refused": "invalid_api_key",
+    "rate-exceeded": "rate_limit_exceeded",
+    "concurrency-exceeded": "rate_limit_exceeded",
 }
 
 

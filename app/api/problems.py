@@ -215,6 +215,10 @@ PROBLEMS: dict[type[Exception], ProblemKind] = {
     app_errors.BodyTooLarge: ProblemKind(413, "body-too-large", "Body too large"),
     app_errors.KeyRefused: ProblemKind(401, "key-refused", "Key missing or unknown"),
     app_errors.AdminKeyRefused: ProblemKind(403, "admin-key-refused", "An admin key is needed"),
+    app_errors.RateExceeded: ProblemKind(429, "rate-exceeded", "Too many requests"),
+    app_errors.ConcurrencyExceeded: ProblemKind(
+        429, "concurrency-exceeded", "Too many requests at once"
+    ),
     app_errors.CulturesMissing: ProblemKind(422, "cultures-missing", "No cultures given"),
     app_errors.UpstreamUnavailable: ProblemKind(503, "vllm-unavailable", "vLLM is not reachable"),
     app_errors.UpstreamBusy: ProblemKind(503, "vllm-busy", "Too many requests under way"),

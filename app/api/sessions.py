@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict
 from enum import StrEnum
 from http.cookies import CookieError, SimpleCookie
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -28,6 +29,12 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
+class _Session(NamedTuple):
+    role: Role
+    until_s: float
+    owner: str
+
+
 class Sessions:
     """Which sessions are open, and what each of them may do. The keys themselves are not kept."""
 
@@ -35,23 +42,31 @@ class Sessions:
         """Keep `max_sessions` at most; each ends when it was not used for `idle_s`."""
         self._max_sessions, self._idle_s = max_sessions, idle_s
         # By token, the one used last at the end.
-        self._open: OrderedDict[str, tuple[Role, float]] = OrderedDict()
+        self._open: OrderedDict[str, _Session] = OrderedDict()
 
-    def open(self, role: Role) -> str:
-        """Return the token of a new session; where there are too many the oldest one ends."""
+    def open(self, role: Role, owner: str = "") -> str:
+        """Return the token of a new session; where there are too many the oldest one ends.
+
+        `owner` stands for the key that was entered.
+        """
         token = secrets.token_urlsafe(32)
-        self._open[token] = (role, time.monotonic() + self._idle_s)
+        self._open[token] = _Session(role, time.monotonic() + self._idle_s, owner)
         while len(self._open) > self._max_sessions:
             self._open.popitem(last=False)
         return token
 
     def find(self, token: str) -> Role | None:
         """Return what a session may do, None where it is not open; it is kept open by this."""
-        role, until_s = self._open.pop(token, (None, 0.0))
-        if role is None or until_s < time.monotonic():
+        session = self._open.pop(token, None)
+        if session is None or session.until_s < time.monotonic():
             return None
-        self._open[token] = (role, time.monotonic() + self._idle_s)
-        return role
+        self._open[token] = session._replace(until_s=time.monotonic() + self._idle_s)
+        return session.role
+
+    def find_owner(self, token: str) -> str:
+        """Return what stands for the key that was entered, empty where no session is open."""
+        session = self._open.get(token)
+        return "" if session is None else session.owner
 
     def close(self, token: str) -> None:
         """End a session; nothing where there is none."""
@@ -67,7 +82,7 @@ class SharedSessions(Sessions):
         super().__init__(max_sessions=max_sessions, idle_s=idle_s)
         self._file = file
 
-    def open(self, role: Role) -> str:
+    def open(self, role: Role, owner: str = "") -> str:
         """Return the token of a new session; where there are too many the oldest one ends."""
         token = secrets.token_urlsafe(32)
         with self._file.change() as connection:
@@ -91,6 +106,13 @@ class SharedSessions(Sessions):
             (now_s + self._idle_s, _hide(token), now_s),
         ).fetchone()
         return None if found is None else Role(found[0])
+
+    def find_owner(self, token: str) -> str:
+        """Return what stands for the key that was entered, empty where no session is open."""
+        found = self._file.connection.execute(
+            "SELECT owner FROM sessions WHERE token = ?", (_hide(token),)
+        ).fetchone()
+        return "" if found is None else str(found[0])
 
     def close(self, token: str) -> None:
         """End a session; nothing where there is none."""

@@ -25,6 +25,7 @@ def add_admin_key(settings: Settings) -> Settings:
         SecretFileInvalid: the file can be read by others, or holds no key.
     """
     if settings.admin_keys:
+        # How long a key is does not show in its digest, which is longer.
         if min(len(key.get_secret_value()) for key in settings.admin_keys) < MIN_CHARS:
             fields = {"remedy": f"use {MIN_CHARS} characters or more"}
             logger.warning("admin_key_is_short", extra={"fields": fields})

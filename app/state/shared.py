@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS answers (
     UNIQUE (asked_by, id) ON CONFLICT REPLACE
 );
 CREATE TABLE IF NOT EXISTS sessions (
-    token TEXT PRIMARY KEY, role TEXT NOT NULL, until_s REAL NOT NULL
+    token TEXT PRIMARY KEY, role TEXT NOT NULL, until_s REAL NOT NULL, owner TEXT NOT NULL
 );
 """
 
@@ -47,10 +47,11 @@ class SharedFile:
     A worker that is killed leaves the file whole; nothing in it outlives the service.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Open the file in `folder`, made if it is missing."""
+    def __init__(self, folder: Path | None) -> None:
+        """Open the file in `folder`, made if it is missing; None keeps all for this process."""
+        place = ":memory:" if folder is None else folder / FILE
         self.connection = sqlite3.connect(
-            folder / FILE, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
+            place, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
         )
         self.connection.execute("PRAGMA journal_mode = WAL")
         # The folder is gone after a power cut anyway.

@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from app.api.middleware import find_role
 from app.api.sessions import COOKIE, is_own_request, read_token
+from app.keys import hash_key
 from app.web.pages import Pages, PagesDep
 
 router = APIRouter(include_in_schema=False)
@@ -40,7 +41,7 @@ async def enter_key(request: Request, pages: PagesDep) -> Response:
     ring.sessions.close(read_token(request.headers))
     response = RedirectResponse(own_path(wanted), status_code=303)
     is_secure = request.url.scheme == "https"
-    token = ring.sessions.open(role)
+    token = ring.sessions.open(role, hash_key(key))
     response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure, path="/")
     return response
 

@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from app.errors import WorkerFailed
 from app.settings import Settings
+from app.state import key_limits
 from app.workers.entry import run_worker
 from app.workers.terms import SILENT_S, News, Report, Said, WorkerTerms, find_metrics_folder
 
@@ -148,7 +149,8 @@ class Crew:
             await self._wait_for_end(member)
             has_served |= member.ready.is_set()
             if not has_served:
-                raise WorkerFailed(member.reason or f"status {member.process.exitcode}")
+                ended = f"A worker ended with status {member.process.exitcode} as it started."
+                raise WorkerFailed(member.reason or f"{ended} The lines above say why.")
             status = member.process.exitcode
             fields = {"pid": member.process.pid, "status": status, "reason": member.reason or "-"}
             logger.warning("worker_ended", extra={"fields": fields})
@@ -175,6 +177,8 @@ class Crew:
                 await member.ended.wait()
         # Its counts stay; what it had under way is no more.
         mark_process_dead(member.process.pid, str(find_metrics_folder(self._folder)))
+        if member.process.pid is not None and not self._settings.limits.is_off:
+            key_limits.forget_worker(self._folder, member.process.pid)
 
     def _spawn(self) -> _Member:
         ours, theirs = _SPAWN.Pipe()

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 
+from app.listening import open_listener
 from app.main import create_app
-from app.serving import make_server, open_listener
+from app.serving import make_server
 from app.settings import Settings
 
 LOOPBACK = "127.0.0.1"

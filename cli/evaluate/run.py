@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.keys import find_clear
 from app.model_files import ModelFiles
 from app.resources import Resources, open_resources
 from app.settings import Settings
@@ -113,7 +114,7 @@ async def _open_run(settings: Settings, options: EvaluateOptions) -> AsyncIterat
     if options.service is None:
         yield plan_run(settings, options, library, retrieval=retrieval, system=EvaluatedSystem())
         return
-    key = settings.api_keys[0].get_secret_value() if settings.api_keys else None
+    key = find_clear(key.get_secret_value() for key in settings.api_keys)
     async with AsyncMilieu(options.service, key=key, retries=PATIENCE) as milieu:
         service = MilieuService(milieu, n_orders=options.n_orders)
         system = EvaluatedSystem(service=service, identity=await service.identity())

@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from adapters.base_model import declare_base_model
 from app.api import operations
 from app.api.middleware import OPEN_PATHS
-from app.serving import GRACE_S
+from app.listening import GRACE_S
 from app.settings import Settings, read_settings
 from tests.deploy.custom_resources import SCHEMAS, list_faults
 from tests.deploy.manifests import (

@@ -117,7 +117,7 @@ def test_what_is_activated_through_one_worker_answers_from_all(started: Started)
 
     def adapters() -> set[str | None]:
         asked = [started.ask(NEIGHBOURS, method="adapter") for _ in range(N_TRIES)]
-        return {each.json()["model"]["adapter"] for each in asked}
+        return {each.json()["adapter"] for each in asked}
 
     wait_for(lambda: adapters() == {started.version}, within_s=20.0)
     # The interval of the watch is 2 s, and asking takes a while.
@@ -138,6 +138,7 @@ def test_a_killed_worker_costs_the_others_nothing_and_is_started_anew(started: S
     assert set(answered) | set(fresh) == {200}
     wait_for(lambda: len(started.served.workers - before) == 1)
     wait_for(lambda: counted(started.get("/metrics").text, "milieu_worker_restarts") == 1.0)
+    wait_for(lambda: started.served.log.read_text().count("event=service_started") == 3)
     client.close()
     assert "event=worker_ended" in started.served.log.read_text()
 
