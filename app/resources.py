@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -112,13 +112,11 @@ async def open_resources(
     read: LibraryReader = read_library,
     retrieve: RetrievalOpener = open_retrieval,
     started: ParentsVllm | None = None,
-    shared: SharedFile | None = None,
 ) -> AsyncIterator[Resources]:
     """Open everything; the vLLM child starts while survey data and encoder load.
 
     Only a service has experiments, records its answers and pools those of a calibrated model.
-    `read` and `retrieve` may hand in packs and index that are open already. Of one of several
-    workers, `started` is the parent's vLLM, and `shared` what it knows together with the others.
+    `read` and `retrieve` may hand in what is open already, `started` the vLLM of a worker's parent.
 
     Raises:
         ExperimentError, SecretFileInvalid, SecretNotKept: the store of events cannot be opened.
@@ -134,9 +132,8 @@ async def open_resources(
         experiments = await _open_experiments(stack, settings, metrics, library, is_service)
         threads = _make_threads(stack, settings)
         local = _make_vllm(stack, settings, files, started)
-        retrieval = await _load_while_starting(local, threads, retrieve, settings, library)
-        if is_service:
-            await asyncio.wrap_future(threads.submit(retrieval.prepare))
+        load = partial(_load, retrieve, settings, library, prepares=is_service)
+        retrieval = await _load_while_starting(local, threads, load)
         servers = _Servers.of(settings, local)
         live = await _open_adapters(stack, settings, files, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
@@ -145,7 +142,7 @@ async def open_resources(
         logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
         yield _assemble(
             *(settings, files, metrics, library, retrieval, threads, vllm, live, local),
-            *(experiments, calibration, shared),
+            *(experiments, calibration),
         )
 
 
@@ -228,18 +225,25 @@ def _make_vllm(
     return local
 
 
+def _load(
+    retrieve: RetrievalOpener, settings: Settings, library: SurveyLibrary, *, prepares: bool
+) -> Retrieval:
+    retrieval = retrieve(settings, library)
+    if prepares:
+        retrieval.prepare()
+    return retrieval
+
+
 async def _load_while_starting(
     local: LocalVllm | ParentsVllm | None,
     threads: ThreadPoolExecutor,
-    retrieve: RetrievalOpener,
-    settings: Settings,
-    library: SurveyLibrary,
+    load: Callable[[], Retrieval],
 ) -> Retrieval:
     """Load encoder and index while the child starts; return when both are done."""
     starting = None if local is None else asyncio.create_task(local.start())
     loop = asyncio.get_running_loop()
     try:
-        retrieval = await loop.run_in_executor(threads, retrieve, settings, library)
+        retrieval = await loop.run_in_executor(threads, load)
     except BaseException:
         if starting is not None:
             starting.cancel()
@@ -261,7 +265,6 @@ def _assemble(
     local: LocalVllm | ParentsVllm | None,
     experiments: LiveExperiments | None,
     calibration: OpenedCalibration,
-    shared: SharedFile | None,
 ) -> Resources:
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
@@ -286,7 +289,7 @@ def _assemble(
     )
     return Resources(
         *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment, peoples),
-        *(vllm, context, weights, local, experiments, calibration, shared),
+        *(vllm, context, weights, local, experiments, calibration),
     )
 
 

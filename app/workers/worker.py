@@ -7,6 +7,9 @@ import logging
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 
 import uvicorn
@@ -15,8 +18,9 @@ from adapters.errors import AdapterError
 from app.errors import AppError
 from app.logs import configure_logging
 from app.main import create_app
-from app.resources import open_resources
+from app.resources import Resources, open_resources
 from app.serving import make_server, write_welcome
+from app.settings import Settings
 from app.state.local_vllm import ParentsVllm
 from app.state.shared import SharedFile
 from app.telemetry import Metrics
@@ -81,13 +85,17 @@ class _Worker:
         loop.add_reader(terms.pipe.fileno(), self._read_news)
         metrics, shared = Metrics(terms.metrics_folder), SharedFile(terms.folder)
         vllm = ParentsVllm(self._wait_for_vllm, lambda: self._news.n_vllm_restarts)
-        opener = partial(
-            open_resources,
-            is_service=True,
-            retrieve=partial(open_retrieval_in_turn, terms.folder),
-            started=vllm if terms.has_vllm else None,
-            shared=shared,
-        )
+
+        @asynccontextmanager
+        async def opener(settings: Settings, metrics: Metrics) -> AsyncIterator[Resources]:
+            started = vllm if terms.has_vllm else None
+            retrieve = partial(open_retrieval_in_turn, terms.folder)
+            opening = open_resources(
+                settings, metrics, is_service=True, retrieve=retrieve, started=started
+            )
+            async with opening as resources:
+                yield replace(resources, shared=shared)
+
         app = create_app(terms.settings, opener=opener, metrics=metrics, shared=shared)
         self._server = make_server(app, backlog=1)
         listener = _share(terms.listener)
