@@ -159,9 +159,10 @@ class _SharedCounts:
             if family.type == "counter":
                 shown: Counter | Gauge = Counter(name, text, labels, registry=registry)
             else:
-                # Adapters are on servers that all workers have.
-                mode: Literal["livemax", "livesum"]
-                mode = "livemax" if name == ADAPTERS_LOADED else "livesum"
+                # What waits is each worker's own; servers and adapters are seen by all of them.
+                mode: Literal["livemax", "livemin", "livesum"]
+                mode = "livesum" if name.endswith("_queued") else "livemin"
+                mode = "livemax" if name == ADAPTERS_LOADED else mode
                 shown = Gauge(name, text, labels, registry=registry, multiprocess_mode=mode)
             self._shown[family.name] = shown
         return self._shown[family.name]
