@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, nullcontext
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,7 @@ from app.resources import Opener, open_resources
 from app.settings import Settings
 from app.state.shared import SharedFile
 from app.telemetry import Metrics
+from app.traces import Traces, open_traces
 from app.web import site
 from app.web.pages import KeyRing
 from app.web.problem_pages import PageResponses
@@ -72,18 +73,21 @@ def create_app(
     opener: Opener = open_service,
     metrics: Metrics | None = None,
     shared: SharedFile | None = None,
+    traces: Traces | None = None,
 ) -> FastAPI:
     """Return the service; `opener` opens what it stands on, when the server starts.
 
-    `shared` is what it knows together with other workers, None where it is the only one.
+    `shared` is what it knows together with other workers, None where it is the only one. What it
+    traces goes where the settings say, unless there are `traces`.
     """
-    metrics = metrics or Metrics()
+    metrics, traces = metrics or Metrics(), traces or open_traces(settings.traces)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opener(settings, metrics) as resources:
-            app.state.resources = resources
-            yield
+        with closing(traces) if traces else nullcontext():
+            async with opener(settings, metrics) as resources:
+                app.state.resources = resources
+                yield
 
     app = FastAPI(
         title="Milieu",
@@ -99,20 +103,19 @@ def create_app(
         # As they are: to include a router makes each of its routes anew.
         app.routes.extend(module.router.routes)
     app.openapi = partial(_described, app)  # type: ignore[method-assign]  # as FastAPI says
-    _add_middleware(app, settings, metrics, shared)
+    _add_middleware(app, settings, shared)
+    _add_outermost(app, settings, metrics, traces)
     return app
 
 
-def _add_middleware(
-    app: FastAPI, settings: Settings, metrics: Metrics, shared: SharedFile | None
-) -> None:
-    """Add the page and all that stands before the routes; the last one sees a request first."""
+def _add_middleware(app: FastAPI, settings: Settings, shared: SharedFile | None) -> None:
+    """Add the page and what looks at a request; the last one sees it first."""
     refuse = problems.response_to
     keys = hash_keys(key.get_secret_value() for key in settings.api_keys)
     admin_keys = hash_keys(key.get_secret_value() for key in settings.admin_keys)
     sessions = Sessions() if shared is None else SharedSessions(shared)
     ring = KeyRing(keys, admin_keys, sessions)
-    pages = site.install(app, ring)
+    site.install(app, ring)
     key_limits = None
     if not settings.limits.is_off:
         # What it needs takes a moment to import.
@@ -128,9 +131,15 @@ def _add_middleware(
     app.add_middleware(
         KeyCheck, keys=keys, admin_keys=admin_keys, refuse=refuse, sessions=sessions, **salt
     )
+
+
+def _add_outermost(
+    app: FastAPI, settings: Settings, metrics: Metrics, traces: Traces | None
+) -> None:
+    """Add what sees every request, the refused ones too."""
     app.add_middleware(RequestSpelling)
-    app.add_middleware(RequestContext, metrics=metrics, refuse=refuse)
-    app.add_middleware(PageResponses, pages=pages)
+    app.add_middleware(RequestContext, metrics=metrics, refuse=problems.response_to, traces=traces)
+    app.add_middleware(PageResponses, pages=app.state.pages)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

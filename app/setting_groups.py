@@ -233,6 +233,16 @@ class LimitSettings(Group):
         return rate.strip()
 
 
+class TraceSettings(Group):
+    """Where OpenTelemetry traces go: the OTLP address of a collector, over HTTP; none by default.
+
+    `sample` is the share of requests that are traced, of those whose client does not say so itself.
+    """
+
+    endpoint: str = Field(default="", pattern="^(https?://.+)?$")
+    sample: Fraction = 1.0
+
+
 class ExperimentSettings(Group):
     """Where experiments and what came of answers are kept, and what is kept.
 

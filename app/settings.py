@@ -25,6 +25,7 @@ from app.setting_groups import (
     ExperimentSettings,
     LimitSettings,
     Strings,
+    TraceSettings,
     VllmSettings,
     split_list,
 )
@@ -78,6 +79,7 @@ class Settings(BaseSettings):
     answer: AnswerSettings = Field(default_factory=AnswerSettings)
     batch: BatchSettings = Field(default_factory=BatchSettings)
     limits: LimitSettings = Field(default_factory=LimitSettings)
+    traces: TraceSettings = Field(default_factory=TraceSettings)
     experiments: ExperimentSettings = Field(default_factory=ExperimentSettings)
 
     @model_validator(mode="before")

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from adapters.readiness import Readiness
 from adapters.serving import AdapterServing
+from app.traces import trace_step
 from experiments.stores.event_store import EventStore
 from experiments.stores.group_commit import DropReason
 
@@ -248,7 +249,8 @@ class Stopwatch:
         """Time the block as the step `name`."""
         started = time.perf_counter()
         try:
-            yield
+            with trace_step(name):
+                yield
         finally:
             taken = time.perf_counter() - started
             self.steps_ms[name] = self.steps_ms.get(name, 0.0) + taken * 1000.0

@@ -9,7 +9,8 @@ import re
 import secrets
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
 from app.keys import hash_key, hash_keys, match_key
 from app.logs import request_id
 from app.telemetry import Metrics
+from app.traces import Traces
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class RequestContext:
     app: ASGIApp
     metrics: Metrics
     refuse: Refuse
+    traces: Traces | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -68,7 +71,8 @@ class RequestContext:
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            with self._traced(scope, current):
+                await self.app(scope, receive, send_with_id)
         except Exception as error:
             logger.exception("request_failed")
             if status:
@@ -78,6 +82,19 @@ class RequestContext:
         finally:
             self._record(scope, status, taken_ms=(time.perf_counter() - started) * 1000.0)
             request_id.reset(token)
+
+    @contextmanager
+    def _traced(self, scope: Scope, current: str) -> Iterator[None]:
+        if self.traces is None:
+            yield
+            return
+        with self.traces.request(scope["method"], Headers(scope=scope)) as span:
+            try:
+                yield
+            finally:
+                route = getattr(scope.get("route"), "path", "unmatched")
+                span.update_name(f"{scope['method']} {route}")
+                span.set_attributes({"http.route": route, "milieu.request_id": current})
 
     def _record(self, scope: Scope, status: int, *, taken_ms: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")

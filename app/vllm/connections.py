@@ -7,6 +7,7 @@ from typing import NamedTuple, Self
 
 import aiohttp
 
+from app.traces import trace_call
 from app.vllm.wire import JsonObject
 
 # vLLM closes a connection that was idle for 5 s; a request must not be sent into that moment.
@@ -74,14 +75,16 @@ class Connections:
         if self._session is None:
             raise RuntimeError("the client is not open; use it in `async with`")
         request_id = {"X-Request-Id": call.request_id} if call.request_id else {}
-        return await self._session.request(
-            call.method,
-            url + call.path,
-            json=call.body,
-            headers=self._headers | request_id,
-            timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=self._connect_s),
-            allow_redirects=False,
-        )
+        about = {"server.address": url, "gen_ai.request.model": call.model}
+        with trace_call(f"{call.method} {call.path}", about) as trace:
+            return await self._session.request(
+                call.method,
+                url + call.path,
+                json=call.body,
+                headers=self._headers | request_id | dict(trace),
+                timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=self._connect_s),
+                allow_redirects=False,
+            )
 
     async def read(self, url: str, call: Call, *, limit_s: float) -> RawReply:
         """Send `call` to the server at `url` and return its whole reply."""
