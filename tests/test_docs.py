@@ -46,7 +46,7 @@ PAGES = [
 # Its commands have tests of their own.
 LM_EVAL = DOCS / "lm-eval.md"
 TOLD = [page for page in PAGES if page.steps and page.path.parent == DOCS and page.path != LM_EVAL]
-LITTLE_TO_EVALUATE = " --questions 2 -c DE"
+LITTLE_TO_EVALUATE = " --questions 1 -c DE"
 SMALLER = (
     ('--topic "Religious values" --topic "Ethical values and norms"', '--topic "Economic values"'),
     ("-c DE -c KE -c MX -c TH", "-c DE -c KE"),
@@ -259,7 +259,7 @@ def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
     told = "".join(word.removeprefix("ARGS=") for word in step.words[2:])
     arguments = {
         "bench": "--requests 8 --rounds 1" if is_dosed else told,
-        "evaluate": f"{told} --out {place.folder / 'results'}" + " --questions 2 -c DE" * is_dosed,
+        "evaluate": f"{told} --out {place.folder / 'results'}" + LITTLE_TO_EVALUATE * is_dosed,
     }
     # A benchmark takes the vLLM that runs, without a word of adapters.
     taken = {"URLS", "MODEL", "API_KEY"}

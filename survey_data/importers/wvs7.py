@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -36,8 +37,9 @@ MAX_ID_CHARS = 64
 WAVE_YEARS = "2017-2022"
 
 
+@cache
 def read_shipped() -> Pack:
-    """Return the pack `wvs7` that Milieu ships."""
+    """Return the pack `wvs7` that Milieu ships, read once."""
     return read_pack(Path(str(files("survey_data") / "packs" / "wvs7")))
 
 

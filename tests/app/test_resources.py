@@ -27,6 +27,7 @@ from tests.fakes.vllm import FakeVllm, serve
 from tests.fixtures.service import MakeSettings
 
 PACKS = Path(__file__).parents[2] / "survey_data" / "packs"
+SMALL = ("undp-ai-2025",)
 NOWHERE = "http://127.0.0.1:9"  # discard: nothing listens there
 
 
@@ -139,7 +140,7 @@ async def test_one_of_two_servers_is_enough(make_settings: MakeSettings, fake: F
 async def test_an_altered_index_stops_the_start(
     make_settings: MakeSettings, tmp_path: Path
 ) -> None:
-    settings = make_settings(cache_folder=tmp_path)
+    settings = make_settings(cache_folder=tmp_path, packs=SMALL)
     await start(settings)
     [vectors] = (tmp_path / "index").glob("*/vectors-*.npy")
     data = bytearray(vectors.read_bytes())
@@ -151,7 +152,7 @@ async def test_an_altered_index_stops_the_start(
 
 
 async def test_a_missing_index_is_built(make_settings: MakeSettings, tmp_path: Path) -> None:
-    await start(make_settings(cache_folder=tmp_path))
+    await start(make_settings(cache_folder=tmp_path, packs=SMALL))
 
     [_] = (tmp_path / "index").glob("*/manifest.json")
 
@@ -162,7 +163,7 @@ async def test_an_index_that_cannot_be_kept_stops_the_start(
     (tmp_path / "index").write_text("a file where the folder should be")
 
     with pytest.raises((IndexUnwritable, IndexInvalid), match="Index"):
-        await start(make_settings(cache_folder=tmp_path))
+        await start(make_settings(cache_folder=tmp_path, packs=SMALL))
 
 
 async def test_an_encoder_that_is_not_there_stops_the_start(

@@ -62,6 +62,7 @@ def test_the_weights_are_the_same_everywhere(folder: Path) -> None:
     assert sha256 == "d8d8571b3af99053c8ad455ce009d8479eec5da515f80a417c075d0a7f317904"
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("text", TEXTS)
 def test_texts_are_tokenised_as_transformers_does(ours: Any, theirs: Any, text: str) -> None:
     assert ours(text)["input_ids"] == theirs(text)["input_ids"]

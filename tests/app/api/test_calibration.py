@@ -285,7 +285,7 @@ async def test_a_stale_or_altered_calibration_is_refused(
 ) -> None:
     settings = make_settings(calibration=file)
     save(settings, pool=POOL)
-    fewer = make_settings(calibration=file, packs=("wvs7",))
+    fewer = make_settings(calibration=file, packs=("undp-ai-2025",))
     async with opened(fewer) as client:
         stale = (await client.get("/readyz")).json()
     alter(file)
