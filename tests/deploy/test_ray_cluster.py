@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ import pytest
 from milieu_client import Milieu, Retries
 from tests.app.service import NEIGHBOURS, RELIGION, served, settings_for
 from tests.fakes.vllm import MODEL, FakeVllm, serve
+from tests.tiny_llama import tiny_llama
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -33,8 +35,9 @@ pytestmark = [
         reason="needs Ray: pip install --no-deps -r requirements/ray.lock",
     ),
 ]
-N_GATEWAYS, N_CLIENTS = 2, 3
-START_S, BACK_S = 400.0, 240.0
+CLUSTER = [sys.executable, "-m", "tests.deploy.ray_cluster"]
+N_GATEWAYS, N_ENGINES, N_CLIENTS = 2, 2, 3
+BACK_S = 240.0
 CHUNK_DELAY_S = 0.3
 
 
@@ -90,21 +93,35 @@ def environment(vllm: Vllm, cache_folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cluster(environment: dict[str, str]) -> Iterator[RayCluster]:
+    with running(environment, N_GATEWAYS, 0) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def cluster_with_engines(environment: dict[str, str]) -> Iterator[RayCluster]:
+    """One gateway and some engines, each with a fake vLLM for its child."""
+    own = {name: value for name, value in environment.items() if name != "MILIEU_VLLM__URLS"}
+    with running(own | {"MILIEU_VLLM__MODEL_PATH": str(tiny_llama())}, 1, N_ENGINES) as cluster:
+        yield cluster
+
+
+@contextmanager
+def running(environment: dict[str, str], n_gateways: int, n_engines: int) -> Iterator[RayCluster]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.deploy.ray_cluster", str(port), str(N_GATEWAYS)],
+        [*CLUSTER, str(port), str(n_gateways), str(n_engines)],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        running = RayCluster(process, f"http://127.0.0.1:{port}")
+        cluster = RayCluster(process, f"http://127.0.0.1:{port}")
         try:
-            running.wait_for("ready")
-            yield running
+            cluster.wait_for("ready")
+            yield cluster
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -161,6 +178,17 @@ def test_no_answer_is_lost_with_a_replica_or_a_node(cluster: RayCluster) -> None
         cluster.tell("wait-for", "Gateway", str(N_GATEWAYS))
         cluster.tell("kill-node")
         askers.wait_for_more(60)
+
+    assert askers.failures == []
+    assert len(set(askers.answers)) == 1
+
+
+def test_no_answer_is_lost_with_an_engine(cluster_with_engines: RayCluster) -> None:
+    with Askers(cluster_with_engines.url) as askers:
+        askers.wait_for_more(30)
+        cluster_with_engines.tell("kill-replica", "Engine")
+        askers.wait_for_more(60)
+        cluster_with_engines.tell("wait-for", "Engine", str(N_ENGINES))
 
     assert askers.failures == []
     assert len(set(askers.answers)) == 1

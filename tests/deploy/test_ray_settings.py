@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.errors import SettingsInvalid
-from deploy.ray.settings import read_replica_settings
+from deploy.ray.settings import read_engine_settings, read_replica_settings
 
 LOOPBACK = "127.0.0.1"
 
@@ -37,11 +37,23 @@ def test_replicas_keep_experiments_in_a_database_or_not_at_all(
     assert read_replica_settings(serve_host=LOOPBACK).experiments.postgres_url is not None
 
 
-def test_a_replica_starts_no_vllm_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gateways_and_engines_agree_on_who_has_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsInvalid, match="MILIEU_VLLM__URLS is set here, and was not set"):
+        read_replica_settings(serve_host=LOOPBACK, has_engine=True)
     monkeypatch.delenv("MILIEU_VLLM__URLS")
     monkeypatch.delenv("MILIEU_VLLM__MODEL")
-    with pytest.raises(SettingsInvalid, match="MILIEU_VLLM__URLS"):
+    with pytest.raises(SettingsInvalid, match="MILIEU_VLLM__URLS is not set here, and was set"):
         read_replica_settings(serve_host=LOOPBACK)
+
+
+def test_engines_take_no_adapters_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MILIEU_VLLM__URLS")
+    monkeypatch.delenv("MILIEU_VLLM__MODEL")
+    assert not read_engine_settings().vllm.takes_adapters
+    assert not read_replica_settings(serve_host=LOOPBACK, has_engine=True).vllm.takes_adapters
+    monkeypatch.setenv("MILIEU_VLLM__LORA", "true")
+    with pytest.raises(SettingsInvalid, match="MILIEU_VLLM__URLS"):
+        read_engine_settings()
 
 
 def test_servers_may_take_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
