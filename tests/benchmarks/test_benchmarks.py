@@ -29,6 +29,7 @@ DOSES = {
     "real_models": ("--questions", "4", "--every", "2"),
     "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
+    "replicas": ("--swaps", "9", "--answers", "90", "--zipf", "60"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),
     "steering": ("--test",),
     "translations": ("--fit",),
