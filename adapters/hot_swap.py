@@ -27,6 +27,8 @@ __all__ = ["HotSwap", "LoraServer", "SwapCounts"]
 
 logger = logging.getLogger(__name__)
 
+SILENT_INTERVAL_S = 0.25
+
 Locate = Callable[[str], Path]
 
 
@@ -197,10 +199,12 @@ class HotSwap:
     async def tend(self, interval_s: float) -> None:
         """Begin to reconcile each server, then wait `interval_s`, less if a version gets lost.
 
-        A server that takes long is not waited for.
+        A server that takes long is not waited for. One that is silent is soon looked at again.
         """
         for task in self._look_everywhere():
             self._leave(task)
+        if any(replica.reach.is_reachable is False for replica in self.replicas):
+            interval_s = min(interval_s, SILENT_INTERVAL_S)
         self._lost.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(interval_s):
