@@ -79,9 +79,7 @@ def _analyse_events(
         unit_value=experiment.unit_value,
         outcome_window_s=experiment.outcome_window_s,
         recorded_decision=experiment.decision,
-        decision=result.Conclusion(
-            verdict=decision.verdict, arm=decision.arm, reason=decision.reason
-        ),
+        decision=_conclude(decision),
         progress=progress,
         comparisons=tuple(
             result.Comparison(said=said, **fields)
@@ -91,7 +89,12 @@ def _analyse_events(
         sample_ratio=ratio,
         revisions=summarise_revisions(events),
         left_out=_count_left_out(events, samples),
+        n_by_model=dict(events.n_by_model),
     )
+
+
+def _conclude(decision: Decision) -> result.Conclusion:
+    return result.Conclusion(verdict=decision.verdict, arm=decision.arm, reason=decision.reason)
 
 
 def _draw_conclusion(

@@ -80,6 +80,7 @@ class Events:
         revisions: all of them, oldest first.
         values: by metric: those of the experiment, all recorded ones, and what is `Derived`.
         n_overridden: answers whose arm a tester chose; they are in nothing else.
+        n_by_model: answers by the name of the base model, most first.
     """
 
     revisions: tuple[StoredRevision, ...]
@@ -87,6 +88,7 @@ class Events:
     units: UnitColumns
     values: Mapping[Series, MetricValues]
     n_overridden: int
+    n_by_model: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def experiment(self) -> Experiment:
@@ -113,6 +115,7 @@ class _EventReader:
         firsts: of each piece, what `UnitColumns` says of the units that begin in it.
         parts: by metric, of each piece: units, times in milliseconds, values.
         n_request_outcomes: by metric.
+        n_by_model: answers that did not fail, by the name of the base model.
     """
 
     now_ms: int
@@ -123,6 +126,7 @@ class _EventReader:
     )
     n_request_outcomes: Counter[Series] = field(default_factory=Counter)
     n_overridden: int = 0
+    n_by_model: Counter[str] = field(default_factory=Counter)
 
     def add_answers(self, piece: Answers, arms: Mapping[str, int]) -> None:
         """Add answers, and the units that they are the first of."""
@@ -130,6 +134,7 @@ class _EventReader:
         self.n_overridden += int((piece.overridden & come).sum())
         rows = np.flatnonzero(come & ~piece.overridden)
         places, n_before = self.places, len(self.places)
+        self.n_by_model.update(filter(None, piece.model[rows].tolist()))
         names = piece.unit[rows].tolist()
         unit = np.array([places.setdefault(name, len(places)) for name in names], np.int64)
         for metric, recorded in piece.recorded.items():
@@ -208,4 +213,7 @@ async def read_events(store: EventStore, name: str, *, now_ms: int) -> Events:
             read.add_outcomes(found, carried, units)
     series = (*Derived, *RECORDED_METRICS, *carried)
     values = await asyncio.to_thread(lambda: {each: read.values(each) for each in series})
-    return Events(revisions, now_ms / 1000.0, units, values, read.n_overridden)
+    by_model = sorted(read.n_by_model.items(), key=lambda each: (-each[1], each[0]))
+    return Events(
+        revisions, now_ms / 1000.0, units, values, read.n_overridden, n_by_model=dict(by_model)
+    )

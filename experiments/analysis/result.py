@@ -294,7 +294,8 @@ class Progress(Result):
 class Analysis(Result):
     """All that an experiment's events say at one moment.
 
-    `recorded_decision` is what people decided, in their words; empty before.
+    `recorded_decision` is what people decided, in their words; empty before. `n_by_model` counts
+    answers by the base model that the service had for them, most first.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -316,3 +317,4 @@ class Analysis(Result):
     sample_ratio: SampleRatio
     revisions: tuple[RevisionFigures, ...]
     left_out: LeftOut
+    n_by_model: dict[str, int] = {}

@@ -62,8 +62,8 @@ def compose_report(analysis: Analysis) -> Document:
     ]
     composed = [Part(heading, tuple(blocks)) for heading, blocks in parts]
     return Document(
-        title=f"{analysis.experiment}: {words.write_headline(analysis)}",
-        heading=analysis.experiment,
+        title=f"{words.name_experiment(analysis)}: {words.write_headline(analysis)}",
+        heading=words.name_experiment(analysis),
         facts=words.list_facts(analysis),
         parts=tuple(part for part in composed if part.blocks),
         callout=_compose_decision(analysis),

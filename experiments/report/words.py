@@ -46,6 +46,12 @@ def write_headline(analysis: Analysis) -> str:
     return "Continue" if decision.verdict is Verdict.CONTINUE else "Stop"
 
 
+def name_experiment(analysis: Analysis) -> str:
+    """Return the name of the experiment, and of the model that answered; of several, all."""
+    models = tuple(analysis.n_by_model)
+    return f"{analysis.experiment} with {join_names(models)}" if models else analysis.experiment
+
+
 def give_reason(analysis: Analysis) -> str:
     """Return why, without the verdict that the headline has said; may be empty.
 
@@ -237,6 +243,15 @@ def list_left_out(analysis: Analysis) -> tuple[str, ...]:
     return tuple(f"{quantity(n, noun)}: {what}." for n, noun, what in counts if n)
 
 
+def _models(analysis: Analysis) -> str:
+    """Return how many answers each of several models had a hand in, and what that means."""
+    each = (f"{name} ({quantity(n, 'answer')})" for name, n in analysis.n_by_model.items())
+    return (
+        f"{join_names(tuple(each))}. The model was changed while the experiment ran, or gateways "
+        "or arms have others: a difference between arms may be one between models."
+    )
+
+
 def list_facts(analysis: Analysis) -> Pairs:
     """Return label and value of what the experiment is."""
     primary = analysis.primary
@@ -249,6 +264,8 @@ def list_facts(analysis: Analysis) -> Pairs:
     if guardrails and not has_guardrails(analysis):
         margins = (f"{name_metric(g.metric)} (margin {number(g.metric.worth)})" for g in guardrails)
         said.append(("Guardrails", "; ".join(margins)))
+    if len(analysis.n_by_model) > 1:
+        said.append(("Models", _models(analysis)))
     said.append(("State", _state(analysis)))
     if analysis.progress.started_ms is not None or analysis.progress.n_units:
         said.append(("Units", _units(analysis)))

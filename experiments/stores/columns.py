@@ -26,6 +26,7 @@ class Answers:
     Attributes:
         arm: the arm that the unit was assigned, by intention to treat.
         answered_arm: the arm whose answer it got; another one if two gateways crossed.
+        model: the base model; empty for what failed.
         revision: the one that assigned the unit.
         recorded: by `RECORDED_METRICS`; NaN if there is no value. Booleans are 0 and 1.
         source, best_source: indices of `SOURCES`; NaN for what failed or was not recorded.
@@ -37,6 +38,7 @@ class Answers:
     arm: Strings
     answered_arm: Strings
     culture: Strings
+    model: Strings
     revision: Ints
     time_ms: Ints
     overridden: Truths
@@ -73,7 +75,7 @@ class OutcomeValues:
 def answers_of(rows: Sequence[Row]) -> Answers:
     """Return the rows of `schema.ANSWERS` as columns."""
     columns: list[Any] = list(zip(*rows, strict=True))
-    kinds = (np.str_,) * 5 + (np.int64,) * 2 + (np.bool_,) * 2
+    kinds = (np.str_,) * 6 + (np.int64,) * 2 + (np.bool_,) * 2
     about: list[Any] = list(map(np.array, columns, kinds))
     *recorded, source, best_source, model_asked = columns[len(kinds) :]
     # None becomes NaN.

@@ -208,7 +208,7 @@ RECORDED: Final[dict[str, str]] = {
 ANSWERS: Final = (
     "SELECT e.unit, e.unit_kind, "  # noqa: S608  # names from above
     "CASE WHEN e.overridden = 1 THEN e.arm ELSE COALESCE(a.arm, e.arm) END AS arm, "
-    "e.arm AS answered_arm, e.culture, COALESCE(a.revision, e.revision) AS revision, "
+    "e.arm AS answered_arm, e.culture, e.model, COALESCE(a.revision, e.revision) AS revision, "
     f"e.time_ms, e.overridden, e.steered, {', '.join(RECORDED.values())}, "
     f"{_of_answer('e.source')}, {_of_answer('e.best_source')}, {_of_answer('e.model_asked')} "
     "FROM exposures e LEFT JOIN assignments a ON a.experiment = e.experiment AND a.unit = e.unit "

@@ -84,6 +84,22 @@ async def test_what_to_do_comes_first(tmp_path: Path) -> None:
     assert page.index("Ship icl") < page.index("Hypothesis") < page.index("<svg")
 
 
+async def test_the_title_names_the_models_that_answered(tmp_path: Path) -> None:
+    found = await made(tmp_path, 60)
+    [model] = found.n_by_model
+    draft, single = (
+        render_report(each) for each in (found.model_copy(update={"n_by_model": {}}), found)
+    )
+    both = render_report(found.model_copy(update={"n_by_model": {"new": 40, "old": 20}}))
+
+    assert found.n_by_model[model] == found.progress.n_answers
+    assert "<title>ways: " in draft
+    assert f"<title>ways with {model}: " in single
+    assert "<title>ways with new and old: " in both
+    assert "new (40 answers) and old (20 answers)" in both
+    assert "may be one between models" not in single
+
+
 async def test_the_page_is_well_formed_and_refers_to_nothing_outside(tmp_path: Path) -> None:
     text = render_report(await made(tmp_path, 300))
     page = Page(text)
