@@ -344,6 +344,17 @@ class CalibrationUnfit(AppError):
         )
 
 
+class ModelMapRefused(AppError):
+    """A file does not hold the cultural map of what is served; `milieu evaluate` writes it anew."""
+
+    def __init__(self, file: Path, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"{file.name}: found {found}, expected {expected}. Run `milieu evaluate "
+            "--cultural-map` to write it anew."
+        )
+        self.file = file
+
+
 class SecretFileInvalid(AppError):
     """The file of a secret is not as Milieu makes it."""
 

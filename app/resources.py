@@ -41,6 +41,7 @@ from app.state.experiments import (
     open_experiments,
 )
 from app.state.local_vllm import ParentsVllm, make_local_vllm
+from app.state.model_maps import NO_MAP, OpenedMap, open_map
 from app.state.recent_answers import RecentAnswers
 from app.state.retrieval import Retrieval, open_retrieval, read_library
 from app.state.shared import SharedAnswers, SharedFile
@@ -76,6 +77,7 @@ class Resources:
     local_vllm: LocalVllm | ParentsVllm | None
     experiments: LiveExperiments | None = None
     calibration: OpenedCalibration = NO_CALIBRATION
+    model_map: OpenedMap = NO_MAP
     shared: SharedFile | None = None
     started_at: float = field(default_factory=time.time)
 
@@ -138,11 +140,11 @@ async def open_resources(
         live = await _open_adapters(stack, settings, files, metrics, servers, library)
         vllm = await stack.enter_async_context(_make_client(settings, servers, metrics, live))
         await _check_model(vllm, settings.model)
-        calibration = await _open_calibration(settings, files, vllm, library, retrieval, is_service)
+        measured = await _open_measured(settings, files, vllm, library, retrieval, is_service)
         logger.info("service_started", extra={"fields": {"vllm": ",".join(servers.urls)}})
         yield _assemble(
             *(settings, files, metrics, library, retrieval, threads, vllm, live, local),
-            *(experiments, calibration),
+            *(experiments, *measured),
         )
 
 
@@ -191,18 +193,20 @@ async def _open_adapters(
     return live
 
 
-async def _open_calibration(
+async def _open_measured(
     settings: Settings,
     files: ModelFiles,
     vllm: VllmClient,
     library: SurveyLibrary,
     retrieval: Retrieval,
     is_service: bool,
-) -> OpenedCalibration:
+) -> tuple[OpenedCalibration, OpenedMap]:
+    """Return what was measured of the served model; only a service has it."""
     if not is_service:
-        return NO_CALIBRATION
+        return NO_CALIBRATION, NO_MAP
     encoder = retrieval.index.model_id
-    return await open_calibration(settings, files, vllm, library=library, encoder=encoder)
+    opening = open_calibration(settings, files, vllm, library=library, encoder=encoder)
+    return await opening, await open_map(settings, files, vllm)
 
 
 def _make_threads(stack: AsyncExitStack, settings: Settings) -> ThreadPoolExecutor:
@@ -265,6 +269,7 @@ def _assemble(
     local: LocalVllm | ParentsVllm | None,
     experiments: LiveExperiments | None,
     calibration: OpenedCalibration,
+    model_map: OpenedMap,
 ) -> Resources:
     """Return the resources, with the pipeline made of them."""
     of, pooler = settings.answer, Pooler(calibration.calibration)
@@ -289,7 +294,7 @@ def _assemble(
     )
     return Resources(
         *(settings, files, metrics, library, pipeline, lookup, retrieval, alignment, peoples),
-        *(vllm, context, weights, local, experiments, calibration),
+        *(vllm, context, weights, local, experiments, calibration, model_map),
     )
 
 

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     cache_folder: Path = Field(default_factory=lambda: Path.home() / ".cache" / "milieu")
     data_folder: Path = Field(default_factory=lambda: Path.home() / ".local" / "share" / "milieu")
     calibration: Path | None = None
+    model_map: Path | None = None
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     log_format: str = Field(default="keyvalue", pattern="^(keyvalue|json)$")
     vllm: VllmSettings = Field(default_factory=VllmSettings)

@@ -41,6 +41,10 @@ _MORE_AUTONOMOUS = ("Q8", "Q14")
 _LESS_AUTONOMOUS = ("Q15", "Q17")
 _FIRST_AIM, _POSTMATERIALIST = "Q154", (1, 3)
 _PACK = "wvs7"
+MAP_ITEMS = tuple(
+    f"{_PACK}:{item}" for item in (*_ONE_ITEM, *_MORE_AUTONOMOUS, *_LESS_AUTONOMOUS, _FIRST_AIM)
+)
+"""The keys of the questions that the map's ten items are made of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
     run.json         settings and versions; a folder holds one run
     answers.jsonl    a line per request, appended as it is answered
     asks.jsonl       a line per ask: which request answered it; written when all are answered
-    figures.json, report.html, report.md, plots/
+    figures.json, map.json, report.html, report.md, plots/
 
 A line that a kill left unfinished is cut off when the folder is opened again, so that a run resumes
 where it stopped. Every figure can be computed again without the model.

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from evaluation.ability import score_ability
 from evaluation.cells import CellRow, Cells, read_cells
-from evaluation.cultural_map import place_answers
+from evaluation.cultural_map import MAP_ITEMS, place_answers
 from evaluation.decoding import DEFAULT_RULES, ReadingRules
 from evaluation.figures import CulturalMap, Figures, SampleQuestion
 from evaluation.pooling import derive
@@ -108,8 +108,12 @@ def _take_samples(
 
 
 def _draw_map(plan: RunPlan, cells: Mapping[str, Cells]) -> CulturalMap | None:
-    """Return the cultural map; None if too little was asked to place anybody."""
-    if len(plan.questions) < MIN_MAP_QUESTIONS:
+    """Return the cultural map; None if too little was asked to place anybody.
+
+    Enough are many questions, or all that the map's own items are made of.
+    """
+    asked = {question.key for question in plan.questions}
+    if len(asked) < MIN_MAP_QUESTIONS and not asked.issuperset(MAP_ITEMS):
         return None
     people = {
         code: {

@@ -69,6 +69,7 @@ INTERNAL = (
     app_errors.FileRefused,
     app_errors.CalibrationRefused,
     app_errors.CalibrationUnfit,
+    app_errors.ModelMapRefused,
     app_errors.SecretFileInvalid,
     app_errors.SecretNotKept,
     app_errors.AdminKeyMissing,

@@ -22,6 +22,8 @@ from survey_data.library import SurveyLibrary
 logger = logging.getLogger(__name__)
 # Of the embedded model as it is served where nothing is set.
 SHIPPED = Path(str(resources.files("embedded_model") / "calibration.json"))
+# By which the served model is told from others of its name.
+MODEL_FILES, MODEL_ROOT = "model files", "model root"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -86,9 +88,9 @@ async def identify_model(settings: Settings, files: ModelFiles, vllm: VllmClient
         UpstreamError: the servers do not say.
     """
     if not settings.vllm.urls:
-        return {"model files": _digest(await asyncio.to_thread(files.hash_files))}
+        return {MODEL_FILES: _digest(await asyncio.to_thread(files.hash_files))}
     cards = {card.id: card for card in await vllm.models()}
-    return {"model root": cards[settings.model].root if settings.model in cards else "unknown"}
+    return {MODEL_ROOT: cards[settings.model].root if settings.model in cards else "unknown"}
 
 
 def calibration_file(settings: Settings, identity: dict[str, str]) -> Path:

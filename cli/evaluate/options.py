@@ -155,6 +155,13 @@ class EvaluateOptions:
             help="Ask every Nth question only, beginning with the first; --questions counts these.",
         ),
     ] = 1
+    map_items_only: Annotated[
+        bool,
+        typer.Option(
+            "--cultural-map",
+            help="Ask only what the items of the cultural map are made of, 13 questions of wvs7.",
+        ),
+    ] = False
     held_out_only: HeldOut = False
     any_culture: Annotated[
         bool,

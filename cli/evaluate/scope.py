@@ -8,6 +8,7 @@ from dataclasses import replace
 from app.errors import OptionInvalid
 from app.settings import Settings
 from cli.evaluate.options import EvaluateOptions
+from evaluation.cultural_map import MAP_ITEMS
 from evaluation.splits import QuestionSplit, hide_together, hold_out, leave_one_out
 from retrieval.index import QuestionIndex
 from retrieval.likeness import find_alike
@@ -24,9 +25,15 @@ def select_questions(pack: Pack, options: EvaluateOptions) -> tuple[str, ...]:
     """Return the keys of the questions to ask, before a share of them is drawn.
 
     Raises:
-        OptionInvalid: no question of the pack is held out, or fewer than two are left.
+        OptionInvalid: no question of the pack is held out or of the cultural map, or fewer than
+            two are left.
     """
     keys = [question.key for question in pack.questions]
+    if options.map_items_only:
+        keys = [key for key in keys if key in MAP_ITEMS]
+        if not keys:
+            found = f"with --pack {pack.manifest.id}"
+            raise OptionInvalid("--cultural-map", found, "the pack wvs7, which has the map's items")
     if options.is_held_out_only:
         apart = read_split().questions
         keys = [key for key in keys if key in apart]

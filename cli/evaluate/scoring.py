@@ -7,7 +7,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from app.state.model_maps import save_map
 from cli.evaluate.adapters import describe_left_out
+from cli.evaluate.model_map import make_map
 from cli.evaluate.plan import hash_pack
 from evaluation.decoding import ReadingRules
 from evaluation.errors import BaselineInvalid, RunFolderInvalid
@@ -19,7 +21,7 @@ from evaluation.scoring import RunFacts, score_run
 from files.whole import write_text
 from survey_data.library import SurveyLibrary
 
-FIGURES = "figures.json"
+FIGURES, MAP = "figures.json", "map.json"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def score_folder(folder: Path, library: SurveyLibrary) -> Evaluation:
             rules=ReadingRules(spec.decoding.read_by, spec.min_label_mass),
         )
         write_text(folder / FIGURES, figures.model_dump_json(indent=2) + "\n")
+        if (of := make_map(spec, figures)) is not None:
+            save_map(folder / MAP, of)
         write_report(figures, folder)
     return Evaluation(folder, figures)
 

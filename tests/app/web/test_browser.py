@@ -34,6 +34,7 @@ VIEWS = {
     "compare-near": ("/compare?question=Does+a+semicolon+end+a+line+of+Pascal%3F", 422),
     "map": (f"/map?key={RELIGION_KEY}", 200),
     "peoples": ("/peoples?by=climate-2022", 200),
+    "arrows": ("/peoples?by=inglehart-welzel&way=persona", 200),
     "questions": ("/questions", 200),
     "question": (f"/questions/{RELIGION_KEY}", 200),
     "chat": (f"{CHAT}&reply=1", 200),
@@ -43,7 +44,7 @@ VIEWS = {
     "reference": ("/redoc", 200),
 }
 # The others have no colours but theirs.
-IN_COLOURS = ("home", "ask", "ask-faults", "compare", "chat", "question")
+IN_COLOURS = ("home", "ask", "ask-faults", "compare", "chat", "question", "arrows")
 # Of a page that says what was wrong the console tells its status.
 STATUS = ("status of 422", "status of 401", "status of 404")
 PAINT, MAX_FIRST_PAINT_MS = "first-contentful-paint", 500.0

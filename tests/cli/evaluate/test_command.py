@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from app.state.calibration import MODEL_ROOT
+from app.state.model_maps import read_map
 from cli.evaluate.options import EvaluateOptions
 from cli.evaluate.run import run_evaluation
 from cli.main import cli
@@ -106,6 +108,34 @@ def test_the_run_prints_a_table_and_where_the_report_is(evaluate: Evaluate, tmp_
     assert "3 questions, 2 cultures, 6 cells" in result.stdout
     assert "nearest exemplars" in result.stdout
     assert "report.html" in result.stdout
+
+
+def test_the_items_of_the_cultural_map_make_a_map_of_the_model(
+    evaluate: Evaluate, tmp_path: Path
+) -> None:
+    peoples = ("DEU", "KEN", "CHN", "BRA", "NGA")
+    asked = ("--no-references", "--method", "plain", "--method", "persona")
+    cultures = [part for code in peoples for part in ("-c", code)]
+    figures = evaluate.figures(tmp_path / "run", "--cultural-map", *asked, *cultures)
+
+    found = read_map(tmp_path / "run" / "map.json", model=MODEL, identity={MODEL_ROOT: MODEL})
+    assert figures.cultural_map is not None
+    assert (found.n_questions, found.error) == (13, figures.cultural_map.error)
+    assert list(found.ways) == ["plain", "persona"]
+    for name, places in figures.cultural_map.conditions.items():
+        kept = [(code, at.x, at.y) for code, at in found.ways[name].items()]
+        assert kept == [(at.culture, at.x, at.y) for at in places]
+    assert set(found.ways["persona"]) == set(peoples)
+    assert len(set(found.ways["plain"].values())) == 1
+
+
+def test_what_has_no_map_writes_none(evaluate: Evaluate, tmp_path: Path) -> None:
+    evaluate.figures(tmp_path / "few", *FEW, "--method", "plain", "--no-references")
+    other = evaluate("--cultural-map", "--pack", "climate-2022", "--out", tmp_path / "other")
+
+    assert not (tmp_path / "few" / "map.json").exists()
+    assert other.exit_code != 0
+    assert "--cultural-map: found with --pack climate-2022" in other.output
 
 
 def test_gains_over_plain_are_printed_within_80_columns(evaluate: Evaluate, tmp_path: Path) -> None:
