@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,8 +13,6 @@ from app.errors import AnswerNotKept
 from app.state.recent_answers import RecentAnswers, pack, unpack
 
 FILE = "shared.db"
-# A file system in memory, where there is one: what is kept here is kept in memory alone.
-MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  # the folder in it is made anew, and its owner's
 _BUSY_S = 5.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -28,17 +24,6 @@ CREATE TABLE IF NOT EXISTS sessions (
     token TEXT PRIMARY KEY, role TEXT NOT NULL, until_s REAL NOT NULL, owner TEXT NOT NULL
 );
 """
-
-
-@contextmanager
-def make_run_folder() -> Iterator[Path]:
-    """Make a folder that only its owner may enter, in memory if that can be, and delete it."""
-    is_usable = MEMORY_FOLDER.is_dir() and os.access(MEMORY_FOLDER, os.W_OK | os.X_OK)
-    place = MEMORY_FOLDER if is_usable else None
-    with tempfile.TemporaryDirectory(
-        prefix="milieu-", dir=place, ignore_cleanup_errors=True
-    ) as folder:
-        yield Path(folder)
 
 
 class SharedFile:

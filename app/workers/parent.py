@@ -17,7 +17,7 @@ from app.model_files import prepare_model_files
 from app.settings import Settings
 from app.state.admin_key import add_admin_key
 from app.state.local_vllm import make_local_vllm
-from app.state.shared import make_run_folder
+from app.state.run_folder import make_run_folder
 from app.vllm.child import LocalVllm
 from app.workers.crew import Crew, run_first
 from app.workers.terms import BEAT_S, News, find_metrics_folder

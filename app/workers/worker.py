@@ -22,6 +22,7 @@ from app.resources import Resources, open_resources
 from app.serving import make_server, write_welcome
 from app.settings import Settings
 from app.state.local_vllm import ParentsVllm
+from app.state.run_folder import share_run_folder
 from app.state.shared import SharedFile
 from app.telemetry import Metrics
 from app.workers.terms import BEAT_S, News, Report, Said, WorkerTerms
@@ -61,7 +62,8 @@ def serve_as_worker(terms: WorkerTerms) -> None:
     # Of Ctrl-C, which all processes of a terminal get, the parent tells its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        asyncio.run(_Worker(terms).serve())
+        with share_run_folder(terms.folder):
+            asyncio.run(_Worker(terms).serve())
     except Exception as exc:
         if not isinstance(exc, _EXPLAINED):
             logger.exception("worker_failed")
