@@ -97,6 +97,7 @@ def create_app(
         # Those of FastAPI load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # `RequestSpelling` takes them off
     )
     problems.install(app)
     for module in ROUTES:

@@ -93,7 +93,8 @@ class PaperModel:
     """A language model whose answer is a hash of the prompt; it counts what it is asked.
 
     `room` is the number of exemplars that its context holds, `dies_after` the number of answers
-    after which it breaks down, `labels` what it has tokens of its own for.
+    after which it breaks down, `labels` what it has tokens of its own for, `pause_s` what it
+    takes for an answer.
     """
 
     name = "paper"
@@ -105,7 +106,9 @@ class PaperModel:
         dies_after: int | None = None,
         text: str | None = None,
         labels: LabelScheme = LabelScheme.NUMBERS,
+        pause_s: float = 0.0,
     ) -> None:
+        self._pause_s = pause_s
         self.asked: list[tuple[Message, ...]] = []
         self.asked_adapters: list[str | None] = []
         self.n_under_way = self.most_under_way = 0
@@ -163,7 +166,7 @@ class PaperModel:
         self.asked_adapters.append(adapter)
         self.n_under_way += 1
         self.most_under_way = max(self.most_under_way, self.n_under_way)
-        await asyncio.sleep(0)
+        await asyncio.sleep(self._pause_s)
         self.n_under_way -= 1
 
     @staticmethod

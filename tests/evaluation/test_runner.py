@@ -65,7 +65,8 @@ async def test_an_unsteered_answer_is_asked_once_and_not_once_per_culture(tmp_pa
 
 @pytest.mark.parametrize("n_concurrent", [1, 3])
 async def test_as_many_requests_are_under_way_as_allowed(tmp_path: Path, n_concurrent: int) -> None:
-    model = PaperModel()
+    # Long enough for the others to look up what they ask.
+    model = PaperModel(pause_s=0.005)
 
     await finished(tiny_plan(tiny_library(), model), tmp_path / "run", n_concurrent=n_concurrent)
 
