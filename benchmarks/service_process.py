@@ -25,7 +25,7 @@ class ServiceProcess:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("MILIEU_")}
         own = {f"MILIEU_{name.upper()}": _variable(value) for name, value in fields.items()}
         self._environment = inherited | own
-        self._log, self._port = log, _free_port()
+        self._log, self._port = log, find_free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,7 +96,8 @@ def _variable(value: object) -> str:
     return json.dumps(value) if isinstance(value, Mapping) else str(value)
 
 
-def _free_port() -> int:
+def find_free_port() -> int:
+    """Return a port of this machine that nothing listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -26,6 +26,7 @@ DOSES = {
     "idle": ("--seconds", "20"),
     "languages": (),
     "overhead": ("--requests", "8", "--rounds", "1"),
+    "pass_through": ("--requests", "60", "--rounds", "1"),
     "real_models": ("--questions", "4", "--every", "2"),
     "recognition": ("--fit",),
     "recording": ("--seconds", "0.5"),
