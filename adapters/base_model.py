@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from adapters.errors import AdapterRefused, BaseModelInvalid
 from adapters.weights_file import ITEM_BYTES, read_header
 from files.hashes import hash_file
+from files.json_text import load_json
 
 # Looked up, or often shared with the embedding that is, not multiplied like the others: LoRA has
 # other keys for them, which servers don't take.
@@ -173,10 +173,10 @@ def _derive_shapes(config: Mapping[str, Any], *, file: Path) -> dict[str, Linear
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
+        found = load_json(file.read_bytes())
         if not isinstance(found, dict):
             raise ValueError("no object")
-    except (OSError, ValueError, RecursionError) as exc:
+    except (OSError, ValueError) as exc:
         raise BaseModelInvalid(
             file,
             found=f"no JSON object ({exc})",

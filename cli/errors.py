@@ -5,6 +5,7 @@ A job of a command may raise any of these, so its docstring does not list them.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ KNOWN = (
     OSError,
 )
 
+MAX_MESSAGE_CHARS = 2000
+# A terminal would obey them.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
@@ -42,8 +47,17 @@ def explain_errors() -> Iterator[None]:
     except Exception as exc:
         if not isinstance(exc, _list_known()):
             raise
-        typer.secho(f"milieu: {exc}", fg="red", err=True)
+        typer.secho(f"milieu: {tidy_message(str(exc))}", fg="red", err=True)
         sys.exit(2)
+
+
+def tidy_message(text: str) -> str:
+    """Return a message that may quote a file: of bounded length, its control characters spelt."""
+    if len(text) > MAX_MESSAGE_CHARS:
+        # What is expected, and what to do, stand last.
+        half = MAX_MESSAGE_CHARS // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
 
 
 def _list_known() -> tuple[type[Exception], ...]:

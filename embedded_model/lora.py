@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import safetensors
 from embedded_model.errors import LoraRefused
 from embedded_model.gguf import Floats
 from files.hashes import hash_file
+from files.json_text import load_json
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 _PREFIX = "base_model.model."
@@ -112,7 +112,7 @@ def read_lora(folder: Path) -> Lora:
 
 def _read_config(file: Path) -> dict[str, Any]:
     try:
-        config = json.loads(file.read_text(encoding="utf-8"))
+        config = load_json(file.read_bytes())
     except (OSError, ValueError) as exc:
         raise LoraRefused(file, found=str(exc), expected="PEFT's configuration") from exc
     if not isinstance(config, dict):

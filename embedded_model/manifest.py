@@ -9,6 +9,7 @@ from typing import Any
 
 from embedded_model.errors import UnpackedAltered
 from files.hashes import hash_file
+from files.json_text import load_json
 
 MANIFEST = "manifest.json"
 
@@ -30,7 +31,7 @@ def check_unpacked(folder: Path) -> dict[str, Any]:
     """
     path = folder / MANIFEST
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = load_json(path.read_bytes())
         recorded: dict[str, str] = dict(manifest["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise UnpackedAltered(path, found=str(exc), expected="a manifest") from exc

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from embedded_model.errors import ReaderAltered
 from embedded_model.source import SMOLLM2
 from files.hashes import hash_file
+from files.json_text import load_json
 
 FOLDER = Path(__file__).with_name("reader_weights")
 READER_NAME = f"{SMOLLM2.name}-reader"
@@ -23,7 +23,7 @@ def check_reader(folder: Path = FOLDER) -> Path:
     """
     path = folder / MANIFEST
     try:
-        recorded: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["sha256"]
+        recorded: dict[str, str] = dict(load_json(path.read_bytes())["sha256"])
     except (OSError, ValueError, KeyError, TypeError) as exc:
         raise ReaderAltered(path, found=str(exc), expected="a manifest") from exc
     for name, expected in recorded.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -179,7 +180,7 @@ _SAME = tuple(
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without what can surprise: keys that come twice, anchors, other bases and "no".
+    """YAML without what can surprise: keys that come twice, anchors, tags, other bases and "no".
 
     As in YAML 1.2 only true and false are truths, so that NO is Norway and an arm may be "on".
     """
@@ -187,11 +188,15 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(problem="an alias")
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # PyYAML's
+        # What is no date, say, and is tagged as one fails in a way of its own.
+        if getattr(event, "tag", None) in _TAGS:
+            raise yaml.MarkedYAMLError(problem="a tag", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        twice = next((key for key in keys if keys.count(key) > 1), None)
+        twice = next((key for key, n in Counter(keys).items() if n > 1), None)
         if twice is not None:
             raise yaml.MarkedYAMLError(problem=f"'{twice}' twice", problem_mark=node.start_mark)
         found: dict[Any, Any] = super().construct_mapping(node, deep)
@@ -199,11 +204,26 @@ class _Loader(yaml.SafeLoader):
 
 
 _WHOLE, _TRUTH = "tag:yaml.org,2002:int", "tag:yaml.org,2002:bool"
+_FLOAT = "tag:yaml.org,2002:float"
+# Those of the safe loader's types that text is made into.
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}"
+    for name in ("binary", "bool", "float", "int", "null", "omap", "pairs", "set", "timestamp")
+)
 _Loader.yaml_implicit_resolvers = {
-    first: [(tag, form) for tag, form in forms if tag not in (_WHOLE, _TRUTH)]
+    first: [(tag, form) for tag, form in forms if tag not in (_WHOLE, _TRUTH, _FLOAT)]
     for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 _Loader.add_implicit_resolver(_TRUTH, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
+# Without base 60: 1:30.0 is text.
+_Loader.add_implicit_resolver(
+    _FLOAT,
+    re.compile(
+        r"^[-+]?(?:(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?"
+        r"|\.(?:inf|Inf|INF))$|^\.(?:nan|NaN|NAN)$"
+    ),
+    "-+0123456789.",
+)
 _Loader.add_implicit_resolver(_WHOLE, re.compile(r"^[-+]?(?:0|[1-9]\d*)$"), "-+0123456789")
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from files.json_text import load_json
 from retrieval.errors import IndexInvalid, IndexMissing, IndexOutdated
 
 Saved = TypeVar("Saved", bound=BaseModel)
@@ -32,7 +32,7 @@ def read_saved(path: Path, model: type[Saved], *, origin: BaseModel) -> Saved:
 def _read(path: Path, model: type[Saved], *, version: int) -> Saved:
     folder = path.parent
     try:
-        data = json.loads(path.read_bytes())
+        data = load_json(path.read_bytes())
         found = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(found, int) and found != version:
             raise IndexOutdated(folder, found=f"schema_version {found}", expected=f"{version}")

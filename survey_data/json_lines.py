@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from files.json_text import load_json
 from survey_data.errors import PackInvalid
 
 
@@ -23,7 +23,7 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
         if not line.strip():
             continue
         try:
-            values = json.loads(line.decode())
+            values = load_json(line.decode())
         except UnicodeDecodeError as exc:
             raise PackInvalid(f"not UTF-8: {exc.reason}", file=path, row=row) from exc
         except ValueError as exc:

@@ -62,10 +62,11 @@ def read_manifest(path: Path) -> PackManifest:
         file = _ManifestFile.model_validate(data)
     except FileNotFoundError as exc:
         raise PackInvalid("the file is missing; a pack folder needs it", file=path) from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise PackInvalid(f"not valid TOML: {exc}", file=path) from exc
     except ValidationError as exc:
         raise PackInvalid.from_validation(exc, file=path) from exc
+    except (ValueError, RecursionError) as exc:
+        # Not all that tomllib refuses, such as a number of 5,000 digits, has an error of its own.
+        raise PackInvalid(f"not valid TOML: {exc}", file=path) from exc
     if file.schema_version != SCHEMA_VERSION:
         message = f"found {file.schema_version}, expected {SCHEMA_VERSION}"
         raise PackInvalid(message, file=path, column="schema_version")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from app.api.schemas.batch import BatchBody
 from app.api.strict import parse_json
 from app.request_errors import BatchTooLarge, ContentTypeUnsupported, CsvInvalid, RowInvalid
 from app.settings import AnswerSettings, BatchSettings
+from files.json_text import load_json
 from reports.csv_rows import CSV
 from survey_data.delimited import TableText, find_encoding, read_layout, read_records
 from survey_data.errors import PackInvalid
@@ -198,7 +198,7 @@ def _read_values(values: list[str], columns: list[str], *, line: int) -> Row:
     if options := row.get("options"):
         try:
             is_list = options.lstrip().startswith("[")
-            row["options"] = json.loads(options) if is_list else options.split(BETWEEN_OPTIONS)
+            row["options"] = load_json(options) if is_list else options.split(BETWEEN_OPTIONS)
         except ValueError as exc:
             expected = "a JSON list, or texts with | between them"
             return RowInvalid(line, found=f"options that are no JSON ({exc})", expected=expected)

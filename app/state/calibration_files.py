@@ -35,6 +35,7 @@ from app.errors import (
 )
 from estimation.calibration import Calibration
 from files.hashes import hash_fields
+from files.json_text import load_json
 from files.whole import write_text
 from prompting.recipe import Recipe
 from prompting.wording_hash import hash_survey_wording
@@ -138,6 +139,13 @@ class _SavedRecipe(_Form):
     near: _SavedPool | None
     far: _SavedPool | None
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        # What puts the model's shares right is applied where there is no estimate.
+        if self.model.table:
+            raise ValueError(f"the weight {self.model.table} of an estimate that is not pooled")
+        return self
+
     @classmethod
     def of(cls, fitted: CalibratedRecipe) -> Self:
         return cls(
@@ -219,7 +227,7 @@ def read_calibration(file: Path, origin: CalibrationOrigin) -> ModelCalibration:
 
 def _read(file: Path) -> _SavedCalibration:
     try:
-        data = json.loads(file.read_bytes())
+        data = load_json(file.read_bytes())
         version = data.get("schema_version") if isinstance(data, dict) else None
         if isinstance(version, int) and version != SCHEMA_VERSION:
             raise CalibrationOutdated(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +16,7 @@ from app.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from files.json_text import load_json
 
 
 def status_error(status: int, data: bytes, *, model: str, retry_after_s: float) -> UpstreamError:
@@ -66,7 +66,7 @@ class _ErrorMessage(NamedTuple):
 def _error_message(data: bytes) -> _ErrorMessage:
     plain = data[:200].decode("utf-8", "replace").strip() or "no reason given"
     try:
-        reply = json.loads(data)
+        reply = load_json(data)
     except ValueError:
         return _ErrorMessage(plain, "")
     error = reply.get("error", reply) if isinstance(reply, dict) else None

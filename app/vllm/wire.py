@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from app.errors import UpstreamInvalid
+from files.json_text import load_json
 from prompting.messages import Message
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -183,7 +183,7 @@ def read_json(data: bytes) -> JsonObject:
         UpstreamInvalid: `data` is not JSON, or not an object.
     """
     try:
-        value = json.loads(data)
+        value = load_json(data)
     except ValueError as exc:
         raise UpstreamInvalid(repr(data[:80]), expected="JSON") from exc
     if not isinstance(value, dict):

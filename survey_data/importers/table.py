@@ -14,7 +14,6 @@ each is followed by a sign for percent. An option without a row has none. `n_res
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
+from files.json_text import load_json
 from survey_data.cultures import CultureCatalogue
 from survey_data.delimited import require_columns
 from survey_data.errors import CultureUnknown, PackInvalid
@@ -275,7 +275,7 @@ def _read_question_rows(
         given["options"] = text.split("|")
         if text.startswith("["):
             try:
-                given["options"] = json.loads(text)
+                given["options"] = load_json(text)
             except ValueError as exc:
                 message = f"starts as a JSON list but is none: {exc}"
                 raise PackInvalid(message, file=path, row=row, column="options") from exc

@@ -184,6 +184,23 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, fou
         read_experiment(path)
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["!!bool maybe", "!!timestamp soon", "!!float ''", "!!binary x", "!!set {a}", "!!int x"],
+)
+def test_a_value_that_is_made_to_be_of_a_type_is_refused(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "tagged.yaml"
+    path.write_text(f"hypothesis: {value}")
+    with pytest.raises(DefinitionInvalid, match=r"a fault in line 1 \(a tag\)"):
+        read_experiment(path)
+
+
+def test_a_number_of_base_60_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "base_60.yaml"
+    path.write_text(f"{FILE}hypothesis: {'1:' * 400}30.0".replace("hypothesis: An", "decision: An"))
+    assert read_experiment(path).hypothesis.startswith("1:1:")
+
+
 @pytest.mark.parametrize("name", ["on", "off", "yes", "no", "010", "1e3", "0x1f"])
 def test_a_name_that_yaml_takes_for_something_else_is_text(tmp_path: Path, name: str) -> None:
     text = FILE.replace("  icl: {", f"  {name}: {{").replace("control: icl", f"control: {name}")

@@ -161,7 +161,10 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
         ('id = "tiny"', 'id = "Tiny pack"', "id", "lower-case"),
         ('"shares.csv" = ', '"other.csv" = ', "sha256", "no hash of shares"),
         ("[sha256]", "[sha256", None, "not valid TOML"),
+        ('title = "Tiny"', f"title = {'[' * 5000}", None, "not valid TOML"),
+        ('title = "Tiny"', f"title = {'9' * 5000}", None, "not valid TOML"),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_a_fault_of_the_manifest_names_its_field(
     folder: Path, old: str, new: str, column: str | None, message: str
@@ -203,7 +206,15 @@ def test_a_fault_of_a_question_names_row_and_column(
     assert (error.file, error.row, error.column) == (folder / QUESTIONS, 3, column)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "no question"), (b"\xff\n", "not UTF-8")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no question"),
+        (b"\xff\n", "not UTF-8"),
+        (b'{"a":' * 100_000, "row 1: no JSON: nested too deeply"),
+    ],
+    ids=["empty", "bytes", "deep"],
+)
 def test_an_unreadable_questions_file_is_refused(
     folder: Path, content: bytes, message: str
 ) -> None:

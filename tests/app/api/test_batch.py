@@ -223,6 +223,15 @@ def test_a_row_of_a_table_that_cannot_be_read_is_refused_alone(client: httpx.Cli
     assert details[2] == "body.question: Field required (found nothing)"
 
 
+def test_options_that_are_nested_too_deeply_cost_their_row_alone(client: httpx.Client) -> None:
+    table = f"question,options\n{RELIGION},\n{RELIGION},{'[' * 50_000}\n"
+    reply = client.post("/v1/batch?culture=DE", content=table, headers={"Content-Type": "text/csv"})
+
+    lines = sorted(map(json.loads, reply.text.splitlines()), key=lambda line: int(line["index"]))
+    assert lines[0]["answer"]["people"]
+    assert "nested too deeply" in lines[1]["problem"]["detail"]
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [

@@ -113,6 +113,11 @@ def test_what_was_made_for_something_else_is_refused(
             CalibrationDamaged,
             "1 offsets for 3 options",
         ),
+        (
+            lambda data: data["recipes"][0]["model"].update(table=0.5),
+            CalibrationDamaged,
+            "0.5 of an estimate that is not pooled",
+        ),
         (lambda data: data.update(schema_version=9), CalibrationOutdated, "schema_version 9"),
     ],
 )
@@ -129,7 +134,7 @@ def test_what_is_not_as_it_was_saved_is_refused(
     assert "Run `milieu calibrate`" in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\x00", "[" * 100_000], ids=len)
 def test_what_is_no_calibration_is_refused(file: Path, text: str) -> None:
     file.write_text(text)
 

@@ -21,7 +21,9 @@ from app.vllm.status_errors import retry_after, status_error
         (b"Bad Gateway", "Bad Gateway"),
         (b"", "no reason given"),
         (b"\xff\xfe", "\ufffd"),
+        (b"[" * 100_000, "[[["),
     ],
+    ids=lambda value: str(value)[:20],
 )
 def test_the_reason_is_found_in_any_body(data: bytes, message: str) -> None:
     error = status_error(400, data, model="fake", retry_after_s=1.0)

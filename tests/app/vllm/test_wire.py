@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from app.vllm.wire import ChatRequest
+from app.errors import UpstreamInvalid
+from app.vllm.wire import ChatRequest, read_json
 from prompting.messages import Message
 
 ASKED = (Message("user", "1 or 2?"),)
@@ -60,3 +61,9 @@ def test_a_number_of_answers_out_of_range_is_refused(n: int) -> None:
 def test_a_chat_without_messages_is_refused() -> None:
     with pytest.raises(ValueError, match="message"):
         ChatRequest("fake", ())
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[1]", b'{"a":' * 100_000], ids=len)
+def test_a_reply_that_is_no_object_is_invalid(data: bytes) -> None:
+    with pytest.raises(UpstreamInvalid):
+        read_json(data)
