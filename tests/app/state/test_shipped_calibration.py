@@ -17,6 +17,7 @@ from app.state.calibration import (
     open_calibration,
 )
 from app.state.calibration_files import CalibrationOrigin, read_calibration, save_calibration
+from app.state.model_maps import open_map
 from app.vllm.client import VllmClient
 from embedded_model.manifest import write_manifest
 from embedded_model.reader_files import FOLDER, READER_NAME
@@ -139,3 +140,20 @@ async def test_the_one_that_ships_is_for_what_is_served_where_nothing_is_set(
     calibration = read_calibration(module.SHIPPED, origin)
 
     assert {each.recipe.method for each in calibration.recipes} >= {Method.ICL}
+
+
+async def test_the_map_that_ships_is_of_the_same_model(
+    vllm_model_dir: Path, cache_folder: Path
+) -> None:
+    """Whoever changes the reader makes the map anew: docs/embedded-model.md."""
+    settings = Settings(cache_folder=cache_folder)
+    files = ModelFiles(
+        vllm_model_dir, "float32", is_embedded=True, reader_name=READER_NAME, reader=FOLDER
+    )
+
+    async with VllmClient([NOWHERE]) as vllm:
+        opened_map = await open_map(settings, files, vllm)
+
+    assert opened_map.map is not None
+    assert list(opened_map.map.ways) == [Method.PLAIN, Method.PERSONA, Method.ICL]
+    assert {len(places) for places in opened_map.map.ways.values()} == {19}
