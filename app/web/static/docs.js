@@ -8,3 +8,9 @@ globalThis.SwaggerUIBundle({
   presets: [globalThis.SwaggerUIBundle.presets.apis],
   layout: "BaseLayout",
 });
+
+// Swagger UI has dark colours, but asks for a class in place of what the reader prefers.
+const dark = globalThis.matchMedia("(prefers-color-scheme: dark)");
+const follow = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", follow);
+follow();

@@ -207,6 +207,10 @@ def test_the_reference_can_be_tried(page: Page) -> None:
 
     page.get_by_text('"status": "ok"').first.wait_for()
     take(page, "docs")
+    page.emulate_media(color_scheme="dark")
+    page.locator("html.dark-mode").wait_for()
+    page.emulate_media(color_scheme="light")
+    page.locator("html.dark-mode").wait_for(state="detached")
 
 
 def test_a_key_is_entered_and_forgotten(browser: Browser, make_settings: MakeSettings) -> None:
