@@ -47,7 +47,7 @@ class Retries:
             return None
         if wanted is not None:
             return wanted if wanted <= self.max_pause_s else None
-        pause_s = min(self.pause_s * 2.0 ** (n_tried - 1), self.max_pause_s)
+        pause_s = min(self.pause_s * 2.0 ** min(n_tried - 1, 64), self.max_pause_s)
         return pause_s * random.uniform(0.5, 1.0)
 
 

@@ -13,6 +13,8 @@ from app.errors import UpstreamBusy
 from app.vllm.routing import choose_server
 
 LONGEST_COOLDOWN_S = 30.0
+# No wait is longer than this many doublings of the first; 2 to the power of 1,024 is no float.
+_MAX_DOUBLINGS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Retries:
 
     def wait_s(self, attempt: int, rng: random.Random) -> float:
         """Return the seconds to wait after the `attempt`-th try failed, counted from 0."""
-        ceiling = min(self.cap_s, self.base_s * 2.0**attempt)
+        ceiling = _double(self.base_s, attempt, cap_s=self.cap_s)
         return ceiling * rng.uniform(0.5, 1.0)
 
 
@@ -122,7 +124,7 @@ class ServerPool:
 
     def failed(self, server: Server) -> None:
         """Leave `server` out for a while, longer each time in a row."""
-        cooldown_s = min(LONGEST_COOLDOWN_S, self._cooldown_s * 2.0**server.n_failures)
+        cooldown_s = _double(self._cooldown_s, server.n_failures, cap_s=LONGEST_COOLDOWN_S)
         server.n_failures += 1
         server.cools_until = self._now() + cooldown_s
 
@@ -183,3 +185,7 @@ class Limiter:
     def _count(self, change: int) -> None:
         self.n_in_flight += change
         self._on_change(self.n_in_flight)
+
+
+def _double(first_s: float, n_times: int, *, cap_s: float) -> float:
+    return min(cap_s, first_s * 2.0 ** min(n_times, _MAX_DOUBLINGS))

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.vllm.pool import Retries, ServerPool
+from app.vllm.pool import LONGEST_COOLDOWN_S, Retries, ServerPool
 
 
 def test_waits_double_up_to_a_cap_and_depend_on_the_seed() -> None:
@@ -39,6 +39,17 @@ def test_the_cooldown_of_a_failing_server_doubles_each_time() -> None:
     pool.failed(a)
     now = 4.0
     assert pool.pick() is a
+
+
+def test_a_server_may_fail_any_number_of_times() -> None:
+    pool = ServerPool(["http://a"], now=lambda: 0.0)
+    (server,) = pool.servers
+
+    for _ in range(2000):
+        pool.failed(server)
+
+    assert pool.pick() is server
+    assert server.cools_until == LONGEST_COOLDOWN_S
 
 
 def test_when_all_cool_down_the_first_to_be_ready_is_tried() -> None:
