@@ -264,3 +264,11 @@ def test_what_a_terminal_let_somebody_type_can_be_sent() -> None:
 
     [request] = script.requests
     assert request.content == b'{"question": "Q \\udc80 \\u00fc?", "culture": "DE", "seed": 1}'
+
+
+def test_a_date_that_no_clock_has_is_no_date() -> None:
+    script = Scripted([refuse(503, f"1 Jan {10**20} 00:00:00 GMT"), accept()])
+
+    assert client(script).exemplars("Q?", "DE").below_floor
+
+    assert 0.25 <= script.pauses_s[0] <= 0.5

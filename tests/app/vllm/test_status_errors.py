@@ -39,6 +39,7 @@ def test_retry_after_may_be_seconds_or_a_date() -> None:
     assert retry_after("-2") == 0.0
     assert retry_after(in_a_minute) == pytest.approx(60.0, abs=2.0)
     assert retry_after("soon") is None
+    assert retry_after(f"1 Jan {10**20} 00:00:00 GMT") is None
     assert retry_after("nan") is None
     assert retry_after("inf") is None
     assert retry_after(None) is None
