@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import KW_ONLY, asdict, dataclass, fields
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from retrieval.selector_name import SelectorName
@@ -140,8 +141,14 @@ class Recipe:
     @property
     def id(self) -> str:
         """Ten hexadecimal digits that two recipes share only when they are equal."""
-        text = json.dumps(self.identity, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+        return _write_id(self)
+
+
+# Hundreds of answers a second are by the same few.
+@lru_cache(maxsize=1024)
+def _write_id(recipe: Recipe) -> str:
+    text = json.dumps(recipe.identity, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

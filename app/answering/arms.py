@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import NamedTuple, Protocol
 
 from app.answering.plan import Choice
 from app.answering.requests import Request
+from app.drawn_ids import draw_id
 from app.errors import CultureMissing, MethodConflict
 from estimation.source import AnswerFrom
 from experiments.assigner import Assigner
@@ -65,7 +65,7 @@ class ArmSelector:
             CultureMissing: an arm is asked for, and no culture.
         """
         asker, arm = request.asker, request.arm
-        answer_id = f"ans_{uuid.uuid4().hex}"
+        answer_id = f"ans_{draw_id()}"
         unit = unit_of(user=asker.user, session=asker.session, request_id=answer_id)
         if arm is not None:
             # Nobody asked for its adapter by name.

@@ -19,36 +19,43 @@ from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary
 
 
-# Async, though they await nothing: FastAPI would run them in a thread of its own each.
-async def _get_resources(request: Request) -> Resources:
+def find_resources(request: Request) -> Resources:
+    """Return what was opened for the service that got `request`."""
     resources: Resources = request.app.state.resources
     return resources
+
+
+# Async, though they await nothing: FastAPI would run them in a thread of its own each. None of them
+# depends on another, because FastAPI resolves what one depends on anew for each that does.
+async def _get_resources(request: Request) -> Resources:
+    return find_resources(request)
 
 
 ResourcesDep = Annotated[Resources, Depends(_get_resources)]
 
 
-async def _get_pipeline(resources: ResourcesDep) -> Pipeline:
-    return resources.pipeline
+async def _get_pipeline(request: Request) -> Pipeline:
+    return find_resources(request).pipeline
 
 
-async def _get_library(resources: ResourcesDep) -> SurveyLibrary:
-    return resources.library
+async def _get_library(request: Request) -> SurveyLibrary:
+    return find_resources(request).library
 
 
-async def _get_lookup(resources: ResourcesDep) -> EvidenceLookup:
-    return resources.lookup
+async def _get_lookup(request: Request) -> EvidenceLookup:
+    return find_resources(request).lookup
 
 
-async def _get_questions(resources: ResourcesDep) -> QuestionBrowser:
-    return resources.questions
+async def _get_questions(request: Request) -> QuestionBrowser:
+    return find_resources(request).questions
 
 
-async def _get_defaults(resources: ResourcesDep) -> AnswerSettings:
-    return resources.settings.answer
+async def _get_defaults(request: Request) -> AnswerSettings:
+    return find_resources(request).settings.answer
 
 
-async def _get_experiments(resources: ResourcesDep) -> LiveExperiments:
+async def _get_experiments(request: Request) -> LiveExperiments:
+    resources = find_resources(request)
     if resources.experiments is None:
         raise ExperimentsOff
     return resources.experiments

@@ -8,7 +8,6 @@ import logging
 import re
 import secrets
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.sessions import SAFE_METHODS, Role, Sessions, is_own_request, read_token
+from app.drawn_ids import draw_id
 from app.errors import AdminKeyRefused, BodyTooLarge, KeyRefused
 from app.keys import hash_key, hash_keys, match_key
 from app.logs import request_id
@@ -59,7 +59,7 @@ class RequestContext:
             return
         given = Headers(scope=scope).get("x-request-id", "")
         # An id from outside goes into the log, so only harmless ones are taken over.
-        current = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        current = given if _REQUEST_ID.fullmatch(given) else draw_id()
         token = request_id.set(current)
         started, status = time.perf_counter(), 0
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from app.api.dependencies import ResourcesDep
+from app.api.dependencies import find_resources
 from app.api.middleware import asked_by
 from app.api.problems import declare_failures
 from app.api.schemas.answer import AnswerResponse, ChatEvidence
@@ -38,8 +38,8 @@ class AnswerKeeper:
         self.answers.keep(self.asked_by, reply.id, reply.model_dump_json())
 
 
-async def _get_keeper(request: Request, resources: ResourcesDep) -> AnswerKeeper:
-    return AnswerKeeper(resources.recent_answers, asked_by(request.scope))
+async def _get_keeper(request: Request) -> AnswerKeeper:
+    return AnswerKeeper(find_resources(request).recent_answers, asked_by(request.scope))
 
 
 KeeperDep = Annotated[AnswerKeeper, Depends(_get_keeper)]

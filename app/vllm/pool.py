@@ -170,6 +170,11 @@ class Limiter:
 
     async def _enter(self) -> None:
         limits = self._limits
+        if not self._slots.locked():
+            # At once, without a timer for a wait that there is not.
+            await self._slots.acquire()
+            self._count(+1)
+            return
         self.check_room()
         self.n_queued += 1
         try:

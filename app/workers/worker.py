@@ -19,7 +19,7 @@ from app.errors import AppError
 from app.logs import configure_logging
 from app.main import create_app
 from app.resources import Resources, open_resources
-from app.serving import make_server, write_welcome
+from app.serving import make_server, settle, write_welcome
 from app.settings import Settings
 from app.state.local_vllm import ParentsVllm
 from app.state.run_folder import share_run_folder
@@ -103,6 +103,7 @@ class _Worker:
         listener = _share(terms.listener)
         try:
             async with app.router.lifespan_context(app):
+                settle()
                 listener.listen()
                 welcome = write_welcome(terms.settings, app.state.resources.library)
                 terms.pipe.send(Report(Said.READY, welcome))
