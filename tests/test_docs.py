@@ -249,7 +249,7 @@ def run_make(step: Step, place: Place, *, is_dosed: bool) -> str:
         return run(make(target, "--dry-run"))
     told = "".join(word.removeprefix("ARGS=") for word in step.words[2:])
     arguments = {
-        "bench": "--requests 8 --rounds 1" if is_dosed else told,
+        "bench": told,
         "evaluate": f"{told} --out {place.folder / 'results'}" + LITTLE_TO_EVALUATE * is_dosed,
     }
     # A benchmark takes the vLLM that runs, without a word of adapters.
@@ -373,8 +373,9 @@ CHECKS: dict[str, Callable[[dict[str, str], Place], None]] = {
     "batches.md": check_batches,
 }
 TAKES_MINUTES = ("evaluation.md", "performance.md", "culturespa.md", "experiments.md")
-# Adapters are trained in a smaller dose by the tests of `milieu culturespa`.
-HAS_A_DOSE = [page for page in TOLD if page.path.name != "culturespa.md"]
+# The tests of `milieu culturespa` train adapters in a smaller dose, and benchmarks are deep.
+HAS_NO_DOSE = ("culturespa.md", "performance.md")
+HAS_A_DOSE = [page for page in TOLD if page.path.name not in HAS_NO_DOSE]
 
 
 def test_every_page_with_commands_is_checked() -> None:

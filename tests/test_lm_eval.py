@@ -154,6 +154,7 @@ def counters(url: str) -> tuple[float, float]:
     return steered, unsteered
 
 
+@pytest.mark.deep
 @pytest.mark.vllm
 @pytest.mark.timeout(600)
 class TestCommands:

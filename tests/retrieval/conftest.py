@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from retrieval.encoder import Encoder, Vectors
-from retrieval.encoders.multilingual_encoder import DIM, MultilingualModel
+from retrieval.encoders.multilingual_encoder import MultilingualModel
 from retrieval.encoders.opening import open_encoder
 from retrieval.index import QuestionIndex
 from retrieval.index_files import library_index
@@ -51,23 +51,9 @@ def hash_encoder() -> Callable[..., HashEncoder]:
     return HashEncoder
 
 
-class RememberingModel(MultilingualModel):
-    """The weights of the multilingual encoder, which read each text once for all tests."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._known: dict[str, Vectors] = {}
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        new = list(dict.fromkeys(text for text in texts if text not in self._known))
-        if new:
-            self._known |= zip(new, super().encode(new), strict=True)
-        return np.array([self._known[text] for text in texts], np.float32).reshape(-1, DIM)
-
-
 @pytest.fixture(scope="session")
 def multilingual(multilingual_file: Path) -> MultilingualModel:
-    return RememberingModel(multilingual_file)
+    return MultilingualModel(multilingual_file)
 
 
 @pytest.fixture(scope="session")
