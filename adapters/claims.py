@@ -85,13 +85,10 @@ class VersionClaims:
 
     def is_leaving(self, name: str) -> bool:
         """Return whether a process is about to remove version `name`."""
-        return (self._folder / f"{name}{_LEAVING}") in self._list_leaving()
+        return name in self.list_leaving()
 
     def list_leaving(self) -> frozenset[str]:
         """Return the versions that processes are about to remove, this one among them."""
-        return frozenset(file.name.removesuffix(_LEAVING) for file in self._list_leaving())
-
-    def _list_leaving(self) -> list[Path]:
         found = []
         for file in self._folder.glob(f"*{_LEAVING}"):
             # One whose process was killed is nobody's.
@@ -100,7 +97,7 @@ class VersionClaims:
             else:
                 file.unlink(missing_ok=True)
                 os.close(descriptor)
-        return [file for file in found if file.exists()]
+        return frozenset(file.name.removesuffix(_LEAVING) for file in found if file.exists())
 
     def _let_go(self, file: Path) -> None:
         if (descriptor := self._held.pop(file, None)) is not None:
