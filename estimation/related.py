@@ -104,18 +104,13 @@ class RelatedModel:
         self._of_row, place = of_row[chosen], place[chosen]
         self._of_wording = table.wording_of[self._of_row, place]
         self._scales = _scales(place, table.n_options[self._of_row])
-        kernel = self._kernel(
-            (vectors @ vectors.T)[self._of_row],
-            (wordings @ wordings.T)[self._of_wording],
-            self._scales,
-        )
+        kernel = self._compare_pairs()
         self._usable = np.flatnonzero(usable)
-        self._training = _train(table, kernel, self._of_row, place)
-        training = self._training
+        self._training = training = _train(table, self._of_row, place)
         self._world = cho_solve(cho_factor(_add_noise(kernel, WORLD_NOISE)), training.world)
         values, axes = _decompose(kernel)
         self._axes = (axes / np.sqrt(np.maximum(values, 0.0) + WORLD_NOISE)).astype(np.float32)
-        self._solved = _solve_cultures(training)
+        self._solved = _solve_cultures(training, kernel)
 
     def estimate(self, question: Floats, options: Floats, culture: int) -> Related:
         """Return what `culture` would answer to a question.
@@ -162,10 +157,15 @@ class RelatedModel:
         and without a fit for each: what a Gaussian process says without some of its points
         follows from the inverse with all of them (Rasmussen & Williams, 5.4.2).
         """
-        training = self._training
-        world = _LeftOut(training.kernel, training.world[:, None], WORLD_NOISE)
+        # Made again, since an estimate does not need it: it is the largest there is here.
+        training, kernel = self._training, self._compare_pairs()
+        world = _LeftOut(kernel, training.world[:, None], WORLD_NOISE)
         by_survey = [
-            (cultures, pairs, _LeftOut(*_restrict(training, pairs, cultures), CULTURE_NOISE))
+            (
+                cultures,
+                pairs,
+                _LeftOut(*_restrict(training, kernel, pairs, cultures), CULTURE_NOISE),
+            )
             for cultures, pairs in _by_surveys(training)
         ]
         held = []
@@ -184,6 +184,14 @@ class RelatedModel:
                     shares[cultures] = to_shares(logits * _trust(logits.shape[1], variance))
             held.append(HeldOut(row, shares, variance))
         return held
+
+    def _compare_pairs(self) -> Floats:
+        """Return how alike the pairs are that it was fitted on, float64[pairs, pairs]."""
+        return self._kernel(
+            (self._vectors @ self._vectors.T)[self._of_row],
+            (self._wordings @ self._wordings.T)[self._of_wording],
+            self._scales,
+        )
 
     def _kernel(self, questions: Floats, wordings: Floats, scales: Scales) -> Floats:
         """Return how alike options are to those that were fitted on, float64[options, pairs].
@@ -244,28 +252,26 @@ class _Training(NamedTuple):
     """What is fitted on, a row per pair.
 
     Attributes:
-        kernel: how alike the pairs are, float64[pairs, pairs].
         world: log-ratios of the mean shares.
         departures: of the cultures from them, float64[pairs, cultures]; 0 where not asked.
         packs: the number of each pair's pack.
         surveyed: which culture each pack has, bool[packs, cultures].
     """
 
-    kernel: Floats
     world: Floats
     departures: Floats
     packs: Ints
     surveyed: Flags
 
 
-def _train(table: AnswerTable, kernel: Floats, of_row: Ints, place: Ints) -> _Training:
+def _train(table: AnswerTable, of_row: Ints, place: Ints) -> _Training:
     numbers = {pack: number for number, pack in enumerate(table.surveyed)}
     packs = np.array([numbers[table.questions[row].pack] for row in of_row], dtype=np.int64)
     known = table.asked[of_row]
     surveyed = np.array([known[packs == pack].any(axis=0) for pack in range(len(numbers))])
     world = _world_logits(table)[of_row, place]
     departures = table.logits[of_row, :, place] - world[:, None]
-    return _Training(kernel, world, np.where(known, departures, 0.0), packs, surveyed)
+    return _Training(world, np.where(known, departures, 0.0), packs, surveyed)
 
 
 def _by_surveys(training: _Training) -> Iterator[tuple[Ints, Ints]]:
@@ -280,16 +286,18 @@ def _by_surveys(training: _Training) -> Iterator[tuple[Ints, Ints]]:
             yield np.flatnonzero(same), pairs
 
 
-def _restrict(training: _Training, pairs: Ints, cultures: Ints) -> tuple[Floats, Floats]:
-    return training.kernel[np.ix_(pairs, pairs)], training.departures[np.ix_(pairs, cultures)]
+def _restrict(
+    training: _Training, kernel: Floats, pairs: Ints, cultures: Ints
+) -> tuple[Floats, Floats]:
+    return kernel[np.ix_(pairs, pairs)], training.departures[np.ix_(pairs, cultures)]
 
 
-def _solve_cultures(training: _Training) -> list[_Solved]:
+def _solve_cultures(training: _Training, kernel: Floats) -> list[_Solved]:
     """Return each culture's departures, solved together for those of the same packs."""
     solved = [_Solved(np.zeros(0, dtype=np.int64), np.zeros(0))] * training.departures.shape[1]
     for cultures, pairs in _by_surveys(training):
-        kernel, departures = _restrict(training, pairs, cultures)
-        weights = cho_solve(cho_factor(_add_noise(kernel, CULTURE_NOISE)), departures)
+        own, departures = _restrict(training, kernel, pairs, cultures)
+        weights = cho_solve(cho_factor(_add_noise(own, CULTURE_NOISE)), departures)
         for i, culture in enumerate(cultures):
             solved[culture] = _Solved(pairs, weights[:, i])
     return solved

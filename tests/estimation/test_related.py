@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -67,6 +69,21 @@ def test_what_is_held_out_is_estimated_as_if_it_had_never_been_asked() -> None:
         expected = without.estimate(vectors[2], wordings, culture)
         assert held.shares[culture] == pytest.approx(expected.shares, abs=1e-6)
         assert held.variance == pytest.approx(expected.variance, abs=1e-3)
+
+
+def test_no_matrix_of_all_pairs_is_kept() -> None:
+    table = AnswerTable(random_library(n_questions=100, n_cultures=3, n_options=4))
+    vectors, wordings = unit_rows(100), unit_rows(4, seed=5)
+    tracemalloc.start()
+    try:
+        model = RelatedModel(table, vectors, wordings)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The axes, which tell the variance, are as many numbers of half the size.
+    n_pairs = 4 * len(model.rows)
+    assert n_pairs == 400
+    assert kept < 8 * n_pairs**2
 
 
 def test_what_is_barred_is_never_used() -> None:
