@@ -175,6 +175,8 @@ def _fit(folder: Path, models: _Models, origin: FitOrigin) -> Estimator:
     with threadpool_limits(limits=1, user_api="blas"):
         related = models.make_related(thin_out(len(models.table.questions)))
         intervals = fit_intervals(models.table, models.transfer, related, models.alike)
+    # A thousand, of which no request withholds the same questions.
+    models.transfer.forget()
     saved = _SavedFit(
         **origin.model_dump(),
         transfer=_SavedWidths.of(intervals.transfer),

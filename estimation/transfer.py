@@ -81,6 +81,10 @@ class TransferModel:
         """How many fits are kept."""
         return len(self._fits)
 
+    def forget(self) -> None:
+        """Drop the fits that are kept."""
+        self._fits.clear()
+
     def estimate(
         self, row: int, culture: int, *, barred: frozenset[int] = frozenset()
     ) -> Transferred | None:

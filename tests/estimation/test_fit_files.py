@@ -39,6 +39,15 @@ def test_what_is_missing_is_fitted_and_saved(tmp_path: Path, library: SurveyLibr
     assert not opened(tmp_path / "deep" / "fit", library)
 
 
+def test_a_fit_leaves_nothing_in_memory_but_what_estimates(
+    tmp_path: Path, library: SurveyLibrary
+) -> None:
+    encoder = HashEncoder()
+    found = open_estimator(tmp_path, library, encoder, library_index(library, encoder))
+    assert found.refitted
+    assert found.estimator.transfer_model.n_fits == 0
+
+
 def test_what_is_opened_estimates_as_what_was_saved(saved: Path, library: SurveyLibrary) -> None:
     encoder = HashEncoder()
     index = library_index(library, encoder)
