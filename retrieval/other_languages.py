@@ -175,16 +175,18 @@ class OtherLanguages:
         similarity_floor: float = SIMILARITY_FLOOR,
         same_question: float = SAME_QUESTION,
         cache_entries: int = 4096,
+        unload: Callable[[], None] | None = None,
     ) -> None:
         """Find the questions of `library`, whose vectors are kept in `folder`.
 
         `asked` encodes texts and translations, `found` questions, into one space. English is told
-        by the words `known`, in lower case. The other numbers are those of the space.
+        by the words `known`, in lower case. The other numbers are those of the space. `unload` is
+        called when all is prepared, to free what the encoders have loaded.
         """
         self._library, self._folder, self._found = library, folder, found
         self._wordings = asked
         self._asked = CachedEncoder(asked, max_entries=cache_entries)
-        self._known = known
+        self._known, self._unload = known, unload
         self._similarity_floor, self._same_question = similarity_floor, same_question
         self._opening = threading.Lock()
 
@@ -199,6 +201,8 @@ class OtherLanguages:
             As `space`.
         """
         self.space  # noqa: B018  # a property that is kept
+        if self._unload is not None:
+            self._unload()
 
     @property
     def space(self) -> QuestionSpace:

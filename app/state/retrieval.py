@@ -170,4 +170,6 @@ def find_other_languages(settings: Settings, library: SurveyLibrary) -> OtherLan
         similarity_floor=settings.answer.other_similarity_floor,
         same_question=settings.answer.other_same_question,
         cache_entries=settings.encoder.cache_entries,
+        # Where vectors had to be made, most services would never use it again.
+        unload=model.unload,
     )

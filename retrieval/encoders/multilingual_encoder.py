@@ -32,7 +32,7 @@ MAX_CHARACTERS = 8 * MAX_PIECES
 
 
 class MultilingualModel:
-    """The weights, loaded when a text is first encoded. Thread-safe."""
+    """The weights, loaded when a text is first encoded, and after `unload`. Thread-safe."""
 
     def __init__(self, path: Path, *, n_threads: int = 1, sha256: str = SHA256) -> None:
         """Take the file; `n_threads` are for one text."""
@@ -41,7 +41,7 @@ class MultilingualModel:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether a text has been encoded."""
+        """Whether the weights are in memory."""
         return "_loaded" in self.__dict__
 
     def encode(self, texts: Sequence[str]) -> Vectors:
@@ -53,6 +53,11 @@ class MultilingualModel:
         with self._loading:
             encode = self._loaded
         return encode(texts)
+
+    def unload(self) -> None:
+        """Let go of the weights, some 120 MiB; the next text loads them again."""
+        with self._loading:
+            self.__dict__.pop("_loaded", None)
 
     @cached_property
     def _loaded(self) -> JointEncoding:

@@ -165,6 +165,23 @@ def test_vectors_are_made_once(
     assert np.allclose(np.linalg.norm(first.space.index.vectors, axis=1), 1.0, atol=1e-5)
 
 
+def test_what_loaded_the_encoder_unloads_it_when_the_vectors_are_made(
+    make_library: Callable[..., SurveyLibrary], hash_encoder: Callable[..., Any], tmp_path: Path
+) -> None:
+    library = make_library(["How happy are you?", "Do you pray?", "Do you vote?"])
+    found, n_encoded = hash_encoder(), []
+    others = OtherLanguages(
+        library,
+        folder=tmp_path,
+        asked=hash_encoder(),
+        found=found,
+        known=(),
+        unload=lambda: n_encoded.append(len(found.encoded)),
+    )
+    others.prepare()
+    assert n_encoded == [3]
+
+
 def test_a_pack_of_one_question_has_its_place_too(
     make_library: Callable[..., SurveyLibrary], multilingual: MultilingualModel, tmp_path: Path
 ) -> None:

@@ -62,6 +62,17 @@ def test_the_model_is_loaded_when_it_is_first_needed(
     assert model.is_loaded
 
 
+def test_an_unloaded_model_is_loaded_again_by_the_next_text(
+    small: tuple[MultilingualModel, packed.Packed],
+) -> None:
+    model, _ = small
+    before = model.encode(["ja"])
+    model.unload()
+    assert not model.is_loaded
+    np.testing.assert_array_equal(model.encode(["ja"]), before)
+    assert model.is_loaded
+
+
 def test_a_file_other_than_the_published_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "other.bin"
     file.write_bytes(packed.make_packed().content)
