@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import Bounds, minimize
 
 from estimation.shares import log_ratios, to_shares
 from survey_data.arrays import Floats, Ints
@@ -177,6 +176,9 @@ class _Regression:
 
     def fit(self) -> Calibration:
         """Return the calibration of the largest penalised likelihood; a weight is never below 0."""
+        # Here, not above: it takes 20 MiB, and who uses a calibration fits none.
+        from scipy.optimize import Bounds, minimize
+
         start = np.zeros(self._n_parameters)
         start[: self._n_sources] = 1.0 / self._n_sources
         lowest = np.full(self._n_parameters, -np.inf)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
-from scipy.optimize import nnls
 
 from estimation.shares import log_ratios
 from estimation.table import AnswerTable, Flags
@@ -119,6 +118,9 @@ def _fill(values: Floats, asked: Flags) -> Floats:
 
 def _stack(shares: Floats, own: Floats) -> Floats:
     """Return the weights of at least 0 that minimise squared errors and the pull to equal ones."""
+    # Here, not above: it takes 20 MiB, and a service that only passes chats through never needs it.
+    from scipy.optimize import nnls
+
     n = shares.shape[1]
     pull = STACK_PENALTY**2
     upper = cholesky(shares.T @ shares + pull * np.eye(n))
