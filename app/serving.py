@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import shlex
 import signal
@@ -79,6 +80,17 @@ def settle() -> None:
     # To look for garbage among the survey data holds up every request for a tenth of a second.
     gc.collect()
     gc.freeze()
+    _give_back_memory()
+
+
+def _give_back_memory() -> None:
+    """Give the system what was needed to open everything and is free now, where C can do so.
+
+    glibc keeps it otherwise: the matrices that were fitted, and the weights as they were read.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
 
 
 def write_welcome(settings: Settings, library: SurveyLibrary) -> str:

@@ -1,8 +1,11 @@
-"""What the service says when it has started."""
+"""What the service says when it has started, and what it leaves out of memory by then."""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +15,39 @@ from app.state.examples import pick_examples
 from survey_data.cultures import read_catalogue
 from tests.app.service import opened, share_library
 from tests.fixtures.service import MakeSettings
+
+ROOT = Path(__file__).parents[2]
+# Large, and not needed to pass a chat through.
+UNUSED = ("matplotlib", "pandas", "scipy.optimize", "torch", "transformers")
+# A block at the end keeps glibc from giving back by itself what is free before it.
+SETTLE = """
+import psutil
+from app.serving import settle
+
+blocks = [b"x" * 8000 for _ in range(10_000)]
+last, process = b"x" * 8000, psutil.Process()
+del blocks
+before = process.memory_info().rss
+settle()
+print(before - process.memory_info().rss)
+"""
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_what_is_large_and_may_never_be_used_is_not_imported() -> None:
+    found = "*(name for name in UNUSED if name in sys.modules)"
+    assert run(f"import sys, app.serving\nUNUSED = {UNUSED}\nprint({found})") == ""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other C libraries do it by themselves")
+def test_memory_that_is_free_when_the_service_has_started_is_given_back() -> None:
+    assert int(run(SETTLE)) > 40_000_000
 
 
 @pytest.mark.parametrize("packs", [(), ("undp-ai-2025",)])
