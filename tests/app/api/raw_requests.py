@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import random
@@ -199,8 +200,11 @@ def send(request: RawRequest, url: str) -> RawReply:
             if not request.is_whole:
                 # The service would wait for the rest.
                 connection.shutdown(socket.SHUT_WR)
-        except (BrokenPipeError, ConnectionResetError):
-            pass  # It was refused before it was all sent; the reply may be there.
+        except OSError as exc:
+            # It was refused before it was all sent; the reply may be there. A connection that is
+            # gone cannot be shut down either.
+            if not isinstance(exc, ConnectionError) and exc.errno != errno.ENOTCONN:
+                raise
         reply = http.client.HTTPResponse(connection, method=request.method.decode("latin-1"))
         try:
             reply.begin()
