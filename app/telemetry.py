@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -67,6 +67,10 @@ class Metrics:
         self.upstream_retries = counter(
             "milieu_upstream_retries_total", "Calls to vLLM tried again."
         )
+        # To find the count of some labels takes longer than to count.
+        self._find_requests = cache(self.requests.labels)
+        self._find_step = cache(self.step_seconds.labels)
+        self._find_answers = cache(self.answers.labels)
         self._add_gauges()
 
     def _add_gauges(self) -> None:
@@ -114,7 +118,15 @@ class Metrics:
 
     def count_answer(self, method: str, *, steered: bool, readable: bool) -> None:
         """Count an answer."""
-        self.answers.labels(method, str(steered).lower(), str(readable).lower()).inc()
+        self._find_answers(method, str(steered).lower(), str(readable).lower()).inc()
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count a request that was served, or refused."""
+        self._find_requests(route, str(status)).inc()
+
+    def time_step(self, name: str, taken_s: float) -> None:
+        """Count a step of the pipeline, and the seconds that it took."""
+        self._find_step(name).observe(taken_s)
 
     def on_error(self, kind: str) -> None:
         """Count a failed upstream call."""
@@ -244,17 +256,14 @@ class Stopwatch:
         self._started = time.perf_counter()
         self.steps_ms: dict[str, float] = {}
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the block as the step `name`."""
-        started = time.perf_counter()
-        try:
-            with trace_step(name):
-                yield
-        finally:
-            taken = time.perf_counter() - started
-            self.steps_ms[name] = self.steps_ms.get(name, 0.0) + taken * 1000.0
-            self._metrics.step_seconds.labels(name).observe(taken)
+    def step(self, name: str) -> AbstractContextManager[None]:
+        """Time a block as the step `name`."""
+        return _Step(self, name)
+
+    def note(self, name: str, taken_s: float) -> None:
+        """Add seconds that the step `name` took."""
+        self.steps_ms[name] = self.steps_ms.get(name, 0.0) + taken_s * 1000.0
+        self._metrics.time_step(name, taken_s)
 
     def run(self, name: str, call: Callable[[], T]) -> T:
         """Return what `call` does, timed as the step `name`."""
@@ -276,6 +285,26 @@ class Stopwatch:
         """Every step and the total, rounded to a hundredth of a millisecond."""
         timings = {name: round(value, 2) for name, value in self.steps_ms.items()}
         return {**timings, "total": round(self.total_ms, 2)}
+
+
+class _Step(AbstractContextManager[None]):
+    """A block that is timed and traced. A class: every request has a dozen of them."""
+
+    __slots__ = ("_name", "_started", "_trace", "_watch")
+
+    def __init__(self, watch: Stopwatch, name: str) -> None:
+        self._watch, self._name = watch, name
+
+    def __enter__(self) -> None:
+        self._started = time.perf_counter()
+        self._trace = trace_step(self._name)
+        self._trace.__enter__()
+
+    def __exit__(self, *exc_info: Any) -> None:
+        try:
+            self._trace.__exit__(*exc_info)
+        finally:
+            self._watch.note(self._name, time.perf_counter() - self._started)
 
 
 def server_timing(timings_ms: dict[str, float]) -> str:

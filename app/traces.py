@@ -6,7 +6,7 @@ Spans hold names, ids and statuses: never a question, an answer, a message of an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
@@ -15,7 +15,8 @@ from app.setting_groups import TraceSettings
 
 SERVICE = "milieu"
 Attributes = Mapping[str, str | int]
-_NO_HEADERS: Mapping[str, str] = {}
+_UNTRACED = nullcontext()
+_UNTRACED_CALL: AbstractContextManager[Mapping[str, str]] = nullcontext({})
 
 
 class _Active(NamedTuple):
@@ -82,24 +83,20 @@ class Traces:
         self._provider.shutdown()
 
 
-@contextmanager
-def trace_step(name: str) -> Iterator[None]:
-    """Trace the block as a step of the request that it is in, if that is traced."""
+def trace_step(name: str) -> AbstractContextManager[Any]:
+    """Trace a block as a step of the request that it is in, if that is traced."""
     active = _active.get()
-    if active is None:
-        yield
-        return
-    with active.traces.span(name, active.context):
-        yield
+    return _UNTRACED if active is None else active.traces.span(name, active.context)
+
+
+def trace_call(name: str, attributes: Attributes) -> AbstractContextManager[Mapping[str, str]]:
+    """Trace a block as a call to another service; as which it is given the headers to send."""
+    active = _active.get()
+    return _UNTRACED_CALL if active is None else _trace_call(active, name, attributes)
 
 
 @contextmanager
-def trace_call(name: str, attributes: Attributes) -> Iterator[Mapping[str, str]]:
-    """Trace the block as a call to another service, and yield the headers to send to it."""
-    active = _active.get()
-    if active is None:
-        yield _NO_HEADERS
-        return
+def _trace_call(active: _Active, name: str, attributes: Attributes) -> Iterator[Mapping[str, str]]:
     with active.traces.call(name, active.context) as span:
         span.set_attributes(attributes)
         current = _active.get()

@@ -53,11 +53,10 @@ async def get_answer(
     library: LibraryDep,
     defaults: DefaultsDep,
     keeper: KeeperDep,
-    response: Response,
-) -> Response | AnswerResponse:
+) -> Response:
     """Answer a question as the people of a culture answer it."""
     request = read_request(query, query.culture, defaults)
-    return await _respond(request, pipeline, library, keeper, response)
+    return await _respond(request, pipeline, library, keeper)
 
 
 @router.post("/answer", response_model=AnswerResponse, responses=REPLIES)
@@ -67,13 +66,12 @@ async def post_answer(
     library: LibraryDep,
     defaults: DefaultsDep,
     keeper: KeeperDep,
-    response: Response,
     query: Annotated[CultureQuery, Query()],
-) -> Response | AnswerResponse:
+) -> Response:
     """Answer a question as the people of a culture answer it; the culture in query or body."""
     culture = agree_on_culture((query.culture, body.culture), library.catalogue)
     request = read_request(body, culture, defaults)
-    return await _respond(request, pipeline, library, keeper, response)
+    return await _respond(request, pipeline, library, keeper)
 
 
 def read_request(body: AnswerBody, culture: str | None, defaults: AnswerSettings) -> AnswerRequest:
@@ -111,18 +109,16 @@ async def _respond(
     pipeline: Pipeline,
     library: SurveyLibrary,
     keeper: AnswerKeeper,
-    response: Response,
-) -> Response | AnswerResponse:
+) -> Response:
     if request.streams:
         events = pipeline.stream(request)
         # What can be refused is refused before the first byte, with its own status.
         plan = await anext(events)
         return EventStream(_write_events(plan, events, library, keeper), events)
     answer = await pipeline.answer(request)
-    response.headers["Server-Timing"] = server_timing(answer.timings_ms)
-    reply = present_answer(answer, library)
-    keeper.keep(reply)
-    return reply
+    text = keeper.keep(present_answer(answer, library))
+    timing = {"Server-Timing": server_timing(answer.timings_ms)}
+    return Response(text, headers=timing, media_type="application/json")
 
 
 async def _write_events(

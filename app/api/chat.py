@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Header, Response
+from pydantic_core import to_json
 
 from app.answering.plan import Answer, Delta, Event, Plan
 from app.api.dependencies import LibraryDep, PipelineDep, ResourcesDep, agree_on_culture
@@ -63,15 +63,14 @@ async def complete_chat(
     resources: ResourcesDep,
     keeper: KeeperDep,
     x_culture: Annotated[str | None, Header(max_length=80)] = None,
-) -> JSONResponse | EventStream:
+) -> Response:
     """Reply to a chat, as a person of the culture that is named; unsteered where none is."""
     body.check_fields()
     turn = body.turn(_find_culture(body, x_culture, library.catalogue, resources.settings.model))
     if not turn.streams:
         answer = await pipeline.answer(turn)
-        evidence = present_chat_evidence(answer, library)
-        keeper.keep(evidence)
-        return JSONResponse(_present_reply(answer, body, evidence))
+        evidence = keeper.keep(present_chat_evidence(answer, library))
+        return _write_reply(answer, body, evidence)
     events = pipeline.stream(turn)
     lines = _write_lines(events, body, library, keeper)
     # The first one is awaited here, so that a refusal still has a status of its own.
@@ -180,11 +179,19 @@ def _write_line(data: JsonObject) -> str:
     return f"data: {write_json_line(data)}\n\n"
 
 
-def _present_reply(answer: Answer, body: ChatBody, evidence: ChatEvidence) -> JsonObject:
+def _write_reply(answer: Answer, body: ChatBody, evidence: str) -> Response:
+    """Return the reply, with the `evidence`, which is JSON already, as its last field."""
+    reply = to_json(_present_reply(answer, body), inf_nan_mode="null")
+    if body.evidence:
+        reply = reply[:-1] + b',"milieu":' + evidence.encode() + b"}"
+    return Response(reply, media_type="application/json")
+
+
+def _present_reply(answer: Answer, body: ChatBody) -> JsonObject:
     completion, usage = answer.completion, answer.usage
     assert completion is not None  # it was not streamed
     return {
-        "id": evidence.id,
+        "id": answer.plan.id,
         "object": "chat.completion",
         "created": completion.created,
         "model": body.model,
@@ -198,7 +205,7 @@ def _present_reply(answer: Answer, body: ChatBody, evidence: ChatEvidence) -> Js
             for choice in completion.choices
         ],
         "usage": _present_usage(usage),
-    } | _write_evidence(evidence, body)
+    }
 
 
 def _present_usage(usage: Usage) -> JsonObject:

@@ -8,7 +8,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -100,7 +100,7 @@ class RequestContext:
         route = getattr(scope.get("route"), "path", "unmatched")
         # 499 is what web servers log for a client that left before its answer.
         shown = status or 499
-        self.metrics.requests.labels(route, str(shown)).inc()
+        self.metrics.count_request(route, shown)
         fields = {
             "method": scope["method"],
             "route": route,
@@ -265,7 +265,8 @@ async def _run_until_disconnect(
     app: ASGIApp, body: bytes, scope: Scope, receive: Receive, send: Send
 ) -> None:
     left = asyncio.Event()
-    given = False
+    given = is_cancelled = False
+    serving = _find_task()
 
     async def replay() -> Message:
         nonlocal given
@@ -276,26 +277,26 @@ async def _run_until_disconnect(
         return {"type": "http.disconnect"}
 
     async def watch() -> None:
+        nonlocal is_cancelled
         while (await receive())["type"] != "http.disconnect":
             pass
         left.set()
+        is_cancelled = True
+        serving.cancel()
 
-    serving: asyncio.Future[None] = asyncio.ensure_future(_awaited(app(scope, replay, send)))
     watching = asyncio.ensure_future(watch())
     try:
-        await asyncio.wait({serving, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not serving.done():
-            serving.cancel()
-            await asyncio.wait({serving})
-            if not serving.cancelled() and (error := serving.exception()):
-                raise error
-            return
-        serving.result()
+        await app(scope, replay, send)
+    except asyncio.CancelledError:
+        # Whoever else wants the task to end is to be obeyed.
+        if not is_cancelled:
+            raise
+        serving.uncancel()
     finally:
-        serving.cancel()
         watching.cancel()
-        await asyncio.gather(serving, watching, return_exceptions=True)
 
 
-async def _awaited(serving: Awaitable[None]) -> None:
-    await serving
+def _find_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None  # a server runs each request in one
+    return task

@@ -33,9 +33,11 @@ class AnswerKeeper:
     answers: RecentAnswers
     asked_by: str
 
-    def keep(self, reply: AnswerResponse | ChatEvidence) -> None:
-        """Keep a reply by its id."""
-        self.answers.keep(self.asked_by, reply.id, reply.model_dump_json())
+    def keep(self, reply: AnswerResponse | ChatEvidence) -> str:
+        """Keep a reply by its id, and return it as JSON."""
+        text = reply.model_dump_json()
+        self.answers.keep(self.asked_by, reply.id, text)
+        return text
 
 
 async def _get_keeper(request: Request) -> AnswerKeeper:

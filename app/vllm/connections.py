@@ -60,7 +60,9 @@ class Connections:
         """Open a session. Does nothing when there is one."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_S)
-            self._session = aiohttp.ClientSession(connector=connector)
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar()
+            )
 
     async def close(self) -> None:
         """Close the session and every connection with it."""

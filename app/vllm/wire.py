@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
+from pydantic_core import from_json
+
 from app.errors import UpstreamInvalid
-from files.json_text import load_json
 from prompting.messages import Message
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -180,10 +181,11 @@ def read_json(data: bytes) -> JsonObject:
     """Return the JSON object in `data`.
 
     Raises:
-        UpstreamInvalid: `data` is not JSON, or not an object.
+        UpstreamInvalid: `data` is not JSON, or not an object. With half a surrogate pair, which
+            could not be sent on, it is not JSON.
     """
     try:
-        value = load_json(data)
+        value = from_json(data)
     except ValueError as exc:
         raise UpstreamInvalid(repr(data[:80]), expected="JSON") from exc
     if not isinstance(value, dict):

@@ -390,6 +390,34 @@ async def test_a_fault_passes_the_body_reader() -> None:
         await exchange(BodyReader(faulty, response_to), {"type": "http.request"})
 
 
+async def test_a_request_ends_with_its_client_and_nothing_else_does() -> None:
+    ended: list[str] = []
+
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("request")
+
+    parts: list[Message] = [{"type": "http.request"}, {"type": "http.disconnect"}]
+    assert await exchange(BodyReader(wait, response_to), *parts) == []
+    ended.append("server")
+
+    assert ended == ["request", "server"]
+
+
+async def test_a_server_that_ends_a_request_is_obeyed() -> None:
+    async def wait(scope: Scope, receive: Receive, send: Send) -> None:
+        await asyncio.Event().wait()
+
+    serving = asyncio.create_task(exchange(BodyReader(wait, response_to), {"type": "http.request"}))
+    await asyncio.sleep(0)
+    serving.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await serving
+
+
 async def test_what_is_no_http_passes() -> None:
     seen: list[str] = []
 

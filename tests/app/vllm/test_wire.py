@@ -63,7 +63,9 @@ def test_a_chat_without_messages_is_refused() -> None:
         ChatRequest("fake", ())
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[1]", b'{"a":' * 100_000], ids=len)
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"\xff", b"[1]", b'{"a":' * 100_000, rb'{"half a pair": "\ud83d"}'], ids=len
+)
 def test_a_reply_that_is_no_object_is_invalid(data: bytes) -> None:
     with pytest.raises(UpstreamInvalid):
         read_json(data)
