@@ -20,6 +20,7 @@ from app.api import (
     exemplars,
     experiments,
     feedback,
+    model_list,
     operations,
     problems,
     questions,
@@ -45,8 +46,8 @@ DESCRIPTION = (
     "that it showed to the model."
 )
 ROUTES = (
-    *(answer, batch, recent, chat, cultures, questions, exemplars, feedback),
-    *(adapters, experiments, operations),
+    *(answer, batch, recent, model_list, chat, cultures, questions, exemplars),
+    *(feedback, adapters, experiments, operations),
 )
 open_service: Opener = partial(open_resources, is_service=True)
 

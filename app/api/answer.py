@@ -12,12 +12,12 @@ from app.answering.pipeline import Pipeline
 from app.answering.plan import Answer, Delta, Event, Plan
 from app.answering.requests import AnswerRequest, Asker
 from app.api.dependencies import DefaultsDep, LibraryDep, PipelineDep, agree_on_culture
+from app.api.direct import DirectRoute
 from app.api.presenting import present_answer, present_evidence
 from app.api.problems import declare_failures, kind_of
 from app.api.recent import AnswerKeeper, KeeperDep
 from app.api.schemas.answer import AnswerBody, AnswerResponse, Body, CultureText
 from app.api.streaming import EVENT_STREAM, EventStream
-from app.api.strict import StrictRoute
 from app.errors import AppError
 from app.settings import AnswerSettings
 from app.telemetry import server_timing
@@ -26,7 +26,7 @@ from prompting.errors import PromptingError
 from prompting.recipe import RecipeOverrides
 from survey_data.library import SurveyLibrary
 
-router = APIRouter(tags=["answers"], route_class=StrictRoute)
+router = APIRouter(tags=["answers"], route_class=DirectRoute)
 FAILURES = declare_failures(400, 401, 404, 413, 415, 422, 502, 503, 504)
 REPLIES = {200: {"content": {EVENT_STREAM: {}}}, **FAILURES}
 

@@ -1,4 +1,4 @@
-"""`/v1/chat/completions` and `/v1/models`: OpenAI-compatible, with a culture where one is named."""
+"""`/v1/chat/completions`: OpenAI-compatible, with a culture where one is named."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pydantic_core import to_json
 
 from app.answering.plan import Answer, Delta, Event, Plan
 from app.api.dependencies import LibraryDep, PipelineDep, ResourcesDep, agree_on_culture
+from app.api.direct import DirectRoute
+from app.api.model_list import find_suffix
 from app.api.openai_errors import openai_error
 from app.api.presenting import present_chat_evidence
 from app.api.problems import kind_of
@@ -18,37 +20,17 @@ from app.api.recent import AnswerKeeper, KeeperDep
 from app.api.schemas.answer import ChatEvidence
 from app.api.schemas.chat import ChatBody, OpenAIProblem
 from app.api.streaming import EVENT_STREAM, EventStream
-from app.api.strict import StrictRoute, read_utf8
-from app.errors import AppError, ModelUnknown
-from app.resources import Resources
+from app.api.strict import read_utf8
+from app.errors import AppError
 from app.vllm.wire import JsonObject, Usage
 from files.json_line import write_json_line
 from survey_data.cultures import CultureCatalogue
 from survey_data.library import SurveyLibrary
 
-router = APIRouter(prefix="/v1", tags=["openai"], route_class=StrictRoute)
+router = APIRouter(prefix="/v1", tags=["openai"], route_class=DirectRoute)
 FAILURES: dict[int | str, dict[str, Any]] = {
     status: {"model": OpenAIProblem} for status in (400, 401, 404, 413, 415, 502, 503, 504)
 }
-
-
-@router.get("/models", responses={401: FAILURES[401]})
-async def list_models(library: LibraryDep, resources: ResourcesDep) -> dict[str, Any]:
-    """List the model, and the model as each covered culture."""
-    base = resources.settings.model
-    codes = sorted(library.catalogue[code].alpha2 for code in library.cultures)
-    names = [base, *(f"{base}@{code}" for code in codes)]
-    return {"object": "list", "data": [_present_model(name, resources) for name in names]}
-
-
-@router.get("/models/{name:path}", responses={401: FAILURES[401], 404: FAILURES[404]})
-async def show_model(name: str, library: LibraryDep, resources: ResourcesDep) -> dict[str, Any]:
-    """Show the model, or the model as a culture, which is named as in a chat."""
-    base = resources.settings.model
-    culture = _find_suffix(name, base)
-    if culture is not None:
-        name = f"{base}@{library.find_culture(culture).alpha2}"
-    return _present_model(name, resources)
 
 
 @router.post(
@@ -87,22 +69,8 @@ def _find_culture(
         ModelUnknown: the model is another than `base`, with or without a culture.
         CultureConflict: the places name different cultures.
     """
-    suffix = _find_suffix(body.model, base)
+    suffix = find_suffix(body.model, base)
     return agree_on_culture((suffix, body.culture, read_utf8(header)), catalogue)
-
-
-def _find_suffix(model: str, base: str) -> str | None:
-    """Return the culture that a model is named as, None where it is `base` itself."""
-    if model == base:
-        return None
-    if not model.startswith(f"{base}@"):
-        raise ModelUnknown(model, base)
-    return model.removeprefix(f"{base}@")
-
-
-def _present_model(name: str, resources: Resources) -> JsonObject:
-    created = int(resources.started_at)
-    return {"id": name, "object": "model", "created": created, "owned_by": "milieu"}
 
 
 def _list_late(answer: Answer) -> JsonObject:
