@@ -179,6 +179,7 @@ async def _start_milieu(vllm_url: str, folder: Path) -> AsyncIterator[Target]:
         **({"cache_folder": os.environ[CACHE]} if CACHE in os.environ else {}),
     }
     async with ServiceProcess(fields, folder / "service.log") as service:
+        out.print(f"Milieu was ready {service.ready_after_s:.1f} s after its start")
         yield Target("Milieu", service.url, service.pid)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -27,6 +29,7 @@ class ServiceProcess:
         self._environment = inherited | own
         self._log, self._port = log, find_free_port()
         self._process: asyncio.subprocess.Process | None = None
+        self.ready_after_s = math.nan
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -52,11 +55,12 @@ class ServiceProcess:
         return self._process.pid
 
     async def start(self) -> None:
-        """Start it and return when it can answer.
+        """Start it and return when it can answer, after `ready_after_s`.
 
         Raises:
             RuntimeError: it ended, or could not answer in time; what it logged last is shown.
         """
+        started = time.perf_counter()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-c", "from cli.main import main; main()", "serve"),
@@ -72,6 +76,7 @@ class ServiceProcess:
                     if self._process.returncode is not None:
                         raise RuntimeError(f"the service ended: {self._said()}")
                     await asyncio.sleep(POLL_S)
+            self.ready_after_s = time.perf_counter() - started
         except TimeoutError as exc:
             raise RuntimeError(f"no answer within {START_S:g} s: {self._said()}") from exc
 

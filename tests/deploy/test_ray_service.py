@@ -120,6 +120,8 @@ def test_serve_runs_what_is_there_on_the_port_of_the_image(name: str) -> None:
     assert SERVE_CONFIGS["serve.yaml"]["applications"] == config["applications"]
 
 
+# Ray's own models, as they are imported.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", SERVE_CONFIGS)
 def test_rays_own_schema_takes_the_configuration(name: str) -> None:
     if importlib.util.find_spec("ray") is None:
