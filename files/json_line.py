@@ -11,4 +11,5 @@ _LINE_ENDS = str.maketrans({end: f"\\u{ord(end):04x}" for end in "\x85\u2028\u20
 
 def write_json_line(value: object) -> str:
     """Return `value` as JSON without a line end, neither in it nor after it."""
-    return json.dumps(value, ensure_ascii=False).translate(_LINE_ENDS)
+    text = json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else text.translate(_LINE_ENDS)
