@@ -55,7 +55,7 @@ class MultilingualModel:
         return encode(texts)
 
     def unload(self) -> None:
-        """Let go of the weights, some 120 MiB; the next text loads them again."""
+        """Let go of the weights; the next text loads them again."""
         with self._loading:
             self.__dict__.pop("_loaded", None)
 

@@ -25,6 +25,7 @@ DOSES = {
     "hot_swap": ("--swaps", "10"),
     "idle": ("--seconds", "20"),
     "languages": (),
+    "memory": ("--requests", "60"),
     "overhead": ("--requests", "8", "--rounds", "1"),
     "pass_through": ("--requests", "60", "--rounds", "1"),
     "real_models": ("--questions", "4", "--every", "2"),
