@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +55,7 @@ class _Lengths(BaseModel):
     max_seq_length: int = Field(ge=1)
 
 
+@cache
 def default_vocabulary() -> frozenset[str]:
     """Return the words that the packaged encoder knows whole, in lower case.
 
