@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -13,11 +16,15 @@ from app.process import supervisor
 
 # Beyond the time that the command has to end by itself.
 MARGIN_S = 5.0
+POLL_S = 0.05
 _TAIL_BYTES = 64 * 1024
 
 
 class SupervisedProcess:
-    """A command under the supervisor script, which ends all of it when this process is gone."""
+    """A command under the supervisor script, which ends all of it when this process is gone.
+
+    If the supervisor itself is killed, this process ends what is left of the command.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, *, grace_s: float) -> None:
         self._process = process
@@ -60,12 +67,16 @@ class SupervisedProcess:
             yield line
 
     async def wait(self) -> int:
-        """Return its exit status when it has ended."""
-        return await self._process.wait()
+        """Return its exit status when all of it has ended."""
+        status = await self._process.wait()
+        if status < 0:
+            await self._end_orphans()
+        return status
 
     async def end(self) -> None:
-        """End it, in good order if it will. Does nothing when it has ended."""
+        """End it, in good order if it will. Does nothing when all of it has ended."""
         if self.status is not None:
+            await self.wait()
             return
         assert self._process.stdin is not None, "it is spawned with a pipe"
         # The supervisor ends the command when this pipe does.
@@ -76,6 +87,31 @@ class SupervisedProcess:
         except TimeoutError:
             self._process.kill()
             await self.wait()
+
+    async def _end_orphans(self) -> None:
+        """End what a killed supervisor has left, in good order if it will."""
+        # The kernel has told the command, but not what that had started.
+        for number, within_s in ((signal.SIGTERM, self._grace_s), (signal.SIGKILL, MARGIN_S)):
+            for pid in _list_session(self._process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(within_s):
+                    while _list_session(self._process.pid):  # noqa: ASYNC110  # no own children
+                        await asyncio.sleep(POLL_S)
+                return
+
+
+def _list_session(leader: int) -> list[int]:
+    """Return the processes of a session that have not ended, none where there is no `/proc`."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        # A process may end meanwhile.
+        with suppress(OSError):
+            state, _, _, session, *_ = file.read_text().rpartition(")")[2].split()
+            if int(session) == leader and state != "Z":
+                found.append(int(file.parent.name))
+    return found
 
 
 def read_last_lines(log: Path, n: int, *, noise: re.Pattern[str]) -> list[str]:

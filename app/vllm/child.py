@@ -190,7 +190,7 @@ class LocalVllm:
     async def _end(self) -> None:
         self._ready = False
         process, self._process = self._process, None
-        if process is None or process.status is not None:
+        if process is None:
             return
         await process.end()
         logger.info("vllm_ended", extra={"fields": {"url": self.url}})

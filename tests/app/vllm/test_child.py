@@ -255,7 +255,7 @@ async def test_a_killed_supervisor_takes_the_server_with_it(options: LocalVllmOp
         await _until(lambda: not _alive([server]))
         await _until(lambda: vllm.n_restarts == 1 and vllm.ready)
         # The real server ends its engine itself when it is told to; the fake does not.
-        os.kill(grandchild, signal.SIGKILL)
+        assert not _alive([grandchild])
 
 
 def test_the_command_line_holds_no_secret_and_the_environment_no_settings_of_milieu() -> None:
