@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -25,25 +25,34 @@ Owner = TypeVar("Owner", bound=Changing)
 def complete(
     change: Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, T]]:
-    """Let a change go on to its end even if whoever waits for it is cancelled."""
+    """Let a change go on to its end even if whoever waits for it is cancelled.
+
+    Its failure is told to whoever waits, and logged where nobody does.
+    """
 
     @wraps(change)
     async def method(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         task = asyncio.create_task(change(self, *args, **kwargs), name=change.__name__)
-        track(task, self.changes, event="adapter_change_failed", kind="change")
-        return await asyncio.shield(task)
+        self.changes.add(task)
+        task.add_done_callback(self.changes.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Whoever would be told of its failure has left.
+            task.add_done_callback(partial(_log, event="adapter_change_failed", kind="change"))
+            raise
 
     return method
 
 
 def track(task: asyncio.Task[T], tasks: set[asyncio.Task[T]], *, event: str, kind: str) -> None:
     """Keep `task` among `tasks` while it runs, and log its failure as `event`."""
-
-    def end(task: asyncio.Task[T]) -> None:
-        tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            fields = {kind: task.get_name(), "reason": str(error)}
-            logger.warning(event, extra={"fields": fields})
-
     tasks.add(task)
-    task.add_done_callback(end)
+    task.add_done_callback(tasks.discard)
+    task.add_done_callback(partial(_log, event=event, kind=kind))
+
+
+def _log(task: asyncio.Task[Any], *, event: str, kind: str) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        fields = {kind: task.get_name(), "reason": str(error)}
+        logger.warning(event, extra={"fields": fields})
