@@ -200,7 +200,7 @@ class PostgresDatabase:
             async with self._pool.acquire(timeout=self._timeout_s) as connection:
                 try:
                     yield connection
-                except (asyncio.CancelledError, OSError, TimeoutError):
+                except _list_broken(asyncio.CancelledError):
                     # Nobody knows what it is doing, and the pool would wait until it is done.
                     connection.terminate()
                     raise
@@ -220,7 +220,7 @@ class PostgresDatabase:
                 )
             try:
                 yield connection
-            except (TimeoutError, OSError, asyncpg.InterfaceError):
+            except _list_broken():
                 # Nobody knows what it is doing.
                 connection.terminate()
                 raise
@@ -234,9 +234,20 @@ class PostgresDatabase:
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as exc:
             # The driver's words may quote what it was given.
             raise StoreRefused(self.place, type(exc).__name__) from exc
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
+        except _list_broken(asyncpg.PostgresError) as exc:
             reason = str(exc) or type(exc).__name__
             raise StoreUnavailable(self.place, reason) from exc
+
+
+def _list_broken(*others: type[BaseException]) -> tuple[type[BaseException], ...]:
+    """Return the errors after which nobody knows what a connection is doing, and `others`.
+
+    The driver takes it for a fault of its own where a server ends between two statements.
+    """
+    import asyncpg
+
+    driver = (asyncpg.InterfaceError, asyncpg.InternalClientError)
+    return (OSError, TimeoutError, *driver, *others)
 
 
 def _quote(name: str) -> str:

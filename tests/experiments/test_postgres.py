@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import asyncpg
 import pytest
 
 from experiments.errors import StoreUnavailable
 from experiments.events import Receipt
+from experiments.stores.database import Script, Step
 from experiments.stores.event_store import open_postgres
 from experiments.stores.group_commit import DropReason
+from experiments.stores.postgres import PostgresDatabase
 from tests.experiments.conftest import LIMITS
 from tests.experiments.events import an_exposure
 from tests.experiments.postgres_server import PostgresServer
@@ -32,6 +35,25 @@ async def test_a_server_that_is_not_there_is_named_without_the_password() -> Non
         await open_postgres("postgresql://milieu:secret@127.0.0.1:1/events")
     assert "postgresql://127.0.0.1/events (milieu)" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+async def test_a_driver_that_lost_count_is_a_store_that_is_away(postgres: PostgresServer) -> None:
+    # What it says where the server is killed between a statement and its commit.
+    def lose_count() -> Script[None]:
+        yield Step("SELECT 1")
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2)")
+
+    def answer() -> Script[int]:
+        [(found,)] = yield Step("SELECT 2")
+        return int(found)
+
+    database = await PostgresDatabase.open(postgres.dsn)
+    try:
+        with pytest.raises(StoreUnavailable, match="cannot switch to state 15"):
+            await database.run(lose_count)
+        assert await database.run(answer) == 2
+    finally:
+        await database.close()
 
 
 async def test_a_row_that_is_not_taken_is_dropped_and_not_quoted(
