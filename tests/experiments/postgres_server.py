@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 START_S = 60
 # PostgreSQL does not run as root; where we are root, this user of the Debian package does it.
 SYSTEM_USER = "postgres"
@@ -48,6 +50,20 @@ class PostgresServer:
     def stop(self, mode: str = "fast") -> None:
         """`immediate` is what a crash is: nothing is finished."""
         self._call("pg_ctl", "-D", str(self._data), "-m", mode, "-w", "stop")
+
+    def start_killed(self) -> None:
+        """Start it anew after `processes` were killed and have ended."""
+        # It takes a zombie that nobody has waited for yet for a server that runs.
+        for lock in (self._data / "postmaster.pid", *self._folder.glob(".s.PGSQL.*")):
+            lock.unlink(missing_ok=True)
+        self.start()
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        """Those of the server that run now, to be killed."""
+        pid = int((self._data / "postmaster.pid").read_text().split()[0])
+        first = psutil.Process(pid)
+        return [first, *first.children(recursive=True)]
 
     @property
     def _data(self) -> Path:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+
+from app.state.run_folder import LOCK
+from benchmarks.service_process import find_free_port
 
 START_S = 240.0
 END_S = 40.0
@@ -31,19 +33,29 @@ class Served(NamedTuple):
         """The process ids of the workers."""
         found = set()
         for child in psutil.Process(self.process.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.add(child.pid)
+            # It may end meanwhile.
+            with suppress(psutil.Error):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.add(child.pid)
         return found
+
+
+def find_run_folder(served: Served) -> Path:
+    """Return the folder that parent and workers share."""
+    files = psutil.Process(served.process.pid).open_files()
+    [held] = {Path(file.path) for file in files if Path(file.path).name == LOCK}
+    return held.parent
 
 
 @contextmanager
 def serve_with_workers(
-    folder: Path, variables: Mapping[str, str], *, n: int = 2
+    folder: Path, variables: Mapping[str, str], *, n: int = 2, port: int | None = None
 ) -> Iterator[Served]:
-    """Run a service with `n` workers and the settings in `variables`; its log is in `folder`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    """Run a service with `n` workers and the settings in `variables`; its log is in `folder`.
+
+    It is at `port`, or at one that is free.
+    """
+    port = find_free_port() if port is None else port
     log = folder / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
