@@ -249,7 +249,8 @@ class ExperimentSettings(Group):
     `store` is empty for a SQLite file in the data folder, a PostgreSQL URL for several gateways, or
     `none`: then there are no experiments and no feedback. `unit_secret` is what users are hashed
     with; empty for one that is made once in the data folder. An answer waits `wait_s` at most for
-    its record, which is safe from any process's end; with `sync` from a power cut too.
+    its record, which is safe from the end of any process of Milieu; with `sync` also from a power
+    cut and a crash of PostgreSQL.
     `texts` is whose questions and answers are kept.
     """
 

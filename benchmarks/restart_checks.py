@@ -42,7 +42,9 @@ async def checked(store: EventStore, hasher: UnitHasher, noted: Noted, experimen
     assignments = await _rows(store, "assignments")
     _check_answers(found, noted, exposures, hasher, experiment)
     _check_outcomes(found, noted, outcomes)
-    _check_units(found, noted, exposures, assignments, hasher)
+    # Others may have been answered before it was started.
+    ours = [row for row in exposures if row["experiment"] == experiment]
+    _check_units(found, noted, ours, assignments, hasher)
     await _check_analysis(found, store, experiment, exposures, outcomes)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ class Noted:
             that found nobody there are not counted.
         n_repeated: feedback that had been taken before its acknowledgement was lost.
         n_forgone: feedback refused for an answer that came with the warning.
-        failed: replies that nobody may get.
+        slowest_s: the longest that a reply, or the end of the connection, took to come.
+        failed: replies that nobody may get, and requests that got none.
     """
 
     answers: list[Given] = field(default_factory=list)
@@ -57,6 +59,7 @@ class Noted:
     n_cut_off: int = 0
     n_repeated: int = 0
     n_forgone: int = 0
+    slowest_s: float = 0.0
     failed: list[str] = field(default_factory=list)
 
 
@@ -79,7 +82,10 @@ class Clients:
         questions: Sequence[str],
         n_units: int,
         seed: int,
+        ask_s: float = ASK_S,
     ) -> None:
+        """Take the clients' session and questions; one that waits longer than `ask_s` gives up."""
+        self._timeout = aiohttp.ClientTimeout(total=ask_s)
         self._session, self._url, self._model = session, url, model
         self._questions, self._n_units, self._seed = questions, n_units, seed
         self._moments: list[tuple[int, asyncio.Event]] = []
@@ -159,18 +165,22 @@ class Clients:
 
     async def _posted(self, path: str, body: Mapping[str, Any]) -> Reply:
         """Return a whole reply, asking again while the service is away or says to come back."""
-        timeout = aiohttp.ClientTimeout(total=ASK_S)
         while True:
+            began_s = time.monotonic()
             try:
                 async with self._session.post(
-                    f"{self._url}{path}", json=body, timeout=timeout
+                    f"{self._url}{path}", json=body, timeout=self._timeout
                 ) as response:
                     reply = Reply(response.status, await response.text())
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(RETRY_S)
                 continue
+            except TimeoutError:
+                self.noted.failed.append(f"{path}: no reply within {self._timeout.total:g} s")
+                reply = Reply(503, "")
             except (aiohttp.ClientError, OSError):
                 reply = Reply(503, "")
+            self.noted.slowest_s = max(self.noted.slowest_s, time.monotonic() - began_s)
             if reply.status not in (502, 503, 504):
                 return reply
             self.noted.n_cut_off += 1

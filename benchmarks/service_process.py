@@ -25,8 +25,7 @@ class ServiceProcess:
 
     def __init__(self, fields: Mapping[str, Any], log: Path) -> None:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("MILIEU_")}
-        own = {f"MILIEU_{name.upper()}": _variable(value) for name, value in fields.items()}
-        self._environment = inherited | own
+        self._environment = inherited | write_variables(fields)
         self._log, self._port = log, find_free_port()
         self._process: asyncio.subprocess.Process | None = None
         self.ready_after_s = math.nan
@@ -97,8 +96,12 @@ class ServiceProcess:
         return self._log.read_text(errors="replace")[-2000:]
 
 
-def _variable(value: object) -> str:
-    return json.dumps(value) if isinstance(value, Mapping) else str(value)
+def write_variables(fields: Mapping[str, Any]) -> dict[str, str]:
+    """Return the settings `fields` as the variables that a service reads them from."""
+    return {
+        f"MILIEU_{name.upper()}": json.dumps(value) if isinstance(value, Mapping) else str(value)
+        for name, value in fields.items()
+    }
 
 
 def find_free_port() -> int:
