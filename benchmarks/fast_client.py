@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 _HEAD_END, _LAST_CHUNK = b"\r\n\r\n", b"0\r\n\r\n"
 REPLY_S = 60.0
+OK = 200
 
 
 class Load(NamedTuple):
@@ -40,11 +41,11 @@ async def send_all(
         TimeoutError: a reply took longer than `REPLY_S`.
     """
     address = urlsplit(url)
-    requests = iter([_write_request(address.netloc, path, body) for body in bodies])
+    requests = iter([write_request(address.netloc, path, body) for body in bodies])
     latencies: list[float] = []
     loop = asyncio.get_running_loop()
     where = address.hostname or "127.0.0.1", address.port or 80
-    made = [await loop.create_connection(_Client, *where) for _ in range(n_concurrent)]
+    made = [await loop.create_connection(Connection, *where) for _ in range(n_concurrent)]
     started = time.perf_counter()
     try:
         await asyncio.gather(*(_send_some(client, requests, latencies) for _, client in made))
@@ -54,15 +55,18 @@ async def send_all(
             transport.close()
 
 
-async def _send_some(client: _Client, requests: Iterator[bytes], latencies: list[float]) -> None:
+async def _send_some(client: Connection, requests: Iterator[bytes], latencies: list[float]) -> None:
     for request in requests:
         started = time.perf_counter()
         async with asyncio.timeout(REPLY_S):
-            await client.send(request)
+            status = await client.send(request)
+        if status != OK:
+            raise RuntimeError(f"refused: {client.received[:2000]!r}")
         latencies.append((time.perf_counter() - started) * 1000.0)
 
 
-def _write_request(host: str, path: str, body: Mapping[str, object]) -> bytes:
+def write_request(host: str, path: str, body: Mapping[str, object]) -> bytes:
+    """Return a POST of a JSON body."""
     data = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
@@ -71,14 +75,19 @@ def _write_request(host: str, path: str, body: Mapping[str, object]) -> bytes:
     return head.encode() + data
 
 
-class _Client(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection that is kept, on which replies are read to their end."""
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._n_expected: int | None = None
         self._transport: asyncio.Transport | None = None
-        self._replied: asyncio.Future[None] | None = None
+        self._replied: asyncio.Future[int] | None = None
+
+    @property
+    def received(self) -> bytes:
+        """What came of the last reply."""
+        return bytes(self._received)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -101,19 +110,25 @@ class _Client(asyncio.Protocol):
             else self._received.endswith(_LAST_CHUNK)
         )
         if is_whole and self._replied is not None and not self._replied.done():
-            if self._received.startswith(b"HTTP/1.1 200"):
-                self._replied.set_result(None)
-            else:
-                self._replied.set_exception(RuntimeError(f"refused: {self._received[:2000]!r}"))
+            self._replied.set_result(int(self._received[9:12]))
 
-    async def send(self, request: bytes) -> None:
-        """Send a request and wait for the end of its reply."""
+    async def send(self, request: bytes) -> int:
+        """Send a request, wait for the end of its reply, and return its status.
+
+        Raises:
+            RuntimeError: the connection was closed before.
+        """
         assert self._transport is not None
         self._received.clear()
         self._n_expected = None
         self._replied = asyncio.get_running_loop().create_future()
         self._transport.write(request)
-        await self._replied
+        return await self._replied
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._transport is not None:
+            self._transport.close()
 
 
 def _find_end(head: bytes, n_head: int) -> int:

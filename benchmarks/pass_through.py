@@ -111,8 +111,8 @@ async def run(args: argparse.Namespace) -> None:
     """Start everything, measure in turns, print."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        vllm = await stack.enter_async_context(_start_vllm())
-        milieu = await stack.enter_async_context(_start_milieu(vllm.url, folder))
+        vllm = await stack.enter_async_context(start_vllm())
+        milieu = await stack.enter_async_context(start_milieu(vllm.url, folder))
         proxies = [vllm, milieu]
         if args.litellm is not None:
             starting = _start_litellm(args.litellm, vllm.url, folder)
@@ -131,7 +131,7 @@ async def run(args: argparse.Namespace) -> None:
 
 
 async def _measure_answers(milieu: Target, args: argparse.Namespace) -> list[Target]:
-    seen, new = _list_cases(), itertools.count()
+    seen, new = list_cases(), itertools.count()
     kinds: dict[str, Callable[[Body], Body]] = {
         "seen question": lambda case: case,
         "new question": lambda case: {
@@ -154,7 +154,7 @@ def _make_chat(*, streams: bool) -> Body:
     return {"model": MODEL, "messages": MESSAGES, "max_tokens": 64, "stream": streams}
 
 
-def _list_cases() -> list[dict[str, str]]:
+def list_cases() -> list[dict[str, str]]:
     """Return questions that surveys asked, each with a culture that answered it."""
     library = read_library(Settings(), read_catalogue())
     pairs = itertools.product(library.questions.values(), CULTURES)
@@ -164,7 +164,8 @@ def _list_cases() -> list[dict[str, str]]:
 
 
 @asynccontextmanager
-async def _start_vllm() -> AsyncIterator[Target]:
+async def start_vllm() -> AsyncIterator[Target]:
+    """Start the vLLM that answers at once."""
     port = find_free_port()
     command = [sys.executable, "-m", "benchmarks.instant_vllm", str(port)]
     async with _running("straight to the mock", command, port, "/health") as target:
@@ -172,11 +173,15 @@ async def _start_vllm() -> AsyncIterator[Target]:
 
 
 @asynccontextmanager
-async def _start_milieu(vllm_url: str, folder: Path) -> AsyncIterator[Target]:
+async def start_milieu(
+    vllm_url: str, folder: Path, settings: Mapping[str, object] | None = None
+) -> AsyncIterator[Target]:
+    """Start a service in front of it, which keeps in `folder` what it keeps."""
     fields = {
         "data_folder": str(folder),
         "vllm": {"urls": vllm_url, "model": MODEL},
         **({"cache_folder": os.environ[CACHE]} if CACHE in os.environ else {}),
+        **(settings or {}),
     }
     async with ServiceProcess(fields, folder / "service.log") as service:
         out.print(f"Milieu was ready {service.ready_after_s:.1f} s after its start")

@@ -33,6 +33,7 @@ DOSES = {
     "recording": ("--seconds", "0.5"),
     "replicas": ("--swaps", "9", "--answers", "90", "--zipf", "60"),
     "restarts": ("--requests", "200", "--units", "50", "--kills", "1", "--wait-s", "20"),
+    "soak": ("--requests", "2000", "--most-growth", "0.2"),
     "steering": ("--test",),
     "translations": ("--fit",),
 }
