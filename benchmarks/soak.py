@@ -265,6 +265,8 @@ def show(seen: Seen) -> None:
     table.add_row("MiB at the end", f"{rss[-1]:.1f}")
     table.add_row("growth, second half over the first", f"{seen.growth:+.1%}")
     out.print(table)
+    tenths = (f"{each:.1f}" for each in rss[:: len(rss) // 10])
+    out.print(f"MiB at each tenth after the warm-up: {', '.join(tenths)}", soft_wrap=True)
     for line in seen.wrong:
         out.print(f"wrong: {line}", soft_wrap=True, markup=False)
 
