@@ -115,8 +115,8 @@ class Requests:
             "chat with a culture": (2, lambda n: self._chat(n, stream=False, culture="DE")),
             "streamed chat": (2, lambda n: self._chat(n, stream=True)),
             "streamed chat with a culture": (2, lambda n: self._chat(n, stream=True, culture="BR")),
-            "seen question": (5, self._ask_seen),
-            "new question": (4, self._ask_new),
+            "seen question": (8, self._ask_seen),
+            "new question": (1, self._ask_new),
             "refused": (1, self._be_refused),
             "damaged": (1, self._be_damaged),
         }
