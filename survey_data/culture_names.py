@@ -125,7 +125,9 @@ class CultureNames:
         if found:
             names = tuple(self._by_code[code].name for code in sorted(found))
             raise _unknown(text, names, reason="a name of more than one country")
-        raise _unknown(text, self._suggest(folded, words))
+        # Three digits are an ISO 3166-1 code too, of today's or of a former country.
+        reason = "a number, and no country's code of letters" if folded.isdigit() else ""
+        raise _unknown(text, self._suggest(folded, words), reason=reason)
 
     def _check_language(self, text: str) -> None:
         """Raise for a code in lower case that is a language of others than the country's people.

@@ -35,6 +35,12 @@ def test_the_nearest_names_are_suggested(catalogue: CultureCatalogue) -> None:
     assert caught.value.nearest[0] == "Germany"
 
 
+@pytest.mark.parametrize("number", ["276", "004", " 840 ", "7"])
+def test_of_a_number_it_is_said_that_it_is_one(catalogue: CultureCatalogue, number: str) -> None:
+    with pytest.raises(CultureUnknown, match="is a number, and no country's code of letters"):
+        catalogue.resolve(number)
+
+
 def test_a_long_input_is_cut_in_the_message(catalogue: CultureCatalogue) -> None:
     with pytest.raises(CultureUnknown) as caught:
         catalogue.resolve("x" * 10_000)
