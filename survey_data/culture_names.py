@@ -126,7 +126,8 @@ class CultureNames:
             names = tuple(self._by_code[code].name for code in sorted(found))
             raise _unknown(text, names, reason="a name of more than one country")
         # Three digits are an ISO 3166-1 code too, of today's or of a former country.
-        reason = "a number, and no country's code of letters" if folded.isdigit() else ""
+        is_number = text.isascii() and folded.isdigit()
+        reason = "a number, and no country's code of letters" if is_number else ""
         raise _unknown(text, self._suggest(folded, words), reason=reason)
 
     def _check_language(self, text: str) -> None:
