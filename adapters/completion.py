@@ -33,8 +33,7 @@ def complete(
     @wraps(change)
     async def method(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> T:
         task = asyncio.create_task(change(self, *args, **kwargs), name=change.__name__)
-        self.changes.add(task)
-        task.add_done_callback(self.changes.discard)
+        _keep(task, self.changes)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
@@ -47,9 +46,13 @@ def complete(
 
 def track(task: asyncio.Task[T], tasks: set[asyncio.Task[T]], *, event: str, kind: str) -> None:
     """Keep `task` among `tasks` while it runs, and log its failure as `event`."""
+    _keep(task, tasks)
+    task.add_done_callback(partial(_log, event=event, kind=kind))
+
+
+def _keep(task: asyncio.Task[T], tasks: set[asyncio.Task[T]]) -> None:
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-    task.add_done_callback(partial(_log, event=event, kind=kind))
 
 
 def _log(task: asyncio.Task[Any], *, event: str, kind: str) -> None:

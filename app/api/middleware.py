@@ -265,7 +265,7 @@ async def _run_until_disconnect(
     app: ASGIApp, body: bytes, scope: Scope, receive: Receive, send: Send
 ) -> None:
     left = asyncio.Event()
-    given = is_cancelled = False
+    given = False
     serving = _find_task()
 
     async def replay() -> Message:
@@ -277,11 +277,9 @@ async def _run_until_disconnect(
         return {"type": "http.disconnect"}
 
     async def watch() -> None:
-        nonlocal is_cancelled
         while (await receive())["type"] != "http.disconnect":
             pass
         left.set()
-        is_cancelled = True
         serving.cancel()
 
     watching = asyncio.ensure_future(watch())
@@ -289,7 +287,7 @@ async def _run_until_disconnect(
         await app(scope, replay, send)
     except asyncio.CancelledError:
         # Whoever else wants the task to end is to be obeyed.
-        if not is_cancelled:
+        if not left.is_set():
             raise
         serving.uncancel()
     finally:
