@@ -3,9 +3,11 @@
     make bench
 
 Starts the real service on a free port, with the embedded model. Direct and through Milieu take
-turns within one run, so that a noisy machine is as noisy for both. Then the same questions are
-answered without a model: by what people said, by an estimate as if that were not known, and as
-novel questions with options of their own. Client and service share the machine.
+turns within one run, so that a noisy machine is as noisy for both. The same weights read the same
+prompts: of questions that were asked before, which vLLM has in its cache, and of new ones, of which
+it has all but the end. Then questions are answered without a model: by what people said, by an
+estimate as if that were not known, and as novel ones with options of their own. Client and service
+share the machine.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from rich.console import Console
 from rich.table import Table
 
 from app.answering.requests import AnswerRequest
+from app.errors import SourceUnavailable
 from app.logs import configure_logging
 from app.resources import Resources
 from app.settings import Settings, read_settings
@@ -35,10 +38,24 @@ from estimation.source import AnswerFrom
 from survey_data.library import SurveyLibrary
 
 MAX_CASES = 64
+# So many prompts stay in the cache of the embedded vLLM, with as many new ones.
+N_CACHED = 8
+# Makes a question a new one. Its spaces tell one from another: the sentence encoder does not see
+# them, so that each gets the same exemplars.
+ADDED = "in the opinion of those who took part in it this time"
 # On a CPU a model takes a second for what is known in a millisecond: it is asked less often.
 FEWER = 12
+NOVEL = ("Yes", "Perhaps", "No")
 Call = Callable[[int], Awaitable[None]]
+Case = Mapping[str, Any]
 out = Console()
+
+
+class _Row(NamedTuple):
+    """What is called, and the row without Milieu that it is compared with, if any."""
+
+    call: Call
+    base: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,8 +101,11 @@ async def measure(
 ) -> None:
     """Print latency, rate and the time of each step."""
     n_of_model = max(2, n_requests // FEWER)
-    cases = _cases(resources.library, n=min(MAX_CASES, n_of_model))
-    bodies = [await _direct_body(resources, case) for case in cases]
+    cases = _cases(resources.library, n=min(MAX_CASES, n_requests))
+    cached = cases[:: max(1, len(cases) // N_CACHED)][:N_CACHED]
+    related = [case for case in cases if await _has_tables(resources, _space(case, 0))]
+    bodies = [await _direct_body(resources, case) for case in cached]
+    news = [await _direct_body(resources, _space(case, 0)) for case in cached]
     direct_url = f"{_vllm_url(resources)}/v1/chat/completions"
     headers = {}
     key = resources.settings.vllm.api_key.get_secret_value()
@@ -94,53 +114,60 @@ async def measure(
     if key:
         headers["Authorization"] = f"Bearer {key}"
     steps: dict[str, list[float]] = {}
-    fresh = itertools.count()
+    fresh = itertools.count(1)
 
-    async def direct(i: int) -> None:
-        body = bodies[i % len(bodies)]
+    async def send_direct(body: Mapping[str, object]) -> None:
         async with session.post(direct_url, json=body, headers=headers) as reply:
             reply.raise_for_status()
             await reply.read()
 
+    async def direct(i: int) -> None:
+        await send_direct(bodies[i % len(bodies)])
+
+    async def direct_new(i: int) -> None:
+        n = i % len(news)
+        before, after = (_space(cached[n], number)["question"] for number in (0, next(fresh)))
+        await send_direct(_ask_anew(news[n], before, after))
+
     async def through(i: int) -> None:
-        reply = await _answer(session, url, cases[i % len(cases)])
+        reply = await _answer(session, url, cached[i % len(cached)])
         for name, taken in reply["timings_ms"].items():
             steps.setdefault(name, []).append(taken)
 
-    async def through_uncached(i: int) -> None:
-        case = cases[i % len(cases)]
-        # A text never seen before has no cached vector; its prompt is as long.
-        await _answer(session, url, case | {"question": f"{case['question']} ({next(fresh)})"})
+    async def through_new(i: int) -> None:
+        await _answer(session, url, _space(cached[i % len(cached)], next(fresh)))
 
-    def without_model(**asked: Any) -> Call:
+    def without_model(of: Sequence[Case], **asked: Any) -> _Row:
         async def ask(i: int) -> None:
-            case = cases[i % len(cases)]
-            novel = (
-                {"question": f"{case['question']} ({next(fresh)})"} if "options" in asked else {}
-            )
-            await _post(session, url, case | novel | asked)
+            await _post(session, url, {**of[i % len(of)], **asked})
 
-        return ask
+        return _Row(ask)
 
-    asking_model: dict[str, Call] = {
-        "direct to vLLM": direct,
-        "Milieu, vector cached": through,
-        "Milieu, vector new": through_uncached,
+    async def novel(i: int) -> None:
+        case = _space(related[i % len(related)], next(fresh))
+        await _post(session, url, {**case, "options": NOVEL, "answer_from": "tables"})
+
+    seen, new = "direct to vLLM, seen prompt", "direct to vLLM, new prompt"
+    asking_model = {
+        seen: _Row(direct),
+        "Milieu, seen question": _Row(through, seen),
+        new: _Row(direct_new),
+        "Milieu, new question": _Row(through_new, new),
     }
     asking_none = {
-        "known": without_model(),
-        "withheld": without_model(withhold=True),
-        "novel": without_model(options=["Yes", "Perhaps", "No"]),
+        "known": without_model(cases),
+        "withheld": without_model(cases, withhold=True),
+        "novel": _Row(novel),
     }
-    for calls, n in ((asking_model, n_of_model), (asking_none, n_requests)):
-        for call in calls.values():
-            await asyncio.gather(*(call(i) for i in range(len(cases))))
+    for rows, n in ((asking_model, n_of_model), (asking_none, n_requests)):
+        for row in rows.values():
+            await asyncio.gather(*(row.call(i) for i in range(len(cached))))
         for n_concurrent in (1, 16):
-            found: dict[str, list[Measured]] = {name: [] for name in calls}
+            found: dict[str, list[Measured]] = {name: [] for name in rows}
             for _ in range(n_rounds):
-                for name, call in calls.items():
-                    found[name].append(await _load(call, n, n_concurrent))
-            _print_load(found, n_concurrent)
+                for name, row in rows.items():
+                    found[name].append(await _load(row.call, n, n_concurrent))
+            _print_load(found, rows, n_concurrent)
     _print_steps(steps)
 
 
@@ -159,26 +186,67 @@ async def _load(call: Call, n_requests: int, n_concurrent: int) -> Measured:
     return Measured(tuple(latencies), n_requests / (time.perf_counter() - started))
 
 
-def _cases(library: SurveyLibrary, *, n: int) -> list[dict[str, str]]:
+def _cases(library: SurveyLibrary, *, n: int) -> list[Case]:
     pairs = itertools.product(library.questions.values(), ("DEU", "NGA", "BRA", "IND"))
     every = [(q, code) for q, code in pairs if library.distribution(q.key, code) is not None]
     chosen = every[:: max(1, len(every) // n)][:n]
-    return [{"question": question.text, "culture": code} for question, code in chosen]
+    return [
+        {"question": question.text, "options": list(question.options), "culture": code}
+        for question, code in chosen
+    ]
 
 
-async def _direct_body(resources: Resources, case: dict[str, str]) -> dict[str, object]:
-    request = AnswerRequest(case["question"], case["culture"], answer_from=AnswerFrom.MODEL)
+def _space(case: Case, n: int) -> Case:
+    """Return a case whose question is a new one, and a text of its own for each `n`."""
+    words = f"{case['question'].rstrip('?.')} {ADDED}?".split()
+    bits = f"{n:0{len(words) - 1}b}"
+    gaps = ("", *(" " if bit == "0" else "  " for bit in bits))
+    text = "".join(gap + word for gap, word in zip(gaps, words, strict=True))
+    return {**case, "question": text}
+
+
+async def _has_tables(resources: Resources, case: Case) -> bool:
+    """Return whether other questions tell of a case with options that no survey has."""
+    asked = AnswerRequest(
+        case["question"], case["culture"], options=NOVEL, answer_from=AnswerFrom.TABLES
+    )
+    try:
+        await resources.pipeline.answer(asked)
+    except SourceUnavailable:
+        return False
+    return True
+
+
+async def _direct_body(resources: Resources, case: Case) -> dict[str, object]:
+    """Return what Milieu sends vLLM for a case."""
+    request = AnswerRequest(
+        case["question"],
+        case["culture"],
+        options=tuple(case["options"]),
+        answer_from=AnswerFrom.MODEL,
+    )
     answer = await resources.pipeline.answer(request)
-    model, words = answer.plan.weights.model, answer.words
-    ids = await resources.vllm.label_token_ids(model, answer.plan.asked.question.labels)
+    base, labels = answer.plan.weights.base_model, answer.plan.asked.question.labels
+    ids = await resources.vllm.label_token_ids(base, labels)
     assert ids is not None  # the embedded model's labels are single tokens
-    return score_body(model, words.prompts[0], ids=ids)
+    return score_body(answer.plan.model, answer.words.prompts[0], ids=ids)
+
+
+def _ask_anew(body: Mapping[str, Any], asked: str, instead: str) -> dict[str, object]:
+    """Return `body` with another question in its last message."""
+    *before, last = body["messages"]
+    if asked not in last["content"]:
+        raise ValueError(f"the prompt does not end with the question '{asked}'")
+    return {
+        **body,
+        "messages": [*before, {**last, "content": instead.join(last["content"].rsplit(asked, 1))}],
+    }
 
 
 async def _answer(
-    session: aiohttp.ClientSession, url: str, case: dict[str, str]
+    session: aiohttp.ClientSession, url: str, case: Case
 ) -> dict[str, dict[str, float]]:
-    return await _post(session, url, case | {"answer_from": "model"})
+    return await _post(session, url, {**case, "answer_from": "model"})
 
 
 async def _post(
@@ -196,16 +264,28 @@ def _vllm_url(resources: Resources) -> str:
     return resources.settings.vllm.urls[0]
 
 
-def _print_load(found: dict[str, list[Measured]], n_concurrent: int) -> None:
-    title, first = f"{n_concurrent} at a time (median over rounds)", next(iter(found))
-    table = Table("", "p50 ms", "p99 ms", "requests/s", f"p50 over {first}, ms", title=title)
-    base = statistics.median(m.quantile(50) for m in found[first])
+def _print_load(
+    found: dict[str, list[Measured]], rows: Mapping[str, _Row], n_concurrent: int
+) -> None:
+    title = f"{n_concurrent} at a time (median over rounds)"
+    table = Table("", "p50 ms", "p99 ms", "requests/s", "over direct", title=title)
     for name, rounds in found.items():
-        p50 = statistics.median(m.quantile(50) for m in rounds)
+        p50, rate = _median_p50(rounds), _median_rate(rounds)
         p99 = statistics.median(m.quantile(99) for m in rounds)
-        rate = statistics.median(m.per_second for m in rounds)
-        table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{rate:.0f}", f"{p50 - base:+.1f}")
+        over = ""
+        if base := found.get(rows[name].base):
+            added = p50 - _median_p50(base)
+            over = f"{added:+.1f} ms, {rate / _median_rate(base):.0%} of its requests/s"
+        table.add_row(name, f"{p50:.1f}", f"{p99:.1f}", f"{rate:.1f}", over)
     out.print(table)
+
+
+def _median_p50(rounds: Sequence[Measured]) -> float:
+    return statistics.median(m.quantile(50) for m in rounds)
+
+
+def _median_rate(rounds: Sequence[Measured]) -> float:
+    return statistics.median(m.per_second for m in rounds)
 
 
 def _print_steps(steps: Mapping[str, Sequence[float]]) -> None:
