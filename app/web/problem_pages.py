@@ -16,6 +16,8 @@ from app.web.policy import PROTECTION
 
 # Programs ask here, whatever they accept.
 FOR_PROGRAMS = ("/v1/", "/answer", "/openapi.json", "/metrics", "/livez", "/readyz", "/static/")
+# As they are sent: each response has them.
+_PROTECTION = [(name.lower().encode(), value.encode()) for name, value in PROTECTION.items()]
 KEPT = ("retry-after", "www-authenticate", "allow")
 
 
@@ -38,10 +40,10 @@ class PageResponses:
         async def send_page(message: Message) -> None:
             nonlocal held
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in PROTECTION.items():
-                    headers.setdefault(name, value)
-                if is_shown and headers.get("content-type") == PROBLEM_JSON:
+                given = {name for name, _ in message["headers"]}
+                missing = (pair for pair in _PROTECTION if pair[0] not in given)
+                message["headers"] = [*message["headers"], *missing]
+                if is_shown and Headers(scope=message).get("content-type") == PROBLEM_JSON:
                     held = message
                     return
             elif held is not None:
