@@ -165,15 +165,15 @@ async def measure(
     for rows, n in ((asking_model, n_of_model), (asking_none, n_requests)):
         for row in rows.values():
             await asyncio.gather(*(row.call(i) for i in range(len(cached))))
+        steps.clear()
         for n_concurrent in (1, 16):
             found: dict[str, list[Measured]] = {name: [] for name in rows}
             for _ in range(n_rounds):
                 for name, row in rows.items():
                     found[name].append(await _load(row.call, n, n_concurrent))
             _print_load(found, rows, n_concurrent)
-            if steps and n_concurrent == 1:
+            if rows is asking_model and n_concurrent == 1:
                 _print_steps(steps)
-                steps.clear()
 
 
 async def _load(call: Call, n_requests: int, n_concurrent: int) -> Measured:
