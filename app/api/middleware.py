@@ -34,7 +34,7 @@ OPEN_FOLDER = "/static/"
 ADMIN_PATHS = ("/v1/adapters", "/v1/experiments", "/adapters", "/experiments")
 MAX_BODY_BYTES = 256 * 1024
 # So long after its body has come it is looked whether a client is still there.
-WATCH_AFTER_S = 0.02
+WATCH_AFTER_S = 0.25
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 # Of this service: what stands for a key tells nothing of it, and nothing to another one.
 _SALT = secrets.token_bytes(32)
