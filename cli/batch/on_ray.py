@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -75,6 +76,8 @@ def answer_on_ray(missing: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[st
     Raises:
         SettingsInvalid: as of `read_settings`; or the workers cannot start.
     """
+    # Ray would report how it is used; a cluster that somebody else started is theirs to set.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray.data
 

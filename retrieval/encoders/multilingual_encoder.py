@@ -15,7 +15,7 @@ import numpy as np
 
 from retrieval.encoder import Vectors
 from retrieval.encoders.joint_encoding import JointEncoding
-from retrieval.encoders.onnx_encoder import open_session
+from retrieval.encoders.onnx_session import open_session
 from retrieval.encoders.packed_file import (
     MULTILINGUAL_ENCODER,
     SHA256,

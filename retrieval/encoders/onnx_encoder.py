@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from safetensors import SafetensorError
 
 from retrieval.encoder import Vectors
@@ -16,8 +15,9 @@ from retrieval.encoders.bert_folder import (
     read_tokenizer,
     read_weights,
 )
-from retrieval.encoders.bert_graph import WORDS, BertGraph, Precision, WordGraph
+from retrieval.encoders.bert_graph import WORDS, Precision, WordGraph
 from retrieval.encoders.joint_encoding import JointEncoding
+from retrieval.encoders.onnx_session import open_session
 from retrieval.errors import EncoderUnavailable
 
 
@@ -82,18 +82,3 @@ class OnnxEncoder:
         pooled = hidden[0] if self._first_token else hidden.mean(axis=0)
         unit: Vectors = pooled / np.linalg.norm(pooled)
         return unit
-
-
-def open_session(graph: BertGraph, *, n_threads: int) -> onnxruntime.InferenceSession:
-    """Return a session that computes `graph` on the CPU, in `n_threads`."""
-    model = graph.build()
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads
-    options.inter_op_num_threads = 1
-    # Threads that wait for the next batch sleep, so that an idle service uses no core.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_external_initializers(
-        list(graph.used),
-        [onnxruntime.OrtValue.ortvalue_from_numpy(values) for values in graph.used.values()],
-    )
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

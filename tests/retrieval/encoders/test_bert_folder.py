@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from retrieval.encoders.bert_folder import BertConfig, default_folder, read_weights
 from retrieval.encoders.bert_graph import WORDS, BertGraph, Precision, WordGraph
-from retrieval.encoders.onnx_encoder import open_session
+from retrieval.encoders.onnx_session import open_session
 from tests.retrieval.encoders import packed
 
 

@@ -13,7 +13,7 @@ import pytest
 from retrieval.encoders.bert_folder import BertConfig
 from retrieval.encoders.bert_graph import BertGraph
 from retrieval.encoders.multilingual_encoder import ASKED, MultilingualEncoder, MultilingualModel
-from retrieval.encoders.onnx_encoder import open_session
+from retrieval.encoders.onnx_session import open_session
 from retrieval.encoders.packed_file import open_packed_file
 from retrieval.errors import EncoderUnavailable
 from tests.retrieval.encoders import packed

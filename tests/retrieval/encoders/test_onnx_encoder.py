@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -170,3 +173,16 @@ def test_the_model_id_changes_with_the_weights(tmp_path: Path) -> None:
 
 def test_the_default_is_the_packaged_one() -> None:
     assert isinstance(open_encoder(DEFAULT_ENCODER), OnnxEncoder)
+
+
+def test_nobody_is_told_that_a_text_was_encoded(tmp_path: Path) -> None:
+    encode = (
+        "from retrieval.encoders.opening import open_encoder; open_encoder().encode(['family'])"
+    )
+    # ONNX Runtime would be on, and would keep what it has to tell in the home folder.
+    environment = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    subprocess.run([sys.executable, "-c", encode], env=environment | homes, check=True)
+
+    assert list(tmp_path.rglob("*")) == []
