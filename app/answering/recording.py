@@ -67,7 +67,7 @@ class Recorder:
         """
         if self._store is None or self._hasher is None:
             return ()
-        exposure = replace(self._make_exposure(answer, self._hasher), latency_ms=latency_ms)
+        exposure = self._make_exposure(answer, self._hasher, latency_ms)
         receipt = await self._store.record(exposure, self._keep_text(answer, request, exposure))
         if receipt is Receipt.DROPPED:
             return (NEVER,)
@@ -104,7 +104,7 @@ class Recorder:
         self._unwaited.add(recording)
         recording.add_done_callback(self._unwaited.discard)
 
-    def _make_exposure(self, answer: Answer, hasher: UnitHasher) -> Exposure:
+    def _make_exposure(self, answer: Answer, hasher: UnitHasher, latency_ms: float) -> Exposure:
         plan, reading = answer.plan, answer.reading
         return replace(
             _start_exposure(plan.choice, plan.culture, hasher),
@@ -120,6 +120,7 @@ class Recorder:
             alignment=self._alignment.measure(answer),
             n_prompt_tokens=answer.usage.prompt_tokens,
             n_reply_tokens=answer.usage.completion_tokens,
+            latency_ms=latency_ms,
         )
 
     def _keep_text(self, answer: Answer, request: Request, exposure: Exposure) -> AnswerText | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias
 
 from experiments import errors
@@ -15,6 +16,9 @@ from experiments.stores import schema
 from experiments.stores.database import Recorded, Row, Script, Step
 
 Storable: TypeAlias = Exposure | Claim | AnswerText | Outcome
+_READ_FIELDS = {
+    table: attrgetter(*(name for name, _ in columns)) for table, columns in schema.TABLES.items()
+}
 
 
 class StoredRevision(NamedTuple):
@@ -56,7 +60,7 @@ class AnsweredIn(NamedTuple):
 
 def to_row(item: Storable, table: str) -> tuple[Any, ...]:
     """Return the row of an item in a table, in the order of its columns."""
-    return tuple(_to_cell(getattr(item, name)) for name, _ in schema.TABLES[table])
+    return tuple(map(_to_cell, _READ_FIELDS[table](item)))
 
 
 def _to_cell(value: Any) -> Any:
