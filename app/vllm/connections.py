@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import aiohttp
-from pydantic_core import to_json
 
 from app.traces import trace_call
 from app.vllm.wire import JsonObject
@@ -77,20 +76,14 @@ class Connections:
         """Send `call` to the server at `url` and return its reply, which the caller closes."""
         if self._session is None:
             raise RuntimeError("the client is not open; use it in `async with`")
-        headers = dict(self._headers)
-        if call.request_id:
-            headers["X-Request-Id"] = call.request_id
-        data: bytes | None = None
-        if call.body is not None:
-            data = to_json(call.body)
-            headers["Content-Type"] = "application/json"
+        request_id = {"X-Request-Id": call.request_id} if call.request_id else {}
         about = {"server.address": url, "gen_ai.request.model": call.model}
         with trace_call(f"{call.method} {call.path}", about) as trace:
             return await self._session.request(
                 call.method,
                 url + call.path,
-                data=data,
-                headers=headers | dict(trace),
+                json=call.body,
+                headers=self._headers | request_id | dict(trace),
                 timeout=aiohttp.ClientTimeout(total=limit_s, sock_connect=self._connect_s),
                 allow_redirects=False,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Annotated, Any, Literal, Self
@@ -32,6 +33,8 @@ from retrieval.steer import Steer
 MAX_MESSAGES = 256
 MAX_CONTENT_CHARS = 100_000
 MAX_STOPS = 4
+# Of lists and objects within one another; schemas of replies have a dozen.
+MAX_LEVELS = 100
 # Sent by ordinary clients; they change nothing in the reply and go no further than here.
 IGNORED = frozenset(
     {
@@ -210,6 +213,8 @@ class ChatBody(BaseModel):
             if field not in UNSUPPORTED and field not in IGNORED:
                 meant = suggest_name(field, list(ChatBody.model_fields))
                 raise FieldUnsupported(field, f"no such field in a chat request{meant}")
+        for field in ("stop", "response_format"):
+            _check_json(field, getattr(self, field))
         kind = (self.response_format or {}).get("type", "text")
         if kind not in ("text", "json_object", "json_schema"):
             raise FieldUnsupported("response_format", f"no such type as '{str(kind)[:40]}'")
@@ -265,6 +270,30 @@ class ChatBody(BaseModel):
             return None
         # Of what the client sent only these keys may reach vLLM.
         return {key: given[key] for key in ("type", "json_schema") if key in given}
+
+
+def _check_json(field: str, value: object) -> None:
+    """Refuse what could not be sent on: Python reads more than JSON has, and deeper.
+
+    Raises:
+        FieldUnsupported: it is nested too deeply, or holds what is no text or no number.
+    """
+    if _is_deeper(value, MAX_LEVELS):
+        raise FieldUnsupported(field, f"it is nested more than {MAX_LEVELS} levels deep")
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        raise FieldUnsupported(field, "half of a surrogate pair is no text") from None
+    except ValueError:
+        raise FieldUnsupported(field, "NaN and Infinity are no numbers in JSON") from None
+
+
+def _is_deeper(value: object, n_levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return False
+    return n_levels == 0 or any(_is_deeper(part, n_levels - 1) for part in value)
 
 
 def _join_assistants(messages: Sequence[ChatMessage]) -> Iterator[Message]:

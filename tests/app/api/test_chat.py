@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.fakes.vllm import FakeVllm, Scripted, serve
 
 PATH = "/v1/chat/completions"
 ASKED: Any = [{"role": "user", "content": NEIGHBOURS}]
+SCHEMA: Any = {"type": "json_schema"}
 EVIDENCE = {
     "culture", "experiment", "method", "requested_method", "exemplar_style", "retriever",
     "adapter", "steered", "prompt_language",
@@ -371,6 +373,22 @@ def test_n_choices_come_back(client: httpx.Client) -> None:
     assert reply["usage"]["completion_tokens"] == 12
 
 
+def nested(n_levels: int) -> Any:
+    """Return lists and objects in one another, so many."""
+    value: Any = 1
+    for level in range(n_levels):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+def test_a_schema_may_be_deep(client: httpx.Client, fake: FakeVllm) -> None:
+    given = SCHEMA | {"json_schema": nested(99)}
+    reply = client.post(PATH, json=body_of(response_format=given))
+
+    assert reply.status_code == 200, reply.text
+    assert fake.chats[-1].body["response_format"] == given
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
@@ -388,6 +406,13 @@ def test_n_choices_come_back(client: httpx.Client) -> None:
         ({"x" * 5000: 1}, "xxx"),
         ({"response_format": {"type": "xml"}}, "xml"),
         ({"response_format": {"type": "\ud800"}}, "response_format"),
+        ({"response_format": SCHEMA | {"json_schema": {"const": "\ud800"}}}, "surrogate"),
+        ({"response_format": SCHEMA | {"json_schema": {"\ud800": 1}}}, "surrogate"),
+        ({"response_format": SCHEMA | {"json_schema": [math.inf]}}, "Infinity"),
+        ({"response_format": SCHEMA | {"json_schema": math.nan}}, "NaN"),
+        ({"response_format": SCHEMA | {"json_schema": nested(100)}}, "100 levels"),
+        ({"response_format": SCHEMA | {"json_schema": nested(850)}}, "100 levels"),
+        ({"stop": ["a", "\ud800"]}, "surrogate"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "role"),
         ({"messages": [*ASKED, {"role": "assistant", "content": "x"}]}, "assistant"),
